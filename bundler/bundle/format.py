@@ -1,0 +1,184 @@
+"""Format 1 at the level of bytes: ustar members, zstd frames, the seek table. No I/O.
+
+A bundle is one tar stream cut into independent zstd frames. Every byte of it follows from the
+inventory and the blobs, so a reader compares with what must stand there and interprets nothing.
+Sources: POSIX.1-2017 pax, "ustar Interchange Format"; RFC 8878; zstd, contrib/seekable_format.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bundler.errors import ContentError, IntegrityError
+from bundler.limits import MIB
+
+BLOCK = 512
+END_OF_ARCHIVE = bytes(2 * BLOCK)
+
+FRAME_CONTENT = 8 * MIB
+"""Bytes of tar stream in one frame, at most: what a reader must hold to get at any blob."""
+PIECE = 2 * MIB
+"""A larger member gets frames of its own, each of this much, so that readers need no more memory."""
+
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+SEEK_TABLE_MAGIC = struct.pack("<I", 0x184D2A5E)
+SEEKABLE_MAGIC = struct.pack("<I", 0x8F92EAB1)
+SKIPPABLE_MAGICS = tuple(struct.pack("<I", 0x184D2A50 + low) for low in range(16))
+
+# Single segment, checksum, no dictionary, reserved bits clear: the window is the content's size.
+_DESCRIPTOR_MASK = 0b0011_1111
+_DESCRIPTOR = 0b0010_0100
+_SIZE_FIELD = {0: 1, 1: 2, 2: 4, 3: 8}
+
+
+# --- ustar -----------------------------------------------------------------------------------------
+
+
+def member_header(name: str, size: int) -> bytes:
+    """The header of a regular member: mode 644, no owner, no time; long names by one pax record."""
+    if len(name) <= 100:
+        return _header(name, size, b"0")
+    record = f" path={name}\n"
+    length = len(record) + 3
+    data = f"{length}{record}".encode()
+    return _header("pax", len(data), b"x") + data + padding(len(data)) + _header(name[:100], size, b"0")
+
+
+def _header(name: str, size: int, kind: bytes) -> bytes:
+    octal = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
+    fields = (
+        name.encode("ascii").ljust(100, b"\0"), b"0000644\0", b"0000000\0", b"0000000\0", octal,
+        b"00000000000\0", b" " * 8, kind, bytes(100), b"ustar\0" b"00", bytes(64), b"0000000\0" * 2, bytes(167),
+    )  # fmt: skip
+    plain = b"".join(fields)
+    return plain[:148] + b"%06o\0 " % sum(plain) + plain[156:]
+
+
+def padding(size: int) -> bytes:
+    """The zeros after a member's data."""
+    return bytes(-size % BLOCK)
+
+
+def member_size(name: str, size: int) -> int:
+    """Bytes that a member takes in the tar stream."""
+    return len(member_header(name, 0)) + size + -size % BLOCK
+
+
+def first_member_size(header: bytes, name: str) -> int:
+    """The size in the first member's header. Raises ContentError unless it is that member."""
+    try:
+        size = int(header[124:135], 8)
+    except ValueError:
+        size = -1
+    if size < 0 or header != member_header(name, size):
+        raise ContentError("bundle", f"its archive does not begin with {name}: not made by this program")
+    return size
+
+
+# --- frames ----------------------------------------------------------------------------------------
+
+
+def cuts(sizes: Iterable[int], metadata: int) -> list[int]:
+    """Where frames end, as offsets in the tar stream, given the members' sizes there.
+
+    The first `metadata` members get frames to themselves. The end of the archive counts as one more.
+    """
+    ends: list[int] = []
+    start = offset = 0
+    for number, size in enumerate((*sizes, len(END_OF_ARCHIVE))):
+        large = size > PIECE
+        if offset > start and (large or number == metadata or offset + size - start > FRAME_CONTENT):
+            ends.append(offset)
+            start = offset
+        offset += size
+        while large and offset - start > PIECE:
+            start += PIECE
+            ends.append(start)
+        if large and offset > start:
+            ends.append(offset)
+            start = offset
+    return [*ends, offset]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One entry of the seek table: sizes in bytes."""
+
+    compressed: int
+    content: int
+
+
+def frame_content(header: bytes) -> tuple[int, int]:
+    """Length of a frame's header, and of its content, from its first 13 bytes.
+
+    Raises ContentError for a frame that format 1 has no place for: another window, a dictionary, a
+    missing checksum, too much content.
+    """
+    if header[:4] in SKIPPABLE_MAGICS:
+        raise ContentError("bundle", "a skippable frame where format 1 has none")
+    if header[:4] != ZSTD_MAGIC:
+        raise IntegrityError("bundle", "damaged: no zstd frame begins where one should")
+    descriptor = header[4]
+    if descriptor & _DESCRIPTOR_MASK != _DESCRIPTOR:
+        raise ContentError("bundle", "a zstd frame with another window, a dictionary or no checksum")
+    width = _SIZE_FIELD[descriptor >> 6]
+    content = int.from_bytes(header[5 : 5 + width], "little") + (256 if width == 2 else 0)
+    if content > FRAME_CONTENT:
+        raise ContentError("bundle", f"a zstd frame of {content:,} bytes, over the format's {FRAME_CONTENT:,}")
+    if not content:
+        raise ContentError("bundle", "an empty zstd frame")
+    return 5 + width, content
+
+
+def block_size(header: bytes) -> tuple[int, bool]:
+    """Bytes of the block behind a three-byte block header, and whether it is the last one."""
+    value = int.from_bytes(header, "little")
+    kind, size = value >> 1 & 3, value >> 3
+    if kind == 3:
+        raise IntegrityError("bundle", "damaged: a zstd block of a reserved type")
+    return 1 if kind == 1 else size, bool(value & 1)
+
+
+# --- seek table ------------------------------------------------------------------------------------
+
+
+def seek_table(frames: Iterable[Frame]) -> bytes:
+    """The skippable frame that ends a bundle."""
+    entries = b"".join(struct.pack("<II", frame.compressed, frame.content) for frame in frames)
+    footer = struct.pack("<IB", len(entries) // 8, 0) + SEEKABLE_MAGIC
+    return SEEK_TABLE_MAGIC + struct.pack("<I", len(entries) + len(footer)) + entries + footer
+
+
+SEEK_TABLE_FOOTER = 9
+
+
+def seek_table_size(footer: bytes) -> int | None:
+    """Bytes of the whole seek table, from the last nine of a file; None if it does not end with one."""
+    if len(footer) != SEEK_TABLE_FOOTER or footer[5:] != SEEKABLE_MAGIC:
+        return None
+    return seek_table_size_of(int.from_bytes(footer[:4], "little"))
+
+
+def seek_table_size_of(frames: int) -> int:
+    """Bytes of a seek table of so many frames."""
+    return 8 + 8 * frames + SEEK_TABLE_FOOTER
+
+
+def parse_seek_table(table: bytes) -> list[Frame]:
+    """The frames. Raises IntegrityError unless re-encoding them gives the same bytes."""
+    frames = [Frame(*pair) for pair in struct.iter_unpack("<II", table[8:-SEEK_TABLE_FOOTER])]
+    if seek_table(frames) != table:
+        raise IntegrityError("bundle", "damaged: its seek table contradicts itself")
+    return frames
+
+
+# --- places ----------------------------------------------------------------------------------------
+
+
+def places(members: Iterable[tuple[str, int]], offset: int) -> Iterator[int]:
+    """Where each member's data begins in the tar stream, the first header standing at `offset`."""
+    for name, size in members:
+        yield offset + len(member_header(name, 0))
+        offset += member_size(name, size)

@@ -1,0 +1,226 @@
+"""`bundle.json`: what is inside a bundle, in file order; and the `index.json` that follows from it.
+
+The bundle id is the sha256 of the exact bytes of `bundle.json`. The types here are both the values
+that the package works with and, read by pydantic, the published schema.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal
+
+from bundler.errors import ContentError, printable
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci import strict_json
+from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci.grammar import camel
+from bundler.oci.graph import Manifests, bottom_up
+from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
+from bundler.oci.reference import RepositoryName, Tag
+
+INVENTORY_FILE = "bundle.json"
+FORMAT = 1
+REF_NAME = "org.opencontainers.image.ref.name"
+CONTAINERD_NAME = "io.containerd.image.name"
+_GROUPS = {"module/vendor": 0, "module": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryEntry:
+    """One repository: its tags, and manifests taken by digest."""
+
+    name: RepositoryName
+    tags: Mapping[Tag, Digest]
+    untagged: tuple[Digest, ...] = ()
+
+    def roots(self) -> Iterator[Digest]:
+        """All digests that the repository must have, in order."""
+        return chain(self.tags.values(), self.untagged)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a bundle holds. `manifests`, then `blobs`, is the order of the members in the file."""
+
+    format: int
+    kind: Literal["full"]
+    repositories: tuple[RepositoryEntry, ...]
+    manifests: tuple[Descriptor, ...]
+    blobs: tuple[Descriptor, ...]
+
+    @property
+    def content(self) -> Iterator[Descriptor]:
+        """Everything under `blobs/`, in file order."""
+        return chain(self.manifests, self.blobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One thing that was selected: a manifest under a tag, or by digest alone."""
+
+    repository: RepositoryName
+    tag: Tag | None
+    digest: Digest
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}" if self.tag else f"{self.repository}@{self.digest}"
+
+
+def take_inventory(roots: Iterable[Root], manifests: Manifests) -> Inventory:
+    """The inventory of these roots, given in version order, and of all that they reach.
+
+    gzip layers of one repository share bytes, so vendor layers stand together in version order, then
+    module layers: that is where compression finds them.
+    """
+    by_repository: dict[RepositoryName, list[Root]] = {}
+    for root in roots:
+        by_repository.setdefault(root.repository, []).append(root)
+    entries: list[RepositoryEntry] = []
+    ordered: dict[Digest, Manifest] = {}
+    layers: list[Layer] = []
+    for name, own in sorted(by_repository.items()):
+        entries.append(_entry(name, own))
+        mine = list(bottom_up([root.digest for root in own], manifests))
+        ordered.update((manifest.blob.digest, manifest) for manifest in mine)
+        parts = [layer for manifest in mine for layer in manifest.layers]
+        layers += sorted(parts, key=lambda layer: _GROUPS.get(layer.annotations.get(TIMONI_CONTENT_TYPE, ""), 2))
+    configs = [manifest.config for manifest in ordered.values() if manifest.config]
+    blobs = {part.blob.digest: part.blob for part in (*configs, *layers) if part.distributed and part.blob.digest not in ordered}
+    return Inventory(
+        FORMAT, "full", tuple(entries), tuple(m.blob for m in ordered.values()), tuple(blobs.values())
+    )
+
+
+def _entry(name: RepositoryName, roots: Iterable[Root]) -> RepositoryEntry:
+    tags = {root.tag: root.digest for root in roots if root.tag is not None}
+    untagged = {root.digest for root in roots if root.tag is None}
+    return RepositoryEntry(name, dict(sorted(tags.items())), tuple(sorted(untagged)))
+
+
+# --- bundle.json -----------------------------------------------------------------------------------
+
+
+def encode(inventory: Inventory) -> bytes:
+    """The bytes of `bundle.json`: one spelling for one content."""
+    return strict_json.canonical(
+        {
+            "format": inventory.format,
+            "kind": inventory.kind,
+            "repositories": [
+                {"name": entry.name, "tags": dict(entry.tags), "untagged": list(entry.untagged)}
+                for entry in inventory.repositories
+            ],
+            "manifests": [descriptor(blob) for blob in inventory.manifests],
+            "blobs": [descriptor(blob) for blob in inventory.blobs],
+        }
+    )
+
+
+def descriptor(blob: Descriptor) -> dict[str, str | int]:
+    """A descriptor as documents spell it."""
+    return {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
+
+
+def bundle_id(encoded: bytes) -> Digest:
+    """The identity of a bundle: the digest of its inventory's bytes."""
+    return sha256(encoded)
+
+
+def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
+    """Read `bundle.json`. Raises ContentError: malformed, contradictory, or a newer format."""
+    if len(data) > limits.inventory:
+        raise ContentError(INVENTORY_FILE, f"larger than the limit of {limits.inventory:,} bytes")
+    strict_json.check(data, item=INVENTORY_FILE, depth=limits.json_depth)
+    inventory = _validated(data)
+    _check_consistent(inventory)
+    return inventory
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of `bundle.json`."""
+    return _adapter(Inventory).json_schema()
+
+
+@functools.cache
+def _adapter(of: Any) -> Any:
+    """How pydantic reads one of these types; imported here, because export never reads one."""
+    from pydantic import ConfigDict, TypeAdapter, with_config
+
+    # Unknown fields of a newer writer are left alone.
+    for kind in (Inventory, RepositoryEntry, Descriptor):
+        with_config(ConfigDict(alias_generator=camel, extra="ignore", strict=True))(kind)
+    return TypeAdapter(of)
+
+
+def _validated(data: bytes) -> Inventory:
+    from pydantic import ValidationError
+
+    try:
+        head = _adapter(dict[str, Any]).validate_json(data).get("format")
+        if type(head) is int and head > FORMAT:
+            cause = f"bundle format {head}; this program reads format {FORMAT}"
+            raise ContentError(INVENTORY_FILE, cause, "use a newer timoni-bundler here")
+        inventory: Inventory = _adapter(Inventory).validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        cause = f"{error.error_count()} errors, the first at {where}: {first['msg']}"
+        raise ContentError(INVENTORY_FILE, printable(cause)) from None
+    if inventory.format != FORMAT:
+        raise ContentError(INVENTORY_FILE, f"bundle format {inventory.format} does not exist")
+    return inventory
+
+
+def _check_consistent(inventory: Inventory) -> None:
+    known = [blob.digest for blob in inventory.content]
+    if len(set(known)) != len(known):
+        raise ContentError(INVENTORY_FILE, "it lists a blob twice")
+    manifests = {blob.digest for blob in inventory.manifests}
+    names = [entry.name for entry in inventory.repositories]
+    if len(set(names)) != len(names):
+        raise ContentError(INVENTORY_FILE, "it lists a repository twice")
+    for entry in inventory.repositories:
+        if missing := [digest for digest in entry.roots() if digest not in manifests]:
+            raise ContentError(INVENTORY_FILE, f"{entry.name} has {missing[0]}, which is not among the manifests")
+
+
+# --- index.json ------------------------------------------------------------------------------------
+
+
+def roots_of(inventory: Inventory) -> Iterator[Root]:
+    """Every root, in the order of `index.json`."""
+    for entry in inventory.repositories:
+        for tag, digest in entry.tags.items():
+            yield Root(entry.name, tag, digest)
+        for digest in entry.untagged:
+            yield Root(entry.name, None, digest)
+
+
+def encode_index(inventory: Inventory) -> bytes:
+    """The bytes of `index.json`: one descriptor per root, named so that skopeo finds it."""
+    blobs = {blob.digest: blob for blob in inventory.manifests}
+    entries = [
+        {**descriptor(blobs[root.digest]), "annotations": {REF_NAME: str(root), CONTAINERD_NAME: str(root)}}
+        for root in roots_of(inventory)
+    ]
+    media_type = "application/vnd.oci.image.index.v1+json"
+    return strict_json.canonical({"schemaVersion": 2, "mediaType": media_type, "manifests": entries})
+
+
+def check_index(data: bytes, inventory: Inventory, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Raise ContentError unless `index.json` names exactly what the inventory names."""
+    document = strict_json.loads(data, item="index.json", depth=limits.json_depth)
+    expected = strict_json.loads(encode_index(inventory), item="index.json", depth=limits.json_depth)
+    try:
+        seen = [_essence(entry) for entry in document["manifests"]]
+    except (LookupError, TypeError, AttributeError):
+        raise ContentError("index.json", "not an OCI image index") from None
+    if seen != [_essence(entry) for entry in expected["manifests"]]:
+        raise ContentError("index.json", "it does not name what bundle.json names")
+
+
+def _essence(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    return (entry["annotations"][REF_NAME], entry["digest"], entry["size"], entry["mediaType"])

@@ -1,0 +1,230 @@
+"""A bundle, or the same layout unpacked, opened for reading any blob: file and directory alike."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import zstandard
+
+from bundler.bundle import format as layout
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, check_index, decode
+from bundler.bundle.stream import BundleStream, unpacked
+from bundler.durable import local_errors
+from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
+from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+
+KEPT_FRAMES = 3
+"""Contents of shared frames held in memory: neighbours are mostly asked for together."""
+
+
+class Bundle(Protocol):
+    """What export made, in either form. A BlobSource."""
+
+    path: Path
+    id: Digest
+    inventory: Inventory
+    sha256: str | None
+    """Of the whole file, once `everything` has passed; None for a directory."""
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified."""
+
+    def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
+        """Every blob in order; when it ends well, all of the bundle is proven."""
+
+    def __enter__(self) -> Self:
+        """The bundle itself."""
+
+    def __exit__(self, *exception: object) -> None:
+        """Close it."""
+
+
+def open_bundle(path: Path, limits: Limits = DEFAULT_LIMITS) -> Bundle:
+    """Open a bundle file or an unpacked layout, and read its inventory.
+
+    Raises NotFoundError, UsageError for what is neither file nor directory, and what its content
+    deserves: ContentError, IntegrityError.
+    """
+    if path.is_dir():
+        return BundleDirectory(path, limits)
+    if not path.exists():
+        raise NotFoundError(str(path), "not there")
+    if not path.is_file():
+        raise UsageError(str(path), "neither a file nor a directory", "`-` reads a bundle from standard input")
+    return BundleFile(path, limits)
+
+
+class BundleFile:
+    """A bundle file with random access by its seek table; one open file from first to last."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path = path
+        self.sha256: str | None = None
+        self._limits = limits
+        with local_errors(path, "open"):
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            start = BundleStream(self._from_start(), limits)
+            self.inventory = start.open()
+            self.id = start.id
+            self._frames = self._read_seek_table()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._offsets = [0, *accumulate(frame.compressed for frame in self._frames)]
+        self._contents = [0, *accumulate(frame.content for frame in self._frames)]
+        members = [(blob.digest.path, blob.size) for blob in self.inventory.content]
+        places = layout.places(members, start.position)
+        self._places = {blob.digest: place for blob, place in zip(self.inventory.content, places, strict=True)}
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        os.close(self._descriptor)
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified; only the frames that hold it are read."""
+        start = self._places.get(blob.digest)
+        if start is None:
+            raise NotFoundError(f"blob {blob.digest}", f"not in {self.path}")
+        return verified(blob, self._range(start, start + blob.size))
+
+    def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
+        """The whole file once from its start, every byte accounted for."""
+        stream = BundleStream(self._from_start(), self._limits)
+        stream.open()
+        if stream.id != self.id:
+            raise IntegrityError(str(self.path), "it changed while it was read")
+        yield from stream.blobs()
+        self.sha256 = stream.sha256
+
+    def _from_start(self) -> io.BufferedReader:
+        return io.BufferedReader(_Positioned(self._descriptor, self.path), CHUNK)
+
+    def _read_seek_table(self) -> list[layout.Frame]:
+        with local_errors(self.path, "read"):
+            size = os.fstat(self._descriptor).st_size
+            footer = os.pread(self._descriptor, layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
+            length = layout.seek_table_size(footer) or size + 1
+            if length > size or length > layout.seek_table_size_of(self._limits.frames):
+                raise self._diagnosis()
+            frames = layout.parse_seek_table(os.pread(self._descriptor, length, size - length))
+        if sum(frame.compressed for frame in frames) + length != size:
+            raise self._diagnosis()
+        if any(not 0 < frame.content <= layout.FRAME_CONTENT for frame in frames):
+            raise ContentError("bundle", "its seek table names a frame of a size that format 1 has not")
+        return frames
+
+    def _diagnosis(self) -> BundlerError:
+        """The end is not as it should be: reading from the start finds out why."""
+        try:
+            for _ in self.everything():
+                pass
+        except BundlerError as error:
+            return error
+        return IntegrityError(str(self.path), "damaged: its end is not that of a bundle")
+
+    def _range(self, start: int, end: int) -> Iterator[bytes]:
+        """Bytes of the tar stream."""
+        shared = end - start <= layout.PIECE
+        first = bisect_right(self._contents, start) - 1
+        for number in range(first, len(self._frames)):
+            begin = self._contents[number]
+            if begin >= end:
+                return
+            data = self._shared_frame(number) if shared else self._frame(number)
+            view = memoryview(data)[max(start - begin, 0) : end - begin]
+            for offset in range(0, len(view), CHUNK):
+                yield bytes(view[offset : offset + CHUNK])
+
+    def _shared_frame(self, number: int) -> bytes:
+        # One thread decompresses, the others find the result.
+        with self._lock:
+            if number not in self._kept:
+                self._kept[number] = self._frame(number)
+                if len(self._kept) > KEPT_FRAMES:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(number)
+            return self._kept[number]
+
+    def _frame(self, number: int) -> bytes:
+        frame = self._frames[number]
+        with local_errors(self.path, "read"):
+            data = os.pread(self._descriptor, frame.compressed, self._offsets[number])
+        if len(data) < frame.compressed:
+            raise IntegrityError(str(self.path), "it changed while it was read")
+        _, content = layout.frame_content(data[:13])
+        if content != frame.content:
+            raise IntegrityError(str(self.path), "damaged: a frame is not of the size that its seek table says")
+        return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
+
+
+class _Positioned(io.RawIOBase):
+    """Reads an open file from its start without moving the position that others use."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with local_errors(self._path, "read"):
+            count = os.preadv(self._descriptor, [buffer], self._position)
+        self._position += count
+        return count
+
+
+class BundleDirectory:
+    """An unpacked bundle, or the directory that `export -o DIR` keeps."""
+
+    sha256 = None
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path = path
+        self._layout = Layout(path)
+        try:
+            data = self._layout.file(INVENTORY_FILE, limits.inventory)
+        except NotFoundError as error:
+            next_step = "an interrupted export has none: run it again; other layouts are not bundles"
+            raise ContentError(str(path), f"not a bundle (no {INVENTORY_FILE})", next_step) from error
+        self.id, self.inventory = bundle_id(data), decode(data, limits=limits)
+        if self._layout.file(LAYOUT_FILE, len(LAYOUT) + 1024).split() != LAYOUT.split():
+            raise ContentError(str(path / LAYOUT_FILE), "not an OCI image layout 1.0.0")
+        check_index(self._layout.file(INDEX_FILE, limits.inventory), self.inventory, limits=limits)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing is held open."""
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified."""
+        try:
+            yield from self._layout.chunks(blob)
+        except NotFoundError as error:
+            raise IntegrityError(f"blob {blob.digest}", f"missing in {self.path}", "carry the directory again") from error
+
+    def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
+        """Every blob that the inventory names. Other files of the directory don't matter."""
+        for blob in self.inventory.content:
+            chunks = self.chunks(blob)
+            yield blob, chunks
+            for _ in chunks:
+                pass

@@ -1,0 +1,43 @@
+"""`NAME.tar.zst.sha256`: the digest beside a bundle, as `sha256sum -c` reads it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bundler.durable import local_errors, remove_if_there, write_whole
+from bundler.errors import IntegrityError
+
+_LINE = re.compile(r"\\?([0-9a-fA-F]{64})(?: [ *].*)?")
+_LONGEST = 4096
+
+
+def sidecar_of(bundle: Path) -> Path:
+    """Where the sidecar of a bundle lies."""
+    return bundle.with_name(bundle.name + ".sha256")
+
+
+def write_sidecar(bundle: Path, sha256: str) -> None:
+    """Write it, whole or not at all."""
+    write_whole(sidecar_of(bundle), f"{sha256}  {bundle.name}\n".encode())
+
+
+def remove_sidecar(bundle: Path) -> None:
+    """Remove it, before the bundle that it speaks of is replaced."""
+    remove_if_there(sidecar_of(bundle))
+
+
+def check_sidecar(bundle: Path, sha256: str) -> bool:
+    """Whether there is one; it must name `sha256`. Raises IntegrityError. Line ends don't matter."""
+    path = sidecar_of(bundle)
+    if not path.is_file():
+        return False
+    with local_errors(path, "read"), path.open("rb") as file:
+        text = file.read(_LONGEST).decode("utf-8", "replace")
+    line = _LINE.fullmatch(text.strip().splitlines()[0] if text.strip() else "")
+    if line is None:
+        raise IntegrityError(str(path), "no line of sha256sum", "carry it again, or remove it")
+    if line[1].lower() != sha256:
+        cause = f"it says {line[1].lower()}, the bundle has {sha256}"
+        raise IntegrityError(str(path), cause, "carry both files again")
+    return True

@@ -1,0 +1,130 @@
+"""An inventory and the blobs that it names, written as a bundle: to a file, or into a pipe.
+
+Frames are compressed by a pool of threads, one thread each, so the bytes depend on the content
+alone, not on the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import zstandard
+
+from bundler.bundle.format import END_OF_ARCHIVE, FRAME_CONTENT, Frame, cuts, member_header, member_size, padding, seek_table
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
+from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
+from bundler.oci.content import BlobSource, Digest
+from bundler.progress import Step
+
+LEVEL = 3
+WINDOW_LOG = FRAME_CONTENT.bit_length() - 1
+"""One frame is one window, so every match in it is in reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came out: the bundle's id, and the file's sha256 and size in bytes."""
+
+    bundle_id: Digest
+    sha256: str
+    size: int
+
+
+def files_of(inventory: Inventory) -> list[tuple[str, bytes]]:
+    """The members that describe the others, in file order."""
+    return [
+        (INVENTORY_FILE, encode(inventory)),
+        (LAYOUT_FILE, LAYOUT),
+        (INDEX_FILE, encode_index(inventory)),
+    ]
+
+
+def largest_size(inventory: Inventory) -> int:
+    """Bytes that the bundle can have at most: what incompressible blobs would take."""
+    files = sum(member_size(name, len(data)) for name, data in files_of(inventory))
+    tar = files + sum(member_size(blob.digest.path, blob.size) for blob in inventory.content)
+    return tar + tar // 1000 + 64 * 1024
+
+
+def write_bundle(write: Callable[[bytes], object], inventory: Inventory, source: BlobSource, step: Step) -> Written:
+    """Write the bundle by calls of `write`, in order, without ever seeking.
+
+    Raises what `source` raises for a blob that it does not have whole.
+    """
+    files = files_of(inventory)
+    sizes = [member_size(name, len(data)) for name, data in files]
+    sizes += [member_size(blob.digest.path, blob.size) for blob in inventory.content]
+    contents = _cut(_tar(files, inventory, source, step), cuts(sizes, len(files) + len(inventory.manifests)))
+    digest, frames = hashlib.sha256(), []
+    for content_size, frame in _compressed(contents):
+        frames.append(Frame(len(frame), content_size))
+        digest.update(frame)
+        write(frame)
+    table = seek_table(frames)
+    digest.update(table)
+    write(table)
+    size = sum(frame.compressed for frame in frames) + len(table)
+    return Written(bundle_id(files[0][1]), digest.hexdigest(), size)
+
+
+def _tar(files: Iterable[tuple[str, bytes]], inventory: Inventory, source: BlobSource, step: Step) -> Iterator[bytes]:
+    for name, data in files:
+        yield from (member_header(name, len(data)), data, padding(len(data)))
+    for blob in inventory.content:
+        yield member_header(blob.digest.path, blob.size)
+        for chunk in source.chunks(blob):
+            step.advance(size=len(chunk))
+            yield chunk
+        yield padding(blob.size)
+        step.advance(items=1)
+    yield END_OF_ARCHIVE
+
+
+def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:
+    """The stream in contents of frames."""
+    waiting, offset = bytearray(), 0
+    ending = iter(ends)
+    end = next(ending)
+    for chunk in stream:
+        view = memoryview(chunk)
+        while len(view) >= (room := end - offset - len(waiting)):
+            waiting += view[:room]
+            yield waiting
+            offset, waiting, view = end, bytearray(), view[room:]
+            end = next(ending, -1)
+            if end < 0:
+                return
+        waiting += view
+
+
+def _compressed(contents: Iterable[bytearray]) -> Iterator[tuple[int, bytes]]:
+    """Each content's size and frame, in order, a few at a time."""
+    threads = min(os.cpu_count() or 1, 4)
+    local = threading.local()
+
+    def compress(content: bytearray) -> tuple[int, bytes]:
+        if not hasattr(local, "compressor"):
+            local.compressor = zstandard.ZstdCompressor(compression_params=_parameters())
+        compressor: zstandard.ZstdCompressor = local.compressor
+        return len(content), compressor.compress(content)
+
+    under_way: deque[Future[tuple[int, bytes]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for content in contents:
+            under_way.append(pool.submit(compress, content))
+            if len(under_way) > threads:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _parameters() -> zstandard.ZstdCompressionParameters:
+    return zstandard.ZstdCompressionParameters.from_level(
+        LEVEL, window_log=WINDOW_LOG, enable_ldm=True, write_checksum=True, write_content_size=True
+    )

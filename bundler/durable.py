@@ -1,0 +1,136 @@
+"""Files that appear whole or not at all: the only fsync and rename of the package.
+
+Write to a temporary name in the same directory, fsync, rename, fsync the directory. Every OSError
+of a local file becomes a LocalError that names the path here, so that no caller can forget it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from bundler.errors import LocalError
+
+_NEXT_STEP = {
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EDQUOT: "free some space and run the same command again",
+    errno.EFBIG: "the file system or a limit allows no larger file here: choose another place",
+    errno.EACCES: "check the permissions of the file and its folder",
+    errno.EPERM: "check the permissions of the file and its folder",
+    errno.EROFS: "the file system is read-only: choose another place",
+    errno.EMFILE: "allow more open files (ulimit -n) or use fewer --jobs",
+    errno.EIO: "the disk reports an error: check it before you try again",
+}
+
+
+@contextlib.contextmanager
+def local_errors(path: Path, operation: str) -> Iterator[None]:
+    """Turn an OSError of a local file operation into a LocalError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        cause = f"can't {operation}: {error.strerror or error}"
+        raise LocalError(str(path), cause, _NEXT_STEP.get(error.errno or 0, "")) from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    with local_errors(path, "sync"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class WholeFile:
+    """A file under a temporary name, until `commit` gives it its own.
+
+    With `resume`, what an earlier run left under the temporary name is kept and appended to.
+    """
+
+    def __init__(self, path: Path, temporary: Path, *, resume: bool = False) -> None:
+        self.path = path
+        self.temporary = temporary
+        with local_errors(temporary, "open"):
+            mode = "r+b" if resume and temporary.exists() else "w+b"
+            # Unbuffered: a failing write is seen where it happens, not in a later flush.
+            self._file: BinaryIO = temporary.open(mode, buffering=0)
+
+    def written(self, chunk_size: int = 1 << 20) -> Iterator[bytes]:
+        """What an earlier run left, from the start; afterwards writing goes on behind it."""
+        with local_errors(self.temporary, "read"):
+            while chunk := self._file.read(chunk_size):
+                yield chunk
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append all of `data`."""
+        with local_errors(self.temporary, "write"):
+            view = memoryview(data)
+            while view:
+                view = view[self._file.write(view) :]
+
+    def restart(self) -> None:
+        """Forget everything written so far."""
+        with local_errors(self.temporary, "truncate"):
+            self._file.seek(0)
+            self._file.truncate()
+
+    def commit(self, *, sync_folder: bool = True) -> None:
+        """Make it durable, then give it its name. The caller may sync the folder later, once."""
+        with local_errors(self.temporary, "sync"):
+            os.fsync(self._file.fileno())
+            self._file.close()
+        with local_errors(self.path, "rename to"):
+            self.temporary.replace(self.path)
+        if sync_folder:
+            sync_directory(self.path.parent)
+
+    def keep(self) -> None:
+        """Close it and leave it under the temporary name, for a later run to go on with."""
+        with local_errors(self.temporary, "close"):
+            self._file.close()
+
+    def discard(self) -> None:
+        """Close and remove it; nothing was ever there."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self.temporary.unlink()
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[WholeFile]:
+    """A file that gets its name when the block ends well, and is gone when it doesn't.
+
+    The temporary name is fixed, so that a killed run leaves one file that the next run replaces.
+    """
+    file = WholeFile(path, path.with_name(f".{path.name}.tmp"))
+    try:
+        yield file
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file so that it is there whole, or as it was before."""
+    with whole_file(path) as file:
+        file.write(data)
+
+
+def make_directories(path: Path) -> None:
+    """Create a directory and its parents."""
+    with local_errors(path, "create the directory"):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def remove_if_there(path: Path) -> None:
+    """Remove a file that may be absent."""
+    with local_errors(path, "remove"):
+        path.unlink(missing_ok=True)

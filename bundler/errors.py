@@ -1,0 +1,103 @@
+"""Every error that a user or a network can cause; the class is the exit code.
+
+    BundlerError
+    ├── UsageError          2   a command, option or reference that can't be meant
+    ├── AuthError           3   401, 403, credentials missing or refused
+    ├── NotFoundError       4   repository, tag, manifest or blob is not there
+    ├── NetworkError        5   network or registry unavailable after retries
+    ├── IntegrityError      6   bytes are not what their digest or size says
+    ├── ContentError        7   refused: hostile, over a limit, not supported
+    ├── LocalError          9   disk, permission, lock on this machine
+    └── TargetRefusedError 10   the target registry will not take it
+
+Exit codes 0, 1 (a bug), 8 (finished, some items failed) and 128+N (signal) have no class: they are
+outcomes, see `bundler.__main__`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+EXIT_OK = 0
+EXIT_INTERNAL = 1
+EXIT_SOME_FAILED = 8
+
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\u024f\u0370-\u1fff\u2010-\u2027\u3000-\ud7ff]+")
+_QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*")
+_USERINFO = re.compile(r"(https?://)[^\s/@]*@")
+
+
+def printable(text: object, limit: int = 200) -> str:
+    """Text from outside made fit for one line of a terminal or log.
+
+    Control and format characters become `.`; queries and user names in URLs are cut out, because
+    presigned URLs carry secrets there; the rest is cut at `limit` characters.
+    """
+    line = _UNPRINTABLE.sub(".", str(text)[: limit * 4])
+    line = _USERINFO.sub(r"\1", _QUERY.sub(r"\1?...", line))
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+class BundlerError(Exception):
+    """One line: item, cause, next step. The parts stay readable for reports."""
+
+    exit_code: ClassVar[int] = EXIT_INTERNAL
+
+    def __init__(self, item: str, cause: str, next_step: str = "") -> None:
+        super().__init__(item, cause, next_step)
+        self.item = printable(item, 400)
+        self.cause = printable(cause, 600)
+        self.next_step = printable(next_step, 300)
+
+    def __str__(self) -> str:
+        line = f"{self.item}: {self.cause}"
+        return f"{line}; {self.next_step}" if self.next_step else line
+
+
+class UsageError(BundlerError):
+    """A command, option or reference that can't be meant."""
+
+    exit_code = 2
+
+
+class AuthError(BundlerError):
+    """The registry refuses who we are, or wants to know and nothing is at hand."""
+
+    exit_code = 3
+
+
+class NotFoundError(BundlerError):
+    """A repository, tag, manifest or blob is not there."""
+
+    exit_code = 4
+
+
+class NetworkError(BundlerError):
+    """Network or registry unavailable, after retries."""
+
+    exit_code = 5
+
+
+class IntegrityError(BundlerError):
+    """Bytes are not what their digest or size says."""
+
+    exit_code = 6
+
+
+class ContentError(BundlerError):
+    """Content refused: hostile, over a limit, or of a kind that is not supported."""
+
+    exit_code = 7
+
+
+class LocalError(BundlerError):
+    """This machine: disk full, no permission, locked by another process."""
+
+    exit_code = 9
+
+
+class TargetRefusedError(BundlerError):
+    """The target registry answered, and will not take it."""
+
+    exit_code = 10

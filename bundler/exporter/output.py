@@ -1,0 +1,263 @@
+"""Where an export goes: a bundle file, a pipe, or the store itself as a directory.
+
+A file that is there already is replaced only if nothing in it would be lost, or by `force`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode, encode_index, roots_of, take_inventory
+from bundler.bundle.reader import open_bundle
+from bundler.bundle.sidecar import check_sidecar, remove_sidecar, sidecar_of, write_sidecar
+from bundler.bundle.writer import Written, largest_size, write_bundle
+from bundler.durable import local_errors, whole_file
+from bundler.errors import BundlerError, LocalError, UsageError
+from bundler.exporter.plan import ExportPlan
+from bundler.exporter.select import Pinned
+from bundler.layout import INDEX_FILE, LAYOUT_FILE
+from bundler.limits import Limits
+from bundler.progress import Progress, Step
+from bundler.report import BundleReport
+from bundler.store import Store
+
+BUNDLE_SUFFIX = ".tar.zst"
+STORE_SUFFIX = ".store"
+
+
+class Output(Protocol):
+    """What takes the finished export."""
+
+    name: str
+
+    def check(self) -> None:
+        """Raise UsageError or LocalError, before any request, if this can't be written."""
+
+    def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
+        """What is there, if it is this very content already. Raises UsageError if it would be lost."""
+
+    def need(self, inventory: Inventory) -> tuple[Path, int] | None:
+        """Where it will need how many bytes at most."""
+
+    def write(self, inventory: Inventory, store: Store, progress: Progress) -> BundleReport:
+        """Write it, whole or not at all."""
+
+
+@dataclass
+class FileOutput:
+    """A bundle file with its sidecar."""
+
+    path: Path
+    force: bool
+    limits: Limits
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.path)
+
+    def check(self) -> None:
+        """Raise before any request if this can't be written."""
+        if not self.path.parent.is_dir():
+            raise UsageError(self.name, "its folder does not exist", f"create {self.path.parent}")
+        if self.path.is_dir():
+            raise UsageError(self.name, "a directory has this name", "choose another name")
+        if self.path.exists() and not self.force:
+            with _explained(self.path), open_bundle(self.path, self.limits):
+                pass
+        if not os.access(self.path.parent, os.W_OK | os.X_OK):
+            raise LocalError(self.name, "no permission to write into its folder", "choose another place")
+
+    def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
+        """What is there, if it is the same; proven by its digest, as the sidecar may be missing."""
+        if not self.path.exists():
+            return None
+        try:
+            with open_bundle(self.path, self.limits) as bundle:
+                same = bundle.id == bundle_id(encode(inventory))
+                if not same and not self.force:
+                    refuse_loss(self.name, bundle.inventory, inventory)
+                if not same:
+                    return None
+                with progress.step("checking the bundle that is there", size=sum(blob.size for blob in inventory.content)) as step:
+                    for blob, _ in bundle.everything():
+                        step.advance(size=blob.size)
+                sha256 = bundle.sha256 or ""
+        except UsageError:
+            raise
+        except BundlerError:
+            if self.force:
+                return None
+            raise
+        if not _sidecar_right(self.path, sha256):
+            write_sidecar(self.path, sha256)
+        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size)
+
+    def need(self, inventory: Inventory) -> tuple[Path, int]:
+        """The folder, and the largest size that the bundle can have."""
+        return self.path.parent, largest_size(inventory)
+
+    def write(self, inventory: Inventory, store: Store, progress: Progress) -> BundleReport:
+        """Write it under a temporary name; the old one stays until the new one is durable."""
+        with whole_file(self.path) as file, _packing(inventory, progress) as step:
+            written = write_bundle(file.write, inventory, store, step)
+            # An old sidecar must not speak of the new file.
+            remove_sidecar(self.path)
+        write_sidecar(self.path, written.sha256)
+        return _report(self.name, written)
+
+
+@dataclass
+class StreamOutput:
+    """Standard output: the bundle as it is made."""
+
+    descriptor: int
+    name: str = "-"
+
+    def check(self) -> None:
+        """Raise UsageError on a terminal."""
+        if os.isatty(self.descriptor):
+            raise UsageError("-", "standard output is a terminal", "send it into a file or a pipe")
+
+    def unchanged(self, inventory: Inventory, progress: Progress) -> None:
+        """A pipe holds nothing."""
+
+    def need(self, inventory: Inventory) -> None:
+        """No disk."""
+
+    def write(self, inventory: Inventory, store: Store, progress: Progress) -> BundleReport:
+        """Write it in order."""
+        with _packing(inventory, progress) as step:
+            return _report(self.name, write_bundle(self._write, inventory, store, step))
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        with local_errors(Path("standard output"), "write"):
+            while view:
+                view = view[os.write(self.descriptor, view) :]
+
+
+@dataclass
+class DirectoryOutput:
+    """The store itself, with `index.json` and, as the mark of completeness, `bundle.json`."""
+
+    path: Path
+    force: bool
+    limits: Limits
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.path)
+
+    def check(self) -> None:
+        """Raise UsageError if something else is there."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(self.name, "a file has this name", f"a bundle's name ends in {BUNDLE_SUFFIX}")
+        if not self.path.parent.is_dir():
+            raise UsageError(self.name, "its folder does not exist", f"create {self.path.parent}")
+        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / LAYOUT_FILE).exists():
+            if not {entry.name for entry in self.path.iterdir()} <= {".partial", ".lock", "blobs"}:
+                raise UsageError(self.name, "a directory of something else", "choose an empty or a new one")
+
+    def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
+        """What is there, if it is the same; its blobs are checked by presence when they are planned."""
+        if not (self.path / INVENTORY_FILE).exists():
+            return None
+        try:
+            with open_bundle(self.path, self.limits) as bundle:
+                if not self.force:
+                    refuse_loss(self.name, bundle.inventory, inventory)
+        except UsageError:
+            raise
+        except BundlerError:
+            pass  # damaged or half replaced: this run makes it whole again
+        return None
+
+    def need(self, inventory: Inventory) -> None:
+        """Nothing besides the blobs."""
+
+    def write(self, inventory: Inventory, store: Store, progress: Progress) -> BundleReport:
+        """Name what the blobs make."""
+        data = encode(inventory)
+        store.write_file(INDEX_FILE, encode_index(inventory))
+        store.write_file(INVENTORY_FILE, data)
+        return BundleReport(self.name, bundle_id(data))
+
+
+def output_of(text: str, *, force: bool, limits: Limits, descriptor: int) -> Output:
+    """What `-o` means: a bundle by its suffix, `-` for standard output, anything else a directory."""
+    if text == "-":
+        return StreamOutput(descriptor)
+    path = Path(text)
+    if path.name.endswith(BUNDLE_SUFFIX):
+        return FileOutput(path, force, limits)
+    return DirectoryOutput(path, force, limits)
+
+
+def refuse_loss(name: str, old: Inventory, new: Inventory) -> None:
+    """Raise UsageError if something that is in the old bundle would not be in the new one."""
+    kept = set(roots_of(new))
+    lost = [root for root in roots_of(old) if root not in kept]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        cause = f"it exists, and holds {lost[0]}{more}, which the new one would not hold as it is"
+        raise UsageError(name, cause, "choose another name, or --force to replace it")
+
+
+def disk_needs(pinned: Pinned, plan: ExportPlan, out: Output, store: Store) -> list[tuple[Path, int]]:
+    """What the run will write at most, and where; what an interrupted run left counts as there."""
+    left_over = sum(store.left_over(task.blob) for task in plan.tasks)
+    manifests = sum(manifest.blob.size for manifest in pinned.manifests.values() if not store.has(manifest.blob))
+    needs = [(store.path, plan.fetch_bytes - left_over + manifests)]
+    packed = out.need(take_inventory(pinned.roots, pinned.manifests))
+    return [*needs, packed] if packed else needs
+
+
+def check_disk(needs: list[tuple[Path, int]]) -> None:
+    """Raise LocalError unless every file system has room for all that goes there."""
+    per_device: dict[int, tuple[Path, int]] = {}
+    for path, size in needs:
+        place = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        with local_errors(place, "look at"):
+            device = place.stat().st_dev
+        first, sum_ = per_device.get(device, (place, 0))
+        per_device[device] = (first, sum_ + size)
+    for place, size in per_device.values():
+        with local_errors(place, "look at"):
+            free = shutil.disk_usage(place).free
+        if size > free:
+            cause = f"it needs up to {size:,} bytes, and {free:,} are free"
+            raise LocalError(str(place), cause, "free some space, or choose another place")
+
+
+@contextmanager
+def _packing(inventory: Inventory, progress: Progress) -> Iterator[Step]:
+    blobs = list(inventory.content)
+    with progress.step("packing", len(blobs), sum(blob.size for blob in blobs)) as step:
+        yield step
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BundlerError as error:
+        raise UsageError(str(path), f"it exists: {error.cause}", "choose another name, or --force to replace it") from error
+
+
+def _sidecar_right(path: Path, sha256: str) -> bool:
+    try:
+        return check_sidecar(path, sha256)
+    except BundlerError:
+        return False
+
+
+def _report(name: str, written: Written) -> BundleReport:
+    return BundleReport(name, written.bundle_id, written.sha256, written.size)

@@ -1,0 +1,102 @@
+"""Blobs sent while they come out of a pipe: verify and push interleaved, in the bundle's order.
+
+A pipe can't be read twice. Small blobs are held in memory until they are sent, so they can be tried
+again; a large one goes through once, and from the target's first repository into the others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+from bundler.bundle.inventory import Root
+from bundler.bundle.stream import BundleStream
+from bundler.errors import NetworkError
+from bundler.importer.plan import ImportPlan, OnConflict, Upload, plan_import
+from bundler.importer.push import Push
+from bundler.importer.verify import ManifestCollector, check_closure
+from bundler.limits import MIB
+from bundler.oci.content import Descriptor, Digest
+from bundler.progress import Progress
+from bundler.registry.registries import Registries
+
+HELD = 2 * MIB
+"""Bytes of a blob that is held in memory; `jobs` of them are at a time."""
+
+
+def send_as_it_comes(
+    stream: BundleStream, roots: list[Root], existing: Mapping[Root, Digest | None], registries: Registries,
+    on_conflict: OnConflict, *, jobs: int, progress: Progress,
+) -> tuple[ImportPlan, Push]:
+    """Read the stream to its proven end; send every blob that the target needs.
+
+    Raises IntegrityError or ContentError before any manifest is sent.
+    """
+    inventory = stream.inventory
+    collector = ManifestCollector(inventory, registries.settings.hosts.limits)
+    content = list(inventory.content)
+    with progress.step("blobs", len(content), sum(blob.size for blob in content)) as bar:
+        blobs = stream.blobs()
+        for blob, chunks in islice(blobs, len(inventory.manifests)):
+            collector.take(blob, chunks)
+            bar.advance(items=1, size=blob.size)
+        check_closure(inventory, collector.manifests)
+        plan = plan_import(roots, collector.manifests, existing, on_conflict)
+        push = Push(plan, collector.manifests, registries, jobs=jobs, progress=progress)
+        with ThreadPoolExecutor(jobs) as pool:
+            sender = _Sender(push, plan, registries, pool, jobs)
+            for blob, chunks in blobs:
+                sender.take(blob, chunks)
+                bar.advance(items=1, size=blob.size)
+            sender.finish()
+    return plan, push
+
+
+class _Sender:
+    """Sends what the plan wants of the blobs that come by."""
+
+    def __init__(self, push: Push, plan: ImportPlan, registries: Registries, pool: ThreadPoolExecutor, jobs: int) -> None:
+        self._push = push
+        self._wanted = {upload.blob.digest: upload for upload in plan.uploads}
+        self._registries = registries
+        self._pool = pool
+        self._jobs = jobs
+        self._under_way: deque[Future[None]] = deque()
+
+    def take(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+        """One blob; what is not wanted is left to be verified."""
+        upload = self._wanted.get(blob.digest)
+        if upload is None:
+            return
+        if blob.size > HELD:
+            self._large(upload, chunks)
+            return
+        self._under_way.append(self._pool.submit(self._small, upload, b"".join(chunks)))
+        if len(self._under_way) >= self._jobs:
+            self._under_way.popleft().result()
+
+    def finish(self) -> None:
+        """Wait for what is under way."""
+        while self._under_way:
+            self._under_way.popleft().result()
+
+    def _small(self, upload: Upload, data: bytes) -> None:
+        for name in upload.repositories:
+            self._push.blob(upload, name, lambda _: iter([data]))
+
+    def _large(self, upload: Upload, chunks: Iterator[bytes]) -> None:
+        first, *others = upload.repositories
+        once = [chunks]
+
+        def opened(_: int) -> Iterator[bytes]:
+            if not once:
+                cause = "the upload broke off, and a pipe can't be read again"
+                raise NetworkError(f"blob {upload.blob.digest}", cause, "run the import again to go on")
+            return once.pop()
+
+        self._push.blob(upload, first, opened)
+        for name in others:
+            # Mostly mounted; a target without mounts gives the bytes back.
+            self._push.blob(upload, name, lambda _: self._registries.source(first).chunks(upload.blob))

@@ -1,0 +1,82 @@
+"""Bundle → Verified, or an error: every byte, and that what the tags need is there, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bundler.bundle.inventory import Inventory
+from bundler.bundle.reader import Bundle
+from bundler.bundle.sidecar import check_sidecar, sidecar_of
+from bundler.errors import ContentError, IntegrityError
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import Descriptor, Digest
+from bundler.oci.graph import bottom_up
+from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.progress import Progress
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A bundle whose every byte was proven. Only `verify` makes one; `push` takes nothing else."""
+
+    bundle: Bundle
+    manifests: Mapping[Digest, Manifest]
+    warnings: tuple[str, ...]
+
+
+def verify(bundle: Bundle, progress: Progress, limits: Limits = DEFAULT_LIMITS) -> Verified:
+    """Read all of it. Raises IntegrityError or ContentError that says what is wrong and where."""
+    collector = ManifestCollector(bundle.inventory, limits)
+    content = list(bundle.inventory.content)
+    with progress.step("verifying", len(content), sum(blob.size for blob in content)) as step:
+        for blob, chunks in bundle.everything():
+            collector.take(blob, chunks)
+            step.advance(items=1, size=blob.size)
+    check_closure(bundle.inventory, collector.manifests)
+    warnings: tuple[str, ...] = ()
+    if bundle.sha256 and not check_sidecar(bundle.path, bundle.sha256):
+        warnings = (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
+    return Verified(bundle, collector.manifests, warnings)
+
+
+class ManifestCollector:
+    """Keeps the manifests of a bundle as its blobs pass; other blobs are left to be read."""
+
+    def __init__(self, inventory: Inventory, limits: Limits) -> None:
+        self.manifests: dict[Digest, Manifest] = {}
+        self._wanted = {blob.digest for blob in inventory.manifests}
+        self._limits = limits
+        if (total := sum(blob.size for blob in inventory.manifests)) > limits.manifests:
+            raise ContentError("bundle", f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}")
+
+    def take(self, blob: Descriptor, chunks: Iterable[bytes]) -> bool:
+        """Keep it if it is a manifest. Raises ContentError for one that can't be read."""
+        if blob.digest not in self._wanted:
+            return False
+        data = b"".join(chunks)
+        self.manifests[blob.digest] = parse_manifest(data, blob.media_type, blob.digest, limits=self._limits)
+        return True
+
+
+def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest]) -> None:
+    """Raise unless the inventory has exactly what its roots reach, in the sizes that they say.
+
+    IntegrityError: something is missing, named with who needs it. ContentError: something is there
+    that nothing needs.
+    """
+    sizes = {blob.digest: blob.size for blob in inventory.content}
+    needed: set[Digest] = set()
+    for entry in inventory.repositories:
+        for manifest in bottom_up(entry.roots(), manifests):
+            needed.add(manifest.blob.digest)
+            for blob in (*manifest.blobs, *manifest.children):
+                needed.add(blob.digest)
+                if sizes.get(blob.digest) != blob.size:
+                    found = sizes.get(blob.digest)
+                    state = "missing" if found is None else f"{found:,} bytes"
+                    cause = f"{state}, but manifest {manifest.blob.digest} of {entry.name} needs {blob.size:,} bytes"
+                    raise IntegrityError(f"blob {blob.digest}", cause, "export it again")
+    if extra := [digest for digest in sizes if digest not in needed]:
+        cause = f"{len(extra)} blobs that no tag needs, the first {extra[0]}"
+        raise ContentError("bundle", cause, "it was not made by this program")

@@ -1,0 +1,68 @@
+"""An OCI image layout as a directory, for reading. A BlobSource.
+
+Source: image-spec 1.1, image-layout.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from bundler.durable import local_errors
+from bundler.errors import ContentError, NotFoundError
+from bundler.oci.content import CHUNK, Descriptor, verified
+
+LAYOUT_FILE = "oci-layout"
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}\n'
+INDEX_FILE = "index.json"
+
+
+class Layout:
+    """An OCI image layout as a directory, for reading."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def file(self, name: str, limit: int) -> bytes:
+        """A small file of the layout. Raises NotFoundError, ContentError over `limit` bytes."""
+        with self._open(self.path / name) as descriptor, local_errors(self.path / name, "read"):
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(limit + 1)
+        if len(data) > limit:
+            raise ContentError(str(self.path / name), f"larger than the limit of {limit:,} bytes")
+        return data
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified."""
+        return verified(blob, self._chunks(blob))
+
+    def _chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        path = self.path / blob.digest.path
+        with self._open(path) as descriptor:
+            while True:
+                with local_errors(path, "read"):
+                    chunk = os.read(descriptor, CHUNK)
+                if not chunk:
+                    return
+                yield chunk
+
+    @contextlib.contextmanager
+    def _open(self, path: Path) -> Iterator[int]:
+        """A regular file of the layout; a link, pipe or socket in its place is refused, not followed."""
+        try:
+            # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise NotFoundError(str(path), "not there") from error
+        except OSError as error:
+            with local_errors(path, "open"):
+                raise error from None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ContentError(str(path), "not a regular file")
+            yield descriptor
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,67 @@
+"""Every bound that hostile or broken input can run into, each with its unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True)
+class Limits:
+    """All bounds in one value, so that a caller or a test can move one of them."""
+
+    manifest: int = 4 * MIB
+    """Bytes of one manifest or index."""
+    manifests: int = 64 * MIB
+    """Bytes of all manifests that one run holds in memory."""
+    token_answer: int = 1 * MIB
+    """Bytes of a token server's answer."""
+    error_body: int = 64 * KIB
+    """Bytes read of an error answer; 200 characters of it are shown."""
+    tag_page: int = 4 * MIB
+    """Bytes of one page of a tag list."""
+    tag_pages: int = 1_000
+    """Pages of one tag list."""
+    tags: int = 100_000
+    """Tags of one repository."""
+    page_size: int = 1_000
+    """Tags asked for per page (`n`); ECR refuses more."""
+    json_depth: int = 64
+    """Nesting of any JSON document."""
+    index_depth: int = 8
+    """Nesting of an index in an index."""
+    graph_nodes: int = 100_000
+    """Manifests of one run."""
+    frames: int = 200_000
+    """zstd frames of one bundle (some 400 GB)."""
+    inventory: int = 16 * MIB
+    """Bytes of `bundle.json` (about 95,000 blobs), and of `index.json`."""
+    redirects: int = 5
+    """Redirects followed for one request."""
+    attempts: int = 6
+    """Tries of one request, the first included."""
+    integrity_attempts: int = 3
+    """Downloads of one blob whose bytes arrive wrong."""
+    retry_after: float = 120.0
+    """Seconds that a server may make us wait with one Retry-After."""
+    connect_timeout: float = 10.0
+    """Seconds to reach a host."""
+    read_timeout: float = 60.0
+    """Seconds without a byte."""
+    blob_seconds: float = 60.0
+    """Seconds that any blob may take..."""
+    blob_rate: int = 64 * KIB
+    """...or its size at this many bytes per second, if that is longer."""
+    helper_seconds: float = 30.0
+    """Seconds that a credential helper may take."""
+    location: int = 16 * KIB
+    """Characters of a `Location` or `Link` header."""
+
+    def blob_deadline(self, size: int) -> float:
+        """Seconds that a blob of `size` bytes may take in all."""
+        return max(self.blob_seconds, size / self.blob_rate)
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,1 @@
+"""What the OCI specifications say: digests, descriptors, manifests, references. No I/O."""

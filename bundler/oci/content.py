@@ -1,0 +1,144 @@
+"""Content-addressed bytes: digest, descriptor, and the two interfaces that all content goes by.
+
+Source: image-spec 1.1, descriptor.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from bundler.errors import IntegrityError
+from bundler.oci.grammar import Parsed, Size
+
+CHUNK = 1 << 20
+"""Bytes of one chunk of a stream, at most."""
+
+
+class Digest(Parsed):
+    """`sha256:` and 64, or `sha512:` and 128, lower-case hexadecimal digits."""
+
+    __slots__ = ()
+    grammar = re.compile("sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
+    meaning = "a digest (sha256:<64 hex digits>)"
+
+    @property
+    def algorithm(self) -> str:
+        """`sha256` or `sha512`."""
+        return self[:6]
+
+    @property
+    def encoded(self) -> str:
+        """The hexadecimal part."""
+        return self[7:]
+
+    @property
+    def path(self) -> str:
+        """Where an OCI image layout keeps it."""
+        return f"blobs/{self.algorithm}/{self.encoded}"
+
+    def computed(self, data: bytes) -> Digest:
+        """What this digest should be if `data` were its bytes."""
+        return Digest(f"{self.algorithm}:{hashlib.new(self.algorithm, data).hexdigest()}")
+
+
+def sha256(data: bytes) -> Digest:
+    """The sha256 digest of `data`."""
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What is known of a blob before its bytes: media type, digest, size in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: Size
+
+
+class BlobSource(Protocol):
+    """Gives the bytes of a blob."""
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """The blob's bytes in order; end well only if they were its bytes.
+
+        Raises IntegrityError at the end of wrong bytes, NotFoundError, or what the place raises.
+        """
+
+
+class BlobSink(Protocol):
+    """Takes blobs, and tells which it has."""
+
+    def has(self, blob: Descriptor) -> bool:
+        """Whether the blob is there, whole."""
+
+    def add(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> None:
+        """Keep a blob; `chunks(offset)` opens its bytes from an offset on.
+
+        Raises IntegrityError, and keeps nothing, if they are not its bytes.
+        """
+
+
+class BlobStore(BlobSource, BlobSink, Protocol):
+    """A place that gives and takes."""
+
+
+class Verifier:
+    """Looks on while the bytes of one blob pass."""
+
+    def __init__(self, blob: Descriptor) -> None:
+        self.blob = blob
+        self.seen = 0
+        self._hash = hashlib.new(blob.digest.algorithm)
+
+    def update(self, chunk: bytes | memoryview) -> None:
+        """Take one more chunk. Raises IntegrityError as soon as there are too many bytes."""
+        self.seen += len(chunk)
+        if self.seen > self.blob.size:
+            # Stop here: an endless body must not fill the disk.
+            cause = f"more than the {self.blob.size:,} bytes that its descriptor says"
+            raise IntegrityError(f"blob {self.blob.digest}", cause)
+        self._hash.update(chunk)
+
+    def finish(self) -> None:
+        """The verdict. Raises IntegrityError that says what was wrong: the size or the bytes."""
+        if self.seen < self.blob.size:
+            cause = f"truncated: {self.seen:,} of {self.blob.size:,} bytes"
+            raise IntegrityError(f"blob {self.blob.digest}", cause)
+        seen = f"{self.blob.digest.algorithm}:{self._hash.hexdigest()}"
+        if seen != self.blob.digest:
+            raise IntegrityError(f"blob {self.blob.digest}", f"its bytes have the digest {seen}")
+
+
+def verified(blob: Descriptor, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass `chunks` on; end well only if they were the bytes of `blob`.
+
+    The verdict comes after the last chunk: keep nothing before the end. Raises IntegrityError.
+    """
+    verifier = Verifier(blob)
+    for chunk in chunks:
+        verifier.update(chunk)
+        yield chunk
+    verifier.finish()
+
+
+def held_back(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass `chunks` on one late, so that the last is not seen before the source's verdict.
+
+    For a receiver that acts on the last byte, as a registry does on the end of an upload.
+    """
+    waiting: bytes | None = None
+    for chunk in chunks:
+        if waiting is not None:
+            yield waiting
+        waiting = chunk
+    if waiting is not None:
+        yield waiting
+
+
+def read_all(source: BlobSource, blob: Descriptor) -> bytes:
+    """All bytes of a small blob, verified."""
+    return b"".join(source.chunks(blob))

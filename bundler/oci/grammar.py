@@ -1,0 +1,55 @@
+"""Strings that are parsed once at the edge, and carry their grammar as a type from there on."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Self
+
+from bundler.errors import printable
+
+
+class Parsed(str):
+    """A string that matches its class's grammar as a whole."""
+
+    __slots__ = ()
+    grammar: ClassVar[re.Pattern[str]]
+    longest: ClassVar[int] = 255
+    meaning: ClassVar[str]
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Raise ValueError unless `text` is a string of the grammar."""
+        # fullmatch: with match() and `$`, a trailing newline would pass.
+        if isinstance(text, str) and len(text) <= cls.longest and cls.grammar.fullmatch(text):
+            return cls(text)
+        raise ValueError(f"{printable(repr(text), 80)} is not {cls.meaning}")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        """How pydantic reads one from a document, and describes it in a JSON Schema."""
+        from pydantic_core import core_schema
+
+        text = core_schema.str_schema(
+            pattern=f"^(?:{cls.grammar.pattern})$", max_length=cls.longest, strict=True
+        )
+        return core_schema.no_info_after_validator_function(cls.parse, text)
+
+
+def camel(name: str) -> str:
+    """`media_type` as documents spell it: `mediaType`."""
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+class _Counted:
+    """Tells pydantic what `Size` is, without the rest of the package importing pydantic."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.int_schema(ge=0, lt=LARGEST_SIZE, strict=True)
+
+
+LARGEST_SIZE = 1 << 62
+Size = Annotated[int, _Counted()]
+"""A number of bytes: at least 0, below 2^62."""

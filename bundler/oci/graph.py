@@ -1,0 +1,40 @@
+"""Manifests that reach others: the closure of a root, and the order in which to push it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from bundler.errors import IntegrityError
+from bundler.oci.content import Descriptor, Digest
+from bundler.oci.manifest import Manifest
+
+Manifests = Mapping[Digest, Manifest]
+
+
+def bottom_up(roots: Iterable[Digest], manifests: Manifests) -> Iterator[Manifest]:
+    """Every manifest that the roots reach, each once, children before parents.
+
+    Raises IntegrityError that names parent and child when one is missing. A cycle can't be: a
+    manifest would have to hold its own digest.
+    """
+    done: set[Digest] = set()
+    stack: list[tuple[Digest, Digest | None, bool]] = [(root, None, False) for root in roots]
+    stack.reverse()
+    while stack:
+        digest, parent, expanded = stack.pop()
+        if digest in done:
+            continue
+        manifest = manifests.get(digest)
+        if manifest is None:
+            raise IntegrityError(f"manifest {digest}", f"missing, but {parent or 'a tag'} needs it")
+        if expanded or not manifest.children:
+            done.add(digest)
+            yield manifest
+            continue
+        stack.append((digest, parent, True))
+        stack.extend((child.digest, digest, False) for child in reversed(manifest.children))
+
+
+def reached(root: Digest, manifests: Manifests) -> set[Descriptor]:
+    """All blobs that a root needs, manifests excluded."""
+    return {blob for manifest in bottom_up([root], manifests) for blob in manifest.blobs}

@@ -1,0 +1,187 @@
+"""Manifests and indexes: strict reading, and what each one reaches.
+
+Bytes stay what they are; only what is needed to walk the graph is read from them. These parsers run
+on every tag of every export, so they are plain code; a test holds them against pydantic models of
+the same types. Source: image-spec 1.1, manifest.md and image-index.md; Docker manifest v2 schema 2.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bundler.errors import ContentError
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci import strict_json
+from bundler.oci.content import Descriptor, Digest
+from bundler.oci.grammar import LARGEST_SIZE
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
+
+MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+ACCEPTED = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST)
+"""Every type that is asked for. All four: some registries answer schema 1 for less."""
+
+NOT_DISTRIBUTED = (
+    "application/vnd.oci.image.layer.nondistributable.",
+    "application/vnd.docker.image.rootfs.foreign.",
+)
+
+TIMONI_CONTENT_TYPE = "sh.timoni.content.type"
+CREATED = "org.opencontainers.image.created"
+VERSION = "org.opencontainers.image.version"
+REVISION = "org.opencontainers.image.revision"
+
+
+def _no_annotations() -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A descriptor inside a manifest, with what it says of the content."""
+
+    blob: Descriptor
+    annotations: Mapping[str, str] = field(default_factory=_no_annotations)
+
+    @property
+    def distributed(self) -> bool:
+        """False for layers that registries don't hold: they are never fetched."""
+        return not self.blob.media_type.startswith(NOT_DISTRIBUTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest or index, with its exact bytes."""
+
+    blob: Descriptor
+    data: bytes
+    config: Layer | None
+    layers: tuple[Layer, ...]
+    children: tuple[Descriptor, ...]
+    annotations: Mapping[str, str]
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """What must be carried along with it, manifests excluded."""
+        parts = (self.config, *self.layers) if self.config else self.layers
+        return tuple(part.blob for part in parts if part.distributed)
+
+
+def parse_manifest(data: bytes, media_type: str, digest: Digest, *, limits: Limits = DEFAULT_LIMITS) -> Manifest:
+    """Read a manifest or index of `media_type`; `digest` is the proven digest of `data`.
+
+    Raises ContentError: over a limit, malformed, schema 1, or one kind that poses as another.
+    """
+    item = f"manifest {digest}"
+    if media_type.startswith(DOCKER_SCHEMA1):
+        raise ContentError(item, "Docker schema 1 is not supported", "push the image again with a newer tool")
+    if media_type not in ACCEPTED:
+        raise ContentError(item, f"media type {media_type!r} is no manifest or index")
+    if len(data) > limits.manifest:
+        raise ContentError(item, f"larger than the limit of {limits.manifest:,} bytes")
+    document = strict_json.loads(data, item=item, depth=limits.json_depth)
+    try:
+        return _manifest(Descriptor(media_type, digest, len(data)), data, document)
+    except ValueError as error:
+        raise ContentError(item, f"malformed: {error}") from error
+
+
+def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEFAULT_LIMITS) -> str:
+    """The media type of a manifest: the `Content-Type`, checked against the document's own word.
+
+    Without a useful header (missing, or `application/json`), the document decides. Raises ContentError.
+    """
+    document = strict_json.loads(data, item=item, depth=limits.json_depth)
+    if not isinstance(document, dict):
+        raise ContentError(item, "not a manifest: the answer is no JSON object")
+    own = document.get("mediaType", "")
+    header = declared.partition(";")[0].strip().lower()
+    if not isinstance(own, str):
+        raise ContentError(item, "not a manifest: mediaType is no string")
+    if document.get("schemaVersion") == 1:
+        return DOCKER_SCHEMA1
+    if header in ACCEPTED and own and own != header:
+        raise ContentError(item, f"sent as {header}, but says it is {own}")
+    return header if header in ACCEPTED else own or _guessed(document)
+
+
+def _guessed(document: Mapping[str, Any]) -> str:
+    if "manifests" in document:
+        return OCI_INDEX
+    return OCI_MANIFEST if "config" in document else ""
+
+
+def _manifest(blob: Descriptor, data: bytes, document: object) -> Manifest:
+    fields = _object(document, "the document")
+    version = fields.get("schemaVersion")
+    if type(version) is not int or version != 2:  # 2.0 and true are numbers to Python only
+        raise ValueError("schemaVersion is not 2")
+    if fields.get("mediaType") not in (None, blob.media_type):
+        raise ValueError(f"it says it is {fields['mediaType']!r}")
+    annotations = _annotations(fields.get("annotations"))
+    if blob.media_type in INDEXES:
+        if "layers" in fields or "config" in fields:
+            raise ValueError("an index with layers or a config")
+        children = tuple(_layer(entry, "manifests").blob for entry in _list(fields, "manifests"))
+        return Manifest(blob, data, None, (), children, annotations)
+    if "manifests" in fields:
+        raise ValueError("a manifest with a list of manifests")
+    config = _layer(fields.get("config"), "config")
+    layers = tuple(_layer(entry, "layers") for entry in _list(fields, "layers"))
+    return Manifest(blob, data, config, layers, (), annotations)
+
+
+def _layer(value: object, where: str) -> Layer:
+    fields = _object(value, where)
+    media_type, size = fields.get("mediaType"), fields.get("size")
+    if not isinstance(media_type, str) or not media_type:
+        raise ValueError(f"{where}: mediaType is missing or no string")
+    # bool is an int to Python, and no size to anyone else.
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < LARGEST_SIZE:
+        raise ValueError(f"{where}: size {size!r:.40} is no number of bytes")
+    digest = Digest.parse(fields.get("digest"))
+    _check_embedded(fields.get("data"), digest, where)
+    return Layer(Descriptor(media_type, digest, size), _annotations(fields.get("annotations")))
+
+
+def _check_embedded(data: object, digest: Digest, where: str) -> None:
+    """A descriptor may carry its blob in `data`: some reader may believe it, so it must be right."""
+    if data is None:
+        return
+    if not isinstance(data, str):
+        raise ValueError(f"{where}: data is no string")
+    embedded = base64.b64decode(data, validate=True)
+    if digest.computed(embedded) != digest:
+        raise ValueError(f"{where}: data is not the content of {digest}")
+
+
+def _annotations(value: object) -> Mapping[str, str]:
+    if value is None:
+        return _no_annotations()
+    fields = _object(value, "annotations")
+    if not all(isinstance(text, str) for text in fields.values()):
+        raise ValueError("annotations: a value is no string")
+    return fields
+
+
+def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
+    value = fields.get(name)
+    if value is None:
+        return []  # Go writes null for an empty list.
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is no list")
+    return value
+
+
+def _object(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is no object")
+    return value

@@ -1,0 +1,130 @@
+"""Names of things in registries: host, repository, tag, digest.
+
+Source: distribution-spec 1.1, "Pull"; distribution/reference for the host part.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from bundler.errors import UsageError
+from bundler.oci.content import Digest
+from bundler.oci.grammar import Parsed
+
+_COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*"
+_HOST = "(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{1,5})?"
+
+
+class Tag(Parsed):
+    """A tag."""
+
+    __slots__ = ()
+    grammar = re.compile("[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+    longest = 128
+    meaning = "a tag (at most 128 letters, digits, '.', '_', '-')"
+
+
+class RegistryName(Parsed):
+    """`host`, `host:port` or `[ipv6]:port`."""
+
+    __slots__ = ()
+    grammar = re.compile(_HOST)
+    meaning = "a registry (host[:port])"
+
+    @property
+    def hostname(self) -> str:
+        """The host without port and brackets."""
+        return re.sub(r":[0-9]+\Z", "", self).strip("[]").lower()
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is this machine: only there plain HTTP needs no leave."""
+        if self.hostname == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.hostname).is_loopback
+        except ValueError:
+            return False
+
+
+class RepositoryPath(Parsed):
+    """The path of a repository inside its registry."""
+
+    __slots__ = ()
+    grammar = re.compile(f"{_COMPONENT}(?:/{_COMPONENT})*")
+    meaning = "a repository (lower-case path components)"
+
+
+class RepositoryName(Parsed):
+    """`host/path`: one repository of one registry."""
+
+    __slots__ = ()
+    grammar = re.compile(f"{_HOST}/{_COMPONENT}(?:/{_COMPONENT})*")
+    longest = 512
+    meaning = "a repository (host/path)"
+
+    @property
+    def registry(self) -> RegistryName:
+        """The registry's part."""
+        return RegistryName(self.partition("/")[0])
+
+    @property
+    def path(self) -> RepositoryPath:
+        """The path inside the registry."""
+        return RepositoryPath(self.partition("/")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A repository, and perhaps one tag or one digest of it."""
+
+    repository: RepositoryName
+    tag: Tag | None = None
+    digest: Digest | None = None
+
+    def __str__(self) -> str:
+        if self.digest:
+            return f"{self.repository}@{self.digest}"
+        return f"{self.repository}:{self.tag}" if self.tag else self.repository
+
+
+def parse_reference(text: str) -> Reference:
+    """`[oci://]HOST/PATH[:TAG|@DIGEST]`. Raises UsageError that says what was expected."""
+    rest = text.removeprefix("oci://")
+    rest, _, digest = rest.partition("@")
+    head, slash, last = rest.rpartition("/")
+    last, colon, tag = last.partition(":")
+    try:
+        return Reference(
+            RepositoryName.parse(f"{head}{slash}{last}"),
+            Tag.parse(tag) if colon else None,
+            Digest.parse(digest) if "@" in text else None,
+        )
+    except ValueError as error:
+        raise UsageError(text, str(error), "write [oci://]HOST/REPOSITORY[:TAG|@DIGEST]") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A registry, and perhaps a path below which repositories go."""
+
+    registry: RegistryName
+    path: RepositoryPath | None = None
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.path}" if self.path else self.registry
+
+    def repository(self, path: RepositoryPath) -> RepositoryName:
+        """The repository of that path below the prefix. Raises ValueError if the name is too long."""
+        return RepositoryName.parse(f"{self}/{path}")
+
+
+def parse_prefix(text: str) -> Prefix:
+    """`[oci://]HOST[/PATH]`. Raises UsageError."""
+    host, slash, path = text.removeprefix("oci://").rstrip("/").partition("/")
+    try:
+        return Prefix(RegistryName.parse(host), RepositoryPath.parse(path) if slash else None)
+    except ValueError as error:
+        raise UsageError(text, str(error), "write oci://HOST[/PREFIX]") from error

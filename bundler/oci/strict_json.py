@@ -1,0 +1,69 @@
+"""JSON as a peer may write it, and nothing that two readers could read in two ways.
+
+`json.loads` takes UTF-16, NaN, duplicate keys and any depth; none of it passes here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from bundler.errors import ContentError
+
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
+
+
+def loads(data: bytes, *, item: str, depth: int) -> Any:
+    """The document. Raises ContentError that names `item`."""
+    text = _text(data, item=item, depth=depth)
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ContentError(item, f"not valid JSON: {error}") from error
+
+
+def check(data: bytes, *, item: str, depth: int) -> None:
+    """The same checks for a large document, without keeping what it says."""
+    text = _text(data, item=item, depth=depth)
+    try:
+        json.loads(text, object_pairs_hook=_forget, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ContentError(item, f"not valid JSON: {error}") from error
+
+
+def canonical(document: object) -> bytes:
+    """One spelling for one content: UTF-8, sorted keys, no spaces, one newline at the end."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode() + b"\n"
+
+
+def _text(data: bytes, *, item: str, depth: int) -> str:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ContentError(item, "not UTF-8 text") from error
+    level = 0
+    # Counted before parsing: the parser would go as deep as its stack allows.
+    for token in _STRING_OR_BRACKET.finditer(text) if text.count("[") + text.count("{") > depth else ():
+        character = token[0][0]
+        level += (character in "[{") - (character in "]}")
+        if level > depth:
+            raise ContentError(item, f"JSON nested more than {depth} deep")
+    return text
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate key")
+    return result
+
+
+def _forget(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("duplicate key")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,44 @@
+"""What a long step tells while it runs. Whoever shows it implements `Progress`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+
+class Step(Protocol):
+    """One step under way."""
+
+    def advance(self, items: int = 0, size: int = 0) -> None:
+        """`items` more are done, `size` more bytes have passed. Called from any thread."""
+
+
+class Progress(Protocol):
+    """Shows steps, and lines that a person should see."""
+
+    def step(
+        self, name: str, items: int | None = None, size: int | None = None
+    ) -> AbstractContextManager[Step]:
+        """A step of so many items and bytes begins; it ends with the context."""
+
+    def note(self, line: str) -> None:
+        """A line worth reading now: a retry, a warning, something left out."""
+
+
+class Silence:
+    """Shows nothing: for the Python API's default and for tests."""
+
+    def advance(self, items: int = 0, size: int = 0) -> None:
+        """Show nothing."""
+
+    def step(
+        self,
+        name: str,  # noqa: ARG002  the Protocol's names
+        items: int | None = None,  # noqa: ARG002
+        size: int | None = None,  # noqa: ARG002
+    ) -> AbstractContextManager[Step]:
+        """Show nothing."""
+        return nullcontext(self)
+
+    def note(self, line: str) -> None:
+        """Show nothing."""

@@ -1,0 +1,1 @@
+"""HTTP to registries; knows no bundle and no store."""

@@ -1,0 +1,234 @@
+"""Reading one repository: tags, manifests, blobs.
+
+Source: distribution-spec 1.1. What real registries do otherwise is said where it is handled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
+from bundler.oci import strict_json
+from bundler.oci.content import Descriptor, Digest, sha256, verified
+from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.host import Host, RefusedError, Reply
+from bundler.registry.transport import TransientError
+
+OK = frozenset({200})
+
+_LINK = re.compile(r'<([^>]*)>\s*;[^,]*?\brel\s*=\s*"?next"?(?=[\s;,]|$)', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class TagList:
+    """What a registry listed: valid tags, and names that can't be tags."""
+
+    tags: tuple[Tag, ...]
+    invalid: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedManifest:
+    """A manifest as it was served, with warnings about how."""
+
+    manifest: Manifest
+    warnings: tuple[str, ...] = ()
+
+
+class Repository:
+    """One repository of one registry, for any number of threads. A BlobSource."""
+
+    def __init__(self, host: Host, name: RepositoryName) -> None:
+        self.name = name
+        self._host = host
+        self._limits = host.settings.limits
+        self._base = f"/v2/{name.path}"
+        self._pull = f"repository:{name.path}:pull"
+
+    def tags(self) -> TagList:
+        """All tags, over all pages; one request per page.
+
+        Raises ContentError for endless or hostile lists, NotFoundError for no such repository.
+        """
+        item = f"tags of {self.name}"
+        seen: dict[str, None] = {}
+        address = f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size})}"
+        visited: set[str] = set()
+        for _ in range(self._limits.tag_pages):
+            visited.add(address)
+            reply = self._host.fetch("GET", address, self._pull, accept=OK, limit=self._limits.tag_page)
+            page = _tag_page(reply.body, item, self._limits.json_depth)
+            before = len(seen)
+            seen.update(dict.fromkeys(page))
+            if len(seen) > self._limits.tags:
+                raise ContentError(item, f"more than the limit of {self._limits.tags:,} tags")
+            following = self._next_page(reply, address, page, item, grew=len(seen) > before)
+            if following is None:
+                return _tag_list(seen)
+            if following in visited:
+                raise ContentError(item, "its Link headers go round in a circle")
+            address = following
+        raise ContentError(item, f"more than the limit of {self._limits.tag_pages:,} pages")
+
+    def _next_page(self, reply: Reply, address: str, page: list[str], item: str, *, grew: bool) -> str | None:
+        header = reply.headers.get("Link", "")
+        if len(header) > self._limits.location:
+            raise ContentError(item, "its Link header is over the limit")
+        if match := _LINK.search(header):
+            url = self._host.checked_url(match[1], urljoin(self._host.origin, address), item)
+            if not self._host.same_origin(url):
+                raise ContentError(item, f"its Link leads to another host, {printable(urlsplit(url).netloc)}")
+            return url
+        # Some registries cut the list at n and say nothing. If the next page brings nothing new,
+        # the registry did not understand `last`, and this was the whole list.
+        if len(page) >= self._limits.page_size and grew:
+            return f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size, 'last': page[-1]})}"
+        return None
+
+    def manifest(self, reference: Tag | Digest) -> PinnedManifest:
+        """A manifest or index by tag or digest: its exact bytes, proven.
+
+        Raises IntegrityError when the bytes are not what the digest says, also on another try.
+        """
+        item = f"{self.name}{'@' if isinstance(reference, Digest) else ':'}{reference}"
+        path = f"{self._base}/manifests/{reference}"
+        reply = self._read_manifest(path)
+        said = reply.headers.get("Docker-Content-Digest", "")
+        expected = reference if isinstance(reference, Digest) else said
+        seen = digest_like(expected, reply.body)
+        if isinstance(reference, Digest):
+            for _ in range(self._limits.integrity_attempts - 1):
+                if seen == reference:
+                    break
+                reply = self._read_manifest(path)
+                seen = digest_like(reference, reply.body)
+            if seen != reference:
+                raise IntegrityError(item, f"its bytes have the digest {seen}")
+            warning = said not in ("", reference)
+            return PinnedManifest(self._parsed(reply, seen, item), (_wrong_header(item, said),) if warning else ())
+        if said in ("", seen):
+            return PinnedManifest(self._parsed(reply, seen, item))
+        return self._settle(reply, said, item)
+
+    def _settle(self, reply: Reply, said: str, item: str) -> PinnedManifest:
+        """Header and bytes of a tag disagree: the one that can be fetched by its digest is right."""
+        seen = sha256(reply.body)
+        for digest in (said, seen):
+            try:
+                known = Digest.parse(digest)
+                by_digest = self._read_manifest(f"{self._base}/manifests/{known}")
+            except (ValueError, NotFoundError, RefusedError):
+                continue
+            if digest_like(known, by_digest.body) == known:
+                return PinnedManifest(self._parsed(by_digest, known, item), (_wrong_header(item, said),))
+        raise IntegrityError(item, f"the registry says {said}, its bytes have the digest {seen}")
+
+    def _read_manifest(self, path: str) -> Reply:
+        headers = {"Accept": ", ".join(ACCEPTED)}
+        return self._host.fetch("GET", path, self._pull, accept=OK, limit=self._limits.manifest, headers=headers)
+
+    def _parsed(self, reply: Reply, digest: Digest, item: str) -> Manifest:
+        media_type = media_type_of(
+            reply.body, reply.headers.get("Content-Type", ""), item=item, limits=self._limits
+        )
+        return parse_manifest(reply.body, media_type, digest, limits=self._limits)
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified; a broken connection is taken up where it broke. A BlobSource."""
+        return verified(blob, self.chunks_from(blob, 0))
+
+    def chunks_from(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
+        """The bytes from `offset` on, not verified: the caller knows what comes before them.
+
+        Goes on by Range after a break. Raises NetworkError when it no longer moves, or takes longer
+        than the limits allow in all.
+        """
+        clock = self._host.settings.clock
+        end = clock() + self._limits.blob_deadline(blob.size)
+        position = offset
+        stream: Iterator[bytes] | None = None
+
+        def following() -> bytes:
+            nonlocal stream
+            if clock() > end:
+                cause = f"slower than the limit: {position:,} of {blob.size:,} bytes in {self._limits.blob_deadline(blob.size):.0f} s"
+                raise NetworkError(f"blob {blob.digest} of {self.name}", cause, "run the same command again to go on")
+            try:
+                if stream is None:
+                    stream = self._open_blob(blob, position)
+                chunk = next(stream, b"")
+                if not chunk and position < blob.size:
+                    raise TransientError(f"blob {blob.digest} of {self.name}", f"ended after {position:,} of {blob.size:,} bytes")
+            except BaseException:
+                stream = None
+                raise
+            return chunk
+
+        while chunk := self._host.retrying(following):
+            position += len(chunk)
+            self._host.traffic.count(received=len(chunk))
+            yield chunk
+
+    def _open_blob(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
+        if offset >= blob.size > 0:
+            return iter(())
+        headers = {"Range": f"bytes={offset}-{blob.size - 1}"} if offset else {}
+        accept = frozenset({200, 206, 416}) if offset else OK
+        answer = self._host.exchange(
+            "GET", f"{self._base}/blobs/{blob.digest}", self._pull, accept=accept, headers=headers
+        )
+        if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+            return answer.chunks()
+        if answer.status == 200:
+            return _skipped(answer.chunks(), offset)
+        # 416, or another range than asked for: the whole blob, and what we have is passed over.
+        answer.close()
+        answer = self._host.exchange("GET", f"{self._base}/blobs/{blob.digest}", self._pull, accept=OK)
+        return _skipped(answer.chunks(), offset)
+
+
+def _tag_page(body: bytes, item: str, depth: int) -> list[str]:
+    document = strict_json.loads(body, item=item, depth=depth)
+    names = document.get("tags") if isinstance(document, dict) else document
+    if names is None and isinstance(document, dict):
+        return []  # what some registries say when the last tag is gone
+    if not isinstance(names, list):
+        raise ContentError(item, "the answer is no tag list")
+    return [name if isinstance(name, str) else f"{name!r} (no string)" for name in names]
+
+
+def _tag_list(names: Iterable[str]) -> TagList:
+    tags: list[Tag] = []
+    invalid: list[str] = []
+    for name in names:
+        try:
+            tags.append(Tag.parse(name))
+        except ValueError:
+            invalid.append(printable(name, 140))
+    return TagList(tuple(tags), tuple(invalid))
+
+
+def digest_like(expected: str, data: bytes) -> Digest:
+    """The digest of `data`, by the algorithm of `expected`."""
+    try:
+        return Digest.parse(expected).computed(data)
+    except ValueError:
+        return sha256(data)
+
+
+def _wrong_header(item: str, said: str) -> str:
+    return f"{item}: the registry's Docker-Content-Digest says {printable(said, 80)}, which is wrong; the bytes are right"
+
+
+def _skipped(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """The chunks without the first `size` bytes."""
+    for chunk in chunks:
+        if size >= len(chunk):
+            size -= len(chunk)
+            continue
+        yield chunk[size:]
+        size = 0

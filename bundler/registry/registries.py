@@ -1,0 +1,51 @@
+"""All registries of one run: one host object each, one transport, one count of traffic."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from bundler.oci.reference import RegistryName, RepositoryName
+from bundler.registry.auth import Credentials
+from bundler.registry.client import Repository
+from bundler.registry.credentials import CredentialSources, find_credentials
+from bundler.registry.host import Host, HostSettings, Traffic
+from bundler.registry.target import TargetRepository
+from bundler.registry.transport import Transport, TransportSettings
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """How to reach registries, and as whom."""
+
+    transport: TransportSettings = field(default_factory=TransportSettings)
+    hosts: HostSettings = field(default_factory=HostSettings)
+    credentials: CredentialSources = field(default_factory=CredentialSources)
+
+
+class Registries:
+    """Gives repositories by name."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self.settings = settings
+        self.traffic = Traffic()
+        self._transport = Transport(settings.transport)
+        self._hosts: dict[RegistryName, Host] = {}
+        self._lock = threading.Lock()
+
+    def source(self, name: RepositoryName) -> Repository:
+        """A repository to read."""
+        return Repository(self._host(name.registry), name)
+
+    def target(self, name: RepositoryName) -> TargetRepository:
+        """A repository to write."""
+        return TargetRepository(self._host(name.registry), name)
+
+    def _host(self, name: RegistryName) -> Host:
+        with self._lock:
+            if name not in self._hosts:
+                self._hosts[name] = Host(name, self._transport, self._credentials, self.settings.hosts, self.traffic)
+            return self._hosts[name]
+
+    def _credentials(self, name: RegistryName) -> Credentials | None:
+        return find_credentials(name, self.settings.credentials)

@@ -1,0 +1,236 @@
+"""Writing to one repository: uploads, mounts, manifests, and the questions before and after.
+
+Source: distribution-spec 1.1, "Push". What real registries do otherwise is said where it is handled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from bundler.errors import AuthError, ContentError, IntegrityError, NotFoundError, TargetRefusedError, printable
+from bundler.limits import MIB
+from bundler.oci.content import Descriptor, Digest, held_back
+from bundler.oci.manifest import ACCEPTED, Manifest
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.client import digest_like
+from bundler.registry.host import Host, RefusedError
+from bundler.registry.transport import Answer, TransientError
+
+FOUND_OR_NOT = frozenset({200, 404})
+UPLOAD_BEGUN = frozenset({201, 202})
+CHUNK_UPLOAD = 4 * MIB
+"""Bytes of one PATCH where a registry takes no single PUT; ghcr.io refuses more."""
+
+_TYPE_HINT = "the target may have to be told to allow this media type, or speak a newer API"
+_MISSING_HINT = "some registries want the repository or project to be created first"
+
+
+class MissingContentError(TargetRefusedError):
+    """The target says that a blob or manifest is missing which it said it had."""
+
+
+class RepositoryRefusedError(TargetRefusedError):
+    """The target takes nothing into this repository: more tries with other blobs are no use."""
+
+
+class StoredOtherwiseError(IntegrityError):
+    """The target says that it stored other bytes than it was sent."""
+
+
+class TargetRepository:
+    """One repository that is written to, from any number of threads. A BlobSink."""
+
+    def __init__(self, host: Host, name: RepositoryName) -> None:
+        self.name = name
+        self._host = host
+        self._limits = host.settings.limits
+        self._base = f"/v2/{name.path}"
+        self._push = f"repository:{name.path}:pull,push"
+
+    def digest_of(self, reference: Tag | Digest) -> Digest | None:
+        """What a tag or digest points to now, by one HEAD; None if it is not there."""
+        path, headers = f"{self._base}/manifests/{reference}", {"Accept": ", ".join(ACCEPTED)}
+        accept = frozenset({200, 404, 405})
+        reply = self._host.fetch("HEAD", path, self._push, accept=accept, headers=headers)
+        if reply.status == 404:
+            return None
+        try:
+            return Digest.parse(reply.headers.get("Docker-Content-Digest", ""))
+        except ValueError:
+            # A registry without the header, or without HEAD: the bytes tell.
+            reply = self._host.fetch(
+                "GET", path, self._push, accept=FOUND_OR_NOT, limit=self._limits.manifest, headers=headers
+            )
+            like = reference if isinstance(reference, Digest) else ""
+            return digest_like(like, reply.body) if reply.status == 200 else None
+
+    def has(self, blob: Descriptor) -> bool:
+        """Whether the blob is in this repository, by one HEAD."""
+        accept = frozenset({200, 404, 405})
+        reply = self._host.fetch("HEAD", f"{self._base}/blobs/{blob.digest}", self._push, accept=accept)
+        length = reply.headers.get("Content-Length", "")
+        # A wrong length means that the registry holds something else: it gets the blob again.
+        return reply.status == 200 and (not length or length == str(blob.size))
+
+    def add(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], *, mount_from: RepositoryName | None = None) -> bool:
+        """Upload a blob, or have it mounted from another repository; True if its bytes were sent.
+
+        `chunks(0)` is opened again for every try. The last chunk is sent only after the verdict on
+        all, so that wrong bytes are never finalised. Raises TargetRefusedError, IntegrityError.
+        """
+        tries = 0
+
+        def attempt() -> bool:
+            nonlocal tries
+            tries += 1
+            # An earlier try may have ended well, and only its answer been lost.
+            if tries > 1 and self.has(blob):
+                return True
+            location = self._start_upload(blob, mount_from if tries == 1 else None)
+            if location is None:
+                return False
+            self._upload(blob, chunks, location)
+            return True
+
+        try:
+            return self._host.retrying(attempt)
+        except RefusedError as error:
+            raise _refused(error, f"blob {blob.digest} for {self.name}") from error
+
+    def _start_upload(self, blob: Descriptor, mount_from: RepositoryName | None) -> str | None:
+        """Where to send the bytes; None if the blob was mounted."""
+        answer = self._mounted(blob, mount_from) if mount_from else None
+        if answer is None:
+            answer = self._post()
+        answer.start_of_body(self._limits.error_body)
+        if answer.status == 202:
+            return self._location(answer, f"upload to {self.name}")
+        if mount_from is None:
+            raise TargetRefusedError(self.name, "it answered 201 to a blob that was not sent")
+        return None
+
+    def _mounted(self, blob: Descriptor, mount_from: RepositoryName) -> Answer | None:
+        """The answer to a mount, 201 or 202; None where it is not understood."""
+        query = urlencode({"mount": blob.digest, "from": mount_from.path})
+        scope = f"{self._push} repository:{mount_from.path}:pull"
+        try:
+            return self._host.exchange("POST", f"{self._base}/blobs/uploads/?{query}", scope, accept=UPLOAD_BEGUN)
+        except (RefusedError, NotFoundError, AuthError):
+            return None
+
+    def _post(self) -> Answer:
+        try:
+            return self._host.exchange("POST", f"{self._base}/blobs/uploads/", self._push, accept=UPLOAD_BEGUN)
+        except NotFoundError as error:
+            raise RepositoryRefusedError(self.name, error.cause, _MISSING_HINT) from error
+        except RefusedError as error:
+            raise RepositoryRefusedError(self.name, f"it takes no uploads: {error.cause}", _MISSING_HINT) from error
+
+    def _location(self, answer: Answer, item: str) -> str:
+        try:
+            return self._host.checked_url(answer.headers.get("Location", ""), answer.url, item)
+        except ContentError as error:
+            raise TargetRefusedError(item, error.cause) from error
+
+    def _upload(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> None:
+        body = _Body(blob.size, held_back(chunks(0)), self._host.traffic.count)
+        try:
+            answer = self._put(location, blob, body)
+        except RefusedError as error:
+            if error.status not in (413, 416) or blob.size <= CHUNK_UPLOAD:
+                raise
+            # A proxy in between takes no long body: a new session, in pieces.
+            fresh = self._start_upload(blob, None)
+            answer = self._in_pieces(blob, chunks, fresh or "")
+        answer.start_of_body(self._limits.error_body)
+        said = answer.headers.get("Docker-Content-Digest", "")
+        if said not in ("", blob.digest):
+            raise StoredOtherwiseError(f"blob {blob.digest} at {self.name}", f"the target says it stored {printable(said)}")
+
+    def _put(self, location: str, blob: Descriptor, body: _Body | bytes) -> Answer:
+        try:
+            return self._host.exchange(
+                "PUT", _with_query(location, digest=blob.digest), self._push, accept=frozenset({201, 204}),
+                headers={"Content-Type": "application/octet-stream"}, body=body,
+            )
+        except NotFoundError as error:
+            # The session is gone; a new one may work.
+            raise TransientError(error.item, f"the upload session is gone: {error.cause}") from error
+
+    def _in_pieces(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> Answer:
+        start = 0
+        for piece in _pieces(held_back(chunks(0)), CHUNK_UPLOAD):
+            answer = self._host.exchange(
+                "PATCH", location, self._push, accept=frozenset({201, 202, 204}), body=piece,
+                headers={
+                    "Content-Type": "application/octet-stream",
+                    "Content-Range": f"{start}-{start + len(piece) - 1}",
+                },
+            )
+            answer.start_of_body(self._limits.error_body)
+            self._host.traffic.count(sent=len(piece))
+            start += len(piece)
+            location = self._location(answer, f"upload to {self.name}")
+        return self._put(location, blob, b"")
+
+    def put_manifest(self, manifest: Manifest, reference: Tag | Digest) -> None:
+        """Send a manifest's exact bytes under a tag or its digest.
+
+        Raises TargetRefusedError with the registry's words, IntegrityError for another digest.
+        """
+        item = f"{self.name}{'@' if isinstance(reference, Digest) else ':'}{reference}"
+        try:
+            reply = self._host.fetch(
+                "PUT", f"{self._base}/manifests/{reference}", self._push, accept=frozenset({201, 202}),
+                limit=self._limits.error_body, headers={"Content-Type": manifest.blob.media_type}, body=manifest.data,
+            )
+        except NotFoundError as error:
+            raise TargetRefusedError(item, error.cause, _MISSING_HINT) from error
+        except RefusedError as error:
+            if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
+                raise MissingContentError(item, error.cause) from error
+            hint = _TYPE_HINT if error.status in (400, 405, 415) else ""
+            raise _refused(error, item, hint) from error
+        self._host.traffic.count(sent=len(manifest.data))
+        said = reply.headers.get("Docker-Content-Digest", "")
+        if said not in ("", manifest.blob.digest):
+            raise StoredOtherwiseError(item, f"the target says it stored {printable(said)}")
+
+
+def _refused(error: RefusedError, what: str, hint: str = "") -> TargetRefusedError:
+    return TargetRefusedError(what, f"the target refuses it: {error.cause}", hint)
+
+
+class _Body:
+    """An upload that is sent as it is read."""
+
+    def __init__(self, size: int, chunks: Iterable[bytes], count: Callable[..., None]) -> None:
+        self._size = size
+        self._chunks = chunks
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._count(sent=len(chunk))
+            yield chunk
+
+
+def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    waiting = bytearray()
+    for chunk in chunks:
+        waiting += chunk
+        while len(waiting) >= size:
+            yield bytes(waiting[:size])
+            del waiting[:size]
+    if waiting:
+        yield bytes(waiting)
+
+
+def _with_query(url: str, **more: str) -> str:
+    parts = urlsplit(url)
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *more.items()])
+    return parts._replace(query=query).geturl()

@@ -1,0 +1,276 @@
+"""One HTTP exchange, and nothing behind its back: the sole user of requests and urllib3.
+
+The session layer of requests is left out on purpose: it follows redirects, keeps cookies, reads
+`.netrc` and the proxy variables, and prints user names in URLs. Its adapter does none of it. Bodies
+are read raw, so that no answer is inflated; every library error is translated in `_translated`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment
+
+import requests
+import requests.adapters
+import urllib3
+
+from bundler.errors import NetworkError, UsageError
+from bundler.limits import DEFAULT_LIMITS, Limits
+
+READ_SIZE = 1 << 18
+"""Bytes asked for in one read; what has arrived is returned, so that a drip is seen as it drips."""
+
+
+class TransientError(NetworkError):
+    """Worth another try; `retry_after` is the server's wish in seconds, if it had one."""
+
+    retry_after: float | None = None
+
+
+class DroppedError(TransientError):
+    """The connection ended before an answer began: on a reused one that is a usual race."""
+
+
+class SizedBody(Protocol):
+    """A request body that is sent as it comes, and whose length is known."""
+
+    def __len__(self) -> int:
+        """Bytes in all."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | str | SizedBody | None = None
+
+
+@dataclass(frozen=True)
+class TransportSettings:
+    """How to reach hosts: certificates, proxies, time-outs."""
+
+    ca_file: Path | None = None
+    """Authorities trusted in addition to the system's."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """`http`, `https`: proxy addresses; `no`: hosts reached directly, in the form of NO_PROXY."""
+    connections: int = 16
+    """Connections kept per host."""
+    limits: Limits = DEFAULT_LIMITS
+
+
+class Answer:
+    """Status and headers of an answer, its body still on the wire."""
+
+    def __init__(self, request: Request, response: requests.Response) -> None:
+        self.url = request.url
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._raw: Any = response.raw
+        self._item = f"{request.method} {_place(request.url)}"
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it arrives. Raises TransientError when it breaks off."""
+        try:
+            while True:
+                with _translated(self._item):
+                    chunk = self._raw.read1(READ_SIZE, decode_content=False)
+                if not chunk:
+                    return
+                yield chunk
+        finally:
+            self.close()
+
+    def read(self, limit: int) -> bytes | None:
+        """The whole body, or None if it has more than `limit` bytes."""
+        parts: list[bytes] = []
+        room = limit
+        for chunk in self.chunks():
+            room -= len(chunk)
+            if room < 0:
+                return None
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def start_of_body(self, limit: int) -> bytes:
+        """At most the first `limit` bytes, for a message; an error here is no matter."""
+        parts: list[bytes] = []
+        size = 0
+        with contextlib.suppress(NetworkError):
+            for chunk in self.chunks():
+                parts.append(chunk)
+                size += len(chunk)
+                if size >= limit:
+                    break
+        return b"".join(parts)[:limit]
+
+    def close(self) -> None:
+        """Give the connection back if the body is read, or end it."""
+        # http.client reads nothing more of a body that is done; an unread one is not worth reading.
+        with contextlib.suppress(Exception):
+            if self._raw.closed or self._raw.length_remaining == 0:
+                self._raw.release_conn()
+            else:
+                self._raw.close()
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Trusts the given context, and nothing that the library would add."""
+
+    def __init__(self, context: ssl.SSLContext | None, connections: int) -> None:
+        self._context = context
+        super().__init__(pool_connections=connections, pool_maxsize=connections, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Leave the context as it is: the library would add its own list of authorities."""
+        conn.cert_reqs = "CERT_REQUIRED"
+
+
+class Transport:
+    """Connections to any number of hosts, for any number of threads."""
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._adapters: dict[str, _Adapter] = {}
+        limits = settings.limits
+        self._timeout = (limits.connect_timeout, limits.read_timeout)
+
+    def send(self, request: Request) -> Answer:
+        """Send one request; return when the answer's headers are here.
+
+        Raises TransientError, or NetworkError for what another try can't mend.
+        """
+        item = f"{request.method} {_place(request.url)}"
+        with _translated(item):
+            prepared = requests.Request(
+                request.method, request.url, headers=dict(request.headers), data=request.body
+            ).prepare()
+            response = self._adapter(request.url).send(
+                prepared, stream=True, timeout=self._timeout, proxies=self._proxies(request.url)
+            )
+        return Answer(request, response)
+
+    def _adapter(self, url: str) -> _Adapter:
+        scheme = urlsplit(url).scheme
+        with self._lock:
+            if scheme not in self._adapters:
+                # The system's authorities take a while to load: not for plain http.
+                context = tls_context(self._settings.ca_file) if scheme == "https" else None
+                self._adapters[scheme] = _Adapter(context, self._settings.connections)
+            return self._adapters[scheme]
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        host = urlsplit(url).hostname or ""
+        proxies = dict(self._settings.proxies)
+        # This machine is never reached through a proxy.
+        if not proxies or host == "localhost" or host.startswith("127.") or host == "::1":
+            return {}
+        if proxy_bypass_environment(urlsplit(url).netloc, proxies):
+            return {}
+        return {scheme: address for scheme, address in proxies.items() if scheme != "no"}
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """The system's authorities and those of a file. Raises UsageError for an unusable file."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            reason = getattr(error, "strerror", None) or "no PEM certificates in it"
+            raise UsageError(str(ca_file), f"--ca-file: {reason}", "give a file of PEM certificates") from None
+    return context
+
+
+def speaks_tls(host: str, port: int, seconds: float) -> bool:
+    """Whether a TLS handshake with this place gets anywhere, whatever its certificate says."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((host, port), timeout=seconds) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            return True
+    except OSError:
+        return False
+
+
+def _place(url: str) -> str:
+    """A URL fit for a message: no query, because presigned ones carry secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@contextlib.contextmanager
+def _translated(item: str) -> Iterator[None]:
+    """The one table from the libraries' errors to ours."""
+    try:
+        yield
+    except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+        raise classified(error, item) from error
+
+
+def classified(error: BaseException, item: str) -> NetworkError:
+    """What a library error means to us: worth another try or not, and in which words."""
+    causes = list(_chain(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            text = f"its certificate is not trusted: {cause.verify_message}"
+            return NetworkError(item, text, "name the authority with --ca-file")
+        if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+            return NetworkError(item, "it does not speak TLS", "--plain-http HOST allows plain http")
+        if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
+            return NetworkError(item, "the host name is not known", "check the name and the DNS")
+    if any(isinstance(cause, (requests.exceptions.InvalidURL, ValueError)) and not isinstance(cause, OSError) for cause in causes[:1]):
+        return NetworkError(item, f"not a usable address: {_innermost(causes)}")
+    if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes):
+        return TransientError(item, f"the proxy can't be reached: {_innermost(causes)}", "check --proxy or HTTPS_PROXY")
+    if any(isinstance(cause, (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)) for cause in causes):
+        return DroppedError(item, "the connection was dropped")
+    if any(isinstance(cause, (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)) for cause in causes):
+        return TransientError(item, "no answer in time")
+    return TransientError(item, _innermost(causes))
+
+
+def _chain(error: BaseException | None) -> Iterable[BaseException]:
+    """The error and everything inside it: the libraries nest theirs in `args`, `reason` and `__cause__`."""
+    seen: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if not isinstance(current, BaseException) or current in seen:
+            continue
+        seen.append(current)
+        waiting += [getattr(current, "reason", None), getattr(current, "original_error", None)]
+        waiting += [current.__cause__, current.__context__, *current.args]
+    return seen
+
+
+def _innermost(causes: list[BaseException]) -> str:
+    for cause in reversed(causes):
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
+            return cause.strerror.lower()
+    return f"{type(causes[-1]).__name__}: {causes[-1]}"

@@ -1,0 +1,140 @@
+"""What a run did, as values: the JSON reports and everything that the commands print come from here.
+
+The field names and docstrings are the published schema (`schemas/`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError
+from bundler.oci.grammar import camel
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that failed, and why."""
+
+    item: str
+    """The repository, tag or blob."""
+    cause: str
+    """What happened."""
+    exit_code: int
+    """The exit code that this failure alone would have."""
+    next_step: str = ""
+    """What to do about it."""
+
+
+def failure(error: BundlerError, item: str = "") -> Failure:
+    """An error as a report has it; `item` says more than the error's own, if given."""
+    cause = f"{error.item}: {error.cause}" if item else error.cause
+    return Failure(item or error.item, cause, error.exit_code, error.next_step)
+
+
+@dataclass(frozen=True, slots=True)
+class TagReport:
+    """What became of one tag, or of one manifest that was taken by digest."""
+
+    reference: str
+    """The tag, or the digest."""
+    status: Literal["exported", "skipped", "failed", "pushed", "present", "moved", "planned"]
+    digest: str | None = None
+    """What it points to."""
+    reason: str = ""
+    """Why it was skipped or failed."""
+    previous: str | None = None
+    """At the target: the digest that the tag pointed to before."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryReport:
+    """What became of one repository."""
+
+    name: str
+    """`host/path`."""
+    tags: tuple[TagReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleReport:
+    """The bundle that was written or read."""
+
+    path: str
+    id: str
+    """sha256 of the inventory."""
+    sha256: str | None = None
+    """sha256 of the file."""
+    size: int | None = None
+    """Bytes of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobCounts:
+    """Distinct blobs and bytes, manifests not counted."""
+
+    moved: int = 0
+    """Fetched, or uploaded."""
+    moved_bytes: int = 0
+    reused: int = 0
+    """Already there, or mounted: not sent over the wire."""
+    reused_bytes: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficReport:
+    """What went over the wire."""
+
+    requests: int = 0
+    """Requests sent, authentication and retries included."""
+    retries: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run of `export` or `import` did."""
+
+    command: Literal["export", "import"]
+    tool_version: str
+    repositories: tuple[RepositoryReport, ...]
+    failures: tuple[Failure, ...]
+    bundle: BundleReport | None = None
+    """Missing when no bundle was written."""
+    blobs: BlobCounts = field(default_factory=BlobCounts)
+    traffic: TrafficReport = field(default_factory=TrafficReport)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Duration of each phase."""
+    warnings: tuple[str, ...] = ()
+    unchanged: bool = False
+    """True when everything was there already, and nothing was written."""
+    dry_run: bool = False
+    """True when this is what would be done."""
+    report_version: Literal[1] = 1
+
+    @property
+    def exit_code(self) -> int:
+        """0, the failures' own code if nothing succeeded and they agree, else 8."""
+        if not self.failures:
+            return EXIT_OK
+        codes = {item.exit_code for item in self.failures}
+        done = any(tag.status not in ("failed", "skipped") for entry in self.repositories for tag in entry.tags)
+        return codes.pop() if not done and len(codes) == 1 else EXIT_SOME_FAILED
+
+
+def as_document(report: Report) -> dict[str, Any]:
+    """The report as it is written to JSON."""
+    document: dict[str, Any] = _spelled(dataclasses.asdict(report))
+    return {**document, "exitCode": report.exit_code}
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {camel(name): _spelled(item) for name, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_spelled(item) for item in value]
+    return value

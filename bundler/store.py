@@ -1,0 +1,153 @@
+"""An OCI image layout on disk that grows, and outlives interruptions. A BlobSource and a BlobSink.
+
+Present means verified: a blob gets its name only after its bytes were hashed and made durable.
+`.partial/` holds blobs under way; a later run goes on with them. Source: image-spec 1.1,
+image-layout.md.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from bundler.durable import WholeFile, local_errors, make_directories, remove_if_there, sync_directory, write_whole
+from bundler.errors import IntegrityError, LocalError
+from bundler.layout import LAYOUT, LAYOUT_FILE, Layout
+from bundler.oci.content import Descriptor, Verifier
+
+PARTIAL = ".partial"
+LOCK = ".lock"
+
+
+class Store(Layout):
+    """A layout that is written to, by one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._lock: int | None = None
+        self._new_names = False
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Store:
+        """Create what is missing and lock it. Raises LocalError when another process holds it."""
+        make_directories(self.path / PARTIAL)
+        make_directories(self.path / "blobs" / "sha256")
+        self._lock = _lock(self.path / LOCK)
+        if not (self.path / LAYOUT_FILE).exists():
+            write_whole(self.path / LAYOUT_FILE, LAYOUT)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Unlock it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def remove(self) -> None:
+        """Remove it all, lock included."""
+        with local_errors(self.path, "remove"):
+            shutil.rmtree(self.path)
+
+    # --- blobs -----------------------------------------------------------------------------------
+
+    def has(self, blob: Descriptor) -> bool:
+        """Whether the blob is there, whole."""
+        try:
+            status = (self.path / blob.digest.path).lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_size == blob.size
+
+    def left_over(self, blob: Descriptor) -> int:
+        """Bytes that an earlier run left of a blob under way."""
+        try:
+            return min(self._partial(blob).lstat().st_size, blob.size)
+        except OSError:
+            return 0
+
+    def add(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> None:
+        """Keep a blob; goes on with what an earlier run left of it.
+
+        On IntegrityError what came is gone; on any other error it stays for the next run.
+        """
+        file = WholeFile(self.path / blob.digest.path, self._partial(blob), resume=True)
+        try:
+            self._fill(file, blob, chunks)
+        except IntegrityError:
+            file.discard()
+            raise
+        except BaseException:
+            file.keep()
+            raise
+        with local_errors(file.path.parent, "create"):
+            file.path.parent.mkdir(exist_ok=True)
+        file.commit(sync_folder=False)
+        self._new_names = True
+
+    def _fill(self, file: WholeFile, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> None:
+        verifier = Verifier(blob)
+        try:
+            for chunk in file.written():
+                verifier.update(chunk)
+        except IntegrityError:  # longer than the blob: of no use
+            verifier = Verifier(blob)
+            file.restart()
+        if verifier.seen < blob.size or not blob.size:
+            for chunk in chunks(verifier.seen):
+                verifier.update(chunk)
+                file.write(chunk)
+        verifier.finish()
+
+    def add_bytes(self, blob: Descriptor, data: bytes) -> None:
+        """Keep a small blob that is in memory, and proven."""
+        if not self.has(blob):
+            file = WholeFile(self.path / blob.digest.path, self._partial(blob))
+            try:
+                file.write(data)
+            except BaseException:
+                file.discard()
+                raise
+            with local_errors(file.path.parent, "create"):
+                file.path.parent.mkdir(exist_ok=True)
+            file.commit(sync_folder=False)
+            self._new_names = True
+
+    def drop(self, blob: Descriptor) -> None:
+        """Remove a blob that turned out to be damaged, so that the next run fetches it again."""
+        remove_if_there(self.path / blob.digest.path)
+
+    def sync(self) -> None:
+        """Make the names of all blobs durable: before anything is written that relies on them."""
+        if self._new_names:
+            for folder in (self.path / "blobs").iterdir():
+                sync_directory(folder)
+            sync_directory(self.path / "blobs")
+            self._new_names = False
+
+    def write_file(self, name: str, data: bytes) -> None:
+        """Replace one of the layout's own files."""
+        write_whole(self.path / name, data)
+
+    def _partial(self, blob: Descriptor) -> Path:
+        return self.path / PARTIAL / f"{blob.digest.algorithm}-{blob.digest.encoded}"
+
+
+def _lock(path: Path) -> int:
+    with local_errors(path, "open"):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        cause = f"in use by another run (process {holder or 'unknown'})"
+        raise LocalError(str(path.parent), cause, "wait until it has ended") from error
+    with local_errors(path, "write"):
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
