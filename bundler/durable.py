@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from bundler.errors import LocalError
 
@@ -59,7 +59,7 @@ class WholeFile:
         with local_errors(temporary, "open"):
             mode = "r+b" if resume and temporary.exists() else "w+b"
             # Unbuffered: a failing write is seen where it happens, not in a later flush.
-            self._file: BinaryIO = temporary.open(mode, buffering=0)
+            self._file = io.FileIO(temporary, mode)
 
     def written(self, chunk_size: int = 1 << 20) -> Iterator[bytes]:
         """What an earlier run left, from the start; afterwards writing goes on behind it."""

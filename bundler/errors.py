@@ -23,7 +23,6 @@ EXIT_OK = 0
 EXIT_INTERNAL = 1
 EXIT_SOME_FAILED = 8
 
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\u024f\u0370-\u1fff\u2010-\u2027\u3000-\ud7ff]+")
 _QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*")
 _USERINFO = re.compile(r"(https?://)[^\s/@]*@")
 
@@ -34,7 +33,7 @@ def printable(text: object, limit: int = 200) -> str:
     Control and format characters become `.`; queries and user names in URLs are cut out, because
     presigned URLs carry secrets there; the rest is cut at `limit` characters.
     """
-    line = _UNPRINTABLE.sub(".", str(text)[: limit * 4])
+    line = "".join(letter if letter.isprintable() else "." for letter in str(text)[: limit * 4])
     line = _USERINFO.sub(r"\1", _QUERY.sub(r"\1?...", line))
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
@@ -92,7 +91,7 @@ class ContentError(BundlerError):
 
 
 class LocalError(BundlerError):
-    """This machine: disk full, no permission, locked by another process."""
+    """On this machine: disk full, no permission, locked by another process."""
 
     exit_code = 9
 

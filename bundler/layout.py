@@ -6,6 +6,7 @@ Source: image-spec 1.1, image-layout.md.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -28,9 +29,13 @@ class Layout:
 
     def file(self, name: str, limit: int) -> bytes:
         """A small file of the layout. Raises NotFoundError, ContentError over `limit` bytes."""
-        with self._open(self.path / name) as descriptor, local_errors(self.path / name, "read"):
-            with open(descriptor, "rb", closefd=False) as file:
-                data = file.read(limit + 1)
+        path = self.path / name
+        with (
+            self._open(path) as descriptor,
+            local_errors(path, "read"),
+            io.FileIO(descriptor, closefd=False) as file,
+        ):
+            data = io.BufferedReader(file).read(limit + 1)
         if len(data) > limit:
             raise ContentError(str(self.path / name), f"larger than the limit of {limit:,} bytes")
         return data

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 KIB = 1024
 MIB = 1024 * KIB
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """All bounds in one value, so that a caller or a test can move one of them."""
 
     manifest: int = 4 * MIB

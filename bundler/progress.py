@@ -33,12 +33,15 @@ class Silence:
 
     def step(
         self,
-        name: str,  # noqa: ARG002  the Protocol's names
-        items: int | None = None,  # noqa: ARG002
-        size: int | None = None,  # noqa: ARG002
+        name: str,
+        items: int | None = None,
+        size: int | None = None,
     ) -> AbstractContextManager[Step]:
         """Show nothing."""
         return nullcontext(self)
 
     def note(self, line: str) -> None:
         """Show nothing."""
+
+
+SILENCE = Silence()

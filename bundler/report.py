@@ -6,7 +6,7 @@ The field names and docstrings are the published schema (`schemas/`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -34,13 +34,16 @@ def failure(error: BundlerError, item: str = "") -> Failure:
     return Failure(item or error.item, cause, error.exit_code, error.next_step)
 
 
+Status = Literal["exported", "skipped", "failed", "pushed", "present", "moved", "planned"]
+
+
 @dataclass(frozen=True, slots=True)
 class TagReport:
     """What became of one tag, or of one manifest that was taken by digest."""
 
     reference: str
     """The tag, or the digest."""
-    status: Literal["exported", "skipped", "failed", "pushed", "present", "moved", "planned"]
+    status: Status
     digest: str | None = None
     """What it points to."""
     reason: str = ""
@@ -122,19 +125,21 @@ class Report:
         if not self.failures:
             return EXIT_OK
         codes = {item.exit_code for item in self.failures}
-        done = any(tag.status not in ("failed", "skipped") for entry in self.repositories for tag in entry.tags)
+        done = any(
+            tag.status not in ("failed", "skipped") for entry in self.repositories for tag in entry.tags
+        )
         return codes.pop() if not done and len(codes) == 1 else EXIT_SOME_FAILED
 
 
 def as_document(report: Report) -> dict[str, Any]:
     """The report as it is written to JSON."""
-    document: dict[str, Any] = _spelled(dataclasses.asdict(report))
-    return {**document, "exitCode": report.exit_code}
+    return {**document(report), "exitCode": report.exit_code}
 
 
-def _spelled(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {camel(name): _spelled(item) for name, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_spelled(item) for item in value]
-    return value
+def document(value: Any) -> dict[str, Any]:
+    """A value of these types as JSON spells it."""
+
+    def spelled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {camel(name): item for name, item in pairs}
+
+    return dataclasses.asdict(value, dict_factory=spelled)

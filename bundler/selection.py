@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from semantic_version import Version
 
 from bundler.oci.reference import Tag
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A tag left out, and the reason."""
 
     tag: Tag
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The tags taken, in version order, and those left out."""
 
     taken: tuple[Tag, ...]

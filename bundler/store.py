@@ -14,7 +14,14 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bundler.durable import WholeFile, local_errors, make_directories, remove_if_there, sync_directory, write_whole
+from bundler.durable import (
+    WholeFile,
+    local_errors,
+    make_directories,
+    remove_if_there,
+    sync_directory,
+    write_whole,
+)
 from bundler.errors import IntegrityError, LocalError
 from bundler.layout import LAYOUT, LAYOUT_FILE, Layout
 from bundler.oci.content import Descriptor, Verifier
@@ -84,8 +91,11 @@ class Store(Layout):
         except BaseException:
             file.keep()
             raise
-        with local_errors(file.path.parent, "create"):
-            file.path.parent.mkdir(exist_ok=True)
+        self._commit(file)
+
+    def _commit(self, file: WholeFile) -> None:
+        if not file.path.parent.is_dir():
+            make_directories(file.path.parent)
         file.commit(sync_folder=False)
         self._new_names = True
 
@@ -112,10 +122,7 @@ class Store(Layout):
             except BaseException:
                 file.discard()
                 raise
-            with local_errors(file.path.parent, "create"):
-                file.path.parent.mkdir(exist_ok=True)
-            file.commit(sync_folder=False)
-            self._new_names = True
+            self._commit(file)
 
     def drop(self, blob: Descriptor) -> None:
         """Remove a blob that turned out to be damaged, so that the next run fetches it again."""

@@ -8,6 +8,9 @@ from typing import TypeVar
 
 from bundler.errors import BundlerError, LocalError
 
+DEFAULT_JOBS = 16
+"""Requests under way at a time: enough to hide a far registry's latency, few enough to be polite."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -25,16 +28,15 @@ def each(
         futures: dict[Future[Result], Item] = {pool.submit(work, item): item for item in items}
         for future in as_completed(futures):
             # Popped, so that a long run doesn't hold every result until its end.
-            yield futures.pop(future), _result(future)
+            item, result = futures.pop(future), _result(future)
+            yield item, result
     finally:
         # Not waited for: after an interrupt, a thread may sit in a read for a long time.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _result(future: Future[Result]) -> Result | BundlerError:
-    try:
-        return future.result()
-    except LocalError:
-        raise
-    except BundlerError as error:
+    error = future.exception()
+    if isinstance(error, BundlerError) and not isinstance(error, LocalError):
         return error
+    return future.result()

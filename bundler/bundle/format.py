@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bundler.errors import ContentError, IntegrityError
 from bundler.limits import MIB
@@ -49,8 +49,8 @@ def member_header(name: str, size: int) -> bytes:
 def _header(name: str, size: int, kind: bytes) -> bytes:
     octal = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
     fields = (
-        name.encode("ascii").ljust(100, b"\0"), b"0000644\0", b"0000000\0", b"0000000\0", octal,
-        b"00000000000\0", b" " * 8, kind, bytes(100), b"ustar\0" b"00", bytes(64), b"0000000\0" * 2, bytes(167),
+        name.encode("ascii").ljust(100, b"\0"), b"0000644\0", b"0000000\0" * 2, octal, b"00000000000\0",
+        b" " * 8, kind, bytes(100), b"ustar\0" b"00", bytes(64), b"0000000\0" * 2, bytes(167),
     )  # fmt: skip
     plain = b"".join(fields)
     return plain[:148] + b"%06o\0 " % sum(plain) + plain[156:]
@@ -102,8 +102,7 @@ def cuts(sizes: Iterable[int], metadata: int) -> list[int]:
     return [*ends, offset]
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One entry of the seek table: sizes in bytes."""
 
     compressed: int
@@ -126,7 +125,9 @@ def frame_content(header: bytes) -> tuple[int, int]:
     width = _SIZE_FIELD[descriptor >> 6]
     content = int.from_bytes(header[5 : 5 + width], "little") + (256 if width == 2 else 0)
     if content > FRAME_CONTENT:
-        raise ContentError("bundle", f"a zstd frame of {content:,} bytes, over the format's {FRAME_CONTENT:,}")
+        raise ContentError(
+            "bundle", f"a zstd frame of {content:,} bytes, over the format's {FRAME_CONTENT:,}"
+        )
     if not content:
         raise ContentError("bundle", "an empty zstd frame")
     return 5 + width, content

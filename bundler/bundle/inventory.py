@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bundler.errors import ContentError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
@@ -57,8 +57,7 @@ class Inventory:
         return chain(self.manifests, self.blobs)
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """One thing that was selected: a manifest under a tag, or by digest alone."""
 
     repository: RepositoryName
@@ -86,9 +85,15 @@ def take_inventory(roots: Iterable[Root], manifests: Manifests) -> Inventory:
         mine = list(bottom_up([root.digest for root in own], manifests))
         ordered.update((manifest.blob.digest, manifest) for manifest in mine)
         parts = [layer for manifest in mine for layer in manifest.layers]
-        layers += sorted(parts, key=lambda layer: _GROUPS.get(layer.annotations.get(TIMONI_CONTENT_TYPE, ""), 2))
+        layers += sorted(
+            parts, key=lambda layer: _GROUPS.get(layer.annotations.get(TIMONI_CONTENT_TYPE, ""), 2)
+        )
     configs = [manifest.config for manifest in ordered.values() if manifest.config]
-    blobs = {part.blob.digest: part.blob for part in (*configs, *layers) if part.distributed and part.blob.digest not in ordered}
+    blobs = {
+        part.blob.digest: part.blob
+        for part in (*configs, *layers)
+        if part.distributed and part.blob.digest not in ordered
+    }
     return Inventory(
         FORMAT, "full", tuple(entries), tuple(m.blob for m in ordered.values()), tuple(blobs.values())
     )
@@ -110,7 +115,11 @@ def encode(inventory: Inventory) -> bytes:
             "format": inventory.format,
             "kind": inventory.kind,
             "repositories": [
-                {"name": entry.name, "tags": dict(entry.tags), "untagged": list(entry.untagged)}
+                {
+                    "name": entry.name,
+                    "tags": {str(tag): digest for tag, digest in entry.tags.items()},
+                    "untagged": list(entry.untagged),
+                }
                 for entry in inventory.repositories
             ],
             "manifests": [descriptor(blob) for blob in inventory.manifests],
@@ -141,7 +150,8 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of `bundle.json`."""
-    return _adapter(Inventory).json_schema()
+    described: dict[str, Any] = _adapter(Inventory).json_schema()
+    return described
 
 
 @functools.cache
@@ -184,7 +194,9 @@ def _check_consistent(inventory: Inventory) -> None:
         raise ContentError(INVENTORY_FILE, "it lists a repository twice")
     for entry in inventory.repositories:
         if missing := [digest for digest in entry.roots() if digest not in manifests]:
-            raise ContentError(INVENTORY_FILE, f"{entry.name} has {missing[0]}, which is not among the manifests")
+            raise ContentError(
+                INVENTORY_FILE, f"{entry.name} has {missing[0]}, which is not among the manifests"
+            )
 
 
 # --- index.json ------------------------------------------------------------------------------------

@@ -60,7 +60,9 @@ def open_bundle(path: Path, limits: Limits = DEFAULT_LIMITS) -> Bundle:
     if not path.exists():
         raise NotFoundError(str(path), "not there")
     if not path.is_file():
-        raise UsageError(str(path), "neither a file nor a directory", "`-` reads a bundle from standard input")
+        raise UsageError(
+            str(path), "neither a file nor a directory", "`-` reads a bundle from standard input"
+        )
     return BundleFile(path, limits)
 
 
@@ -85,7 +87,9 @@ class BundleFile:
         self._contents = [0, *accumulate(frame.content for frame in self._frames)]
         members = [(blob.digest.path, blob.size) for blob in self.inventory.content]
         places = layout.places(members, start.position)
-        self._places = {blob.digest: place for blob, place in zip(self.inventory.content, places, strict=True)}
+        self._places = {
+            blob.digest: place for blob, place in zip(self.inventory.content, places, strict=True)
+        }
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes] = OrderedDict()
 
@@ -117,7 +121,9 @@ class BundleFile:
     def _read_seek_table(self) -> list[layout.Frame]:
         with local_errors(self.path, "read"):
             size = os.fstat(self._descriptor).st_size
-            footer = os.pread(self._descriptor, layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
+            footer = os.pread(
+                self._descriptor, layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0)
+            )
             length = layout.seek_table_size(footer) or size + 1
             if length > size or length > layout.seek_table_size_of(self._limits.frames):
                 raise self._diagnosis()
@@ -168,7 +174,9 @@ class BundleFile:
             raise IntegrityError(str(self.path), "it changed while it was read")
         _, content = layout.frame_content(data[:13])
         if content != frame.content:
-            raise IntegrityError(str(self.path), "damaged: a frame is not of the size that its seek table says")
+            raise IntegrityError(
+                str(self.path), "damaged: a frame is not of the size that its seek table says"
+            )
         return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
 
 
@@ -193,10 +201,9 @@ class _Positioned(io.RawIOBase):
 class BundleDirectory:
     """An unpacked bundle, or the directory that `export -o DIR` keeps."""
 
-    sha256 = None
-
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
+        self.sha256: str | None = None
         self._layout = Layout(path)
         try:
             data = self._layout.file(INVENTORY_FILE, limits.inventory)
@@ -219,7 +226,9 @@ class BundleDirectory:
         try:
             yield from self._layout.chunks(blob)
         except NotFoundError as error:
-            raise IntegrityError(f"blob {blob.digest}", f"missing in {self.path}", "carry the directory again") from error
+            raise IntegrityError(
+                f"blob {blob.digest}", f"missing in {self.path}", "carry the directory again"
+            ) from error
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """Every blob that the inventory names. Other files of the directory don't matter."""

@@ -28,8 +28,12 @@ THREADS = 2
 """Frames decompressed at a time: hashing the result is what takes longest."""
 
 _KINDS = (
-    (b"\x1f\x8b", "gzip"), (b"PK\x03\x04", "zip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"7z\xbc\xaf", "7-zip"),
-)  # fmt: skip
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "zip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"7z\xbc\xaf", "7-zip"),
+)
 
 
 class ByteStream(Protocol):
@@ -105,9 +109,11 @@ class _Tar:
         """The next `size` bytes."""
         while size:
             if not self._waiting:
-                self._waiting = memoryview(next(self._contents, b""))
+                self._waiting = memoryview(self._next())
                 if not self._waiting:
-                    raise IntegrityError("bundle", "truncated: its archive ends too early", "carry the file again")
+                    raise IntegrityError(
+                        "bundle", "truncated: its archive ends too early", "carry the file again"
+                    )
             chunk = bytes(self._waiting[: min(size, CHUNK)])
             self._waiting = self._waiting[len(chunk) :]
             size -= len(chunk)
@@ -136,9 +142,12 @@ class _Tar:
             name = found[:100].rstrip(b"\0").decode("utf-8", "replace")
             raise ContentError("bundle", f"its archive holds {name!r:.120} where {what} must stand")
 
+    def _next(self) -> bytes:
+        return next(self._contents, b"")
+
     def finish(self) -> None:
         """Raise ContentError if anything follows."""
-        if self._waiting or next(self._contents, b""):
+        if self._waiting or self._next():
             raise ContentError("bundle", "its archive goes on after its end")
 
 

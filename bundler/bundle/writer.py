@@ -12,11 +12,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import zstandard
 
-from bundler.bundle.format import END_OF_ARCHIVE, FRAME_CONTENT, Frame, cuts, member_header, member_size, padding, seek_table
+from bundler.bundle.format import (
+    END_OF_ARCHIVE,
+    FRAME_CONTENT,
+    Frame,
+    cuts,
+    member_header,
+    member_size,
+    padding,
+    seek_table,
+)
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.oci.content import BlobSource, Digest
@@ -27,8 +36,7 @@ WINDOW_LOG = FRAME_CONTENT.bit_length() - 1
 """One frame is one window, so every match in it is in reach."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What came out: the bundle's id, and the file's sha256 and size in bytes."""
 
     bundle_id: Digest
@@ -52,7 +60,9 @@ def largest_size(inventory: Inventory) -> int:
     return tar + tar // 1000 + 64 * 1024
 
 
-def write_bundle(write: Callable[[bytes], object], inventory: Inventory, source: BlobSource, step: Step) -> Written:
+def write_bundle(
+    write: Callable[[bytes], object], inventory: Inventory, source: BlobSource, step: Step
+) -> Written:
     """Write the bundle by calls of `write`, in order, without ever seeking.
 
     Raises what `source` raises for a blob that it does not have whole.
@@ -73,7 +83,9 @@ def write_bundle(write: Callable[[bytes], object], inventory: Inventory, source:
     return Written(bundle_id(files[0][1]), digest.hexdigest(), size)
 
 
-def _tar(files: Iterable[tuple[str, bytes]], inventory: Inventory, source: BlobSource, step: Step) -> Iterator[bytes]:
+def _tar(
+    files: Iterable[tuple[str, bytes]], inventory: Inventory, source: BlobSource, step: Step
+) -> Iterator[bytes]:
     for name, data in files:
         yield from (member_header(name, len(data)), data, padding(len(data)))
     for blob in inventory.content:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from bundler.bundle.inventory import take_inventory
 from bundler.exporter.fetch import fetch
-from bundler.exporter.output import Output, check_disk, disk_needs
+from bundler.exporter.output import Output, check_disk, disk_needs, output_to
 from bundler.exporter.plan import ExportPlan, plan_export
 from bundler.exporter.result import ExportRun
 from bundler.exporter.select import Selection, select
-from bundler.exporter.workplace import Workplace
-from bundler.progress import Progress
+from bundler.exporter.workplace import Workplace, workplace_of
+from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
 from bundler.report import Report
+from bundler.workers import DEFAULT_JOBS
 
-__all__ = ["Output", "Selection", "Workplace", "export_bundle", "plan_bundle"]
+__all__ = ["Output", "Selection", "Workplace", "export_bundle", "output_to", "plan_bundle", "workplace_of"]
 
 
 def export_bundle(
-    selection: Selection, registries: Registries, out: Output, place: Workplace, *, jobs: int, progress: Progress
+    selection: Selection,
+    registries: Registries,
+    out: Output,
+    place: Workplace,
+    *,
+    jobs: int = DEFAULT_JOBS,
+    progress: Progress = SILENCE,
 ) -> Report:
     """Carry what was selected into `out`.
 
@@ -46,7 +53,13 @@ def export_bundle(
 
 
 def plan_bundle(
-    selection: Selection, registries: Registries, out: Output, place: Workplace, *, jobs: int, progress: Progress
+    selection: Selection,
+    registries: Registries,
+    out: Output,
+    place: Workplace,
+    *,
+    jobs: int = DEFAULT_JOBS,
+    progress: Progress = SILENCE,
 ) -> tuple[Report, ExportPlan, int]:
     """What an export would do, nothing written: the report, the plan, bytes of disk that it needs."""
     run = ExportRun(registries)

@@ -11,30 +11,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode, encode_index, roots_of, take_inventory
-from bundler.bundle.reader import open_bundle
-from bundler.bundle.sidecar import check_sidecar, remove_sidecar, sidecar_of, write_sidecar
+from bundler.bundle.inventory import (
+    INVENTORY_FILE,
+    Inventory,
+    bundle_id,
+    encode,
+    encode_index,
+    roots_of,
+    take_inventory,
+)
+from bundler.bundle.sidecar import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import Written, largest_size, write_bundle
 from bundler.durable import local_errors, whole_file
-from bundler.errors import BundlerError, LocalError, UsageError
+from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, UsageError
 from bundler.exporter.plan import ExportPlan
 from bundler.exporter.select import Pinned
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
-from bundler.limits import Limits
+from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.progress import Progress, Step
 from bundler.report import BundleReport
 from bundler.store import Store
 
+if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
+
 BUNDLE_SUFFIX = ".tar.zst"
-STORE_SUFFIX = ".store"
+STANDARD_OUTPUT = 1
 
 
 class Output(Protocol):
     """What takes the finished export."""
 
-    name: str
+    @property
+    def path(self) -> Path | None:
+        """None where it is no file."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def is_store(self) -> bool:
+        """Whether it is the directory of blobs itself."""
 
     def check(self) -> None:
         """Raise UsageError or LocalError, before any request, if this can't be written."""
@@ -56,6 +76,7 @@ class FileOutput:
     path: Path
     force: bool
     limits: Limits
+    is_store: bool = False
 
     @property
     def name(self) -> str:
@@ -75,26 +96,27 @@ class FileOutput:
             raise LocalError(self.name, "no permission to write into its folder", "choose another place")
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """What is there, if it is the same; proven by its digest, as the sidecar may be missing."""
+        """What is there, if it is the same; proven by its digests, as the sidecar may be missing."""
         if not self.path.exists():
             return None
         try:
-            with open_bundle(self.path, self.limits) as bundle:
-                same = bundle.id == bundle_id(encode(inventory))
-                if not same and not self.force:
-                    refuse_loss(self.name, bundle.inventory, inventory)
-                if not same:
-                    return None
-                with progress.step("checking the bundle that is there", size=sum(blob.size for blob in inventory.content)) as step:
-                    for blob, _ in bundle.everything():
-                        step.advance(size=blob.size)
-                sha256 = bundle.sha256 or ""
-        except UsageError:
-            raise
-        except BundlerError:
+            return self._same(inventory, progress)
+        except (IntegrityError, ContentError):
             if self.force:
                 return None
             raise
+
+    def _same(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
+        with open_bundle(self.path, self.limits) as bundle:
+            if bundle.id != bundle_id(encode(inventory)):
+                if not self.force:
+                    refuse_loss(self.name, bundle.inventory, inventory)
+                return None
+            size = sum(blob.size for blob in inventory.content)
+            with progress.step("checking the bundle that is there", size=size) as step:
+                for blob, _ in bundle.everything():
+                    step.advance(size=blob.size)
+            sha256 = bundle.sha256 or ""
         if not _sidecar_right(self.path, sha256):
             write_sidecar(self.path, sha256)
         return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size)
@@ -118,7 +140,9 @@ class StreamOutput:
     """Standard output: the bundle as it is made."""
 
     descriptor: int
+    path: None = None
     name: str = "-"
+    is_store: bool = False
 
     def check(self) -> None:
         """Raise UsageError on a terminal."""
@@ -150,6 +174,7 @@ class DirectoryOutput:
     path: Path
     force: bool
     limits: Limits
+    is_store: bool = True
 
     @property
     def name(self) -> str:
@@ -162,9 +187,11 @@ class DirectoryOutput:
             raise UsageError(self.name, "a file has this name", f"a bundle's name ends in {BUNDLE_SUFFIX}")
         if not self.path.parent.is_dir():
             raise UsageError(self.name, "its folder does not exist", f"create {self.path.parent}")
-        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / LAYOUT_FILE).exists():
-            if not {entry.name for entry in self.path.iterdir()} <= {".partial", ".lock", "blobs"}:
-                raise UsageError(self.name, "a directory of something else", "choose an empty or a new one")
+        # The first three are what a run leaves that was killed before it could write the fourth.
+        left = {".partial", ".lock", "blobs"}
+        names = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
+        if LAYOUT_FILE not in names and not names <= left:
+            raise UsageError(self.name, "a directory of something else", "choose an empty or a new one")
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
         """What is there, if it is the same; its blobs are checked by presence when they are planned."""
@@ -191,10 +218,17 @@ class DirectoryOutput:
         return BundleReport(self.name, bundle_id(data))
 
 
-def output_of(text: str, *, force: bool, limits: Limits, descriptor: int) -> Output:
+def open_bundle(path: Path, limits: Limits) -> Bundle:
+    """As `bundler.bundle.reader` has it; loaded only where an earlier output is there."""
+    from bundler.bundle import reader
+
+    return reader.open_bundle(path, limits)
+
+
+def output_to(text: str, *, force: bool = False, limits: Limits = DEFAULT_LIMITS) -> Output:
     """What `-o` means: a bundle by its suffix, `-` for standard output, anything else a directory."""
     if text == "-":
-        return StreamOutput(descriptor)
+        return StreamOutput(STANDARD_OUTPUT)
     path = Path(text)
     if path.name.endswith(BUNDLE_SUFFIX):
         return FileOutput(path, force, limits)
@@ -214,7 +248,9 @@ def refuse_loss(name: str, old: Inventory, new: Inventory) -> None:
 def disk_needs(pinned: Pinned, plan: ExportPlan, out: Output, store: Store) -> list[tuple[Path, int]]:
     """What the run will write at most, and where; what an interrupted run left counts as there."""
     left_over = sum(store.left_over(task.blob) for task in plan.tasks)
-    manifests = sum(manifest.blob.size for manifest in pinned.manifests.values() if not store.has(manifest.blob))
+    manifests = sum(
+        manifest.blob.size for manifest in pinned.manifests.values() if not store.has(manifest.blob)
+    )
     needs = [(store.path, plan.fetch_bytes - left_over + manifests)]
     packed = out.need(take_inventory(pinned.roots, pinned.manifests))
     return [*needs, packed] if packed else needs
@@ -249,7 +285,9 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except BundlerError as error:
-        raise UsageError(str(path), f"it exists: {error.cause}", "choose another name, or --force to replace it") from error
+        raise UsageError(
+            str(path), f"it exists: {error.cause}", "choose another name, or --force to replace it"
+        ) from error
 
 
 def _sidecar_right(path: Path, sha256: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
 from bundler.oci.content import Descriptor
@@ -11,16 +11,14 @@ from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.reference import RepositoryName
 
 
-@dataclass(frozen=True, slots=True)
-class BlobTask:
+class BlobTask(NamedTuple):
     """One blob to fetch, once, and every repository that has it."""
 
     blob: Descriptor
     repositories: tuple[RepositoryName, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ExportPlan:
+class ExportPlan(NamedTuple):
     """What is to be done after the tags are pinned."""
 
     tasks: tuple[BlobTask, ...]
@@ -64,9 +62,11 @@ def _key(blob: Descriptor) -> Descriptor:
     return Descriptor("", blob.digest, blob.size)
 
 
-def incomplete(roots: Iterable[Root], manifests: Manifests, missing: Callable[[Descriptor], bool]) -> dict[Root, Descriptor]:
+def incomplete(
+    roots: Iterable[Root], manifests: Manifests, missing: Callable[[Descriptor], bool]
+) -> dict[Root, Descriptor]:
     """The roots that need a blob which could not be fetched, each with one such blob."""
-    known = {digest for digest in manifests}
+    known = set(manifests)
     found: dict[Root, Descriptor] = {}
     for root in roots:
         for manifest in bottom_up([root.digest], manifests):

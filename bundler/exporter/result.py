@@ -14,7 +14,17 @@ from bundler.exporter.workplace import Workplace
 from bundler.oci.content import Descriptor
 from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
-from bundler.report import BlobCounts, BundleReport, Failure, Report, RepositoryReport, TagReport, TrafficReport, failure
+from bundler.report import (
+    BlobCounts,
+    BundleReport,
+    Failure,
+    Report,
+    RepositoryReport,
+    Status,
+    TagReport,
+    TrafficReport,
+    failure,
+)
 
 
 class ExportRun:
@@ -35,7 +45,7 @@ class ExportRun:
             self._seconds[name] = round(self._clock() - start, 3)
 
     def drop_incomplete(self, pinned: Pinned, missing: Mapping[Descriptor, BundlerError]) -> None:
-        """Take out every root that needs a blob which could not be had: a bundle never names what it lacks."""
+        """Take out the roots that need a blob which could not be had: a bundle never names what it lacks."""
         lacking = incomplete(pinned.roots, pinned.manifests, missing.__contains__)
         pinned.failed += [(root, failure(missing[blob], str(root))) for root, blob in lacking.items()]
         pinned.roots = [root for root in pinned.roots if root not in lacking]
@@ -54,7 +64,12 @@ class ExportRun:
         return self._report(pinned, blobs=_counts(plan, {}), status="planned")
 
     def done(
-        self, pinned: Pinned, plan: ExportPlan, missing: Mapping[Descriptor, BundlerError], bundle: BundleReport, place: Workplace
+        self,
+        pinned: Pinned,
+        plan: ExportPlan,
+        missing: Mapping[Descriptor, BundlerError],
+        bundle: BundleReport,
+        place: Workplace,
     ) -> Report:
         """A bundle was written."""
         # With failures, the same command will be run again, and needs only what is missing.
@@ -62,8 +77,13 @@ class ExportRun:
         return self._report(pinned, bundle=bundle, blobs=_counts(plan, missing))
 
     def _report(
-        self, pinned: Pinned, *, bundle: BundleReport | None = None, blobs: BlobCounts | None = None,
-        unchanged: bool = False, status: str = "exported",
+        self,
+        pinned: Pinned,
+        *,
+        bundle: BundleReport | None = None,
+        blobs: BlobCounts | None = None,
+        unchanged: bool = False,
+        status: Status = "exported",
     ) -> Report:
         traffic = self._registries.traffic
         return Report(
@@ -92,12 +112,14 @@ def _counts(plan: ExportPlan, missing: Mapping[Descriptor, BundlerError]) -> Blo
     )
 
 
-def _repositories(pinned: Pinned, status: str) -> tuple[RepositoryReport, ...]:
+def _repositories(pinned: Pinned, status: Status) -> tuple[RepositoryReport, ...]:
     tags: dict[RepositoryName, list[TagReport]] = {}
     for root in pinned.roots:
-        tags.setdefault(root.repository, []).append(TagReport(_name(root), status, root.digest))  # type: ignore[arg-type]
+        tags.setdefault(root.repository, []).append(TagReport(_name(root), status, root.digest))
     for root, item in pinned.failed:
-        tags.setdefault(root.repository, []).append(TagReport(_name(root), "failed", root.digest or None, _why(item)))
+        tags.setdefault(root.repository, []).append(
+            TagReport(_name(root), "failed", root.digest or None, _why(item))
+        )
     for name, skipped in pinned.skipped:
         tags.setdefault(name, []).append(TagReport(skipped.tag, "skipped", reason=skipped.reason))
     return tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))

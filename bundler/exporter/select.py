@@ -6,8 +6,8 @@ repositories at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, NotFoundError
@@ -24,8 +24,7 @@ from bundler.selection import Skipped, choose
 from bundler.workers import each
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """What the user asked for."""
 
     references: tuple[Reference, ...]
@@ -33,22 +32,21 @@ class Selection:
     """Tags to take of references without tag or digest; all if empty."""
 
 
-@dataclass
 class Pinned:
     """What was found: roots in version order, all manifests that they reach, and what went wrong."""
 
-    roots: list[Root] = field(default_factory=list)
-    manifests: dict[Digest, Manifest] = field(default_factory=dict)
-    skipped: list[tuple[RepositoryName, Skipped]] = field(default_factory=list)
-    failed: list[tuple[Root, Failure]] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    """Of whole repositories, and of names that are no tags."""
-    warnings: list[str] = field(default_factory=list)
-    manifest_bytes: int = 0
+    def __init__(self) -> None:
+        self.roots: list[Root] = []
+        self.manifests: dict[Digest, Manifest] = {}
+        self.manifest_bytes = 0
+        self.skipped: list[tuple[RepositoryName, Skipped]] = []
+        self.failed: list[tuple[Root, Failure]] = []
+        self.failures: list[Failure] = []
+        """Of whole repositories, and of names that are no tags."""
+        self.warnings: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """One manifest to pin: a tag, or a digest."""
 
     repository: RepositoryName
@@ -59,7 +57,9 @@ class _Wanted:
         return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
 
 
-def select(selection: Selection, registries: Registries, store: BlobStore, *, jobs: int, progress: Progress) -> Pinned:
+def select(
+    selection: Selection, registries: Registries, store: BlobStore, *, jobs: int, progress: Progress
+) -> Pinned:
     """Choose, pin, and walk down. Failures are values in the result: one failing tag costs one tag."""
     pinned = Pinned()
     wanted = _chosen(selection, registries, pinned, jobs=jobs, progress=progress)
@@ -82,7 +82,11 @@ def _chosen(
         for reference in selection.references
         if reference.tag or reference.digest
     }
-    whole = {reference.repository: None for reference in selection.references if not (reference.tag or reference.digest)}
+    whole = {
+        reference.repository: None
+        for reference in selection.references
+        if not (reference.tag or reference.digest)
+    }
     lists: dict[RepositoryName, TagList] = {}
     with progress.step("tag lists", len(whole)) as step:
         for name, answer in each(whole, lambda name: registries.source(name).tags(), jobs=jobs):
@@ -96,7 +100,8 @@ def _chosen(
         wanted |= {_Wanted(name, tag, None): None for tag in choice.taken}
         pinned.skipped += [(name, skipped) for skipped in choice.left_out]
         pinned.failures += [
-            failure(ContentError(f"{name}: {bad}", "the registry lists it, but it can't be a tag")) for bad in tags.invalid
+            failure(ContentError(f"{name}: {bad}", "the registry lists it, but it can't be a tag"))
+            for bad in tags.invalid
         ]
         if not choice.taken:
             _nothing_taken(name, tags, selection, pinned)
@@ -137,45 +142,61 @@ def _pinned(
 
 
 def _descend(
-    roots: Iterable[Root], registries: Registries, store: BlobStore, pinned: Pinned, *, jobs: int, progress: Progress
+    roots: Iterable[Root],
+    registries: Registries,
+    store: BlobStore,
+    pinned: Pinned,
+    *,
+    jobs: int,
+    progress: Progress,
 ) -> dict[Digest, BundlerError]:
     """Fetch the children of indexes, level by level; what is missing, by digest."""
     limits = registries.settings.hosts.limits
     broken: dict[Digest, BundlerError] = {}
     level = {root.digest: root.repository for root in roots}
-    for depth in range(limits.index_depth + 1):
-        children: dict[Descriptor, RepositoryName] = {}
-        for digest, name in level.items():
-            if digest in pinned.manifests:
-                children |= {child: name for child in pinned.manifests[digest].children}
+    for _ in range(limits.index_depth):
+        children = _children(level, pinned)
         missing = {child: name for child, name in children.items() if child.digest not in pinned.manifests}
-        if not children:
-            break
-        if depth == limits.index_depth:
-            cause = f"indexes nested more than {limits.index_depth} deep"
-            broken |= {child.digest: ContentError(f"manifest {child.digest}", cause) for child in children}
-            break
 
-        def read(child: Descriptor, homes: dict[Descriptor, RepositoryName] = missing) -> Manifest:
-            return _child(child, homes[child], registries, store, limits)
+        def read(item: tuple[Descriptor, RepositoryName]) -> Manifest:
+            return _child(*item, registries, store, limits)
 
         with progress.step("manifests of indexes", len(missing)) as step:
-            for child, answer in each(missing, read, jobs=jobs):
+            for (child, _name), answer in each(missing.items(), read, jobs=jobs):
                 step.advance(items=1)
                 if isinstance(answer, BundlerError):
                     broken[child.digest] = answer
                 else:
                     _keep(answer, pinned, limits)
         level = {child.digest: name for child, name in children.items()}
-    return broken
+    cause = f"indexes nested more than {limits.index_depth} deep"
+    too_deep = {
+        child.digest: ContentError(f"manifest {child.digest}", cause) for child in _children(level, pinned)
+    }
+    for digest in too_deep:
+        pinned.manifests.pop(digest, None)
+    return broken | too_deep
 
 
-def _child(child: Descriptor, name: RepositoryName, registries: Registries, store: BlobStore, limits: Limits) -> Manifest:
+def _children(level: Mapping[Digest, RepositoryName], pinned: Pinned) -> dict[Descriptor, RepositoryName]:
+    """What the manifests of one level name below them."""
+    found: dict[Descriptor, RepositoryName] = {}
+    for digest, name in level.items():
+        if manifest := pinned.manifests.get(digest):
+            found |= dict.fromkeys(manifest.children, name)
+    return found
+
+
+def _child(
+    child: Descriptor, name: RepositoryName, registries: Registries, store: BlobStore, limits: Limits
+) -> Manifest:
     if store.has(child):
         return parse_manifest(read_all(store, child), child.media_type, child.digest, limits=limits)
     manifest = registries.source(name).manifest(child.digest).manifest
     if manifest.blob.media_type != child.media_type or manifest.blob.size != child.size:
-        cause = f"its index says {child.media_type}, {child.size:,} bytes; it is {manifest.blob.media_type}, {manifest.blob.size:,} bytes"
+        found = manifest.blob
+        said = f"{child.media_type}, {child.size:,} bytes"
+        cause = f"its index says {said}; it is {found.media_type}, {found.size:,} bytes"
         raise ContentError(f"manifest {child.digest}", cause)
     return manifest
 
@@ -188,7 +209,9 @@ def _keep(manifest: Manifest, pinned: Pinned, limits: Limits) -> None:
         raise LocalError("selection", cause, "export fewer repositories or tags at a time")
 
 
-def _broken_below(root: Root, manifests: dict[Digest, Manifest], broken: dict[Digest, BundlerError]) -> BundlerError | None:
+def _broken_below(
+    root: Root, manifests: dict[Digest, Manifest], broken: dict[Digest, BundlerError]
+) -> BundlerError | None:
     """What keeps a root from being whole, naming parent and child."""
     try:
         for _ in bottom_up([root.digest], manifests):

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.errors import UsageError
+from bundler.exporter.output import Output
 from bundler.store import Store
 
 SUFFIX = ".store"
@@ -34,6 +36,19 @@ class Workplace:
         return Store(self.path)
 
 
-def beside(output: Path) -> Workplace:
-    """The temporary store of a bundle: in its folder, because that is where the user has room."""
-    return Workplace(output.with_name(output.name + SUFFIX), temporary=True)
+def workplace_of(out: Output, store: Path | None = None) -> Workplace:
+    """Where the blobs of an export go: a store of the user's, the output directory, or beside the file.
+
+    Beside the file, because that is where the user has room. Raises UsageError for a store that
+    the output leaves no place for.
+    """
+    path = out.path
+    if out.is_store and path is not None:
+        if store is not None and store.resolve() != path.resolve():
+            raise UsageError(out.name, "an output directory is its own store", "leave --store out")
+        return Workplace(path, temporary=False)
+    if store is not None:
+        return Workplace(store, temporary=False)
+    if path is None:
+        raise UsageError("-", "a bundle into a pipe needs a place for its blobs", "name one with --store DIR")
+    return Workplace(path.with_name(path.name + SUFFIX), temporary=True)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.importer.plan import ImportPlan, OnConflict, at_target, plan_import
 from bundler.importer.push import Push, survey
 from bundler.importer.result import import_report
 from bundler.importer.streaming import send_as_it_comes
-from bundler.importer.verify import Verified, verify
+from bundler.importer.verify import Verified, verify_bundle
 from bundler.oci.reference import Prefix
-from bundler.progress import Progress
+from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
 from bundler.report import Report
+from bundler.workers import DEFAULT_JOBS
 
-__all__ = ["OnConflict", "Verified", "import_bundle", "import_stream", "plan_bundle_import", "verify"]
+__all__ = ["OnConflict", "Verified", "import_bundle", "import_stream", "plan_bundle_import", "verify_bundle"]
 
 
 def plan_bundle_import(
-    verified: Verified, target: Prefix, registries: Registries, on_conflict: OnConflict, *, jobs: int, progress: Progress
+    verified: Verified,
+    target: Prefix,
+    registries: Registries,
+    on_conflict: OnConflict = OnConflict.DEFAULT,
+    *,
+    jobs: int = DEFAULT_JOBS,
+    progress: Progress = SILENCE,
 ) -> ImportPlan:
     """What an import would do; the target is asked, and nothing is written."""
     roots = at_target(verified.bundle.inventory, target)
@@ -27,7 +33,13 @@ def plan_bundle_import(
 
 
 def import_bundle(
-    verified: Verified, target: Prefix, registries: Registries, on_conflict: OnConflict, *, jobs: int, progress: Progress
+    verified: Verified,
+    target: Prefix,
+    registries: Registries,
+    on_conflict: OnConflict = OnConflict.DEFAULT,
+    *,
+    jobs: int = DEFAULT_JOBS,
+    progress: Progress = SILENCE,
 ) -> Report:
     """Replay a verified bundle to a registry; what failed for single tags is in the report."""
     plan = plan_bundle_import(verified, target, registries, on_conflict, jobs=jobs, progress=progress)
@@ -39,12 +51,20 @@ def import_bundle(
 
 
 def import_stream(
-    stream: BundleStream, target: Prefix, registries: Registries, on_conflict: OnConflict, *, jobs: int, progress: Progress
+    stream: BundleStream,
+    target: Prefix,
+    registries: Registries,
+    on_conflict: OnConflict = OnConflict.DEFAULT,
+    *,
+    jobs: int = DEFAULT_JOBS,
+    progress: Progress = SILENCE,
 ) -> Report:
-    """Replay a bundle from a pipe, each blob verified before its last byte is sent, manifests and tags last."""
+    """Replay a bundle from a pipe: each blob verified before its last byte is sent, tags last."""
     roots = at_target(stream.open(), target)
     existing = survey(roots, registries, jobs=jobs, progress=progress)
-    plan, push = send_as_it_comes(stream, roots, existing, registries, on_conflict, jobs=jobs, progress=progress)
+    plan, push = send_as_it_comes(
+        stream, roots, existing, registries, on_conflict, jobs=jobs, progress=progress
+    )
     push.children()
     push.tags()
     return import_report(stream, plan, push.outcome, registries, ())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import UsageError
@@ -30,15 +30,14 @@ class OnConflict(Enum):
 class Action(Enum):
     """What becomes of one root."""
 
-    PUSH = "pushed"
-    MOVE = "moved"
+    PUSH = "push"
+    MOVE = "move"
     PRESENT = "present"
-    SKIP = "skipped"
-    CONFLICT = "failed"
+    SKIP = "skip"
+    CONFLICT = "conflict"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One root at the target: `root.repository` is the target's name."""
 
     root: Root
@@ -51,16 +50,14 @@ class Step:
         return self.root.tag is not None and version_of(self.root.tag) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(NamedTuple):
     """One blob, and the repositories that must have it."""
 
     blob: Descriptor
     repositories: tuple[RepositoryName, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ImportPlan:
+class ImportPlan(NamedTuple):
     """All that an import does."""
 
     steps: tuple[Step, ...]
@@ -89,7 +86,9 @@ def at_target(inventory: Inventory, prefix: Prefix) -> list[Root]:
         try:
             name = prefix.repository(entry.name.path)
         except ValueError as error:
-            raise UsageError(str(entry.name), f"its name at the target: {error}", "use a shorter prefix") from error
+            raise UsageError(
+                str(entry.name), f"its name at the target: {error}", "use a shorter prefix"
+            ) from error
         if name in homes:
             cause = f"{homes[name]} and {entry.name} would both become {name}"
             raise UsageError("import", cause, "export them into two bundles, and import with two prefixes")

@@ -55,7 +55,9 @@ def _points_to(root: Root, registries: Registries) -> Digest | None:
 class Push:
     """One import's writes. The steps are called in order: blobs, children, tags, read_back."""
 
-    def __init__(self, plan: ImportPlan, manifests: Manifests, registries: Registries, *, jobs: int, progress: Progress) -> None:
+    def __init__(
+        self, plan: ImportPlan, manifests: Manifests, registries: Registries, *, jobs: int, progress: Progress
+    ) -> None:
         self.outcome = Outcome()
         self._plan = plan
         self._manifests = manifests
@@ -152,13 +154,17 @@ class Push:
 
     def _read_back(self, steps: list[Step]) -> None:
         with self._progress.step("reading back", len(steps)) as bar:
-            for step, answer in each(steps, lambda step: _points_to(step.root, self._registries), jobs=self._jobs):
+            for step, answer in each(
+                steps, lambda step: _points_to(step.root, self._registries), jobs=self._jobs
+            ):
                 bar.advance(items=1)
                 if isinstance(answer, BundlerError):
                     self.outcome.failed[step.root] = answer
                 elif answer != step.root.digest:
                     cause = f"read back, it points to {answer or 'nothing'} instead of {step.root.digest}"
-                    self.outcome.failed[step.root] = IntegrityError(str(step.root), cause, "run the import again")
+                    self.outcome.failed[step.root] = IntegrityError(
+                        str(step.root), cause, "run the import again"
+                    )
 
 
 def _whole(source: BlobSource, blob: Descriptor, offset: int) -> Iterator[bytes]:

@@ -2,54 +2,122 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bundler import __version__
+from bundler.bundle.inventory import Root
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
+from bundler.errors import BundlerError, TargetRefusedError
 from bundler.importer.plan import Action, ImportPlan, Step
 from bundler.importer.push import Outcome
 from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
-from bundler.report import BlobCounts, BundleReport, Failure, Report, RepositoryReport, TagReport, TrafficReport, failure
-from bundler.errors import BundlerError, TargetRefusedError
+from bundler.report import (
+    BlobCounts,
+    BundleReport,
+    Report,
+    RepositoryReport,
+    Status,
+    TagReport,
+    TrafficReport,
+    failure,
+)
+
+STATUS: dict[Action, Status] = {
+    Action.PUSH: "pushed",
+    Action.MOVE: "moved",
+    Action.PRESENT: "present",
+    Action.SKIP: "skipped",
+    Action.CONFLICT: "failed",
+}
 
 
 def import_report(
-    bundle: Bundle | BundleStream, plan: ImportPlan, outcome: Outcome, registries: Registries, warnings: tuple[str, ...]
+    bundle: Bundle | BundleStream,
+    plan: ImportPlan,
+    outcome: Outcome,
+    registries: Registries,
+    warnings: tuple[str, ...],
 ) -> Report:
     """What became of every root."""
-    failures = {**{step.root: conflict(step) for step in plan.steps if step.action is Action.CONFLICT}, **outcome.failed}
-    tags: dict[RepositoryName, list[TagReport]] = {}
-    for step in plan.steps:
-        tags.setdefault(step.root.repository, []).append(_tag(step, failures.get(step.root)))
-    traffic = registries.traffic
+    failures = {**_conflicts(plan), **outcome.failed}
+    reused = outcome.reused.keys() - outcome.sent.keys()
+    blobs = BlobCounts(
+        moved=len(outcome.sent),
+        moved_bytes=sum(blob.size for blob in outcome.sent),
+        reused=len(reused),
+        reused_bytes=sum(blob.size for blob in reused),
+    )
     return Report(
         command="import",
         tool_version=__version__,
-        repositories=tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items())),
+        repositories=_repositories(plan, failures, planned=False),
         failures=tuple(failure(error, str(root)) for root, error in failures.items()),
-        bundle=BundleReport(str(getattr(bundle, "path", "-")), bundle.id, bundle.sha256),
-        blobs=BlobCounts(
-            moved=len(outcome.sent),
-            moved_bytes=sum(blob.size for blob in outcome.sent),
-            reused=len(outcome.reused.keys() - outcome.sent.keys()),
-            reused_bytes=sum(blob.size for blob in outcome.reused.keys() - outcome.sent.keys()),
-        ),
-        traffic=TrafficReport(traffic.requests, traffic.retries, traffic.received, traffic.sent),
+        bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
+        blobs=blobs,
+        traffic=_traffic(registries),
         warnings=warnings,
         unchanged=not failures and all(step.action is Action.PRESENT for step in plan.steps),
     )
 
 
-def conflict(step: Step) -> BundlerError:
-    """A tag that exists with another digest, and may not be moved."""
-    cause = f"the tag exists with another digest: there {step.previous}, in the bundle {step.root.digest}"
-    return TargetRefusedError(str(step.root), cause, "--on-conflict skip or overwrite decides otherwise")
+def planned_report(
+    bundle: Bundle, plan: ImportPlan, registries: Registries, warnings: tuple[str, ...]
+) -> Report:
+    """What an import would do: tags to push are `planned`, with the digest that each replaces."""
+    failures = _conflicts(plan)
+    return Report(
+        command="import",
+        tool_version=__version__,
+        repositories=_repositories(plan, failures, planned=True),
+        failures=tuple(failure(error, str(root)) for root, error in failures.items()),
+        bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
+        blobs=BlobCounts(moved=len(plan.uploads), moved_bytes=plan.upload_bytes),
+        traffic=_traffic(registries),
+        warnings=warnings,
+        dry_run=True,
+    )
 
 
-def _tag(step: Step, error: BundlerError | None) -> TagReport:
+def _place(bundle: Bundle | BundleStream) -> str:
+    return "-" if isinstance(bundle, BundleStream) else str(bundle.path)
+
+
+def _traffic(registries: Registries) -> TrafficReport:
+    traffic = registries.traffic
+    return TrafficReport(traffic.requests, traffic.retries, traffic.received, traffic.sent)
+
+
+def _conflicts(plan: ImportPlan) -> dict[Root, BundlerError]:
+    """Tags that exist with another digest, and may not be moved."""
+    found: dict[Root, BundlerError] = {}
+    for step in plan.steps:
+        if step.action is Action.CONFLICT:
+            cause = (
+                f"the tag exists with another digest: there {step.previous}, in the bundle {step.root.digest}"
+            )
+            found[step.root] = TargetRefusedError(
+                str(step.root), cause, "--on-conflict skip or overwrite decides otherwise"
+            )
+    return found
+
+
+def _repositories(
+    plan: ImportPlan, failures: Mapping[Root, BundlerError], *, planned: bool
+) -> tuple[RepositoryReport, ...]:
+    tags: dict[RepositoryName, list[TagReport]] = {}
+    for step in plan.steps:
+        tags.setdefault(step.root.repository, []).append(_tag(step, failures.get(step.root), planned=planned))
+    return tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
+
+
+def _tag(step: Step, error: BundlerError | None, *, planned: bool) -> TagReport:
     moved = step.previous if step.previous != step.root.digest else None
     reference = step.root.tag or step.root.digest
     if error is not None:
         return TagReport(reference, "failed", step.root.digest, error.cause, moved)
+    if planned and step.action in (Action.PUSH, Action.MOVE):
+        return TagReport(reference, "planned", step.root.digest, "would move" if moved else "new", moved)
     reason = "the tag exists with another digest" if step.action is Action.SKIP else ""
-    return TagReport(reference, step.action.value, step.root.digest, reason, moved)
+    return TagReport(reference, STATUS[step.action], step.root.digest, reason, moved)

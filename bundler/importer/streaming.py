@@ -27,8 +27,14 @@ HELD = 2 * MIB
 
 
 def send_as_it_comes(
-    stream: BundleStream, roots: list[Root], existing: Mapping[Root, Digest | None], registries: Registries,
-    on_conflict: OnConflict, *, jobs: int, progress: Progress,
+    stream: BundleStream,
+    roots: list[Root],
+    existing: Mapping[Root, Digest | None],
+    registries: Registries,
+    on_conflict: OnConflict,
+    *,
+    jobs: int,
+    progress: Progress,
 ) -> tuple[ImportPlan, Push]:
     """Read the stream to its proven end; send every blob that the target needs.
 
@@ -57,7 +63,9 @@ def send_as_it_comes(
 class _Sender:
     """Sends what the plan wants of the blobs that come by."""
 
-    def __init__(self, push: Push, plan: ImportPlan, registries: Registries, pool: ThreadPoolExecutor, jobs: int) -> None:
+    def __init__(
+        self, push: Push, plan: ImportPlan, registries: Registries, pool: ThreadPoolExecutor, jobs: int
+    ) -> None:
         self._push = push
         self._wanted = {upload.blob.digest: upload for upload in plan.uploads}
         self._registries = registries

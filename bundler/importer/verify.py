@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
@@ -13,19 +13,18 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import bottom_up
 from bundler.oci.manifest import Manifest, parse_manifest
-from bundler.progress import Progress
+from bundler.progress import SILENCE, Progress
 
 
-@dataclass(frozen=True)
-class Verified:
-    """A bundle whose every byte was proven. Only `verify` makes one; `push` takes nothing else."""
+class Verified(NamedTuple):
+    """A bundle whose every byte was proven. Only `verify_bundle` makes one; `push` takes nothing else."""
 
     bundle: Bundle
     manifests: Mapping[Digest, Manifest]
     warnings: tuple[str, ...]
 
 
-def verify(bundle: Bundle, progress: Progress, limits: Limits = DEFAULT_LIMITS) -> Verified:
+def verify_bundle(bundle: Bundle, progress: Progress = SILENCE, limits: Limits = DEFAULT_LIMITS) -> Verified:
     """Read all of it. Raises IntegrityError or ContentError that says what is wrong and where."""
     collector = ManifestCollector(bundle.inventory, limits)
     content = list(bundle.inventory.content)
@@ -48,7 +47,9 @@ class ManifestCollector:
         self._wanted = {blob.digest for blob in inventory.manifests}
         self._limits = limits
         if (total := sum(blob.size for blob in inventory.manifests)) > limits.manifests:
-            raise ContentError("bundle", f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}")
+            raise ContentError(
+                "bundle", f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}"
+            )
 
     def take(self, blob: Descriptor, chunks: Iterable[bytes]) -> bool:
         """Keep it if it is a manifest. Raises ContentError for one that can't be read."""
@@ -75,7 +76,8 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest]) ->
                 if sizes.get(blob.digest) != blob.size:
                     found = sizes.get(blob.digest)
                     state = "missing" if found is None else f"{found:,} bytes"
-                    cause = f"{state}, but manifest {manifest.blob.digest} of {entry.name} needs {blob.size:,} bytes"
+                    parent = f"manifest {manifest.blob.digest} of {entry.name}"
+                    cause = f"{state}, but {parent} needs {blob.size:,} bytes"
                     raise IntegrityError(f"blob {blob.digest}", cause, "export it again")
     if extra := [digest for digest in sizes if digest not in needed]:
         cause = f"{len(extra)} blobs that no tag needs, the first {extra[0]}"

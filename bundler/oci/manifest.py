@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS, Limits
@@ -40,16 +40,14 @@ VERSION = "org.opencontainers.image.version"
 REVISION = "org.opencontainers.image.revision"
 
 
-def _no_annotations() -> Mapping[str, str]:
-    return {}
+NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """A descriptor inside a manifest, with what it says of the content."""
 
     blob: Descriptor
-    annotations: Mapping[str, str] = field(default_factory=_no_annotations)
+    annotations: Mapping[str, str] = NO_ANNOTATIONS
 
     @property
     def distributed(self) -> bool:
@@ -57,8 +55,7 @@ class Layer:
         return not self.blob.media_type.startswith(NOT_DISTRIBUTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """A manifest or index, with its exact bytes."""
 
     blob: Descriptor
@@ -75,7 +72,9 @@ class Manifest:
         return tuple(part.blob for part in parts if part.distributed)
 
 
-def parse_manifest(data: bytes, media_type: str, digest: Digest, *, limits: Limits = DEFAULT_LIMITS) -> Manifest:
+def parse_manifest(
+    data: bytes, media_type: str, digest: Digest, *, limits: Limits = DEFAULT_LIMITS
+) -> Manifest:
     """Read a manifest or index of `media_type`; `digest` is the proven digest of `data`.
 
     Raises ContentError: over a limit, malformed, schema 1, or one kind that poses as another.
@@ -165,7 +164,7 @@ def _check_embedded(data: object, digest: Digest, where: str) -> None:
 
 def _annotations(value: object) -> Mapping[str, str]:
     if value is None:
-        return _no_annotations()
+        return NO_ANNOTATIONS
     fields = _object(value, "annotations")
     if not all(isinstance(text, str) for text in fields.values()):
         raise ValueError("annotations: a value is no string")

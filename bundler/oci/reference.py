@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bundler.errors import UsageError
 from bundler.oci.content import Digest
 from bundler.oci.grammar import Parsed
 
 _COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*"
-_HOST = "(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{1,5})?"
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = f"(?:{_LABEL}(?:\\.{_LABEL})*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{{1,5}})?"
 
 
 class Tag(Parsed):
@@ -76,8 +77,7 @@ class RepositoryName(Parsed):
         return RepositoryPath(self.partition("/")[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A repository, and perhaps one tag or one digest of it."""
 
     repository: RepositoryName
@@ -106,8 +106,7 @@ def parse_reference(text: str) -> Reference:
         raise UsageError(text, str(error), "write [oci://]HOST/REPOSITORY[:TAG|@DIGEST]") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(NamedTuple):
     """A registry, and perhaps a path below which repositories go."""
 
     registry: RegistryName

@@ -8,8 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from bundler.errors import AuthError, printable
@@ -20,14 +19,13 @@ EXPIRY_MARGIN = 10.0
 DEFAULT_EXPIRY = 60.0
 """Seconds that a token lives whose answer names no `expires_in`, says the specification."""
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SCHEME = re.compile(rf"\s*,?\s*({_TOKEN})(?:\s+|$)")
-_PARAMETER = re.compile(rf'\s*,?\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|({_TOKEN}))')
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_SCHEME = re.compile(rf"\s*,?\s*({_WORD})(?:\s+|$)")
+_PARAMETER = re.compile(rf'\s*,?\s*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
 _NEXT_STEP = "log in with docker or podman, or use --creds-file"
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What one origin accepts: a user with a password, an identity token, or a bearer token."""
 
     username: str = ""
@@ -46,16 +44,14 @@ class Credentials:
         return "Basic " + base64.b64encode(pair).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(NamedTuple):
     """One scheme of a `WWW-Authenticate` header."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(NamedTuple):
     """What the conversation wants sent to a token server."""
 
     url: str
@@ -64,16 +60,14 @@ class TokenRequest:
     """The body of a POST; empty for a GET."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
+class TokenAnswer(NamedTuple):
     """What the token server said."""
 
     status: int
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """An `Authorization` value, and how many seconds it lives."""
 
     authorization: str
@@ -116,7 +110,11 @@ def converse(
 
 
 def _bearer(
-    challenge: Challenge, credentials: Credentials | None, scope: str, origin: str, token_hosts: frozenset[str]
+    challenge: Challenge,
+    credentials: Credentials | None,
+    scope: str,
+    origin: str,
+    token_hosts: frozenset[str],
 ) -> Generator[TokenRequest, TokenAnswer, Token]:
     realm = _checked_realm(challenge.parameters.get("realm", ""), origin)
     known = _may_have_credentials(realm, origin, token_hosts)
@@ -145,7 +143,9 @@ def _may_have_credentials(realm: str, origin: str, token_hosts: frozenset[str]) 
     return place == urlsplit(origin).netloc.lower() or place in token_hosts
 
 
-def _token_request(realm: str, challenge: Challenge, credentials: Credentials | None, scope: str) -> TokenRequest:
+def _token_request(
+    realm: str, challenge: Challenge, credentials: Credentials | None, scope: str
+) -> TokenRequest:
     service = challenge.parameters.get("service", "")
     query = {"service": service} if service else {}
     query["scope"] = challenge.parameters.get("scope", "") or scope
@@ -161,7 +161,9 @@ def _refusal(answer: TokenAnswer, realm: str, credentials: Credentials | None, *
     host = urlsplit(realm).netloc
     cause = f"token server {host} answered {answer.status}"
     if credentials and not known:
-        return f"{cause}; no credentials were sent there, because it is another host (--token-host {host} allows it)"
+        return (
+            f"{cause}; it is another host, so no credentials were sent there (--token-host {host} allows it)"
+        )
     return cause
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
@@ -15,7 +17,7 @@ from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.host import Host, RefusedError, Reply
+from bundler.registry.host import Host, RefusedError, Reply, Traffic
 from bundler.registry.transport import TransientError
 
 OK = frozenset({200})
@@ -23,16 +25,14 @@ OK = frozenset({200})
 _LINK = re.compile(r'<([^>]*)>\s*;[^,]*?\brel\s*=\s*"?next"?(?=[\s;,]|$)', re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class TagList:
+class TagList(NamedTuple):
     """What a registry listed: valid tags, and names that can't be tags."""
 
     tags: tuple[Tag, ...]
     invalid: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedManifest:
+class PinnedManifest(NamedTuple):
     """A manifest as it was served, with warnings about how."""
 
     manifest: Manifest
@@ -109,7 +109,9 @@ class Repository:
             if seen != reference:
                 raise IntegrityError(item, f"its bytes have the digest {seen}")
             warning = said not in ("", reference)
-            return PinnedManifest(self._parsed(reply, seen, item), (_wrong_header(item, said),) if warning else ())
+            return PinnedManifest(
+                self._parsed(reply, seen, item), (_wrong_header(item, said),) if warning else ()
+            )
         if said in ("", seen):
             return PinnedManifest(self._parsed(reply, seen, item))
         return self._settle(reply, said, item)
@@ -129,7 +131,9 @@ class Repository:
 
     def _read_manifest(self, path: str) -> Reply:
         headers = {"Accept": ", ".join(ACCEPTED)}
-        return self._host.fetch("GET", path, self._pull, accept=OK, limit=self._limits.manifest, headers=headers)
+        return self._host.fetch(
+            "GET", path, self._pull, accept=OK, limit=self._limits.manifest, headers=headers
+        )
 
     def _parsed(self, reply: Reply, digest: Digest, item: str) -> Manifest:
         media_type = media_type_of(
@@ -147,47 +151,51 @@ class Repository:
         Goes on by Range after a break. Raises NetworkError when it no longer moves, or takes longer
         than the limits allow in all.
         """
-        clock = self._host.settings.clock
-        end = clock() + self._limits.blob_deadline(blob.size)
+        end = self._host.settings.clock() + self._limits.blob_deadline(blob.size)
         position = offset
-        stream: Iterator[bytes] | None = None
+        while True:
+            # Opening and the first bytes are tried again with growing waits; a connection that
+            # breaks after some progress is simply opened again.
+            first, stream = self._host.retrying(partial(self._first_chunk, blob, position))
+            for chunk in chain((first,), _until_break(stream, self._host.traffic)):
+                position += len(chunk)
+                self._host.traffic.count(received=len(chunk))
+                if chunk:
+                    yield chunk
+                if self._host.settings.clock() > end:
+                    raise self._too_slow(blob, position)
+            if position >= blob.size:
+                return
 
-        def following() -> bytes:
-            nonlocal stream
-            if clock() > end:
-                cause = f"slower than the limit: {position:,} of {blob.size:,} bytes in {self._limits.blob_deadline(blob.size):.0f} s"
-                raise NetworkError(f"blob {blob.digest} of {self.name}", cause, "run the same command again to go on")
-            try:
-                if stream is None:
-                    stream = self._open_blob(blob, position)
-                chunk = next(stream, b"")
-                if not chunk and position < blob.size:
-                    raise TransientError(f"blob {blob.digest} of {self.name}", f"ended after {position:,} of {blob.size:,} bytes")
-            except BaseException:
-                stream = None
-                raise
-            return chunk
+    def _first_chunk(self, blob: Descriptor, offset: int) -> tuple[bytes, Iterator[bytes]]:
+        stream = self._open_blob(blob, offset)
+        first = next(stream, b"")
+        if not first and offset < blob.size:
+            cause = f"ended after {offset:,} of {blob.size:,} bytes"
+            raise TransientError(f"blob {blob.digest} of {self.name}", cause)
+        return first, stream
 
-        while chunk := self._host.retrying(following):
-            position += len(chunk)
-            self._host.traffic.count(received=len(chunk))
-            yield chunk
+    def _too_slow(self, blob: Descriptor, position: int) -> NetworkError:
+        seconds = self._limits.blob_deadline(blob.size)
+        cause = f"slower than the limit: {position:,} of {blob.size:,} bytes in {seconds:.0f} s"
+        return NetworkError(
+            f"blob {blob.digest} of {self.name}", cause, "run the same command again to go on"
+        )
 
     def _open_blob(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
         if offset >= blob.size > 0:
             return iter(())
+        path = f"{self._base}/blobs/{blob.digest}"
         headers = {"Range": f"bytes={offset}-{blob.size - 1}"} if offset else {}
         accept = frozenset({200, 206, 416}) if offset else OK
-        answer = self._host.exchange(
-            "GET", f"{self._base}/blobs/{blob.digest}", self._pull, accept=accept, headers=headers
-        )
+        answer = self._host.exchange("GET", path, self._pull, accept=accept, headers=headers)
         if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             return answer.chunks()
         if answer.status == 200:
             return _skipped(answer.chunks(), offset)
         # 416, or another range than asked for: the whole blob, and what we have is passed over.
         answer.close()
-        answer = self._host.exchange("GET", f"{self._base}/blobs/{blob.digest}", self._pull, accept=OK)
+        answer = self._host.exchange("GET", path, self._pull, accept=OK)
         return _skipped(answer.chunks(), offset)
 
 
@@ -221,7 +229,15 @@ def digest_like(expected: str, data: bytes) -> Digest:
 
 
 def _wrong_header(item: str, said: str) -> str:
-    return f"{item}: the registry's Docker-Content-Digest says {printable(said, 80)}, which is wrong; the bytes are right"
+    return f"{item}: the bytes are right, but Docker-Content-Digest says {printable(said, 80)}"
+
+
+def _until_break(stream: Iterator[bytes], traffic: Traffic) -> Iterator[bytes]:
+    """The chunks until they end, or break off in a way that is worth another try."""
+    try:
+        yield from stream
+    except TransientError:
+        traffic.count(retries=1)
 
 
 def _skipped(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bundler.errors import AuthError, UsageError
 from bundler.limits import DEFAULT_LIMITS
@@ -24,8 +22,7 @@ DOCKER_HUB = "https://index.docker.io/v1/"
 DOCKER_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
-@dataclass(frozen=True)
-class CredentialSources:
+class CredentialSources(NamedTuple):
     """Where to look. Made at the edge, from options and environment."""
 
     lines: Sequence[str] = ()
@@ -110,7 +107,9 @@ def _from_auth_file(
         if helper := helpers.get(name):
             return _from_helper(str(helper), name, path, environment)
     entries = _table(document, "auths", path)
-    by_host = {key.removeprefix("https://").removeprefix("http://").split("/")[0]: key for key in reversed(entries)}
+    by_host = {
+        key.removeprefix("https://").removeprefix("http://").split("/")[0]: key for key in reversed(entries)
+    }
     for name in names:
         key = name if name in entries else by_host.get(name)
         if key is not None and (found := _from_entry(entries[key], key, path)):
@@ -156,13 +155,20 @@ def _from_entry(entry: object, key: str, path: Path) -> Credentials | None:
 def _from_helper(
     helper: str, server: str, path: Path, environment: Mapping[str, str] | None
 ) -> Credentials | None:
+    import subprocess
+
     name = f"docker-credential-{helper}"
     if "/" in helper:
         raise UsageError(str(path), f"credential helper {helper!r} is no name")
     try:
-        ended = subprocess.run(  # noqa: S603  named by the user's own configuration
-            [name, "get"], input=server, capture_output=True, text=True, check=False,
-            timeout=DEFAULT_LIMITS.helper_seconds, env=environment,
+        ended = subprocess.run(  # noqa: S603
+            [name, "get"],
+            input=server,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEFAULT_LIMITS.helper_seconds,
+            env=environment,
         )
     except FileNotFoundError:
         raise AuthError(name, f"named in {path}, but not installed", "install it or log in again") from None
@@ -183,7 +189,9 @@ def _from_helper_answer(name: str, answer: str) -> Credentials:
         document = json.loads(answer)
         user, secret = str(document["Username"]), str(document["Secret"])
     except (ValueError, KeyError, TypeError):
-        raise AuthError(name, "its answer is no JSON with Username and Secret", "run it by hand to see why") from None
+        raise AuthError(
+            name, "its answer is no JSON with Username and Secret", "run it by hand to see why"
+        ) from None
     if user == "<token>":
         return Credentials(identity_token=secret)
     return Credentials(username=user, password=secret)

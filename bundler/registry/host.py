@@ -11,9 +11,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import tenacity
@@ -30,7 +29,15 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth import EXPIRY_MARGIN, Credentials, Token, TokenAnswer, converse
-from bundler.registry.transport import Answer, DroppedError, Request, SizedBody, TransientError, Transport, speaks_tls
+from bundler.registry.transport import (
+    Answer,
+    DroppedError,
+    Request,
+    SizedBody,
+    TransientError,
+    Transport,
+    speaks_tls,
+)
 
 Result = TypeVar("Result")
 
@@ -49,15 +56,15 @@ class RefusedError(NetworkError):
     code: str = ""
 
 
-@dataclass
 class Traffic:
     """What went over the wire, counted for the report."""
 
-    requests: int = 0
-    retries: int = 0
-    received: int = 0
-    sent: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    def __init__(self) -> None:
+        self.requests = 0
+        self.retries = 0
+        self.received = 0
+        self.sent = 0
+        self._lock = threading.Lock()
 
     def count(self, *, requests: int = 0, retries: int = 0, received: int = 0, sent: int = 0) -> None:
         """Add to the sums; from any thread."""
@@ -68,8 +75,11 @@ class Traffic:
             self.sent += sent
 
 
-@dataclass(frozen=True)
-class HostSettings:
+def _unheard(line: str) -> None:
+    """Nobody is told."""
+
+
+class HostSettings(NamedTuple):
     """What holds for every host of one run."""
 
     plain_http: frozenset[str] = frozenset()
@@ -83,12 +93,11 @@ class HostSettings:
     """Seconds that a wait's upper end grows to."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    on_retry: Callable[[str], None] = lambda line: None
+    on_retry: Callable[[str], None] = _unheard
     """Told in one line why a request is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer whose body has been read."""
 
     status: int
@@ -132,8 +141,15 @@ class Host:
     # --- what the client calls -------------------------------------------------------------------
 
     def fetch(
-        self, method: str, path: str, scope: str, *, accept: frozenset[int], limit: int = 0,
-        headers: Mapping[str, str] | None = None, body: bytes | None = None,
+        self,
+        method: str,
+        path: str,
+        scope: str,
+        *,
+        accept: frozenset[int],
+        limit: int = 0,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
     ) -> Reply:
         """One request and its whole body, tried again as long as that may help.
 
@@ -144,7 +160,9 @@ class Host:
             answer = self.exchange(method, path, scope, accept=accept, headers=headers, body=body)
             data = answer.read(limit)
             if data is None:
-                raise ContentError(f"{method} {self.origin}{path}", f"answer over the limit of {limit:,} bytes")
+                raise ContentError(
+                    f"{method} {self.origin}{path}", f"answer over the limit of {limit:,} bytes"
+                )
             self.traffic.count(received=len(data))
             return Reply(answer.status, answer.headers, data)
 
@@ -167,11 +185,19 @@ class Host:
         except TransientError as error:
             tries = retrying.statistics.get("attempt_number", 1)
             cause = f"{error.cause} (after {tries} attempts)" if tries > 1 else error.cause
-            raise NetworkError(error.item, cause, error.next_step or "run the same command again to go on") from error
+            raise NetworkError(
+                error.item, cause, error.next_step or "run the same command again to go on"
+            ) from error
 
     def exchange(
-        self, method: str, path: str, scope: str, *, accept: frozenset[int],
-        headers: Mapping[str, str] | None = None, body: bytes | SizedBody | None = None,
+        self,
+        method: str,
+        path: str,
+        scope: str,
+        *,
+        accept: frozenset[int],
+        headers: Mapping[str, str] | None = None,
+        body: bytes | SizedBody | None = None,
     ) -> Answer:
         """One try of one request, the answer's body unread: authenticated, redirects followed.
 
@@ -202,7 +228,7 @@ class Host:
         """A call that sends the request with what the host wants to know, asking for it if need be."""
 
         def call() -> Answer:
-            target = replace(request, url=self._on_scheme(request.url))
+            target = request._replace(url=self._on_scheme(request.url))
             if not self.same_origin(target.url):
                 return self._send(target)
             used = self._token(scope)
@@ -223,7 +249,11 @@ class Host:
 
     def _on_scheme(self, url: str) -> str:
         """The URL with the scheme that this loopback host turned out to speak."""
-        return url.replace("http://", "https://", 1) if self._scheme == "https" and url.startswith(f"http://{self._api_host}/") else url
+        return (
+            url.replace("http://", "https://", 1)
+            if self._scheme == "https" and url.startswith(f"http://{self._api_host}/")
+            else url
+        )
 
     def _settled(self, call: Callable[[], Answer]) -> Answer:
         """Send; on a loopback host of unknown scheme, find out whether it wants TLS."""
@@ -289,8 +319,10 @@ class Host:
             if asked.form:
                 headers["Content-Type"] = "application/x-www-form-urlencoded"
             request = Request(
-                "POST" if asked.form else "GET", asked.url,
-                {name: value for name, value in headers.items() if value}, asked.form or None,
+                "POST" if asked.form else "GET",
+                asked.url,
+                {name: value for name, value in headers.items() if value},
+                asked.form or None,
             )
             answer = self._send(request)
             if answer.status in TRANSIENT_STATUS:
@@ -326,7 +358,11 @@ class Host:
         raise NetworkError(_item(request), f"more than {self.settings.limits.redirects} redirects")
 
     def _redirected(self, request: Request, url: str, scope: str) -> Answer:
-        headers = {name: value for name, value in request.headers.items() if name in ("Accept", "Accept-Encoding", "Range")}
+        headers = {
+            name: value
+            for name, value in request.headers.items()
+            if name in ("Accept", "Accept-Encoding", "Range")
+        }
         target = Request(request.method, url, headers)
         return self._send(_with(target, self._token(scope)) if self.same_origin(url) else target)
 
@@ -336,11 +372,18 @@ class Host:
     def checked_url(self, location: str, base: str, item: str) -> str:
         """An address that the registry gave, made whole. Raises ContentError for one not to be used."""
         if not location or len(location) > self.settings.limits.location:
-            raise ContentError(item, "it redirects to nowhere" if not location else "its Location is over the limit")
+            raise ContentError(
+                item, "it redirects to nowhere" if not location else "its Location is over the limit"
+            )
         try:
             url = urljoin(base, location)
             parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc and parts.port != 0
+            usable = (
+                parts.scheme in ("http", "https")
+                and parts.hostname
+                and "@" not in parts.netloc
+                and parts.port != 0
+            )
         except ValueError:
             usable = False
         if not usable:
@@ -359,7 +402,7 @@ class Host:
         if isinstance(error, DroppedError) and state.attempt_number == 1:
             return 0.0  # a kept connection that the server closed meanwhile
         top = min(self.settings.backoff * 2 ** (state.attempt_number - 1), self.settings.longest_backoff)
-        return random.uniform(0, top)  # noqa: S311  full jitter, no secret
+        return random.uniform(0, top)  # noqa: S311  jitter, no secret
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         self.traffic.count(retries=1)
@@ -405,7 +448,7 @@ def _until(date: str) -> float:
 def _with(request: Request, token: Token | None) -> Request:
     if token is None:
         return request
-    return replace(request, headers={**request.headers, "Authorization": token.authorization})
+    return request._replace(headers={**request.headers, "Authorization": token.authorization})
 
 
 def _without_scope(header: str) -> str:

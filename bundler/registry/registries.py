@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.oci.reference import RegistryName, RepositoryName
 from bundler.registry.auth import Credentials
 from bundler.registry.client import Repository
 from bundler.registry.credentials import CredentialSources, find_credentials
 from bundler.registry.host import Host, HostSettings, Traffic
-from bundler.registry.target import TargetRepository
 from bundler.registry.transport import Transport, TransportSettings
 
+if TYPE_CHECKING:
+    from bundler.registry.target import TargetRepository
 
-@dataclass(frozen=True)
-class RegistrySettings:
+
+class RegistrySettings(NamedTuple):
     """How to reach registries, and as whom."""
 
-    transport: TransportSettings = field(default_factory=TransportSettings)
-    hosts: HostSettings = field(default_factory=HostSettings)
-    credentials: CredentialSources = field(default_factory=CredentialSources)
+    transport: TransportSettings = TransportSettings()
+    hosts: HostSettings = HostSettings()
+    credentials: CredentialSources = CredentialSources()
 
 
 class Registries:
     """Gives repositories by name."""
 
-    def __init__(self, settings: RegistrySettings) -> None:
+    def __init__(self, settings: RegistrySettings | None = None) -> None:
+        settings = settings or RegistrySettings()
         self.settings = settings
         self.traffic = Traffic()
         self._transport = Transport(settings.transport)
@@ -39,12 +41,16 @@ class Registries:
 
     def target(self, name: RepositoryName) -> TargetRepository:
         """A repository to write."""
+        from bundler.registry.target import TargetRepository
+
         return TargetRepository(self._host(name.registry), name)
 
     def _host(self, name: RegistryName) -> Host:
         with self._lock:
             if name not in self._hosts:
-                self._hosts[name] = Host(name, self._transport, self._credentials, self.settings.hosts, self.traffic)
+                self._hosts[name] = Host(
+                    name, self._transport, self._credentials, self.settings.hosts, self.traffic
+                )
             return self._hosts[name]
 
     def _credentials(self, name: RegistryName) -> Credentials | None:

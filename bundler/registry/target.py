@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from bundler.errors import AuthError, ContentError, IntegrityError, NotFoundError, TargetRefusedError, printable
+from bundler.errors import (
+    AuthError,
+    ContentError,
+    IntegrityError,
+    NotFoundError,
+    TargetRefusedError,
+    printable,
+)
 from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest, held_back
 from bundler.oci.manifest import ACCEPTED, Manifest
@@ -73,7 +80,13 @@ class TargetRepository:
         # A wrong length means that the registry holds something else: it gets the blob again.
         return reply.status == 200 and (not length or length == str(blob.size))
 
-    def add(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], *, mount_from: RepositoryName | None = None) -> bool:
+    def add(
+        self,
+        blob: Descriptor,
+        chunks: Callable[[int], Iterable[bytes]],
+        *,
+        mount_from: RepositoryName | None = None,
+    ) -> bool:
         """Upload a blob, or have it mounted from another repository; True if its bytes were sent.
 
         `chunks(0)` is opened again for every try. The last chunk is sent only after the verdict on
@@ -115,17 +128,23 @@ class TargetRepository:
         query = urlencode({"mount": blob.digest, "from": mount_from.path})
         scope = f"{self._push} repository:{mount_from.path}:pull"
         try:
-            return self._host.exchange("POST", f"{self._base}/blobs/uploads/?{query}", scope, accept=UPLOAD_BEGUN)
+            return self._host.exchange(
+                "POST", f"{self._base}/blobs/uploads/?{query}", scope, accept=UPLOAD_BEGUN
+            )
         except (RefusedError, NotFoundError, AuthError):
             return None
 
     def _post(self) -> Answer:
         try:
-            return self._host.exchange("POST", f"{self._base}/blobs/uploads/", self._push, accept=UPLOAD_BEGUN)
+            return self._host.exchange(
+                "POST", f"{self._base}/blobs/uploads/", self._push, accept=UPLOAD_BEGUN
+            )
         except NotFoundError as error:
             raise RepositoryRefusedError(self.name, error.cause, _MISSING_HINT) from error
         except RefusedError as error:
-            raise RepositoryRefusedError(self.name, f"it takes no uploads: {error.cause}", _MISSING_HINT) from error
+            raise RepositoryRefusedError(
+                self.name, f"it takes no uploads: {error.cause}", _MISSING_HINT
+            ) from error
 
     def _location(self, answer: Answer, item: str) -> str:
         try:
@@ -146,13 +165,19 @@ class TargetRepository:
         answer.start_of_body(self._limits.error_body)
         said = answer.headers.get("Docker-Content-Digest", "")
         if said not in ("", blob.digest):
-            raise StoredOtherwiseError(f"blob {blob.digest} at {self.name}", f"the target says it stored {printable(said)}")
+            raise StoredOtherwiseError(
+                f"blob {blob.digest} at {self.name}", f"the target says it stored {printable(said)}"
+            )
 
     def _put(self, location: str, blob: Descriptor, body: _Body | bytes) -> Answer:
         try:
             return self._host.exchange(
-                "PUT", _with_query(location, digest=blob.digest), self._push, accept=frozenset({201, 204}),
-                headers={"Content-Type": "application/octet-stream"}, body=body,
+                "PUT",
+                _with_query(location, digest=blob.digest),
+                self._push,
+                accept=frozenset({201, 204}),
+                headers={"Content-Type": "application/octet-stream"},
+                body=body,
             )
         except NotFoundError as error:
             # The session is gone; a new one may work.
@@ -162,7 +187,11 @@ class TargetRepository:
         start = 0
         for piece in _pieces(held_back(chunks(0)), CHUNK_UPLOAD):
             answer = self._host.exchange(
-                "PATCH", location, self._push, accept=frozenset({201, 202, 204}), body=piece,
+                "PATCH",
+                location,
+                self._push,
+                accept=frozenset({201, 202, 204}),
+                body=piece,
                 headers={
                     "Content-Type": "application/octet-stream",
                     "Content-Range": f"{start}-{start + len(piece) - 1}",
@@ -182,8 +211,13 @@ class TargetRepository:
         item = f"{self.name}{'@' if isinstance(reference, Digest) else ':'}{reference}"
         try:
             reply = self._host.fetch(
-                "PUT", f"{self._base}/manifests/{reference}", self._push, accept=frozenset({201, 202}),
-                limit=self._limits.error_body, headers={"Content-Type": manifest.blob.media_type}, body=manifest.data,
+                "PUT",
+                f"{self._base}/manifests/{reference}",
+                self._push,
+                accept=frozenset({201, 202}),
+                limit=self._limits.error_body,
+                headers={"Content-Type": manifest.blob.media_type},
+                body=manifest.data,
             )
         except NotFoundError as error:
             raise TargetRefusedError(item, error.cause, _MISSING_HINT) from error

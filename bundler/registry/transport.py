@@ -12,12 +12,12 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # documented, not typed
 
 import requests
 import requests.adapters
@@ -26,7 +26,9 @@ import urllib3
 from bundler.errors import NetworkError, UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
 
-READ_SIZE = 1 << 18
+NOTHING: Mapping[str, str] = MappingProxyType({})
+NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
+READ_SIZE = 1 << 16
 """Bytes asked for in one read; what has arrived is returned, so that a drip is seen as it drips."""
 
 
@@ -50,23 +52,21 @@ class SizedBody(Protocol):
         """The bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What to send."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = NOTHING
     body: bytes | str | SizedBody | None = None
 
 
-@dataclass(frozen=True)
-class TransportSettings:
+class TransportSettings(NamedTuple):
     """How to reach hosts: certificates, proxies, time-outs."""
 
     ca_file: Path | None = None
     """Authorities trusted in addition to the system's."""
-    proxies: Mapping[str, str] = field(default_factory=dict)
+    proxies: Mapping[str, str] = NOTHING
     """`http`, `https`: proxy addresses; `no`: hosts reached directly, in the form of NO_PROXY."""
     connections: int = 16
     """Connections kept per host."""
@@ -199,7 +199,9 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
             reason = getattr(error, "strerror", None) or "no PEM certificates in it"
-            raise UsageError(str(ca_file), f"--ca-file: {reason}", "give a file of PEM certificates") from None
+            raise UsageError(
+                str(ca_file), f"--ca-file: {reason}", "give a file of PEM certificates"
+            ) from None
     return context
 
 
@@ -229,30 +231,62 @@ def _translated(item: str) -> Iterator[None]:
     """The one table from the libraries' errors to ours."""
     try:
         yield
-    except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+    except (
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        OSError,
+        ValueError,
+    ) as error:
         raise classified(error, item) from error
 
 
 def classified(error: BaseException, item: str) -> NetworkError:
     """What a library error means to us: worth another try or not, and in which words."""
     causes = list(_chain(error))
+    return _final(causes, item) or _passing(causes, item)
+
+
+def _final(causes: list[BaseException], item: str) -> NetworkError | None:
+    """What another try can't mend."""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             text = f"its certificate is not trusted: {cause.verify_message}"
             return NetworkError(item, text, "name the authority with --ca-file")
-        if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
             return NetworkError(item, "it does not speak TLS", "--plain-http HOST allows plain http")
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
             return NetworkError(item, "the host name is not known", "check the name and the DNS")
-    if any(isinstance(cause, (requests.exceptions.InvalidURL, ValueError)) and not isinstance(cause, OSError) for cause in causes[:1]):
+    if isinstance(causes[0], ValueError) and not isinstance(
+        causes[0], requests.exceptions.ChunkedEncodingError
+    ):
         return NetworkError(item, f"not a usable address: {_innermost(causes)}")
-    if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes):
-        return TransientError(item, f"the proxy can't be reached: {_innermost(causes)}", "check --proxy or HTTPS_PROXY")
-    if any(isinstance(cause, (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)) for cause in causes):
-        return DroppedError(item, "the connection was dropped")
-    if any(isinstance(cause, (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)) for cause in causes):
-        return TransientError(item, "no answer in time")
+    return None
+
+
+def _passing(causes: list[BaseException], item: str) -> TransientError:
+    """What may be gone at the next try."""
+    for kinds, make in PASSING:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return make(item, _innermost(causes))
     return TransientError(item, _innermost(causes))
+
+
+def _proxy_failed(item: str, cause: str) -> TransientError:
+    return TransientError(item, f"the proxy can't be reached: {cause}", "check --proxy or HTTPS_PROXY")
+
+
+PASSING: tuple[tuple[tuple[type[BaseException], ...], Callable[[str, str], TransientError]], ...] = (
+    ((urllib3.exceptions.ProxyError,), _proxy_failed),
+    (
+        (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError),
+        lambda item, _: DroppedError(item, "the connection was dropped"),
+    ),
+    (
+        (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError),
+        lambda item, _: TransientError(item, "no answer in time"),
+    ),
+)
 
 
 def _chain(error: BaseException | None) -> Iterable[BaseException]:

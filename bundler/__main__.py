@@ -1,0 +1,86 @@
+"""The one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from bundler import PROGRAM, __version__
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def main() -> None:
+    """The console command."""
+    # A short run makes few cycles, and starts a tenth sooner without a search for them.
+    gc.set_threshold(50_000, 50, 50)
+    signal.signal(signal.SIGTERM, _terminate)
+    code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # Not sys.exit: that waits for threads, and one may sit in a read from a stalled registry.
+    os._exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line; the result is the exit code. Raises nothing."""
+    if list(arguments) == ["--version"]:
+        # Without the command line's modules: scripts ask this often.
+        return _printed(f"{PROGRAM} {__version__}")
+    try:
+        from bundler.cli.main import invoke
+
+        return invoke(arguments)
+    except SystemExit as end:  # click ends a shell's completion so
+        return end.code if isinstance(end.code, int) else 0
+    except BaseException as error:
+        return _explained(error)
+
+
+def _explained(error: BaseException) -> int:
+    """The line and the exit code of whatever ended a command."""
+    from bundler.errors import EXIT_INTERNAL, BundlerError, LocalError, printable
+
+    if isinstance(error, KeyboardInterrupt):
+        return _said("interrupted: run the same command again to go on", 128 + signal.SIGINT)
+    if isinstance(error, Terminated):
+        return _said("terminated: run the same command again to go on", 128 + signal.SIGTERM)
+    if isinstance(error, BundlerError):
+        return _said(f"error: {error}", error.exit_code)
+    if isinstance(error, OSError):
+        # What is left of the system's errors is about standard output: a closed pipe, a full disk.
+        return _said(f"error: standard output: {error.strerror or error}", LocalError.exit_code)
+    if os.environ.get("TIMONI_BUNDLER_DEBUG"):  # noqa: TID251  a switch of no command
+        raise error
+    cause = f"{type(error).__name__}: {printable(error)}"
+    return _said(f"internal error: {cause}; this is a bug, TIMONI_BUNDLER_DEBUG=1 shows where", EXIT_INTERNAL)
+
+
+def _printed(line: str) -> int:
+    try:
+        print(line, flush=True)  # noqa: T201
+    except OSError as error:
+        return _said(f"error: standard output: {error.strerror or error}", 9)
+    return 0
+
+
+def _said(line: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)  # noqa: T201
+    return code
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The command line: per command parse, call, print. The only place that reads the environment."""

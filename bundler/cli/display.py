@@ -1,0 +1,135 @@
+"""Progress for a terminal (bars, by tqdm) and for anything else (a line per step); sizes for people."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TextIO
+
+from bundler.progress import SILENCE, Progress, Step
+
+LINE_EVERY = 30.0
+"""Seconds between two lines of one step, where there is no terminal."""
+
+
+def display(*, quiet: bool) -> Progress:
+    """What fits the place: nothing, bars, or lines. Always on standard error."""
+    if quiet:
+        return SILENCE
+    return Bars(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
+
+
+def size_text(size: float) -> str:
+    """Bytes for people: `1.2 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+class Lines:
+    """One line when a step is done, and one now and then while it lasts."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @contextmanager
+    def _step(self, name: str, items: int | None, size: int | None) -> Iterator[Step]:
+        step = _Counted(self, name, items, size)
+        yield step
+        if items or size:
+            self.note(step.line())
+
+    def step(
+        self, name: str, items: int | None = None, size: int | None = None
+    ) -> AbstractContextManager[Step]:
+        """A step that says how far it came."""
+        return self._step(name, items, size)
+
+    def note(self, line: str) -> None:
+        """One line."""
+        print(line, file=self._stream, flush=True)
+
+
+class _Counted:
+    """Counts from many threads."""
+
+    def __init__(self, lines: Lines, name: str, items: int | None, size: int | None) -> None:
+        self._lines = lines
+        self._name = name
+        self._items = items
+        self._size = size
+        self._done = self._passed = 0
+        self._start = self._said = time.monotonic()
+        self._lock = threading.Lock()
+
+    def advance(self, items: int = 0, size: int = 0) -> None:
+        """Count, and say so every half minute."""
+        with self._lock:
+            self._done += items
+            self._passed += size
+            due = time.monotonic() - self._said > LINE_EVERY
+            if due:
+                self._said = time.monotonic()
+        if due:
+            self._lines.note(self.line())
+
+    def line(self) -> str:
+        """`blobs: 59 of 59, 1.2 MB of 1.2 MB, 0.2 s`."""
+        parts = [f"{self._done} of {self._items}"] if self._items is not None else []
+        if self._size is not None:
+            parts.append(f"{size_text(self._passed)} of {size_text(self._size)}")
+        return f"{self._name}: {', '.join(parts)}, {time.monotonic() - self._start:.1f} s"
+
+
+class Bars:
+    """A bar per step: bytes where they are known, and the items beside it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @contextmanager
+    def _step(self, name: str, items: int | None, size: int | None) -> Iterator[Step]:
+        from tqdm import tqdm
+
+        shown: dict[str, Any] = {"unit": "B", "unit_scale": True} if size else {"unit": ""}
+        total = size or items
+        with tqdm(
+            total=total, desc=name, file=self._stream, dynamic_ncols=True, disable=not total, **shown
+        ) as bar:
+            yield _Barred(bar, items, by_size=bool(size))
+
+    def step(
+        self, name: str, items: int | None = None, size: int | None = None
+    ) -> AbstractContextManager[Step]:
+        """A step as a bar."""
+        return self._step(name, items, size)
+
+    def note(self, line: str) -> None:
+        """A line above the bars."""
+        from tqdm import tqdm
+
+        tqdm.write(line, file=self._stream)
+
+
+class _Barred:
+    """A bar that many threads move."""
+
+    def __init__(self, bar: Any, items: int | None, *, by_size: bool) -> None:
+        self._bar = bar
+        self._items = items
+        self._by_size = by_size
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def advance(self, items: int = 0, size: int = 0) -> None:
+        """Move the bar."""
+        with self._lock:
+            self._done += items
+            if self._by_size and items:
+                self._bar.set_postfix_str(f"{self._done}/{self._items}", refresh=False)
+            self._bar.update(size if self._by_size else items)

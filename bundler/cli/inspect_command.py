@@ -1,0 +1,63 @@
+"""`timoni-bundler inspect`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bundler import describe, open_bundle
+from bundler.bundle.contents import Contents, RepositoryContents
+from bundler.cli.display import size_text
+from bundler.cli.printing import print_document
+from bundler.errors import printable
+from bundler.report import document
+from bundler.selection import version_order
+
+SHORT_DIGEST = 19
+"""Characters of a digest in a table: `sha256:` and twelve digits."""
+
+
+@click.command("inspect")
+@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/contents.schema.json).")
+def command(bundle: Path, *, as_json: bool) -> int:
+    """Show what a bundle holds: repositories, tags, digests, versions, dates, sizes.
+
+    SIZE is all that a tag needs, OWN what nothing else in the bundle needs. Only the manifests are
+    read: `verify` proves the rest.
+    """
+    with open_bundle(bundle) as opened:
+        contents = describe(opened)
+    if as_json:
+        print_document(document(contents), sys.stdout)
+    else:
+        click.echo(contents_text(contents))
+    return 0
+
+
+def contents_text(contents: Contents) -> str:
+    """A table per repository, and the sums."""
+    lines = [line for entry in contents.repositories for line in (*_table(entry), "")]
+    shared = contents.listed_size - contents.distinct_size
+    lines.append(f"bundle     {contents.id}")
+    lines.append(f"blobs      {contents.blobs}, {size_text(contents.distinct_size)} distinct")
+    lines.append(f"as listed  {size_text(contents.listed_size)}, of which {size_text(shared)} shared")
+    if contents.file_size is not None:
+        share = contents.file_size / max(contents.distinct_size, 1)
+        lines.append(f"file       {size_text(contents.file_size)}, {share:.0%} of the distinct bytes")
+    return "\n".join(lines)
+
+
+def _table(entry: RepositoryContents) -> list[str]:
+    rows: list[tuple[str, ...]] = [("TAG", "VERSION", "DIGEST", "CREATED", "SIZE", "OWN")]
+    for tag in sorted(entry.tags, key=lambda tag: version_order(tag.reference)):
+        cells = (tag.reference[:40], tag.version or "-", tag.digest[:SHORT_DIGEST], tag.created or "-")
+        rows.append((*(printable(cell, 40) for cell in cells), size_text(tag.size), size_text(tag.own_size)))
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    title = f"{entry.name}  ({len(entry.tags)} tags, {size_text(entry.size)})"
+    table = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+    ]
+    return [title, *(line.rstrip() for line in table)]

@@ -1,0 +1,72 @@
+"""The commands by name; each is loaded when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from bundler import PROGRAM, __version__
+
+COMMANDS = {
+    "export": "Outside: carry modules from registries into a bundle.",
+    "verify": "Prove that a bundle is whole.",
+    "inspect": "Show what a bundle holds.",
+    "import": "Inside: replay a bundle to a registry.",
+    "serve": "A registry straight off a bundle or a directory.",
+    "demo": "Show the whole way on this machine, with two embedded registries.",
+    "completion": "Print the shell's completion script.",
+}
+
+HELP = r"""Carry Timoni modules and other OCI artifacts across an air gap.
+
+\b
+Outside:  timoni-bundler export ghcr.io/stefanprodan/modules/podinfo -o modules.tar.zst
+Inside:   timoni-bundler import modules.tar.zst --to oci://registry.internal:5000/mirror
+
+\b
+Exit codes: 0 done, 2 usage, 3 authentication, 4 not found, 5 network, 6 integrity,
+7 content refused, 8 finished but some items failed, 9 this machine (disk, permission,
+lock), 10 target refused, 128+N signal, 1 a bug.
+"""
+
+
+class Commands(click.Group):
+    """Loads a command's module only for that command: the others' would slow every start."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"bundler.cli.{cmd_name}_command").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table, without loading any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=Commands, name=PROGRAM, help=HELP, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def program() -> None:
+    """See HELP."""
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command; the result is its exit code. Usage errors are shown here, with the usage."""
+    try:
+        result = program.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    return result if isinstance(result, int) else 0

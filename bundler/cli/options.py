@@ -1,0 +1,124 @@
+"""The options that commands share, and what they become: settings for registries."""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from bundler.errors import UsageError
+from bundler.oci.reference import RegistryName
+from bundler.progress import Progress
+from bundler.registry.credentials import CredentialSources, auth_files
+from bundler.registry.host import HostSettings
+from bundler.registry.registries import Registries, RegistrySettings
+from bundler.registry.transport import TransportSettings, tls_context
+from bundler.workers import DEFAULT_JOBS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
+
+
+class RegistryOptions(NamedTuple):
+    """The options of commands that speak to registries."""
+
+    jobs: int
+    plain_http: tuple[str, ...]
+    ca_file: Path | None
+    creds_file: Path | None
+    token_host: tuple[str, ...]
+    proxy: str | None
+
+
+def registry_options(command: Command) -> Command:
+    """Add them to a command; they arrive as one `registry` argument by `gathered`."""
+    options = (
+        click.option("--jobs", "-j", type=click.IntRange(1, 128), default=DEFAULT_JOBS, show_default=True,
+                     help="Requests under way at a time."),
+        click.option("--plain-http", metavar="HOST", multiple=True,
+                     help="Speak plain http to this host[:port]. Loopback needs no leave. Repeatable."),
+        click.option("--ca-file", metavar="FILE", type=click.Path(path_type=Path),
+                     help="Trust these PEM certificates besides the system's."),
+        click.option("--creds-file", metavar="FILE", type=click.Path(path_type=Path),
+                     help="Lines of [HOST] USER:PASSWORD or [HOST] TOKEN; - reads standard input. Also "
+                          f"${CREDENTIALS_VARIABLE}, then docker's and podman's files and helpers."),
+        click.option("--token-host", metavar="HOST", multiple=True,
+                     help="A token server elsewhere that may see the registry's credentials. Repeatable."),
+        click.option("--proxy", metavar="URL",
+                     help="Reach registries through this proxy; `none` for none. Default: $HTTPS_PROXY, "
+                          "$HTTP_PROXY, $NO_PROXY. Loopback is always reached directly."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def output_options(command: Command) -> Command:
+    """`--quiet`, `--json`, `--report`."""
+    options = (
+        click.option("--report", metavar="FILE", type=click.Path(path_type=Path),
+                     help="Write a JSON report of what was done (schemas/report.schema.json)."),
+        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, no summary."),
+        click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def gathered(options: dict[str, Any]) -> RegistryOptions:
+    """Take the registry options out of a command's arguments."""
+    return RegistryOptions(**{name: options.pop(name) for name in RegistryOptions._fields})
+
+
+def registries(options: RegistryOptions, progress: Progress) -> Registries:
+    """What the options and the environment say. Raises UsageError before any request."""
+    if options.ca_file:
+        tls_context(options.ca_file)
+    return Registries(
+        RegistrySettings(
+            TransportSettings(options.ca_file, _proxies(options.proxy), connections=options.jobs),
+            HostSettings(_hosts(options.plain_http), _hosts(options.token_host), on_retry=progress.note),
+            _credential_sources(options.creds_file),
+        )
+    )
+
+
+def _hosts(names: tuple[str, ...]) -> frozenset[str]:
+    try:
+        return frozenset(RegistryName.parse(name) for name in names)
+    except ValueError as error:
+        raise UsageError("--plain-http or --token-host", str(error), "write host or host:port") from error
+
+
+def _proxies(option: str | None) -> dict[str, str]:
+    if option == "none":
+        return {}
+    environment: dict[str, str] = urllib.request.getproxies_environment()
+    return {"http": option, "https": option} if option else environment
+
+
+def _credential_sources(creds_file: Path | None) -> CredentialSources:
+    lines: list[str] = []
+    origin = CREDENTIALS_VARIABLE
+    if creds_file is not None:
+        origin = str(creds_file)
+        lines = _read_secret(creds_file).splitlines()
+    elif text := os.environ.get(CREDENTIALS_VARIABLE):
+        lines = text.splitlines()
+    home = os.environ.get("HOME")
+    files = auth_files(os.environ, Path(home) if home else None)
+    return CredentialSources(lines, origin, files, dict(os.environ))
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UsageError(str(path), f"--creds-file: {reason}") from None

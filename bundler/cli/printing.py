@@ -1,0 +1,80 @@
+"""What commands print: summaries on standard output, what went wrong on standard error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from bundler import __version__
+from bundler.cli.display import size_text
+from bundler.durable import write_whole
+from bundler.errors import BundlerError
+from bundler.report import Report, as_document, failure
+
+
+def print_document(document: dict[str, Any], stream: TextIO) -> None:
+    """A JSON document for scripts."""
+    click.echo(json.dumps(document, indent=2), file=stream)
+
+
+def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, stream: TextIO) -> int:
+    """Write and print a report; the result is the exit code."""
+    document = as_document(report)
+    if file is not None:
+        write_whole(file, json.dumps(document, indent=2).encode() + b"\n")
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for item in report.failures:
+        line = f"error: {item.item}: {item.cause}"
+        click.echo(f"{line}; {item.next_step}" if item.next_step else line, err=True)
+    if as_json:
+        print_document(document, stream)
+    elif summary:
+        click.echo(summary, file=stream)
+    return report.exit_code
+
+
+def failed_report(command: Any, error: BundlerError) -> Report:
+    """The report of a run that one error ended."""
+    return Report(command=command, tool_version=__version__, repositories=(), failures=(failure(error),))
+
+
+def export_summary(report: Report) -> str:
+    """One line: what was written."""
+    tags = sum(tag.status == "exported" for entry in report.repositories for tag in entry.tags)
+    if report.bundle is None:
+        return "nothing was exported"
+    state = "unchanged, nothing was written" if report.unchanged else f"{tags} tags"
+    size = f", {size_text(report.bundle.size)}" if report.bundle.size is not None else ""
+    return f"{report.bundle.path}: {state}{size}, bundle {report.bundle.id}"
+
+
+def import_summary(report: Report, target: str) -> str:
+    """One line: what the target has now; for a dry run, a line for each tag before it."""
+    if report.dry_run:
+        return "\n".join(
+            [
+                *_planned_lines(report),
+                f"{target}: {report.blobs.moved} blobs to send at most "
+                f"({size_text(report.blobs.moved_bytes)}); nothing was written",
+            ]
+        )
+    counts: dict[str, int] = {}
+    for entry in report.repositories:
+        for tag in entry.tags:
+            counts[tag.status] = counts.get(tag.status, 0) + 1
+    parts = [f"{count} {status}" for status, count in counts.items()] or ["no tags"]
+    sent = f"{report.blobs.moved} blobs sent ({size_text(report.blobs.moved_bytes)})"
+    return f"{target}: {', '.join(parts)}; {sent}, {report.blobs.reused} there already"
+
+
+def _planned_lines(report: Report) -> list[str]:
+    return [
+        f"{entry.name}:{tag.reference}  {tag.digest}  {tag.reason or tag.status}"
+        + (f", now {tag.previous}" if tag.previous else "")
+        for entry in report.repositories
+        for tag in entry.tags
+    ]
