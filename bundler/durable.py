@@ -11,9 +11,15 @@ import errno
 import io
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from bundler.errors import LocalError
+from bundler.limits import MIB
+from bundler.workers import InOrder
+
+SYNC_EVERY = 64 * MIB
+"""Bytes written before they are brought to the disk in the background."""
 
 _NEXT_STEP = {
     errno.ENOSPC: "free some space and run the same command again",
@@ -56,6 +62,8 @@ class WholeFile:
     def __init__(self, path: Path, temporary: Path, *, resume: bool = False) -> None:
         self.path = path
         self.temporary = temporary
+        self._unsynced = 0
+        self._syncing: InOrder | None = None
         with local_errors(temporary, "open"):
             mode = "r+b" if resume and temporary.exists() else "w+b"
             # Unbuffered: a failing write is seen where it happens, not in a later flush.
@@ -73,6 +81,22 @@ class WholeFile:
             view = memoryview(data)
             while view:
                 view = view[self._file.write(view) :]
+        self._unsynced += len(data)
+        if self._unsynced >= SYNC_EVERY:
+            self._unsynced = 0
+            self._begin_sync()
+
+    def _begin_sync(self) -> None:
+        """Have a long file brought to the disk while it is written, not only at its end."""
+        if self._syncing is None:
+            self._syncing = InOrder(behind=0)
+        with local_errors(self.temporary, "sync"):
+            self._syncing.call(partial(os.fdatasync, self._file.fileno()))
+
+    def _end_sync(self) -> None:
+        if self._syncing is not None:
+            syncing, self._syncing = self._syncing, None
+            syncing.finish()
 
     def restart(self) -> None:
         """Forget everything written so far."""
@@ -83,6 +107,7 @@ class WholeFile:
     def commit(self, *, sync_folder: bool = True) -> None:
         """Make it durable, then give it its name. The caller may sync the folder later, once."""
         with local_errors(self.temporary, "sync"):
+            self._end_sync()
             os.fsync(self._file.fileno())
             self._file.close()
         with local_errors(self.path, "rename to"):
@@ -93,10 +118,13 @@ class WholeFile:
     def keep(self) -> None:
         """Close it and leave it under the temporary name, for a later run to go on with."""
         with local_errors(self.temporary, "close"):
+            self._end_sync()
             self._file.close()
 
     def discard(self) -> None:
         """Close and remove it; nothing was ever there."""
+        with contextlib.suppress(OSError):
+            self._end_sync()
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError):

@@ -1,7 +1,8 @@
-"""Many pieces of work at a time, at full width, with their order and their errors kept."""
+"""Work beside the caller: many pieces at full width, or one after the other a little behind."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import TypeVar
@@ -40,3 +41,27 @@ def _result(future: Future[Result]) -> Result | BundlerError:
     if isinstance(error, BundlerError) and not isinstance(error, LocalError):
         return error
     return future.result()
+
+
+class InOrder:
+    """Calls carried out by one other thread in the order in which they come, a few behind the caller.
+
+    An error of a call is raised by a later one, or by `finish`.
+    """
+
+    def __init__(self, behind: int = 2) -> None:
+        self._behind = behind
+        self._pool = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[object]] = deque()
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Have `work` done; wait first if too many are waiting."""
+        while len(self._waiting) > self._behind:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(work))
+
+    def finish(self) -> None:
+        """Wait for all of them."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        self._pool.shutdown(wait=False)

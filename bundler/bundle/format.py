@@ -80,26 +80,33 @@ def first_member_size(header: bytes, name: str) -> int:
 # --- frames ----------------------------------------------------------------------------------------
 
 
-def cuts(sizes: Iterable[int], metadata: int) -> list[int]:
-    """Where frames end, as offsets in the tar stream, given the members' sizes there.
+class Cut(NamedTuple):
+    """Where a frame ends in the tar stream, and whether it is a piece of one large member."""
+
+    end: int
+    piece: bool
+
+
+def cuts(sizes: Iterable[int], metadata: int) -> list[Cut]:
+    """Where to cut the tar stream into frames, given the members' sizes there.
 
     The first `metadata` members get frames to themselves. The end of the archive counts as one more.
     """
-    ends: list[int] = []
+    ends: list[Cut] = []
     start = offset = 0
     for number, size in enumerate((*sizes, len(END_OF_ARCHIVE))):
         large = size > PIECE
         if offset > start and (large or number == metadata or offset + size - start > FRAME_CONTENT):
-            ends.append(offset)
+            ends.append(Cut(offset, piece=False))
             start = offset
         offset += size
         while large and offset - start > PIECE:
             start += PIECE
-            ends.append(start)
+            ends.append(Cut(start, piece=True))
         if large and offset > start:
-            ends.append(offset)
+            ends.append(Cut(offset, piece=True))
             start = offset
-    return [*ends, offset]
+    return [*ends, Cut(offset, piece=False)]
 
 
 class Frame(NamedTuple):

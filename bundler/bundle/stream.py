@@ -23,6 +23,7 @@ from bundler.errors import ContentError, IntegrityError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.workers import InOrder
 
 THREADS = 2
 """Frames decompressed at a time: hashing the result is what takes longest."""
@@ -158,7 +159,7 @@ class _Wire:
         self._file = file
         self._limits = limits
         self._ahead = bytearray()
-        self._digest = _OrderedDigest()
+        self._digest = _Digest()
         self._frames: list[Frame] = []
 
     def check_start(self) -> None:
@@ -225,19 +226,18 @@ class _Wire:
         return data
 
 
-class _OrderedDigest:
-    """A sha256 that is computed beside the work, a chunk behind it."""
+class _Digest:
+    """A sha256 that is computed beside the work."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._waiting: list[bytes] = []
+        self._beside = InOrder()
+        self._parts: list[bytes] = []
         self._size = 0
-        self._pool = ThreadPoolExecutor(1)
-        self._last: Future[None] | None = None
 
     def update(self, data: bytes) -> None:
         """Take the next bytes."""
-        self._waiting.append(data)
+        self._parts.append(data)
         self._size += len(data)
         if self._size >= CHUNK:
             self._flush()
@@ -245,19 +245,12 @@ class _OrderedDigest:
     def hexdigest(self) -> str:
         """The digest of all bytes taken."""
         self._flush()
-        if self._last:
-            self._last.result()
+        self._beside.finish()
         return self._hash.hexdigest()
 
     def _flush(self) -> None:
-        if self._last:
-            self._last.result()
-        parts, self._waiting, self._size = self._waiting, [], 0
-        self._last = self._pool.submit(self._absorb, parts)
-
-    def _absorb(self, parts: list[bytes]) -> None:
-        for part in parts:
-            self._hash.update(part)
+        whole, self._parts, self._size = b"".join(self._parts), [], 0
+        self._beside.call(lambda: self._hash.update(whole))
 
 
 def _truncated() -> IntegrityError:

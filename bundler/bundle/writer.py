@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import zstandard
@@ -19,6 +20,7 @@ import zstandard
 from bundler.bundle.format import (
     END_OF_ARCHIVE,
     FRAME_CONTENT,
+    Cut,
     Frame,
     cuts,
     member_header,
@@ -30,6 +32,7 @@ from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encod
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.oci.content import BlobSource, Digest
 from bundler.progress import Step
+from bundler.workers import InOrder
 
 LEVEL = 3
 WINDOW_LOG = FRAME_CONTENT.bit_length() - 1
@@ -72,13 +75,18 @@ def write_bundle(
     sizes += [member_size(blob.digest.path, blob.size) for blob in inventory.content]
     contents = _cut(_tar(files, inventory, source, step), cuts(sizes, len(files) + len(inventory.manifests)))
     digest, frames = hashlib.sha256(), []
+    beside = InOrder()
+
+    def pass_on(data: bytes) -> None:
+        digest.update(data)
+        write(data)
+
     for content_size, frame in _compressed(contents):
         frames.append(Frame(len(frame), content_size))
-        digest.update(frame)
-        write(frame)
+        beside.call(partial(pass_on, frame))
     table = seek_table(frames)
-    digest.update(table)
-    write(table)
+    beside.call(partial(pass_on, table))
+    beside.finish()
     size = sum(frame.compressed for frame in frames) + len(table)
     return Written(bundle_id(files[0][1]), digest.hexdigest(), size)
 
@@ -98,45 +106,49 @@ def _tar(
     yield END_OF_ARCHIVE
 
 
-def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:
-    """The stream in contents of frames."""
+def _cut(stream: Iterable[bytes], ends: Iterable[Cut]) -> Iterator[tuple[bytearray, bool]]:
+    """The stream in contents of frames, and whether each is a piece of a large member."""
     waiting, offset = bytearray(), 0
     ending = iter(ends)
-    end = next(ending)
+    cut = next(ending)
     for chunk in stream:
         view = memoryview(chunk)
-        while len(view) >= (room := end - offset - len(waiting)):
+        while len(view) >= (room := cut.end - offset - len(waiting)):
             waiting += view[:room]
-            yield waiting
-            offset, waiting, view = end, bytearray(), view[room:]
-            end = next(ending, -1)
-            if end < 0:
+            yield waiting, cut.piece
+            offset, waiting, view = cut.end, bytearray(), view[room:]
+            following = next(ending, None)
+            if following is None:
                 return
+            cut = following
         waiting += view
 
 
-def _compressed(contents: Iterable[bytearray]) -> Iterator[tuple[int, bytes]]:
+def _compressed(contents: Iterable[tuple[bytearray, bool]]) -> Iterator[tuple[int, bytes]]:
     """Each content's size and frame, in order, a few at a time."""
     threads = min(os.cpu_count() or 1, 4)
     local = threading.local()
 
-    def compress(content: bytearray) -> tuple[int, bytes]:
-        if not hasattr(local, "compressor"):
-            local.compressor = zstandard.ZstdCompressor(compression_params=_parameters())
-        compressor: zstandard.ZstdCompressor = local.compressor
+    def compress(content: bytearray, piece: bool) -> tuple[int, bytes]:  # noqa: FBT001
+        if not hasattr(local, "compressors"):
+            local.compressors = {kind: _compressor(shared=not kind) for kind in (False, True)}
+        compressor: zstandard.ZstdCompressor = local.compressors[piece]
         return len(content), compressor.compress(content)
 
     under_way: deque[Future[tuple[int, bytes]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for content in contents:
-            under_way.append(pool.submit(compress, content))
+            under_way.append(pool.submit(compress, *content))
             if len(under_way) > threads:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
 
 
-def _parameters() -> zstandard.ZstdCompressionParameters:
-    return zstandard.ZstdCompressionParameters.from_level(
-        LEVEL, window_log=WINDOW_LOG, enable_ldm=True, write_checksum=True, write_content_size=True
+def _compressor(*, shared: bool) -> zstandard.ZstdCompressor:
+    """For a frame that several blobs share: far matches are worth a search there, and only there."""
+    return zstandard.ZstdCompressor(
+        compression_params=zstandard.ZstdCompressionParameters.from_level(
+            LEVEL, window_log=WINDOW_LOG, enable_ldm=shared, write_checksum=True, write_content_size=True
+        )
     )
