@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import io
 import os
 from collections.abc import Iterator
@@ -64,10 +65,9 @@ class WholeFile:
         self.temporary = temporary
         self._unsynced = 0
         self._syncing: InOrder | None = None
-        with local_errors(temporary, "open"):
-            mode = "r+b" if resume and temporary.exists() else "w+b"
-            # Unbuffered: a failing write is seen where it happens, not in a later flush.
-            self._file = io.FileIO(temporary, mode)
+        self._file = _opened_alone(temporary)
+        if not resume:
+            self.restart()
 
     def written(self, chunk_size: int = 1 << 20) -> Iterator[bytes]:
         """What an earlier run left, from the start; afterwards writing goes on behind it."""
@@ -109,8 +109,8 @@ class WholeFile:
         with local_errors(self.temporary, "sync"):
             self._end_sync()
             os.fsync(self._file.fileno())
-            self._file.close()
-        with local_errors(self.path, "rename to"):
+        # Closed after the rename: until then its lock keeps others from writing into it.
+        with local_errors(self.path, "rename to"), self._file:
             self.temporary.replace(self.path)
         if sync_folder:
             sync_directory(self.path.parent)
@@ -126,9 +126,28 @@ class WholeFile:
         with contextlib.suppress(OSError):
             self._end_sync()
         with contextlib.suppress(OSError):
-            self._file.close()
-        with contextlib.suppress(OSError):
             self.temporary.unlink()
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def _opened_alone(path: Path) -> io.FileIO:
+    """The file, created if need be, and locked: no two runs write into one temporary file."""
+    while True:
+        with local_errors(path, "open"):
+            file = io.FileIO(
+                os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b"
+            )
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise LocalError(str(path), "another run is writing it", "wait until it has ended") from error
+        # Whoever held the lock before may have given this file its final name meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ The field names and docstrings are the published schema (`schemas/`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -129,6 +130,23 @@ class Report:
             tag.status not in ("failed", "skipped") for entry in self.repositories for tag in entry.tags
         )
         return codes.pop() if not done and len(codes) == 1 else EXIT_SOME_FAILED
+
+
+class Phases:
+    """How long the phases of a run take; the clock is the caller's."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure one."""
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self._clock() - start, 3)
 
 
 def as_document(report: Report) -> dict[str, Any]:

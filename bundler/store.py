@@ -60,6 +60,11 @@ class Store(Layout):
         with local_errors(self.path, "remove"):
             shutil.rmtree(self.path)
 
+    def empty(self) -> bool:
+        """Whether it holds no blob, and none under way."""
+        folders = (self.path / PARTIAL, *(self.path / "blobs").iterdir())
+        return not any(entry for folder in folders for entry in folder.iterdir())
+
     # --- blobs -----------------------------------------------------------------------------------
 
     def has(self, blob: Descriptor) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import click
 
-from bundler import __version__
+from bundler import PROGRAM, __version__
 from bundler.cli.display import size_text
 from bundler.durable import write_whole
 from bundler.errors import BundlerError
@@ -26,9 +26,9 @@ def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, 
     if file is not None:
         write_whole(file, json.dumps(document, indent=2).encode() + b"\n")
     for warning in report.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"{PROGRAM}: warning: {warning}", err=True)
     for item in report.failures:
-        line = f"error: {item.item}: {item.cause}"
+        line = f"{PROGRAM}: error: {item.item}: {item.cause}"
         click.echo(f"{line}; {item.next_step}" if item.next_step else line, err=True)
     if as_json:
         print_document(document, stream)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bundler import describe, open_bundle, verify_bundle
+from bundler import PROGRAM, describe, open_bundle, verify_bundle
 from bundler.cli.display import display, size_text
 from bundler.cli.printing import print_document
 from bundler.report import document
@@ -26,7 +26,7 @@ def command(bundle: Path, *, as_json: bool, quiet: bool) -> int:
         verified = verify_bundle(opened, display(quiet=quiet))
         contents = describe(opened)
     for warning in verified.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"{PROGRAM}: warning: {warning}", err=True)
     if as_json:
         print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0

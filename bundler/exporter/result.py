@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from bundler import __version__
 from bundler.bundle.inventory import Root
@@ -18,6 +17,7 @@ from bundler.report import (
     BlobCounts,
     BundleReport,
     Failure,
+    Phases,
     Report,
     RepositoryReport,
     Status,
@@ -27,22 +27,12 @@ from bundler.report import (
 )
 
 
-class ExportRun:
+class ExportRun(Phases):
     """Durations, and the ways in which an export can end."""
 
     def __init__(self, registries: Registries) -> None:
+        super().__init__(registries.settings.hosts.clock)
         self._registries = registries
-        self._clock = registries.settings.hosts.clock
-        self._seconds: dict[str, float] = {}
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Measure a phase."""
-        start = self._clock()
-        try:
-            yield
-        finally:
-            self._seconds[name] = round(self._clock() - start, 3)
 
     def drop_incomplete(self, pinned: Pinned, missing: Mapping[Descriptor, BundlerError]) -> None:
         """Take out the roots that need a blob which could not be had: a bundle never names what it lacks."""
@@ -94,7 +84,7 @@ class ExportRun:
             bundle=bundle,
             blobs=blobs or BlobCounts(),
             traffic=TrafficReport(traffic.requests, traffic.retries, traffic.received, traffic.sent),
-            seconds=self._seconds,
+            seconds=self.seconds,
             warnings=tuple(pinned.warnings),
             unchanged=unchanged,
             dry_run=status == "planned",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
-from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, NotFoundError
+from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError
 from bundler.limits import Limits
 from bundler.oci.content import BlobStore, Descriptor, Digest, read_all
 from bundler.oci.graph import bottom_up
@@ -206,7 +206,7 @@ def _keep(manifest: Manifest, pinned: Pinned, limits: Limits) -> None:
     pinned.manifest_bytes += manifest.blob.size
     if pinned.manifest_bytes > limits.manifests or len(pinned.manifests) > limits.graph_nodes:
         cause = f"more than {limits.graph_nodes:,} manifests or {limits.manifests:,} bytes of them"
-        raise LocalError("selection", cause, "export fewer repositories or tags at a time")
+        raise ContentError("selection", cause, "export fewer repositories or tags at a time")
 
 
 def _broken_below(

@@ -24,12 +24,17 @@ class Workplace:
 
     @contextmanager
     def opened(self) -> Iterator[Store]:
-        """The store, locked. After an interruption, also a temporary one stays for the next run."""
-        store = Store(self.path)
-        with store:
-            yield store
-            if self.temporary and self.finished:
-                store.remove()
+        """The store, locked. After an interruption, also a temporary one stays for the next run.
+
+        What was made for this run and holds nothing goes in any case.
+        """
+        was_there = self.path.exists()
+        with Store(self.path) as store:
+            try:
+                yield store
+            finally:
+                if (self.temporary and self.finished) or (not was_there and store.empty()):
+                    store.remove()
 
     def looked_at(self) -> Store:
         """The store as it is, nothing created and nothing locked: for a dry run."""

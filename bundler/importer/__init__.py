@@ -44,10 +44,12 @@ def import_bundle(
     """Replay a verified bundle to a registry; what failed for single tags is in the report."""
     plan = plan_bundle_import(verified, target, registries, on_conflict, jobs=jobs, progress=progress)
     push = Push(plan, verified.manifests, registries, jobs=jobs, progress=progress)
-    push.blobs(verified.bundle)
-    push.children()
-    push.tags()
-    return import_report(verified.bundle, plan, push.outcome, registries, verified.warnings)
+    with push.phase("blobs"):
+        push.blobs(verified.bundle)
+    with push.phase("tags"):
+        push.children()
+        push.tags()
+    return import_report(verified.bundle, plan, push, registries, verified.warnings)
 
 
 def import_stream(
@@ -65,6 +67,7 @@ def import_stream(
     plan, push = send_as_it_comes(
         stream, roots, existing, registries, on_conflict, jobs=jobs, progress=progress
     )
-    push.children()
-    push.tags()
-    return import_report(stream, plan, push.outcome, registries, ())
+    with push.phase("tags"):
+        push.children()
+        push.tags()
+    return import_report(stream, plan, push, registries, ())

@@ -16,6 +16,7 @@ from bundler.oci.reference import RepositoryName, Tag
 from bundler.progress import Progress
 from bundler.registry.registries import Registries
 from bundler.registry.target import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
+from bundler.report import Phases
 from bundler.workers import each
 
 Chunks = Callable[[int], Iterable[bytes]]
@@ -52,12 +53,13 @@ def _points_to(root: Root, registries: Registries) -> Digest | None:
     return registries.target(root.repository).digest_of(root.tag or root.digest)
 
 
-class Push:
+class Push(Phases):
     """One import's writes. The steps are called in order: blobs, children, tags, read_back."""
 
     def __init__(
         self, plan: ImportPlan, manifests: Manifests, registries: Registries, *, jobs: int, progress: Progress
     ) -> None:
+        super().__init__(registries.settings.hosts.clock)
         self.outcome = Outcome()
         self._plan = plan
         self._manifests = manifests

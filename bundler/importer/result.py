@@ -10,7 +10,7 @@ from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import BundlerError, TargetRefusedError
 from bundler.importer.plan import Action, ImportPlan, Step
-from bundler.importer.push import Outcome
+from bundler.importer.push import Push
 from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
 from bundler.report import (
@@ -36,11 +36,12 @@ STATUS: dict[Action, Status] = {
 def import_report(
     bundle: Bundle | BundleStream,
     plan: ImportPlan,
-    outcome: Outcome,
+    push: Push,
     registries: Registries,
     warnings: tuple[str, ...],
 ) -> Report:
     """What became of every root."""
+    outcome = push.outcome
     failures = {**_conflicts(plan), **outcome.failed}
     reused = outcome.reused.keys() - outcome.sent.keys()
     blobs = BlobCounts(
@@ -57,6 +58,7 @@ def import_report(
         bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
         blobs=blobs,
         traffic=_traffic(registries),
+        seconds=push.seconds,
         warnings=warnings,
         unchanged=not failures and all(step.action is Action.PRESENT for step in plan.steps),
     )

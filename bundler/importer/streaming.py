@@ -51,12 +51,16 @@ def send_as_it_comes(
         check_closure(inventory, collector.manifests)
         plan = plan_import(roots, collector.manifests, existing, on_conflict)
         push = Push(plan, collector.manifests, registries, jobs=jobs, progress=progress)
-        with ThreadPoolExecutor(jobs) as pool:
+        pool = ThreadPoolExecutor(jobs)
+        try:
             sender = _Sender(push, plan, registries, pool, jobs)
             for blob, chunks in blobs:
                 sender.take(blob, chunks)
                 bar.advance(items=1, size=blob.size)
             sender.finish()
+        finally:
+            # Not waited for: after an interrupt, an upload may sit in a stalled connection.
+            pool.shutdown(wait=False, cancel_futures=True)
     return plan, push
 
 

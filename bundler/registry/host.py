@@ -204,7 +204,7 @@ class Host:
         `path` may be a whole URL that the registry gave (an upload's `Location`, a page's `Link`).
         """
         url = path if "://" in path else f"{self.origin}{path}"
-        request = Request(method, url, {"Accept-Encoding": "identity", **(headers or {})}, body)
+        request = Request(method, url, headers or {}, body)
         answer = self._settled(self._authorized(request, scope))
         answer = self._followed(request, answer, scope)
         if answer.status not in accept:
@@ -315,7 +315,7 @@ class Host:
         talk = converse(header, credentials, scope, self.origin, self._token_hosts)
         try:
             asked = next(talk)
-            headers = {"Accept-Encoding": "identity", "Authorization": asked.authorization}
+            headers = {"Authorization": asked.authorization}
             if asked.form:
                 headers["Content-Type"] = "application/x-www-form-urlencoded"
             request = Request(
@@ -358,11 +358,7 @@ class Host:
         raise NetworkError(_item(request), f"more than {self.settings.limits.redirects} redirects")
 
     def _redirected(self, request: Request, url: str, scope: str) -> Answer:
-        headers = {
-            name: value
-            for name, value in request.headers.items()
-            if name in ("Accept", "Accept-Encoding", "Range")
-        }
+        headers = {name: value for name, value in request.headers.items() if name in ("Accept", "Range")}
         target = Request(request.method, url, headers)
         return self._send(_with(target, self._token(scope)) if self.same_origin(url) else target)
 

@@ -23,10 +23,12 @@ import requests
 import requests.adapters
 import urllib3
 
+from bundler import PROGRAM, __version__
 from bundler.errors import NetworkError, UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+AGENT = {"User-Agent": f"{PROGRAM}/{__version__}", "Accept-Encoding": "identity"}
 NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 READ_SIZE = 1 << 16
 """Bytes asked for in one read; what has arrived is returned, so that a drip is seen as it drips."""
@@ -164,7 +166,7 @@ class Transport:
         item = f"{request.method} {_place(request.url)}"
         with _translated(item):
             prepared = requests.Request(
-                request.method, request.url, headers=dict(request.headers), data=request.body
+                request.method, request.url, headers={**AGENT, **request.headers}, data=request.body
             ).prepare()
             response = self._adapter(request.url).send(
                 prepared, stream=True, timeout=self._timeout, proxies=self._proxies(request.url)

@@ -1,0 +1,43 @@
+# Everything runs in .venv; nothing is installed elsewhere.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test lint types schemas bench clean
+
+help: ## What can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install --group dev
+	@touch $@
+
+demo: $(VENV)/run ## Show the whole way on this machine, with two embedded registries
+	$(BIN)/timoni-bundler demo --directory demo
+
+test: $(VENV)/dev ## Run the whole suite
+	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
+
+lint: $(VENV)/dev ## Style and import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: $(VENV)/dev ## Strict type checks
+	$(BIN)/mypy
+
+schemas: $(VENV)/dev ## Write schemas/ anew
+	$(BIN)/python schemas/generate.py
+
+bench: $(VENV)/dev ## Print figures against skopeo and curl (needs docker-registry, skopeo, curl)
+	$(BIN)/python bench/compare.py
+
+clean: ## Remove what make made
+	rm -rf $(VENV) demo build dist

@@ -1,0 +1,7 @@
+#!/bin/sh
+# Inside: look first, then replay.
+# usage: import.sh BUNDLE.tar.zst oci://HOST/PREFIX
+set -eu
+sha256sum --check "$1.sha256"
+timoni-bundler import "$1" --to "$2" --dry-run
+timoni-bundler import "$1" --to "$2" --report "$1.import.json"

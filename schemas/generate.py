@@ -1,0 +1,109 @@
+"""Write the JSON Schemas: one file per document, from the types that the package works with.
+
+usage: python schemas/generate.py [--check]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
+
+from bundler.bundle import inventory
+from bundler.bundle.contents import Contents, RepositoryContents, TagContents
+from bundler.oci.content import Digest
+from bundler.oci.grammar import Size, camel
+from bundler.report import (
+    BlobCounts,
+    BundleReport,
+    Failure,
+    Report,
+    RepositoryReport,
+    TagReport,
+    TrafficReport,
+)
+
+HERE = Path(__file__).parent
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+OURS = (Report, RepositoryReport, TagReport, BundleReport, BlobCounts, TrafficReport, Failure)
+SHOWN = (Contents, RepositoryContents, TagContents)
+
+
+class TagList(BaseModel):
+    """The answer to `GET /v2/{name}/tags/list`."""
+
+    name: str = ""
+    tags: list[str] | None = Field(description="null is what some registries say for none")
+
+
+class OciDescriptor(BaseModel):
+    """A descriptor (image-spec 1.1, descriptor.md)."""
+
+    mediaType: str = Field(min_length=1)
+    digest: Digest
+    size: Size
+    annotations: dict[str, str] | None = None
+    data: str | None = Field(default=None, description="the content itself, in base64")
+
+
+class OciManifest(BaseModel):
+    """An image manifest (image-spec 1.1, manifest.md); unknown fields are carried along untouched."""
+
+    schemaVersion: int = Field(ge=2, le=2)
+    mediaType: str | None = None
+    config: OciDescriptor
+    layers: list[OciDescriptor] | None = None
+    annotations: dict[str, str] | None = None
+
+
+class ErrorDetail(BaseModel):
+    """One error of a registry."""
+
+    code: str = ""
+    message: str = ""
+    detail: Any = None
+
+
+class RegistryError(BaseModel):
+    """The body of a registry's 4xx or 5xx answer (distribution-spec 1.1, "Error Codes")."""
+
+    errors: list[ErrorDetail]
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    """Every schema by file name."""
+    for kind in (*OURS, *SHOWN):
+        with_config(ConfigDict(alias_generator=camel, use_attribute_docstrings=True, extra="ignore"))(kind)
+    report = TypeAdapter(Report).json_schema(mode="serialization")
+    report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
+    return {
+        "bundle.schema.json": inventory.schema(),
+        "report.schema.json": report,
+        "contents.schema.json": TypeAdapter(Contents).json_schema(mode="serialization"),
+        "tag-list.schema.json": TagList.model_json_schema(),
+        "oci-manifest.schema.json": OciManifest.model_json_schema(),
+        "registry-error.schema.json": RegistryError.model_json_schema(),
+    }
+
+
+def main() -> int:
+    """Write the files; with --check only compare, and name those that are not current."""
+    stale = []
+    for name, schema in documents().items():
+        text = json.dumps({"$schema": DIALECT, **schema}, indent=2) + "\n"
+        path = HERE / name
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(text)
+    if stale and "--check" in sys.argv:
+        print("not current, run `make schemas`:", *stale)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
