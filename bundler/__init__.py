@@ -16,6 +16,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bundler.about import VERSION
+
 if TYPE_CHECKING:
     from bundler.bundle.contents import describe
     from bundler.bundle.reader import Bundle, open_bundle
@@ -35,8 +37,7 @@ if TYPE_CHECKING:
     from bundler.registry.registries import Registries, RegistrySettings
     from bundler.report import Report
 
-__version__ = "0.1.0"
-PROGRAM = "timoni-bundler"
+__version__ = VERSION
 
 _HOMES = {
     "Bundle": "bundler.bundle.reader",

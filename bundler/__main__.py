@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from bundler import PROGRAM, __version__
+from bundler.about import PROGRAM, VERSION
 
 
 class Terminated(BaseException):
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     """Carry out one command line; the result is the exit code. Raises nothing."""
     if list(arguments) == ["--version"]:
         # Without the command line's modules: scripts ask this often.
-        return _printed(f"{PROGRAM} {__version__}")
+        return _printed(f"{PROGRAM} {VERSION}")
     try:
         from bundler.cli.main import invoke
 

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from bundler import PROGRAM, __version__
+from bundler.about import PROGRAM, VERSION
 
 COMMANDS = {
     "export": "Outside: carry modules from registries into a bundle.",
@@ -55,7 +55,7 @@ class Commands(click.Group):
 @click.command(
     cls=Commands, name=PROGRAM, help=HELP, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+@click.version_option(VERSION, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def program() -> None:
     """See HELP."""
 

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import click
 
-from bundler import PROGRAM, __version__
+from bundler.about import PROGRAM, VERSION
 from bundler.cli.display import size_text
 from bundler.durable import write_whole
 from bundler.errors import BundlerError
@@ -39,7 +39,7 @@ def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, 
 
 def failed_report(command: Any, error: BundlerError) -> Report:
     """The report of a run that one error ended."""
-    return Report(command=command, tool_version=__version__, repositories=(), failures=(failure(error),))
+    return Report(command=command, tool_version=VERSION, repositories=(), failures=(failure(error),))
 
 
 def export_summary(report: Report) -> str:

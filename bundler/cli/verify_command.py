@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from bundler import PROGRAM, describe, open_bundle, verify_bundle
+from bundler import describe, open_bundle, verify_bundle
+from bundler.about import PROGRAM
 from bundler.cli.display import display, size_text
 from bundler.cli.printing import print_document
 from bundler.report import document

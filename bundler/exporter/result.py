@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bundler import __version__
+from bundler.about import VERSION
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
 from bundler.exporter.plan import ExportPlan, incomplete
@@ -78,7 +78,7 @@ class ExportRun(Phases):
         traffic = self._registries.traffic
         return Report(
             command="export",
-            tool_version=__version__,
+            tool_version=VERSION,
             repositories=_repositories(pinned, status),
             failures=(*pinned.failures, *(item for _, item in pinned.failed)),
             bundle=bundle,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bundler import __version__
+from bundler.about import VERSION
 from bundler.bundle.inventory import Root
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
@@ -52,7 +52,7 @@ def import_report(
     )
     return Report(
         command="import",
-        tool_version=__version__,
+        tool_version=VERSION,
         repositories=_repositories(plan, failures, planned=False),
         failures=tuple(failure(error, str(root)) for root, error in failures.items()),
         bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
@@ -71,7 +71,7 @@ def planned_report(
     failures = _conflicts(plan)
     return Report(
         command="import",
-        tool_version=__version__,
+        tool_version=VERSION,
         repositories=_repositories(plan, failures, planned=True),
         failures=tuple(failure(error, str(root)) for root, error in failures.items()),
         bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),

@@ -23,12 +23,12 @@ import requests
 import requests.adapters
 import urllib3
 
-from bundler import PROGRAM, __version__
+from bundler.about import PROGRAM, VERSION
 from bundler.errors import NetworkError, UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-AGENT = {"User-Agent": f"{PROGRAM}/{__version__}", "Accept-Encoding": "identity"}
+AGENT = {"User-Agent": f"{PROGRAM}/{VERSION}", "Accept-Encoding": "identity"}
 NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 READ_SIZE = 1 << 16
 """Bytes asked for in one read; what has arrived is returned, so that a drip is seen as it drips."""
