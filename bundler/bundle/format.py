@@ -80,33 +80,26 @@ def first_member_size(header: bytes, name: str) -> int:
 # --- frames ----------------------------------------------------------------------------------------
 
 
-class Cut(NamedTuple):
-    """Where a frame ends in the tar stream, and whether it is a piece of one large member."""
-
-    end: int
-    piece: bool
-
-
-def cuts(sizes: Iterable[int], metadata: int) -> list[Cut]:
-    """Where to cut the tar stream into frames, given the members' sizes there.
+def cuts(sizes: Iterable[int], metadata: int) -> list[int]:
+    """Where frames end, as offsets in the tar stream, given the members' sizes there.
 
     The first `metadata` members get frames to themselves. The end of the archive counts as one more.
     """
-    ends: list[Cut] = []
+    ends: list[int] = []
     start = offset = 0
     for number, size in enumerate((*sizes, len(END_OF_ARCHIVE))):
         large = size > PIECE
         if offset > start and (large or number == metadata or offset + size - start > FRAME_CONTENT):
-            ends.append(Cut(offset, piece=False))
+            ends.append(offset)
             start = offset
         offset += size
         while large and offset - start > PIECE:
             start += PIECE
-            ends.append(Cut(start, piece=True))
+            ends.append(start)
         if large and offset > start:
-            ends.append(Cut(offset, piece=True))
+            ends.append(offset)
             start = offset
-    return [*ends, Cut(offset, piece=False)]
+    return [*ends, offset]
 
 
 class Frame(NamedTuple):

@@ -20,7 +20,6 @@ import zstandard
 from bundler.bundle.format import (
     END_OF_ARCHIVE,
     FRAME_CONTENT,
-    Cut,
     Frame,
     cuts,
     member_header,
@@ -106,49 +105,46 @@ def _tar(
     yield END_OF_ARCHIVE
 
 
-def _cut(stream: Iterable[bytes], ends: Iterable[Cut]) -> Iterator[tuple[bytearray, bool]]:
-    """The stream in contents of frames, and whether each is a piece of a large member."""
+def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:
+    """The stream in contents of frames."""
     waiting, offset = bytearray(), 0
     ending = iter(ends)
-    cut = next(ending)
+    end = next(ending)
     for chunk in stream:
         view = memoryview(chunk)
-        while len(view) >= (room := cut.end - offset - len(waiting)):
+        while len(view) >= (room := end - offset - len(waiting)):
             waiting += view[:room]
-            yield waiting, cut.piece
-            offset, waiting, view = cut.end, bytearray(), view[room:]
-            following = next(ending, None)
-            if following is None:
+            yield waiting
+            offset, waiting, view = end, bytearray(), view[room:]
+            end = next(ending, -1)
+            if end < 0:
                 return
-            cut = following
         waiting += view
 
 
-def _compressed(contents: Iterable[tuple[bytearray, bool]]) -> Iterator[tuple[int, bytes]]:
+def _compressed(contents: Iterable[bytearray]) -> Iterator[tuple[int, bytes]]:
     """Each content's size and frame, in order, a few at a time."""
     threads = min(os.cpu_count() or 1, 4)
     local = threading.local()
 
-    def compress(content: bytearray, piece: bool) -> tuple[int, bytes]:  # noqa: FBT001
-        if not hasattr(local, "compressors"):
-            local.compressors = {kind: _compressor(shared=not kind) for kind in (False, True)}
-        compressor: zstandard.ZstdCompressor = local.compressors[piece]
+    def compress(content: bytearray) -> tuple[int, bytes]:
+        if not hasattr(local, "compressor"):
+            local.compressor = zstandard.ZstdCompressor(compression_params=_parameters())
+        compressor: zstandard.ZstdCompressor = local.compressor
         return len(content), compressor.compress(content)
 
     under_way: deque[Future[tuple[int, bytes]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for content in contents:
-            under_way.append(pool.submit(compress, *content))
+            under_way.append(pool.submit(compress, content))
             if len(under_way) > threads:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
 
 
-def _compressor(*, shared: bool) -> zstandard.ZstdCompressor:
-    """For a frame that several blobs share: far matches are worth a search there, and only there."""
-    return zstandard.ZstdCompressor(
-        compression_params=zstandard.ZstdCompressionParameters.from_level(
-            LEVEL, window_log=WINDOW_LOG, enable_ldm=shared, write_checksum=True, write_content_size=True
-        )
+def _parameters() -> zstandard.ZstdCompressionParameters:
+    # Long-distance matching gains nothing while a frame is one window, and slows long blobs.
+    return zstandard.ZstdCompressionParameters.from_level(
+        LEVEL, window_log=WINDOW_LOG, write_checksum=True, write_content_size=True
     )

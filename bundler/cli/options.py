@@ -15,8 +15,8 @@ from bundler.errors import UsageError
 from bundler.oci.reference import RegistryName
 from bundler.progress import Progress
 from bundler.registry.credentials import CredentialSources, auth_files
-from bundler.registry.host import HostSettings
 from bundler.registry.registries import Registries, RegistrySettings
+from bundler.registry.settings import HostSettings
 from bundler.registry.transport import TransportSettings, tls_context
 from bundler.workers import DEFAULT_JOBS
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from bundler.errors import UsageError
 from bundler.oci.content import Digest
@@ -65,6 +65,13 @@ class RepositoryName(Parsed):
     grammar = re.compile(f"{_HOST}/{_COMPONENT}(?:/{_COMPONENT})*")
     longest = 512
     meaning = "a repository (host/path)"
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Raise ValueError unless host and path are what they must be, each on its own too."""
+        name = super().parse(text)
+        RepositoryPath.parse(name.path)
+        return name
 
     @property
     def registry(self) -> RegistryName:

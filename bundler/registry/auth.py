@@ -109,6 +109,12 @@ def converse(
     raise AuthError(origin, f"401: it asks for {shown}, which is no Basic or Bearer challenge", _NEXT_STEP)
 
 
+def without_scope(header: str) -> str:
+    """A challenge without the scope that it was made for, so that it serves for others."""
+    head, found, tail = header.partition('scope="')
+    return header if not found else head.rstrip(", ") + tail.partition('"')[2]
+
+
 def _bearer(
     challenge: Challenge,
     credentials: Credentials | None,

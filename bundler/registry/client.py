@@ -17,7 +17,9 @@ from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.host import Host, RefusedError, Reply, Traffic
+from bundler.registry.host import Host, Reply
+from bundler.registry.settings import Traffic
+from bundler.registry.status import RefusedError
 from bundler.registry.transport import TransientError
 
 OK = frozenset({200})
@@ -157,23 +159,18 @@ class Repository:
             # Opening and the first bytes are tried again with growing waits; a connection that
             # breaks after some progress is simply opened again.
             first, stream = self._host.retrying(partial(self._first_chunk, blob, position))
+            if not first:
+                return  # complete, or all that this registry has: the verdict is the reader's
             for chunk in chain((first,), _until_break(stream, self._host.traffic)):
                 position += len(chunk)
                 self._host.traffic.count(received=len(chunk))
-                if chunk:
-                    yield chunk
+                yield chunk
                 if self._host.settings.clock() > end:
                     raise self._too_slow(blob, position)
-            if position >= blob.size:
-                return
 
     def _first_chunk(self, blob: Descriptor, offset: int) -> tuple[bytes, Iterator[bytes]]:
         stream = self._open_blob(blob, offset)
-        first = next(stream, b"")
-        if not first and offset < blob.size:
-            cause = f"ended after {offset:,} of {blob.size:,} bytes"
-            raise TransientError(f"blob {blob.digest} of {self.name}", cause)
-        return first, stream
+        return next(stream, b""), stream
 
     def _too_slow(self, blob: Descriptor, position: int) -> NetworkError:
         seconds = self._limits.blob_deadline(blob.size)

@@ -9,7 +9,8 @@ from bundler.oci.reference import RegistryName, RepositoryName
 from bundler.registry.auth import Credentials
 from bundler.registry.client import Repository
 from bundler.registry.credentials import CredentialSources, find_credentials
-from bundler.registry.host import Host, HostSettings, Traffic
+from bundler.registry.host import Host
+from bundler.registry.settings import HostSettings, Traffic
 from bundler.registry.transport import Transport, TransportSettings
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from bundler.oci.content import Descriptor, Digest, held_back
 from bundler.oci.manifest import ACCEPTED, Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.client import digest_like
-from bundler.registry.host import Host, RefusedError
+from bundler.registry.host import Host
+from bundler.registry.status import RefusedError
 from bundler.registry.transport import Answer, TransientError
 
 FOUND_OR_NOT = frozenset({200, 404})
@@ -164,7 +165,7 @@ class TargetRepository:
             answer = self._in_pieces(blob, chunks, fresh or "")
         answer.start_of_body(self._limits.error_body)
         said = answer.headers.get("Docker-Content-Digest", "")
-        if said not in ("", blob.digest):
+        if _contradicts(said, blob.digest):
             raise StoredOtherwiseError(
                 f"blob {blob.digest} at {self.name}", f"the target says it stored {printable(said)}"
             )
@@ -228,8 +229,13 @@ class TargetRepository:
             raise _refused(error, item, hint) from error
         self._host.traffic.count(sent=len(manifest.data))
         said = reply.headers.get("Docker-Content-Digest", "")
-        if said not in ("", manifest.blob.digest):
+        if _contradicts(said, manifest.blob.digest):
             raise StoredOtherwiseError(item, f"the target says it stored {printable(said)}")
+
+
+def _contradicts(said: str, digest: Digest) -> bool:
+    """Whether a registry names another digest; by another algorithm, it may be the same content."""
+    return said.startswith(f"{digest.algorithm}:") and said != digest
 
 
 def _refused(error: RefusedError, what: str, hint: str = "") -> TargetRefusedError:

@@ -83,7 +83,7 @@ class Answer:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self._raw: Any = response.raw
-        self._item = f"{request.method} {_place(request.url)}"
+        self._item = f"{request.method} {place(request.url)}"
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it arrives. Raises TransientError when it breaks off."""
@@ -163,7 +163,7 @@ class Transport:
 
         Raises TransientError, or NetworkError for what another try can't mend.
         """
-        item = f"{request.method} {_place(request.url)}"
+        item = f"{request.method} {place(request.url)}"
         with _translated(item):
             prepared = requests.Request(
                 request.method, request.url, headers={**AGENT, **request.headers}, data=request.body
@@ -222,7 +222,7 @@ def speaks_tls(host: str, port: int, seconds: float) -> bool:
         return False
 
 
-def _place(url: str) -> str:
+def place(url: str) -> str:
     """A URL fit for a message: no query, because presigned ones carry secrets."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,71 @@
+"""The one retry layer, and the pace that a host asks for. The sole user of tenacity."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+from bundler.errors import NetworkError
+from bundler.registry.settings import HostSettings, Traffic
+from bundler.registry.transport import DroppedError, TransientError
+
+Result = TypeVar("Result")
+
+
+class Retry:
+    """Tries again what is worth it, for all threads that speak to one host."""
+
+    def __init__(self, settings: HostSettings, traffic: Traffic) -> None:
+        self._settings = settings
+        self._traffic = traffic
+        self._not_before = 0.0
+
+    def call(self, attempt: Callable[[], Result]) -> Result:
+        """Call `attempt` until it ends without a TransientError, or the tries are used up."""
+        limits = self._settings.limits
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(limits.attempts)
+            | tenacity.stop_after_delay(limits.attempts * (limits.retry_after + limits.read_timeout)),
+            retry=tenacity.retry_if_exception_type(TransientError),
+            wait=self._wait,
+            sleep=self._settings.sleep,
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except TransientError as error:
+            tries = retrying.statistics.get("attempt_number", 1)
+            cause = f"{error.cause} (after {tries} attempts)" if tries > 1 else error.cause
+            next_step = error.next_step or "run the same command again to go on"
+            raise NetworkError(error.item, cause, next_step) from error
+
+    def keep_pace(self) -> None:
+        """Wait as long as the host has asked everybody to."""
+        wait = self._not_before - self._settings.clock()
+        if wait > 0:
+            self._settings.sleep(wait)
+
+    def slow_down(self, seconds: float) -> None:
+        """The host asked for a wait: it holds for all threads."""
+        self._not_before = max(self._not_before, self._settings.clock() + seconds)
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        if asked is not None:
+            return asked
+        if isinstance(error, DroppedError) and state.attempt_number == 1:
+            return 0.0  # a kept connection that the server closed meanwhile
+        top = min(self._settings.backoff * 2 ** (state.attempt_number - 1), self._settings.longest_backoff)
+        return random.uniform(0, top)  # noqa: S311  full jitter, no secret
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        self._traffic.count(retries=1)
+        error = state.outcome.exception() if state.outcome else None
+        wait = state.next_action.sleep if state.next_action else 0.0
+        if wait > 0 and isinstance(error, TransientError):
+            self._settings.on_retry(f"{error.item}: {error.cause}; trying again in {wait:.1f} s")

@@ -1,0 +1,76 @@
+"""What a registry's status and its own words mean, as one of our errors."""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+
+from bundler.errors import AuthError, BundlerError, ContentError, NetworkError, NotFoundError, printable
+from bundler.limits import Limits
+from bundler.oci import strict_json
+from bundler.registry.transport import Answer, Request, TransientError, place
+
+TRANSIENT = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
+TOO_MANY = "TOOMANYREQUESTS"
+"""Some registries say so with another status than 429."""
+
+
+class RefusedError(NetworkError):
+    """An answer that no other try will change."""
+
+    status: int = 0
+    code: str = ""
+
+
+def item_of(request: Request) -> str:
+    """A request as messages name it."""
+    return f"{request.method} {place(request.url)}"
+
+
+def meaning(request: Request, answer: Answer, limits: Limits) -> BundlerError:
+    """The error that an answer is, with the registry's own words; reads the start of its body."""
+    code, words = own_words(answer.start_of_body(limits.error_body))
+    item, cause = item_of(request), f"{answer.status} {words}".strip()
+    if answer.status in TRANSIENT or code == TOO_MANY:
+        error = TransientError(item, cause)
+        error.retry_after = retry_after(answer.headers.get("Retry-After"), limits)
+        return error
+    if answer.status in (401, 403):
+        return AuthError(item, cause, "check the credentials and the rights of this user")
+    if answer.status == 404:
+        return NotFoundError(item, cause)
+    return refused(request, answer.status, code, cause)
+
+
+def refused(request: Request, status: int, code: str, cause: str) -> RefusedError:
+    """An answer that no other try will change."""
+    error = RefusedError(item_of(request), cause)
+    error.status, error.code = status, code
+    return error
+
+
+def own_words(body: bytes) -> tuple[str, str]:
+    """`code` and `code: message` of the first error; for anything else a short plain text."""
+    try:
+        first = strict_json.loads(body, item="error", depth=16)["errors"][0]
+        code = printable(first.get("code", ""), 60)
+        return code, f"{code}: {printable(first.get('message', ''))}"
+    except (ContentError, LookupError, TypeError, AttributeError):
+        text = body.decode("utf-8", "replace").strip()
+        return "", "(an HTML page)" if text.startswith("<") else printable(text)
+
+
+def retry_after(header: str | None, limits: Limits) -> float | None:
+    """Seconds, capped; None when the header is missing or means nothing."""
+    if not header:
+        return None
+    try:
+        seconds = float(header) if header.strip().isdigit() else _until(header)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), limits.retry_after)
+
+
+def _until(date: str) -> float:
+    # The only wall clock below the command line: the server named a wall-clock time.
+    return parsedate_to_datetime(date).timestamp() - time.time()  # noqa: TID251
