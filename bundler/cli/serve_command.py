@@ -1,0 +1,48 @@
+"""`timoni-bundler serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bundler.errors import UsageError
+from bundler.server.content import read_only
+from bundler.server.http import RegistryServer
+from bundler.server.writable import writable
+
+
+@click.command("serve")
+@click.argument("content", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--writable", "takes_pushes", is_flag=True, help="Accept pushes into DIR; it may be new or empty."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", "-p", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 for any free one."
+)
+@click.option("--quiet", "-q", is_flag=True, help="Print the address, and no line per request.")
+def command(content: Path, host: str, port: int, *, takes_pushes: bool, quiet: bool) -> int:
+    r"""Run a registry straight off a bundle or a directory, until it is interrupted.
+
+    Repositories are found at their source path, without the source host. Nothing is unpacked. There is
+    no authentication and no TLS: it listens on this machine only, unless --host says otherwise.
+
+    \b
+    timoni-bundler serve modules.tar.zst
+    timoni-bundler serve --writable /srv/registry --port 5001
+    """
+    if takes_pushes and content.is_file():
+        raise UsageError(
+            str(content), "a bundle file takes no pushes", "give a directory, or leave --writable out"
+        )
+    log = None if quiet else _line
+    opening = writable if takes_pushes else read_only
+    with opening(content) as opened, RegistryServer(opened, host, port, log=log, trouble=_line) as server:
+        click.echo(f"http://{server.address}")
+        server.serve_forever()
+    return 0
+
+
+def _line(text: str) -> None:
+    click.echo(text, err=True)

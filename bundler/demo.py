@@ -1,0 +1,180 @@
+"""The whole way on one machine: two registries of our own, and the real commands between them."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import NamedTuple
+
+from bundler.about import PROGRAM
+from bundler.durable import make_directories, remove_if_there
+from bundler.errors import BundlerError, IntegrityError, NotFoundError
+from bundler.layout import LAYOUT_FILE
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.registries import Registries
+from bundler.registry.target import TargetRepository
+from bundler.selection import version_order
+from bundler.server.http import RegistryServer
+from bundler.server.writable import writable
+from bundler.store import Store
+from bundler.timoni.module import PackedModule, pack_module
+
+Say = Callable[[str], None]
+
+FIRST_VERSION = "1.0.0"
+BUNDLE = "modules.tar.zst"
+LATEST = Tag("latest")
+
+
+class Pair(NamedTuple):
+    """A module's repository on both sides, and the tags that it has."""
+
+    outside: RepositoryName
+    inside: RepositoryName
+    tags: tuple[Tag, ...]
+
+
+def run_demo(directory: Path, say: Say) -> Path:
+    """Publish example modules, carry them in a bundle, prove that they arrived; the bundle's path.
+
+    Everything lies below `directory`, and replaces what an earlier demo left there. Raises
+    BundlerError when a command fails.
+    """
+    bundle = directory / BUNDLE
+    _clear(directory)
+    with _registry(directory / "outside") as outside, _registry(directory / "inside") as inside:
+        say(f"# Outside, a registry at {outside}. It gets the versions of the example modules:")
+        pairs = [_publish(module, outside, inside, say) for module in _modules()]
+        say("# All of it into one file:")
+        _command(say, "export", *(pair.outside for pair in pairs), "-o", str(bundle))
+        say("# The file has crossed. Is it whole, and what is in it?")
+        _command(say, "verify", str(bundle))
+        _command(say, "inspect", str(bundle))
+        say(f"# Inside, another registry at {inside}. Replay everything below mirror/:")
+        _command(say, "import", str(bundle), "--to", f"oci://{inside}/mirror")
+        say("# Asking both registries for every tag:")
+        say(_proof(pairs))
+    say(f"The bundle is {bundle}: look at it with `{PROGRAM} inspect {shlex.quote(str(bundle))}`.")
+    return bundle
+
+
+# --- the registries ----------------------------------------------------------------------------------
+
+
+def _clear(directory: Path) -> None:
+    make_directories(directory)
+    for name in (BUNDLE, f"{BUNDLE}.sha256"):
+        remove_if_there(directory / name)
+    for name in ("outside", "inside"):
+        # Only what is a registry's directory: anything else is refused when it is opened.
+        if (directory / name / LAYOUT_FILE).exists():
+            with Store(directory / name) as store:
+                store.remove()
+
+
+@contextlib.contextmanager
+def _registry(directory: Path) -> Iterator[str]:
+    with writable(directory) as content, RegistryServer(content) as server:
+        yield server.address
+
+
+def _proof(pairs: list[Pair]) -> str:
+    registries = Registries()
+    count = 0
+    for outside, inside, tags in pairs:
+        for tag in tags:
+            expected = registries.target(outside).digest_of(tag)
+            seen = registries.target(inside).digest_of(tag)
+            if expected is None or seen != expected:
+                raise IntegrityError(f"{inside}:{tag}", f"it is {seen}, not {expected}")
+            count += 1
+    return f"{count} of {count} tags have the same digest outside and inside."
+
+
+def _command(say: Say, *arguments: str) -> None:
+    say(f"$ {shlex.join([PROGRAM, *arguments])}")
+    command = [sys.executable, "-m", "bundler", *arguments]
+    done = subprocess.run(  # noqa: S603  our own program, no shell
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    for line in done.stdout.splitlines():
+        say(line)
+    if done.returncode:
+        raise BundlerError(f"{PROGRAM} {arguments[0]}", f"ended with exit code {done.returncode}")
+
+
+# --- the modules -------------------------------------------------------------------------------------
+
+
+class Module(NamedTuple):
+    """An example module: the files of each version, in version order."""
+
+    name: str
+    versions: Mapping[str, Mapping[str, bytes]]
+
+
+def _modules() -> Iterator[Module]:
+    """The example modules of the package, or of the checkout."""
+    shipped: Traversable = files("bundler") / "example_modules"
+    here = shipped if shipped.is_dir() else Path(__file__).parents[1] / "examples" / "modules"
+    if not here.is_dir():
+        raise NotFoundError(str(here), "the example modules are not there", "install the package again")
+    folders = [folder for folder in here.iterdir() if folder.is_dir()]
+    for folder in sorted(folders, key=lambda folder: folder.name):
+        yield Module(folder.name, _versions(folder))
+
+
+def _versions(folder: Traversable) -> dict[str, Mapping[str, bytes]]:
+    """`base`, and each change laid over the one before it."""
+    current = dict(_tree(folder / "base"))
+    versions: dict[str, Mapping[str, bytes]] = {FIRST_VERSION: current}
+    changes = folder / "changes"
+    names = [change.name for change in changes.iterdir()] if changes.is_dir() else []
+    for version in sorted(names, key=version_order):
+        current = {**current, **dict(_tree(changes / version))}
+        versions[version] = current
+    return versions
+
+
+def _tree(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _tree(entry, f"{prefix}{entry.name}/")
+        else:
+            yield prefix + entry.name, entry.read_bytes()
+
+
+def _publish(module: Module, outside: str, inside: str, say: Say) -> Pair:
+    path = f"demo/modules/{module.name}"
+    pair = Pair(
+        RepositoryName.parse(f"{outside}/{path}"),
+        RepositoryName.parse(f"{inside}/mirror/{path}"),
+        (*map(Tag.parse, module.versions), LATEST),
+    )
+    target = Registries().target(pair.outside)
+    for month, (version, content) in enumerate(module.versions.items(), start=1):
+        created = f"2026-{month:02}-01T08:00:00Z"
+        source = f"https://example.com/{path}"
+        packed = pack_module(content, version=version, created=created, source=source, revision=f"v{version}")
+        _push(target, packed, Tag(version))
+    _push(target, packed, LATEST)
+    say(f"{pair.outside}: {', '.join(pair.tags)}")
+    return pair
+
+
+def _push(target: TargetRepository, packed: PackedModule, tag: Tag) -> None:
+    for blob, data in packed.blobs.items():
+        if not target.has(blob):
+            target.add(blob, lambda offset, data=data: [data[offset:]])  # type: ignore[misc]
+    target.put_manifest(packed.manifest, tag)

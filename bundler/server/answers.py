@@ -1,0 +1,126 @@
+"""What every answer has in common: addresses read strictly, errors as the specification words them.
+
+Source: distribution-spec 1.1, "Error Codes" and "Pull".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from itertools import chain
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from werkzeug import Request, Response
+
+from bundler.errors import printable
+from bundler.oci.content import CHUNK, Descriptor, Digest, held_back
+from bundler.oci.grammar import Parsed
+from bundler.oci.reference import RepositoryPath, Tag
+
+JSON = "application/json"
+Name = TypeVar("Name", bound=Parsed)
+
+
+class ApiError(Exception):
+    """A request that is answered with an error, of one of the specification's codes."""
+
+    def __init__(self, status: HTTPStatus, code: str, message: str, **headers: str) -> None:
+        super().__init__(status, code, message)
+        self.status = status
+        self.code = code
+        self.message = printable(message, 1000)
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def response(self) -> Response:
+        """As an answer."""
+        error = {"code": self.code, "message": self.message, "detail": None}
+        body = json.dumps({"errors": [error]}).encode() + b"\n"
+        return Response(body, self.status, self.headers, content_type=JSON)
+
+
+def parse_name(text: str) -> RepositoryPath:
+    """The name of a repository. Raises ApiError."""
+    return _parsed(RepositoryPath, text, "NAME_INVALID")
+
+
+def parse_digest(text: str) -> Digest:
+    """A digest. Raises ApiError."""
+    return _parsed(Digest, text, "DIGEST_INVALID")
+
+
+def parse_tag_or_digest(text: str) -> Tag | Digest:
+    """What a manifest is asked for by. Raises ApiError."""
+    return parse_digest(text) if ":" in text else _parsed(Tag, text, "MANIFEST_INVALID")
+
+
+def _parsed(kind: type[Name], text: str, code: str) -> Name:
+    try:
+        return kind.parse(text)
+    except ValueError as error:
+        raise ApiError(HTTPStatus.BAD_REQUEST, code, str(error)) from error
+
+
+def body(request: Request) -> Iterator[bytes]:
+    """The request's body in pieces. Raises ApiError when its chunked coding is broken."""
+    while True:
+        try:
+            piece = request.stream.read(CHUNK)
+        except ValueError as error:
+            raise ApiError(HTTPStatus.BAD_REQUEST, "SIZE_INVALID", str(error)) from error
+        if not piece:
+            return
+        yield piece
+
+
+def content_response(
+    request: Request, blob: Descriptor, chunks: Callable[[Descriptor], Iterator[bytes]]
+) -> Response:
+    """A blob or manifest, or the one range of it that is asked for.
+
+    The last bytes follow only after the verdict on all, so damaged content never arrives whole. (A
+    range that ends earlier has no verdict: its reader can't have one either.) Raises
+    RequestedRangeNotSatisfiable.
+    """
+    response = Response(content_type=blob.media_type, direct_passthrough=True)
+    response.headers["Content-Length"] = str(blob.size)
+    response.headers["Docker-Content-Digest"] = blob.digest
+    response.headers["Accept-Ranges"] = "bytes"
+    response.set_etag(blob.digest)
+    if request.method == "GET":
+        bytes_of_it = held_back(chunks(blob))
+        # The first now: an error is still an answer before the headers are sent.
+        response.response = chain((next(bytes_of_it, b""),), bytes_of_it)
+    # Ranges that are malformed, several or of another unit may be ignored: RFC 9110, section 14.2.
+    asked = request.range
+    single = asked is not None and asked.units == "bytes" and len(asked.ranges) == 1
+    return response.make_conditional(
+        request, accept_ranges=True, complete_length=blob.size if single else None
+    )
+
+
+def tag_page(request: Request, name: RepositoryPath, tags: list[Tag]) -> Response:
+    """A page of a tag list, as `n` and `last` ask for it. Raises ApiError."""
+    after = request.args.get("last", "")
+    ordered = sorted((tag for tag in tags if _lexical(tag) > _lexical(after)), key=_lexical)
+    count = _count(request.args.get("n"), len(ordered))
+    shown = ordered[:count]
+    response = Response(json.dumps({"name": name, "tags": shown}), content_type=JSON)
+    if shown and count < len(ordered):
+        query = urlencode({"n": count, "last": shown[-1]})
+        response.headers["Link"] = f'</v2/{name}/tags/list?{query}>; rel="next"'
+    return response
+
+
+def _lexical(tag: str) -> tuple[str, str]:
+    # What the specification calls lexical order: alphanumeric, without regard to case.
+    return tag.lower(), tag
+
+
+def _count(text: str | None, everything: int) -> int:
+    if text is None:
+        return everything
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ApiError(HTTPStatus.BAD_REQUEST, "PAGINATION_NUMBER_INVALID", f"n={text} is no number of tags")
+    return int(text)

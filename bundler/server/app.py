@@ -1,0 +1,123 @@
+"""The registry as a WSGI application: which request goes where, and how errors are answered.
+
+Source: distribution-spec 1.1, "API". What is not here answers 404 (the referrers API, by which a
+client knows that it must use the fallback tag) or 405 (deleting, and pushing to read-only content).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from werkzeug import Request, Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+from bundler.errors import BundlerError, LocalError, printable
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.server.answers import ApiError
+from bundler.server.content import Content
+from bundler.server.pull import Pull
+from bundler.server.push import Push
+from bundler.server.writable import WritableContent
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+Log = Callable[[str], None]
+Endpoint = Callable[..., Response]
+
+_UPLOAD = "/v2/<path:name>/blobs/uploads/<upload>"
+_ROUTES = Map(
+    [
+        Rule("/v2/", methods=["GET"], endpoint="version"),
+        Rule("/v2/<path:name>/tags/list", methods=["GET"], endpoint="tags"),
+        Rule("/v2/<path:name>/manifests/<reference>", methods=["GET"], endpoint="manifest"),
+        Rule("/v2/<path:name>/manifests/<reference>", methods=["PUT"], endpoint="put_manifest"),
+        Rule("/v2/<path:name>/blobs/<reference>", methods=["GET"], endpoint="blob"),
+        Rule("/v2/<path:name>/blobs/uploads/", methods=["POST"], endpoint="begin_upload"),
+        Rule(_UPLOAD, methods=["GET"], endpoint="show_upload"),
+        Rule(_UPLOAD, methods=["PATCH"], endpoint="append_upload"),
+        Rule(_UPLOAD, methods=["PUT"], endpoint="finish_upload"),
+        Rule(_UPLOAD, methods=["DELETE"], endpoint="cancel_upload"),
+    ],
+    strict_slashes=False,
+    merge_slashes=False,
+).bind("registry")
+
+_ERRORS = {
+    404: ("UNSUPPORTED", "this registry does not have that API"),
+    405: ("UNSUPPORTED", "this registry can't do that"),
+    416: ("RANGE_INVALID", "the range lies behind the end"),
+}
+
+
+class Registry:
+    """A registry over some content; it takes pushes if the content does."""
+
+    def __init__(
+        self,
+        content: Content,
+        *,
+        log: Log | None = None,
+        trouble: Log | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._log = log
+        self._trouble = trouble
+        self._rooms: list[object] = [Pull(content)]
+        if isinstance(content, WritableContent):
+            self._rooms.append(Push(content, limits))
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """One request, as WSGI has it."""
+        request = Request(environ)
+        response = self.answer(request)
+        response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+        if self._log:
+            self._log(printable(f"{request.method} {request.full_path.rstrip('?')} {response.status_code}"))
+        return response(environ, start_response)
+
+    def answer(self, request: Request) -> Response:
+        """The answer to one request, errors included."""
+        try:
+            _refuse_browsers(request)
+            name, arguments = _ROUTES.match(request.path, request.method)
+            return self._endpoint(name)(request, **arguments)
+        except ApiError as error:
+            return error.response()
+        except HTTPException as error:
+            return _from_werkzeug(error)
+        except BundlerError as error:
+            return self._failed(request, error)
+
+    def _endpoint(self, name: str) -> Endpoint:
+        for room in self._rooms:
+            found: Endpoint | None = getattr(room, name, None)
+            if found is not None:
+                return found
+        raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", "this registry is read-only")
+
+    def _failed(self, request: Request, error: BundlerError) -> Response:
+        if self._trouble:
+            self._trouble(f"{printable(request.path)}: {error}")
+        if isinstance(error, LocalError):
+            # Not 500: a full disk is not over when the client tries again at once.
+            return ApiError(HTTPStatus.INSUFFICIENT_STORAGE, "UNKNOWN", error.cause).response()
+        return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "UNKNOWN", str(error)).response()
+
+
+def _refuse_browsers(request: Request) -> None:
+    """No page of the web may push to a registry on this machine; registry clients send no Origin."""
+    if request.method not in ("GET", "HEAD") and "Origin" in request.headers:
+        raise ApiError(HTTPStatus.FORBIDDEN, "DENIED", "pushes from web pages are refused")
+
+
+def _from_werkzeug(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or 500)
+    headers: dict[str, Any] = {
+        name: value for name, value in error.get_headers() if name in ("Allow", "Content-Range")
+    }
+    code, message = _ERRORS.get(status, ("UNKNOWN", str(error.description)))
+    return ApiError(status, code, message, **headers).response()

@@ -1,0 +1,103 @@
+"""What a registry serves, read-only: a bundle, or a directory that a writable registry left."""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from bundler.bundle.inventory import INVENTORY_FILE
+from bundler.bundle.reader import Bundle, open_bundle
+from bundler.layout import INDEX_FILE, Layout
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import Descriptor, Digest, read_all
+from bundler.oci.reference import RepositoryPath
+from bundler.server.catalog import Repository, catalog_of, decode_index, inventory_entries, with_children
+
+BLOB = "application/octet-stream"
+"""The media type of a blob: which one a manifest gives it, the blob can't know."""
+
+
+class Content(Protocol):
+    """What a registry serves. For any number of threads."""
+
+    def repository(self, name: RepositoryPath) -> Repository | None:
+        """A repository as it is now; None if there is none of that name."""
+
+    def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
+        """A blob by its digest; None if the repository has it not."""
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob or manifest, verified."""
+
+
+class BundleContent:
+    """A bundle's repositories under their source paths, the source hosts dropped.
+
+    A blob is given under the name of any repository of the bundle: what it says is the same in all.
+    Raises UsageError when two repositories would have the same path.
+    """
+
+    def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._bundle = bundle
+        entries = inventory_entries(bundle.inventory)
+        self._catalog = catalog_of(with_children(entries, partial(read_all, bundle), limits))
+        self._blobs = {blob.digest: blob for blob in bundle.inventory.content}
+
+    def repository(self, name: RepositoryPath) -> Repository | None:
+        """A repository; None if there is none of that name."""
+        return self._catalog.get(name)
+
+    def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
+        """A blob by its digest."""
+        return self._blobs.get(digest) if name in self._catalog else None
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob or manifest, verified."""
+        return self._bundle.chunks(blob)
+
+
+class LayoutContent:
+    """A directory that a writable registry keeps: an OCI image layout named by `index.json`."""
+
+    def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._layout = Layout(path)
+        self._limits = limits
+        entries = decode_index(self._layout.file(INDEX_FILE, limits.inventory), limits)
+        self._catalog = catalog_of(with_children(entries, partial(read_all, self._layout), limits))
+
+    def repository(self, name: RepositoryPath) -> Repository | None:
+        """A repository; None if there is none of that name."""
+        return self._catalog.get(name)
+
+    def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
+        """A blob by its digest."""
+        return self.held(digest) if name in self._catalog else None
+
+    def held(self, digest: Digest) -> Descriptor | None:
+        """A blob that the directory holds, whoever pushed it."""
+        try:
+            status = (self._layout.path / digest.path).lstat()
+        except OSError:
+            return None
+        return Descriptor(BLOB, digest, status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob or manifest, verified."""
+        return self._layout.chunks(blob)
+
+
+@contextlib.contextmanager
+def read_only(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Content]:
+    """A bundle file, an unpacked bundle, or the directory of a writable registry, to be served.
+
+    Raises NotFoundError, UsageError for colliding repositories, and what damaged content deserves.
+    """
+    if not (path / INVENTORY_FILE).exists() and (path / INDEX_FILE).exists():
+        yield LayoutContent(path, limits)
+        return
+    with open_bundle(path, limits) as bundle:
+        yield BundleContent(bundle, limits)
