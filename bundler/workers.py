@@ -60,8 +60,12 @@ class InOrder:
             self._waiting.popleft().result()
         self._waiting.append(self._pool.submit(work))
 
-    def finish(self) -> None:
-        """Wait for all of them."""
+    def wait(self) -> None:
+        """Wait for all that were given so far."""
         while self._waiting:
             self._waiting.popleft().result()
+
+    def finish(self) -> None:
+        """Wait for all of them, and take no more."""
+        self.wait()
         self._pool.shutdown(wait=False)

@@ -23,6 +23,7 @@ PIECE = 2 * MIB
 """A larger member gets frames of its own, each of this much, so that readers need no more memory."""
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+DIGEST_MAGIC = struct.pack("<I", 0x184D2A51)
 SEEK_TABLE_MAGIC = struct.pack("<I", 0x184D2A5E)
 SEEKABLE_MAGIC = struct.pack("<I", 0x8F92EAB1)
 SKIPPABLE_MAGICS = tuple(struct.pack("<I", 0x184D2A50 + low) for low in range(16))
@@ -140,6 +141,21 @@ def block_size(header: bytes) -> tuple[int, bool]:
     if kind == 3:
         raise IntegrityError("bundle", "damaged: a zstd block of a reserved type")
     return 1 if kind == 1 else size, bool(value & 1)
+
+
+# --- digest ----------------------------------------------------------------------------------------
+
+DIGEST_FRAME = 40
+"""Bytes of the skippable frame behind the last frame of content."""
+
+
+def digest_frame(sha256: bytes) -> bytes:
+    """The skippable frame that holds the sha256 of all bytes before it.
+
+    The frames' own checksums speak of their content only, and some bits of a compressed block have no
+    meaning: with this frame a damaged bit is found wherever it is, also in a pipe.
+    """
+    return DIGEST_MAGIC + struct.pack("<I", len(sha256)) + sha256
 
 
 # --- seek table ------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ class BundleFile:
             if length > size or length > layout.seek_table_size_of(self._limits.frames):
                 raise self._diagnosis()
             frames = layout.parse_seek_table(os.pread(self._descriptor, length, size - length))
-        if sum(frame.compressed for frame in frames) + length != size:
+        if sum(frame.compressed for frame in frames) + layout.DIGEST_FRAME + length != size:
             raise self._diagnosis()
         if any(not 0 < frame.content <= layout.FRAME_CONTENT for frame in frames):
             raise ContentError("bundle", "its seek table names a frame of a size that format 1 has not")

@@ -173,9 +173,9 @@ class _Wire:
         raise ContentError("bundle", cause, "give a file that `timoni-bundler export` made")
 
     def next_frame(self) -> tuple[bytes, int] | None:
-        """The next frame and the size of its content; None where the seek table begins."""
+        """The next frame and the size of its content; None behind the last one."""
         head = self._peek(13)
-        if head[:4] == layout.SEEK_TABLE_MAGIC:
+        if head[:4] == layout.DIGEST_MAGIC:
             return None
         if len(head) < 13:
             raise _truncated()
@@ -197,7 +197,10 @@ class _Wire:
         return bytes(frame), content
 
     def finish(self) -> None:
-        """The seek table must follow, as these frames make it, and then nothing."""
+        """The digest of all that was read and the seek table of its frames must follow, then nothing."""
+        digest = layout.digest_frame(self._digest.digest())
+        if self._take(len(digest)) != digest:
+            raise IntegrityError("bundle", "damaged: its bytes are not those that were written")
         expected = layout.seek_table(self._frames)
         if self._take(len(expected)) != expected:
             raise IntegrityError("bundle", "damaged: its seek table is not that of its frames")
@@ -207,7 +210,7 @@ class _Wire:
 
     def sha256(self) -> str:
         """Of all that was taken."""
-        return self._digest.hexdigest()
+        return self._digest.digest().hex()
 
     def _peek(self, size: int) -> bytes:
         while len(self._ahead) < size:
@@ -242,11 +245,11 @@ class _Digest:
         if self._size >= CHUNK:
             self._flush()
 
-    def hexdigest(self) -> str:
-        """The digest of all bytes taken."""
+    def digest(self) -> bytes:
+        """The digest of all bytes taken so far."""
         self._flush()
-        self._beside.finish()
-        return self._hash.hexdigest()
+        self._beside.wait()
+        return self._hash.digest()
 
     def _flush(self) -> None:
         whole, self._parts, self._size = b"".join(self._parts), [], 0

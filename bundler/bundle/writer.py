@@ -22,6 +22,7 @@ from bundler.bundle.format import (
     FRAME_CONTENT,
     Frame,
     cuts,
+    digest_frame,
     member_header,
     member_size,
     padding,
@@ -83,10 +84,10 @@ def write_bundle(
     for content_size, frame in _compressed(contents):
         frames.append(Frame(len(frame), content_size))
         beside.call(partial(pass_on, frame))
-    table = seek_table(frames)
-    beside.call(partial(pass_on, table))
     beside.finish()
-    size = sum(frame.compressed for frame in frames) + len(table)
+    end = digest_frame(digest.digest()) + seek_table(frames)
+    pass_on(end)
+    size = sum(frame.compressed for frame in frames) + len(end)
     return Written(bundle_id(files[0][1]), digest.hexdigest(), size)
 
 

@@ -129,7 +129,7 @@ class _Gateway(wsgi.Gateway_10):
             self.req.rfile.rfile = _BoundedReads(self.req.rfile.rfile)
             return environ
         # So that werkzeug watches for a body that breaks off before its Content-Length.
-        del environ["wsgi.input_terminated"]
+        environ.pop("wsgi.input_terminated", None)
         if self.req.rfile.remaining < 0:
             # cheroot takes a negative length as it is: reading it would have no end.
             self.req.rfile.remaining = 0
