@@ -11,7 +11,7 @@ from bundler.about import PROGRAM
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> int:
-    r"""Print the completion script of a shell.
+    """Print the completion script of a shell.
 
     \b
     eval "$(timoni-bundler completion bash)"

@@ -58,7 +58,7 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> int:
-    r"""Carry modules from registries into a bundle.
+    """Carry modules from registries into a bundle.
 
     SOURCE is [oci://]HOST/REPOSITORY[:TAG|@DIGEST]; without tag or digest, all tags are taken.
 

@@ -61,7 +61,7 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> int:
-    r"""Replay a bundle to a registry, digests unchanged.
+    """Replay a bundle to a registry, digests unchanged.
 
     The whole bundle is verified before the first write; from - it is verified as it flows, and
     manifests and tags come last. What the target has is skipped. Every tag is read back.

@@ -19,7 +19,7 @@ COMMANDS = {
     "completion": "Print the shell's completion script.",
 }
 
-HELP = r"""Carry Timoni modules and other OCI artifacts across an air gap.
+HELP = """Carry Timoni modules and other OCI artifacts across an air gap.
 
 \b
 Outside:  timoni-bundler export ghcr.io/stefanprodan/modules/podinfo -o modules.tar.zst

@@ -23,7 +23,7 @@ from bundler.server.writable import writable
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print the address, and no line per request.")
 def command(content: Path, host: str, port: int, *, takes_pushes: bool, quiet: bool) -> int:
-    r"""Run a registry straight off a bundle or a directory, until it is interrupted.
+    """Run a registry straight off a bundle or a directory, until it is interrupted.
 
     Repositories are found at their source path, without the source host. Nothing is unpacked. There is
     no authentication and no TLS: it listens on this machine only, unless --host says otherwise.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import UsageError
 from bundler.oci.content import Descriptor, Digest
-from bundler.oci.graph import Manifests, bottom_up
+from bundler.oci.graph import Manifests, bottom_up, heights
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import Prefix, RepositoryName
 from bundler.selection import version_of
@@ -104,15 +104,14 @@ def plan_import(
     steps = tuple(Step(root, _action(root, existing[root], on_conflict), existing[root]) for root in roots)
     homes: dict[Descriptor, dict[RepositoryName, None]] = {}
     levels: dict[int, dict[tuple[RepositoryName, Digest], Manifest]] = {}
-    heights: dict[Digest, int] = {}
     for step in steps:
         if step.action not in (Action.PUSH, Action.MOVE):
             continue
+        height = heights([step.root.digest], manifests)
         for manifest in bottom_up([step.root.digest], manifests):
-            height = max((heights[child.digest] + 1 for child in manifest.children), default=0)
-            heights[manifest.blob.digest] = height
-            if manifest.blob.digest != step.root.digest:
-                levels.setdefault(height, {})[step.root.repository, manifest.blob.digest] = manifest
+            digest = manifest.blob.digest
+            if digest != step.root.digest:
+                levels.setdefault(height[digest], {})[step.root.repository, digest] = manifest
             for blob in manifest.blobs:
                 homes.setdefault(Descriptor("", blob.digest, blob.size), {})[step.root.repository] = None
     uploads = tuple(Upload(blob, tuple(names)) for blob, names in homes.items())

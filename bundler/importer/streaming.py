@@ -48,7 +48,7 @@ def send_as_it_comes(
         for blob, chunks in islice(blobs, len(inventory.manifests)):
             collector.take(blob, chunks)
             bar.advance(items=1, size=blob.size)
-        check_closure(inventory, collector.manifests)
+        check_closure(inventory, collector.manifests, registries.settings.hosts.limits)
         plan = plan_import(roots, collector.manifests, existing, on_conflict)
         push = Push(plan, collector.manifests, registries, jobs=jobs, progress=progress)
         pool = ThreadPoolExecutor(jobs)

@@ -11,7 +11,7 @@ from bundler.bundle.sidecar import check_sidecar, sidecar_of
 from bundler.errors import ContentError, IntegrityError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
-from bundler.oci.graph import bottom_up
+from bundler.oci.graph import bottom_up, heights
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.progress import SILENCE, Progress
 
@@ -32,7 +32,7 @@ def verify_bundle(bundle: Bundle, progress: Progress = SILENCE, limits: Limits =
         for blob, chunks in bundle.everything():
             collector.take(blob, chunks)
             step.advance(items=1, size=blob.size)
-    check_closure(bundle.inventory, collector.manifests)
+    check_closure(bundle.inventory, collector.manifests, limits)
     warnings: tuple[str, ...] = ()
     if bundle.sha256 and not check_sidecar(bundle.path, bundle.sha256):
         warnings = (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
@@ -60,7 +60,7 @@ class ManifestCollector:
         return True
 
 
-def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest]) -> None:
+def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], limits: Limits) -> None:
     """Raise unless the inventory has exactly what its roots reach, in the sizes that they say.
 
     IntegrityError: something is missing, named with who needs it. ContentError: something is there
@@ -69,6 +69,8 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest]) ->
     sizes = {blob.digest: blob.size for blob in inventory.content}
     needed: set[Digest] = set()
     for entry in inventory.repositories:
+        if max(heights(entry.roots(), manifests).values(), default=0) > limits.index_depth:
+            raise ContentError(entry.name, f"indexes nested more than {limits.index_depth} deep")
         for manifest in bottom_up(entry.roots(), manifests):
             needed.add(manifest.blob.digest)
             for blob in (*manifest.blobs, *manifest.children):

@@ -35,6 +35,10 @@ def bottom_up(roots: Iterable[Digest], manifests: Manifests) -> Iterator[Manifes
         stack.extend((child.digest, digest, False) for child in reversed(manifest.children))
 
 
-def reached(root: Digest, manifests: Manifests) -> set[Descriptor]:
-    """All blobs that a root needs, manifests excluded."""
-    return {blob for manifest in bottom_up([root], manifests) for blob in manifest.blobs}
+def heights(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:
+    """How many levels lie below each manifest that the roots reach; 0 for one without children."""
+    found: dict[Digest, int] = {}
+    for manifest in bottom_up(roots, manifests):
+        below = (found[child.digest] + 1 for child in manifest.children)
+        found[manifest.blob.digest] = max(below, default=0)
+    return found
