@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -98,10 +99,16 @@ class Bars:
 
         shown: dict[str, Any] = {"unit": "B", "unit_scale": True} if size else {"unit": ""}
         total = size or items
-        with tqdm(
-            total=total, desc=name, file=self._stream, dynamic_ncols=True, disable=not total, **shown
-        ) as bar:
+        # Some terminals say that they have no width; tqdm would draw nothing there.
+        shown |= {"dynamic_ncols": True} if self._has_width() else {"ncols": 80}
+        with tqdm(total=total, desc=name, file=self._stream, disable=not total, **shown) as bar:
             yield _Barred(bar, items, by_size=bool(size))
+
+    def _has_width(self) -> bool:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns > 0
+        except OSError:
+            return False
 
     def step(
         self, name: str, items: int | None = None, size: int | None = None

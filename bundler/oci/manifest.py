@@ -8,6 +8,7 @@ the same types. Source: image-spec 1.1, manifest.md and image-index.md; Docker m
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -33,6 +34,9 @@ NOT_DISTRIBUTED = (
     "application/vnd.oci.image.layer.nondistributable.",
     "application/vnd.docker.image.rootfs.foreign.",
 )
+
+MEDIA_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
+"""Looser than RFC 6838, because registries are; tight enough for every log and document."""
 
 TIMONI_CONTENT_TYPE = "sh.timoni.content.type"
 CREATED = "org.opencontainers.image.created"
@@ -141,8 +145,8 @@ def _manifest(blob: Descriptor, data: bytes, document: object) -> Manifest:
 def _layer(value: object, where: str) -> Layer:
     fields = _object(value, where)
     media_type, size = fields.get("mediaType"), fields.get("size")
-    if not isinstance(media_type, str) or not media_type:
-        raise ValueError(f"{where}: mediaType is missing or no string")
+    if not isinstance(media_type, str) or not MEDIA_TYPE.fullmatch(media_type):
+        raise ValueError(f"{where}: mediaType is missing or not one")
     # bool is an int to Python, and no size to anyone else.
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < LARGEST_SIZE:
         raise ValueError(f"{where}: size {size!r:.40} is no number of bytes")

@@ -284,6 +284,8 @@ PASSING: tuple[tuple[tuple[type[BaseException], ...], Callable[[str, str], Trans
         (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError),
         lambda item, _: DroppedError(item, "the connection was dropped"),
     ),
+    # Before the time-outs: the library counts a refused connection among them.
+    ((urllib3.exceptions.NewConnectionError,), TransientError),
     (
         (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError),
         lambda item, _: TransientError(item, "no answer in time"),
