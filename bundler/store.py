@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bundler.durable import (
@@ -129,9 +129,14 @@ class Store(Layout):
                 raise
             self._commit(file)
 
-    def drop(self, blob: Descriptor) -> None:
-        """Remove a blob that turned out to be damaged, so that the next run fetches it again."""
-        remove_if_there(self.path / blob.digest.path)
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified. A damaged blob is removed, so that the next run fetches it again."""
+        try:
+            yield from super().chunks(blob)
+        except IntegrityError as error:
+            remove_if_there(self.path / blob.digest.path)
+            cause = f"{error.cause}; removed from {self.path}"
+            raise IntegrityError(error.item, cause, "run the same command again to fetch it again") from error
 
     def sync(self) -> None:
         """Make the names of all blobs durable: before anything is written that relies on them."""

@@ -100,7 +100,7 @@ class Bars:
         shown: dict[str, Any] = {"unit": "B", "unit_scale": True} if size else {"unit": ""}
         total = size or items
         # Some terminals say that they have no width; tqdm would draw nothing there.
-        shown |= {"dynamic_ncols": True} if self._has_width() else {"ncols": 80}
+        shown |= {"dynamic_ncols": True} if self._has_width() else {"ncols": 80, "nrows": 24}
         with tqdm(total=total, desc=name, file=self._stream, disable=not total, **shown) as bar:
             yield _Barred(bar, items, by_size=bool(size))
 

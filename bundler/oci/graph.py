@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from bundler.errors import IntegrityError
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
 
 Manifests = Mapping[Digest, Manifest]
