@@ -1,0 +1,99 @@
+"""Fixtures only: real registries on random ports, one of each kind per worker process."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+import trustme
+from hypothesis import HealthCheck, settings
+
+from tests.doubles import FakeClock
+from tests.registries import RealRegistry, TokenServer, htpasswd_auth, running_registry
+
+USER, PASSWORD = "carrier", "correct-horse"
+
+# One profile for everybody: no deadline, because a busy machine is no bug.
+# In continuous integration a failure must come from a change, not from chance.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    max_examples=50,
+    database=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tests")
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that only sleeping moves."""
+    return FakeClock()
+
+
+@pytest.fixture
+def fresh(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Names repositories so that no two tests share one: `fresh("app")`."""
+    prefix = f"t{next(_numbers)}/" + re.sub("[^a-z0-9]+", "-", request.node.originalname.lower())[:60].strip(
+        "-"
+    )
+    return lambda name: f"{prefix}/{name}"
+
+
+@pytest.fixture(scope="session")
+def source_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
+    """An open registry to export from."""
+    with running_registry(tmp_path_factory.mktemp("source")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def target_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
+    """An open registry to import into."""
+    with running_registry(tmp_path_factory.mktemp("target")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def htpasswd_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
+    """A registry that wants USER and PASSWORD by Basic authentication."""
+    folder = tmp_path_factory.mktemp("htpasswd")
+    with running_registry(folder, auth=htpasswd_auth(folder, USER, PASSWORD)) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def token_server() -> Iterator[TokenServer]:
+    """The token server of `token_registry`."""
+    with TokenServer({USER: PASSWORD}) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def token_registry(
+    tmp_path_factory: pytest.TempPathFactory, token_server: TokenServer
+) -> Iterator[RealRegistry]:
+    """A registry that sends its callers to `token_server`."""
+    folder = tmp_path_factory.mktemp("token")
+    with running_registry(folder, auth=token_server.auth(folder)) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """The authority of `tls_registry`, known to nobody else."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def tls_registry(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[RealRegistry]:
+    """A registry that speaks TLS only."""
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    with running_registry(tmp_path_factory.mktemp("tls"), tls=certificate) as registry:
+        yield registry

@@ -1,0 +1,70 @@
+"""The two flows as tests call them: with a clock that nobody waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bundler.bundle.reader import open_bundle
+from bundler.exporter import Selection, export_bundle, output_to, workplace_of
+from bundler.importer import OnConflict, import_bundle, verify_bundle
+from bundler.limits import Limits
+from bundler.oci.reference import parse_prefix, parse_reference
+from bundler.registry.credentials import CredentialSources
+from bundler.registry.settings import HostSettings
+from bundler.registry.registries import Registries, RegistrySettings
+from bundler.registry.transport import TransportSettings
+from bundler.report import Report
+from tests.doubles import FakeClock
+
+QUICK = Limits(connect_timeout=2.0, read_timeout=0.3)
+"""Time-outs for tests in which somebody stays silent on purpose."""
+PATIENT = Limits(connect_timeout=5.0, read_timeout=20.0)
+
+
+def registries_for(
+    clock: FakeClock,
+    *,
+    limits: Limits = PATIENT,
+    creds: Sequence[str] = (),
+    ca_file: Path | None = None,
+    token_hosts: frozenset[str] = frozenset(),
+) -> Registries:
+    """Registries whose waiting costs no time; `creds` are lines of a credentials file."""
+    return Registries(
+        RegistrySettings(
+            TransportSettings(ca_file, limits=limits),
+            HostSettings(limits=limits, clock=clock, sleep=clock.sleep, token_hosts=token_hosts),
+            CredentialSources(creds, "the test"),
+        )
+    )
+
+
+def exported(
+    out: Path,
+    *references: str,
+    registries: Registries | None = None,
+    store: Path | None = None,
+    globs: tuple[str, ...] = (),
+    jobs: int = 4,
+) -> Report:
+    """Export these references into `out`."""
+    target = output_to(str(out))
+    selection = Selection(tuple(parse_reference(text) for text in references), globs)
+    known = registries or registries_for(FakeClock())
+    return export_bundle(selection, known, target, workplace_of(target, store), jobs=jobs)
+
+
+def imported(
+    bundle: Path,
+    prefix: str,
+    *,
+    registries: Registries | None = None,
+    on_conflict: OnConflict = OnConflict.DEFAULT,
+    jobs: int = 4,
+) -> Report:
+    """Verify a bundle and import it below `prefix`."""
+    with open_bundle(bundle) as opened:
+        verified = verify_bundle(opened)
+        known = registries or registries_for(FakeClock())
+        return import_bundle(verified, parse_prefix(prefix), known, on_conflict, jobs=jobs)

@@ -1,0 +1,218 @@
+"""Manifests and indexes, held against pydantic models of the same types."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bundler.errors import ContentError
+from bundler.limits import DEFAULT_LIMITS
+from bundler.oci.content import sha256
+from bundler.oci.manifest import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    DOCKER_SCHEMA1,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Manifest,
+    media_type_of,
+    parse_manifest,
+)
+from tests.builders import (
+    SHAPES,
+    an_image,
+    descriptor_of,
+    document_of,
+    dumped,
+    index_document,
+    manifest_document,
+)
+
+CONFIG = document_of(descriptor_of(b"{}", "application/vnd.oci.image.config.v1+json"))
+LAYER = document_of(descriptor_of(b"layer", "application/vnd.oci.image.layer.v1.tar"))
+
+
+def parse(data: bytes, media_type: str = OCI_MANIFEST) -> Manifest:
+    return parse_manifest(data, media_type, sha256(data))
+
+
+# --- the oracle --------------------------------------------------------------------------------------
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class OracleDescriptor(_Strict):
+    mediaType: Annotated[str, Field(min_length=1)]  # noqa: N815  as the document spells it
+    digest: Annotated[str, Field(pattern=r"^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$")]
+    size: Annotated[int, Field(ge=0, lt=1 << 62)]
+    annotations: dict[str, str] | None = None
+
+
+class OracleManifest(_Strict):
+    schemaVersion: Annotated[int, Field(ge=2, le=2)]  # noqa: N815
+    mediaType: Literal["application/vnd.oci.image.manifest.v1+json"] | None = None  # noqa: N815
+    config: OracleDescriptor
+    layers: list[OracleDescriptor] | None = None
+    annotations: dict[str, str] | None = None
+
+
+def accepted_by_oracle(document: Any) -> bool:
+    try:
+        OracleManifest.model_validate_json(json.dumps(document))
+    except ValidationError:
+        return False
+    return True
+
+
+odd: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, False, 0, -1, 1.0, 2.0, "5", "", [], {}, {"a": 1}, {"a": "b"}, 1 << 62, "sha256:0", 2]
+)
+places = st.sampled_from(
+    [
+        ("schemaVersion",), ("mediaType",), ("config",), ("layers",), ("annotations",), ("unknown",),
+        ("config", "digest"), ("config", "size"), ("config", "mediaType"), ("config", "annotations"),
+        ("layers", 0), ("layers", 0, "size"), ("layers", 0, "digest"), ("layers", 0, "mediaType"),
+        ("layers", 0, "annotations"),
+    ]
+)  # fmt: skip
+
+
+@given(places, odd, st.booleans())
+def test_66_a_document_is_accepted_exactly_when_strict_models_accept_it(
+    place: tuple[str | int, ...], value: object, remove: bool
+) -> None:
+    document: Any = json.loads(dumped(manifest_document(CONFIG, [LAYER], annotations={"a": "b"})))
+    owner = document
+    for step in place[:-1]:
+        owner = owner[step]
+    if remove and place[-1] in ([*owner] if isinstance(owner, dict) else []):
+        del owner[place[-1]]
+    else:
+        owner[place[-1]] = value
+    try:
+        parse(dumped(document))
+        accepted = True
+    except ContentError:
+        accepted = False
+    assert accepted is accepted_by_oracle(document)
+
+
+# --- shapes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_25_every_shape_of_the_conformance_suite_is_read(shape: str) -> None:
+    content = SHAPES[shape]()
+    for digest, manifest in content.parsed().items():
+        assert manifest.data == content.manifests[digest][1]
+        assert all(blob.digest in content.blobs for blob in manifest.blobs)
+        assert all(child.digest in content.manifests for child in manifest.children)
+
+
+def test_layers_that_registries_do_not_hold_are_not_carried() -> None:
+    (manifest,) = SHAPES["not distributed"]().parsed().values()
+    assert len(manifest.layers) == 2
+    assert [layer.distributed for layer in manifest.layers] == [False, True]
+    assert len(manifest.blobs) == 2
+
+
+# --- refusals ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"null", b"[]", b'"x"', dumped(manifest_document(CONFIG, []))[:-9]]
+)
+def test_17_an_empty_or_cut_document_is_refused(data: bytes) -> None:
+    with pytest.raises(ContentError):
+        parse(data)
+
+
+@pytest.mark.parametrize(
+    ("document", "media_type", "cause"),
+    [
+        (index_document(), OCI_MANIFEST, "says it is"),
+        (manifest_document(CONFIG, []), OCI_INDEX, "says it is"),
+        ({"schemaVersion": 2, "manifests": [], "config": CONFIG}, OCI_MANIFEST, "list of manifests"),
+        ({"schemaVersion": 2, "manifests": [], "layers": []}, OCI_INDEX, "with layers"),
+        ({"schemaVersion": 2, "manifests": [], "config": CONFIG}, DOCKER_LIST, "with layers or a config"),
+        ({"schemaVersion": 1}, OCI_MANIFEST, "schemaVersion is not 2"),
+        ({"schemaVersion": 2}, DOCKER_MANIFEST, "config is no object"),
+        ({"schemaVersion": 2}, "text/html", "no manifest or index"),
+        ({"schemaVersion": 1}, DOCKER_SCHEMA1 + "+prettyjws", "schema 1"),
+        (index_document({**LAYER, "size": -1}), OCI_INDEX, "is no number of bytes"),
+        ({"schemaVersion": 2, "manifests": {}}, OCI_INDEX, "is no list"),
+    ],
+)
+def test_68_a_kind_that_poses_as_another_is_refused(
+    document: dict[str, Any], media_type: str, cause: str
+) -> None:
+    with pytest.raises(ContentError) as error:
+        parse(dumped(document), media_type)
+    assert cause in error.value.cause
+
+
+@pytest.mark.parametrize("data", ["!!!", base64.b64encode(b"other").decode(), 5, ""])
+def test_71_an_embedded_blob_that_is_not_the_blob_is_refused(data: object) -> None:
+    with pytest.raises(ContentError, match="data"):
+        parse(dumped(manifest_document({**CONFIG, "data": data}, [])))
+
+
+@pytest.mark.parametrize(("over", "fits"), [(0, True), (1, False)])
+def test_a_manifest_may_have_the_limit_and_no_byte_more(over: int, fits: bool) -> None:
+    data = dumped(manifest_document(CONFIG, []))
+    data += b" " * (DEFAULT_LIMITS.manifest - len(data) + over)
+    if fits:
+        assert parse(data).blob.size == DEFAULT_LIMITS.manifest
+    else:
+        with pytest.raises(ContentError, match="larger than the limit"):
+            parse(data)
+
+
+# --- what it is, by header and by its own word ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "own", "expected"),
+    [
+        (OCI_MANIFEST, OCI_MANIFEST, OCI_MANIFEST),
+        (OCI_MANIFEST + "; charset=utf-8", OCI_MANIFEST, OCI_MANIFEST),
+        (OCI_MANIFEST.upper(), None, OCI_MANIFEST),
+        ("", DOCKER_MANIFEST, DOCKER_MANIFEST),
+        ("application/json", OCI_MANIFEST, OCI_MANIFEST),
+        ("", None, OCI_MANIFEST),
+        ("text/html", None, OCI_MANIFEST),
+    ],
+)
+def test_15_the_header_decides_unless_it_says_nothing(header: str, own: str | None, expected: str) -> None:
+    document = manifest_document(CONFIG, [])
+    del document["mediaType"]
+    data = dumped({**document, "mediaType": own} if own else document)
+    assert media_type_of(data, header, item="x") == expected
+
+
+def test_15_a_header_that_contradicts_the_document_is_refused() -> None:
+    with pytest.raises(ContentError, match="sent as"):
+        media_type_of(dumped(index_document()), OCI_MANIFEST, item="x")
+
+
+def test_22_schema_1_is_known_by_its_version_too() -> None:
+    assert media_type_of(b'{"schemaVersion": 1}', "application/json", item="x") == DOCKER_SCHEMA1
+
+
+@given(st.binary(max_size=40) | st.from_regex(r'\{"schemaVersion": ?[012], ?"[a-z]+":.*\}').map(str.encode))
+def test_any_bytes_are_a_manifest_or_a_content_error(data: bytes) -> None:
+    with pytest.raises(ContentError):
+        parse(data)
+
+
+def test_a_manifest_is_its_exact_bytes() -> None:
+    ((_, data),) = an_image().manifests.values()
+    assert parse(data + b"\n ").data == data + b"\n "

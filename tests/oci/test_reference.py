@@ -1,0 +1,142 @@
+"""Names of things in registries."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundler.errors import UsageError
+from bundler.oci.reference import (
+    RegistryName,
+    RepositoryName,
+    RepositoryPath,
+    Tag,
+    parse_prefix,
+    parse_reference,
+)
+
+DIGEST = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize("text", ["1.0.0", "v1", "_", "a" * 128, "A.b-c_d", "1.0.0-rc.1"])
+def test_a_tag_of_the_grammar_is_accepted(text: str) -> None:
+    assert Tag.parse(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-rf", ".hidden", "a" * 129, "a b", "a/b", "a:b", "1.0.0+build", "x\n", "\x1b[31m", "é", None, 3],
+)
+def test_what_is_no_tag_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a tag"):
+        Tag.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["ghcr.io", "localhost:5000", "127.0.0.1:80", "[::1]:5000", "UPPER.example", "a-b.c-d", "x"]
+)
+def test_a_registry_is_a_host_and_perhaps_a_port(text: str) -> None:
+    assert RegistryName.parse(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-a", "a-", "a..b", "a:", "a:123456", "a b", "a/b", "user@host", "http://a", "a\n", "[zz]", ".a"],
+)
+def test_what_is_no_registry_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a registry"):
+        RegistryName.parse(text)
+
+
+@pytest.mark.parametrize("text", ["a", "a/b/c", "a__b", "a.b-c", "a---b", "library/nginx"])
+def test_a_repository_path_of_the_grammar_is_accepted(text: str) -> None:
+    assert RepositoryPath.parse(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/", "a/", "/a", "a//b", "A", "a..b", "../a", "a/../b", "a___b", "_a", "a\n"]
+)
+def test_what_is_no_repository_path_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a repository"):
+        RepositoryPath.parse(text)
+
+
+@given(st.from_regex(RepositoryName.grammar, fullmatch=True).filter(lambda text: len(text) <= 255))
+def test_a_repository_name_is_its_registry_and_its_path(text: str) -> None:
+    name = RepositoryName.parse(text)
+    assert f"{name.registry}/{name.path}" == text
+    assert RepositoryPath.parse(name.path)
+
+
+def test_a_repository_name_whose_path_is_too_long_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not a repository"):
+        RepositoryName.parse("host/" + "a" * 256)
+
+
+@pytest.mark.parametrize(
+    ("text", "loopback"),
+    [
+        ("localhost", True), ("localhost:5000", True), ("127.0.0.1:1", True), ("127.3.2.1", True),
+        ("[::1]:5000", True), ("ghcr.io", False), ("127.0.0.1.example.com", False), ("128.0.0.1", False),
+        ("localhost.example", False),
+    ],
+)  # fmt: skip
+def test_only_this_machine_is_loopback(text: str, loopback: bool) -> None:
+    assert RegistryName.parse(text).loopback is loopback
+
+
+@pytest.mark.parametrize(
+    ("text", "repository", "tag", "digest"),
+    [
+        ("ghcr.io/a/b", "ghcr.io/a/b", None, None),
+        ("oci://ghcr.io/a/b:1.0.0", "ghcr.io/a/b", "1.0.0", None),
+        ("localhost:5000/a", "localhost:5000/a", None, None),
+        ("localhost:5000/a:x", "localhost:5000/a", "x", None),
+        (f"h/a@{DIGEST}", "h/a", None, DIGEST),
+        (f"h/a:t@{DIGEST}", "h/a", "t", DIGEST),
+    ],
+)
+def test_a_reference_is_taken_apart(text: str, repository: str, tag: str | None, digest: str | None) -> None:
+    assert parse_reference(text) == (repository, tag, digest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "a", "ghcr.io/", "ghcr.io/A", "ghcr.io/a:", "ghcr.io/a@", "ghcr.io/a@sha256:0", "https://ghcr.io/a",
+        "oci://oci://ghcr.io/a", "ghcr.io/a:b:c", "ghcr.io/a b", "ghcr.io/a:-rf", "user:pass@ghcr.io/a",
+        "ghcr.io/a\n",
+    ],
+)  # fmt: skip
+def test_107_a_bad_reference_is_a_usage_error_that_shows_the_form(text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_reference(text)
+    assert "HOST/REPOSITORY" in error.value.next_step
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
+    try:
+        reference = parse_reference(text)
+    except UsageError:
+        return
+    assert parse_reference(str(reference)).repository == reference.repository
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("oci://h:5000", "h:5000"), ("h/mirror/x", "h/mirror/x"), ("oci://h/", "h"), ("[::1]:1/p", "[::1]:1/p")],
+)
+def test_a_prefix_is_a_registry_and_perhaps_a_path(text: str, shown: str) -> None:
+    assert str(parse_prefix(text)) == shown
+
+
+def test_a_prefix_puts_repositories_below_itself() -> None:
+    assert parse_prefix("h/mirror").repository(RepositoryPath("a/b")) == "h/mirror/a/b"
+
+
+@pytest.mark.parametrize("text", ["", "oci://", "h//x", "h/UP", "https://h", "h/a:tag", "h/\n"])
+def test_what_is_no_prefix_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_prefix(text)

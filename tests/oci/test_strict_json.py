@@ -1,0 +1,86 @@
+"""JSON that two readers could read in two ways is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundler.errors import ContentError
+from bundler.oci import strict_json
+
+REFUSED = {
+    "empty": b"",
+    "cut": b'{"a": [1, 2',
+    "UTF-16": '{"a": 1}'.encode("utf-16"),
+    "byte order mark": b'\xef\xbb\xbf{"a": 1}',
+    "not UTF-8": b'{"a": "\xff"}',
+    "NaN": b'{"a": NaN}',
+    "infinity": b'{"a": -Infinity}',
+    "duplicate keys": b'{"a": 1, "a": 2}',
+    "duplicate keys by escape": b'{"a": 1, "\\u0061": 2}',
+    "duplicate keys inside": b'[{"x": {"a": 1, "a": 1}}]',
+    "deep lists": b"[" * 10_000 + b"]" * 10_000,
+    "deep objects": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "long number": b'{"a": ' + b"9" * 5000 + b"}",
+    "two documents": b"{} {}",
+    "control character": b'{"a": "\x01"}',
+    "comment": b"{} // x",
+    "open string full of brackets": b'"' + b"[" * 100,
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("read", [strict_json.loads, strict_json.check])
+def test_65_ambiguous_or_hostile_json_is_refused_naming_the_item(name: str, read: object) -> None:
+    assert callable(read)
+    with pytest.raises(ContentError) as error:
+        read(REFUSED[name], item="the thing", depth=64)
+    assert error.value.item == "the thing"
+
+
+@pytest.mark.parametrize(("depth", "fits"), [(3, True), (2, False)])
+def test_nesting_is_allowed_up_to_the_limit(depth: int, fits: bool) -> None:
+    data = b'[{"a": [1, "]]]]", "[[[[\\""]}]'
+    if fits:
+        assert strict_json.loads(data, item="x", depth=depth) == [{"a": [1, "]]]]", '[[[["']}]
+    else:
+        with pytest.raises(ContentError, match="nested more than 2 deep"):
+            strict_json.loads(data, item="x", depth=depth)
+
+
+def test_brackets_in_strings_are_not_nesting() -> None:
+    data = json.dumps({"a": "[{" * 100, 'b"[': "\\"}).encode()
+    assert strict_json.loads(data, item="x", depth=1) == json.loads(data)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(values)
+def test_ordinary_json_is_read_as_the_standard_library_reads_it(value: object) -> None:
+    data = json.dumps(value).encode()
+    assert strict_json.loads(data, item="x", depth=64) == json.loads(data)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_document_or_a_content_error(data: bytes) -> None:
+    try:
+        document = strict_json.loads(data, item="x", depth=8)
+    except ContentError:
+        return
+    assert json.loads(data) == document
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.integers()))
+def test_one_content_has_one_spelling(document: dict[str, int]) -> None:
+    spelled = strict_json.canonical(document)
+    assert spelled == strict_json.canonical(dict(reversed(document.items())))
+    assert json.loads(spelled) == document
+    assert spelled.endswith(b"\n")

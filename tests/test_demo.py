@@ -1,0 +1,40 @@
+"""The demo: once, and once more in the same place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bundler.bundle.reader import open_bundle
+from bundler.demo import BUNDLE, run_demo
+
+EQUAL = "12 of 12 tags have the same digest outside and inside."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo runs."""
+    return tmp_path_factory.mktemp("demo")
+
+
+def test_the_demo_carries_every_tag_unchanged(folder: Path) -> None:
+    lines: list[str] = []
+    bundle = run_demo(folder, lines.append)
+    assert bundle == folder / BUNDLE
+    assert lines[-2] == EQUAL
+    assert lines[-1] == f"The bundle is {bundle}: look at it with `timoni-bundler inspect {bundle}`."
+    commands = [line.split()[2] for line in lines if line.startswith("$ timoni-bundler ")]
+    assert commands == ["export", "verify", "inspect", "import"]
+    with open_bundle(bundle) as opened:
+        tags = [list(entry.tags) for entry in opened.inventory.repositories]
+    assert tags == [
+        ["1.0.0", "1.1.0", "1.1.1", "2.0.0", "2.0.0-rc.1", "latest"],
+        ["1.0.0", "1.1.0", "1.2.0", "1.2.1", "2.0.0", "latest"],
+    ]
+
+
+def test_the_demo_can_be_run_again(folder: Path) -> None:
+    lines: list[str] = []
+    run_demo(folder, lines.append)
+    assert lines[-2] == EQUAL

@@ -1,0 +1,114 @@
+"""A file appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from bundler.durable import (
+    WholeFile,
+    local_errors,
+    make_directories,
+    remove_if_there,
+    sync_directory,
+    whole_file,
+    write_whole,
+)
+from bundler.errors import LocalError
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with whole_file(path) as file:
+        file.write(b"all ")
+        assert not path.exists()
+        file.write(memoryview(b"of it"))
+    assert path.read_bytes() == b"all of it"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_error_inside_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def broken() -> None:
+        with whole_file(path) as file:
+            file.write(b"new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_run_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / ".file.tmp").write_bytes(b"a much longer rest of an earlier run")
+    write_whole(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_resumed_file_is_read_first_and_appended_to(tmp_path: Path) -> None:
+    path, temporary = tmp_path / "file", tmp_path / "partial"
+    temporary.write_bytes(b"first")
+    file = WholeFile(path, temporary, resume=True)
+    assert b"".join(file.written(chunk_size=2)) == b"first"
+    file.write(b" second")
+    file.commit()
+    assert path.read_bytes() == b"first second"
+
+
+def test_a_restarted_file_forgets_what_was_there(tmp_path: Path) -> None:
+    temporary = tmp_path / "partial"
+    temporary.write_bytes(b"rubbish")
+    file = WholeFile(tmp_path / "file", temporary, resume=True)
+    list(file.written())
+    file.restart()
+    file.write(b"new")
+    file.keep()
+    assert temporary.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EACCES, "permissions"),
+        (errno.EROFS, "another place"), (errno.EMFILE, "--jobs"), (errno.EFBIG, "another place"),
+        (errno.EIO, "disk"),
+    ],
+)  # fmt: skip
+def test_115_an_error_of_the_disk_names_path_operation_and_next_step(number: int, hint: str) -> None:
+    with pytest.raises(LocalError) as error, local_errors(Path("/some/file"), "write"):
+        raise OSError(number, os.strerror(number))
+    assert error.value.item == "/some/file"
+    assert error.value.cause.startswith("can't write: ")
+    assert hint in error.value.next_step
+
+
+def test_a_full_disk_is_seen_at_the_write(tmp_path: Path) -> None:
+    full = WholeFile(tmp_path / "file", Path("/dev/full"), resume=True)
+    with pytest.raises(LocalError, match="No space left"):
+        full.write(b"x")
+    full.keep()
+
+
+def test_a_folder_that_is_missing_is_a_local_error(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="can't open"):
+        write_whole(tmp_path / "missing" / "file", b"")
+    with pytest.raises(LocalError, match="can't sync"):
+        sync_directory(tmp_path / "missing")
+
+
+def test_removing_what_is_absent_is_no_error(tmp_path: Path) -> None:
+    remove_if_there(tmp_path / "absent")
+    with pytest.raises(LocalError):
+        remove_if_there(tmp_path)
+
+
+def test_directories_are_created_with_their_parents(tmp_path: Path) -> None:
+    make_directories(tmp_path / "a" / "b")
+    make_directories(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()

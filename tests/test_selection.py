@@ -1,0 +1,47 @@
+"""Which tags are taken, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundler.oci.reference import Tag
+from bundler.selection import choose, version_of, version_order
+
+tags = st.lists(
+    st.from_regex(r"[0-9]{1,2}\.[0-9]\.[0-9](-(rc|beta)\.[0-9])?|latest|main|v[0-9]", fullmatch=True).map(Tag)
+)
+
+
+def test_versions_stand_in_their_precedence_and_other_tags_behind() -> None:
+    found = choose([Tag(text) for text in ("latest", "1.10.0", "1.9.0", "1.10.0-rc.1", "edge", "v2")])
+    assert found.taken == ("1.9.0", "1.10.0-rc.1", "1.10.0", "edge", "latest", "v2")
+
+
+def test_globs_take_what_matches_and_say_why_the_rest_is_left_out() -> None:
+    found = choose([Tag("1.0.0"), Tag("2.0.0"), Tag("latest")], ("1.*", "lat*"))
+    assert found.taken == ("1.0.0", "latest")
+    assert [(item.tag, item.reason) for item in found.left_out] == [("2.0.0", "matches no --tag (1.*, lat*)")]
+
+
+def test_globs_mind_case() -> None:
+    assert choose([Tag("Latest")], ("latest",)).taken == ()
+
+
+@given(tags, st.randoms())
+def test_the_order_of_the_list_does_not_matter(found: list[Tag], random: object) -> None:
+    assert choose(found) == choose(list(reversed(found)))
+    assert list(choose(found).taken) == sorted(set(found), key=version_order)
+
+
+@given(tags, st.sampled_from([(), ("1*",), ("*",), ("nothing",)]))
+def test_every_tag_is_taken_or_left_out(found: list[Tag], globs: tuple[str, ...]) -> None:
+    choice = choose(found, globs)
+    assert {*choice.taken, *(item.tag for item in choice.left_out)} == set(found)
+    assert len(choice.taken) + len(choice.left_out) == len(set(found))
+
+
+@pytest.mark.parametrize("text", ["latest", "v1.0.0", "1.0", "1", "01.0.0", ""])
+def test_what_is_no_strict_version_is_none(text: str) -> None:
+    assert version_of(text) is None
