@@ -16,7 +16,8 @@ import zstandard
 
 from bundler.bundle import format as layout
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, check_index, decode
-from bundler.bundle.stream import BundleStream, unpacked
+from bundler.bundle.stream import BundleStream
+from bundler.bundle.wire import unpacked
 from bundler.durable import local_errors
 from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout

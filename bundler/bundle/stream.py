@@ -7,41 +7,16 @@ and compared. So a pipe can be read as it flows, and a file is proven by the sam
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
-
-import zstandard
 
 from bundler.bundle import format as layout
-from bundler.bundle.format import BLOCK, END_OF_ARCHIVE, Frame
+from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, check_index, decode
+from bundler.bundle.wire import ByteStream, Wire, decompressed
 from bundler.errors import ContentError, IntegrityError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
-from bundler.workers import InOrder
-
-THREADS = 2
-"""Frames decompressed at a time: hashing the result is what takes longest."""
-
-_KINDS = (
-    (b"\x1f\x8b", "gzip"),
-    (b"PK\x03\x04", "zip"),
-    (b"BZh", "bzip2"),
-    (b"\xfd7zXZ", "xz"),
-    (b"7z\xbc\xaf", "7-zip"),
-)
-
-
-class ByteStream(Protocol):
-    """What can be read in order: a file, a pipe."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
 
 
 class BundleStream:
@@ -49,8 +24,8 @@ class BundleStream:
 
     def __init__(self, file: ByteStream, limits: Limits) -> None:
         self._limits = limits
-        self._wire = _Wire(file, limits)
-        self._tar = _Tar(_decompressed(self._wire))
+        self._wire = Wire(file, limits)
+        self._tar = _Tar(decompressed(self._wire))
         self.id: Digest
         self.inventory: Inventory
 
@@ -150,153 +125,3 @@ class _Tar:
         """Raise ContentError if anything follows."""
         if self._waiting or self._next():
             raise ContentError("bundle", "its archive goes on after its end")
-
-
-class _Wire:
-    """The compressed side: cuts the stream into frames, block by block."""
-
-    def __init__(self, file: ByteStream, limits: Limits) -> None:
-        self._file = file
-        self._limits = limits
-        self._ahead = bytearray()
-        self._digest = _Digest()
-        self._frames: list[Frame] = []
-
-    def check_start(self) -> None:
-        """Raise ContentError that says what the file is, unless it begins like a bundle."""
-        head = self._peek(512)
-        if head[:4] == layout.ZSTD_MAGIC:
-            return
-        if head and not any(head):
-            raise IntegrityError("bundle", "damaged: it begins with zeros")
-        cause = f"not a bundle (found {_kind(head)})"
-        raise ContentError("bundle", cause, "give a file that `timoni-bundler export` made")
-
-    def next_frame(self) -> tuple[bytes, int] | None:
-        """The next frame and the size of its content; None behind the last one."""
-        head = self._peek(13)
-        if head[:4] == layout.DIGEST_MAGIC:
-            return None
-        if len(head) < 13:
-            raise _truncated()
-        header_size, content = layout.frame_content(head)
-        frame = bytearray(self._take(header_size))
-        # What zstd needs at most for content that it can't compress; no block more.
-        most = content + content // 128 + 1024
-        last = False
-        while not last:
-            header = self._take(3)
-            size, last = layout.block_size(header)
-            if len(frame) + size > most:
-                raise ContentError("bundle", "a zstd frame of more blocks than its content needs")
-            frame += header + self._take(size)
-        frame += self._take(4)
-        if len(self._frames) >= self._limits.frames:
-            raise ContentError("bundle", f"more than the limit of {self._limits.frames:,} zstd frames")
-        self._frames.append(Frame(len(frame), content))
-        return bytes(frame), content
-
-    def finish(self) -> None:
-        """The digest of all that was read and the seek table of its frames must follow, then nothing."""
-        digest = layout.digest_frame(self._digest.digest())
-        if self._take(len(digest)) != digest:
-            raise IntegrityError("bundle", "damaged: its bytes are not those that were written")
-        expected = layout.seek_table(self._frames)
-        if self._take(len(expected)) != expected:
-            raise IntegrityError("bundle", "damaged: its seek table is not that of its frames")
-        if rest := self._peek(4):
-            what = "another archive" if rest == layout.ZSTD_MAGIC else "something else"
-            raise ContentError("bundle", f"{what} follows after its end")
-
-    def sha256(self) -> str:
-        """Of all that was taken."""
-        return self._digest.digest().hex()
-
-    def _peek(self, size: int) -> bytes:
-        while len(self._ahead) < size:
-            chunk = self._file.read(CHUNK)
-            if not chunk:
-                break
-            self._ahead += chunk
-        return bytes(self._ahead[:size])
-
-    def _take(self, size: int) -> bytes:
-        data = self._peek(size)
-        if len(data) < size:
-            raise _truncated()
-        del self._ahead[:size]
-        self._digest.update(data)
-        return data
-
-
-class _Digest:
-    """A sha256 that is computed beside the work."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._beside = InOrder()
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def update(self, data: bytes) -> None:
-        """Take the next bytes."""
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size >= CHUNK:
-            self._flush()
-
-    def digest(self) -> bytes:
-        """The digest of all bytes taken so far."""
-        self._flush()
-        self._beside.wait()
-        return self._hash.digest()
-
-    def _flush(self) -> None:
-        whole, self._parts, self._size = b"".join(self._parts), [], 0
-        self._beside.call(lambda: self._hash.update(whole))
-
-
-def _truncated() -> IntegrityError:
-    return IntegrityError("bundle", "truncated: the file ends too early", "carry the file again")
-
-
-def _kind(head: bytes) -> str:
-    """What a file is that is no bundle, without showing any of it."""
-    if not head:
-        return "an empty file"
-    if head[257:262] == b"ustar":
-        return "a plain tar"
-    for magic, name in _KINDS:
-        if head.startswith(magic):
-            return name
-    return "text" if head.isascii() and b"\0" not in head else "unknown data"
-
-
-def _decompressed(wire: _Wire) -> Iterator[bytes]:
-    """The frames' contents in order, a few at a time."""
-    local = threading.local()
-
-    def decompress(frame: bytes, content: int) -> bytes:
-        if not hasattr(local, "decompressor"):
-            local.decompressor = zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT)
-        return unpacked(local.decompressor, frame, content)
-
-    under_way: deque[Future[bytes]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
-        while frame := wire.next_frame():
-            under_way.append(pool.submit(decompress, *frame))
-            if len(under_way) > THREADS:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-
-
-def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes, content: int) -> bytes:
-    """The content of exactly one frame, its checksum checked. Raises IntegrityError."""
-    try:
-        data = decompressor.decompress(frame, max_output_size=content, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise IntegrityError("bundle", f"damaged: {error}", "carry the file again") from error
-    if len(data) != content:
-        raise IntegrityError("bundle", "damaged: a frame is not of the size that it says")
-    return data

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bundler.bundle.inventory import take_inventory
+from bundler.exporter.disk import check_disk, disk_needs
 from bundler.exporter.fetch import fetch
-from bundler.exporter.output import Output, check_disk, disk_needs, output_to
+from bundler.exporter.output import Output, output_to
 from bundler.exporter.plan import ExportPlan, plan_export
 from bundler.exporter.result import ExportRun
 from bundler.exporter.select import Selection, select

@@ -6,7 +6,6 @@ A file that is there already is replaced only if nothing in it would be lost, or
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,14 +19,11 @@ from bundler.bundle.inventory import (
     encode,
     encode_index,
     roots_of,
-    take_inventory,
 )
 from bundler.bundle.sidecar import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import Written, largest_size, write_bundle
 from bundler.durable import local_errors, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, UsageError
-from bundler.exporter.plan import ExportPlan
-from bundler.exporter.select import Pinned
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.progress import Progress, Step
@@ -243,34 +239,6 @@ def refuse_loss(name: str, old: Inventory, new: Inventory) -> None:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         cause = f"it exists, and holds {lost[0]}{more}, which the new one would not hold as it is"
         raise UsageError(name, cause, "choose another name, or --force to replace it")
-
-
-def disk_needs(pinned: Pinned, plan: ExportPlan, out: Output, store: Store) -> list[tuple[Path, int]]:
-    """What the run will write at most, and where; what an interrupted run left counts as there."""
-    left_over = sum(store.left_over(task.blob) for task in plan.tasks)
-    manifests = sum(
-        manifest.blob.size for manifest in pinned.manifests.values() if not store.has(manifest.blob)
-    )
-    needs = [(store.path, plan.fetch_bytes - left_over + manifests)]
-    packed = out.need(take_inventory(pinned.roots, pinned.manifests))
-    return [*needs, packed] if packed else needs
-
-
-def check_disk(needs: list[tuple[Path, int]]) -> None:
-    """Raise LocalError unless every file system has room for all that goes there."""
-    per_device: dict[int, tuple[Path, int]] = {}
-    for path, size in needs:
-        place = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-        with local_errors(place, "look at"):
-            device = place.stat().st_dev
-        first, sum_ = per_device.get(device, (place, 0))
-        per_device[device] = (first, sum_ + size)
-    for place, size in per_device.values():
-        with local_errors(place, "look at"):
-            free = shutil.disk_usage(place).free
-        if size > free:
-            cause = f"it needs up to {size:,} bytes, and {free:,} are free"
-            raise LocalError(str(place), cause, "free some space, or choose another place")
 
 
 @contextmanager

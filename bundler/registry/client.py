@@ -20,7 +20,7 @@ from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.host import Host, Reply
 from bundler.registry.settings import Traffic
 from bundler.registry.status import RefusedError
-from bundler.registry.transport import TransientError
+from bundler.registry.translation import TransientError
 
 OK = frozenset({200})
 

@@ -19,15 +19,8 @@ from bundler.registry.retry import Retry
 from bundler.registry.settings import HostSettings, Traffic
 from bundler.registry.status import TRANSIENT, item_of, meaning, refused
 from bundler.registry.tokens import Tokens
-from bundler.registry.transport import (
-    Answer,
-    DroppedError,
-    Request,
-    SizedBody,
-    TransientError,
-    Transport,
-    speaks_tls,
-)
+from bundler.registry.translation import DroppedError, TransientError
+from bundler.registry.transport import Answer, Request, SizedBody, Transport, speaks_tls
 
 Result = TypeVar("Result")
 

@@ -10,7 +10,7 @@ import tenacity
 
 from bundler.errors import NetworkError
 from bundler.registry.settings import HostSettings, Traffic
-from bundler.registry.transport import DroppedError, TransientError
+from bundler.registry.translation import DroppedError, TransientError
 
 Result = TypeVar("Result")
 

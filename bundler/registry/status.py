@@ -8,7 +8,8 @@ from email.utils import parsedate_to_datetime
 from bundler.errors import AuthError, BundlerError, ContentError, NetworkError, NotFoundError, printable
 from bundler.limits import Limits
 from bundler.oci import strict_json
-from bundler.registry.transport import Answer, Request, TransientError, place
+from bundler.registry.translation import TransientError
+from bundler.registry.transport import Answer, Request, place
 
 TRANSIENT = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
 TOO_MANY = "TOOMANYREQUESTS"

@@ -23,7 +23,8 @@ from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.client import digest_like
 from bundler.registry.host import Host
 from bundler.registry.status import RefusedError
-from bundler.registry.transport import Answer, TransientError
+from bundler.registry.translation import TransientError
+from bundler.registry.transport import Answer
 
 FOUND_OR_NOT = frozenset({200, 404})
 UPLOAD_BEGUN = frozenset({201, 202})

@@ -2,17 +2,16 @@
 
 The session layer of requests is left out on purpose: it follows redirects, keeps cookies, reads
 `.netrc` and the proxy variables, and prints user names in URLs. Its adapter does none of it. Bodies
-are read raw, so that no answer is inflated; every library error is translated in `_translated`.
+are read raw, so that no answer is inflated; every library error is translated in `translation`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -21,27 +20,16 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 import requests
 import requests.adapters
-import urllib3
 
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import NetworkError, UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.registry.translation import translated
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 AGENT = {"User-Agent": f"{PROGRAM}/{VERSION}", "Accept-Encoding": "identity"}
-NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 READ_SIZE = 1 << 16
 """Bytes asked for in one read; what has arrived is returned, so that a drip is seen as it drips."""
-
-
-class TransientError(NetworkError):
-    """Worth another try; `retry_after` is the server's wish in seconds, if it had one."""
-
-    retry_after: float | None = None
-
-
-class DroppedError(TransientError):
-    """The connection ended before an answer began: on a reused one that is a usual race."""
 
 
 class SizedBody(Protocol):
@@ -89,7 +77,7 @@ class Answer:
         """The body as it arrives. Raises TransientError when it breaks off."""
         try:
             while True:
-                with _translated(self._item):
+                with translated(self._item):
                     chunk = self._raw.read1(READ_SIZE, decode_content=False)
                 if not chunk:
                     return
@@ -164,7 +152,7 @@ class Transport:
         Raises TransientError, or NetworkError for what another try can't mend.
         """
         item = f"{request.method} {place(request.url)}"
-        with _translated(item):
+        with translated(item):
             prepared = requests.Request(
                 request.method, request.url, headers={**AGENT, **request.headers}, data=request.body
             ).prepare()
@@ -226,89 +214,3 @@ def place(url: str) -> str:
     """A URL fit for a message: no query, because presigned ones carry secrets."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-@contextlib.contextmanager
-def _translated(item: str) -> Iterator[None]:
-    """The one table from the libraries' errors to ours."""
-    try:
-        yield
-    except (
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        http.client.HTTPException,
-        OSError,
-        ValueError,
-    ) as error:
-        raise classified(error, item) from error
-
-
-def classified(error: BaseException, item: str) -> NetworkError:
-    """What a library error means to us: worth another try or not, and in which words."""
-    causes = list(_chain(error))
-    return _final(causes, item) or _passing(causes, item)
-
-
-def _final(causes: list[BaseException], item: str) -> NetworkError | None:
-    """What another try can't mend."""
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            text = f"its certificate is not trusted: {cause.verify_message}"
-            return NetworkError(item, text, "name the authority with --ca-file")
-        if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
-            return NetworkError(item, "it does not speak TLS", "--plain-http HOST allows plain http")
-        if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
-            return NetworkError(item, "the host name is not known", "check the name and the DNS")
-    if isinstance(causes[0], ValueError) and not isinstance(
-        causes[0], requests.exceptions.ChunkedEncodingError
-    ):
-        return NetworkError(item, f"not a usable address: {_innermost(causes)}")
-    return None
-
-
-def _passing(causes: list[BaseException], item: str) -> TransientError:
-    """What may be gone at the next try."""
-    for kinds, make in PASSING:
-        if any(isinstance(cause, kinds) for cause in causes):
-            return make(item, _innermost(causes))
-    return TransientError(item, _innermost(causes))
-
-
-def _proxy_failed(item: str, cause: str) -> TransientError:
-    return TransientError(item, f"the proxy can't be reached: {cause}", "check --proxy or HTTPS_PROXY")
-
-
-PASSING: tuple[tuple[tuple[type[BaseException], ...], Callable[[str, str], TransientError]], ...] = (
-    ((urllib3.exceptions.ProxyError,), _proxy_failed),
-    (
-        (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError),
-        lambda item, _: DroppedError(item, "the connection was dropped"),
-    ),
-    # Before the time-outs: the library counts a refused connection among them.
-    ((urllib3.exceptions.NewConnectionError,), TransientError),
-    (
-        (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError),
-        lambda item, _: TransientError(item, "no answer in time"),
-    ),
-)
-
-
-def _chain(error: BaseException | None) -> Iterable[BaseException]:
-    """The error and everything inside it: the libraries nest theirs in `args`, `reason` and `__cause__`."""
-    seen: list[BaseException] = []
-    waiting = [error]
-    while waiting:
-        current = waiting.pop(0)
-        if not isinstance(current, BaseException) or current in seen:
-            continue
-        seen.append(current)
-        waiting += [getattr(current, "reason", None), getattr(current, "original_error", None)]
-        waiting += [current.__cause__, current.__context__, *current.args]
-    return seen
-
-
-def _innermost(causes: list[BaseException]) -> str:
-    for cause in reversed(causes):
-        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
-            return cause.strerror.lower()
-    return f"{type(causes[-1]).__name__}: {causes[-1]}"

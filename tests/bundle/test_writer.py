@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.format import Frame, parse_seek_table, seek_table_size
+from bundler.bundle.format import DIGEST_FRAME, Frame, parse_seek_table, seek_table_size
 from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.sidecar import sidecar_of
 from bundler.bundle.writer import largest_size, write_bundle
@@ -94,7 +94,7 @@ def test_the_seek_table_finds_every_frame() -> None:
         piece = zstandard.ZstdDecompressor().decompress(data[offset : offset + frame.compressed])
         assert len(piece) == frame.content
         offset, content = offset + frame.compressed, content + piece
-    assert offset == len(data) - size
+    assert offset == len(data) - size - DIGEST_FRAME
     assert content[:11] == b"bundle.json"
     assert Frame(*parse_seek_table(data[-size:])[0]).content < 20_000  # bundle.json, index, manifests
 

@@ -12,6 +12,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import zstandard
@@ -77,7 +78,7 @@ def streamed(file: io.BytesIO) -> None:
         pass
 
 
-def foreign(entry: tarfile.TarInfo, data: bytes = b"", form: int = tarfile.GNU_FORMAT) -> bytes:
+def foreign(entry: tarfile.TarInfo, data: bytes = b"", form: Literal[0, 1, 2] = tarfile.GNU_FORMAT) -> bytes:
     """A member as another program writes it."""
     return entry.tobuf(form, "utf-8", "surrogateescape") + data + padding(len(data))
 
@@ -285,7 +286,7 @@ sys.exit(code)
 
 # --- the documents inside ----------------------------------------------------------------------------
 
-INDEXES = {
+INDEXES: dict[str, Callable[[bytes], bytes]] = {
     "5 MB": lambda good: good.replace(b'"schemaVersion":2', b'"schemaVersion":2' + b" " * 5_000_000),
     "deep": lambda good: good.replace(b'"schemaVersion":2', b'"x":' + b"[" * 10_000 + b"]" * 10_000),
     "long number": lambda good: good.replace(b'"schemaVersion":2', b'"schemaVersion":' + b"2" * 5000),
