@@ -102,6 +102,10 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
 
     Without a useful header (missing, or `application/json`), the document decides. Raises ContentError.
     """
+    if data.lstrip()[:1] == b"<":
+        raise ContentError(
+            item, "an HTML page instead of a manifest", "a login or proxy page may be in between"
+        )
     document = strict_json.loads(data, item=item, depth=limits.json_depth)
     if not isinstance(document, dict):
         raise ContentError(item, "not a manifest: the answer is no JSON object")

@@ -5,6 +5,7 @@ Source: distribution-spec 1.1. What real registries do otherwise is said where i
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -13,16 +14,18 @@ from typing import NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
+from bundler.limits import KIB
 from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.host import Host, Reply
-from bundler.registry.settings import Traffic
 from bundler.registry.status import RefusedError
 from bundler.registry.translation import TransientError
 
 OK = frozenset({200})
+PROGRESS = 64 * KIB
+"""Bytes that a broken connection must have brought to be no lost try."""
 
 _LINK = re.compile(r'<([^>]*)>\s*;[^,]*?\brel\s*=\s*"?next"?(?=[\s;,]|$)', re.IGNORECASE)
 
@@ -154,19 +157,26 @@ class Repository:
         than the limits allow in all.
         """
         end = self._host.settings.clock() + self._limits.blob_deadline(blob.size)
-        position = offset
+        position, useless = offset, 0
         while True:
             # Opening and the first bytes are tried again with growing waits; a connection that
             # breaks after some progress is simply opened again.
             first, stream = self._host.retrying(partial(self._first_chunk, blob, position))
             if not first:
                 return  # complete, or all that this registry has: the verdict is the reader's
-            for chunk in chain((first,), _until_break(stream, self._host.traffic)):
+            start = position
+            for chunk in chain((first,), _until_break(stream)):
                 position += len(chunk)
                 self._host.traffic.count(received=len(chunk))
                 yield chunk
                 if self._host.settings.clock() > end:
                     raise self._too_slow(blob, position)
+            if position >= blob.size:
+                continue  # to the end of the answer, which may hold too much
+            self._host.traffic.count(retries=1)
+            useless = 0 if position - start >= PROGRESS else useless + 1
+            if useless >= self._limits.attempts:
+                return
 
     def _first_chunk(self, blob: Descriptor, offset: int) -> tuple[bytes, Iterator[bytes]]:
         stream = self._open_blob(blob, offset)
@@ -229,12 +239,10 @@ def _wrong_header(item: str, said: str) -> str:
     return f"{item}: the bytes are right, but Docker-Content-Digest says {printable(said, 80)}"
 
 
-def _until_break(stream: Iterator[bytes], traffic: Traffic) -> Iterator[bytes]:
+def _until_break(stream: Iterator[bytes]) -> Iterator[bytes]:
     """The chunks until they end, or break off in a way that is worth another try."""
-    try:
+    with contextlib.suppress(TransientError):
         yield from stream
-    except TransientError:
-        traffic.count(retries=1)
 
 
 def _skipped(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -167,7 +167,7 @@ class Host:
         if answer.status != 401 and not stale:
             return answer
         answer.start_of_body(self.settings.limits.error_body)
-        challenge = "" if stale else answer.headers.get("WWW-Authenticate", "none")
+        challenge = None if stale else answer.headers.get("WWW-Authenticate", "")
         token = self._tokens.renewed(scope, used, challenge, self.origin)
         if not isinstance(request.body, (bytes, str, type(None))):
             # The body is spent: whoever opened it must open it again.

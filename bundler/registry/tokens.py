@@ -61,18 +61,19 @@ class Tokens:
         """Whether a 403 may only mean that a token is too old; some registries say so."""
         return token is not None and token.expires_in != FOREVER
 
-    def renewed(self, scope: str, used: Token | None, challenge: str, origin: str) -> Token:
-        """A token other than `used`. Raises AuthError; an empty challenge means the last one."""
+    def renewed(self, scope: str, used: Token | None, challenge: str | None, origin: str) -> Token:
+        """A token other than `used`. Raises AuthError; without a challenge, the last one is answered."""
         with self._lock:
             lock = self._locks.setdefault(scope, threading.Lock())
         with lock:
             kept = self._kept.get(scope)
             if kept and kept.token != used and self._clock() < kept.end:
                 return kept.token
-            token = self._talk(scope, challenge or self._challenge, origin)
+            asked = self._challenge if challenge is None else challenge
+            token = self._talk(scope, asked, origin)
             if token == used and token.expires_in == FOREVER:
                 raise AuthError(self._host, "401: the credentials are refused", "check user and password")
-            self._challenge = without_scope(challenge or self._challenge)
+            self._challenge = without_scope(asked)
             self._kept[scope] = _Kept(token, self._clock() + max(token.expires_in - EXPIRY_MARGIN, 1.0))
             return token
 

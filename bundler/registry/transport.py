@@ -109,11 +109,12 @@ class Answer:
         return b"".join(parts)[:limit]
 
     def close(self) -> None:
-        """Give the connection back if the body is read, or end it."""
-        # http.client reads nothing more of a body that is done; an unread one is not worth reading.
+        """Give the connection back if little of the body is left to read, or end it."""
         with contextlib.suppress(Exception):
-            if self._raw.closed or self._raw.length_remaining == 0:
-                self._raw.release_conn()
+            left = self._raw.length_remaining
+            if left is not None and left <= READ_SIZE:
+                # Also an empty body must be read: only then is the connection fit for another request.
+                self._raw.read(decode_content=False)
             else:
                 self._raw.close()
 
