@@ -15,7 +15,15 @@ from typing import Any
 import requests
 import zstandard
 
-from bundler.bundle.format import END_OF_ARCHIVE, FRAME_CONTENT, Frame, digest_frame, member_header, padding, seek_table
+from bundler.bundle.format import (
+    END_OF_ARCHIVE,
+    FRAME_CONTENT,
+    Frame,
+    digest_frame,
+    member_header,
+    padding,
+    seek_table,
+)
 from bundler.bundle.inventory import Inventory, Root, take_inventory
 from bundler.bundle.sidecar import write_sidecar
 from bundler.bundle.writer import files_of, write_bundle

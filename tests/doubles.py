@@ -25,6 +25,7 @@ from bundler.oci.content import Digest
 from bundler.oci.reference import RepositoryName
 from tests.builders import Content
 
+ALWAYS = float("inf")
 PATIENCE = 10.0
 """Seconds after which anything here gives up, so that a failing test ends."""
 
@@ -244,6 +245,19 @@ def says(status: int, body: bytes | str = b"", **headers: str) -> Fault:
     return fault
 
 
+def wants(accepted: Callable[[str], bool], challenge: str) -> Fault:
+    """401 with this challenge, unless the `Authorization` header is accepted."""
+
+    def fault(wire: Wire, request: Seen, answer: Answer) -> bool:
+        if accepted(request.headers.get("Authorization", "")):
+            wire.send(request, answer())
+        else:
+            wire.send(request, Reply(401, {"WWW-Authenticate": challenge} if challenge else {}))
+        return True
+
+    return fault
+
+
 def writes(data: bytes) -> Fault:
     """Bytes of our own, whatever they are."""
 
@@ -313,11 +327,11 @@ class LoopbackServer:
         self._rules.append(_Rule(method, re.compile(pattern), fault, first, times))
 
     def asked(self, method: str = "", pattern: str = "") -> list[Seen]:
-        """The requests that were seen."""
+        """The requests that were seen. `POST|PUT` is a method."""
+        methods = method.split("|") if method else [seen.method for seen in self.seen]
         return [
-            seen for seen in list(self.seen)
-            if method in ("", seen.method) and re.search(pattern, seen.target)
-        ]  # fmt: skip
+            seen for seen in list(self.seen) if seen.method in methods and re.search(pattern, seen.target)
+        ]
 
     def repository(self, path: str) -> RepositoryName:
         """The full name of a repository here."""
@@ -343,9 +357,10 @@ class LoopbackServer:
     def _answered(self, wire: Wire, request: Seen) -> bool:
         with self._lock:
             self.seen.append(request)
-            matching = [rule for rule in self._rules if rule.applies(request)]
-        if matching:
-            return matching[0].fault(wire, request, lambda: self.respond(request))
+            # The first that applies; it alone counts the request.
+            rule = next((rule for rule in self._rules if rule.applies(request)), None)
+        if rule:
+            return rule.fault(wire, request, lambda: self.respond(request))
         wire.send(request, self.respond(request))
         return True
 

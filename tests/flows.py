@@ -11,8 +11,8 @@ from bundler.importer import OnConflict, import_bundle, verify_bundle
 from bundler.limits import Limits
 from bundler.oci.reference import parse_prefix, parse_reference
 from bundler.registry.credentials import CredentialSources
-from bundler.registry.settings import HostSettings
 from bundler.registry.registries import Registries, RegistrySettings
+from bundler.registry.settings import HostSettings
 from bundler.registry.transport import TransportSettings
 from bundler.report import Report
 from tests.doubles import FakeClock

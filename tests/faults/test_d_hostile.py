@@ -104,8 +104,10 @@ def test_56_a_member_of_another_name_is_refused_and_nothing_written(
     assert refused(framed(b"".join(parts) + END_OF_ARCHIVE), tmp_path).exit_code == 7
 
 
-TYPES = [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE,
-         tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE, b"\0",
+TYPES = [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE,
+         tarfile.FIFOTYPE,
+         tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE,
+         b"\0",
          b"V", b"Z"]  # fmt: skip
 
 

@@ -55,4 +55,3 @@ def test_a_thousand_levels_need_no_recursion() -> None:
 def test_heights_count_the_levels_below() -> None:
     content = an_index_of_indexes(3)
     assert sorted(heights(content.tags.values(), content.parsed()).values()) == [0, 1, 2, 3]
-
