@@ -149,10 +149,14 @@ class TargetRepository:
             ) from error
 
     def _location(self, answer: Answer, item: str) -> str:
+        """Where to send the bytes: on this registry, or nowhere."""
         try:
-            return self._host.checked_url(answer.headers.get("Location", ""), answer.url, item)
+            url = self._host.checked_url(answer.headers.get("Location", ""), answer.url, item)
         except ContentError as error:
             raise TargetRefusedError(item, error.cause) from error
+        if not self._host.same_origin(url):
+            raise TargetRefusedError(item, f"it wants the bytes sent to another host, {urlsplit(url).netloc}")
+        return url
 
     def _upload(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> None:
         body = _Body(blob.size, held_back(chunks(0)), self._host.traffic.count)
