@@ -1,0 +1,142 @@
+"""Real registries that want to know who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from bundler.errors import AuthError
+from tests.builders import a_bundle, a_module, push_to
+from tests.conftest import PASSWORD, USER
+from tests.doubles import FakeClock
+from tests.flows import exported, imported, registries_for
+from tests.registries import RealRegistry, TokenServer
+
+Fresh = Callable[[str], str]
+GOOD, BAD = f"{USER}:{PASSWORD}", f"{USER}:battery-staple"
+
+
+def test_basic_with_the_right_password_reads_and_writes(
+    htpasswd_registry: RealRegistry, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    path = fresh("app")
+    bundle = a_bundle(tmp_path / "a.tar.zst", {f"h.example/{path}": a_module()})
+    known = registries_for(clock, creds=[f"{htpasswd_registry.host} {GOOD}"])
+    assert imported(bundle, htpasswd_registry.host, registries=known).exit_code == 0
+    assert (
+        exported(tmp_path / "b.tar.zst", htpasswd_registry.repository(path), registries=known).exit_code == 0
+    )
+
+
+@pytest.mark.parametrize("creds", [[], [BAD]])
+def test_basic_with_no_or_a_wrong_password_is_code_3_and_says_so_without_it(
+    creds: list[str], htpasswd_registry: RealRegistry, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    known = registries_for(clock, creds=creds)
+    report = exported(tmp_path / "b.tar.zst", htpasswd_registry.repository(fresh("app")), registries=known)
+    assert report.exit_code == 3
+    assert htpasswd_registry.host in report.failures[0].item + report.failures[0].cause
+    assert "battery-staple" not in str(report)
+
+
+def test_credentials_of_another_host_are_not_sent(
+    htpasswd_registry: RealRegistry, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    known = registries_for(clock, creds=[f"elsewhere.example {GOOD}"])
+    report = exported(tmp_path / "b.tar.zst", htpasswd_registry.repository(fresh("app")), registries=known)
+    assert report.exit_code == 3
+
+
+def pushed(registry: RealRegistry, server: TokenServer, path: str, folder: Path, clock: FakeClock) -> None:
+    bundle = a_bundle(folder / "a.tar.zst", {f"h.example/{path}": a_module()})
+    known = registries_for(clock, creds=[GOOD], token_hosts=frozenset({server.host}))
+    assert imported(bundle, registry.host, registries=known).exit_code == 0
+
+
+def test_a_token_server_gives_pull_to_anybody_and_push_to_users(
+    token_registry: RealRegistry, token_server: TokenServer, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    path = fresh("app")
+    pushed(token_registry, token_server, path, tmp_path, clock)
+    report = exported(
+        tmp_path / "b.tar.zst", token_registry.repository(path), registries=registries_for(clock)
+    )
+    assert report.exit_code == 0
+
+
+def test_one_token_per_repository_serves_a_whole_export(
+    token_registry: RealRegistry, token_server: TokenServer, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    path = fresh("app")
+    pushed(token_registry, token_server, path, tmp_path, clock)
+    before = len(token_server.seen)
+    exported(tmp_path / "b.tar.zst", token_registry.repository(path), registries=registries_for(clock))
+    assert len(token_server.seen) == before + 1
+
+
+def test_pushing_as_nobody_is_refused_and_nothing_is_there(
+    token_registry: RealRegistry, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    path = fresh("app")
+    bundle = a_bundle(tmp_path / "a.tar.zst", {f"h.example/{path}": a_module()})
+    report = imported(bundle, token_registry.host, registries=registries_for(clock))
+    assert report.exit_code == 3
+    assert not any(access.method == "PUT" for access in token_registry.accesses(path))
+
+
+def test_a_wrong_password_at_the_token_server_is_code_3(
+    token_registry: RealRegistry, token_server: TokenServer, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    known = registries_for(clock, creds=[BAD], token_hosts=frozenset({token_server.host}))
+    report = exported(tmp_path / "b.tar.zst", token_registry.repository(fresh("app")), registries=known)
+    assert report.exit_code == 3
+    assert "401" in report.failures[0].cause
+
+
+def test_a_token_server_elsewhere_gets_no_password_and_the_message_says_how(
+    token_registry: RealRegistry, token_server: TokenServer, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    path = fresh("app")
+    bundle = a_bundle(tmp_path / "a.tar.zst", {f"h.example/{path}": a_module()})
+    before = len(token_server.seen)
+    try:
+        report = imported(bundle, token_registry.host, registries=registries_for(clock, creds=[GOOD]))
+        assert report.exit_code == 3
+    except AuthError:
+        pass
+    assert not any("Authorization" in seen.headers for seen in token_server.seen[before:])
+
+
+def test_a_registry_with_tls_is_reached_with_its_authority(
+    tls_registry: RealRegistry, authority: trustme.CA, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    path = fresh("app")
+    bundle = a_bundle(tmp_path / "a.tar.zst", {f"h.example/{path}": a_module()})
+    known = registries_for(clock, ca_file=tmp_path / "ca.pem")
+    assert imported(bundle, tls_registry.host, registries=known).exit_code == 0
+    assert exported(tmp_path / "b.tar.zst", tls_registry.repository(path), registries=known).exit_code == 0
+
+
+def test_a_registry_of_an_unknown_authority_is_not_trusted(
+    tls_registry: RealRegistry, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    report = exported(
+        tmp_path / "b.tar.zst", tls_registry.repository(fresh("app")), registries=registries_for(clock)
+    )
+    assert report.exit_code == 5
+    assert "--ca-file" in report.failures[0].next_step
+
+
+def test_content_pushed_by_others_is_exported_with_a_password(
+    htpasswd_registry: RealRegistry, fresh: Fresh, tmp_path: Path, clock: FakeClock
+) -> None:
+    path = fresh("app")
+    push_to(htpasswd_registry.base, path, a_module(), auth=(USER, PASSWORD))
+    known = registries_for(clock, creds=[GOOD])
+    assert (
+        exported(tmp_path / "b.tar.zst", htpasswd_registry.repository(path), registries=known).exit_code == 0
+    )

@@ -1,0 +1,118 @@
+"""What the flows ask of a registry, counted in the registry's own access log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.builders import a_module, an_index, push_to
+from tests.flows import exported, imported
+from tests.registries import Access, RealRegistry
+
+Fresh = Callable[[str], str]
+
+
+def kinds(accesses: list[Access]) -> Counter[str]:
+    """Requests by method and by what was asked for."""
+    return Counter(f"{access.method} {access.target.split('?')[0].split('/')[-2]}" for access in accesses)
+
+
+def test_an_export_asks_once_per_list_per_tag_and_per_distinct_blob(
+    source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    content, path = a_module("1.0.0", "1.1.0", "1.2.0"), fresh("app")
+    push_to(source_registry.base, path, content)
+    before = len(source_registry.accesses(path))
+    exported(tmp_path / "b.tar.zst", source_registry.repository(path))
+    seen = kinds(source_registry.accesses(path)[before:])
+    assert seen == {"GET tags": 1, "GET manifests": 3, "GET blobs": len(content.blobs)}
+
+
+def test_an_index_costs_one_request_per_child(
+    source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    content, path = an_index(of=3), fresh("app")
+    push_to(source_registry.base, path, content)
+    before = len(source_registry.accesses(path))
+    exported(tmp_path / "b.tar.zst", source_registry.repository(path))
+    seen = kinds(source_registry.accesses(path)[before:])
+    assert seen == {"GET tags": 1, "GET manifests": 4, "GET blobs": len(content.blobs)}
+
+
+def test_a_blob_of_two_repositories_is_fetched_from_one(
+    source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    content, paths = a_module("1.0.0"), (fresh("a"), fresh("b"))
+    for path in paths:
+        push_to(source_registry.base, path, content)
+    before = {path: len(source_registry.accesses(path)) for path in paths}
+    exported(tmp_path / "b.tar.zst", *(source_registry.repository(path) for path in paths))
+    seen = sum((kinds(source_registry.accesses(path)[before[path] :]) for path in paths), Counter())
+    assert seen == {"GET tags": 2, "GET manifests": 2, "GET blobs": len(content.blobs)}
+
+
+def test_a_second_export_with_the_same_store_asks_for_lists_and_tags_only(
+    source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    path, store = fresh("app"), tmp_path / "store"
+    push_to(source_registry.base, path, a_module("1.0.0", "1.1.0"))
+    exported(tmp_path / "a.tar.zst", source_registry.repository(path), store=store)
+    before = len(source_registry.accesses(path))
+    exported(tmp_path / "b.tar.zst", source_registry.repository(path), store=store)
+    assert kinds(source_registry.accesses(path)[before:]) == {"GET tags": 1, "GET manifests": 2}
+    assert (tmp_path / "a.tar.zst").read_bytes() == (tmp_path / "b.tar.zst").read_bytes()
+
+
+def test_a_second_export_of_an_index_asks_for_no_child_again(
+    source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    path, store = fresh("app"), tmp_path / "store"
+    push_to(source_registry.base, path, an_index(of=3))
+    exported(tmp_path / "a.tar.zst", source_registry.repository(path), store=store)
+    before = len(source_registry.accesses(path))
+    exported(tmp_path / "b.tar.zst", source_registry.repository(path), store=store)
+    assert kinds(source_registry.accesses(path)[before:]) == {"GET tags": 1, "GET manifests": 1}
+
+
+def test_a_first_import_uploads_each_blob_once_and_reads_every_tag_back(
+    source_registry: RealRegistry, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    content, path = a_module("1.0.0", "1.1.0"), fresh("app")
+    push_to(source_registry.base, path, content)
+    exported(tmp_path / "b.tar.zst", source_registry.repository(path))
+    imported(tmp_path / "b.tar.zst", target_registry.host)
+    seen = kinds(target_registry.accesses(path))
+    blobs = len(content.blobs)
+    assert seen == {
+        "HEAD manifests": 4,
+        "HEAD blobs": blobs,
+        "POST uploads": blobs,
+        "PUT uploads": blobs,
+        "PUT manifests": 2,
+    }
+
+
+def test_a_second_import_is_one_head_per_tag(
+    source_registry: RealRegistry, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    path = fresh("app")
+    push_to(source_registry.base, path, a_module("1.0.0", "1.1.0"))
+    exported(tmp_path / "b.tar.zst", source_registry.repository(path))
+    imported(tmp_path / "b.tar.zst", target_registry.host)
+    before = len(target_registry.accesses(path))
+    assert imported(tmp_path / "b.tar.zst", target_registry.host).unchanged
+    assert kinds(target_registry.accesses(path)[before:]) == {"HEAD manifests": 2}
+
+
+def test_one_more_version_sends_what_is_new_only(
+    target_registry: RealRegistry, source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    path = fresh("app")
+    for number, versions in enumerate((("1.0.0",), ("1.0.0", "1.1.0"))):
+        push_to(source_registry.base, path, a_module(*versions))
+        exported(tmp_path / f"{number}.tar.zst", source_registry.repository(path))
+        before = len(target_registry.accesses(path))
+        assert imported(tmp_path / f"{number}.tar.zst", target_registry.host).exit_code == 0
+    seen = kinds(target_registry.accesses(path)[before:])
+    assert (seen["PUT uploads"], seen["PUT manifests"]) == (2, 1)

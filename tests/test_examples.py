@@ -1,0 +1,64 @@
+"""Every example is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.registries import Registries
+from tests.builders import a_module, push_to
+from tests.registries import RealRegistry
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run_example(name: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run it as a user would, with the command of this environment first in PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["sh", str(EXAMPLES / name), *arguments]
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+
+
+@pytest.fixture
+def source(source_registry: RealRegistry, fresh: Callable[[str], str]) -> str:
+    """A module with two versions in a real registry."""
+    path = fresh("app")
+    push_to(source_registry.base, path, a_module("1.0.0", "1.1.0"))
+    return f"{source_registry.host}/{path}"
+
+
+def test_export_and_import_carry_a_module_across(
+    source: str, target_registry: RealRegistry, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "b.tar.zst"
+    exported = run_example("export.sh", source, str(bundle))
+    assert exported.returncode == 0, exported.stderr
+    # The sidecar names the file as it lies beside it, so the far side works in that folder.
+    inside = RepositoryName.parse(f"{target_registry.host}/mirror/{source.partition('/')[2]}")
+    imported = run_example("import.sh", "b.tar.zst", f"oci://{target_registry.host}/mirror", folder=tmp_path)
+    assert imported.returncode == 0, imported.stderr
+    assert Registries().target(inside).digest_of(Tag("1.1.0"))
+
+
+def test_a_second_night_fetches_nothing_again(source: str, tmp_path: Path) -> None:
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    for night in range(2):
+        ended = run_example("nightly.sh", str(tmp_path / "store"), str(folder), source)
+        assert ended.returncode == 0, ended.stderr
+        report = json.loads(next(folder.glob("*.report.json")).read_text())
+        assert (report["blobs"]["moved"] > 0) is (night == 0)
+    assert len(list(folder.glob("*.tar.zst"))) == 1
+
+
+def test_every_example_is_named_in_the_readme() -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    assert [path.name for path in EXAMPLES.iterdir() if path.is_file() and path.name not in readme] == []
