@@ -39,8 +39,9 @@ def run(arguments: Sequence[str]) -> int:
         from bundler.cli.main import invoke
 
         return invoke(arguments)
-    except SystemExit as end:  # click ends a shell's completion so
-        return end.code if isinstance(end.code, int) else 0
+    except SystemExit as end:
+        # click ends so: 1 when standard output was closed, else after a shell's completion.
+        return _said("error: standard output: it was closed", 9) if end.code == 1 else 0
     except BaseException as error:
         return _explained(error)
 

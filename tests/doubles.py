@@ -367,13 +367,16 @@ class LoopbackServer:
 
 def _read(file: BufferedReader) -> Seen | None:
     words = file.readline().decode("latin-1").split()
-    if len(words) != 3:
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
         return None
     headers = http.client.parse_headers(file)
     if "chunked" in headers.get("Transfer-Encoding", ""):
         body = b"".join(_chunks(file))
     else:
-        body = file.read(int(headers.get("Content-Length", "0")))
+        size = int(headers.get("Content-Length", "0"))
+        body = file.read(size)
+        if len(body) < size:
+            return None  # the client gave up
     return Seen(words[0], words[1], headers, body)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -108,6 +109,28 @@ def test_a_stream_proves_blobs_that_nobody_reads(tmp_path: Path) -> None:
         for _ in bundle.everything():
             pass
         assert stream.sha256 == bundle.sha256
+
+
+HALF_READ = """
+import gc, io, sys
+from pathlib import Path
+from bundler.bundle.stream import BundleStream
+from bundler.limits import DEFAULT_LIMITS
+data = Path(sys.argv[1]).read_bytes()
+gc.set_threshold(1, 1, 1)  # collected anywhere, in starting threads too
+for _ in range(1500):
+    stream = BundleStream(io.BytesIO(data), DEFAULT_LIMITS)
+    stream.itself = stream
+    stream.open()
+"""
+
+
+def test_a_bundle_that_was_left_half_read_holds_nobody_up(tmp_path: Path) -> None:
+    path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module()})
+    ended = subprocess.run(
+        [sys.executable, "-c", HALF_READ, path], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_what_is_not_inside_is_not_found(tmp_path: Path) -> None:

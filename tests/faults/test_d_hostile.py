@@ -289,7 +289,6 @@ sys.exit(code)
 # --- the documents inside ----------------------------------------------------------------------------
 
 INDEXES: dict[str, Callable[[bytes], bytes]] = {
-    "5 MB": lambda good: good.replace(b'"schemaVersion":2', b'"schemaVersion":2' + b" " * 5_000_000),
     "deep": lambda good: good.replace(b'"schemaVersion":2', b'"x":' + b"[" * 10_000 + b"]" * 10_000),
     "long number": lambda good: good.replace(b'"schemaVersion":2', b'"schemaVersion":' + b"2" * 5000),
     "NaN": lambda good: good.replace(b'"schemaVersion":2', b'"schemaVersion":NaN'),
@@ -300,21 +299,19 @@ INDEXES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in INDEXES if name != "5 MB"])
+@pytest.mark.parametrize("name", INDEXES)
 def test_65_a_hostile_index_is_refused(name: str, members: list[tuple[str, bytes]], tmp_path: Path) -> None:
     members[2] = ("index.json", INDEXES[name](members[2][1]))
     assert refused(framed(tar_of(members)), tmp_path).exit_code == 7
 
 
-@pytest.mark.parametrize("field", ["size", "digest", "mediaType"])
+@pytest.mark.parametrize("field", ["size", "digest"])
 def test_66_a_blob_that_the_inventory_describes_wrongly_is_refused(
     field: str, members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
     document = json.loads(members[0][1])
-    document["blobs"][0][field] = {"size": 1, "digest": "sha256:" + "1" * 64, "mediaType": ""}[field]
+    document["blobs"][0][field] = {"size": 1, "digest": "sha256:" + "1" * 64}[field]
     members[0] = ("bundle.json", json.dumps(document).encode())
-    if field == "mediaType":
-        pytest.skip("the media type of a blob is what its manifest says; nothing depends on the inventory's")
     assert refused(framed(tar_of(members)), tmp_path).exit_code in (6, 7)
 
 
@@ -369,13 +366,12 @@ def test_50_a_blob_that_a_manifest_needs_and_the_inventory_lacks_is_named(tmp_pa
 
 def test_50_a_blob_that_nothing_needs_is_refused(tmp_path: Path) -> None:
     content = a_module("1.0.0")
-    inventory, store = packed({NAME: content})
+    inventory, _ = packed({NAME: content})
     extra = descriptor_of(b"extra", "x")
     document = json.loads(encode(inventory))
     document["blobs"].append(descriptor(extra))
     members = members_of({NAME: content})
     members[0] = ("bundle.json", json.dumps(document).encode())
-    assert store.blobs
     error = verdict(framed(tar_of([*members, (extra.digest.path, b"extra")])), tmp_path)
     assert (error.exit_code, "no tag needs" in str(error)) == (7, True)
 

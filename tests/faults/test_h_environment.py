@@ -1,0 +1,306 @@
+"""H. The environment: cases 114 to 131. What is true after each: no final name holds partial bytes,
+and the same command again, without the fault, ends with 0 and the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.registries import Registries
+from tests.builders import Content, a_bundle, a_module, manifest_document, noise, push_to
+from tests.doubles import FaultProxy, stall_after
+from tests.processes import PROGRAM, bundler, clean_environment, enlarge, small_disk, strace
+from tests.registries import RealRegistry
+
+MIB = 1 << 20
+WRITES = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2"
+
+
+@pytest.fixture
+def source(source_registry: RealRegistry, fresh: Callable[[str], str]) -> str:
+    """A small module in a real registry."""
+    path = fresh("app")
+    push_to(source_registry.base, path, a_module("1.0.0", "1.1.0", size=2_000))
+    return f"{source_registry.host}/{path}"
+
+
+@pytest.fixture
+def large_source(source_registry: RealRegistry, fresh: Callable[[str], str]) -> str:
+    """One tag with a layer of 6 MiB that does not compress."""
+    path, content = fresh("large"), Content()
+    content.add_manifest(
+        manifest_document(content.add_blob(b"{}"), [content.add_blob(noise("l", 6 * MIB))]), "1.0.0"
+    )
+    push_to(source_registry.base, path, content)
+    return f"{source_registry.host}/{path}"
+
+
+def undisturbed(source: str, folder: Path) -> str:
+    """The sha256 of the bundle that a run without faults makes."""
+    out = folder / "undisturbed.tar.zst"
+    assert bundler("export", source, "-o", str(out), "-q").returncode == 0
+    return hashlib.sha256(out.read_bytes()).hexdigest()
+
+
+def assert_absent_or_whole(out: Path) -> None:
+    if out.exists():
+        assert bundler("verify", str(out), "-q").returncode == 0
+
+
+def assert_ends_well(source: str, out: Path, expected: str) -> None:
+    ended = bundler("export", source, "-o", str(out), "-q")
+    assert ended.returncode == 0, ended.stderr
+    assert hashlib.sha256(out.read_bytes()).hexdigest() == expected
+    assert sorted(path.name for path in out.parent.iterdir()) == [out.name, f"{out.name}.sha256"]
+
+
+def counted(source: str, folder: Path) -> int:
+    """How many writing system calls an export makes in all."""
+    log = folder / "strace.log"
+    before = (*strace()[:3], "-o", str(log), "-e", f"trace={WRITES}")
+    out = folder / "counted" / "b.tar.zst"
+    out.parent.mkdir()
+    assert bundler("export", source, "-o", str(out), "-q", "-j", "1", before=before).returncode == 0
+    # Lines that only say how an interrupted call went on are not calls of their own.
+    return sum("resumed" not in line for line in log.read_text().splitlines())
+
+
+# --- 117, 115: a fault at every write, fsync and rename -----------------------------------------------
+
+
+def test_117_killed_at_any_write_fsync_or_rename_the_next_run_ends_well(source: str, tmp_path: Path) -> None:
+    expected, calls = undisturbed(source, tmp_path), counted(source, tmp_path)
+    assert calls > 30
+    for number in range(1, calls + 1, max(1, calls // 18)):
+        out = tmp_path / str(number) / "b.tar.zst"
+        out.parent.mkdir()
+        before = strace("-e", f"inject={WRITES}:signal=KILL:when={number}")
+        killed = bundler("export", source, "-o", str(out), "-q", "-j", "1", before=before)
+        assert killed.returncode in (0, -signal.SIGKILL, 128 + signal.SIGKILL), killed.stderr
+        assert_absent_or_whole(out)
+        assert_ends_well(source, out, expected)
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+def test_115_a_failing_write_fsync_or_rename_is_9_and_the_next_run_ends_well(
+    error: str, source: str, tmp_path: Path
+) -> None:
+    expected, calls = undisturbed(source, tmp_path), counted(source, tmp_path)
+    seen = set()
+    for number in range(1, calls + 1, max(1, calls // 9)):
+        out = tmp_path / str(number) / "b.tar.zst"
+        out.parent.mkdir()
+        before = strace("-e", f"inject={WRITES}:error={error}:when={number}")
+        failed = bundler("export", source, "-o", str(out), "-q", "-j", "1", before=before)
+        assert "Traceback" not in failed.stderr
+        assert failed.returncode in (0, 9), failed.stderr
+        seen.add(failed.returncode)
+        assert_absent_or_whole(out)
+        assert_ends_well(source, out, expected)
+    assert 9 in seen
+
+
+def test_a_bundle_is_durable_before_it_has_its_name_and_its_name_after(source: str, tmp_path: Path) -> None:
+    log, out = tmp_path / "strace.log", tmp_path / "b.tar.zst"
+    before = (*strace()[:3], "-y", "-o", str(log), "-e", "trace=fsync,rename")
+    assert bundler("export", source, "-o", str(out), "-q", "-j", "1", before=before).returncode == 0
+    lines = log.read_text().splitlines()
+    named = next(n for n, line in enumerate(lines) if re.search(r'rename\(.*b\.tar\.zst"\)', line))
+    assert any("fsync" in line and ".b.tar.zst.tmp>" in line for line in lines[:named])
+    assert any("fsync" in line and f"<{tmp_path}>" in line for line in lines[named:])
+
+
+def test_102_117_a_killed_import_leaves_old_tags_and_the_next_one_ends_well(
+    target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    prefix = fresh("inside")
+    name = RepositoryName.parse(f"{target_registry.host}/{prefix}/app")
+    old, new = tmp_path / "old.tar.zst", tmp_path / "new.tar.zst"
+    for path, versions in ((old, ["1.0.0"]), (new, ["1.0.0", "1.1.0"])):
+        module = a_module(*versions, size=900)
+        module.tags["latest"] = module.tags[versions[-1]]
+        a_bundle(path, {"h.example/app": module})
+    to = ("--to", f"{target_registry.host}/{prefix}", "-q", "-j", "1")
+    assert bundler("import", str(old), *to).returncode == 0
+    before_tag = Registries().target(name).digest_of(Tag("latest"))
+    for number in (5, 20, 40, 60):
+        bundler("import", str(new), *to, before=strace("-e", f"inject=sendto:signal=KILL:when={number}"))
+        assert Registries().target(name).digest_of(Tag("1.0.0"))
+    assert bundler("import", str(new), *to).returncode == 0
+    assert Registries().target(name).digest_of(Tag("latest")) != before_tag
+
+
+# --- 114, 122, 124: real limits -------------------------------------------------------------------------
+
+
+def test_114_a_disk_too_small_is_said_before_the_first_byte(large_source: str, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with small_disk(disk, 8 * MIB):
+        ended = bundler("export", large_source, "-o", str(disk / "b.tar.zst"), "-q")
+        assert ended.returncode == 9
+        assert "it needs up to" in ended.stderr
+        assert str(disk) in ended.stderr
+        assert list(disk.iterdir()) == []
+        enlarge(disk, 64 * MIB)
+        assert bundler("export", large_source, "-o", str(disk / "b.tar.zst"), "-q").returncode == 0
+
+
+def test_114_a_disk_that_fills_while_it_runs_is_9_and_the_next_run_goes_on(
+    large_source: str, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    with small_disk(disk, 64 * MIB), FaultProxy(large_source.partition("/")[0]) as proxy:
+        proxy.on("GET", "/blobs/", _filling(disk))
+        out = disk / "b.tar.zst"
+        ended = bundler("export", f"{proxy.host}/{large_source.partition('/')[2]}", "-o", str(out), "-q")
+        assert ended.returncode == 9, ended.stderr
+        assert "No space left" in ended.stderr
+        assert not out.exists()
+        (disk / "filler").unlink()
+        again = bundler("export", f"{proxy.host}/{large_source.partition('/')[2]}", "-o", str(out), "-q")
+        assert again.returncode == 0, again.stderr
+
+
+def _filling(disk: Path) -> Callable[..., bool]:
+    """A fault that takes all room on the disk, and then lets the request pass."""
+
+    def fault(*_: object) -> bool:
+        with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(MIB))
+        with contextlib.suppress(OSError), (disk / "filler").open("ab", buffering=0) as filler:
+            while True:
+                filler.write(b"\0")
+        return False
+
+    return fault
+
+
+def test_122_a_limit_on_file_sizes_is_9(large_source: str, tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    ended = bundler("export", large_source, "-o", str(tmp_path / "b.tar.zst"), "-q", preexec_fn=limit)
+    assert ended.returncode == 9, ended.stderr
+    assert "no larger file" in ended.stderr
+    assert not (tmp_path / "b.tar.zst").exists()
+
+
+def test_124_few_open_files_are_enough_or_9(source: str, tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+
+    ended = bundler("export", source, "-o", str(tmp_path / "b.tar.zst"), "-q", preexec_fn=limit)
+    assert ended.returncode in (0, 9, 5, 8), ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert_absent_or_whole(tmp_path / "b.tar.zst")
+
+
+def test_123_a_large_blob_needs_little_memory(
+    source_registry: RealRegistry, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    path, content = fresh("big"), Content()
+    layer = content.add_blob(os.urandom(192 * MIB))
+    content.add_manifest(manifest_document(content.add_blob(b"{}"), [layer]), "1.0.0")
+    push_to(source_registry.base, path, content)
+    del content, layer
+    out = str(tmp_path / "b.tar.zst")
+    commands = (
+        ["export", f"{source_registry.host}/{path}", "-o", out],
+        ["verify", out],
+        ["import", out, "--to", f"{target_registry.host}/{fresh('to')}"],
+    )
+    for command in commands:
+        assert _peak(command) < 150 * MIB
+
+
+def _peak(arguments: list[str]) -> int:
+    """Bytes of memory that a command held at most; the figure of its own address space."""
+    script = (
+        "import sys; from bundler.__main__ import run; code = run(sys.argv[1:]);"
+        "line = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'));"
+        "print('PEAK', int(line.split()[1]) * 1024); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", script, *arguments, "-q"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(ended.stdout.split("PEAK")[1])
+
+
+# --- 120, 125, 131 -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_120_a_signal_ends_it_within_two_seconds(
+    number: signal.Signals, code: int, large_source: str, tmp_path: Path
+) -> None:
+    host, _, path = large_source.partition("/")
+    with FaultProxy(host) as proxy:
+        proxy.on("GET", "/blobs/", stall_after(100), times=99)
+        out = tmp_path / "b.tar.zst"
+        command = [*PROGRAM, "export", f"{proxy.host}/{path}", "-o", str(out), "-q"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+            _wait_for(lambda: bool(proxy.asked("GET", "/blobs/")))
+            running.send_signal(number)
+            _, said = running.communicate(timeout=2)
+        assert running.returncode == code
+        assert "run the same command again" in said
+        assert not out.exists()
+    assert bundler("export", large_source, "-o", str(out), "-q").returncode == 0
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    """Look again and again, for ten seconds at most."""
+    for _ in range(2_000):
+        if condition():
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(["sleep", "0.005"], check=False, timeout=5)
+    pytest.fail("it did not come so far")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["inspect", "BUNDLE"], ["export", "SOURCE", "-o", "-"]]
+)
+def test_125_a_full_or_closed_standard_output_is_no_traceback(
+    arguments: list[str], source: str, tmp_path: Path
+) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    names = {"BUNDLE": str(bundle), "SOURCE": source}
+    command = [*PROGRAM, *(names.get(word, word) for word in arguments)]
+    if "export" in arguments:
+        command += ["--store", str(tmp_path / "store")]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 9, ended.stderr
+    assert "Traceback" not in ended.stderr
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        ended = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 9, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_131_without_a_home_it_works(source: str, tmp_path: Path) -> None:
+    out = tmp_path / "b.tar.zst"
+    assert bundler("export", source, "-o", str(out), "-q", env=clean_environment()).returncode == 0
+
+
+def test_129_the_state_of_a_run_is_the_users_own(source: str, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    arguments = ("export", source, "-o", str(tmp_path / "b.tar.zst"), "--store", str(store), "-q")
+    assert bundler(*arguments).returncode == 0
+    assert (store / ".lock").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,223 @@
+"""One host: retry, pace, tokens, redirects, and which of http and https it speaks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import ssl
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import trustme
+
+from bundler.errors import AuthError, ContentError, NetworkError, NotFoundError
+from bundler.oci.reference import RegistryName
+from bundler.registry.auth import Credentials
+from bundler.registry.host import Host
+from bundler.registry.settings import HostSettings, Traffic
+from bundler.registry.transport import Transport, TransportSettings
+from tests.doubles import ALWAYS, FakeClock, LoopbackServer, Reply, Seen, hang_up, says, wants
+from tests.flows import QUICK
+
+OK = frozenset({200})
+SCOPE = "repository:app:pull"
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer(lambda request: Reply(200, {}, request.path.encode())) as running:
+        yield running
+
+
+def host_of(
+    server: LoopbackServer,
+    clock: FakeClock,
+    *,
+    credentials: Credentials | None = None,
+    ca_file: Path | None = None,
+    on_retry: Callable[[str], None] = lambda line: None,
+) -> Host:
+    settings = HostSettings(limits=QUICK, clock=clock, sleep=clock.sleep, on_retry=on_retry)
+    transport = Transport(TransportSettings(ca_file, limits=QUICK))
+    return Host(RegistryName(server.host), transport, lambda name: credentials, settings, Traffic())
+
+
+def get(host: Host, path: str = "/v2/app/x", limit: int = 100) -> bytes:
+    return host.fetch("GET", path, SCOPE, accept=OK, limit=limit).body
+
+
+def tokens(server: LoopbackServer, expires_in: int = 300) -> None:
+    """The server wants the token that it gave last."""
+    numbers = itertools.count(1)
+    given = ["none"]
+
+    def give(request: Seen) -> Reply:
+        given.append(f"t{next(numbers)}")
+        return Reply(200, {}, json.dumps({"token": given[-1], "expires_in": expires_in}).encode())
+
+    server.respond = lambda request: give(request) if request.path == "/token" else Reply(200, {}, b"in")
+    challenge = f'Bearer realm="{server.base}/token",service="s"'
+    server.on("GET", "^/v2/", wants(lambda value: value == f"Bearer {given[-1]}", challenge), times=ALWAYS)
+
+
+# --- retry and pace ----------------------------------------------------------------------------------
+
+
+def test_waits_grow_and_are_capped(server: LoopbackServer, clock: FakeClock) -> None:
+    server.on("GET", "", says(500), times=ALWAYS)
+    host = host_of(server, clock)
+    with pytest.raises(NetworkError, match=r"500.*\(after 6 attempts\)"):
+        get(host)
+    assert len(clock.naps) == 5
+    assert all(0 <= nap <= 0.5 * 2**number for number, nap in enumerate(clock.naps))
+
+
+def test_every_retry_is_told_in_one_line(server: LoopbackServer, clock: FakeClock) -> None:
+    lines: list[str] = []
+    server.on("GET", "", says(503, "overloaded", Retry_After="7"))
+    get(host_of(server, clock, on_retry=lines.append))
+    (line,) = lines
+    assert "503 overloaded; trying again in 7.0 s" in line
+
+
+def test_a_wait_that_one_thread_was_asked_for_holds_for_all(server: LoopbackServer, clock: FakeClock) -> None:
+    server.on("GET", "first", says(429, Retry_After="5"), times=ALWAYS)
+    host = host_of(server, clock)
+    with pytest.raises(NetworkError):
+        get(host, "/v2/app/first")
+    before = clock.now
+    host = host_of(server, clock)
+    server.on("GET", "second", says(429, Retry_After="5"))
+    get(host, "/v2/app/second")
+    assert clock.now - before == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 418, 451, 501, 505])
+def test_what_will_not_change_is_asked_once(status: int, server: LoopbackServer, clock: FakeClock) -> None:
+    server.on("GET", "", says(status), times=ALWAYS)
+    with pytest.raises((NetworkError, AuthError, NotFoundError)):
+        get(host_of(server, clock))
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_body_may_have_the_limit_and_no_byte_more(
+    over: int, server: LoopbackServer, clock: FakeClock
+) -> None:
+    server.on("GET", "", says(200, b"x" * (100 + over)))
+    if over:
+        with pytest.raises(ContentError, match="over the limit of 100 bytes"):
+            get(host_of(server, clock))
+    else:
+        assert len(get(host_of(server, clock))) == 100
+
+
+def test_traffic_is_counted(server: LoopbackServer, clock: FakeClock) -> None:
+    server.on("GET", "", hang_up)
+    host = host_of(server, clock)
+    get(host, "/v2/1234")
+    assert (host.traffic.requests, host.traffic.retries, host.traffic.received) == (2, 1, 8)
+
+
+# --- tokens ------------------------------------------------------------------------------------------
+
+
+def test_many_threads_ask_for_one_token(server: LoopbackServer, clock: FakeClock) -> None:
+    tokens(server)
+    host = host_of(server, clock)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: get(host), range(24))) == {b"in"}
+    assert len(server.asked("GET", "/token")) == 1
+
+
+def test_a_known_challenge_is_answered_before_it_is_made_again(
+    server: LoopbackServer, clock: FakeClock
+) -> None:
+    tokens(server)
+    host = host_of(server, clock)
+    get(host)
+    host.fetch("GET", "/v2/other/x", "repository:other:pull", accept=OK, limit=100)
+    assert [seen.path for seen in server.seen] == [
+        "/v2/app/x",
+        "/token",
+        "/v2/app/x",
+        "/token",
+        "/v2/other/x",
+    ]
+    assert "scope=repository%3Aother%3Apull" in server.seen[3].target
+
+
+def test_a_token_is_renewed_before_it_expires(server: LoopbackServer, clock: FakeClock) -> None:
+    tokens(server, expires_in=300)
+    host = host_of(server, clock)
+    get(host)
+    clock.now += 295
+    get(host)
+    assert [seen.path for seen in server.seen[3:]] == ["/token", "/v2/app/x"]
+
+
+def test_a_token_server_that_is_down_for_a_moment_is_asked_again(
+    server: LoopbackServer, clock: FakeClock
+) -> None:
+    tokens(server)
+    server.on("GET", "/token", says(503), times=2)
+    assert get(host_of(server, clock)) == b"in"
+
+
+def test_no_credentials_are_looked_for_where_nobody_asks(server: LoopbackServer, clock: FakeClock) -> None:
+    def fails(name: RegistryName) -> Credentials:
+        raise AssertionError(name)
+
+    settings = HostSettings(limits=QUICK, clock=clock, sleep=clock.sleep)
+    host = Host(RegistryName(server.host), Transport(TransportSettings()), fails, settings, Traffic())
+    assert get(host)
+
+
+# --- schemes -----------------------------------------------------------------------------------------
+
+
+def test_a_loopback_host_is_asked_whether_it_speaks_tls(tmp_path: Path, clock: FakeClock) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with LoopbackServer(lambda request: Reply(200, {}, b"in"), tls=context) as server:
+        host = host_of(server, clock, ca_file=tmp_path / "ca.pem")
+        assert get(host) == b"in"
+        assert host.origin == server.base
+
+
+@pytest.mark.parametrize(
+    ("name", "plain", "origin"),
+    [
+        ("registry.example", frozenset(), "https://registry.example"),
+        ("registry.example", frozenset({"registry.example"}), "http://registry.example"),
+        ("registry.example:5000", frozenset({"registry.example"}), "http://registry.example:5000"),
+        ("registry.example:5000", frozenset({"registry.example:5001"}), "https://registry.example:5000"),
+        ("localhost:5000", frozenset(), "http://localhost:5000"),
+        ("docker.io", frozenset(), "https://registry-1.docker.io"),
+    ],
+)
+def test_plain_http_is_spoken_on_loopback_and_where_it_was_allowed(
+    name: str, plain: frozenset[str], origin: str
+) -> None:
+    settings = HostSettings(plain)
+    host = Host(RegistryName(name), Transport(TransportSettings()), lambda _: None, settings, Traffic())
+    assert host.origin == origin
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("BASE/v2/", True),
+        ("http://127.0.0.1:1/", False),
+        ("https://127.0.0.1/", False),
+        ("BASE.example/", False),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(
+    url: str, same: bool, server: LoopbackServer, clock: FakeClock
+) -> None:
+    assert host_of(server, clock).same_origin(url.replace("BASE", server.base)) is same
