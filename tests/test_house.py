@@ -58,10 +58,8 @@ def test_every_command_explains_itself_and_every_option_is_in_the_readme(name: s
 
 
 def test_the_help_lists_every_command() -> None:
-    assert list(program.list_commands(program.make_context("x", [], resilient_parsing=True))) == list(
-        COMMANDS
-    )
-    assert all(name in run("--help").stdout for name in COMMANDS)
+    shown = run("--help").stdout
+    assert [name for name in COMMANDS if f"\n  {name} " not in shown] == []
 
 
 @pytest.mark.parametrize("document", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=str)

@@ -5,7 +5,6 @@ Source: distribution-spec 1.1. What real registries do otherwise is said where i
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -164,8 +163,8 @@ class Repository:
             first, stream = self._host.retrying(partial(self._first_chunk, blob, position))
             if not first:
                 return  # complete, or all that this registry has: the verdict is the reader's
-            start = position
-            for chunk in chain((first,), _until_break(stream)):
+            start, breaks = position, list[TransientError]()
+            for chunk in chain((first,), _until_break(stream, breaks)):
                 position += len(chunk)
                 self._host.traffic.count(received=len(chunk))
                 yield chunk
@@ -176,7 +175,10 @@ class Repository:
             self._host.traffic.count(retries=1)
             useless = 0 if position - start >= PROGRESS else useless + 1
             if useless >= self._limits.attempts:
-                return
+                if not breaks:
+                    return  # it says that this is all: the verdict is the reader's
+                cause = f"{breaks[0].cause}, {useless} times at {position:,} of {blob.size:,} bytes"
+                raise NetworkError(breaks[0].item, cause, "run the same command again to go on")
 
     def _first_chunk(self, blob: Descriptor, offset: int) -> tuple[bytes, Iterator[bytes]]:
         stream = self._open_blob(blob, offset)
@@ -239,10 +241,12 @@ def _wrong_header(item: str, said: str) -> str:
     return f"{item}: the bytes are right, but Docker-Content-Digest says {printable(said, 80)}"
 
 
-def _until_break(stream: Iterator[bytes]) -> Iterator[bytes]:
+def _until_break(stream: Iterator[bytes], breaks: list[TransientError]) -> Iterator[bytes]:
     """The chunks until they end, or break off in a way that is worth another try."""
-    with contextlib.suppress(TransientError):
+    try:
         yield from stream
+    except TransientError as error:
+        breaks.append(error)
 
 
 def _skipped(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
