@@ -37,7 +37,7 @@ schemas: $(VENV)/dev ## Write schemas/ anew
 	$(BIN)/python schemas/generate.py
 
 bench: $(VENV)/dev ## Print figures against skopeo and curl (needs docker-registry, skopeo, curl)
-	$(BIN)/python bench/compare.py
+	$(BIN)/python -m bench.compare
 
 clean: ## Remove what make made
 	rm -rf $(VENV) demo build dist

@@ -172,13 +172,17 @@ def decompressed(wire: Wire) -> Iterator[bytes]:
         return unpacked(local.decompressor, frame, content)
 
     under_way: deque[Future[bytes]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
+    pool = ThreadPoolExecutor(THREADS)
+    try:
         while frame := wire.next_frame():
             under_way.append(pool.submit(decompress, *frame))
             if len(under_way) > THREADS:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
+    finally:
+        # Not waited for: left half read, this generator may end in one of the pool's own threads.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes, content: int) -> bytes:

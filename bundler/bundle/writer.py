@@ -135,13 +135,17 @@ def _compressed(contents: Iterable[bytearray]) -> Iterator[tuple[int, bytes]]:
         return len(content), compressor.compress(content)
 
     under_way: deque[Future[tuple[int, bytes]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         for content in contents:
             under_way.append(pool.submit(compress, content))
             if len(under_way) > threads:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
+    finally:
+        # Not waited for: this generator may end in one of the pool's own threads.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _parameters() -> zstandard.ZstdCompressionParameters:

@@ -76,7 +76,8 @@ def command(
         selection = Selection(tuple(parse_reference(source) for source in sources), globs)
         target = output_to(out, force=force)
         place = workplace_of(target, store)
-        known = registries(settings, progress)
+        hosts = {reference.repository.registry for reference in selection.references}
+        known = registries(settings, progress, hosts)
         if dry_run:
             planned, plan, disk = plan_bundle(
                 selection, known, target, place, jobs=settings.jobs, progress=progress

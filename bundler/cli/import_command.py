@@ -74,7 +74,8 @@ def command(
     progress = display(quiet=quiet)
     try:
         policy = OnConflict(on_conflict) if on_conflict else OnConflict.DEFAULT
-        prefix, known = parse_prefix(target), registries(settings, progress)
+        prefix = parse_prefix(target)
+        known = registries(settings, progress, [prefix.registry])
         carry = partial(_carried_dry if dry_run else _carried, bundle)
         done = carry(prefix, known, policy, jobs=settings.jobs, progress=progress)
     except BundlerError as error:

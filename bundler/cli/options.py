@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -76,15 +76,15 @@ def gathered(options: dict[str, Any]) -> RegistryOptions:
     return RegistryOptions(**{name: options.pop(name) for name in RegistryOptions._fields})
 
 
-def registries(options: RegistryOptions, progress: Progress) -> Registries:
-    """What the options and the environment say. Raises UsageError before any request."""
+def registries(options: RegistryOptions, progress: Progress, hosts: Collection[RegistryName]) -> Registries:
+    """What the options and the environment say of these hosts. Raises UsageError before any request."""
     if options.ca_file:
         tls_context(options.ca_file)
     return Registries(
         RegistrySettings(
             TransportSettings(options.ca_file, _proxies(options.proxy), connections=options.jobs),
             HostSettings(_hosts(options.plain_http), _hosts(options.token_host), on_retry=progress.note),
-            _credential_sources(options.creds_file),
+            _credential_sources(options.creds_file, set(hosts)),
         )
     )
 
@@ -103,7 +103,7 @@ def _proxies(option: str | None) -> dict[str, str]:
     return {"http": option, "https": option} if option else environment
 
 
-def _credential_sources(creds_file: Path | None) -> CredentialSources:
+def _credential_sources(creds_file: Path | None, hosts: set[RegistryName]) -> CredentialSources:
     lines: list[str] = []
     origin = CREDENTIALS_VARIABLE
     if creds_file is not None:
@@ -111,6 +111,9 @@ def _credential_sources(creds_file: Path | None) -> CredentialSources:
         lines = _read_secret(creds_file).splitlines()
     elif text := os.environ.get(CREDENTIALS_VARIABLE):
         lines = text.splitlines()
+    if len(hosts) > 1 and any(len(line.split()) == 1 and line[0] != "#" for line in lines):
+        names = " and ".join(sorted(hosts))
+        raise UsageError(origin, f"a line names no host, and there are {names}", "write HOST USER:PASSWORD")
     home = os.environ.get("HOME")
     files = auth_files(os.environ, Path(home) if home else None)
     return CredentialSources(lines, origin, files, dict(os.environ))

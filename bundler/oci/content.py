@@ -75,7 +75,7 @@ class BlobSink(Protocol):
     def has(self, blob: Descriptor) -> bool:
         """Whether the blob is there, whole."""
 
-    def add(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> None:
+    def add(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> object:
         """Keep a blob; `chunks(offset)` opens its bytes from an offset on.
 
         Raises IntegrityError, and keeps nothing, if they are not its bytes.

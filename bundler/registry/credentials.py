@@ -33,6 +33,8 @@ class CredentialSources(NamedTuple):
     """docker and podman files; the first that knows the host decides."""
     environment: Mapping[str, str] | None = None
     """What a credential helper is started with."""
+    helper_seconds: float = DEFAULT_LIMITS.helper_seconds
+    """How long a credential helper may take."""
 
 
 def auth_files(environment: Mapping[str, str], home: Path | None) -> list[Path]:
@@ -58,7 +60,7 @@ def find_credentials(host: RegistryName, sources: CredentialSources) -> Credenti
         return found
     for path in sources.auth_files:
         document = _read_auth_file(path)
-        if found := _from_auth_file(host, document, path, sources.environment):
+        if found := _from_auth_file(host, document, path, sources):
             return found
     return None
 
@@ -99,13 +101,13 @@ def _read_auth_file(path: Path) -> Mapping[str, Any]:
 
 
 def _from_auth_file(
-    host: RegistryName, document: Mapping[str, Any], path: Path, environment: Mapping[str, str] | None
+    host: RegistryName, document: Mapping[str, Any], path: Path, sources: CredentialSources
 ) -> Credentials | None:
     names = _names(host)
     helpers = _table(document, "credHelpers", path)
     for name in names:
         if helper := helpers.get(name):
-            return _from_helper(str(helper), name, path, environment)
+            return _from_helper(str(helper), name, path, sources)
     entries = _table(document, "auths", path)
     by_host = {
         key.removeprefix("https://").removeprefix("http://").split("/")[0]: key for key in reversed(entries)
@@ -115,7 +117,7 @@ def _from_auth_file(
         if key is not None and (found := _from_entry(entries[key], key, path)):
             return found
     if store := document.get("credsStore"):
-        return _from_helper(str(store), names[0], path, environment)
+        return _from_helper(str(store), names[0], path, sources)
     return None
 
 
@@ -152,9 +154,7 @@ def _from_entry(entry: object, key: str, path: Path) -> Credentials | None:
     return None  # docker leaves an empty entry where a helper holds the secret
 
 
-def _from_helper(
-    helper: str, server: str, path: Path, environment: Mapping[str, str] | None
-) -> Credentials | None:
+def _from_helper(helper: str, server: str, path: Path, sources: CredentialSources) -> Credentials | None:
     import subprocess
 
     name = f"docker-credential-{helper}"
@@ -167,14 +167,14 @@ def _from_helper(
             capture_output=True,
             text=True,
             check=False,
-            timeout=DEFAULT_LIMITS.helper_seconds,
-            env=environment,
+            timeout=sources.helper_seconds,
+            env=sources.environment,
         )
     except FileNotFoundError:
         raise AuthError(name, f"named in {path}, but not installed", "install it or log in again") from None
     except subprocess.TimeoutExpired:
-        seconds = DEFAULT_LIMITS.helper_seconds
-        raise AuthError(name, f"gave no answer in {seconds:.0f} s", "run it by hand to see why") from None
+        cause = f"gave no answer in {sources.helper_seconds:.0f} s"
+        raise AuthError(name, cause, "run it by hand to see why") from None
     except (OSError, ValueError) as error:
         raise AuthError(name, f"can't be run: {type(error).__name__}") from None
     if ended.returncode:

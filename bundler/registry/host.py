@@ -239,9 +239,7 @@ class Host:
     def _redirected(self, request: Request, url: str, scope: str) -> Answer:
         headers = {name: value for name, value in request.headers.items() if name in REDIRECTED_HEADERS}
         target = Request(request.method, url, headers)
-        if self.same_origin(url):
-            return self._send(_with(target, self._tokens.for_first_try(scope, self.origin)))
-        return self._send(target)
+        return self._authorized(target, scope)
 
 
 def _with(request: Request, token: Token | None) -> Request:

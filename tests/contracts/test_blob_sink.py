@@ -11,7 +11,6 @@ import pytest
 
 from bundler.errors import IntegrityError, NetworkError
 from bundler.oci.content import BlobSink, BlobSource, Descriptor, read_all, verified
-from bundler.registry.target import TargetRepository
 from bundler.store import Store
 from tests.builders import MemoryStore, descriptor_of, noise
 from tests.doubles import FakeClock
@@ -26,7 +25,7 @@ BLOB = descriptor_of(DATA)
 class Place:
     """A sink, and the source that reads what it took."""
 
-    def __init__(self, sink: BlobSink | TargetRepository, source: BlobSource) -> None:
+    def __init__(self, sink: BlobSink, source: BlobSource) -> None:
         self.sink = sink
         self.source = source
 

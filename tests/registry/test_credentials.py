@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from bundler.errors import AuthError, UsageError
-from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth import Credentials
 from bundler.registry.credentials import CredentialSources, auth_files, find_credentials
@@ -25,12 +24,15 @@ def encoded(text: str = f"carrier:{SECRET}") -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def from_file(folder: Path, document: Any, host: RegistryName = HOST) -> Credentials | None:
+def from_file(
+    folder: Path, document: Any, host: RegistryName = HOST, helper_seconds: float = 20.0
+) -> Credentials | None:
     """What a docker configuration with this content gives."""
     path = folder / "config.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document))
     environment = {"PATH": f"{folder}:{os.defpath}"}
-    return find_credentials(host, CredentialSources(auth_files=[path], environment=environment))
+    sources = CredentialSources(auth_files=[path], environment=environment, helper_seconds=helper_seconds)
+    return find_credentials(host, sources)
 
 
 def helper(folder: Path, script: str, name: str = "test") -> None:
@@ -191,12 +193,10 @@ def test_110_a_missing_helper_is_named_with_the_file_that_wants_it(tmp_path: Pat
         from_file(tmp_path, {"credsStore": "absent"})
 
 
-def test_110_a_hanging_helper_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    impatient = DEFAULT_LIMITS._replace(helper_seconds=0.2)
-    monkeypatch.setattr("bundler.registry.credentials.DEFAULT_LIMITS", impatient)
+def test_110_a_hanging_helper_ends(tmp_path: Path) -> None:
     helper(tmp_path, "exec sleep 30")
     with pytest.raises(AuthError, match="gave no answer"):
-        from_file(tmp_path, {"credsStore": "test"})
+        from_file(tmp_path, {"credsStore": "test"}, helper_seconds=0.2)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/bin/sh", "a/b"])
