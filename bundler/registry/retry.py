@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TypeVar
-
-import tenacity
+from typing import TYPE_CHECKING, TypeVar
 
 from bundler.errors import NetworkError
 from bundler.registry.settings import HostSettings, Traffic
 from bundler.registry.translation import DroppedError, TransientError
+
+if TYPE_CHECKING:
+    import tenacity
 
 Result = TypeVar("Result")
 
@@ -25,7 +26,23 @@ class Retry:
 
     def call(self, attempt: Callable[[], Result]) -> Result:
         """Call `attempt` until it ends without a TransientError, or the tries are used up."""
+        try:
+            return attempt()
+        except TransientError as error:
+            return self._again(attempt, error)
+
+    def _again(self, attempt: Callable[[], Result], first: TransientError) -> Result:
+        """All that follows a first try that failed; loaded here, because most runs need none of it."""
+        import tenacity
+
         limits = self._settings.limits
+        failed = [first]
+
+        def following() -> Result:
+            if failed:
+                raise failed.pop()
+            return attempt()
+
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(limits.attempts)
             | tenacity.stop_after_delay(limits.attempts * (limits.retry_after + limits.read_timeout)),
@@ -36,7 +53,7 @@ class Retry:
             reraise=True,
         )
         try:
-            return retrying(attempt)
+            return retrying(following)
         except TransientError as error:
             tries = retrying.statistics.get("attempt_number", 1)
             cause = f"{error.cause} (after {tries} attempts)" if tries > 1 else error.cause
