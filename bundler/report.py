@@ -31,7 +31,7 @@ class Failure:
 
 def failure(error: BundlerError, item: str = "") -> Failure:
     """An error as a report has it; `item` says more than the error's own, if given."""
-    cause = f"{error.item}: {error.cause}" if item else error.cause
+    cause = error.cause if item in ("", error.item) else f"{error.item}: {error.cause}"
     return Failure(item or error.item, cause, error.exit_code, error.next_step)
 
 
