@@ -43,6 +43,22 @@ def _result(future: Future[Result]) -> Result | BundlerError:
     return future.result()
 
 
+def ordered(items: Iterable[Item], work: Callable[[Item], Result], *, threads: int) -> Iterator[Result]:
+    """`work` done on the items by a few threads, a few items ahead; results in the items' order."""
+    pool = ThreadPoolExecutor(threads)
+    under_way: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            under_way.append(pool.submit(work, item))
+            if len(under_way) > threads:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        # Not waited for: left half read, this generator may end in one of the pool's own threads.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
 class InOrder:
     """Calls carried out by one other thread in the order in which they come, a few behind the caller.
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import zstandard
@@ -20,7 +18,7 @@ from bundler.bundle.format import Frame
 from bundler.errors import ContentError, IntegrityError
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK
-from bundler.workers import InOrder
+from bundler.workers import InOrder, ordered
 
 THREADS = 2
 """Frames decompressed at a time: hashing the result is what takes longest."""
@@ -163,26 +161,15 @@ def _kind(head: bytes) -> str:
 
 
 def decompressed(wire: Wire) -> Iterator[bytes]:
-    """The frames' contents in order, a few at a time."""
+    """The frames' contents in order."""
     local = threading.local()
 
-    def decompress(frame: bytes, content: int) -> bytes:
+    def decompress(frame: tuple[bytes, int]) -> bytes:
         if not hasattr(local, "decompressor"):
             local.decompressor = zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT)
-        return unpacked(local.decompressor, frame, content)
+        return unpacked(local.decompressor, *frame)
 
-    under_way: deque[Future[bytes]] = deque()
-    pool = ThreadPoolExecutor(THREADS)
-    try:
-        while frame := wire.next_frame():
-            under_way.append(pool.submit(decompress, *frame))
-            if len(under_way) > THREADS:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        # Not waited for: left half read, this generator may end in one of the pool's own threads.
-        pool.shutdown(wait=False, cancel_futures=True)
+    return ordered(iter(wire.next_frame, None), decompress, threads=THREADS)
 
 
 def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes, content: int) -> bytes:

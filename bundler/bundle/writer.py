@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -32,7 +30,7 @@ from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encod
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.oci.content import BlobSource, Digest
 from bundler.progress import Step
-from bundler.workers import InOrder
+from bundler.workers import InOrder, ordered
 
 LEVEL = 3
 WINDOW_LOG = FRAME_CONTENT.bit_length() - 1
@@ -124,8 +122,7 @@ def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:
 
 
 def _compressed(contents: Iterable[bytearray]) -> Iterator[tuple[int, bytes]]:
-    """Each content's size and frame, in order, a few at a time."""
-    threads = min(os.cpu_count() or 1, 4)
+    """Each content's size and frame, in order."""
     local = threading.local()
 
     def compress(content: bytearray) -> tuple[int, bytes]:
@@ -134,18 +131,7 @@ def _compressed(contents: Iterable[bytearray]) -> Iterator[tuple[int, bytes]]:
         compressor: zstandard.ZstdCompressor = local.compressor
         return len(content), compressor.compress(content)
 
-    under_way: deque[Future[tuple[int, bytes]]] = deque()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for content in contents:
-            under_way.append(pool.submit(compress, content))
-            if len(under_way) > threads:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        # Not waited for: this generator may end in one of the pool's own threads.
-        pool.shutdown(wait=False, cancel_futures=True)
+    return ordered(contents, compress, threads=min(os.cpu_count() or 1, 4))
 
 
 def _parameters() -> zstandard.ZstdCompressionParameters:

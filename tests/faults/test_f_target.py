@@ -108,7 +108,8 @@ def test_89_105_a_target_that_fails_for_a_moment_is_tried_again(
 
 
 def test_105_a_registry_that_restarts_is_waited_for(target: Target) -> None:
-    target.proxy.on("GET|HEAD|POST|PUT", "", writes(b""), first=4, times=5)
+    # Nine failures for four threads: some of them must fail twice in a row, and so must wait.
+    target.proxy.on("GET|HEAD|POST|PUT", "", writes(b""), first=4, times=9)
     content = a_module("1.0.0")
     assert target.imports(content).exit_code == 0
     assert target.digest("1.0.0") == content.tags["1.0.0"]
