@@ -10,7 +10,7 @@ import click
 
 from bundler import export_bundle, output_to, parse_reference, plan_bundle, workplace_of
 from bundler.cli.display import display, size_text
-from bundler.cli.options import gathered, output_options, registries, registry_options
+from bundler.cli.options import check_report, gathered, output_options, registries, registry_options
 from bundler.cli.printing import conclude, export_summary, failed_report
 from bundler.errors import BundlerError
 from bundler.exporter import Selection
@@ -70,6 +70,7 @@ def command(
     nothing that it holds would be lost.
     """
     settings = gathered(options)
+    check_report(report, out, store, settings.creds_file)
     progress = display(quiet=quiet)
     stream = sys.stderr if out == "-" else sys.stdout
     try:

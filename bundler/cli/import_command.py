@@ -21,7 +21,14 @@ from bundler import (
     verify_bundle,
 )
 from bundler.cli.display import display
-from bundler.cli.options import gathered, output_options, registries, registry_options
+from bundler.cli.options import (
+    check_report,
+    check_stdin,
+    gathered,
+    output_options,
+    registries,
+    registry_options,
+)
 from bundler.cli.printing import conclude, failed_report, import_summary
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.result import planned_report
@@ -71,6 +78,8 @@ def command(
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     """
     settings = gathered(options)
+    check_report(report, bundle, settings.creds_file)
+    check_stdin(bundle, settings.creds_file)
     progress = display(quiet=quiet)
     try:
         policy = OnConflict(on_conflict) if on_conflict else OnConflict.DEFAULT

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from bundler.bundle.sidecar import sidecar_of
 from bundler.errors import UsageError
 from bundler.oci.reference import RegistryName
 from bundler.progress import Progress
@@ -69,6 +70,27 @@ def output_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def check_report(report: Path | None, *others: str | Path | None) -> None:
+    """Raise UsageError before any work where the report can't be written, or would replace `others`."""
+    if report is None:
+        return
+    if not report.parent.is_dir():
+        raise UsageError(str(report), "--report: its folder does not exist", f"create {report.parent}")
+    if report.is_dir():
+        raise UsageError(str(report), "--report: a directory has this name", "name a file")
+    there = report.resolve()
+    taken = {Path(other).resolve() for other in others if other not in (None, "-")}
+    if not taken.isdisjoint({there, *there.parents}) or there in {sidecar_of(path) for path in taken}:
+        raise UsageError(str(report), "--report would write into what the command works on", "name another")
+
+
+def check_stdin(bundle: str, creds_file: Path | None) -> None:
+    """Raise UsageError where the bundle and the credentials would both be read from standard input."""
+    if bundle == "-" and creds_file is not None and str(creds_file) == "-":
+        cause = "standard input can't be both the bundle and the credentials"
+        raise UsageError("--creds-file -", cause, f"use a file, or ${CREDENTIALS_VARIABLE}")
 
 
 def gathered(options: dict[str, Any]) -> RegistryOptions:

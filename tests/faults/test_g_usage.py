@@ -116,3 +116,27 @@ def test_113_a_poor_terminal_is_enough(
     out = str(tmp_path / "b.tar.zst")
     assert bundler("export", f"{registry.host}/app", "-o", out, env=clean_environment(**more)).returncode == 0
     assert bundler("inspect", out, env=clean_environment(**more)).returncode == 0
+
+
+@pytest.mark.parametrize("report", ["b.tar.zst", "b.tar.zst.sha256", "missing/r.json", "."])
+def test_109_a_report_never_replaces_what_the_command_writes(
+    report: str, registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    out = tmp_path / "b.tar.zst"
+    refused(registry, "export", f"{registry.host}/app", "-o", str(out), "--report", str(tmp_path / report))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_109_a_report_never_replaces_the_bundle_that_is_imported(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "b.tar.zst"
+    bundle.write_bytes(b"precious")
+    refused(registry, "import", str(bundle), "--to", registry.host, "--report", str(bundle))
+    assert bundle.read_bytes() == b"precious"
+
+
+def test_112_the_bundle_and_the_credentials_can_t_both_come_through_the_pipe(
+    registry: MemoryRegistry,
+) -> None:
+    assert "both" in refused(registry, "import", "-", "--to", registry.host, "--creds-file", "-")
