@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: the only fsync and rename of the package.
+"""Files and directories that appear whole or not at all: the only fsync and rename of the package.
 
 Write to a temporary name in the same directory, fsync, rename, fsync the directory. Every OSError
 of a local file becomes a LocalError that names the path here, so that no caller can forget it.
@@ -11,6 +11,7 @@ import errno
 import fcntl
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -46,8 +47,12 @@ def local_errors(path: Path, operation: str) -> Iterator[None]:
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
+    _sync(path, os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
     with local_errors(path, "sync"):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(path, os.O_RDONLY | flags)
         try:
             os.fsync(descriptor)
         finally:
@@ -90,8 +95,19 @@ class WholeFile:
         """Have a long file brought to the disk while it is written, not only at its end."""
         if self._syncing is None:
             self._syncing = InOrder(behind=0)
-        with local_errors(self.temporary, "sync"):
+        with self._sync_errors():
             self._syncing.call(partial(os.fdatasync, self._file.fileno()))
+
+    @contextlib.contextmanager
+    def _sync_errors(self) -> Iterator[None]:
+        """What could not be brought to the disk is forgotten: a later run would read it from the cache."""
+        try:
+            with local_errors(self.temporary, "sync"):
+                yield
+        except LocalError:
+            with contextlib.suppress(LocalError):
+                self.restart()
+            raise
 
     def _end_sync(self) -> None:
         if self._syncing is not None:
@@ -106,7 +122,7 @@ class WholeFile:
 
     def commit(self, *, sync_folder: bool = True) -> None:
         """Make it durable, then give it its name. The caller may sync the folder later, once."""
-        with local_errors(self.temporary, "sync"):
+        with self._sync_errors():
             self._end_sync()
             os.fsync(self._file.fileno())
         # Closed after the rename: until then its lock keeps others from writing into it.
@@ -117,9 +133,8 @@ class WholeFile:
 
     def keep(self) -> None:
         """Close it and leave it under the temporary name, for a later run to go on with."""
-        with local_errors(self.temporary, "close"):
+        with local_errors(self.temporary, "close"), self._file, self._sync_errors():
             self._end_sync()
-            self._file.close()
 
     def discard(self) -> None:
         """Close and remove it; nothing was ever there."""
@@ -131,6 +146,16 @@ class WholeFile:
             self._file.close()
 
 
+def locked(descriptor: int, path: Path) -> bool:
+    """Lock an open file until it is closed; False if another process has it locked."""
+    with local_errors(path, "lock"):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def _opened_alone(path: Path) -> io.FileIO:
     """The file, created if need be, and locked: no two runs write into one temporary file."""
     while True:
@@ -139,15 +164,21 @@ def _opened_alone(path: Path) -> io.FileIO:
                 os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b"
             )
         try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            if not locked(file.fileno(), path):
+                raise LocalError(str(path), "another run is writing it", "wait until it has ended")
+            # Whoever held the lock before may have given this file its final name meanwhile.
+            with local_errors(path, "look at"), contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return file
+        except BaseException:
             file.close()
-            raise LocalError(str(path), "another run is writing it", "wait until it has ended") from error
-        # Whoever held the lock before may have given this file its final name meanwhile.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
+            raise
         file.close()
+
+
+def temporary_of(path: Path) -> Path:
+    """Where `whole_file` writes what `path` is to be."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 @contextlib.contextmanager
@@ -156,7 +187,7 @@ def whole_file(path: Path) -> Iterator[WholeFile]:
 
     The temporary name is fixed, so that a killed run leaves one file that the next run replaces.
     """
-    file = WholeFile(path, path.with_name(f".{path.name}.tmp"))
+    file = WholeFile(path, temporary_of(path))
     try:
         yield file
         file.commit()
@@ -181,3 +212,61 @@ def remove_if_there(path: Path) -> None:
     """Remove a file that may be absent."""
     with local_errors(path, "remove"):
         path.unlink(missing_ok=True)
+
+
+# --- directories -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """A directory, under a temporary name while the block fills it; gone when the block doesn't end well.
+
+    `path` must not be there, or be an empty directory. The temporary name is fixed, so that a killed
+    run leaves one directory that the next run empties.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    lock = _directory_alone(temporary)
+    try:
+        yield temporary
+        _sync_tree(temporary)
+        with local_errors(path, "rename to"):
+            temporary.rename(path)
+        sync_directory(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+
+
+def _directory_alone(path: Path) -> int:
+    """The directory, new and empty, and locked by the descriptor that is returned."""
+    while True:
+        with local_errors(path, "create the directory"):
+            path.mkdir(0o755, exist_ok=True)
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise LocalError(str(path), "another run is writing it", "wait until it has ended") from error
+        # Whoever held the lock before may have renamed or removed it meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                _empty(path)
+                return descriptor
+        os.close(descriptor)
+
+
+def _empty(path: Path) -> None:
+    with local_errors(path, "empty"):
+        for entry in path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+def _sync_tree(path: Path) -> None:
+    for entry in (*path.rglob("*"), path):
+        _sync(entry, os.O_NOFOLLOW)

@@ -40,6 +40,14 @@ class Layout:
             raise ContentError(str(self.path / name), f"larger than the limit of {limit:,} bytes")
         return data
 
+    def has(self, blob: Descriptor) -> bool:
+        """Whether the blob is there, in its size."""
+        try:
+            status = (self.path / blob.digest.path).lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_size == blob.size
+
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified."""
         return verified(blob, self._chunks(blob))
@@ -66,8 +74,9 @@ class Layout:
             with local_errors(path, "open"):
                 raise error from None
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ContentError(str(path), "not a regular file")
+            with local_errors(path, "look at"):
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise ContentError(str(path), "not a regular file")
             yield descriptor
         finally:
             os.close(descriptor)

@@ -7,16 +7,15 @@ image-layout.md.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bundler.durable import (
     WholeFile,
     local_errors,
+    locked,
     make_directories,
     remove_if_there,
     sync_directory,
@@ -24,7 +23,7 @@ from bundler.durable import (
 )
 from bundler.errors import IntegrityError, LocalError
 from bundler.layout import LAYOUT, LAYOUT_FILE, Layout
-from bundler.oci.content import Descriptor, Verifier
+from bundler.oci.content import Descriptor, Digest, Verifier, verified
 
 PARTIAL = ".partial"
 LOCK = ".lock"
@@ -33,10 +32,13 @@ LOCK = ".lock"
 class Store(Layout):
     """A layout that is written to, by one process at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, temporary: bool = False) -> None:
         super().__init__(path)
+        self._held: dict[Digest, bytes] | None = {} if temporary else None
+        """What a store that goes when the run is done need not write: it is in memory anyway."""
         self._lock: int | None = None
-        self._new_names = False
+        # An earlier run may have ended after it gave blobs their names, and before it made them durable.
+        self._names_unsynced = True
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -45,14 +47,16 @@ class Store(Layout):
         make_directories(self.path / PARTIAL)
         make_directories(self.path / "blobs" / "sha256")
         self._lock = _lock(self.path / LOCK)
-        if not (self.path / LAYOUT_FILE).exists():
-            write_whole(self.path / LAYOUT_FILE, LAYOUT)
+        with local_errors(self.path, "look at"):
+            if not (self.path / LAYOUT_FILE).exists():
+                write_whole(self.path / LAYOUT_FILE, LAYOUT)
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Unlock it."""
         if self._lock is not None:
-            os.close(self._lock)
+            with local_errors(self.path / LOCK, "close"):
+                os.close(self._lock)
             self._lock = None
 
     def remove(self) -> None:
@@ -62,18 +66,11 @@ class Store(Layout):
 
     def empty(self) -> bool:
         """Whether it holds no blob, and none under way."""
-        folders = (self.path / PARTIAL, *(self.path / "blobs").iterdir())
-        return not any(entry for folder in folders for entry in folder.iterdir())
+        with local_errors(self.path, "look at"):
+            folders = (self.path / PARTIAL, *(self.path / "blobs").iterdir())
+            return not any(entry for folder in folders for entry in folder.iterdir())
 
     # --- blobs -----------------------------------------------------------------------------------
-
-    def has(self, blob: Descriptor) -> bool:
-        """Whether the blob is there, whole."""
-        try:
-            status = (self.path / blob.digest.path).lstat()
-        except OSError:
-            return False
-        return stat.S_ISREG(status.st_mode) and status.st_size == blob.size
 
     def left_over(self, blob: Descriptor) -> int:
         """Bytes that an earlier run left of a blob under way."""
@@ -102,7 +99,7 @@ class Store(Layout):
         if not file.path.parent.is_dir():
             make_directories(file.path.parent)
         file.commit(sync_folder=False)
-        self._new_names = True
+        self._names_unsynced = True
 
     def _fill(self, file: WholeFile, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> None:
         verifier = Verifier(blob)
@@ -120,7 +117,9 @@ class Store(Layout):
 
     def add_bytes(self, blob: Descriptor, data: bytes) -> None:
         """Keep a small blob that is in memory, and proven."""
-        if not self.has(blob):
+        if self._held is not None:
+            self._held[blob.digest] = data
+        elif not self.has(blob):
             file = WholeFile(self.path / blob.digest.path, self._partial(blob))
             try:
                 file.write(data)
@@ -131,6 +130,9 @@ class Store(Layout):
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified. A damaged blob is removed, so that the next run fetches it again."""
+        if self._held and blob.digest in self._held:
+            yield from verified(blob, [self._held[blob.digest]])
+            return
         try:
             yield from super().chunks(blob)
         except IntegrityError as error:
@@ -140,11 +142,12 @@ class Store(Layout):
 
     def sync(self) -> None:
         """Make the names of all blobs durable: before anything is written that relies on them."""
-        if self._new_names:
-            for folder in (self.path / "blobs").iterdir():
-                sync_directory(folder)
+        if self._names_unsynced:
+            with local_errors(self.path, "sync"):
+                for folder in (self.path / "blobs").iterdir():
+                    sync_directory(folder)
             sync_directory(self.path / "blobs")
-            self._new_names = False
+            self._names_unsynced = False
 
     def write_file(self, name: str, data: bytes) -> None:
         """Replace one of the layout's own files."""
@@ -158,13 +161,14 @@ def _lock(path: Path) -> int:
     with local_errors(path, "open"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        if not locked(descriptor, path):
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+            cause = f"in use by another run (process {holder or 'unknown'})"
+            raise LocalError(str(path.parent), cause, "wait until it has ended")
+        with local_errors(path, "write"):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+    except BaseException:
         os.close(descriptor)
-        cause = f"in use by another run (process {holder or 'unknown'})"
-        raise LocalError(str(path.parent), cause, "wait until it has ended") from error
-    with local_errors(path, "write"):
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        raise
     return descriptor

@@ -14,6 +14,7 @@ from bundler.durable import (
     make_directories,
     remove_if_there,
     sync_directory,
+    whole_directory,
     whole_file,
     write_whole,
 )
@@ -112,3 +113,62 @@ def test_directories_are_created_with_their_parents(tmp_path: Path) -> None:
     make_directories(tmp_path / "a" / "b")
     make_directories(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
+
+
+# --- directories -------------------------------------------------------------------------------------
+
+
+def test_a_directory_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with whole_directory(path) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "file").write_bytes(b"all of it")
+        assert not path.exists()
+    assert (path / "deep" / "file").read_bytes() == b"all of it"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_an_error_inside_leaves_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+
+    def broken() -> None:
+        with whole_directory(tmp_path / "folder") as folder:
+            (folder / "file").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
+    assert [str(entry.relative_to(tmp_path)) for entry in tmp_path.rglob("*")] == ["folder"]
+
+
+def test_a_directory_that_a_killed_run_left_is_emptied_and_nothing_outside_it(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    (tmp_path / ".folder.tmp" / "deep").mkdir(parents=True)
+    (tmp_path / ".folder.tmp" / "deep" / "file").touch()
+    (tmp_path / ".folder.tmp" / "link").symlink_to(tmp_path / "other")
+    with whole_directory(tmp_path / "folder") as folder:
+        (folder / "new").touch()
+    assert [entry.name for entry in (tmp_path / "folder").iterdir()] == ["new"]
+    assert (tmp_path / "other" / "file").exists()
+
+
+def test_two_runs_never_fill_one_directory(tmp_path: Path) -> None:
+    with whole_directory(tmp_path / "folder") as folder:
+        (folder / "file").touch()
+        with pytest.raises(LocalError, match="another run"), whole_directory(tmp_path / "folder"):
+            pass
+    assert (tmp_path / "folder" / "file").exists()
+
+
+def test_a_directory_that_is_filled_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+
+    def overtaken() -> None:
+        with whole_directory(path):
+            path.mkdir()
+            (path / "file").touch()
+
+    with pytest.raises(LocalError, match="rename"):
+        overtaken()
+    assert [str(entry.relative_to(tmp_path)) for entry in tmp_path.rglob("*")] == ["folder", "folder/file"]
