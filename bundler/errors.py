@@ -2,6 +2,7 @@
 
     BundlerError
     ├── UsageError          2   a command, option or reference that can't be meant
+    │   └── CollectedError  2   several of them, found at once
     ├── AuthError           3   401, 403, credentials missing or refused
     ├── NotFoundError       4   repository, tag, manifest or blob is not there
     ├── NetworkError        5   network or registry unavailable after retries
@@ -17,6 +18,7 @@ outcomes, see `bundler.__main__`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import ClassVar
 
 EXIT_OK = 0
@@ -58,6 +60,24 @@ class UsageError(BundlerError):
     """A command, option or reference that can't be meant."""
 
     exit_code = 2
+
+
+class CollectedError(UsageError):
+    """All that is wrong with one file or one command: `problems` are whole errors, a line each."""
+
+    most: ClassVar[int] = 10
+    """Problems that are told; of the others only the number."""
+
+    def __init__(self, item: str, problems: Sequence[UsageError]) -> None:
+        super().__init__(item, "")
+        told = list(problems[: self.most])
+        if more := len(problems) - len(told):
+            told.append(UsageError(item, f"and {more} more", "correct these first"))
+        self.problems = tuple(told)
+        self.cause = "; ".join(str(problem) for problem in told)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
 
 
 class AuthError(BundlerError):

@@ -26,9 +26,15 @@ class Limits(NamedTuple):
     tags: int = 100_000
     """Tags of one repository."""
     page_size: int = 1_000
-    """Tags asked for per page (`n`); ECR refuses more."""
+    """Tags asked for per page (`n`; ECR refuses more); referrers given in one."""
     json_depth: int = 64
-    """Nesting of any JSON document."""
+    """Nesting of any JSON or YAML document."""
+    config: int = 4 * MIB
+    """Characters of a file that a person wrote."""
+    config_nodes: int = 100_000
+    """Values of such a file, every use of an alias counted in full."""
+    module_layer: int = 32 * MIB
+    """Bytes of a module's layer that is read for its images, packed."""
     index_depth: int = 8
     """Nesting of an index in an index."""
     graph_nodes: int = 100_000
@@ -37,6 +43,10 @@ class Limits(NamedTuple):
     """zstd frames of one bundle (some 400 GB)."""
     inventory: int = 16 * MIB
     """Bytes of `bundle.json` (about 95,000 blobs), and of `index.json`."""
+    unpacked: int = 512 * MIB
+    """Bytes that the archives of one version take unpacked."""
+    files: int = 100_000
+    """Files and directories of one version, unpacked."""
     redirects: int = 5
     """Redirects followed for one request."""
     attempts: int = 6

@@ -197,6 +197,64 @@ def an_artifact(*, tag: str = "1.0.0", **more: Any) -> Content:
     return content
 
 
+def document_in(content: Content, tag: str) -> Document:
+    """The manifest under a tag."""
+    document: Document = json.loads(content.manifests[content.tags[tag]][1])
+    return document
+
+
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+SIGSTORE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+
+def sign_by_tag(content: Content, digest: Digest, suffix: str = "sig", *texts: str) -> Digest:
+    """What cosign 2 does: a tag named after the digest, with one layer for each signature."""
+    layers = [
+        content.add_blob(f"{suffix} {text} of {digest}".encode(), SIMPLE_SIGNING)
+        for text in texts or ("one",)
+    ]
+    config = content.add_blob(dumped({"signed": suffix}), OCI_CONFIG)
+    tag = f"{digest.replace(':', '-')}.{suffix}"
+    content.add_manifest(manifest_document(config, layers), tag)
+    return content.tags[tag]
+
+
+def sign_by_subject(
+    content: Content, subject: Digest, text: str = "one", *, listed: bool = True, **annotations: str
+) -> Digest:
+    """What cosign 3 does: a referrer; `listed` also under the fallback tag, with a wrong artifactType."""
+    media_type, data = content.manifests[subject]
+    referrer = content.add_manifest(
+        manifest_document(
+            content.add_blob(b"{}", EMPTY_TYPE),
+            [content.add_blob(f"bundle {text} of {subject}".encode(), SIGSTORE)],
+            artifactType=SIGSTORE,
+            subject={"mediaType": media_type, "digest": str(subject), "size": len(data)},
+            annotations=annotations or {"text": text},
+        )
+    )
+    if listed:
+        tag = subject.replace(":", "-")[:71]
+        known = (
+            json.loads(content.manifests[content.tags[tag]][1])["manifests"] if tag in content.tags else []
+        )
+        content.add_manifest(index_document(*known, {**referrer, "artifactType": "application/wrong"}), tag)
+    return Digest(referrer["digest"])
+
+
+def a_signed_module() -> Content:
+    """Four versions: signed by tag, by subject, by both with an attestation and a signed SBOM, and not."""
+    content = a_module("1.0.0", "1.1.0", "1.2.0", "1.3.0")
+    sign_by_tag(content, content.tags["1.0.0"])
+    sign_by_subject(content, content.tags["1.1.0"])
+    third = content.tags["1.2.0"]
+    sign_by_tag(content, third, "sig", "one", "two")
+    sign_by_tag(content, third, "att")
+    sign_by_tag(content, sign_by_tag(content, third, "sbom"))
+    sign_by_subject(content, sign_by_subject(content, third), "of the signature")
+    return content
+
+
 def _a_referrer() -> Content:
     content = Content()
     subject = content.add_image("subject", "image")

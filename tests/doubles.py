@@ -22,6 +22,7 @@ from typing import NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
 from bundler.oci.content import Digest
+from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RepositoryName
 from tests.builders import Content
 
@@ -427,19 +428,30 @@ class MemoryRegistry(LoopbackServer):
     """The reading half of the distribution API over content in memory: what no real registry would hold."""
 
     def __init__(
-        self, repositories: Mapping[str, Content], *, tls: ssl.SSLContext | None = None, ranges: bool = True
+        self,
+        repositories: Mapping[str, Content],
+        *,
+        tls: ssl.SSLContext | None = None,
+        ranges: bool = True,
+        referrers: bool = False,
     ) -> None:
         super().__init__(self._answer, tls)
         self.repositories = dict(repositories)
         self.ranges = ranges
+        self.referrers = referrers
+        """Whether it has the Referrers API, in pages of one."""
 
     def _answer(self, request: Seen) -> Reply:
-        match = re.fullmatch(r"/v2/(.+?)/(tags|manifests|blobs)/([^/]+)", request.path)
+        if request.path == "/v2/_catalog":
+            return _json(200, {"repositories": sorted(self.repositories)})
+        match = re.fullmatch(r"/v2/(.+?)/(tags|manifests|blobs|referrers)/([^/]+)", request.path)
         if not match or match[1] not in self.repositories:
             return _error(404, "NAME_UNKNOWN")
         content = self.repositories[match[1]]
         if match[2] == "tags":
             return self._tags(match[1], content, request)
+        if match[2] == "referrers":
+            return self._referrers(content, match[3], request) if self.referrers else Reply(404)
         return (
             _manifest(content, match[3])
             if match[2] == "manifests"
@@ -452,6 +464,18 @@ class MemoryRegistry(LoopbackServer):
         return Reply(
             200, {"Content-Type": "application/json"}, json.dumps({"name": name, "tags": tags}).encode()
         )
+
+    def _referrers(self, content: Content, subject: str, request: Seen) -> Reply:
+        found = [
+            {"mediaType": manifest.blob.media_type, "digest": digest, "size": manifest.blob.size}
+            for digest, manifest in content.parsed().items()
+            if manifest.subject and manifest.subject.digest == subject
+        ]
+        page = int(parse_qs(urlsplit(request.target).query).get("page", ["0"])[0])
+        following = f'<{request.path}?page={page + 1}>; rel="next"' if page + 1 < len(found) else ""
+        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found[page : page + 1]}
+        headers = {"Content-Type": OCI_INDEX} | ({"Link": following} if following else {})
+        return Reply(200, headers, json.dumps(document).encode())
 
     def _blob(self, content: Content, digest: str, request: Seen) -> Reply:
         data = content.blobs.get(Digest(digest))

@@ -65,6 +65,16 @@ class RealRegistry:
         """The full name of a repository here."""
         return RepositoryName(f"{self.host}/{path}")
 
+    def tags(self, path: str) -> list[str]:
+        """What a plain client is told of a repository's tags."""
+        answer = requests.get(f"{self.base}/v2/{path}/tags/list", timeout=START)
+        return [str(tag) for tag in answer.json().get("tags") or ()]
+
+    def catalog(self) -> list[str]:
+        """All repositories."""
+        answer = requests.get(f"{self.base}/v2/_catalog?n=1000", timeout=START)
+        return [str(name) for name in answer.json()["repositories"]]
+
     def accesses(self, path: str) -> list[Access]:
         """What was asked of one repository, complete at the moment of the call."""
         marker = f"/v2/?{secrets.token_hex(8)}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from bundler.errors import IntegrityError
 from bundler.oci.content import Digest
-from bundler.oci.manifest import Manifest
+from bundler.oci.manifest import INDEXES, Manifest
 
 Manifests = Mapping[Digest, Manifest]
 
@@ -35,6 +36,23 @@ def bottom_up(roots: Iterable[Digest], manifests: Manifests) -> Iterator[Manifes
         stack.extend((child.digest, digest, False) for child in reversed(manifest.children))
 
 
+def sparse(manifest: Manifest, omitted: Collection[Digest]) -> Manifest:
+    """The manifest without the children that were left out on purpose; its bytes stay."""
+    if not omitted or not manifest.children:
+        return manifest
+    kept = tuple(child for child in manifest.children if child.digest not in omitted)
+    return manifest._replace(children=kept)
+
+
+def is_sparse(manifest: Manifest) -> bool:
+    """Whether some of an index's children were left out."""
+    if manifest.blob.media_type not in INDEXES:
+        return False
+    return len({entry["digest"] for entry in json.loads(manifest.data)["manifests"] or ()}) > len(
+        {child.digest for child in manifest.children}
+    )
+
+
 def heights(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:
     """How many levels lie below each manifest that the roots reach; 0 for one without children."""
     found: dict[Digest, int] = {}
@@ -42,3 +60,16 @@ def heights(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:
         below = (found[child.digest] + 1 for child in manifest.children)
         found[manifest.blob.digest] = max(below, default=0)
     return found
+
+
+def reached(root: Digest, manifests: Manifests) -> Iterator[Digest]:
+    """The root, and every manifest below it that is known; what is missing is passed over."""
+    seen = {root}
+    waiting = [root]
+    while waiting:
+        digest = waiting.pop()
+        yield digest
+        for child in manifests[digest].children if digest in manifests else ():
+            if child.digest not in seen:
+                seen.add(child.digest)
+                waiting.append(child.digest)

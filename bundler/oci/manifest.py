@@ -67,6 +67,10 @@ class Manifest(NamedTuple):
     layers: tuple[Layer, ...]
     children: tuple[Descriptor, ...]
     annotations: Mapping[str, str]
+    subject: Descriptor | None = None
+    """What this manifest refers to: it is then a referrer."""
+    artifact_type: str = ""
+    """`artifactType`; empty if absent."""
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -133,16 +137,25 @@ def _manifest(blob: Descriptor, data: bytes, document: object) -> Manifest:
     if fields.get("mediaType") not in (None, blob.media_type):
         raise ValueError(f"it says it is {fields['mediaType']!r}")
     annotations = _annotations(fields.get("annotations"))
+    refers = _refers(fields)
     if blob.media_type in INDEXES:
         if "layers" in fields or "config" in fields:
             raise ValueError("an index with layers or a config")
         children = tuple(_layer(entry, "manifests").blob for entry in _list(fields, "manifests"))
-        return Manifest(blob, data, None, (), children, annotations)
+        return Manifest(blob, data, None, (), children, annotations, *refers)
     if "manifests" in fields:
         raise ValueError("a manifest with a list of manifests")
     config = _layer(fields.get("config"), "config")
     layers = tuple(_layer(entry, "layers") for entry in _list(fields, "layers"))
-    return Manifest(blob, data, config, layers, (), annotations)
+    return Manifest(blob, data, config, layers, (), annotations, *refers)
+
+
+def _refers(fields: Mapping[str, Any]) -> tuple[Descriptor | None, str]:
+    """`subject` and `artifactType`."""
+    subject, artifact_type = fields.get("subject"), fields.get("artifactType")
+    if not isinstance(artifact_type, str | None):
+        raise ValueError("artifactType is no string")
+    return None if subject is None else _layer(subject, "subject").blob, artifact_type or ""
 
 
 def _layer(value: object, where: str) -> Layer:

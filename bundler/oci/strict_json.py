@@ -38,6 +38,11 @@ def canonical(document: object) -> bytes:
     return text.encode() + b"\n"
 
 
+def pretty(document: object) -> bytes:
+    """One spelling for one content, for people: sorted keys, indented."""
+    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
 def _text(data: bytes, *, item: str, depth: int) -> str:
     try:
         text = data.decode("utf-8")

@@ -25,6 +25,10 @@ _PARAMETER = re.compile(rf'\s*,?\s*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|({_WO
 _NEXT_STEP = "log in with docker or podman, or use --creds-file"
 
 
+class NoChallengeError(AuthError):
+    """401 without a word on how to authenticate: some registries say so of what they don't have."""
+
+
 class Credentials(NamedTuple):
     """What one origin accepts: a user with a password, an identity token, or a bearer token."""
 
@@ -105,8 +109,10 @@ def converse(
         if credentials is None or not credentials.username:
             raise AuthError(origin, "401: it wants a user and a password", _NEXT_STEP)
         return Token(credentials.basic, float("inf"))
-    shown = printable(header, 80) or "nothing"
-    raise AuthError(origin, f"401: it asks for {shown}, which is no Basic or Bearer challenge", _NEXT_STEP)
+    if not header:
+        raise NoChallengeError(origin, "401, and it doesn't say what it wants", _NEXT_STEP)
+    cause = f"401: it asks for {printable(header, 80)}, which is no Basic or Bearer challenge"
+    raise AuthError(origin, cause, _NEXT_STEP)
 
 
 def without_scope(header: str) -> str:

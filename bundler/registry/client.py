@@ -5,12 +5,11 @@ Source: distribution-spec 1.1. What real registries do otherwise is said where i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode
 
 from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
 from bundler.limits import KIB
@@ -19,14 +18,15 @@ from bundler.oci.content import Descriptor, Digest, sha256, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.host import Host, Reply
+from bundler.registry.paging import next_link
+from bundler.registry.referrers import referrers
 from bundler.registry.status import RefusedError
 from bundler.registry.translation import TransientError
 
 OK = frozenset({200})
+FOUND_OR_NOT = frozenset({200, 404})
 PROGRESS = 64 * KIB
 """Bytes that a broken connection must have brought to be no lost try."""
-
-_LINK = re.compile(r'<([^>]*)>\s*;[^,]*?\brel\s*=\s*"?next"?(?=[\s;,]|$)', re.IGNORECASE)
 
 
 class TagList(NamedTuple):
@@ -34,6 +34,8 @@ class TagList(NamedTuple):
 
     tags: tuple[Tag, ...]
     invalid: tuple[str, ...]
+    names: frozenset[str]
+    """The valid ones, for a quick answer whether there is one."""
 
 
 class PinnedManifest(NamedTuple):
@@ -79,19 +81,17 @@ class Repository:
         raise ContentError(item, f"more than the limit of {self._limits.tag_pages:,} pages")
 
     def _next_page(self, reply: Reply, address: str, page: list[str], item: str, *, grew: bool) -> str | None:
-        header = reply.headers.get("Link", "")
-        if len(header) > self._limits.location:
-            raise ContentError(item, "its Link header is over the limit")
-        if match := _LINK.search(header):
-            url = self._host.checked_url(match[1], urljoin(self._host.origin, address), item)
-            if not self._host.same_origin(url):
-                raise ContentError(item, f"its Link leads to another host, {printable(urlsplit(url).netloc)}")
-            return url
+        if following := next_link(self._host, reply, address, item):
+            return following
         # Some registries cut the list at n and say nothing. If the next page brings nothing new,
         # the registry did not understand `last`, and this was the whole list.
         if len(page) >= self._limits.page_size and grew:
             return f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size, 'last': page[-1]})}"
         return None
+
+    def digest_of(self, reference: Tag | Digest) -> Digest | None:
+        """What a tag or digest points to now, by one HEAD; None if it is not there."""
+        return digest_at(self._host, self.name, reference, self._pull)
 
     def manifest(self, reference: Tag | Digest) -> PinnedManifest:
         """A manifest or index by tag or digest: its exact bytes, proven.
@@ -144,6 +144,10 @@ class Repository:
             reply.body, reply.headers.get("Content-Type", ""), item=item, limits=self._limits
         )
         return parse_manifest(reply.body, media_type, digest, limits=self._limits)
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...] | None:
+        """The manifests that refer to `subject`; None where the registry can't be asked."""
+        return referrers(self._host, self.name, subject)
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified; a broken connection is taken up where it broke. A BlobSource."""
@@ -226,7 +230,23 @@ def _tag_list(names: Iterable[str]) -> TagList:
             tags.append(Tag.parse(name))
         except ValueError:
             invalid.append(printable(name, 140))
-    return TagList(tuple(tags), tuple(invalid))
+    return TagList(tuple(tags), tuple(invalid), frozenset(tags))
+
+
+def digest_at(host: Host, name: RepositoryName, reference: Tag | Digest, scope: str) -> Digest | None:
+    """What a tag or digest points to now, by one HEAD; None if it is not there."""
+    path, headers = f"/v2/{name.path}/manifests/{reference}", {"Accept": ", ".join(ACCEPTED)}
+    reply = host.fetch("HEAD", path, scope, accept=frozenset({200, 404, 405}), headers=headers)
+    if reply.status == 404:
+        return None
+    try:
+        return Digest.parse(reply.headers.get("Docker-Content-Digest", ""))
+    except ValueError:
+        # A registry without the header, or without HEAD: the bytes tell.
+        limit = host.settings.limits.manifest
+        reply = host.fetch("GET", path, scope, accept=FOUND_OR_NOT, limit=limit, headers=headers)
+        like = reference if isinstance(reference, Digest) else ""
+        return digest_like(like, reply.body) if reply.status == 200 else None
 
 
 def digest_like(expected: str, data: bytes) -> Digest:

@@ -63,6 +63,8 @@ class Host:
         self._scheme = "http" if plain or name.loopback else "https"
         self._scheme_settled = plain or not name.loopback
         self._lock = threading.Lock()
+        self.lacks_referrers = False
+        """Found out: this registry has no Referrers API."""
 
     @property
     def origin(self) -> str:
@@ -118,7 +120,9 @@ class Host:
         """
         url = path if "://" in path else f"{self.origin}{path}"
         request = Request(method, url, headers or {}, body)
-        answer = self._followed(request, self._settled(request, scope), scope)
+        answer = self._settled(request, scope)
+        if answer.status not in accept:
+            answer = self._followed(request, answer, scope)
         if answer.status not in accept:
             error = meaning(request, answer, self.settings.limits)
             if isinstance(error, TransientError) and error.retry_after:

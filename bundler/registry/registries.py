@@ -46,6 +46,16 @@ class Registries:
 
         return TargetRepository(self._host(name.registry), name)
 
+    def catalog(self, name: RegistryName) -> tuple[RepositoryName, ...]:
+        """All repositories that a registry lists. Raises NotFoundError where it has no such list."""
+        from bundler.registry.catalog import catalog
+
+        return catalog(self._host(name))
+
+    def lacks_referrers(self, name: RepositoryName) -> bool:
+        """Whether it was found out that this registry has no Referrers API."""
+        return self._host(name.registry).lacks_referrers
+
     def _host(self, name: RegistryName) -> Host:
         with self._lock:
             if name not in self._hosts:

@@ -5,11 +5,14 @@ Source: distribution-spec 1.1, "Push". What real registries do otherwise is said
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bundler.errors import (
     AuthError,
+    BundlerError,
     ContentError,
     IntegrityError,
     NotFoundError,
@@ -18,25 +21,30 @@ from bundler.errors import (
 )
 from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest, held_back
-from bundler.oci.manifest import ACCEPTED, Manifest
+from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.client import digest_like
+from bundler.registry.client import Repository, digest_at
+from bundler.registry.hints import missing_hint, type_hint
 from bundler.registry.host import Host
 from bundler.registry.status import RefusedError
 from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer
 
-FOUND_OR_NOT = frozenset({200, 404})
 UPLOAD_BEGUN = frozenset({201, 202})
 CHUNK_UPLOAD = 4 * MIB
 """Bytes of one PATCH where a registry takes no single PUT; ghcr.io refuses more."""
+LARGEST_PIECE = 64 * MIB
+"""Bytes of one PATCH that a registry may ask for."""
 
-_TYPE_HINT = "the target may have to be told to allow this media type, or speak a newer API"
-_MISSING_HINT = "some registries want the repository or project to be created first"
+_TYPE_WORDS = re.compile("media.?type|artifact.?type|unsupported|not supported", re.IGNORECASE)
 
 
 class MissingContentError(TargetRefusedError):
     """The target says that a blob or manifest is missing which it said it had."""
+
+
+class TypeRefusedError(TargetRefusedError):
+    """The target takes no artifacts of this kind."""
 
 
 class RepositoryRefusedError(TargetRefusedError):
@@ -56,23 +64,18 @@ class TargetRepository:
         self._limits = host.settings.limits
         self._base = f"/v2/{name.path}"
         self._push = f"repository:{name.path}:pull,push"
+        self._piece = CHUNK_UPLOAD
 
     def digest_of(self, reference: Tag | Digest) -> Digest | None:
         """What a tag or digest points to now, by one HEAD; None if it is not there."""
-        path, headers = f"{self._base}/manifests/{reference}", {"Accept": ", ".join(ACCEPTED)}
-        accept = frozenset({200, 404, 405})
-        reply = self._host.fetch("HEAD", path, self._push, accept=accept, headers=headers)
-        if reply.status == 404:
-            return None
+        return digest_at(self._host, self.name, reference, self._push)
+
+    def manifest_at(self, reference: Tag | Digest) -> Manifest | None:
+        """The manifest that a tag or digest points to now, by one GET; None if it is not there."""
         try:
-            return Digest.parse(reply.headers.get("Docker-Content-Digest", ""))
-        except ValueError:
-            # A registry without the header, or without HEAD: the bytes tell.
-            reply = self._host.fetch(
-                "GET", path, self._push, accept=FOUND_OR_NOT, limit=self._limits.manifest, headers=headers
-            )
-            like = reference if isinstance(reference, Digest) else ""
-            return digest_like(like, reply.body) if reply.status == 200 else None
+            return Repository(self._host, self.name).manifest(reference).manifest
+        except NotFoundError:
+            return None
 
     def has(self, blob: Descriptor) -> bool:
         """Whether the blob is in this repository, by one HEAD."""
@@ -111,7 +114,8 @@ class TargetRepository:
         try:
             return self._host.retrying(attempt)
         except RefusedError as error:
-            raise _refused(error, f"blob {blob.digest} for {self.name}") from error
+            item = f"blob {blob.digest} for {self.name}"
+            raise TargetRefusedError(item, f"the target refuses it: {error.cause}") from error
 
     def _start_upload(self, blob: Descriptor, mount_from: RepositoryName | None) -> str | None:
         """Where to send the bytes; None if the blob was mounted."""
@@ -120,6 +124,9 @@ class TargetRepository:
             answer = self._post()
         answer.start_of_body(self._limits.error_body)
         if answer.status == 202:
+            least = answer.headers.get("OCI-Chunk-Min-Length", "")
+            if least.isdigit():  # what lies on S3 wants pieces of some size
+                self._piece = min(max(CHUNK_UPLOAD, int(least)), LARGEST_PIECE)
             return self._location(answer, f"upload to {self.name}")
         if mount_from is None:
             raise TargetRefusedError(self.name, "it answered 201 to a blob that was not sent")
@@ -142,11 +149,34 @@ class TargetRepository:
                 "POST", f"{self._base}/blobs/uploads/", self._push, accept=UPLOAD_BEGUN
             )
         except NotFoundError as error:
-            raise RepositoryRefusedError(self.name, error.cause, _MISSING_HINT) from error
+            hint = missing_hint(self.name, error.cause)
+            raise RepositoryRefusedError(self.name, error.cause, hint) from error
         except RefusedError as error:
-            raise RepositoryRefusedError(
-                self.name, f"it takes no uploads: {error.cause}", _MISSING_HINT
-            ) from error
+            cause = f"it takes no uploads: {error.cause}"
+            raise RepositoryRefusedError(self.name, cause, missing_hint(self.name, error.cause)) from error
+
+    # --- asking before writing -------------------------------------------------------------------
+
+    def probe(self) -> None:
+        """Ask for an upload, and call it off. Raises RepositoryRefusedError, AuthError."""
+        location = self._host.retrying(lambda: self._begun(self._post()))
+        with suppress(BundlerError):  # a session that nobody uses goes away by itself
+            self._host.fetch(
+                "DELETE", location, self._push, accept=frozenset({202, 204}), limit=self._limits.error_body
+            )
+
+    def _begun(self, answer: Answer) -> str:
+        answer.start_of_body(self._limits.error_body)
+        return self._location(answer, f"upload to {self.name}")
+
+    def offer(self, manifest: Manifest) -> None:
+        """Send a manifest before its blobs; only a refusal of its kind is raised, TypeRefusedError."""
+        try:
+            self.put_manifest(manifest, manifest.blob.digest)
+        except TypeRefusedError:
+            raise
+        except BundlerError:
+            return  # it lacks its blobs yet; any other trouble comes again when they are there
 
     def _location(self, answer: Answer, item: str) -> str:
         """Where to send the bytes: on this registry, or nowhere."""
@@ -191,7 +221,7 @@ class TargetRepository:
 
     def _in_pieces(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> Answer:
         start = 0
-        for piece in _pieces(held_back(chunks(0)), CHUNK_UPLOAD):
+        for piece in _pieces(held_back(chunks(0)), self._piece):
             answer = self._host.exchange(
                 "PATCH",
                 location,
@@ -206,6 +236,8 @@ class TargetRepository:
             answer.start_of_body(self._limits.error_body)
             self._host.traffic.count(sent=len(piece))
             start += len(piece)
+            if answer.status == 201 and start == blob.size:
+                return answer  # done already: ECR refuses the PUT that would end it
             location = self._location(answer, f"upload to {self.name}")
         return self._put(location, blob, b"")
 
@@ -226,12 +258,15 @@ class TargetRepository:
                 body=manifest.data,
             )
         except NotFoundError as error:
-            raise TargetRefusedError(item, error.cause, _MISSING_HINT) from error
+            raise TargetRefusedError(item, error.cause, missing_hint(self.name, error.cause)) from error
         except RefusedError as error:
             if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
                 raise MissingContentError(item, error.cause) from error
-            hint = _TYPE_HINT if error.status in (400, 405, 415) else ""
-            raise _refused(error, item, hint) from error
+            if error.status in (409, 412) and self.digest_of(reference) == manifest.blob.digest:
+                return  # an immutable tag that somebody else has set to the same meanwhile
+            hint = type_hint(self.name, error.cause) if error.status in (400, 405, 415) else ""
+            kind = TypeRefusedError if _about_types(error) else TargetRefusedError
+            raise kind(item, f"the target refuses it: {error.cause}", hint) from error
         self._host.traffic.count(sent=len(manifest.data))
         said = reply.headers.get("Docker-Content-Digest", "")
         if _contradicts(said, manifest.blob.digest):
@@ -243,8 +278,9 @@ def _contradicts(said: str, digest: Digest) -> bool:
     return said.startswith(f"{digest.algorithm}:") and said != digest
 
 
-def _refused(error: RefusedError, what: str, hint: str = "") -> TargetRefusedError:
-    return TargetRefusedError(what, f"the target refuses it: {error.cause}", hint)
+def _about_types(error: RefusedError) -> bool:
+    """Whether a refusal is about a media type, and not about this one manifest."""
+    return error.status in (405, 415) or error.code == "UNSUPPORTED" or bool(_TYPE_WORDS.search(error.cause))
 
 
 class _Body:

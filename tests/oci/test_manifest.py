@@ -62,6 +62,8 @@ class OracleManifest(_Strict):
     config: OracleDescriptor
     layers: list[OracleDescriptor] | None = None
     annotations: dict[str, str] | None = None
+    subject: OracleDescriptor | None = None
+    artifactType: str | None = None  # noqa: N815
 
 
 def accepted_by_oracle(document: Any) -> bool:
@@ -80,7 +82,7 @@ places = st.sampled_from(
         ("schemaVersion",), ("mediaType",), ("config",), ("layers",), ("annotations",), ("unknown",),
         ("config", "digest"), ("config", "size"), ("config", "mediaType"), ("config", "annotations"),
         ("layers", 0), ("layers", 0, "size"), ("layers", 0, "digest"), ("layers", 0, "mediaType"),
-        ("layers", 0, "annotations"),
+        ("layers", 0, "annotations"), ("subject",), ("subject", "digest"), ("artifactType",),
     ]
 )  # fmt: skip
 
@@ -89,7 +91,9 @@ places = st.sampled_from(
 def test_66_a_document_is_accepted_exactly_when_strict_models_accept_it(
     place: tuple[str | int, ...], value: object, remove: bool
 ) -> None:
-    document: Any = json.loads(dumped(manifest_document(CONFIG, [LAYER], annotations={"a": "b"})))
+    document: Any = json.loads(
+        dumped(manifest_document(CONFIG, [LAYER], annotations={"a": "b"}, subject=LAYER))
+    )
     owner = document
     for step in place[:-1]:
         owner = owner[step]

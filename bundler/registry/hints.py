@@ -1,0 +1,100 @@
+"""What to do where a registry refuses: the one place that knows their kinds and their settings.
+
+Sources: the registries' own manuals, and the threads that CONTRIBUTING.md names.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from bundler.oci.reference import RepositoryName
+
+_ECR = re.compile(r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+
+
+class _Kind(NamedTuple):
+    """One kind of registry: how it is known by its host or its words, and what helps."""
+
+    host: re.Pattern[str]
+    words: re.Pattern[str]
+    missing: str
+    """What creates a repository; `{path}`, `{first}` and `{region}` are filled in."""
+    types: str
+    """What lets it take a media type."""
+
+
+def _kind(host: str, words: str, missing: str, types: str) -> _Kind:
+    return _Kind(re.compile(host or "(?!)"), re.compile(words or "(?!)", re.IGNORECASE), missing, types)
+
+
+_KINDS = (
+    _kind(
+        r"public\.ecr\.aws",
+        "",
+        "aws ecr-public create-repository --repository-name {rest}",
+        "public ECR takes OCI and Docker types only",
+    ),
+    _kind(
+        _ECR.pattern,
+        r"in the registry with id",
+        "aws ecr create-repository --repository-name {path} --region {region}",
+        "ECR takes OCI and Docker types only; newer artifact types need a current region",
+    ),
+    _kind(
+        "",
+        r"project\b.*\bnot found|harbor",
+        "create the Harbor project {first}",
+        "Harbor: check the project's allowed artifact types",
+    ),
+    _kind(
+        r"quay\.io",
+        r"quay",
+        "create the Quay organisation {first}, or let this robot create repositories",
+        "Quay: FEATURE_GENERAL_OCI_SUPPORT: true and ALLOWED_OCI_ARTIFACT_TYPES in config.yaml",
+    ),
+    _kind(
+        r"gitlab\.|registry\.gitlab\.com",
+        r"gitlab",
+        "create the GitLab project {first}, and switch its container registry on",
+        "GitLab takes the types that its version knows: update it",
+    ),
+    _kind(
+        r".*\.jfrog\.io",
+        r"artifactory|jfrog",
+        "create the Artifactory repository {first} (its key is the first part of the path)",
+        "Artifactory: create the repository with the OCI package type",
+    ),
+    _kind(
+        "",
+        r"zot",
+        "zot creates repositories by itself: check accessControl",
+        'zot: "compat": ["docker2s2"] under http, for Docker types',
+    ),
+)
+_ANY = _kind(
+    "",
+    "",
+    "some registries want the repository or project to be created first, or another mapping",
+    "the target may have to be told to allow this media type, or speak a newer API",
+)
+
+
+def missing_hint(name: RepositoryName, words: str) -> str:
+    """What makes a registry have a repository, given what it said."""
+    region = _ECR.fullmatch(name.registry.hostname)
+    rest = name.path.partition("/")[2] or name.path
+    first = name.path.partition("/")[0]
+    text = _kind_of(name, words).missing
+    return text.format(path=name.path, first=first, rest=rest, region=region[1] if region else "REGION")
+
+
+def type_hint(name: RepositoryName, words: str) -> str:
+    """What makes a registry take a media type, given what it said."""
+    return _kind_of(name, words).types
+
+
+def _kind_of(name: RepositoryName, words: str) -> _Kind:
+    by_host = (kind for kind in _KINDS if kind.host.fullmatch(name.registry.hostname))
+    by_words = (kind for kind in _KINDS if kind.words.search(words))
+    return next(by_host, None) or next(by_words, _ANY)

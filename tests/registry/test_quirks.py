@@ -1,0 +1,147 @@
+"""What single kinds of registries do otherwise: each staged, each withstood (docs/registries.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from bundler.limits import MIB
+from bundler.oci.content import Digest
+from tests.builders import Content, a_bundle, a_module, manifest_document, noise, sign_by_subject
+from tests.doubles import ALWAYS, Answer, Fault, FaultProxy, Reply, Seen, Wire, changed, says
+from tests.flows import imported
+from tests.registries import RealRegistry
+
+Fresh = Callable[[str], str]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def proxy(target_registry: RealRegistry) -> Iterator[FaultProxy]:
+    """Before a real registry."""
+    with FaultProxy(target_registry.host) as server:
+        yield server
+
+
+def a_large_artifact(size: int = 9 * MIB) -> Content:
+    """One layer that some registries want in pieces."""
+    content = Content()
+    layer = content.add_blob(noise("large", size))
+    content.add_manifest(manifest_document(content.add_blob(b"{}"), [layer]), "1.0.0")
+    return content
+
+
+def too_large(proxy: FaultProxy, content: Content) -> None:
+    """The proxy takes no body of this size."""
+    layer = next(digest for digest, data in content.blobs.items() if len(data) > MIB)
+    proxy.on("PUT", f"/uploads/.*{layer.encoded}", says(413))
+
+
+def carry(content: Content, path: str, proxy: FaultProxy, folder: Path) -> int:
+    """Import it; the exit code."""
+    bundle = a_bundle(folder / "b.tar.zst", {f"h.example/{path}": content})
+    return imported(bundle, proxy.host).exit_code
+
+
+def done_with_the_last_patch(proxy: FaultProxy, content: Content) -> Fault:
+    """ECR: the last PATCH is answered 201, and the PUT that would end it is refused."""
+    layer = next(digest for digest, data in content.blobs.items() if len(data) > MIB)
+
+    def fault(wire: Wire, request: Seen, answer: Answer) -> bool:
+        reply = answer()
+        if request.headers["Content-Range"].endswith(f"-{len(content.blobs[layer]) - 1}"):
+            location = {name.lower(): value for name, value in reply.headers.items()}["location"]
+            ended = location.replace(proxy.host, proxy.upstream) + f"&digest={layer}"
+            assert requests.put(ended, timeout=20).status_code == 201
+            reply = Reply(201, {"Location": f"/v2/done/{layer}"})
+        wire.send(request, reply)
+        return True
+
+    return fault
+
+
+def test_ecr_ends_an_upload_with_the_last_patch(proxy: FaultProxy, fresh: Fresh, tmp_path: Path) -> None:
+    content, path = a_large_artifact(), fresh("app")
+    too_large(proxy, content)
+    proxy.on("PATCH", "", done_with_the_last_patch(proxy, content), times=ALWAYS)
+    assert carry(content, path, proxy, tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "largest"), [("1", 4 * MIB), (str(5 * MIB), 5 * MIB), (str(1 << 40), 9 * MIB), ("x", 4 * MIB)]
+)
+def test_s3_wants_pieces_of_a_least_length(
+    asked: str, largest: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    content = a_large_artifact()
+    too_large(proxy, content)
+
+    def wanting(reply: Reply) -> Reply:
+        return reply._replace(headers={**reply.headers, "OCI-Chunk-Min-Length": asked})
+
+    proxy.on("POST", "/uploads/", changed(wanting), times=ALWAYS)
+    assert carry(content, fresh("app"), proxy, tmp_path) == 0
+    assert max(len(seen.body) for seen in proxy.asked("PATCH")) == largest
+
+
+@pytest.mark.parametrize("status", [409, 412])
+def test_an_immutable_tag_that_is_the_same_already_is_no_conflict(
+    status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    def set_by_somebody_else(wire: Wire, request: Seen, answer: Answer) -> bool:
+        answer()
+        wire.send(request, Reply(status))
+        return True
+
+    path = fresh("app")
+    proxy.on("PUT", f"/{path}/manifests/1.0.0", set_by_somebody_else, times=ALWAYS)
+    assert carry(a_module("1.0.0"), path, proxy, tmp_path) == 0
+
+
+@pytest.mark.parametrize("status", [409, 412])
+def test_an_immutable_tag_that_is_another_is_refused(
+    status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    path = fresh("app")
+    proxy.on("PUT", f"/{path}/manifests/1.0.0", says(status), times=ALWAYS)
+    assert carry(a_module("1.0.0"), path, proxy, tmp_path) == 10
+
+
+def test_gitlab_takes_a_fallback_tag_for_the_digest_of_the_subject(
+    proxy: FaultProxy, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    content, path = a_module("1.0.0"), fresh("app")
+    subject = content.tags["1.0.0"]
+    assert carry(content, path, proxy, tmp_path) == 0
+    signature = sign_by_subject(content, subject)
+    fallback = subject.replace(":", "-")
+
+    def the_subject_itself(wire: Wire, request: Seen, answer: Answer) -> bool:
+        url = f"{target_registry.base}/v2/{path}/manifests/{subject}"
+        own = requests.request(request.method, url, headers={"Accept": request.headers["Accept"]}, timeout=20)
+        named = ("Content-Type", "Docker-Content-Digest")
+        wire.send(request, Reply(own.status_code, {name: own.headers[name] for name in named}, own.content))
+        return True
+
+    # Until the first PUT, as GitLab has it.
+    proxy.on("GET", f"/manifests/{fallback}", the_subject_itself)
+    proxy.on("HEAD", f"/manifests/{fallback}", the_subject_itself)
+    (tmp_path / "b.tar.zst").unlink()
+    assert carry(content, path, proxy, tmp_path) == 0
+    url = f"{target_registry.base}/v2/{path}/manifests/{fallback}"
+    listed = requests.get(
+        url, timeout=20, headers={"Accept": "application/vnd.oci.image.index.v1+json"}
+    ).json()
+    assert [Digest(entry["digest"]) for entry in listed["manifests"]] == [signature]
+
+
+def test_every_quirk_on_the_page_has_the_test_that_it_names() -> None:
+    page = (ROOT / "docs" / "registries.md").read_text()
+    named = re.findall(r"`(test_[a-z0-9_]+)`", page)
+    known = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 20
+    assert [name for name in named if f"def {name}(" not in known] == []
