@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.oci.reference import Tag
-from bundler.selection import choose, version_of, version_order
+from bundler.selection import Rules, choose, version_of, version_order
 
 tags = st.lists(
     st.from_regex(r"[0-9]{1,2}\.[0-9]\.[0-9](-(rc|beta)\.[0-9])?|latest|main|v[0-9]", fullmatch=True).map(Tag)
@@ -20,13 +20,13 @@ def test_versions_stand_in_their_precedence_and_other_tags_behind() -> None:
 
 
 def test_globs_take_what_matches_and_say_why_the_rest_is_left_out() -> None:
-    found = choose([Tag("1.0.0"), Tag("2.0.0"), Tag("latest")], ("1.*", "lat*"))
+    found = choose([Tag("1.0.0"), Tag("2.0.0"), Tag("latest")], Rules(globs=("1.*", "lat*")))
     assert found.taken == ("1.0.0", "latest")
-    assert [(item.tag, item.reason) for item in found.left_out] == [("2.0.0", "matches no --tag (1.*, lat*)")]
+    assert [(item.tag, item.reason) for item in found.left_out] == [("2.0.0", "no rule takes it")]
 
 
 def test_globs_mind_case() -> None:
-    assert choose([Tag("Latest")], ("latest",)).taken == ()
+    assert choose([Tag("Latest")], Rules(globs=("latest",))).taken == ()
 
 
 @given(tags, st.randoms())
@@ -37,7 +37,7 @@ def test_the_order_of_the_list_does_not_matter(found: list[Tag], random: object)
 
 @given(tags, st.sampled_from([(), ("1*",), ("*",), ("nothing",)]))
 def test_every_tag_is_taken_or_left_out(found: list[Tag], globs: tuple[str, ...]) -> None:
-    choice = choose(found, globs)
+    choice = choose(found, Rules(globs=globs))
     assert {*choice.taken, *(item.tag for item in choice.left_out)} == set(found)
     assert len(choice.taken) + len(choice.left_out) == len(set(found))
 

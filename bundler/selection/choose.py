@@ -1,0 +1,153 @@
+"""The choice among a repository's tags: ways in, then what holds back, then the newest.
+
+Each tag is decided once; the reason names the rule. docs/selection.md has the meaning with examples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from bundler.oci.reference import Tag
+from bundler.selection.created import rfc3339
+from bundler.selection.rules import Rules, newest_rules
+from bundler.selection.semver import Version
+from bundler.selection.versions import version_order, versions_of
+from bundler.selection.ways import Ways
+
+EVERY_TAG = Rules()
+
+
+class Decision(NamedTuple):
+    """A tag taken or left out, and the rule that decided."""
+
+    tag: Tag
+    taken: bool
+    reason: str
+
+
+class Choice(NamedTuple):
+    """What became of each tag of a repository."""
+
+    decisions: tuple[Decision, ...]
+    """In version order."""
+    absent: tuple[Tag, ...] = ()
+    """Asked for by name, and not there."""
+    excluded: frozenset[Tag] = frozenset()
+    """Left out by `exclude`, which nothing overrules."""
+
+    @property
+    def taken(self) -> tuple[Tag, ...]:
+        """The tags taken."""
+        return tuple(decision.tag for decision in self.decisions if decision.taken)
+
+    @property
+    def left_out(self) -> tuple[Decision, ...]:
+        """The others, with their reasons."""
+        return tuple(decision for decision in self.decisions if not decision.taken)
+
+
+def candidates(tags: Iterable[Tag], rules: Rules) -> tuple[Tag, ...]:
+    """The tags whose time of creation `choose` must know; none without a rule about it."""
+    if not rules.asks_creation:
+        return ()
+    ordered = sorted(set(tags), key=version_order)
+    return _entered(ordered, Ways(rules, versions_of(ordered))).taken
+
+
+def choose(
+    tags: Iterable[Tag], rules: Rules = EVERY_TAG, created: Mapping[Tag, int | None] | None = None
+) -> Choice:
+    """Decide every tag. `rules` must have passed `check`.
+
+    `created` has the seconds since the epoch of what `candidates` named; None, or no entry: unknown.
+    """
+    ordered = sorted(set(tags), key=version_order)
+    versions = versions_of(ordered)
+    ways = Ways(rules, versions)
+    choice = _entered(ordered, ways)
+    if rules.asks_creation:
+        choice = _without(choice, _held_back(choice.taken, rules, created or {}))
+    if newest_rules(rules):
+        choice = _without(choice, _not_newest(choice.taken, rules, ways, versions))
+    there = set(ordered)
+    return choice._replace(absent=tuple(tag for tag in dict.fromkeys(rules.tags) if tag not in there))
+
+
+def also_latest(choice: Choice, version: Tag) -> Choice:
+    """The choice with the version that `latest` points to, which only its manifest tells.
+
+    It is taken whatever left it out, except `exclude`; one that the repository has not is absent.
+    """
+    if all(decision.tag != version for decision in choice.decisions):
+        return choice._replace(absent=tuple(dict.fromkeys((*choice.absent, version))))
+    if version in choice.excluded:
+        return choice
+    taken = Decision(version, taken=True, reason="latest points to it")
+    return choice._replace(
+        decisions=tuple(taken if decision.tag == version else decision for decision in choice.decisions)
+    )
+
+
+def _entered(ordered: Iterable[Tag], ways: Ways) -> Choice:
+    decisions = []
+    excluded = set()
+    for tag in ordered:
+        if reason := ways.excluded(tag):
+            excluded.add(tag)
+            decisions.append(Decision(tag, taken=False, reason=reason))
+        else:
+            way_in = ways.way_in(tag)
+            decisions.append(Decision(tag, taken=way_in is not None, reason=way_in or ways.why_not(tag)))
+    return Choice(tuple(decisions), excluded=frozenset(excluded))
+
+
+def _without(choice: Choice, reasons: Mapping[Tag, str]) -> Choice:
+    decisions = (
+        decision._replace(taken=False, reason=reasons[decision.tag]) if decision.tag in reasons else decision
+        for decision in choice.decisions
+    )
+    return choice._replace(decisions=tuple(decisions))
+
+
+# --- what leaves out tags that came in --------------------------------------------------------------
+
+
+def _held_back(tags: Iterable[Tag], rules: Rules, created: Mapping[Tag, int | None]) -> dict[Tag, str]:
+    reasons = {tag: _why_held_back(rules, created.get(tag)) for tag in tags}
+    return {tag: reason for tag, reason in reasons.items() if reason}
+
+
+def _why_held_back(rules: Rules, second: int | None) -> str | None:
+    if second is None:
+        return "its time of creation is unknown"
+    if rules.created_since is not None and second < rules.created_since:
+        return f"created {rfc3339(second)}, before {rfc3339(rules.created_since)}"
+    if rules.created_until is not None and second > rules.created_until:
+        return f"created {rfc3339(second)}, younger than the minimum age"
+    return None
+
+
+def _not_newest(
+    tags: Iterable[Tag], rules: Rules, ways: Ways, versions: Mapping[Tag, Version]
+) -> dict[Tag, str]:
+    """Names only add: a tag is ranked where it would be had nobody named it, and stays."""
+    ranked = {tag: versions[tag] for tag in tags if tag in versions and ways.unnamed_way_in(tag)}
+    return {tag: reason for tag, reason in _older(ranked, rules) if not ways.named(tag)}
+
+
+def _older(versions: Mapping[Tag, Version], rules: Rules) -> Iterator[tuple[Tag, str]]:
+    """What each rule leaves out of what the one before it left."""
+    ranked = sorted(versions, key=lambda tag: (versions[tag].precedence, tag), reverse=True)
+    for rule in newest_rules(rules):
+        counted: Counter[tuple[int, ...]] = Counter()
+        kept = []
+        for tag in ranked:
+            group = versions[tag].numbers[: rule.width]
+            counted[group] += 1
+            if counted[group] > rule.most:
+                yield tag, f"older than {rule.beside(group)}"
+            else:
+                kept.append(tag)
+        ranked = kept

@@ -1,0 +1,130 @@
+"""The rules by which tags are taken: what a user can ask for. docs/selection.md says what they mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bundler.errors import UsageError
+from bundler.oci.reference import Tag
+from bundler.selection.created import LAST_SECOND
+from bundler.selection.ranges import parse_range
+
+LATEST = Tag("latest")
+_LONGEST_PATTERN = 200
+
+
+class Rules(NamedTuple):
+    """What is taken of one repository; without any rule, every tag."""
+
+    tags: tuple[Tag, ...] = ()
+    """Exact names."""
+    globs: tuple[str, ...] = ()
+    """Case matters."""
+    patterns: tuple[str, ...] = ()
+    """Regular expressions, each for the whole tag."""
+    versions: str | None = None
+    """A range as npm writes it: `>=6.10 <7`."""
+    prereleases: bool = False
+    """Whether `versions` and `newest*` see pre-releases."""
+    newest_per_minor: int | None = None
+    newest_per_major: int | None = None
+    newest: int | None = None
+    created_since: int | None = None
+    """Seconds since the epoch, UTC; the second itself is in."""
+    created_until: int | None = None
+    """Seconds since the epoch, UTC: the end of a minimum age; the second itself is in."""
+    follow_latest: bool = False
+    """Take `latest` and the version that it points to, besides what the other rules take."""
+    exclude: tuple[str, ...] = ()
+    """Globs that win over everything."""
+
+    @property
+    def asks_creation(self) -> bool:
+        """Whether a tag's time of creation matters."""
+        return self.created_since is not None or self.created_until is not None
+
+    def follows(self, tag: Tag) -> bool:
+        """Whether it is the `latest` that is followed."""
+        return self.follow_latest and tag == LATEST
+
+
+class Newest(NamedTuple):
+    """One of the `newest*` rules."""
+
+    most: int
+    unit: str
+    width: int
+    """How many numbers of a version name its group."""
+
+    def __str__(self) -> str:
+        return f"the newest {self.most}{self.unit}"
+
+    def beside(self, group: tuple[int, ...]) -> str:
+        """The rule, and the group in which it left something out."""
+        return f"{self} {'.'.join(map(str, group))}" if group else str(self)
+
+
+def newest_rules(rules: Rules) -> tuple[Newest, ...]:
+    """Those that are given, in the order in which they apply."""
+    known = (
+        (rules.newest_per_minor, " per minor", 2),
+        (rules.newest_per_major, " per major", 1),
+        (rules.newest, "", 0),
+    )
+    return tuple(Newest(count, unit, width) for count, unit, width in known if count is not None)
+
+
+def check(rules: Rules) -> None:
+    """Raise UsageError for rules that can't be meant, naming the first that is wrong.
+
+    `candidates` and `choose` expect rules that passed.
+    """
+    for fault in _faults(rules):
+        raise fault
+
+
+def _faults(rules: Rules) -> Iterator[UsageError]:
+    if "" in (*rules.globs, *rules.exclude):
+        yield UsageError("''", "an empty glob matches no tag", "leave it out, or write '*' for every tag")
+    yield from filter(None, map(_pattern_fault, rules.patterns))
+    yield from _range_faults(rules)
+    for rule in newest_rules(rules):
+        if rule.most < 1:
+            yield UsageError(str(rule), "a count begins at 1", "leave it out to take all")
+    yield from _time_faults(rules)
+
+
+def _pattern_fault(pattern: str) -> UsageError | None:
+    item = f"pattern '{pattern}'"
+    if not pattern:
+        return UsageError(
+            item, "an empty pattern matches no tag", "leave it out, or write '.*' for every tag"
+        )
+    # It bounds what is compiled, not what is tried: (a+)+ can take for ever on one tag of 128 characters.
+    if len(pattern) > _LONGEST_PATTERN:
+        return UsageError(item, f"longer than {_LONGEST_PATTERN} characters", "write several patterns")
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return UsageError(item, f"no regular expression: {error}", "for names with * and ?, use a glob")
+    return None
+
+
+def _range_faults(rules: Rules) -> Iterator[UsageError]:
+    if rules.versions is None:
+        return
+    try:
+        parse_range(rules.versions, prereleases=rules.prereleases)
+    except ValueError as error:
+        yield UsageError(f"versions '{rules.versions}'", str(error), "write a range such as '>=6.10 <7'")
+
+
+def _time_faults(rules: Rules) -> Iterator[UsageError]:
+    since, until = rules.created_since, rules.created_until
+    for name, second in (("created since", since), ("created until", until)):
+        if second is not None and not 0 <= second <= LAST_SECOND:
+            yield UsageError(f"{name} {second}", "not a second of the years 1970 to 9999")
+    if since is not None and until is not None and since > until:
+        yield UsageError("created since and until", "no tag can be younger than one and older than the other")

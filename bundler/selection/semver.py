@@ -1,0 +1,72 @@
+"""SemVer 2: a version, and the order of versions.
+
+Our own, as the ranges are: the library for it takes longer to load than a repository's tags to read.
+Source: semver.org 2.0.0; build metadata can't be in a tag.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_NUMBER = "(0|[1-9][0-9]*)"
+_IDENTIFIER = "(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_IDENTIFIER}(?:\.{_IDENTIFIER})*))?", re.ASCII)
+
+Precedence = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
+_RELEASE = ((2, 0, ""),)
+"""Behind every pre-release identifier."""
+
+
+class Version(NamedTuple):
+    """`major.minor.patch[-prerelease]`; compared by precedence."""
+
+    major: int
+    minor: int
+    patch: int
+    prerelease: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        """Raise ValueError unless it is a version without build metadata."""
+        found = _VERSION.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no version")
+        prerelease = tuple(found[4].split(".")) if found[4] else ()
+        return cls(int(found[1]), int(found[2]), int(found[3]), prerelease)
+
+    @property
+    def precedence(self) -> Precedence:
+        """What orders versions (semver.org, 11): numbers before words, fewer identifiers before more."""
+        words = tuple((0, int(word), "") if word.isdigit() else (1, 0, word) for word in self.prerelease)
+        return (*self.numbers, words or _RELEASE)
+
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        """Without the pre-release."""
+        return self.major, self.minor, self.patch
+
+    def release(self) -> Version:
+        """The version without its pre-release."""
+        return self._replace(prerelease=())
+
+    def __lt__(self, other: tuple[object, ...]) -> bool:
+        return self.precedence < _precedence(other)
+
+    def __le__(self, other: tuple[object, ...]) -> bool:
+        return self.precedence <= _precedence(other)
+
+    def __gt__(self, other: tuple[object, ...]) -> bool:
+        return self.precedence > _precedence(other)
+
+    def __ge__(self, other: tuple[object, ...]) -> bool:
+        return self.precedence >= _precedence(other)
+
+    def __str__(self) -> str:
+        behind = f"-{'.'.join(self.prerelease)}" if self.prerelease else ""
+        return f"{self.major}.{self.minor}.{self.patch}{behind}"
+
+
+def _precedence(other: object) -> Precedence:
+    assert isinstance(other, Version), "versions are compared with versions"
+    return other.precedence
