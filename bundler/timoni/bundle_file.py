@@ -1,0 +1,219 @@
+"""Which modules a Timoni Bundle file names, and the same file with other addresses. No I/O.
+
+A Timoni Bundle is one value in one or several files, CUE, YAML or JSON. Only what is certain is
+taken; the rest is named with its reason. Source: Timoni 0.33, schemas/timoni.sh/core/v1alpha1/bundle.cue.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from bundler.errors import ContentError, UsageError, printable
+from bundler.oci.content import Digest
+from bundler.oci.reference import RepositoryName, Tag, parse_reference
+from bundler.timoni.cue_tree import Expression, Label, Text
+from bundler.timoni.documents import ending_of, parsed
+from bundler.timoni.merged import Node, Parsed, merged
+from bundler.timoni.places import SourceText, Unreadable
+from bundler.timoni.resolved import Known, Unknown, kind_of, text_at, texts_at
+from bundler.timoni.spelling import as_cue, as_yaml
+
+LATEST = Tag("latest")
+_BUNDLE, _INSTANCES = "bundle", "instances"
+_REMOTE, _LOCAL = "oci://", "file://"
+
+
+class ModuleReference(NamedTuple):
+    """The module of one instance. With a digest and the version `latest`, Timoni pulls by digest."""
+
+    instance: str
+    url: str
+    version: Tag
+    digest: Digest | None
+    place: str
+
+    @property
+    def repository(self) -> RepositoryName:
+        """The repository that the url names."""
+        return RepositoryName(self.url.removeprefix(_REMOTE))
+
+
+class Skipped(NamedTuple):
+    """An instance that needs nothing from a registry."""
+
+    place: str
+    what: str
+    reason: str
+
+
+class BundleModules(NamedTuple):
+    """What one Timoni Bundle names, in the order of its files."""
+
+    modules: tuple[ModuleReference, ...]
+    skipped: tuple[Skipped, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+def read_bundle_files(files: Sequence[SourceText], values: Mapping[str, str]) -> BundleModules:
+    """The modules of the Timoni Bundle that the files make together; `values` are runtime values.
+
+    Raises ContentError for a file that can't be one, or is over a limit.
+    """
+    root = merged([_bundle(file, len(files)) for file in files], values)
+    bundle = root.child(_BUNDLE)
+    if bundle is None:
+        raise _no_bundle(*files)
+    instances = bundle.child(_INSTANCES) or Node(Label(_INSTANCES), bundle, bundle.place)
+    found = [one for node in _regular(instances) if not node.optional for one in _module(node)]
+    return BundleModules(
+        tuple(one for one in found if isinstance(one, ModuleReference)),
+        tuple(one for one in found if isinstance(one, Skipped)),
+        (*_elsewhere(instances), *(one for one in found if isinstance(one, Unreadable))),
+    )
+
+
+def _bundle(file: SourceText, files: int) -> Parsed:
+    """One file. Only CUE files may help others along without saying anything of the bundle itself."""
+    document = parsed(file)
+    if (files == 1 or ending_of(file) != "cue") and not merged([document], {}).child(_BUNDLE):
+        raise _no_bundle(file)
+    return document
+
+
+def _no_bundle(*files: SourceText) -> ContentError:
+    names = ", ".join(file.name for file in files)
+    return ContentError(names, f"not a Timoni Bundle: it has no field `{_BUNDLE}`")
+
+
+def _regular(instances: Node) -> list[Node]:
+    return [node for label, node in instances.children.items() if label.regular]
+
+
+def _elsewhere(instances: Node) -> list[Unreadable]:
+    """What may give more instances than the files spell out."""
+    doubts = [*instances.doubts_from_above(), *instances.own_doubts()]
+    what = f"{_BUNDLE}.{_INSTANCES}"
+    if not doubts and not instances.children:
+        return [Unreadable(instances.place, what, "there are none")]
+    facts = [doubt.fact for doubt in doubts]
+    return [Unreadable(fact.place, what, f"more instances may come from {kind_of(fact)}") for fact in facts]
+
+
+# --- one instance ----------------------------------------------------------------------------------
+
+
+def _module(instance: Node) -> Sequence[ModuleReference | Skipped | Unreadable]:
+    """The reference, or all that is unreadable about it."""
+    what = f"instance {printable(instance.label.name)}"
+    module = instance.child("module") or Node(Label("module"), instance, instance.place)
+    url, version = _url(module), _version(module)
+    digest = _digest(module, version)
+    if isinstance(url, Known) and url.text.startswith(_LOCAL):
+        return [Skipped(url.place, what, "its module is a local folder, not in a registry")]
+    if isinstance(url, Unknown) or isinstance(version, Unknown) or isinstance(digest, Unknown):
+        fields = {"url": url, "version": version, "digest": digest}
+        return [
+            Unreadable(found.place, f"{what}: module.{field}", found.reason)
+            for field, found in fields.items()
+            if isinstance(found, Unknown)
+        ]
+    return [ModuleReference(instance.label.name, url.text, version, digest, url.place)]
+
+
+def _text(module: Node, name: str) -> Known | Unknown | None:
+    return text_at(module.child(name) or Node(Label(name), module, module.place))
+
+
+def _url(module: Node) -> Known | Unknown:
+    found = _text(module, "url")
+    if found is None:
+        return Unknown(module.place, "there is none")
+    if isinstance(found, Unknown) or found.text.startswith(_LOCAL):
+        return found
+    problem = _problem(found.text)
+    return Unknown(found.place, problem) if problem else found
+
+
+def _version(module: Node) -> Tag | Unknown:
+    found = _text(module, "version")
+    if not isinstance(found, Known):
+        return found or LATEST
+    try:
+        return Tag.parse(found.text)
+    except ValueError as error:
+        return Unknown(found.place, str(error))
+
+
+def _digest(module: Node, version: Tag | Unknown) -> Digest | Unknown | None:
+    found = _text(module, "digest")
+    # Next to a version, a digest only checks: that there may be one is no obstacle.
+    if isinstance(found, Unknown) and version != LATEST and not module.child("digest"):
+        return None
+    if not isinstance(found, Known) or not found.text:
+        return found if isinstance(found, Unknown) else None
+    try:
+        return Digest.parse(found.text)
+    except ValueError as error:
+        return Unknown(found.place, str(error))
+
+
+def _problem(url: str) -> str:
+    """Why Timoni would not find a module at that address; empty if it would."""
+    shown = printable(repr(url))
+    if not url.startswith(_REMOTE):
+        return f"{shown} is no oci:// address"
+    try:
+        reference = parse_reference(url)
+    except UsageError:
+        return f"{shown} is not oci://HOST/REPOSITORY"
+    if reference.tag or reference.digest:
+        return f"{shown}: tag and digest have their own fields, version and digest"
+    host = reference.repository.registry
+    if not re.search(r"[.:]|\Alocalhost\Z", host):
+        return f"{shown} names no registry, so Timoni asks docker.io: write oci://index.docker.io/..."
+    return ""
+
+
+# --- other addresses -------------------------------------------------------------------------------
+
+
+def rewritten(text: SourceText, urls: Mapping[str, str]) -> str:
+    """The same file with other module urls: those in `urls`, each where it is written as a text.
+
+    Every other character stays. A url that comes from elsewhere by a reference becomes a text in its
+    place; one that a `let`, an expression or the environment gives stays as it is, so read the result
+    to know. Raises ContentError as reading does, UsageError for an address that no module can have.
+    """
+    for url in urls.values():
+        problem = _problem(url)
+        if problem:
+            raise UsageError(printable(url), problem)
+    bundle = merged([parsed(text)], {}).child(_BUNDLE)
+    instances = bundle.child(_INSTANCES) if bundle else None
+    found = {
+        known.written: known.text
+        for node in (_regular(instances) if instances else [])
+        for known in _declared_urls(node)
+        if known.text in urls and known.text != urls[known.text]
+    }
+    return _replaced(text, {written: (old, urls[old]) for written, old in found.items()})
+
+
+def _declared_urls(instance: Node) -> list[Known]:
+    """The urls of an instance that stand in the file, or in a field that nothing else can change."""
+    module = instance.child("module")
+    url = module.child("url") if module else None
+    declared = texts_at(url) if url else []
+    return [one for one in declared if isinstance(one.written, Text) or (one.fixed and not one.default)]
+
+
+def _replaced(file: SourceText, changes: Mapping[Expression, tuple[str, str]]) -> str:
+    parts, at = [], 0
+    write = as_yaml if ending_of(file) == "yaml" else as_cue
+    for place in sorted(changes, key=lambda place: place.start):
+        old, new = changes[place]
+        parts += [file.text[at : place.start], write(file.text[place.start : place.end], old, new)]
+        at = place.end
+    return "".join([*parts, file.text[at:]])

@@ -1,0 +1,185 @@
+"""Images in the CUE files of a module: structs of repository, tag and digest, and `image` fields. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice, pairwise
+from typing import NamedTuple, TypeAlias
+
+from bundler.errors import ContentError, UsageError, printable
+from bundler.timoni.cue import MOST_TOKENS, parse
+from bundler.timoni.cue_strings import text_of
+from bundler.timoni.cue_tokens import CLOSERS, NAME, OPENERS, STRING, Token, tokens
+from bundler.timoni.cue_tree import Choice, Opaque, Reference, Struct
+from bundler.timoni.image_names import image_reference
+from bundler.timoni.merged import Fact, Node, Parsed, is_anything, merged
+from bundler.timoni.places import Places, SourceText
+from bundler.timoni.resolved import Known, Unknown, kind_of, text_at, texts_at
+
+_PARTS = ("repository", "tag", "digest")
+_SCHEMA = frozenset({"type", "description", "properties", "pattern"})
+_FAR = 400
+"""Tokens of a field's value that are looked at."""
+
+
+TextAt: TypeAlias = Callable[[Node], Known | Unknown | None]
+
+
+class Image(NamedTuple):
+    """A place that gives an image: its reference, or why there is none."""
+
+    place: str
+    path: str
+    reference: str
+    problem: str = ""
+
+
+def read_cue(name: str, data: bytes) -> Node:
+    """All that a file declares. Raises ContentError."""
+    source = SourceText(name, _decoded(name, data))
+    return merged([Parsed(parse(name, source.text), Places(source))], {})
+
+
+def _decoded(name: str, data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ContentError(name, "not UTF-8 text") from error
+
+
+# --- structs ---------------------------------------------------------------------------------------
+
+
+def images_below(node: Node, path: str, text: TextAt = text_at) -> Iterator[Image]:
+    """Every image at a node or below it, and every part that may hide one.
+
+    `text` tells what a field holds; `likely_text` does not ask whether other parts may change it.
+    """
+    yield from hidden_at(node, path)
+    found = _image(node, path, text)
+    if found:
+        yield found
+        return
+    for label, child in node.children.items():
+        yield from images_below(child, f"{path}.{label.name}" if path else label.name, text)
+
+
+def likely_text(node: Node) -> Known | None:
+    """The first text that is written for a field."""
+    found = texts_at(node)
+    return found[0] if found else None
+
+
+def hidden_at(node: Node, path: str) -> Iterator[Image]:
+    """The parts of a struct that may bring fields which hold an image."""
+    facts = [
+        *(fact for fact in node.facts if _may_hide(node, fact)),
+        *(doubt.fact for doubt in node.patterns),
+    ]
+    for fact in facts:
+        yield Image(fact.place, path, "", f"images may come from {kind_of(fact)}")
+
+
+def _may_hide(node: Node, fact: Fact) -> bool:
+    expression = fact.expression
+    if isinstance(expression, Choice):
+        return any(isinstance(option.value, Struct) for option in expression.options)
+    if isinstance(expression, Opaque):
+        return bool(node.children or expression.bodies)
+    if not isinstance(expression, Reference) or is_anything(fact):
+        return False
+    return bool(node.children) or not isinstance(text_at(node), Known)
+
+
+def _image(node: Node, path: str, text: TextAt) -> Image | None:
+    """The image that a node is. Fields of some other thing that has a tag are none."""
+    given = [name for name in _PARTS if node.child(name)]
+    named = node.label.name.lower().endswith("image")
+    repository = node.child("repository")
+    if repository and not repository.children and len(given) > 1:
+        return _joined(node, path, text)
+    if named and given and not (repository and repository.children):
+        return Image(node.place, path, "", f"it gives only {' and '.join(given)}")
+    found = text_at(node) if named and node.facts and not node.children else None
+    if isinstance(found, Known):
+        return _plain(found, path)
+    return None
+
+
+def _joined(node: Node, path: str, text: TextAt) -> Image:
+    texts = []
+    for name in _PARTS:
+        part = node.child(name)
+        found = text(part) if part else Known("", "", Opaque("", 0, 0))
+        if not isinstance(found, Known):
+            reason = found.reason if isinstance(found, Unknown) else "it has no value here"
+            return Image(node.place, path, "", f"{name}: {reason}")
+        texts.append(found.text)
+    repository, tag, digest = texts
+    reference = f"{repository}{tag and ':'}{tag}{digest and '@'}{digest}"
+    return checked(reference, node.place, path)
+
+
+def _plain(found: Known, path: str) -> Image:
+    """An image in one text: without a tag, the text may be about something else."""
+    if ":" not in found.text and "@" not in found.text:
+        problem = f"it may be an image: {printable(repr(found.text))}"
+        return Image(found.place, path, "", problem)
+    return checked(found.text, found.place, path)
+
+
+def checked(reference: str, place: str, path: str) -> Image:
+    """The image, if that can be the name of one."""
+    try:
+        image_reference(reference)
+    except UsageError as error:
+        return Image(place, path, "", f"no image: {error.cause}")
+    return Image(place, path, reference)
+
+
+# --- templates -------------------------------------------------------------------------------------
+
+
+def image_lines(name: str, data: bytes) -> list[Image]:
+    """Each field `image` of a template, with its text if it has a plain one. Schemas are passed over.
+
+    Raises ContentError.
+    """
+    if b"image" not in data:
+        return []
+    text = _decoded(name, data)
+    found = list(islice(tokens(text), MOST_TOKENS + 1))
+    if len(found) > MOST_TOKENS:
+        raise ContentError(name, f"more than {MOST_TOKENS:,} tokens")
+    places = Places(SourceText(name, text))
+    lines = []
+    for at, token in enumerate(found[:-3]):
+        if _word(text, token) == "image":
+            behind = at + 2 if found[at + 1].kind in {"?", "!"} else at + 1
+            if found[behind].kind == ":" and not _is_schema(text, found, behind + 1):
+                written = found[behind + 1]
+                value = text[written.start : written.end] if written.kind == STRING else ""
+                image = checked(text_of(value) or "", places.at(token.start), "image")
+                lines.append(image._replace(problem=""))
+    return lines
+
+
+def _word(text: str, token: Token) -> str:
+    """A label's name; empty for other tokens."""
+    if token.kind not in {NAME, STRING} or token.end - token.start > 40:
+        return ""
+    return text[token.start : token.end].strip('"')
+
+
+def _is_schema(text: str, found: list[Token], at: int) -> bool:
+    """Whether the value that begins there describes a field of a custom resource, as JSON Schema does."""
+    if found[at].kind != "{":
+        return False
+    level, labels = 0, set[str]()
+    for token, following in pairwise(found[at : at + _FAR]):
+        level += (token.kind in OPENERS) - (token.kind in CLOSERS)
+        if not level:
+            break
+        if level == 1 and following.kind == ":":
+            labels.add(_word(text, token))
+    return bool(labels & _SCHEMA) and not labels & set(_PARTS)
