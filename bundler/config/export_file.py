@@ -1,0 +1,111 @@
+"""The export file: what to carry, from where, how, and where to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from bundler.config.export_keys import (
+    PLACES,
+    DefaultKeys,
+    ExportKeys,
+    RegistryKeys,
+    SourceKeys,
+    TimoniBundleKeys,
+)
+from bundler.config.fields import Circumstances
+from bundler.config.paths import beside_file
+from bundler.config.reading import Found, exactly_one, items, read_keys
+from bundler.config.refusal import Problem, RefusedError, Where, refuse
+from bundler.config.rule_keys import RuleKeys, all_rules
+from bundler.config.rules import refuse_unless_meant
+from bundler.config.values import ExportFile, RegistryChoices, Source, TimoniBundle
+from bundler.wanted import PRESETS, Along
+
+Beside = Callable[[str | None], str | None]
+
+
+def read_export_file(name: str, text: str, *, environment: Mapping[str, str], now: int) -> ExportFile:
+    """The file's content as values; paths in it are relative to the folder of `name`.
+
+    `now` is in seconds since the epoch. Raises UsageError, with every problem that the file has.
+    """
+    keys, document = read_keys(name, text, ExportKeys, Circumstances(environment, now), _across)
+    defaults = keys.defaults or DefaultKeys()
+    sources: list[Source] = []
+    problems: list[Problem] = []
+    for place, source in enumerate(keys.sources or ()):
+        try:
+            sources.append(_source(source, defaults))
+        except RefusedError as refused:
+            where = ("sources", place)
+            problems.append(Problem(document.line(where), where, str(refused), refused.next_step))
+    if problems:
+        refuse(name, problems)
+    return _with_settings(ExportFile(name, tuple(sources)), keys)
+
+
+def _across(content: dict[str, Any]) -> Found:
+    """What is wrong between the keys of a source."""
+    for where, source in items(content, "sources"):
+        yield from exactly_one(source, where, PLACES)
+        if isinstance(source, dict):
+            yield from _misplaced(source, where)
+
+
+def _misplaced(source: dict[str, Any], where: Where) -> Found:
+    if "excludeRepositories" in source and "namespace" not in source:
+        yield (*where, "excludeRepositories"), "only a namespace has repositories to exclude", "leave it out"
+    if "digests" in source and "namespace" in source:
+        yield (*where, "digests"), "a digest belongs to one repository", "write a source with `repository`"
+
+
+def _source(keys: SourceKeys, defaults: DefaultKeys) -> Source:
+    own = {name: getattr(keys, name) for name in keys.model_fields_set & set(type(defaults).model_fields)}
+    whole = defaults.model_copy(update=own)
+    rules = None if keys.digests and not own.keys() & set(RuleKeys.model_fields) else all_rules(whole)
+    if rules is not None:
+        refuse_unless_meant(rules)
+    pattern = keys.namespace and keys.namespace._replace(exclude=tuple(keys.exclude_repositories or ()))
+    repository = PRESETS[keys.preset] if keys.preset else keys.repository
+    return Source(repository, pattern, rules, _along(whole), tuple(keys.digests or ()))
+
+
+def _along(keys: DefaultKeys) -> Along:
+    return Along(
+        images=keys.images or False,
+        referrers=keys.referrers is not False,
+        require=frozenset(keys.require or ()),
+        platforms=tuple(keys.platforms or ()),
+    )
+
+
+def _with_settings(file: ExportFile, keys: ExportKeys) -> ExportFile:
+    beside = partial(beside_file, file.name)
+    return file._replace(
+        timoni_bundles=tuple(_timoni_bundle(bundle, beside) for bundle in keys.timoni_bundles or ()),
+        registries=_registries(keys.registries or RegistryKeys(), beside),
+        output=beside(keys.output),
+        store=beside(keys.store),
+        force=keys.force,
+        report=beside(keys.report),
+        jobs=keys.jobs,
+        lock=beside(keys.lock),
+        on_drift=keys.on_drift,
+    )
+
+
+def _timoni_bundle(keys: TimoniBundleKeys, beside: Beside) -> TimoniBundle:
+    files = tuple(path for file in keys.files if (path := beside(file)))
+    return TimoniBundle(files, tuple((keys.set or {}).items()))
+
+
+def _registries(keys: RegistryKeys, beside: Beside) -> RegistryChoices:
+    return RegistryChoices(
+        plain_http=tuple(keys.plain_http or ()),
+        token_hosts=tuple(keys.token_hosts or ()),
+        ca_file=beside(keys.ca_file),
+        creds_file=beside(keys.creds_file),
+        proxy=keys.proxy,
+    )

@@ -1,0 +1,111 @@
+"""The keys of an export file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from bundler.config.fields import (
+    DigestName,
+    Host,
+    Keys,
+    Namespace,
+    Path,
+    PathWithVariables,
+    PlatformName,
+    Repository,
+    Text,
+    TextWithVariables,
+    never_null,
+)
+from bundler.config.rule_keys import RuleKeys
+
+PLACES = ("repository", "namespace", "preset")
+"""Of these a source has exactly one."""
+
+
+class DefaultKeys(RuleKeys):
+    """Rules, and what goes along: for every source that does not say otherwise."""
+
+    images: bool | None = None
+    """Also the container images that the modules run."""
+    referrers: bool | None = None
+    """Also what refers to the modules: signatures, SBOMs, attestations. True if it is not said."""
+    require: list[Literal["signature", "sbom", "attestation"]] | None = None
+    """What every module must have along."""
+    platforms: list[PlatformName] | None = None
+    """Of images for several platforms, only these: `linux/amd64`. All if it is not said."""
+
+
+class SourceKeys(DefaultKeys):
+    """One repository or many, and what to take of it."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [place]} for place in PLACES]})
+
+    repository: Repository | None = Field(default=None, json_schema_extra=never_null)
+    """[oci://]HOST/REPOSITORY, without tag or digest; `${NAME}` is filled in."""
+    namespace: Namespace | None = Field(default=None, json_schema_extra=never_null)
+    """[oci://]HOST/GLOB: every repository of the registry's catalog whose path matches; `*` is also for `/`.
+    `${NAME}` is filled in."""
+    preset: Literal["kubernetes-schema", "minimal"] | None = Field(default=None, json_schema_extra=never_null)
+    """What Timoni itself fetches: for `timoni mod vendor k8s`, for `timoni mod init`."""
+    digests: list[DigestName] | None = None
+    """These manifests. Without any rule of the source's own, only these."""
+    exclude_repositories: list[Text] | None = None
+    """Of a namespace, no repository whose path matches one of these globs."""
+
+
+RuntimeValues = Annotated[
+    dict[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], TextWithVariables],
+    Field(json_schema_extra={"additionalProperties": False}),
+]
+
+
+class TimoniBundleKeys(Keys):
+    """One Timoni Bundle: the modules of all its instances."""
+
+    files: Annotated[list[Path], Field(min_length=1)]
+    """Its files (CUE, YAML, JSON)."""
+    set: RuntimeValues | None = None
+    """Runtime values by name; `${NAME}` is filled in."""
+
+
+class RegistryKeys(Keys):
+    """How registries are reached."""
+
+    plain_http: list[Host] | None = None
+    """Hosts to speak plain http to."""
+    ca_file: Path | None = None
+    """Trust these PEM certificates besides the system's."""
+    creds_file: Path | None = None
+    """Lines of [HOST] USER:PASSWORD or [HOST] TOKEN; `-` reads standard input."""
+    token_hosts: list[Host] | None = None
+    """Token servers elsewhere that may see a registry's credentials."""
+    proxy: Text | None = None
+    """Reach registries through this proxy; `none` for none."""
+
+
+class ExportKeys(Keys):
+    """An export file. Paths are relative to the file's own folder."""
+
+    version: Annotated[int, Field(ge=1, le=1)]
+    """Of this format."""
+    output: PathWithVariables | None = None
+    """NAME.tar.zst for a bundle, `-` for standard output, else a directory; `${NAME}` is filled in."""
+    store: PathWithVariables | None = None
+    """Keep blobs here for the next run; `${NAME}` is filled in."""
+    force: bool | None = None
+    """Replace the output, even if that loses what it holds."""
+    report: Path | None = None
+    """Write a JSON report of what was done."""
+    jobs: Annotated[int, Field(ge=1, le=128)] | None = None
+    """Requests under way at a time."""
+    defaults: DefaultKeys | None = None
+    sources: list[SourceKeys] | None = None
+    timoni_bundles: list[TimoniBundleKeys] | None = None
+    registries: RegistryKeys | None = None
+    lock: Path | None = None
+    """The file that keeps the digest of every tag."""
+    on_drift: Literal["warn", "fail", "refetch"] | None = None
+    """What to do when a tag is not what the lock says."""

@@ -1,0 +1,81 @@
+"""What an export file and an import file say, as plain values."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from bundler.config.places import RepositoryPattern
+from bundler.config.rules import Rules
+from bundler.mapping import Mapping
+from bundler.oci.content import Digest
+from bundler.oci.reference import Prefix, RegistryName, RepositoryName
+from bundler.wanted import Along
+
+OnDrift = Literal["warn", "fail", "refetch"]
+OnConflict = Literal["fail", "skip", "overwrite"]
+
+
+class Source(NamedTuple):
+    """A repository, or a pattern of repositories: exactly one is not None."""
+
+    repository: RepositoryName | None
+    pattern: RepositoryPattern | None
+    rules: Rules | None
+    """None: no tags are asked for, only the digests."""
+    along: Along
+    digests: tuple[Digest, ...] = ()
+
+
+class TimoniBundle(NamedTuple):
+    """One Timoni Bundle: paths of its files, runtime values by name (they may be secret)."""
+
+    files: tuple[str, ...]
+    values: tuple[tuple[str, str], ...] = ()
+
+
+class RegistryChoices(NamedTuple):
+    """How registries are reached, as the command line's options have it."""
+
+    plain_http: tuple[RegistryName, ...] = ()
+    token_hosts: tuple[RegistryName, ...] = ()
+    ca_file: str | None = None
+    creds_file: str | None = None
+    """`-` is standard input."""
+    proxy: str | None = None
+
+
+class ExportFile(NamedTuple):
+    """What an export file says; None for what it leaves to the command line."""
+
+    name: str
+    sources: tuple[Source, ...] = ()
+    timoni_bundles: tuple[TimoniBundle, ...] = ()
+    registries: RegistryChoices = RegistryChoices()
+    output: str | None = None
+    """`-` is standard output."""
+    store: str | None = None
+    force: bool | None = None
+    report: str | None = None
+    jobs: int | None = None
+    lock: str | None = None
+    on_drift: OnDrift | None = None
+
+
+class Part(NamedTuple):
+    """What to import of a bundle."""
+
+    repositories: tuple[str, ...] = ()
+    """Globs on `host/path`, the name outside (`*` is also for `/`); all without any."""
+    rules: Rules = Rules()
+
+
+class ImportFile(NamedTuple):
+    """What an import file says; None for what it leaves to the command line."""
+
+    name: str
+    to: Prefix | None = None
+    mapping: Mapping = Mapping()
+    on_conflict: OnConflict | None = None
+    select: Part = Part()
+    image_map: str | None = None
+    """Where the list of images and their new names goes."""

@@ -1,0 +1,319 @@
+"""Export files: what they say, and what they are told."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bundler.config.export_file import read_export_file
+from bundler.config.merging import merged
+from bundler.config.rules import Rules
+from bundler.config.values import ExportFile, RegistryChoices, Source
+from bundler.errors import CollectedError, UsageError
+from bundler.oci.platform import Platform
+from bundler.oci.reference import RepositoryName, RepositoryPath
+from bundler.wanted import Along
+
+DAY = 86_400
+NOW = 1_800_000_000
+DIGEST = "sha256:" + "0" * 64
+ENVIRONMENT = {"ORG": "org", "FOLDER": "/srv", "TOKEN": "correct horse", "BAD": "Not A Name"}
+
+
+def read(text: str, name: str = "export.yaml") -> ExportFile:
+    """The file, with `version: 1` as its first line."""
+    return read_export_file(name, f"version: 1\n{text}", environment=ENVIRONMENT, now=NOW)
+
+
+def source(text: str) -> Source:
+    """A file's only source, given as a flow mapping's inside."""
+    (only,) = read(f"sources: [{{{text}}}]").sources
+    return only
+
+
+def told(text: str) -> list[str]:
+    """The lines of what is wrong."""
+    with pytest.raises(UsageError) as error:
+        read(text)
+    return str(error.value).splitlines()
+
+
+# --- what files say -----------------------------------------------------------------------------------
+
+
+def test_a_source_is_a_repository_with_rules_and_what_goes_along() -> None:
+    found = source(
+        'repository: "oci://ghcr.io/${ORG}/app", tags: ["6.9.0", latest], globs: ["6.*"], '
+        'patterns: ["6.1.*"],'
+        'versions: ">=6.10 <7", prereleases: true, newestPerMinor: 1, newestPerMajor: 2, newest: 3,'
+        'createdSince: "90d", minimumAge: "72h", followLatest: true, exclude: ["*-rc*"], images: true,'
+        'referrers: false, require: [signature, sbom], platforms: ["linux/arm/v7"]'
+    )
+    assert found.repository == "ghcr.io/org/app"
+    assert found.rules is not None
+    assert found.rules._asdict() == {
+        "tags": ("6.9.0", "latest"), "globs": ("6.*",), "patterns": ("6.1.*",), "versions": ">=6.10 <7",
+        "prereleases": True, "newest_per_minor": 1, "newest_per_major": 2, "newest": 3,
+        "created_since": NOW - 90 * DAY, "created_until": NOW - 3 * DAY, "follow_latest": True,
+        "exclude": ("*-rc*",),
+    }  # fmt: skip
+    platforms = (Platform("linux", "arm", "v7"),)
+    assert found.along == Along(
+        images=True, referrers=False, require=frozenset({"signature", "sbom"}), platforms=platforms
+    )
+
+
+def test_a_source_that_says_nothing_takes_all_tags_and_what_refers_to_them() -> None:
+    expected = Source(RepositoryName("h.example/app"), None, Rules(), Along(images=False, referrers=True))
+    assert source("repository: h.example/app") == expected
+
+
+def test_defaults_are_for_what_a_source_leaves_out() -> None:
+    file = read(
+        "defaults: {newest: 3, images: true, exclude: [x], minimumAge: 1d}\n"
+        "sources:\n"
+        "- {repository: h.example/a}\n"
+        "- {repository: h.example/b, newest: 1, images: false, exclude: []}\n"
+        "- {repository: h.example/c, newest: null, minimumAge: ~}\n"
+    )
+    assert [(one.rules, one.along.images) for one in file.sources] == [
+        (Rules(newest=3, exclude=("x",), created_until=NOW - DAY), True),
+        (Rules(newest=1, created_until=NOW - DAY), False),
+        (Rules(exclude=("x",)), True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "rules"),
+    [("", None), (", images: true", None), (", newest: 2", Rules(newest=2, exclude=("x",)))],
+)
+def test_digests_alone_ask_for_no_tags(more: str, rules: Rules | None) -> None:
+    place = f'repository: h.example/app, digests: ["{DIGEST}"]'
+    (found,) = read(f"defaults: {{exclude: [x]}}\nsources: [{{{place}{more}}}]").sources
+    assert (found.digests, found.rules) == ((DIGEST,), rules)
+
+
+@pytest.mark.parametrize("preset", ["kubernetes-schema", "minimal"])
+def test_a_preset_is_one_of_timonis_own_repositories(preset: str) -> None:
+    assert source(f"preset: {preset}").repository == f"ghcr.io/stefanprodan/timoni/{preset}"
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("org/modules/app", True),
+        ("org/modules/a/b", True),
+        ("org/modules/test-app", False),
+        ("other/app", False),
+    ],
+)
+def test_a_namespace_is_a_glob_less_what_is_excluded(path: str, meant: bool) -> None:
+    found = source('namespace: "oci://ghcr.io:443/${ORG}/modules/*", excludeRepositories: ["*/test-*"]')
+    assert found.repository is None
+    assert found.pattern is not None
+    assert found.pattern.registry == "ghcr.io:443"
+    assert found.pattern.matches(RepositoryPath(path)) is meant
+
+
+def test_settings_are_those_of_the_command_line_and_paths_stand_beside_the_file() -> None:
+    text = (
+        "output: ${FOLDER}/m.tar.zst\nstore: s\nforce: true\nreport: r.json\njobs: 8\nlock: x.lock\n"
+        "onDrift: refetch\nregistries: {plainHttp: [h:1], caFile: ca.pem, credsFile: '-', tokenHosts: [t],"
+        " proxy: none}\ntimoniBundles: [{files: [bundle.cue, /b.yaml], set: {A: '${TOKEN}', B: $$5}}]\n"
+    )
+    file = read(text, "conf/export.yaml")
+    assert (file.output, file.store, file.report, file.lock) == (
+        "/srv/m.tar.zst", "conf/s", "conf/r.json", "conf/x.lock",
+    )  # fmt: skip
+    assert (file.force, file.jobs, file.on_drift) == (True, 8, "refetch")
+    assert file.registries == RegistryChoices(("h:1",), ("t",), "conf/ca.pem", "-", "none")  # type: ignore[arg-type]
+    assert file.timoni_bundles == ((("conf/bundle.cue", "/b.yaml"), (("A", "correct horse"), ("B", "$5"))),)
+    assert read("output: '-'", "conf/export.yaml").output == "-"
+
+
+def test_what_is_not_said_is_left_to_the_command_line() -> None:
+    assert read("") == ExportFile("export.yaml")
+
+
+# --- what is wrong ------------------------------------------------------------------------------------
+
+WRONG = {
+    # text behind `version: 1`: line and key path, cause, next step
+    "sorces: []": ("2: sorces", "unknown key", "did you mean sources?"),
+    "sources:\n- repository: h.example/a\n  newest_per_minor: 1":
+        ("4: sources[0].newest_per_minor", "unknown key", "did you mean newestPerMinor?"),
+    "sources:\n- repository: h.example/a\n  zzz: 1":
+        ("4: sources[0].zzz", "unknown key", "there are tags, globs, patterns, versions"),
+    "jobs: 1\njobs: 2": ("3: jobs", "twice", "leave one"),
+    "jobs: 0": ("2: jobs", "at least 1", ""),
+    "jobs: 129": ("2: jobs", "at most 128", ""),
+    "jobs: '8'": ("2: jobs", "whole number", "write 8, without quotes"),
+    "jobs: 1.5": ("2: jobs", "whole number", ""),
+    "jobs: true": ("2: jobs", "whole number", ""),
+    "jobs:": ("2: jobs", "nothing is there", "leave the key out"),
+    "onDrift: stop": ("2: onDrift", "must be 'warn', 'fail' or 'refetch'", ""),
+    "sources: ghcr.io/a/b": ("2: sources", "must be a list", 'write ["ghcr.io/a/b"]'),
+    "sources:\n- ghcr.io/a/b": ("3: sources[0]", "keys and values", ""),
+    "sources:\n- tags: [a]": ("3: sources[0]", "none of repository, namespace, preset", "exactly one"),
+    "sources:\n- preset: minimal\n  repository: h.example/a":
+        ("3: sources[0]", "repository and preset together", "exactly one"),
+    "sources:\n- repository: ~": ("3: sources[0].repository", "nothing is there", "write a value"),
+    "sources:\n- preset: max": ("3: sources[0].preset", "'kubernetes-schema' or 'minimal'", ""),
+    "sources:\n- repository: ghcr.io/a/b:1.0":
+        ("3: sources[0].repository", "a tag does not belong here", 'tags: ["1.0"]'),
+    f"sources:\n- repository: ghcr.io/a/b@{DIGEST}":
+        ("3: sources[0].repository", "a digest does not belong here", "digests: ["),
+    "sources:\n- repository: ghcr.io/A":
+        ("3: sources[0].repository", "is not a repository", "HOST/REPOSITORY"),
+    "sources:\n- repository: ghcr.io/${NONE}/a":
+        ("3: sources[0].repository", "the environment has no NONE", "set NONE"),
+    "sources:\n- repository: ghcr.io/$ORG/a":
+        ("3: sources[0].repository", "neither ${NAME} nor $$", "$$"),
+    "sources:\n- namespace: ghcr.io/a": ("3: sources[0].namespace", "names one repository", "HOST/PATH/*"),
+    "sources:\n- namespace: ghcr.io": ("3: sources[0].namespace", "no glob", "HOST/PATH/*"),
+    "sources:\n- namespace: '*.io/a/*'": ("3: sources[0].namespace", "is not a registry", "HOST/PATH/*"),
+    "sources:\n- preset: minimal\n  excludeRepositories: [a]":
+        ("4: sources[0].excludeRepositories", "only a namespace", "leave it out"),
+    f"sources:\n- namespace: h.example/*\n  digests: ['{DIGEST}']":
+        ("4: sources[0].digests", "one repository", "`repository`"),
+    "sources:\n- preset: minimal\n  digests: ['sha256:0']":
+        ("4: sources[0].digests[0]", "is not a digest", ""),
+    "sources:\n- preset: minimal\n  tags:\n  - 1.0.0\n  - 1.10":
+        ("6: sources[0].tags[1]", "1.10 without quotes is a number", 'write it in quotes: "1.10"'),
+    "sources:\n- preset: minimal\n  tags: [no]":
+        ("4: sources[0].tags[0]", "no without quotes is true or false", '"no"'),
+    "sources:\n- preset: minimal\n  tags: [7]":
+        ("4: sources[0].tags[0]", "7 without quotes is a number", '"7"'),
+    "sources:\n- preset: minimal\n  tags: [[a]]": ("4: sources[0].tags[0]", "must be a text", ""),
+    "sources:\n- preset: minimal\n  tags: [a b]": ("4: sources[0].tags[0]", "is not a tag", ""),
+    "sources:\n- preset: minimal\n  globs: ['']": ("4: sources[0].globs[0]", "is empty", ""),
+    "sources:\n- preset: minimal\n  globs: 6.*": ("4: sources[0].globs", "must be a list", 'write ["6.*"]'),
+    "sources:\n- preset: minimal\n  patterns: ['(']": ("4: sources[0].patterns[0]", "unterminated", ""),
+    "sources:\n- preset: minimal\n  versions: 1.x.y.z": ("4: sources[0].versions", "", ""),
+    "sources:\n- preset: minimal\n  newest: 0": ("4: sources[0].newest", "at least 1", ""),
+    "sources:\n- preset: minimal\n  prereleases: yes": ("4: sources[0].prereleases", "true or false", ""),
+    "sources:\n- preset: minimal\n  createdSince: 2026-01-01":
+        ("4: sources[0].createdSince", "2026-01-01 without quotes is a date", '"2026-01-01"'),
+    "sources:\n- preset: minimal\n  createdSince: soon":
+        ("4: sources[0].createdSince", "is not a date", ""),
+    "sources:\n- preset: minimal\n  minimumAge: 3 days": ("4: sources[0].minimumAge", "is not an age", ""),
+    "sources:\n- preset: minimal\n  require: [signed]":
+        ("4: sources[0].require[0]", "must be 'signature'", ""),
+    "sources:\n- preset: minimal\n  platforms: [amd64]":
+        ("4: sources[0].platforms[0]", "is not a platform", ""),
+    "defaults:\n  newest: -1": ("3: defaults.newest", "at least 1", ""),
+    "defaults:\n  repository: h.example/a": ("3: defaults.repository", "unknown key", "there are tags"),
+    "timoniBundles:\n- set: {A: b}": ("3: timoniBundles[0].files", "is missing", ""),
+    "timoniBundles:\n- files: []": ("3: timoniBundles[0].files", "is empty", ""),
+    "timoniBundles:\n- files: ['${FOLDER}/b']": ("3: timoniBundles[0].files[0]", "no variables", "itself"),
+    "timoniBundles:\n- files: [b]\n  set: {a-b: c}": ("4: timoniBundles[0].set.a-b", "is not a name", ""),
+    "registries:\n  plainHttp: [http://h]": ("3: registries.plainHttp[0]", "is not a registry", ""),
+    "registries:\n  caFile: ~/ca.pem": ("3: registries.caFile", "~ stands for nothing", "whole path"),
+    "output: ${NONE}.tar.zst": ("2: output", "the environment has no NONE", "set NONE"),
+    "store: ''": ("2: store", "is empty", ""),
+    "store: \"a\\nb\"": ("2: store", "control characters", ""),
+    "a b: 1\n": ("2: a b", "unknown key", ""),
+    "1.5: x": ("2", "a key that is no text: 1.5 without quotes", "quotes"),
+    "!x jobs: 1": ("2", "a tag", "leave it out"),
+    "jobs: [": ("2", "not YAML", "indentation"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_is_one_line_with_file_line_key_path_cause_and_next_step(text: str) -> None:
+    where, cause, next_step = WRONG[text]
+    (line,) = told(text)
+    assert line.startswith(f"export.yaml:{where}: ")
+    assert cause in line
+    assert next_step in line.partition("; ")[2]
+
+
+def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
+    lines = told(
+        "jobs: 0\njobs: 1\nsources:\n- repository: ghcr.io/A\n  tags: [6.0]\n  newest: '1'\n"
+        "- tags: [1.10]\n  versions: '>>1'\n- preset: minimal\n  digest: [x]\n"
+    )
+    assert [re.findall(r"^export.yaml:(\d+): ([^:]*):", line)[0] for line in lines] == [
+        ("2", "jobs"), ("3", "jobs"), ("5", "sources[0].repository"), ("6", "sources[0].tags[0]"),
+        ("7", "sources[0].newest"), ("8", "sources[1]"), ("8", "sources[1].tags[0]"),
+        ("9", "sources[1].versions"), ("11", "sources[2].digest"),
+    ]  # fmt: skip
+
+
+def test_of_many_errors_ten_are_told() -> None:
+    lines = told("".join(f"wrong{number}: 1\n" for number in range(30)))
+    assert len(lines) == 11
+    assert lines[-1] == "export.yaml: and 20 more; correct these first"
+
+
+@pytest.mark.parametrize("version", ["'1'", "1.0", "true", "0", "one", "[1]", "null"])
+def test_a_version_is_the_number_1(version: str) -> None:
+    with pytest.raises(UsageError, match=r"^x:1: version: "):
+        read_export_file("x", f"version: {version}\n", environment={}, now=0)
+    with pytest.raises(UsageError, match=r"^x:1: version: is missing"):
+        read_export_file("x", "jobs: 1\n", environment={}, now=0)
+
+
+def test_a_newer_version_is_the_only_thing_that_is_said() -> None:
+    with pytest.raises(UsageError) as error:
+        read_export_file("x", "version: 2\nnews: 1\n", environment={}, now=0)
+    assert str(error.value) == "x:1: version: 2; this program reads version 1; use a newer timoni-bundler"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sources: [{repository: 'ghcr.io/${BAD}/a'}]",
+        "sources: [{namespace: '${BAD}/*'}]",
+        "store: ~${BAD}",
+        "timoniBundles: [{files: [b], set: {A: 20261123}}]",
+        "timoniBundles: [{files: [b], set: {A: 2026.1123}}]",
+        "timoniBundles: [{files: [b], set: {A: 'x20261123$'}}]",
+    ],
+)
+def test_values_of_the_environment_and_of_set_are_not_shown(text: str) -> None:
+    lines = "\n".join(told(text))
+    assert "Not A Name" not in lines
+    assert "1123" not in lines
+
+
+# --- several files ------------------------------------------------------------------------------------
+
+
+def test_several_files_are_one_after_the_other_with_the_settings_of_each() -> None:
+    site = read("registries: {plainHttp: [a, b], caFile: /ca.pem}\njobs: 8\n", "site.yaml")
+    first = read("sources: [{preset: minimal}]\nregistries: {plainHttp: [b, c]}\njobs: 8\n", "first.yaml")
+    second = read(
+        "sources: [{repository: h.example/a}]\nlock: /l\ntimoniBundles: [{files: [/b]}]\n", "2.yaml"
+    )
+    found = merged([site, first, second])
+    assert found.sources == (*first.sources, *second.sources)
+    assert found.timoni_bundles == second.timoni_bundles
+    assert found.registries == RegistryChoices(plain_http=("a", "b", "c"), ca_file="/ca.pem")  # type: ignore[arg-type]
+    assert (found.jobs, found.lock, found.output) == (8, "/l", None)
+
+
+def test_one_file_is_itself_and_none_says_nothing() -> None:
+    only = read("sources: [{preset: minimal}]\nforce: false\n")
+    assert merged([only]) == only
+    assert merged([]) == ExportFile("")
+
+
+def test_settings_that_two_files_give_differently_are_told_with_both_names() -> None:
+    files = [
+        read("jobs: 1\nforce: false\nregistries: {caFile: /x}", "a.yaml"),
+        read("jobs: 2\nforce: true\nregistries: {caFile: /y}", "b.yaml"),
+    ]
+    with pytest.raises(CollectedError) as error:
+        merged(files)
+    assert str(error.value).splitlines() == [
+        "b.yaml: force: true, but a.yaml says false; say it in one of them only",
+        "b.yaml: jobs: 2, but a.yaml says 1; say it in one of them only",
+        "b.yaml: registries.caFile: /y, but a.yaml says /x; say it in one of them only",
+    ]
+
+
+def test_a_relative_path_in_two_folders_is_two_paths() -> None:
+    with pytest.raises(UsageError, match=r"output: b/m.tar, but a/e.yaml says a/m.tar"):
+        merged([read("output: m.tar", "a/e.yaml"), read("output: m.tar", "b/e.yaml")])
