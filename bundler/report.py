@@ -35,7 +35,7 @@ def failure(error: BundlerError, item: str = "") -> Failure:
     return Failure(item or error.item, cause, error.exit_code, error.next_step)
 
 
-Status = Literal["exported", "skipped", "failed", "pushed", "present", "moved", "planned"]
+Status = Literal["exported", "skipped", "failed", "pushed", "present", "moved", "merged", "planned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class TagReport:
     digest: str | None = None
     """What it points to."""
     reason: str = ""
-    """Why it was skipped or failed."""
+    """Why it was skipped or failed; of an export, also the rule that took it."""
     previous: str | None = None
     """At the target: the digest that the tag pointed to before."""
 
@@ -60,6 +60,8 @@ class RepositoryReport:
     name: str
     """`host/path`."""
     tags: tuple[TagReport, ...]
+    source: str | None = None
+    """At the target: what it was called outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,20 @@ class TrafficReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagesReport:
+    """The container images that one module version runs."""
+
+    module: str
+    """`host/path:tag`."""
+    source: str
+    """Where they are named: `annotation`, `images.cue`, `values.cue`, `none`."""
+    images: tuple[str, ...]
+    """As the module names them."""
+    unknown: tuple[str, ...] = ()
+    """What can't be read without running it: place and reason."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a run of `export` or `import` did."""
 
@@ -114,6 +130,8 @@ class Report:
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Duration of each phase."""
     warnings: tuple[str, ...] = ()
+    images: tuple[ImagesReport, ...] = ()
+    """Where images were asked for: what each module version runs."""
     unchanged: bool = False
     """True when everything was there already, and nothing was written."""
     dry_run: bool = False
@@ -132,6 +150,41 @@ class Report:
         return codes.pop() if not done and len(codes) == 1 else EXIT_SOME_FAILED
 
 
+@dataclass(frozen=True, slots=True)
+class TagDecision:
+    """One tag, and the rule that decided."""
+
+    tag: str
+    """The tag; a digest where the selection names one."""
+    taken: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryExplanation:
+    """Every tag of one repository, decided."""
+
+    name: str
+    """`host/path`."""
+    decisions: tuple[TagDecision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `explain` finds: which tags an export would take, and why."""
+
+    repositories: tuple[RepositoryExplanation, ...]
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0; the failures' own code if nothing could be decided and they agree, else 8."""
+        codes = {item.exit_code for item in self.failures}
+        if not codes:
+            return EXIT_OK
+        return codes.pop() if not self.repositories and len(codes) == 1 else EXIT_SOME_FAILED
+
+
 class Phases:
     """How long the phases of a run take; the clock is the caller's."""
 
@@ -146,7 +199,7 @@ class Phases:
         try:
             yield
         finally:
-            self.seconds[name] = round(self._clock() - start, 3)
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + self._clock() - start, 3)
 
 
 def as_document(report: Report) -> dict[str, Any]:

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bundler.bundle.reader import open_bundle
-from bundler.exporter import Selection, export_bundle, output_to, workplace_of
-from bundler.importer import OnConflict, import_bundle, verify_bundle
+from bundler.exporter import OnDrift, export_bundle, output_to, workplace_of
+from bundler.importer import Destination, OnConflict, Part, import_bundle, verify_bundle
+from bundler.importer.destination import WHOLE
 from bundler.limits import Limits
+from bundler.mapping import KEPT, Mapping
 from bundler.oci.reference import parse_prefix, parse_reference
 from bundler.registry.credentials import CredentialSources
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
 from bundler.registry.transport import TransportSettings
 from bundler.report import Report
+from bundler.selection import Rules
+from bundler.wanted import ALONE, Along, selection_of
 from tests.doubles import FakeClock
 
 QUICK = Limits(connect_timeout=2.0, read_timeout=0.3)
@@ -46,13 +50,17 @@ def exported(
     registries: Registries | None = None,
     store: Path | None = None,
     globs: tuple[str, ...] = (),
+    along: Along = ALONE,
+    on_drift: OnDrift = OnDrift.IGNORE,
+    lock: Path | None = None,
     jobs: int = 4,
 ) -> Report:
     """Export these references into `out`."""
     target = output_to(str(out))
-    selection = Selection(tuple(parse_reference(text) for text in references), globs)
+    selection = selection_of((parse_reference(text) for text in references), Rules(globs=globs), along)
     known = registries or registries_for(FakeClock())
-    return export_bundle(selection, known, target, workplace_of(target, store), jobs=jobs)
+    place = workplace_of(target, store)
+    return export_bundle(selection, known, target, place, on_drift=on_drift, lock=lock, jobs=jobs)
 
 
 def imported(
@@ -61,10 +69,14 @@ def imported(
     *,
     registries: Registries | None = None,
     on_conflict: OnConflict = OnConflict.DEFAULT,
+    mapping: Mapping = KEPT,
+    part: Part = WHOLE,
     jobs: int = 4,
 ) -> Report:
     """Verify a bundle and import it below `prefix`."""
     with open_bundle(bundle) as opened:
         verified = verify_bundle(opened)
         known = registries or registries_for(FakeClock())
-        return import_bundle(verified, parse_prefix(prefix), known, on_conflict, jobs=jobs)
+        return import_bundle(
+            verified, Destination(parse_prefix(prefix), mapping, part), known, on_conflict, jobs=jobs
+        )

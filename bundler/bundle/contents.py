@@ -9,7 +9,7 @@ from bundler.bundle.inventory import Root, roots_of
 from bundler.bundle.reader import Bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest, read_all
-from bundler.oci.graph import Manifests, bottom_up
+from bundler.oci.graph import Manifests, bottom_up, sparse
 from bundler.oci.manifest import CREATED, REVISION, VERSION, parse_manifest
 
 
@@ -65,8 +65,11 @@ class Contents:
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
     """Read the manifests, and add up. Raises what a damaged bundle deserves."""
     inventory = bundle.inventory
+    omitted = frozenset(inventory.omitted)
     manifests = {
-        blob.digest: parse_manifest(read_all(bundle, blob), blob.media_type, blob.digest, limits=limits)
+        blob.digest: sparse(
+            parse_manifest(read_all(bundle, blob), blob.media_type, blob.digest, limits=limits), omitted
+        )
         for blob in inventory.manifests
     }
     roots = list(roots_of(inventory))

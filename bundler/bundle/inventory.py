@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
@@ -50,6 +50,8 @@ class Inventory:
     repositories: tuple[RepositoryEntry, ...]
     manifests: tuple[Descriptor, ...]
     blobs: tuple[Descriptor, ...]
+    omitted: tuple[Digest, ...] = ()
+    """Children of indexes that were left out on purpose: those indexes are sparse."""
 
     @property
     def content(self) -> Iterator[Descriptor]:
@@ -68,7 +70,7 @@ class Root(NamedTuple):
         return f"{self.repository}:{self.tag}" if self.tag else f"{self.repository}@{self.digest}"
 
 
-def take_inventory(roots: Iterable[Root], manifests: Manifests) -> Inventory:
+def take_inventory(roots: Iterable[Root], manifests: Manifests, omitted: Iterable[Digest] = ()) -> Inventory:
     """The inventory of these roots, given in version order, and of all that they reach.
 
     gzip layers of one repository share bytes, so vendor layers stand together in version order, then
@@ -94,9 +96,8 @@ def take_inventory(roots: Iterable[Root], manifests: Manifests) -> Inventory:
         for part in (*configs, *layers)
         if part.distributed and part.blob.digest not in ordered
     }
-    return Inventory(
-        FORMAT, "full", tuple(entries), tuple(m.blob for m in ordered.values()), tuple(blobs.values())
-    )
+    carried = tuple(manifest.blob for manifest in ordered.values())
+    return Inventory(FORMAT, "full", tuple(entries), carried, tuple(blobs.values()), tuple(sorted(omitted)))
 
 
 def _entry(name: RepositoryName, roots: Iterable[Root]) -> RepositoryEntry:
@@ -110,6 +111,7 @@ def _entry(name: RepositoryName, roots: Iterable[Root]) -> RepositoryEntry:
 
 def encode(inventory: Inventory) -> bytes:
     """The bytes of `bundle.json`: one spelling for one content."""
+    omitted = {"omitted": list(inventory.omitted)} if inventory.omitted else {}
     return strict_json.canonical(
         {
             "format": inventory.format,
@@ -124,6 +126,7 @@ def encode(inventory: Inventory) -> bytes:
             ],
             "manifests": [descriptor(blob) for blob in inventory.manifests],
             "blobs": [descriptor(blob) for blob in inventory.blobs],
+            **omitted,
         }
     )
 
@@ -150,17 +153,18 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of `bundle.json`."""
-    described: dict[str, Any] = _adapter(Inventory).json_schema()
+    described: dict[str, Any] = adapter_of(Inventory).json_schema()
     return described
 
 
 @functools.cache
-def _adapter(of: Any) -> Any:
-    """How pydantic reads one of these types; imported here, because export never reads one."""
+def adapter_of(of: Any) -> Any:
+    """How pydantic reads a document of these types; imported here, because export never reads one."""
     from pydantic import ConfigDict, TypeAdapter, with_config
 
     # Unknown fields of a newer writer are left alone.
-    for kind in (Inventory, RepositoryEntry, Descriptor):
+    kinds: tuple[Any, ...] = (Inventory, RepositoryEntry, Descriptor, *([of] if is_dataclass(of) else []))
+    for kind in kinds:
         with_config(ConfigDict(alias_generator=camel, extra="ignore", strict=True))(kind)
     return TypeAdapter(of)
 
@@ -169,11 +173,11 @@ def _validated(data: bytes) -> Inventory:
     from pydantic import ValidationError
 
     try:
-        head = _adapter(dict[str, Any]).validate_json(data).get("format")
+        head = adapter_of(dict[str, Any]).validate_json(data).get("format")
         if type(head) is int and head > FORMAT:
             cause = f"bundle format {head}; this program reads format {FORMAT}"
             raise ContentError(INVENTORY_FILE, cause, "use a newer timoni-bundler here")
-        inventory: Inventory = _adapter(Inventory).validate_json(data)
+        inventory: Inventory = adapter_of(Inventory).validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -189,6 +193,8 @@ def _check_consistent(inventory: Inventory) -> None:
     if len(set(known)) != len(known):
         raise ContentError(INVENTORY_FILE, "it lists a blob twice")
     manifests = {blob.digest for blob in inventory.manifests}
+    if both := manifests.intersection(inventory.omitted):
+        raise ContentError(INVENTORY_FILE, f"it has {min(both)}, and says that it was left out")
     names = [entry.name for entry in inventory.repositories]
     if len(set(names)) != len(names):
         raise ContentError(INVENTORY_FILE, "it lists a repository twice")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bundler.bundle.inventory import take_inventory
 from bundler.durable import local_errors
 from bundler.errors import LocalError
 from bundler.exporter.output import Output
+from bundler.exporter.pinned import Pinned
 from bundler.exporter.plan import ExportPlan
-from bundler.exporter.select import Pinned
 from bundler.store import Store
 
 
@@ -21,7 +20,7 @@ def disk_needs(pinned: Pinned, plan: ExportPlan, out: Output, store: Store) -> l
         manifest.blob.size for manifest in pinned.manifests.values() if not store.has(manifest.blob)
     )
     needs = [(store.path, plan.fetch_bytes - left_over + manifests)]
-    packed = out.need(take_inventory(pinned.roots, pinned.manifests))
+    packed = out.need(pinned.inventory())
     return [*needs, packed] if packed else needs
 
 

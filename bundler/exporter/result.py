@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from bundler.about import VERSION
 from bundler.bundle.inventory import Root
-from bundler.errors import BundlerError
+from bundler.errors import BundlerError, IntegrityError
+from bundler.exporter.gather import Gathered
+from bundler.exporter.pinned import Pinned
 from bundler.exporter.plan import ExportPlan, incomplete
-from bundler.exporter.select import Pinned
 from bundler.exporter.workplace import Workplace
 from bundler.oci.content import Descriptor
 from bundler.oci.reference import RepositoryName
@@ -23,8 +24,8 @@ from bundler.report import (
     Status,
     TagReport,
     TrafficReport,
-    failure,
 )
+from bundler.wanted import Selection
 
 
 class ExportRun(Phases):
@@ -34,11 +35,20 @@ class ExportRun(Phases):
         super().__init__(registries.settings.hosts.clock)
         self._registries = registries
 
-    def drop_incomplete(self, pinned: Pinned, missing: Mapping[Descriptor, BundlerError]) -> None:
+    def drop_incomplete(self, found: Gathered) -> None:
         """Take out the roots that need a blob which could not be had: a bundle never names what it lacks."""
+        pinned, missing = found.pinned, found.missing
         lacking = incomplete(pinned.roots, pinned.manifests, missing.__contains__)
-        pinned.failed += [(root, failure(missing[blob], str(root))) for root, blob in lacking.items()]
-        pinned.roots = [root for root in pinned.roots if root not in lacking]
+        pinned.drop({root: missing[blob] for root, blob in lacking.items()})
+
+    def check_locked(self, selection: Selection, pinned: Pinned) -> None:
+        """Raise what failed where a lock file asks for all of it or nothing."""
+        failures = [*pinned.failures, *(item for _, item in pinned.failed)]
+        if selection.locked and failures:
+            first = failures[0]
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            cause = f"what the lock file pins can't be had{more}: {first.cause}"
+            raise IntegrityError(first.item, cause, first.next_step)
 
     def nothing(self, pinned: Pinned) -> Report:
         """Nothing could be exported, and nothing was written."""
@@ -53,18 +63,12 @@ class ExportRun(Phases):
         """A dry run."""
         return self._report(pinned, blobs=_counts(plan, {}), status="planned")
 
-    def done(
-        self,
-        pinned: Pinned,
-        plan: ExportPlan,
-        missing: Mapping[Descriptor, BundlerError],
-        bundle: BundleReport,
-        place: Workplace,
-    ) -> Report:
+    def done(self, found: Gathered, bundle: BundleReport, place: Workplace) -> Report:
         """A bundle was written."""
+        pinned = found.pinned
         # With failures, the same command will be run again, and needs only what is missing.
         place.finished = not pinned.failed and not pinned.failures
-        return self._report(pinned, bundle=bundle, blobs=_counts(plan, missing))
+        return self._report(pinned, bundle=bundle, blobs=_counts(found.plan, found.missing))
 
     def _report(
         self,
@@ -86,6 +90,7 @@ class ExportRun(Phases):
             traffic=TrafficReport(traffic.requests, traffic.retries, traffic.received, traffic.sent),
             seconds=self.seconds,
             warnings=tuple(pinned.warnings),
+            images=tuple(pinned.images),
             unchanged=unchanged,
             dry_run=status == "planned",
         )
@@ -104,14 +109,17 @@ def _counts(plan: ExportPlan, missing: Mapping[Descriptor, BundlerError]) -> Blo
 
 def _repositories(pinned: Pinned, status: Status) -> tuple[RepositoryReport, ...]:
     tags: dict[RepositoryName, list[TagReport]] = {}
+    reasons = {(name, item.tag): item.reason for name, choice in pinned.decided for item in choice.decisions}
     for root in pinned.roots:
-        tags.setdefault(root.repository, []).append(TagReport(_name(root), status, root.digest))
+        reason = reasons.get((root.repository, root.tag), "") if root.tag else ""
+        tags.setdefault(root.repository, []).append(TagReport(_name(root), status, root.digest, reason))
     for root, item in pinned.failed:
         tags.setdefault(root.repository, []).append(
             TagReport(_name(root), "failed", root.digest or None, _why(item))
         )
-    for name, skipped in pinned.skipped:
-        tags.setdefault(name, []).append(TagReport(skipped.tag, "skipped", reason=skipped.reason))
+    for name, choice in pinned.decided:
+        own = tags.setdefault(name, [])
+        own += [TagReport(left.tag, "skipped", reason=left.reason) for left in choice.left_out]
     return tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
 
 

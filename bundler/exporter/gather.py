@@ -1,0 +1,50 @@
+"""Plan and fetch, again where a tag moved meanwhile and that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from bundler.errors import BundlerError
+from bundler.exporter.disk import check_disk, disk_needs
+from bundler.exporter.drift import ROUNDS, OnDrift, moved_tags, settle
+from bundler.exporter.fetch import fetch
+from bundler.exporter.output import Output
+from bundler.exporter.pinned import Pinned
+from bundler.exporter.plan import ExportPlan, plan_export
+from bundler.oci.content import Descriptor
+from bundler.progress import Progress
+from bundler.registry.registries import Registries
+from bundler.store import Store
+
+
+class Gathered(NamedTuple):
+    """Everything that could be had is in the store."""
+
+    pinned: Pinned
+    plan: ExportPlan
+    missing: Mapping[Descriptor, BundlerError]
+
+
+def gather(
+    pinned: Pinned,
+    again: Callable[[], Pinned],
+    registries: Registries,
+    store: Store,
+    out: Output,
+    *,
+    on_drift: OnDrift,
+    jobs: int,
+    progress: Progress,
+) -> Gathered:
+    """Fetch all that is pinned; `again` selects anew where tags moved. Raises LocalError: no room."""
+    for _ in range(ROUNDS):
+        plan = plan_export(pinned.roots, pinned.manifests, store.has)
+        check_disk(disk_needs(pinned, plan, out, store))
+        missing = fetch(plan, pinned.carried(), registries, store, jobs=jobs, progress=progress)
+        moved = moved_tags(pinned, on_drift, registries, jobs=jobs, progress=progress)
+        if not moved or on_drift is not OnDrift.REFETCH:
+            break
+        pinned = again()
+    settle(moved, on_drift, pinned)
+    return Gathered(pinned, plan, missing)

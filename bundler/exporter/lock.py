@@ -1,0 +1,83 @@
+"""A lock file: every tag of one export pinned to its digest, so that it can be made again.
+
+It names what the bundle names: tags, what belongs to them, images, and the children of indexes that
+were left out. A tag that has moved since is taken by its digest; what is gone ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bundler.bundle.inventory import Inventory, RepositoryEntry, adapter_of, roots_of
+from bundler.durable import local_errors, write_whole
+from bundler.errors import ContentError, UsageError, printable
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci import strict_json
+from bundler.oci.content import Digest
+from bundler.oci.reference import Reference, RepositoryName
+from bundler.wanted import Along, Pin, Selection
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What one export carried."""
+
+    lock_version: Literal[1]
+    repositories: tuple[RepositoryEntry, ...]
+    omitted: tuple[Digest, ...] = ()
+    """Children of indexes that were left out because of their platform."""
+
+
+def keep_lock(path: Path | None, inventory: Inventory) -> None:
+    """Write down what a bundle holds, if a lock file is wanted."""
+    if path is None:
+        return
+    repositories = [
+        {
+            "name": entry.name,
+            "tags": {str(tag): digest for tag, digest in entry.tags.items()},
+            "untagged": list(entry.untagged),
+        }
+        for entry in inventory.repositories
+    ]
+    document = {
+        "lockVersion": VERSION,
+        "repositories": repositories,
+        "omitted": list(inventory.omitted),
+    }
+    write_whole(path, strict_json.pretty(document))
+
+
+def read_lock(path: Path, limits: Limits = DEFAULT_LIMITS) -> Lock:
+    """Read a lock file. Raises ContentError, LocalError."""
+    from pydantic import ValidationError
+
+    with local_errors(path, "read"), path.open("rb") as file:
+        data = file.read(limits.inventory + 1)
+    if len(data) > limits.inventory:
+        raise ContentError(str(path), f"larger than the limit of {limits.inventory:,} bytes")
+    strict_json.check(data, item=str(path), depth=limits.json_depth)
+    try:
+        lock: Lock = adapter_of(Lock).validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        cause = printable(f"no lock file: {where}: {first['msg']}")
+        raise ContentError(str(path), cause, "remove it to pin anew") from None
+    return lock
+
+
+def locked_selection(lock: Lock, named: Collection[RepositoryName], path: Path) -> Selection:
+    """What the lock pins. Raises UsageError for a repository that was named, and that it doesn't know."""
+    if missing := set(named) - {entry.name for entry in lock.repositories}:
+        cause = f"{min(missing)} is not in it"
+        raise UsageError(str(path), cause, "remove the lock file to pin anew, or name another one")
+    inventory = Inventory(1, "full", lock.repositories, (), ())
+    alone = Along(referrers=False)
+    pins = (Pin(Reference(*root), alone, strict=root.tag is not None) for root in roots_of(inventory))
+    return Selection(tuple(pins), locked=True, omitted=frozenset(lock.omitted))

@@ -1,0 +1,85 @@
+"""What select reads from: registries and the store, at full width over all repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple, TypeVar
+
+from bundler.errors import BundlerError, ContentError
+from bundler.limits import Limits
+from bundler.oci.content import BlobStore, Descriptor, Digest, read_all
+from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.progress import Progress
+from bundler.registry.client import PinnedManifest, TagList
+from bundler.registry.registries import Registries
+from bundler.workers import each
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Reading(NamedTuple):
+    """Questions to registries; what was asked once is not asked again."""
+
+    registries: Registries
+    store: BlobStore | None
+    """Where manifests may be already; None where nothing is walked."""
+    jobs: int
+    progress: Progress
+    lists: dict[RepositoryName, TagList | BundlerError]
+    """The tag lists that were read so far."""
+    keep: bool = True
+    """Whether what was read may be put into the store."""
+    locked: bool = False
+    """A pin whose tag moved is taken by its digest."""
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds of this run."""
+        return self.registries.settings.hosts.limits
+
+    def each(
+        self, label: str, items: Collection[Item], work: Callable[[Item], Result]
+    ) -> Iterator[tuple[Item, Result | BundlerError]]:
+        """`work` done on all items, several at a time; pairs come as they are finished."""
+        if not items:
+            return
+        with self.progress.step(label, len(items)) as step:
+            for item, result in each(items, work, jobs=self.jobs):
+                step.advance(items=1)
+                yield item, result
+
+    def read_lists(self, names: Collection[RepositoryName]) -> None:
+        """Read the tag lists of these repositories into `lists`, failures included."""
+        unread = [name for name in dict.fromkeys(names) if name not in self.lists]
+        for name, answer in self.each("tag lists", unread, lambda name: self.registries.source(name).tags()):
+            self.lists[name] = answer
+
+    def manifest(self, name: RepositoryName, reference: Tag | Digest) -> PinnedManifest:
+        """A manifest by tag or digest."""
+        return self.registries.source(name).manifest(reference)
+
+    def small_blob(self, blob: Descriptor, name: RepositoryName) -> bytes:
+        """A blob that is read now and carried later. Raises ContentError over the limit."""
+        if blob.size > self.limits.module_layer:
+            raise ContentError(f"blob {blob.digest}", f"over the limit of {self.limits.module_layer:,} bytes")
+        if self.store is not None and self.store.has(blob):
+            return read_all(self.store, blob)
+        data = read_all(self.registries.source(name), blob)
+        if self.store is not None and self.keep:
+            self.store.add(blob, lambda offset: [data[offset:]])
+        return data
+
+    def child(self, child: Descriptor, name: RepositoryName) -> Manifest:
+        """A manifest that an index names; from the store, if it is there."""
+        if self.store is not None and self.store.has(child):
+            data = read_all(self.store, child)
+            return parse_manifest(data, child.media_type, child.digest, limits=self.limits)
+        manifest = self.manifest(name, child.digest).manifest
+        if manifest.blob.media_type != child.media_type or manifest.blob.size != child.size:
+            found = manifest.blob
+            said = f"{child.media_type}, {child.size:,} bytes"
+            cause = f"its index says {said}; it is {found.media_type}, {found.size:,} bytes"
+            raise ContentError(f"manifest {child.digest}", cause)
+        return manifest

@@ -1,0 +1,130 @@
+"""Indexes of which only some platforms are wanted: their bytes stay, and they say what is left out."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bundler.__main__ import run
+from bundler.bundle.reader import open_bundle
+from bundler.oci.content import Digest
+from bundler.oci.platform import parse_platform
+from bundler.report import Report
+from bundler.wanted import Along
+from tests.builders import Content, index_document
+from tests.doubles import MemoryRegistry
+from tests.flows import exported, imported
+from tests.processes import PROGRAM
+from tests.registries import RealRegistry
+from tests.server.client import writable_registry
+
+ATTESTS = "vnd.docker.reference.digest"
+
+
+def for_many_platforms() -> tuple[Content, dict[str, Digest]]:
+    """An image for four platforms, two of them with an attestation; digests by what they are."""
+    content, entries, digests = Content(), [], dict[str, Digest]()
+    for name in ("linux/amd64", "linux/arm64/v8", "linux/arm/v7", "windows/amd64"):
+        os, architecture, *variant = name.split("/")
+        platform = {"os": os, "architecture": architecture} | ({"variant": variant[0]} if variant else {})
+        entries.append(content.add_image(name) | {"platform": platform})
+        digests[name] = Digest(entries[-1]["digest"])
+    for name in ("linux/amd64", "linux/arm/v7"):
+        unknown = {"platform": {"os": "unknown", "architecture": "unknown"}}
+        attached = {"annotations": {ATTESTS: str(digests[name])}}
+        entries.append(content.add_image(f"attestation of {name}") | unknown | attached)
+        digests[f"attestation of {name}"] = Digest(entries[-1]["digest"])
+    content.add_manifest(index_document(*entries), "1.0.0")
+    digests["index"] = content.tags["1.0.0"]
+    return content, digests
+
+
+@pytest.fixture
+def registry() -> Iterator[MemoryRegistry]:
+    """With one such image."""
+    with MemoryRegistry({"app": for_many_platforms()[0]}) as server:
+        yield server
+
+
+def carry(registry: MemoryRegistry, out: Path, *platforms: str) -> Report:
+    """Export it for some platforms."""
+    along = Along(platforms=tuple(parse_platform(text) for text in platforms))
+    return exported(out, f"{registry.host}/app", along=along)
+
+
+@pytest.mark.parametrize(
+    ("platforms", "names"),
+    [
+        (["linux/amd64"], {"linux/amd64", "attestation of linux/amd64"}),
+        (["linux/arm64"], {"linux/arm64/v8"}),
+        (["linux/arm/v7", "windows/amd64"], {"linux/arm/v7", "windows/amd64", "attestation of linux/arm/v7"}),
+        ([], set(for_many_platforms()[1]) - {"index"}),
+    ],
+)
+def test_wished_platforms_and_what_is_attached_to_them_are_carried(
+    platforms: list[str], names: set[str], registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    digests = for_many_platforms()[1]
+    assert carry(registry, tmp_path / "b.tar.zst", *platforms).exit_code == 0
+    with open_bundle(tmp_path / "b.tar.zst") as opened:
+        inventory = opened.inventory
+    assert {blob.digest for blob in inventory.manifests} == {digests["index"], *(digests[n] for n in names)}
+    assert set(inventory.omitted) == set(digests.values()) - {blob.digest for blob in inventory.manifests}
+
+
+def test_a_platform_that_is_not_there_fails_the_tag_and_names_those_that_are(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    report = carry(registry, tmp_path / "b.tar.zst", "linux/riscv64")
+    assert report.exit_code == 7
+    assert "it has no linux/riscv64, only linux/amd64, linux/arm/v7" in report.failures[0].cause
+
+
+def test_a_sparse_bundle_is_whole_for_every_command(registry: MemoryRegistry, tmp_path: Path) -> None:
+    bundle = tmp_path / "b.tar.zst"
+    carry(registry, bundle, "linux/amd64")
+    assert run(["verify", str(bundle), "-q"]) == 0
+    assert run(["inspect", str(bundle)]) == 0
+    assert run(["extract", str(bundle), "app:1.0.0", "-o", str(tmp_path / "one.tar"), "-q"]) == 0
+
+
+def test_the_index_arrives_under_its_own_digest(registry: MemoryRegistry, tmp_path: Path) -> None:
+    carry(registry, tmp_path / "b.tar.zst", "linux/amd64")
+    with writable_registry(tmp_path / "target") as client:
+        report = imported(tmp_path / "b.tar.zst", client.address)
+        assert report.exit_code == 0
+        assert report.repositories[0].tags[0].digest == for_many_platforms()[1]["index"]
+        assert imported(tmp_path / "b.tar.zst", client.address).unchanged
+
+
+def test_a_target_that_takes_no_sparse_index_says_so(
+    registry: MemoryRegistry, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    carry(registry, tmp_path / "b.tar.zst", "linux/amd64")
+    report = imported(tmp_path / "b.tar.zst", f"{target_registry.host}/{fresh('mirror')}")
+    assert report.exit_code == 10
+    assert "takes sparse indexes" in report.failures[0].next_step
+
+
+def test_a_lock_keeps_the_wish(registry: MemoryRegistry, tmp_path: Path) -> None:
+    source, lock = f"{registry.host}/app", str(tmp_path / "lock")
+    command = ["export", source, "--platform", "linux/amd64", "--lock", lock, "-q", "-o"]
+    assert run([*command, str(tmp_path / "a.tar.zst")]) == 0
+    assert run(["export", "--lock", lock, "-q", "-o", str(tmp_path / "b.tar.zst"), source]) == 0
+    assert (tmp_path / "a.tar.zst").read_bytes() == (tmp_path / "b.tar.zst").read_bytes()
+
+
+def test_a_sparse_bundle_is_served(registry: MemoryRegistry, tmp_path: Path) -> None:
+    carry(registry, tmp_path / "b.tar.zst", "linux/amd64")
+    serve = [*PROGRAM, "serve", str(tmp_path / "b.tar.zst"), "--port", "0", "-q"]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        address = serving.stdout.readline().strip().removeprefix("http://")
+        out = str(tmp_path / "c.tar.zst")
+        code = run(["export", f"{address}/app", "--platform", "linux/amd64", "-o", out, "-q"])
+        serving.terminate()
+        serving.stdout.read()
+    assert code == 0
