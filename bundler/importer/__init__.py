@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from bundler.bundle.inventory import Inventory
 from bundler.bundle.stream import BundleStream
-from bundler.importer.plan import ImportPlan, OnConflict, at_target, plan_import
-from bundler.importer.push import Push, survey
+from bundler.importer.arrange import arrange
+from bundler.importer.destination import Destination, Part
+from bundler.importer.plan import ImportPlan, OnConflict
+from bundler.importer.push import Push
 from bundler.importer.result import import_report
 from bundler.importer.streaming import send_as_it_comes
 from bundler.importer.verify import Verified, verify_bundle
-from bundler.oci.reference import Prefix
+from bundler.oci.content import Digest
+from bundler.oci.manifest import Manifest
 from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
 from bundler.report import Report
 from bundler.workers import DEFAULT_JOBS
 
-__all__ = ["OnConflict", "Verified", "import_bundle", "import_stream", "plan_bundle_import", "verify_bundle"]
+__all__ = [
+    "Destination",
+    "OnConflict",
+    "Part",
+    "Verified",
+    "import_bundle",
+    "import_stream",
+    "plan_bundle_import",
+    "verify_bundle",
+]
 
 
 def plan_bundle_import(
     verified: Verified,
-    target: Prefix,
+    destination: Destination,
     registries: Registries,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
@@ -27,14 +42,21 @@ def plan_bundle_import(
     progress: Progress = SILENCE,
 ) -> ImportPlan:
     """What an import would do; the target is asked, and nothing is written."""
-    roots = at_target(verified.bundle.inventory, target)
-    existing = survey(roots, registries, jobs=jobs, progress=progress)
-    return plan_import(roots, verified.manifests, existing, on_conflict)
+    return arrange(
+        verified.bundle.inventory,
+        verified.manifests,
+        destination,
+        registries,
+        on_conflict=on_conflict,
+        may_write=False,
+        jobs=jobs,
+        progress=progress,
+    )
 
 
 def import_bundle(
     verified: Verified,
-    target: Prefix,
+    destination: Destination,
     registries: Registries,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
@@ -42,7 +64,16 @@ def import_bundle(
     progress: Progress = SILENCE,
 ) -> Report:
     """Replay a verified bundle to a registry; what failed for single tags is in the report."""
-    plan = plan_bundle_import(verified, target, registries, on_conflict, jobs=jobs, progress=progress)
+    plan = arrange(
+        verified.bundle.inventory,
+        verified.manifests,
+        destination,
+        registries,
+        on_conflict=on_conflict,
+        may_write=True,
+        jobs=jobs,
+        progress=progress,
+    )
     push = Push(plan, verified.manifests, registries, jobs=jobs, progress=progress)
     with push.phase("blobs"):
         push.blobs(verified.bundle)
@@ -54,7 +85,7 @@ def import_bundle(
 
 def import_stream(
     stream: BundleStream,
-    target: Prefix,
+    destination: Destination,
     registries: Registries,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
@@ -62,11 +93,20 @@ def import_stream(
     progress: Progress = SILENCE,
 ) -> Report:
     """Replay a bundle from a pipe: each blob verified before its last byte is sent, tags last."""
-    roots = at_target(stream.open(), target)
-    existing = survey(roots, registries, jobs=jobs, progress=progress)
-    plan, push = send_as_it_comes(
-        stream, roots, existing, registries, on_conflict, jobs=jobs, progress=progress
-    )
+
+    def arranged(inventory: Inventory, manifests: Mapping[Digest, Manifest]) -> ImportPlan:
+        return arrange(
+            inventory,
+            manifests,
+            destination,
+            registries,
+            on_conflict=on_conflict,
+            may_write=True,
+            jobs=jobs,
+            progress=progress,
+        )
+
+    plan, push = send_as_it_comes(stream, arranged, registries, jobs=jobs, progress=progress)
     with push.phase("tags"):
         push.children()
         push.tags()

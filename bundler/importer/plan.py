@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from graphlib import TopologicalSorter
+from types import MappingProxyType
 from typing import NamedTuple
 
-from bundler.bundle.inventory import Inventory, Root, roots_of
-from bundler.errors import UsageError
+from bundler.bundle.inventory import Root
+from bundler.errors import BundlerError
+from bundler.importer.merge import has_all_of, merged
 from bundler.oci.content import Descriptor, Digest
-from bundler.oci.graph import Manifests, bottom_up, heights
+from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import Prefix, RepositoryName
-from bundler.selection import version_of
+from bundler.oci.reference import RepositoryName
+from bundler.oci.referrer import is_belonging_tag, is_fallback_tag
+from bundler.selection import LATEST, Decision, version_of
 
-LATEST = "latest"
+NOTHING: Mapping[Root, BundlerError] = MappingProxyType({})
+NO_NAMES: Mapping[RepositoryName, RepositoryName] = MappingProxyType({})
 
 
 class OnConflict(Enum):
@@ -35,6 +40,11 @@ class Action(Enum):
     PRESENT = "present"
     SKIP = "skip"
     CONFLICT = "conflict"
+    MERGE = "merge"
+    REFUSED = "refused"
+
+
+SENT = frozenset({Action.PUSH, Action.MOVE, Action.MERGE})
 
 
 class Step(NamedTuple):
@@ -43,11 +53,33 @@ class Step(NamedTuple):
     root: Root
     action: Action
     previous: Digest | None
+    manifest: Manifest
+    """What is sent: the root's own, or an index merged with the target's."""
 
     @property
-    def is_version(self) -> bool:
-        """Version tags go before those that move, so that what `latest` names has its version."""
-        return self.root.tag is not None and version_of(self.root.tag) is not None
+    def wave(self) -> int:
+        """Signatures before what they sign, and versions before tags that move: no name points to less."""
+        tag = self.root.tag
+        if tag is None or is_belonging_tag(tag):
+            return 0
+        return 1 if version_of(tag) is not None else 2
+
+
+class Standing(NamedTuple):
+    """How things stand at the target now."""
+
+    points_to: Mapping[Root, Digest | None]
+    """What each root's tag points to."""
+    others: Mapping[Root, Manifest]
+    """The target's own manifests under tags that hold belongings, where they differ from ours."""
+
+
+class Listing(NamedTuple):
+    """Referrers of one subject, which a target without Referrers API must list under the fallback tag."""
+
+    repository: RepositoryName
+    subject: Digest
+    referrers: tuple[Manifest, ...]
 
 
 class Upload(NamedTuple):
@@ -64,11 +96,19 @@ class ImportPlan(NamedTuple):
     uploads: tuple[Upload, ...]
     children: tuple[tuple[tuple[RepositoryName, Manifest], ...], ...]
     """Manifests below the roots, level by level: every level needs only what is before it."""
+    listings: tuple[Listing, ...] = ()
+    """Referrers that no index in the bundle lists."""
+    refused: Mapping[Root, BundlerError] = NOTHING
+    """What the target will not take, and why."""
+    names: Mapping[RepositoryName, RepositoryName] = NO_NAMES
+    """The name at the target of every source."""
+    left_out: tuple[tuple[RepositoryName, Decision], ...] = ()
+    """Tags of the bundle that are not imported."""
 
     @property
     def to_push(self) -> Iterator[Step]:
         """The roots that are sent."""
-        return (step for step in self.steps if step.action in (Action.PUSH, Action.MOVE))
+        return (step for step in self.steps if step.action in SENT)
 
     @property
     def upload_bytes(self) -> int:
@@ -76,49 +116,37 @@ class ImportPlan(NamedTuple):
         return sum(upload.blob.size for upload in self.uploads)
 
 
-def at_target(inventory: Inventory, prefix: Prefix) -> list[Root]:
-    """Every root under its name at the target: source path below the prefix, source host dropped.
-
-    Raises UsageError when two sources would land in one repository, or a name is too long.
-    """
-    homes: dict[RepositoryName, RepositoryName] = {}
-    for entry in inventory.repositories:
-        try:
-            name = prefix.repository(entry.name.path)
-        except ValueError as error:
-            raise UsageError(
-                str(entry.name), f"its name at the target: {error}", "use a shorter prefix"
-            ) from error
-        if name in homes:
-            cause = f"{homes[name]} and {entry.name} would both become {name}"
-            raise UsageError("import", cause, "export them into two bundles, and import with two prefixes")
-        homes[name] = entry.name
-    names = {source: target for target, source in homes.items()}
-    return [Root(names[root.repository], root.tag, root.digest) for root in roots_of(inventory)]
-
-
 def plan_import(
-    roots: list[Root], manifests: Manifests, existing: Mapping[Root, Digest | None], on_conflict: OnConflict
+    roots: list[Root],
+    manifests: Manifests,
+    standing: Standing,
+    on_conflict: OnConflict,
+    refused: Mapping[Root, BundlerError] = NOTHING,
 ) -> ImportPlan:
-    """What is left to do, given what each root's tag points to at the target now."""
-    steps = tuple(Step(root, _action(root, existing[root], on_conflict), existing[root]) for root in roots)
+    """What is left to do, given how things stand at the target, and what it refuses."""
+    planned = (_step(root, manifests[root.digest], standing, on_conflict) for root in roots)
+    steps = tuple(step._replace(action=Action.REFUSED) if step.root in refused else step for step in planned)
+    to_push = [step.root for step in steps if step.action in SENT]
     homes: dict[Descriptor, dict[RepositoryName, None]] = {}
-    levels: dict[int, dict[tuple[RepositoryName, Digest], Manifest]] = {}
-    for step in steps:
-        if step.action not in (Action.PUSH, Action.MOVE):
-            continue
-        height = heights([step.root.digest], manifests)
-        for manifest in bottom_up([step.root.digest], manifests):
-            digest = manifest.blob.digest
-            if digest != step.root.digest:
-                levels.setdefault(height[digest], {})[step.root.repository, digest] = manifest
+    for root in to_push:
+        for manifest in bottom_up([root.digest], manifests):
             for blob in manifest.blobs:
-                homes.setdefault(Descriptor("", blob.digest, blob.size), {})[step.root.repository] = None
+                homes.setdefault(Descriptor("", blob.digest, blob.size), {})[root.repository] = None
     uploads = tuple(Upload(blob, tuple(names)) for blob, names in homes.items())
-    children = tuple(
-        tuple((name, manifest) for (name, _), manifest in levels[height].items()) for height in sorted(levels)
-    )
-    return ImportPlan(steps, uploads, children)
+    return ImportPlan(steps, uploads, _levels(to_push, manifests), _listings(roots, manifests), refused)
+
+
+def _step(root: Root, manifest: Manifest, standing: Standing, on_conflict: OnConflict) -> Step:
+    existing, there = standing.points_to[root], standing.others.get(root)
+    if there is None or not is_belonging_tag(root.tag):
+        return Step(root, _action(root, existing, on_conflict), existing, manifest)
+    if is_fallback_tag(root.tag):
+        both = merged(manifest, there)
+        return Step(root, Action.PRESENT if both is there else Action.MERGE, existing, both)
+    if has_all_of(manifest, there):
+        return Step(root, Action.MOVE, existing, manifest)
+    action = Action.PRESENT if has_all_of(there, manifest) else _action(root, existing, on_conflict)
+    return Step(root, action, existing, manifest)
 
 
 def _action(root: Root, existing: Digest | None, on_conflict: OnConflict) -> Action:
@@ -129,3 +157,50 @@ def _action(root: Root, existing: Digest | None, on_conflict: OnConflict) -> Act
     if on_conflict is OnConflict.OVERWRITE or (on_conflict is OnConflict.DEFAULT and root.tag == LATEST):
         return Action.MOVE
     return Action.SKIP if on_conflict is OnConflict.SKIP else Action.CONFLICT
+
+
+def _levels(
+    roots: Iterable[Root], manifests: Manifests
+) -> tuple[tuple[tuple[RepositoryName, Manifest], ...], ...]:
+    """Manifests to send by digest before the roots: children before indexes, subjects before referrers."""
+    levels: list[list[tuple[RepositoryName, Manifest]]] = []
+    by_repository: dict[RepositoryName, dict[Digest, None]] = {}
+    for root in roots:
+        by_repository.setdefault(root.repository, {})[root.digest] = None
+    for name, own in by_repository.items():
+        needs = {m.blob.digest: _needs(m) for m in bottom_up(own, manifests)}
+        below = set().union(*needs.values())
+        sorter = TopologicalSorter({digest: deps & needs.keys() for digest, deps in needs.items()})
+        for number, level in enumerate(_ready(sorter)):
+            found = [(name, manifests[digest]) for digest in level if digest in below]
+            levels += [[] for _ in range(number + 1 - len(levels))]
+            levels[number] += found
+    return tuple(tuple(level) for level in levels if level)
+
+
+def _needs(manifest: Manifest) -> set[Digest]:
+    subject = {manifest.subject.digest} if manifest.subject else set()
+    return {child.digest for child in manifest.children} | subject
+
+
+def _ready(sorter: TopologicalSorter[Digest]) -> Iterator[list[Digest]]:
+    sorter.prepare()
+    while sorter.is_active():
+        level = sorted(sorter.get_ready())
+        yield level
+        sorter.done(*level)
+
+
+def _listings(roots: Iterable[Root], manifests: Manifests) -> tuple[Listing, ...]:
+    """The referrers of each subject that are not in an index of the bundle itself."""
+    found: dict[tuple[RepositoryName, Digest], dict[Digest, Manifest]] = {}
+    listed: set[tuple[RepositoryName, Digest]] = set()
+    for root in roots:
+        if is_fallback_tag(root.tag):
+            listed |= {(root.repository, child.digest) for child in manifests[root.digest].children}
+    for root in roots:
+        for manifest in bottom_up([root.digest], manifests):
+            if manifest.subject and (root.repository, manifest.blob.digest) not in listed:
+                own = found.setdefault((root.repository, manifest.subject.digest), {})
+                own[manifest.blob.digest] = manifest
+    return tuple(Listing(name, subject, tuple(own.values())) for (name, subject), own in found.items())

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bundler.bundle.inventory import Root
-from bundler.errors import AuthError, BundlerError, IntegrityError
-from bundler.importer.plan import ImportPlan, Step, Upload
+from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
+from bundler.importer.listing import make_findable
+from bundler.importer.plan import ImportPlan, Listing, Step, Upload
+from bundler.importer.survey import points_to
 from bundler.oci.content import BlobSource, Descriptor, Digest
-from bundler.oci.graph import Manifests, bottom_up
+from bundler.oci.graph import Manifests, bottom_up, is_sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.progress import Progress
@@ -29,28 +31,6 @@ class Outcome:
     sent: dict[Descriptor, None] = field(default_factory=dict)
     reused: dict[Descriptor, None] = field(default_factory=dict)
     failed: dict[Root, BundlerError] = field(default_factory=dict)
-
-
-def survey(
-    roots: Iterable[Root], registries: Registries, *, jobs: int, progress: Progress
-) -> dict[Root, Digest | None]:
-    """What each root's tag points to at the target now: one HEAD each.
-
-    Raises the first error: a target that can't be asked must not be written to.
-    """
-    wanted = list(roots)
-    existing: dict[Root, Digest | None] = {}
-    with progress.step("looking at the target", len(wanted)) as bar:
-        for root, answer in each(wanted, lambda root: _points_to(root, registries), jobs=jobs):
-            bar.advance(items=1)
-            if isinstance(answer, BundlerError):
-                raise answer
-            existing[root] = answer
-    return existing
-
-
-def _points_to(root: Root, registries: Registries) -> Digest | None:
-    return registries.target(root.repository).digest_of(root.tag or root.digest)
 
 
 class Push(Phases):
@@ -125,14 +105,42 @@ class Push(Phases):
     def tags(self) -> None:
         """The roots, versions before the tags that move; then all of them are read back."""
         steps = list(self._plan.to_push)
-        waves = ([step for step in steps if step.is_version], [step for step in steps if not step.is_version])
+        waves = ([step for step in steps if step.wave == number] for number in range(3))
         with self._progress.step("tags", len(steps)) as bar:
             for wave in waves:
                 for step, done in each(wave, self._tag, jobs=self._jobs):
                     bar.advance(items=1)
                     if isinstance(done, BundlerError):
                         self.outcome.failed[step.root] = done
+        self._make_findable()
         self._read_back([step for step in steps if step.root not in self.outcome.failed])
+
+    def _make_findable(self) -> None:
+        """Referrers whose index the bundle does not have are listed at the target."""
+
+        def make(listing: Listing) -> None:
+            make_findable(listing, self._registries)
+
+        listings = [found for listing in self._plan.listings if (found := self._arrived(listing)).referrers]
+        if not listings:
+            return
+        with self._progress.step("lists of referrers", len(listings)) as bar:
+            for listing, done in each(listings, make, jobs=self._jobs):
+                bar.advance(items=1)
+                if isinstance(done, BundlerError):
+                    root = Root(listing.repository, None, listing.referrers[0].blob.digest)
+                    self.outcome.failed[root] = done
+
+    def _arrived(self, listing: Listing) -> Listing:
+        """The listing without what the target did not take."""
+        name = listing.repository
+        referrers = (
+            referrer
+            for referrer in listing.referrers
+            if (name, referrer.blob.digest) not in self._lost
+            and Root(name, None, referrer.blob.digest) not in self.outcome.failed
+        )
+        return listing._replace(referrers=tuple(referrers))
 
     def _tag(self, step: Step) -> None:
         root = step.root
@@ -140,13 +148,18 @@ class Push(Phases):
             for digest in (manifest.blob.digest, *(blob.digest for blob in manifest.blobs)):
                 if error := self._lost.get((root.repository, digest)):
                     raise error
-        self._put(root.repository, self._manifests[root.digest], root.tag or root.digest)
+        self._put(root.repository, step.manifest, root.tag or root.digest)
 
     def _put(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> None:
         target = self._registries.target(name)
         try:
             target.put_manifest(manifest, reference)
-        except MissingContentError:
+        except MissingContentError as error:
+            if is_sparse(manifest):
+                next_step = (
+                    "export it with all platforms, or import into a registry that takes sparse indexes"
+                )
+                raise TargetRefusedError(error.item, error.cause, next_step) from error
             if self._source is None:
                 raise
             # It said that it had the blobs, and now that it doesn't: send them without asking.
@@ -157,13 +170,13 @@ class Push(Phases):
     def _read_back(self, steps: list[Step]) -> None:
         with self._progress.step("reading back", len(steps)) as bar:
             for step, answer in each(
-                steps, lambda step: _points_to(step.root, self._registries), jobs=self._jobs
+                steps, lambda step: points_to(step.root, self._registries), jobs=self._jobs
             ):
                 bar.advance(items=1)
                 if isinstance(answer, BundlerError):
                     self.outcome.failed[step.root] = answer
-                elif answer != step.root.digest:
-                    cause = f"read back, it points to {answer or 'nothing'} instead of {step.root.digest}"
+                elif answer != (expected := step.manifest.blob.digest):
+                    cause = f"read back, it points to {answer or 'nothing'} instead of {expected}"
                     self.outcome.failed[step.root] = IntegrityError(
                         str(step.root), cause, "run the import again"
                     )

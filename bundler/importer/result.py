@@ -9,7 +9,7 @@ from bundler.bundle.inventory import Root
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import BundlerError, TargetRefusedError
-from bundler.importer.plan import Action, ImportPlan, Step
+from bundler.importer.plan import SENT, Action, ImportPlan, Step
 from bundler.importer.push import Push
 from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
@@ -27,9 +27,11 @@ from bundler.report import (
 STATUS: dict[Action, Status] = {
     Action.PUSH: "pushed",
     Action.MOVE: "moved",
+    Action.MERGE: "merged",
     Action.PRESENT: "present",
     Action.SKIP: "skipped",
     Action.CONFLICT: "failed",
+    Action.REFUSED: "failed",
 }
 
 
@@ -93,7 +95,7 @@ def _traffic(registries: Registries) -> TrafficReport:
 
 def _conflicts(plan: ImportPlan) -> dict[Root, BundlerError]:
     """Tags that exist with another digest, and may not be moved."""
-    found: dict[Root, BundlerError] = {}
+    found: dict[Root, BundlerError] = dict(plan.refused)
     for step in plan.steps:
         if step.action is Action.CONFLICT:
             cause = (
@@ -111,7 +113,10 @@ def _repositories(
     tags: dict[RepositoryName, list[TagReport]] = {}
     for step in plan.steps:
         tags.setdefault(step.root.repository, []).append(_tag(step, failures.get(step.root), planned=planned))
-    return tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
+    for name, decision in plan.left_out:
+        tags.setdefault(name, []).append(TagReport(decision.tag, "skipped", reason=decision.reason))
+    sources = {target: source for source, target in plan.names.items()}
+    return tuple(RepositoryReport(name, tuple(own), sources.get(name)) for name, own in sorted(tags.items()))
 
 
 def _tag(step: Step, error: BundlerError | None, *, planned: bool) -> TagReport:
@@ -119,7 +124,7 @@ def _tag(step: Step, error: BundlerError | None, *, planned: bool) -> TagReport:
     reference = step.root.tag or step.root.digest
     if error is not None:
         return TagReport(reference, "failed", step.root.digest, error.cause, moved)
-    if planned and step.action in (Action.PUSH, Action.MOVE):
+    if planned and step.action in SENT:
         return TagReport(reference, "planned", step.root.digest, "would move" if moved else "new", moved)
     reason = "the tag exists with another digest" if step.action is Action.SKIP else ""
-    return TagReport(reference, STATUS[step.action], step.root.digest, reason, moved)
+    return TagReport(reference, STATUS[step.action], step.manifest.blob.digest, reason, moved)

@@ -7,18 +7,19 @@ again; a large one goes through once, and from the target's first repository int
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-from bundler.bundle.inventory import Root
+from bundler.bundle.inventory import Inventory
 from bundler.bundle.stream import BundleStream
 from bundler.errors import NetworkError
-from bundler.importer.plan import ImportPlan, OnConflict, Upload, plan_import
+from bundler.importer.plan import ImportPlan, Upload
 from bundler.importer.push import Push
 from bundler.importer.verify import ManifestCollector, check_closure
 from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest
+from bundler.oci.manifest import Manifest
 from bundler.progress import Progress
 from bundler.registry.registries import Registries
 
@@ -28,19 +29,18 @@ HELD = 2 * MIB
 
 def send_as_it_comes(
     stream: BundleStream,
-    roots: list[Root],
-    existing: Mapping[Root, Digest | None],
+    arranged: Callable[[Inventory, Mapping[Digest, Manifest]], ImportPlan],
     registries: Registries,
-    on_conflict: OnConflict,
     *,
     jobs: int,
     progress: Progress,
 ) -> tuple[ImportPlan, Push]:
     """Read the stream to its proven end; send every blob that the target needs.
 
-    Raises IntegrityError or ContentError before any manifest is sent.
+    `arranged` makes the plan as soon as the manifests are known. Raises IntegrityError or ContentError
+    before any manifest is sent.
     """
-    inventory = stream.inventory
+    inventory = stream.open()
     collector = ManifestCollector(inventory, registries.settings.hosts.limits)
     content = list(inventory.content)
     with progress.step("blobs", len(content), sum(blob.size for blob in content)) as bar:
@@ -49,7 +49,7 @@ def send_as_it_comes(
             collector.take(blob, chunks)
             bar.advance(items=1, size=blob.size)
         check_closure(inventory, collector.manifests, registries.settings.hosts.limits)
-        plan = plan_import(roots, collector.manifests, existing, on_conflict)
+        plan = arranged(inventory, collector.manifests)
         push = Push(plan, collector.manifests, registries, jobs=jobs, progress=progress)
         pool = ThreadPoolExecutor(jobs)
         try:

@@ -11,7 +11,7 @@ from bundler.bundle.sidecar import check_sidecar, sidecar_of
 from bundler.errors import ContentError, IntegrityError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
-from bundler.oci.graph import bottom_up, heights
+from bundler.oci.graph import bottom_up, heights, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.progress import SILENCE, Progress
 
@@ -45,6 +45,7 @@ class ManifestCollector:
     def __init__(self, inventory: Inventory, limits: Limits) -> None:
         self.manifests: dict[Digest, Manifest] = {}
         self._wanted = {blob.digest for blob in inventory.manifests}
+        self._omitted = frozenset(inventory.omitted)
         self._limits = limits
         if (total := sum(blob.size for blob in inventory.manifests)) > limits.manifests:
             raise ContentError(
@@ -56,7 +57,8 @@ class ManifestCollector:
         if blob.digest not in self._wanted:
             return False
         data = b"".join(chunks)
-        self.manifests[blob.digest] = parse_manifest(data, blob.media_type, blob.digest, limits=self._limits)
+        manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self._limits)
+        self.manifests[blob.digest] = sparse(manifest, self._omitted)
         return True
 
 

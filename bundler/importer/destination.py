@@ -1,0 +1,87 @@
+"""Where an import goes: which part of the bundle, under which names. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
+from bundler.errors import NotFoundError
+from bundler.mapping import KEPT, Mapping, map_all
+from bundler.oci.content import Digest
+from bundler.oci.graph import Manifests, reached
+from bundler.oci.reference import Prefix, RepositoryName
+from bundler.oci.referrer import belonging_tags, is_belonging_tag
+from bundler.selection import ALL, Decision, Rules, choose
+
+
+class Part(NamedTuple):
+    """What to import of a bundle; all of it without anything."""
+
+    repositories: tuple[str, ...] = ()
+    """Globs on `host/path`, the name outside (`*` is also for `/`)."""
+    rules: Rules = ALL
+    """Which tags of them; what belongs to a tag comes along."""
+
+
+WHOLE = Part()
+
+
+class Destination(NamedTuple):
+    """Where to, and what of it."""
+
+    prefix: Prefix
+    mapping: Mapping = KEPT
+    part: Part = WHOLE
+
+
+class Taken(NamedTuple):
+    """The roots to import under their names outside, and the tags left out."""
+
+    roots: tuple[Root, ...]
+    left_out: tuple[tuple[RepositoryName, Decision], ...] = ()
+
+
+def take_part(inventory: Inventory, manifests: Manifests, part: Part) -> Taken:
+    """The roots of a bundle that are meant. Raises NotFoundError if that is none of several."""
+    if part == WHOLE:
+        return Taken(tuple(roots_of(inventory)))
+    taken: list[Root] = []
+    left_out: list[tuple[RepositoryName, Decision]] = []
+    for entry in inventory.repositories:
+        if part.repositories and not any(fnmatchcase(entry.name, glob) for glob in part.repositories):
+            continue
+        choice = choose([tag for tag in entry.tags if not is_belonging_tag(tag)], part.rules)
+        chosen = [Root(entry.name, tag, entry.tags[tag]) for tag in choice.taken]
+        if part.rules == ALL:
+            chosen += [Root(entry.name, None, digest) for digest in entry.untagged]
+        taken += dict.fromkeys([*chosen, *_belonging(entry, chosen, manifests)])
+        left_out += [(entry.name, decision) for decision in choice.left_out]
+    if not taken and inventory.repositories:
+        raise NotFoundError("import", "nothing in the bundle is selected", "see `timoni-bundler inspect`")
+    return Taken(tuple(taken), tuple(left_out))
+
+
+def _belonging(entry: RepositoryEntry, chosen: list[Root], manifests: Manifests) -> Iterator[Root]:
+    """What belongs to the chosen roots, down to signatures of signatures."""
+    referrers: dict[Digest, list[Root]] = {}
+    for digest in entry.untagged:
+        if subject := manifests[digest].subject:
+            referrers.setdefault(subject.digest, []).append(Root(entry.name, None, digest))
+    seen: set[Digest] = set()
+    waiting = [root.digest for root in chosen]
+    while waiting:
+        for digest in reached(waiting.pop(), manifests):
+            if digest in seen:
+                continue
+            seen.add(digest)
+            named = [tag for tag in belonging_tags(digest) if tag in entry.tags]
+            found = [*referrers.get(digest, ()), *(Root(entry.name, tag, entry.tags[tag]) for tag in named)]
+            yield from found
+            waiting += [root.digest for root in found]
+
+
+def names_at(destination: Destination, taken: Taken) -> dict[RepositoryName, RepositoryName]:
+    """The name at the target of every repository that is taken. Raises UsageError."""
+    return map_all({root.repository for root in taken.roots}, destination.prefix, destination.mapping)
