@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from itertools import chain
 from typing import TypeVar
-from urllib.parse import urlencode
 
 from werkzeug import Request, Response
 
@@ -18,6 +17,8 @@ from bundler.errors import printable
 from bundler.oci.content import CHUNK, Descriptor, Digest, held_back
 from bundler.oci.grammar import Parsed
 from bundler.oci.reference import RepositoryPath, Tag
+from bundler.server.catalog import Repository
+from bundler.server.content import Content
 
 JSON = "application/json"
 Name = TypeVar("Name", bound=Parsed)
@@ -53,6 +54,14 @@ def parse_digest(text: str) -> Digest:
 def parse_tag_or_digest(text: str) -> Tag | Digest:
     """What a manifest is asked for by. Raises ApiError."""
     return parse_digest(text) if ":" in text else _parsed(Tag, text, "MANIFEST_INVALID")
+
+
+def known_repository(content: Content, path: RepositoryPath) -> Repository:
+    """The repository of that name. Raises ApiError when there is none."""
+    repository = content.repository(path)
+    if repository is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", f"there is no repository {path} here")
+    return repository
 
 
 def _parsed(kind: type[Name], text: str, code: str) -> Name:
@@ -98,29 +107,3 @@ def content_response(
     return response.make_conditional(
         request, accept_ranges=True, complete_length=blob.size if single else None
     )
-
-
-def tag_page(request: Request, name: RepositoryPath, tags: list[Tag]) -> Response:
-    """A page of a tag list, as `n` and `last` ask for it. Raises ApiError."""
-    after = request.args.get("last", "")
-    ordered = sorted((tag for tag in tags if _lexical(tag) > _lexical(after)), key=_lexical)
-    count = _count(request.args.get("n"), len(ordered))
-    shown = ordered[:count]
-    response = Response(json.dumps({"name": name, "tags": shown}), content_type=JSON)
-    if shown and count < len(ordered):
-        query = urlencode({"n": count, "last": shown[-1]})
-        response.headers["Link"] = f'</v2/{name}/tags/list?{query}>; rel="next"'
-    return response
-
-
-def _lexical(tag: str) -> tuple[str, str]:
-    # What the specification calls lexical order: alphanumeric, without regard to case.
-    return tag.lower(), tag
-
-
-def _count(text: str | None, everything: int) -> int:
-    if text is None:
-        return everything
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ApiError(HTTPStatus.BAD_REQUEST, "PAGINATION_NUMBER_INVALID", f"n={text} is no number of tags")
-    return int(text)

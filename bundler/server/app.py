@@ -1,7 +1,8 @@
 """The registry as a WSGI application: which request goes where, and how errors are answered.
 
-Source: distribution-spec 1.1, "API". What is not here answers 404 (the referrers API, by which a
-client knows that it must use the fallback tag) or 405 (deleting, and pushing to read-only content).
+Source: distribution-spec 1.1, "API". What is not here answers 404 (the referrers API where it is
+switched off, by which a client knows that it must use the fallback tag) or 405 (deleting, and pushing
+to read-only content).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bundler.errors import BundlerError, LocalError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.server.answers import ApiError
 from bundler.server.content import Content
+from bundler.server.discovery import Discovery
 from bundler.server.pull import Pull
 from bundler.server.push import Push
 from bundler.server.writable import WritableContent
@@ -32,6 +34,8 @@ _UPLOAD = "/v2/<path:name>/blobs/uploads/<upload>"
 _ROUTES = Map(
     [
         Rule("/v2/", methods=["GET"], endpoint="version"),
+        Rule("/v2/_catalog", methods=["GET"], endpoint="catalog"),
+        Rule("/v2/<path:name>/referrers/<digest>", methods=["GET"], endpoint="referrers"),
         Rule("/v2/<path:name>/tags/list", methods=["GET"], endpoint="tags"),
         Rule("/v2/<path:name>/manifests/<reference>", methods=["GET"], endpoint="manifest"),
         Rule("/v2/<path:name>/manifests/<reference>", methods=["PUT"], endpoint="put_manifest"),
@@ -54,7 +58,10 @@ _ERRORS = {
 
 
 class Registry:
-    """A registry over some content; it takes pushes if the content does."""
+    """A registry over some content; it takes pushes if the content does.
+
+    Without `referrers`, it is one of the many that lack the referrers API.
+    """
 
     def __init__(
         self,
@@ -63,12 +70,13 @@ class Registry:
         log: Log | None = None,
         trouble: Log | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        referrers: bool = True,
     ) -> None:
         self._log = log
         self._trouble = trouble
-        self._rooms: list[object] = [Pull(content)]
+        self._rooms: list[object] = [Pull(content), Discovery(content, limits, referrers=referrers)]
         if isinstance(content, WritableContent):
-            self._rooms.append(Push(content, limits))
+            self._rooms.append(Push(content, limits, referrers=referrers))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """One request, as WSGI has it."""

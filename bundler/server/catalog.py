@@ -69,17 +69,22 @@ def catalog_of(entries: Iterable[Entry]) -> dict[RepositoryPath, Repository]:
 
 
 def with_children(
-    entries: Iterable[Entry], read: Callable[[Descriptor], bytes], limits: Limits
+    entries: Iterable[Entry],
+    read: Callable[[Descriptor], bytes],
+    has: Callable[[Descriptor], bool],
+    limits: Limits,
 ) -> Iterator[Entry]:
     """The entries, and the manifests that their indexes list: these are not named anywhere else.
 
-    Raises ContentError for a malformed or endless index, and whatever `read` raises.
+    What a sparse index leaves out is passed over. Raises ContentError for a malformed or endless index,
+    and whatever `read` raises.
     """
     seen: set[tuple[RepositoryPath, Digest]] = set()
     level = list(entries)
     for _ in range(limits.index_depth):
         yield from level
-        level = [child for entry in level for child in _children(entry, read, limits, seen)]
+        found = (child for entry in level for child in _children(entry, read, limits, seen))
+        level = [child for child in found if has(child.manifest)]
         if not level:
             return
     raise ContentError(INDEX_FILE, f"indexes nested more than {limits.index_depth} deep")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,9 @@ BLOB = "application/octet-stream"
 
 class Content(Protocol):
     """What a registry serves. For any number of threads."""
+
+    def names(self) -> Collection[RepositoryPath]:
+        """The names of all repositories."""
 
     def repository(self, name: RepositoryPath) -> Repository | None:
         """A repository as it is now; None if there is none of that name."""
@@ -44,8 +47,15 @@ class BundleContent:
     def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
         self._bundle = bundle
         entries = inventory_entries(bundle.inventory)
-        self._catalog = catalog_of(with_children(entries, partial(read_all, bundle), limits))
         self._blobs = {blob.digest: blob for blob in bundle.inventory.content}
+        read = partial(read_all, bundle)
+        self._catalog = catalog_of(
+            with_children(entries, read, lambda child: child.digest in self._blobs, limits)
+        )
+
+    def names(self) -> Collection[RepositoryPath]:
+        """The names of all repositories."""
+        return tuple(self._catalog)
 
     def repository(self, name: RepositoryPath) -> Repository | None:
         """A repository; None if there is none of that name."""
@@ -67,7 +77,12 @@ class LayoutContent:
         self._layout = Layout(path)
         self._limits = limits
         entries = decode_index(self._layout.file(INDEX_FILE, limits.inventory), limits)
-        self._catalog = catalog_of(with_children(entries, partial(read_all, self._layout), limits))
+        read = partial(read_all, self._layout)
+        self._catalog = catalog_of(with_children(entries, read, self._layout.has, limits))
+
+    def names(self) -> Collection[RepositoryPath]:
+        """The names of all repositories."""
+        return tuple(self._catalog)
 
     def repository(self, name: RepositoryPath) -> Repository | None:
         """A repository; None if there is none of that name."""

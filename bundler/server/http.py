@@ -32,7 +32,8 @@ class RegistryServer:
     """A registry that listens. As a context manager it answers from a thread of its own.
 
     Port 0 takes any free one; `address` tells which. `log` gets a line per request, `trouble` one for
-    each request that failed on this side. Raises LocalError if it can't listen there.
+    each request that failed on this side. Without `referrers` it lacks the referrers API. Raises
+    LocalError if it can't listen there.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class RegistryServer:
         log: Log | None = None,
         trouble: Log | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        referrers: bool = True,
     ) -> None:
-        registry = Registry(content, log=log, trouble=trouble, limits=limits)
+        registry = Registry(content, log=log, trouble=trouble, limits=limits, referrers=referrers)
         self._server = _Server(host, port, registry, trouble)
         self._thread = threading.Thread(target=self._server.serve, name="registry", daemon=True)
 

@@ -1,4 +1,4 @@
-"""The reading half of the API: tags, manifests, blobs."""
+"""The reading half of the API: manifests, blobs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from http import HTTPStatus
 
 from werkzeug import Request, Response
 
-from bundler.oci.reference import RepositoryPath
 from bundler.server.answers import (
     JSON,
     ApiError,
     content_response,
+    known_repository,
     parse_digest,
     parse_name,
     parse_tag_or_digest,
-    tag_page,
 )
-from bundler.server.catalog import Repository
 from bundler.server.content import BLOB, Content
 
 
@@ -31,15 +29,10 @@ class Pull:
         """`GET /v2/`: yes, this is a registry."""
         return Response(b"{}", content_type=JSON)
 
-    def tags(self, request: Request, name: str) -> Response:
-        """A page of the tags of a repository, in lexical order."""
-        path = parse_name(name)
-        return tag_page(request, path, list(self._repository(path).tags))
-
     def manifest(self, request: Request, name: str, reference: str) -> Response:
         """A manifest by tag or digest, as the bytes that were pushed."""
         path, wanted = parse_name(name), parse_tag_or_digest(reference)
-        manifest = self._repository(path).resolve(wanted)
+        manifest = known_repository(self._content, path).resolve(wanted)
         if manifest is None:
             raise ApiError(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no manifest {wanted}")
         return content_response(request, manifest, self._content.chunks)
@@ -49,12 +42,6 @@ class Pull:
         path, digest = parse_name(name), parse_digest(reference)
         blob = self._content.blob(path, digest)
         if blob is None:
-            self._repository(path)
+            known_repository(self._content, path)
             raise ApiError(HTTPStatus.NOT_FOUND, "BLOB_UNKNOWN", f"{path} has no blob {digest}")
         return content_response(request, replace(blob, media_type=BLOB), self._content.chunks)
-
-    def _repository(self, path: RepositoryPath) -> Repository:
-        repository = self._content.repository(path)
-        if repository is None:
-            raise ApiError(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", f"there is no repository {path} here")
-        return repository

@@ -27,9 +27,12 @@ _CONTENT_RANGE = re.compile("(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/.*)?")
 class Push:
     """Answers by endpoint name, see `bundler.server.app`. All raise ApiError."""
 
-    def __init__(self, content: WritableContent, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, content: WritableContent, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
+    ) -> None:
         self._content = content
         self._limits = limits
+        self._referrers = referrers
 
     # --- blobs -----------------------------------------------------------------------------------
 
@@ -103,7 +106,10 @@ class Push:
     # --- manifests -------------------------------------------------------------------------------
 
     def put_manifest(self, request: Request, name: str, reference: str) -> Response:
-        """`PUT`: a manifest under a tag or its digest, all its parts being there."""
+        """`PUT`: a manifest under a tag or its digest, all its parts being there.
+
+        Its subject need not be. `OCI-Subject` tells the client that it will be among the referrers.
+        """
         path, wanted = parse_name(name), parse_tag_or_digest(reference)
         data = self._manifest_body(request)
         seen = wanted.computed(data) if isinstance(wanted, Digest) else sha256(data)
@@ -117,7 +123,10 @@ class Push:
             raise ApiError(HTTPStatus.BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", str(error)) from error
         except ContentError as error:
             raise ApiError(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", str(error)) from error
-        return _created(path, "manifests", seen)
+        response = _created(path, "manifests", seen)
+        if manifest.subject and self._referrers:
+            response.headers["OCI-Subject"] = manifest.subject.digest
+        return response
 
     def _manifest_body(self, request: Request) -> bytes:
         data = bytearray()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,18 +58,33 @@ class Client(requests.Session):
         """The status and the code of an error."""
         return response.status_code, response.json()["errors"][0]["code"]
 
+    def pages(self, url: str) -> list[requests.Response]:
+        """The pages of a list, as each links to the next."""
+        found = []
+        while url:
+            found.append(self.get(url))
+            found[-1].raise_for_status()
+            link = re.fullmatch('<(/.*)>; rel="next"', found[-1].headers.get("Link", ""))
+            url = link[1] if link else ""
+        return found
+
 
 @contextmanager
-def served(content: Served, limits: Limits = DEFAULT_LIMITS) -> Iterator[Client]:
+def served(content: Served, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True) -> Iterator[Client]:
     """A registry over some content."""
-    with RegistryServer(content, limits=limits) as server, Client(server.address) as client:
+    with (
+        RegistryServer(content, limits=limits, referrers=referrers) as server,
+        Client(server.address) as client,
+    ):
         yield client
 
 
 @contextmanager
-def writable_registry(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Client]:
+def writable_registry(
+    path: Path, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
+) -> Iterator[Client]:
     """A registry that takes pushes into `path`."""
-    with writable(path, limits) as content, served(content, limits) as client:
+    with writable(path, limits) as content, served(content, limits, referrers=referrers) as client:
         yield client
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from bundler.oci.content import sha256
@@ -75,13 +73,21 @@ def test_a_range_that_may_be_ignored_gives_everything(stocked: Client, asked: st
 
 def test_tags_come_in_pages_that_link_to_each_other(registry: Client) -> None:
     registry.push("team/app", a_module("b", "A", "1.0.0", "c", "latest"))
-    pages, url = [], "/v2/team/app/tags/list?n=2"
-    while url:
-        answer = registry.get(url)
-        pages.append(answer.json()["tags"])
-        link = re.fullmatch('<(/.*)>; rel="next"', answer.headers.get("Link", ""))
-        url = link[1] if link else ""
-    assert pages == [["1.0.0", "A"], ["b", "c"], ["latest"]]
+    pages = registry.pages("/v2/team/app/tags/list?n=2")
+    assert [page.json()["tags"] for page in pages] == [["1.0.0", "A"], ["b", "c"], ["latest"]]
+
+
+def test_repositories_come_in_pages_that_link_to_each_other(registry: Client) -> None:
+    for name in ("b", "a/b", "team/app", "a"):
+        registry.push(name, a_module("1.0.0"))
+    pages = registry.pages("/v2/_catalog?n=3")
+    assert [page.json()["repositories"] for page in pages] == [["a", "a/b", "b"], ["team/app"]]
+    assert registry.get("/v2/_catalog?last=b").json() == {"repositories": ["team/app"]}
+
+
+def test_a_registry_without_repositories_has_an_empty_catalog(registry: Client) -> None:
+    answer = registry.get("/v2/_catalog")
+    assert (answer.status_code, answer.json()) == (200, {"repositories": []})
 
 
 def test_last_need_not_be_a_tag(stocked: Client) -> None:
@@ -103,7 +109,8 @@ def test_no_tags_are_given_for_n_0(stocked: Client) -> None:
         ("/v2/team/app/manifests/9.9.9", 404, "MANIFEST_UNKNOWN"),
         (f"/v2/team/app/manifests/sha256:{'0' * 64}", 404, "MANIFEST_UNKNOWN"),
         (f"/v2/team/app/blobs/sha256:{'0' * 64}", 404, "BLOB_UNKNOWN"),
-        (f"/v2/team/app/referrers/sha256:{'0' * 64}", 404, "UNSUPPORTED"),
+        ("/v2/team/app/referrers/sha256:short", 400, "DIGEST_INVALID"),
+        ("/v2/_catalog?n=-1", 400, "PAGINATION_NUMBER_INVALID"),
         ("/v2/team/app/blobs/sha256:short", 400, "DIGEST_INVALID"),
         ("/v2/TEAM/app/tags/list", 400, "NAME_INVALID"),
         ("/v2/team/app/tags/list?n=many", 400, "PAGINATION_NUMBER_INVALID"),

@@ -1,0 +1,37 @@
+"""ONE VERSION of a bundle: find → an OCI archive, or files. This file is the flow, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bundler.bundle.reader import Bundle
+from bundler.extractor.files import unpack_files
+from bundler.extractor.find import find
+from bundler.extractor.oci_archive import ARCHIVE_SUFFIX, write_archive
+from bundler.extractor.result import Extracted
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.progress import SILENCE, Progress
+
+__all__ = ["Extracted", "extract"]
+
+
+def extract(
+    bundle: Bundle,
+    reference: str,
+    out: Path,
+    *,
+    force: bool = False,
+    progress: Progress = SILENCE,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Extracted:
+    """Take one version out of a bundle: as an OCI archive if `out` ends in `.tar`, else as its files.
+
+    `reference` is `[HOST/]REPOSITORY:TAG`, where the first parts of the repository may be left out, or
+    `@DIGEST`. Either is there whole or not at all; `force` replaces an archive. Raises NotFoundError
+    with names that are close, UsageError when the reference or `out` can't be meant, and what the
+    content deserves.
+    """
+    version = find(reference, bundle.inventory)
+    if out.name.endswith(ARCHIVE_SUFFIX):
+        return write_archive(version, bundle, out, force=force, progress=progress, limits=limits)
+    return unpack_files(version, bundle, out, progress=progress, limits=limits)

@@ -1,0 +1,88 @@
+"""One version of a bundle, by the name that a person gives it. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from bundler.bundle.inventory import Inventory, Root, roots_of
+from bundler.errors import NotFoundError, UsageError
+from bundler.oci.content import Descriptor, Digest
+from bundler.oci.reference import Tag
+
+SHOWN = 4
+"""Names that an error lists."""
+_FORM = "write [HOST/]REPOSITORY:TAG or @DIGEST, as `inspect` shows them"
+
+
+class Version(NamedTuple):
+    """What was found."""
+
+    name: str
+    """`host/repository:tag`, or the digest."""
+    tag: Tag | None
+    manifest: Descriptor
+
+
+def find(text: str, inventory: Inventory) -> Version:
+    """`[oci://][HOST/]REPOSITORY:TAG`, or `[...]@DIGEST` of any manifest.
+
+    The first parts of a repository may be left out; a name that is whole comes before one that is not.
+    Raises UsageError for a malformed or ambiguous one, NotFoundError.
+    """
+    name, at, digest = text.removeprefix("oci://").partition("@")
+    return _by_digest(text, name, digest, inventory) if at else _by_tag(text, name, inventory)
+
+
+def _by_digest(text: str, name: str, digest: str, inventory: Inventory) -> Version:
+    try:
+        wanted = Digest.parse(digest)
+    except ValueError as error:
+        raise UsageError(text, str(error), _FORM) from error
+    manifests = (blob for blob in inventory.manifests if blob.digest == wanted)
+    manifest = next(manifests, None)
+    if manifest is None or (name and not any(_named(entry.name, name) for entry in inventory.repositories)):
+        raise _unknown(text, inventory)
+    return Version(wanted, None, manifest)
+
+
+def _by_tag(text: str, rest: str, inventory: Inventory) -> Version:
+    name, colon, tag = rest.rpartition(":")
+    if not colon or not name or "/" in tag:
+        raise UsageError(text, "it names no tag", _FORM)
+    matching = [root for root in roots_of(inventory) if root.tag == tag and _named(root.repository, name)]
+    found = [root for root in matching if root.repository == name] or matching
+    if not found:
+        raise _unknown(text, inventory)
+    if len({root.digest for root in found}) > 1:
+        raise UsageError(text, f"it may be {_listed(map(str, found))}", "write the whole name")
+    return _version(found[0], inventory)
+
+
+def _version(root: Root, inventory: Inventory) -> Version:
+    manifest = next(blob for blob in inventory.manifests if blob.digest == root.digest)
+    return Version(str(root), root.tag, manifest)
+
+
+def _named(repository: str, name: str) -> bool:
+    return repository == name or repository.endswith(f"/{name}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    known = list(names)
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    return ", ".join(known[:SHOWN]) + more
+
+
+def _unknown(text: str, inventory: Inventory) -> NotFoundError:
+    close = get_close_matches(text, set(_alike(text, inventory)), SHOWN)
+    next_step = f"close to it: {_listed(close)}" if close else "`inspect` shows what is in it"
+    return NotFoundError(text, "not in the bundle", next_step)
+
+
+def _alike(text: str, inventory: Inventory) -> Iterator[str]:
+    """The names of the bundle, as far left out as in `text`."""
+    parts = text.count("/") + 1
+    for root in roots_of(inventory):
+        yield "/".join(str(root).split("/")[-parts:])

@@ -1,0 +1,94 @@
+"""One version as a plain OCI archive, which `timoni mod push` and `skopeo copy oci-archive:` take.
+
+A tar of an OCI image layout whose only entry is the version, named by its tag as both want it. What
+an index lists goes along. The bytes follow from the version alone, whatever bundle it came from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from bundler.bundle.format import END_OF_ARCHIVE, member_header, padding
+from bundler.bundle.inventory import REF_NAME, descriptor
+from bundler.bundle.reader import Bundle
+from bundler.durable import whole_file
+from bundler.errors import IntegrityError, UsageError
+from bundler.extractor.find import Version
+from bundler.extractor.result import Extracted
+from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
+from bundler.limits import Limits
+from bundler.oci import strict_json
+from bundler.oci.content import BlobSource, Descriptor, Digest, read_all
+from bundler.oci.graph import sparse
+from bundler.oci.manifest import OCI_INDEX, parse_manifest
+from bundler.progress import Progress, Step
+
+ARCHIVE_SUFFIX = ".tar"
+
+
+def write_archive(
+    version: Version, bundle: Bundle, out: Path, *, force: bool, progress: Progress, limits: Limits
+) -> Extracted:
+    """Write it, every blob verified on the way; the file is there whole or not at all.
+
+    Raises UsageError if `out` exists and is not to be replaced, IntegrityError for what the bundle has
+    not whole.
+    """
+    if out.is_dir() or (os.path.lexists(out) and not force):
+        next_step = "choose another name" if out.is_dir() else "choose another name, or --force to replace it"
+        raise UsageError(str(out), "it is there already", next_step)
+    needed = sorted(_needed(version.manifest, bundle, limits), key=lambda blob: blob.digest.path)
+    size = sum(blob.size for blob in needed)
+    with progress.step("extracting", len(needed), size) as step, whole_file(out) as file:
+        _write(file.write, version, needed, bundle, step)
+    return Extracted(version.name, version.manifest.digest, str(out), "oci-archive", len(needed), size)
+
+
+def _write(
+    write: Callable[[bytes], object],
+    version: Version,
+    needed: Iterable[Descriptor],
+    source: BlobSource,
+    step: Step,
+) -> None:
+    for name, data in ((LAYOUT_FILE, LAYOUT), (INDEX_FILE, _index(version))):
+        write(member_header(name, len(data)) + data + padding(len(data)))
+    for blob in needed:
+        write(member_header(blob.digest.path, blob.size))
+        for chunk in source.chunks(blob):
+            step.advance(size=len(chunk))
+            write(chunk)
+        write(padding(blob.size))
+        step.advance(items=1)
+    write(END_OF_ARCHIVE)
+
+
+def _index(version: Version) -> bytes:
+    entry: dict[str, object] = dict(descriptor(version.manifest))
+    if version.tag:
+        entry["annotations"] = {REF_NAME: version.tag}
+    return strict_json.canonical({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
+
+
+def _needed(root: Descriptor, bundle: Bundle, limits: Limits) -> Iterator[Descriptor]:
+    """The manifest and all that it reaches, each blob once. Raises IntegrityError when one is missing."""
+    known = {blob.digest: blob for blob in bundle.inventory.content}
+    manifests = {blob.digest for blob in bundle.inventory.manifests}
+    omitted = frozenset(bundle.inventory.omitted)
+    seen: set[Digest] = set()
+    waiting = [root]
+    while waiting:
+        blob = waiting.pop()
+        if blob.digest in seen:
+            continue
+        if blob.digest not in known:
+            cause = f"missing, but {root.digest} needs it"
+            raise IntegrityError(f"blob {blob.digest}", cause, "export it again")
+        seen.add(blob.digest)
+        yield blob
+        if blob.digest in manifests:
+            data = read_all(bundle, blob)
+            manifest = sparse(parse_manifest(data, blob.media_type, blob.digest, limits=limits), omitted)
+            waiting += [*manifest.blobs, *manifest.children]
