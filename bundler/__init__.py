@@ -1,10 +1,10 @@
 """Carry Timoni modules and other OCI artifacts across an air gap: the Python API.
 
-    from bundler import Registries, Selection, export_bundle, output_to, parse_reference, workplace_of
+    from bundler import Registries, selection_of, export_bundle, output_to, parse_reference, workplace_of
 
     out = output_to("modules.tar.zst")
     report = export_bundle(
-        Selection((parse_reference("ghcr.io/stefanprodan/modules/podinfo"),)),
+        selection_of([parse_reference("ghcr.io/stefanprodan/modules/podinfo")]),
         Registries(), out, workplace_of(out),
     )
 
@@ -23,9 +23,21 @@ if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle, open_bundle
     from bundler.bundle.stream import BundleStream
     from bundler.errors import BundlerError
-    from bundler.exporter import Selection, export_bundle, output_to, plan_bundle, workplace_of
+    from bundler.exporter import (
+        OnDrift,
+        explain_selection,
+        export_bundle,
+        locked_selection,
+        output_to,
+        plan_bundle,
+        read_lock,
+        workplace_of,
+    )
+    from bundler.extractor import Extracted, extract
     from bundler.importer import (
+        Destination,
         OnConflict,
+        Part,
         Verified,
         import_bundle,
         import_stream,
@@ -33,42 +45,62 @@ if TYPE_CHECKING:
         verify_bundle,
     )
     from bundler.limits import Limits
+    from bundler.mapping import Mapping, MappingRule
     from bundler.oci.reference import parse_prefix, parse_reference
     from bundler.registry.registries import Registries, RegistrySettings
     from bundler.report import Report
+    from bundler.selection import Rules
+    from bundler.wanted import Along, Selection, selection_of
 
 __version__ = VERSION
 
 _HOMES = {
+    "Along": "bundler.wanted",
     "Bundle": "bundler.bundle.reader",
     "BundleStream": "bundler.bundle.stream",
     "BundlerError": "bundler.errors",
+    "Destination": "bundler.importer",
+    "Extracted": "bundler.extractor",
     "Limits": "bundler.limits",
     "OnConflict": "bundler.importer",
+    "OnDrift": "bundler.exporter",
+    "Mapping": "bundler.mapping",
+    "MappingRule": "bundler.mapping",
+    "Part": "bundler.importer",
     "Registries": "bundler.registry.registries",
     "RegistrySettings": "bundler.registry.registries",
     "Report": "bundler.report",
-    "Selection": "bundler.exporter",
+    "Rules": "bundler.selection",
+    "Selection": "bundler.wanted",
     "Verified": "bundler.importer",
     "describe": "bundler.bundle.contents",
+    "explain_selection": "bundler.exporter",
     "export_bundle": "bundler.exporter",
+    "extract": "bundler.extractor",
     "import_bundle": "bundler.importer",
     "import_stream": "bundler.importer",
     "open_bundle": "bundler.bundle.reader",
+    "locked_selection": "bundler.exporter",
     "output_to": "bundler.exporter",
     "parse_prefix": "bundler.oci.reference",
     "parse_reference": "bundler.oci.reference",
     "plan_bundle": "bundler.exporter",
     "plan_bundle_import": "bundler.importer",
+    "read_lock": "bundler.exporter",
+    "selection_of": "bundler.wanted",
     "verify_bundle": "bundler.importer",
     "workplace_of": "bundler.exporter",
 }
 
 __all__ = [  # noqa: RUF022  in the order in which they are used
     "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
-    "Selection", "output_to", "workplace_of", "plan_bundle", "export_bundle",
+    "Selection", "selection_of", "Rules", "Along",
+    "explain_selection", "output_to", "workplace_of", "plan_bundle", "export_bundle",
+    "OnDrift", "read_lock", "locked_selection",
     "Bundle", "BundleStream", "open_bundle", "describe", "verify_bundle", "Verified",
-    "OnConflict", "plan_bundle_import", "import_bundle", "import_stream",
+    "Destination", "Mapping", "MappingRule", "Part", "OnConflict",
+    "plan_bundle_import", "import_bundle", "import_stream",
+    "extract", "Extracted",
     "Report", "BundlerError",
 ]  # fmt: skip
 

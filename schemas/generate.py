@@ -14,22 +14,31 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 
 from bundler.bundle import inventory
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
+from bundler.config.export_keys import ExportKeys
+from bundler.config.import_keys import ImportKeys
+from bundler.exporter.lock import Lock
+from bundler.extractor import Extracted
 from bundler.oci.content import Digest
 from bundler.oci.grammar import Size, camel
 from bundler.report import (
     BlobCounts,
     BundleReport,
+    Explanation,
     Failure,
+    ImagesReport,
     Report,
+    RepositoryExplanation,
     RepositoryReport,
+    TagDecision,
     TagReport,
     TrafficReport,
 )
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-OURS = (Report, RepositoryReport, TagReport, BundleReport, BlobCounts, TrafficReport, Failure)
-SHOWN = (Contents, RepositoryContents, TagContents)
+EXPLAINED = (Explanation, RepositoryExplanation, TagDecision)
+OURS = (Report, ImagesReport, RepositoryReport, TagReport, BundleReport, BlobCounts, TrafficReport, Failure)
+SHOWN = (Contents, RepositoryContents, TagContents, Extracted)
 
 
 class TagList(BaseModel):
@@ -75,14 +84,19 @@ class RegistryError(BaseModel):
 
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by file name."""
-    for kind in (*OURS, *SHOWN):
+    for kind in (*OURS, *SHOWN, *EXPLAINED):
         with_config(ConfigDict(alias_generator=camel, use_attribute_docstrings=True, extra="ignore"))(kind)
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
     return {
         "bundle.schema.json": inventory.schema(),
         "report.schema.json": report,
+        "explanation.schema.json": TypeAdapter(Explanation).json_schema(mode="serialization"),
+        "lock.schema.json": inventory.adapter_of(Lock).json_schema(),
         "contents.schema.json": TypeAdapter(Contents).json_schema(mode="serialization"),
+        "export-file.schema.json": ExportKeys.model_json_schema(),
+        "import-file.schema.json": ImportKeys.model_json_schema(),
+        "extracted.schema.json": TypeAdapter(Extracted).json_schema(mode="serialization"),
         "tag-list.schema.json": TagList.model_json_schema(),
         "oci-manifest.schema.json": OciManifest.model_json_schema(),
         "registry-error.schema.json": RegistryError.model_json_schema(),

@@ -4,36 +4,53 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from bundler import export_bundle, output_to, parse_reference, plan_bundle, workplace_of
+from bundler import OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, workplace_of
 from bundler.cli.display import display, size_text
-from bundler.cli.options import check_report, gathered, output_options, registries, registry_options
+from bundler.cli.options import (
+    RegistryOptions,
+    check_report,
+    gathered,
+    output_options,
+    registries,
+    registry_options,
+    with_choices,
+)
 from bundler.cli.printing import conclude, export_summary, failed_report
-from bundler.errors import BundlerError
-from bundler.exporter import Selection
+from bundler.cli.selecting import export_file, gathered_selection, selected, selection_options
+from bundler.errors import BundlerError, UsageError
+from bundler.oci.reference import RegistryName
 from bundler.report import Report
+from bundler.wanted import Selection
+from bundler.workers import DEFAULT_JOBS
+
+if TYPE_CHECKING:
+    from bundler.config.values import ExportFile
+
+
+class Task(NamedTuple):
+    """One export, all that was said about it put together."""
+
+    selection: Selection
+    out: str
+    store: Path | None
+    force: bool
+    lock: Path | None
+    on_drift: OnDrift
+    settings: RegistryOptions
 
 
 @click.command("export")
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@selection_options
 @click.option(
     "--output",
     "-o",
     "out",
     metavar="OUT",
-    required=True,
     help="NAME.tar.zst for a bundle, - for a bundle on standard output, else a directory.",
-)
-@click.option(
-    "--tag",
-    "-t",
-    "globs",
-    metavar="GLOB",
-    multiple=True,
-    help="Of sources without a tag, take only tags that match. Repeatable.",
 )
 @click.option(
     "--store",
@@ -41,62 +58,111 @@ from bundler.report import Report
     type=click.Path(path_type=Path),
     help="Keep blobs here for the next run. Default: beside OUT, removed when the bundle is done.",
 )
+@click.option(
+    "--lock",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Export what this file pins, every tag by its digest; if it is not there, write it.",
+)
+@click.option(
+    "--on-drift",
+    type=click.Choice(["warn", "fail", "refetch"]),
+    help="Ask for every tag again at the end: what to do about one that moved meanwhile.",
+)
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
 @output_options
 @registry_options
 def command(
-    sources: tuple[str, ...],
-    out: str,
-    globs: tuple[str, ...],
-    store: Path | None,
-    *,
-    force: bool,
-    dry_run: bool,
-    report: Path | None,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    *, dry_run: bool, report: Path | None, as_json: bool, quiet: bool, out: str | None, **options: Any
 ) -> int:
     """Carry modules from registries into a bundle.
 
-    SOURCE is [oci://]HOST/REPOSITORY[:TAG|@DIGEST]; without tag or digest, all tags are taken.
+    SOURCE is [oci://]HOST/REPOSITORY[:TAG|@DIGEST]; without tag or digest, the options choose among
+    its tags, all of them without any. HOST/GLOB (with a *) is every repository of the registry's
+    catalog that matches. `timoni-bundler explain` shows what would be taken, and why.
 
     \b
     timoni-bundler export ghcr.io/stefanprodan/modules/podinfo -o podinfo.tar.zst
-    timoni-bundler export HOST/redis HOST/app --tag '7.*' --store /var/lib/modules -o night.tar.zst
+    timoni-bundler export HOST/redis --newest-per-minor 1 --newest 3 --with-images -o night.tar.zst
+    timoni-bundler export -c export.yaml --store /var/lib/modules -o night.tar.zst
 
     Interrupted? The same command goes on with what is missing. An existing OUT is replaced only if
     nothing that it holds would be lost.
     """
-    settings = gathered(options)
-    check_report(report, out, store, settings.creds_file)
-    progress = display(quiet=quiet)
     stream = sys.stderr if out == "-" else sys.stdout
+    # Written only when it is known that it replaces nothing of the command's own.
+    asked, report = report, None
     try:
-        selection = Selection(tuple(parse_reference(source) for source in sources), globs)
-        target = output_to(out, force=force)
-        place = workplace_of(target, store)
-        hosts = {reference.repository.registry for reference in selection.references}
-        known = registries(settings, progress, hosts)
-        if dry_run:
-            planned, plan, disk = plan_bundle(
-                selection, known, target, place, jobs=settings.jobs, progress=progress
-            )
-            summary = plan_text(planned, len(plan.tasks), plan.fetch_bytes, plan.total_bytes, disk)
-            return conclude(planned, summary=summary, file=report, as_json=as_json, stream=stream)
-        done = export_bundle(selection, known, target, place, jobs=settings.jobs, progress=progress)
+        task, report = _task(out, asked, options)
+        stream = sys.stderr if task.out == "-" else sys.stdout
+        done, summary = _carried(task, dry_run=dry_run, quiet=quiet)
     except BundlerError as error:
         return conclude(
             failed_report("export", error), summary="", file=report, as_json=as_json, stream=stream
         )
-    return conclude(done, summary=export_summary(done), file=report, as_json=as_json, stream=stream)
+    return conclude(done, summary=summary, file=report, as_json=as_json, stream=stream)
+
+
+def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tuple[Task, Path | None]:
+    """Command line and export files together; what the command line says wins."""
+    settings, chosen = gathered(options), gathered_selection(options)
+    file = export_file(chosen.config) if chosen.config else None
+    if file:
+        settings = with_choices(settings, file.registries, file.jobs)
+    out, store, lock = out or (file and file.output), options["store"], options["lock"]
+    if not out:
+        raise UsageError("export", "it is not said where to", "name a file with -o")
+    store, lock = store or _file_path(file, "store"), lock or _file_path(file, "lock")
+    report = report or _file_path(file, "report")
+    check_report(report, out, store, lock, settings.creds_file, *chosen.config)
+    drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
+    force = bool(options["force"] or (file and file.force))
+    selection = selected(chosen, file)
+    if lock and lock.exists():
+        named = [source.repository for source in selection.sources]
+        named += [pin.reference.repository for pin in selection.pins]
+        selection = locked_selection(read_lock(lock), named, lock)
+    return Task(selection, out, store, force, lock, drift, settings), report
+
+
+def _file_path(file: ExportFile | None, key: str) -> Path | None:
+    value = getattr(file, key, None)
+    return Path(value) if value else None
+
+
+def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
+    progress = display(quiet=quiet)
+    jobs = task.settings.jobs or DEFAULT_JOBS
+    out = output_to(task.out, force=task.force)
+    place = workplace_of(out, task.store)
+    known = registries(task.settings, progress, hosts_of(task.selection))
+    if dry_run:
+        planned, plan, disk = plan_bundle(task.selection, known, out, place, jobs=jobs, progress=progress)
+        return planned, plan_text(planned, len(plan.tasks), plan.fetch_bytes, plan.total_bytes, disk)
+    done = export_bundle(
+        task.selection,
+        known,
+        out,
+        place,
+        on_drift=task.on_drift,
+        lock=task.lock,
+        jobs=jobs,
+        progress=progress,
+    )
+    return done, export_summary(done)
+
+
+def hosts_of(selection: Selection) -> set[RegistryName]:
+    """The registries that may be asked: with images, a credential must say for which one it is."""
+    return {*selection.registries, *([RegistryName("docker.io")] if selection.with_images else [])}
 
 
 def plan_text(report: Report, requests: int, fetch: int, total: int, disk: int) -> str:
     """What a dry run says."""
     lines = [
-        f"{entry.name}:{tag.reference}  {tag.digest or '-'}  {tag.reason or tag.status}"
+        f"{entry.name}:{tag.reference}  {tag.digest or '-'}  {tag.status}"
+        + (f"  {tag.reason}" if tag.reason else "")
         for entry in report.repositories
         for tag in entry.tags
     ]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from bundler import (
     BundleStream,
+    Destination,
     OnConflict,
+    Part,
     Registries,
     import_bundle,
     import_stream,
@@ -21,7 +23,9 @@ from bundler import (
     verify_bundle,
 )
 from bundler.cli.display import display
+from bundler.cli.files import text_of
 from bundler.cli.options import (
+    RegistryOptions,
     check_report,
     check_stdin,
     gathered,
@@ -30,12 +34,29 @@ from bundler.cli.options import (
     registry_options,
 )
 from bundler.cli.printing import conclude, failed_report, import_summary
+from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
+from bundler.cli.written import Written, gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.result import planned_report
 from bundler.limits import DEFAULT_LIMITS
-from bundler.oci.reference import Prefix
+from bundler.mapping import KEPT
 from bundler.progress import Progress
 from bundler.report import Report
+from bundler.selection import ALL
+from bundler.workers import DEFAULT_JOBS
+
+if TYPE_CHECKING:
+    from bundler.config.values import ImportFile
+
+
+class Task(NamedTuple):
+    """One import, all that was said about it put together."""
+
+    bundle: str
+    destination: Destination
+    on_conflict: OnConflict
+    settings: RegistryOptions
+    written: Written
 
 
 @click.command("import")
@@ -44,8 +65,14 @@ from bundler.report import Report
     "--to",
     "target",
     metavar="oci://HOST[/PREFIX]",
-    required=True,
     help="Where to: source paths are kept below PREFIX, source hosts are dropped.",
+)
+@click.option(
+    "--config",
+    "-c",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="An import file: names at the target, allow-list, selection (schemas/import-file.schema.json).",
 )
 @click.option(
     "--on-conflict",
@@ -53,20 +80,21 @@ from bundler.report import Report
     help="A tag that exists with another digest. Default: move `latest`, fail for any other.",
 )
 @click.option(
+    "--repository",
+    "repositories",
+    metavar="GLOB",
+    multiple=True,
+    help="Import only repositories whose HOST/PATH outside matches. Repeatable.",
+)
+@rule_options
+@written_options
+@click.option(
     "--dry-run", is_flag=True, help="Verify, ask the target, show what would be pushed; write nothing."
 )
 @output_options
 @registry_options
 def command(
-    bundle: str,
-    target: str,
-    on_conflict: str | None,
-    *,
-    dry_run: bool,
-    report: Path | None,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    bundle: str, *, dry_run: bool, report: Path | None, as_json: bool, quiet: bool, **options: Any
 ) -> int:
     """Replay a bundle to a registry, digests unchanged.
 
@@ -75,45 +103,84 @@ def command(
 
     \b
     timoni-bundler import modules.tar.zst --to oci://registry.internal:5000/mirror
+    timoni-bundler import modules.tar.zst -c import.yaml --versions '>=6.10' --dry-run
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     """
-    settings = gathered(options)
-    check_report(report, bundle, settings.creds_file)
-    check_stdin(bundle, settings.creds_file)
-    progress = display(quiet=quiet)
+    # Written only when it is known that it replaces nothing of the command's own.
+    asked, report = report, None
     try:
-        policy = OnConflict(on_conflict) if on_conflict else OnConflict.DEFAULT
-        prefix = parse_prefix(target)
-        known = registries(settings, progress, [prefix.registry])
-        carry = partial(_carried_dry if dry_run else _carried, bundle)
-        done = carry(prefix, known, policy, jobs=settings.jobs, progress=progress)
+        task = _task(bundle, options)
+        check_report(asked, bundle, task.settings.creds_file, *task.written.files)
+        report = asked
+        done = _carried(task, dry_run=dry_run, quiet=quiet)
+        if not dry_run:
+            write_all(task.written, done)
     except BundlerError as error:
         return conclude(
             failed_report("import", error), summary="", file=report, as_json=as_json, stream=sys.stdout
         )
-    summary = import_summary(done, str(prefix))
+    summary = import_summary(done, str(task.destination.prefix))
     return conclude(done, summary=summary, file=report, as_json=as_json, stream=sys.stdout)
 
 
-def _carried(
-    bundle: str, prefix: Prefix, known: Registries, policy: OnConflict, *, jobs: int, progress: Progress
-) -> Report:
-    if bundle == "-":
+def _task(bundle: str, options: dict[str, Any]) -> Task:
+    """Command line and import file together; what the command line says wins."""
+    settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
+    check_stdin(bundle, settings.creds_file)
+    file = _import_file(options["config"]) if options["config"] else None
+    prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
+    if not prefix:
+        raise UsageError("import", "it is not said where to", "name a registry with --to")
+    policy = options["on_conflict"] or (file and file.on_conflict)
+    if file and file.image_map and not written.image_map:
+        written = written._replace(image_map=Path(file.image_map))
+    part = _part(options["repositories"], rules, file)
+    return Task(
+        bundle,
+        Destination(prefix, file.mapping if file else KEPT, part),
+        OnConflict(policy) if policy else OnConflict.DEFAULT,
+        settings,
+        written,
+    )
+
+
+def _import_file(path: Path) -> ImportFile:
+    from bundler.config.import_file import read_import_file
+
+    return read_import_file(str(path), text_of(path))
+
+
+def _part(repositories: tuple[str, ...], options: NameRuleOptions, file: ImportFile | None) -> Part:
+    own = name_rules(options)
+    if file is None or repositories or own != ALL:
+        return Part(repositories, own)
+    return Part(*file.select)
+
+
+def _carried(task: Task, *, dry_run: bool, quiet: bool) -> Report:
+    progress = display(quiet=quiet)
+    known = registries(task.settings, progress, [task.destination.prefix.registry])
+    jobs = task.settings.jobs or DEFAULT_JOBS
+    return (_planned if dry_run else _imported)(task, known, progress, jobs)
+
+
+def _imported(task: Task, known: Registries, progress: Progress, jobs: int) -> Report:
+    to, policy = task.destination, task.on_conflict
+    if task.bundle == "-":
         if sys.stdin.isatty():
             raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
         stream = BundleStream(sys.stdin.buffer, DEFAULT_LIMITS)
-        return import_stream(stream, prefix, known, policy, jobs=jobs, progress=progress)
-    with open_bundle(Path(bundle)) as opened:
+        return import_stream(stream, to, known, policy, jobs=jobs, progress=progress)
+    with open_bundle(Path(task.bundle)) as opened:
         verified = verify_bundle(opened, progress)
-        return import_bundle(verified, prefix, known, policy, jobs=jobs, progress=progress)
+        return import_bundle(verified, to, known, policy, jobs=jobs, progress=progress)
 
 
-def _carried_dry(
-    bundle: str, prefix: Prefix, known: Registries, policy: OnConflict, *, jobs: int, progress: Progress
-) -> Report:
-    if bundle == "-":
+def _planned(task: Task, known: Registries, progress: Progress, jobs: int) -> Report:
+    if task.bundle == "-":
         raise UsageError("-", "a dry run of a stream would use it up", "give a file")
-    with open_bundle(Path(bundle)) as opened:
+    with open_bundle(Path(task.bundle)) as opened:
         verified = verify_bundle(opened, progress)
-        plan = plan_bundle_import(verified, prefix, known, policy, jobs=jobs, progress=progress)
+        ask = partial(plan_bundle_import, jobs=jobs, progress=progress)
+        plan = ask(verified, task.destination, known, task.on_conflict)
         return planned_report(opened, plan, known, verified.warnings)

@@ -11,8 +11,10 @@ from bundler.about import PROGRAM, VERSION
 
 COMMANDS = {
     "export": "Outside: carry modules from registries into a bundle.",
+    "explain": "Show which tags an export would take, and the rule that decided.",
     "verify": "Prove that a bundle is whole.",
     "inspect": "Show what a bundle holds.",
+    "extract": "One version out of a bundle: as an OCI archive, or as files.",
     "import": "Inside: replay a bundle to a registry.",
     "serve": "A registry straight off a bundle or a directory.",
     "demo": "Show the whole way on this machine, with two embedded registries.",

@@ -7,7 +7,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -21,6 +21,9 @@ from bundler.registry.settings import HostSettings
 from bundler.registry.transport import TransportSettings, tls_context
 from bundler.workers import DEFAULT_JOBS
 
+if TYPE_CHECKING:
+    from bundler.config.values import RegistryChoices
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
 
@@ -28,7 +31,7 @@ CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
 class RegistryOptions(NamedTuple):
     """The options of commands that speak to registries."""
 
-    jobs: int
+    jobs: int | None
     plain_http: tuple[str, ...]
     ca_file: Path | None
     creds_file: Path | None
@@ -39,8 +42,8 @@ class RegistryOptions(NamedTuple):
 def registry_options(command: Command) -> Command:
     """Add them to a command; they arrive as one `registry` argument by `gathered`."""
     options = (
-        click.option("--jobs", "-j", type=click.IntRange(1, 128), default=DEFAULT_JOBS, show_default=True,
-                     help="Requests under way at a time."),
+        click.option("--jobs", "-j", type=click.IntRange(1, 128), default=None,
+                     help=f"Requests under way at a time.  [default: {DEFAULT_JOBS}]"),
         click.option("--plain-http", metavar="HOST", multiple=True,
                      help="Speak plain http to this host[:port]. Loopback needs no leave. Repeatable."),
         click.option("--ca-file", metavar="FILE", type=click.Path(path_type=Path),
@@ -98,13 +101,31 @@ def gathered(options: dict[str, Any]) -> RegistryOptions:
     return RegistryOptions(**{name: options.pop(name) for name in RegistryOptions._fields})
 
 
+def with_choices(options: RegistryOptions, choices: RegistryChoices, jobs: int | None) -> RegistryOptions:
+    """The options, and what an export file says where the command line says nothing."""
+    return RegistryOptions(
+        options.jobs or jobs,
+        (*options.plain_http, *choices.plain_http),
+        options.ca_file or _path(choices.ca_file),
+        options.creds_file or _path(choices.creds_file),
+        (*options.token_host, *choices.token_hosts),
+        options.proxy or choices.proxy,
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
 def registries(options: RegistryOptions, progress: Progress, hosts: Collection[RegistryName]) -> Registries:
     """What the options and the environment say of these hosts. Raises UsageError before any request."""
     if options.ca_file:
         tls_context(options.ca_file)
     return Registries(
         RegistrySettings(
-            TransportSettings(options.ca_file, _proxies(options.proxy), connections=options.jobs),
+            TransportSettings(
+                options.ca_file, _proxies(options.proxy), connections=options.jobs or DEFAULT_JOBS
+            ),
             HostSettings(_hosts(options.plain_http), _hosts(options.token_host), on_retry=progress.note),
             _credential_sources(options.creds_file, set(hosts)),
         )

@@ -11,8 +11,8 @@ import click
 from bundler.about import PROGRAM, VERSION
 from bundler.cli.display import size_text
 from bundler.durable import write_whole
-from bundler.errors import BundlerError
-from bundler.report import Report, as_document, failure
+from bundler.errors import BundlerError, CollectedError
+from bundler.report import Failure, Report, as_document, failure
 
 
 def print_document(document: dict[str, Any], stream: TextIO) -> None:
@@ -27,9 +27,7 @@ def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, 
         write_whole(file, json.dumps(document, indent=2).encode() + b"\n")
     for warning in report.warnings:
         click.echo(f"{PROGRAM}: warning: {warning}", err=True)
-    for item in report.failures:
-        line = f"{PROGRAM}: error: {item.item}: {item.cause}"
-        click.echo(f"{line}; {item.next_step}" if item.next_step else line, err=True)
+    print_failures(report.failures, report.exit_code)
     if as_json:
         print_document(document, stream)
     elif summary:
@@ -37,9 +35,19 @@ def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, 
     return report.exit_code
 
 
+def print_failures(failures: tuple[Failure, ...], exit_code: int) -> int:
+    """A line on standard error for each; the result is the exit code."""
+    for item in failures:
+        line = f"{PROGRAM}: error: {item.item}: {item.cause}"
+        click.echo(f"{line}; {item.next_step}" if item.next_step else line, err=True)
+    return exit_code
+
+
 def failed_report(command: Any, error: BundlerError) -> Report:
-    """The report of a run that one error ended."""
-    return Report(command=command, tool_version=VERSION, repositories=(), failures=(failure(error),))
+    """The report of a run that one error, or several found at once, ended."""
+    problems = error.problems if isinstance(error, CollectedError) else (error,)
+    failures = tuple(failure(problem) for problem in problems)
+    return Report(command=command, tool_version=VERSION, repositories=(), failures=failures)
 
 
 def export_summary(report: Report) -> str:

@@ -280,10 +280,10 @@ def test_10_the_target_refuses(places: Places, tmp_path: Path) -> None:
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout is not None
         address = serving.stdout.readline().strip().removeprefix("http://")
-        assert run(["import", str(places.bundle), "--to", f"{address}/other", "-q"]) == 10
+        code = run(["import", str(places.bundle), "--to", f"{address}/other", "-q"])
         serving.terminate()
         serving.stdout.read()
-    assert serving.returncode == 143
+    assert (code, serving.returncode) == (10, 143)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

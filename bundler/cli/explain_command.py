@@ -1,0 +1,61 @@
+"""`timoni-bundler explain`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from bundler import explain_selection
+from bundler.cli.display import display
+from bundler.cli.export_command import hosts_of
+from bundler.cli.options import gathered, registries, registry_options, with_choices
+from bundler.cli.printing import print_document, print_failures
+from bundler.cli.selecting import export_file, gathered_selection, selected, selection_options
+from bundler.report import Explanation, document
+from bundler.workers import DEFAULT_JOBS
+
+
+@click.command("explain")
+@selection_options
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/explanation.schema.json).")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
+@registry_options
+def command(*, as_json: bool, quiet: bool, **options: Any) -> int:
+    """Show which tags an export would take, and for each the rule that decided.
+
+    It takes the same options as `export`, and asks for tag lists only; for creation times, one
+    request per tag.
+
+    \b
+    timoni-bundler explain ghcr.io/stefanprodan/modules/podinfo --versions '>=6.10' --newest 3
+    timoni-bundler explain -c export.yaml --json
+    """
+    settings, chosen = gathered(options), gathered_selection(options)
+    file = export_file(chosen.config) if chosen.config else None
+    if file:
+        settings = with_choices(settings, file.registries, file.jobs)
+    progress = display(quiet=quiet)
+    selection = selected(chosen, file)
+    known = registries(settings, progress, hosts_of(selection))
+    found = explain_selection(selection, known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
+    if as_json:
+        print_document(document(found), sys.stdout)
+    else:
+        click.echo(explanation_text(found))
+    return print_failures(found.failures, found.exit_code)
+
+
+def explanation_text(found: Explanation) -> str:
+    """A line per tag: + taken, - left out, and why."""
+    lines: list[str] = []
+    for entry in found.repositories:
+        taken = sum(decision.taken for decision in entry.decisions)
+        lines.append(f"{entry.name}  ({taken} of {len(entry.decisions)} tags)")
+        width = max((len(decision.tag) for decision in entry.decisions), default=0)
+        lines += [
+            f"  {'+' if decision.taken else '-'} {decision.tag.ljust(width)}  {decision.reason}"
+            for decision in entry.decisions
+        ]
+    return "\n".join(lines)

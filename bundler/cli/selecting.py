@@ -1,0 +1,184 @@
+"""The options that say what to carry, and what they become together with export files: a selection."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from bundler.cli.files import text_of
+from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
+from bundler.errors import CollectedError, UsageError
+from bundler.oci.platform import Platform, parse_platform
+from bundler.oci.reference import Reference, RegistryName, parse_reference
+from bundler.oci.referrer import KINDS
+from bundler.selection import Rules
+from bundler.wanted import PRESETS, Along, Namespace, Selection, selection_of
+
+if TYPE_CHECKING:
+    from bundler.config.values import ExportFile
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class SelectionOptions(NamedTuple):
+    """What a command line says of what to carry."""
+
+    sources: tuple[str, ...]
+    config: tuple[Path, ...]
+    rules: NameRuleOptions
+    since: str | None
+    min_age: str | None
+    follow_latest: bool
+    preset: tuple[str, ...]
+    from_timoni_bundle: tuple[Path, ...]
+    settings: tuple[str, ...]
+    with_images: bool
+    platform: tuple[str, ...]
+    no_referrers: bool
+    require: tuple[str, ...]
+
+
+def selection_options(command: Command) -> Command:
+    """Add them to a command; they arrive as one value by `gathered_selection`."""
+    options = (
+        click.argument("sources", metavar="[SOURCE]...", nargs=-1),
+        click.option("--config", "-c", metavar="FILE", type=click.Path(path_type=Path), multiple=True,
+                     help="An export file (YAML, schemas/export-file.schema.json). Repeatable."),
+        rule_options,
+        click.option("--since", metavar="WHEN",
+                     help="Only tags created since a date, a time or an age (90d). One request per tag."),
+        click.option("--min-age", metavar="AGE",
+                     help="Hold back what is younger (72h): poisoned releases are found within days."),
+        click.option("--follow-latest", is_flag=True,
+                     help="Take `latest`, and the version that it points to."),
+        click.option("--preset", type=click.Choice(list(PRESETS)), multiple=True,
+                     help="What Timoni itself fetches, for `mod vendor k8s` and `mod init`."),
+        click.option("--from-timoni-bundle", metavar="FILE", type=click.Path(path_type=Path), multiple=True,
+                     help="Take the modules that this Timoni Bundle file names (CUE, YAML, JSON); several "
+                          "files are one Bundle. Repeatable."),
+        click.option("--set", "settings", metavar="NAME=VALUE", multiple=True,
+                     help="A runtime value of the Timoni Bundle; else $NAME. Repeatable."),
+        click.option("--with-images", is_flag=True, help="Also the container images that the modules run."),
+        click.option("--platform", metavar="OS/ARCH", multiple=True,
+                     help="Of indexes, only the children for this platform: they stay sparse. Repeatable."),
+        click.option("--no-referrers", is_flag=True,
+                     help="Leave out signatures, attestations, SBOMs and all else that refers to a tag."),
+        click.option("--require", type=click.Choice(KINDS), multiple=True,
+                     help="A tag without this fails. Repeatable."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def gathered_selection(options: dict[str, Any]) -> SelectionOptions:
+    """Take the selection options out of a command's arguments."""
+    rules = gathered_rules(options)
+    own = {name: options.pop(name) for name in SelectionOptions._fields if name != "rules"}
+    return SelectionOptions(rules=rules, **own)
+
+
+def export_file(paths: tuple[Path, ...]) -> ExportFile:
+    """All export files as one. Raises UsageError with everything that is wrong in them."""
+    from bundler.config.export_file import read_export_file
+    from bundler.config.merging import merged
+
+    now = int(time.time())
+    files: list[ExportFile] = []
+    problems: list[UsageError] = []
+    for path in paths:
+        try:
+            files.append(read_export_file(str(path), text_of(path), environment=os.environ, now=now))
+        except CollectedError as error:
+            problems += error.problems
+        except UsageError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0] if len(problems) == 1 else CollectedError("export files", problems)
+    return merged(files)
+
+
+def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
+    """What the command line and the export files ask for together. Raises UsageError."""
+    rules, along = _rules(options), _along(options)
+    references, namespaces = _sources(options, rules, along)
+    parts = [
+        selection_of([*references, *(Reference(PRESETS[name]) for name in options.preset)], rules, along),
+        Selection(namespaces=tuple(namespaces)),
+    ]
+    if options.from_timoni_bundle:
+        from bundler.cli.timoni_bundles import modules_of
+
+        parts.append(modules_of(options.from_timoni_bundle, options.settings, along))
+    if file:
+        from bundler.cli.config_selection import selection_in
+
+        parts.append(selection_in(file))
+    whole = parts[0].joined(*parts[1:])
+    if not (whole.pins or whole.sources or whole.namespaces or whole.problems):
+        raise UsageError("export", "nothing to carry is named", "name a SOURCE, or a file with -c")
+    return whole
+
+
+def _sources(
+    options: SelectionOptions, rules: Rules, along: Along
+) -> tuple[list[Reference], list[Namespace]]:
+    references: list[Reference] = []
+    namespaces: list[Namespace] = []
+    for source in options.sources:
+        host, _, path = source.removeprefix("oci://").partition("/")
+        if set(path) & set("*?["):
+            namespaces.append(Namespace(_registry(host, source), path, (), rules, along))
+        else:
+            references.append(parse_reference(source))
+    return references, namespaces
+
+
+def _registry(host: str, source: str) -> RegistryName:
+    try:
+        return RegistryName.parse(host)
+    except ValueError as error:
+        raise UsageError(source, str(error), "write [oci://]HOST/GLOB") from None
+
+
+def _rules(options: SelectionOptions) -> Rules:
+    since, until = _moments(options)
+    return name_rules(options.rules)._replace(
+        created_since=since, created_until=until, follow_latest=options.follow_latest
+    )
+
+
+def _moments(options: SelectionOptions) -> tuple[int | None, int | None]:
+    if options.since is None and options.min_age is None:
+        return None, None
+    from bundler.config.times import moment, seconds_of
+
+    now = int(time.time())
+    try:
+        since = None if options.since is None else moment(options.since, now)
+        return since, None if options.min_age is None else now - seconds_of(options.min_age)
+    except ValueError as error:
+        raise UsageError("--since or --min-age", str(error)) from None
+
+
+def _along(options: SelectionOptions) -> Along:
+    if options.require and options.no_referrers:
+        raise UsageError("--require", "with --no-referrers nothing can be found", "leave one of them out")
+    return Along(
+        options.with_images,
+        not options.no_referrers,
+        frozenset(options.require),
+        _platforms(options.platform),
+    )
+
+
+def _platforms(texts: tuple[str, ...]) -> tuple[Platform, ...]:
+    try:
+        return tuple(parse_platform(part) for text in texts for part in text.split(","))
+    except ValueError as error:
+        raise UsageError("--platform", str(error)) from None
