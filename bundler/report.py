@@ -51,6 +51,8 @@ class TagReport:
     """Why it was skipped or failed; of an export, also the rule that took it."""
     previous: str | None = None
     """At the target: the digest that the tag pointed to before."""
+    size: int | None = None
+    """Of an export: bytes of all that it needs, each blob once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,8 +161,8 @@ def hosts_of(selection: Selection) -> set[RegistryName]:
 def plan_text(report: Report, requests: int, fetch: int, total: int, disk: int) -> str:
     """What a dry run says."""
     lines = [
-        f"{entry.name}:{tag.reference}  {tag.digest or '-'}  {tag.status}"
-        + (f"  {tag.reason}" if tag.reason else "")
+        f"{entry.name}:{tag.reference}  {tag.digest or '-'}  "
+        f"{'-' if tag.size is None else size_text(tag.size)}  {tag.reason or tag.status}"
         for entry in report.repositories
         for tag in entry.tags
     ]

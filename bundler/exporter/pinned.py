@@ -126,6 +126,15 @@ class Pinned:
             if found := next((one for one in self.whole(root) if one in lacking), None):
                 self.fail(root, lacking[found])
 
+    def size_of(self, root: Root) -> int:
+        """Bytes of all that a root needs, each blob once."""
+        needed = {
+            blob.digest: blob.size
+            for manifest in bottom_up([root.digest], self.manifests)
+            for blob in (manifest.blob, *manifest.blobs)
+        }
+        return sum(needed.values())
+
     def carried(self) -> list[Manifest]:
         """Every manifest that the roots reach."""
         return list(bottom_up((root.digest for root in self.roots), self.manifests))

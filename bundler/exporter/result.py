@@ -112,7 +112,8 @@ def _repositories(pinned: Pinned, status: Status) -> tuple[RepositoryReport, ...
     reasons = {(name, item.tag): item.reason for name, choice in pinned.decided for item in choice.decisions}
     for root in pinned.roots:
         reason = reasons.get((root.repository, root.tag), "") if root.tag else ""
-        tags.setdefault(root.repository, []).append(TagReport(_name(root), status, root.digest, reason))
+        taken = TagReport(_name(root), status, root.digest, reason, size=pinned.size_of(root))
+        tags.setdefault(root.repository, []).append(taken)
     for root, item in pinned.failed:
         tags.setdefault(root.repository, []).append(
             TagReport(_name(root), "failed", root.digest or None, _why(item))
