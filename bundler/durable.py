@@ -150,13 +150,18 @@ def _opened_alone(path: Path) -> io.FileIO:
         file.close()
 
 
+def temporary_of(path: Path) -> Path:
+    """Where `whole_file` writes what `path` is to be."""
+    return path.with_name(f".{path.name}.tmp")
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[WholeFile]:
     """A file that gets its name when the block ends well, and is gone when it doesn't.
 
     The temporary name is fixed, so that a killed run leaves one file that the next run replaces.
     """
-    file = WholeFile(path, path.with_name(f".{path.name}.tmp"))
+    file = WholeFile(path, temporary_of(path))
     try:
         yield file
         file.commit()

@@ -22,8 +22,15 @@ from bundler.bundle.inventory import (
 )
 from bundler.bundle.sidecar import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import Written, largest_size, write_bundle
-from bundler.durable import local_errors, whole_file
-from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, UsageError
+from bundler.durable import local_errors, temporary_of, whole_file
+from bundler.errors import (
+    BundlerError,
+    ContentError,
+    IntegrityError,
+    LocalError,
+    NotFoundError,
+    UsageError,
+)
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.progress import Progress, Step
@@ -183,8 +190,8 @@ class DirectoryOutput:
             raise UsageError(self.name, "a file has this name", f"a bundle's name ends in {BUNDLE_SUFFIX}")
         if not self.path.parent.is_dir():
             raise UsageError(self.name, "its folder does not exist", f"create {self.path.parent}")
-        # The first three are what a run leaves that was killed before it could write the fourth.
-        left = {".partial", ".lock", "blobs"}
+        # What a run leaves that was killed before the layout's file had its name.
+        left = {".partial", ".lock", "blobs", temporary_of(self.path / LAYOUT_FILE).name}
         names = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
         if LAYOUT_FILE not in names and not names <= left:
             raise UsageError(self.name, "a directory of something else", "choose an empty or a new one")
@@ -197,9 +204,7 @@ class DirectoryOutput:
             with open_bundle(self.path, self.limits) as bundle:
                 if not self.force:
                     refuse_loss(self.name, bundle.inventory, inventory)
-        except UsageError:
-            raise
-        except BundlerError:
+        except (IntegrityError, ContentError, NotFoundError):
             pass  # damaged or half replaced: this run makes it whole again
         return None
 
@@ -252,6 +257,8 @@ def _packing(inventory: Inventory, progress: Progress) -> Iterator[Step]:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
+    except LocalError:
+        raise  # what it holds could not be seen: no reason to replace it
     except BundlerError as error:
         raise UsageError(
             str(path), f"it exists: {error.cause}", "choose another name, or --force to replace it"
