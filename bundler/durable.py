@@ -131,6 +131,16 @@ class WholeFile:
             self._file.close()
 
 
+def locked(descriptor: int, path: Path) -> bool:
+    """Lock an open file until it is closed; False if another process has it locked."""
+    with local_errors(path, "lock"):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def _opened_alone(path: Path) -> io.FileIO:
     """The file, created if need be, and locked: no two runs write into one temporary file."""
     while True:
@@ -139,14 +149,15 @@ def _opened_alone(path: Path) -> io.FileIO:
                 os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b"
             )
         try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            if not locked(file.fileno(), path):
+                raise LocalError(str(path), "another run is writing it", "wait until it has ended")
+            # Whoever held the lock before may have given this file its final name meanwhile.
+            with local_errors(path, "look at"), contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return file
+        except BaseException:
             file.close()
-            raise LocalError(str(path), "another run is writing it", "wait until it has ended") from error
-        # Whoever held the lock before may have given this file its final name meanwhile.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
+            raise
         file.close()
 
 

@@ -7,7 +7,6 @@ image-layout.md.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
@@ -17,6 +16,7 @@ from pathlib import Path
 from bundler.durable import (
     WholeFile,
     local_errors,
+    locked,
     make_directories,
     remove_if_there,
     sync_directory,
@@ -158,13 +158,14 @@ def _lock(path: Path) -> int:
     with local_errors(path, "open"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        if not locked(descriptor, path):
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+            cause = f"in use by another run (process {holder or 'unknown'})"
+            raise LocalError(str(path.parent), cause, "wait until it has ended")
+        with local_errors(path, "write"):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+    except BaseException:
         os.close(descriptor)
-        cause = f"in use by another run (process {holder or 'unknown'})"
-        raise LocalError(str(path.parent), cause, "wait until it has ended") from error
-    with local_errors(path, "write"):
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        raise
     return descriptor
