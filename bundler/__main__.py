@@ -57,8 +57,10 @@ def _explained(error: BaseException) -> int:
     if isinstance(error, BundlerError):
         return _said(f"error: {error}", error.exit_code)
     if isinstance(error, OSError):
-        # What is left of the system's errors is about standard output: a closed pipe, a full disk.
-        return _said(f"error: standard output: {error.strerror or error}", LocalError.exit_code)
+        # Without a file's name, what is left of the system's errors is about standard output: a closed
+        # pipe, a full disk.
+        place = printable(error.filename or "standard output", 400)
+        return _said(f"error: {place}: {error.strerror or error}", LocalError.exit_code)
     if os.environ.get("TIMONI_BUNDLER_DEBUG"):  # noqa: TID251  a switch of no command
         raise error
     cause = f"{type(error).__name__}: {printable(error)}"

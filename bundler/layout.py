@@ -66,8 +66,9 @@ class Layout:
             with local_errors(path, "open"):
                 raise error from None
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ContentError(str(path), "not a regular file")
+            with local_errors(path, "look at"):
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise ContentError(str(path), "not a regular file")
             yield descriptor
         finally:
             os.close(descriptor)

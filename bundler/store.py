@@ -45,14 +45,16 @@ class Store(Layout):
         make_directories(self.path / PARTIAL)
         make_directories(self.path / "blobs" / "sha256")
         self._lock = _lock(self.path / LOCK)
-        if not (self.path / LAYOUT_FILE).exists():
-            write_whole(self.path / LAYOUT_FILE, LAYOUT)
+        with local_errors(self.path, "look at"):
+            if not (self.path / LAYOUT_FILE).exists():
+                write_whole(self.path / LAYOUT_FILE, LAYOUT)
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Unlock it."""
         if self._lock is not None:
-            os.close(self._lock)
+            with local_errors(self.path / LOCK, "close"):
+                os.close(self._lock)
             self._lock = None
 
     def remove(self) -> None:
@@ -62,8 +64,9 @@ class Store(Layout):
 
     def empty(self) -> bool:
         """Whether it holds no blob, and none under way."""
-        folders = (self.path / PARTIAL, *(self.path / "blobs").iterdir())
-        return not any(entry for folder in folders for entry in folder.iterdir())
+        with local_errors(self.path, "look at"):
+            folders = (self.path / PARTIAL, *(self.path / "blobs").iterdir())
+            return not any(entry for folder in folders for entry in folder.iterdir())
 
     # --- blobs -----------------------------------------------------------------------------------
 
@@ -141,8 +144,9 @@ class Store(Layout):
     def sync(self) -> None:
         """Make the names of all blobs durable: before anything is written that relies on them."""
         if self._new_names:
-            for folder in (self.path / "blobs").iterdir():
-                sync_directory(folder)
+            with local_errors(self.path, "sync"):
+                for folder in (self.path / "blobs").iterdir():
+                    sync_directory(folder)
             sync_directory(self.path / "blobs")
             self._new_names = False
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.exporter.output import Output
 from bundler.store import Store
@@ -28,7 +29,8 @@ class Workplace:
 
         What was made for this run and holds nothing goes in any case.
         """
-        was_there = self.path.exists()
+        with local_errors(self.path, "look at"):
+            was_there = self.path.exists()
         with Store(self.path) as store:
             try:
                 yield store
