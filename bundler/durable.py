@@ -90,8 +90,19 @@ class WholeFile:
         """Have a long file brought to the disk while it is written, not only at its end."""
         if self._syncing is None:
             self._syncing = InOrder(behind=0)
-        with local_errors(self.temporary, "sync"):
+        with self._sync_errors():
             self._syncing.call(partial(os.fdatasync, self._file.fileno()))
+
+    @contextlib.contextmanager
+    def _sync_errors(self) -> Iterator[None]:
+        """What could not be brought to the disk is forgotten: a later run would read it from the cache."""
+        try:
+            with local_errors(self.temporary, "sync"):
+                yield
+        except LocalError:
+            with contextlib.suppress(LocalError):
+                self.restart()
+            raise
 
     def _end_sync(self) -> None:
         if self._syncing is not None:
@@ -106,7 +117,7 @@ class WholeFile:
 
     def commit(self, *, sync_folder: bool = True) -> None:
         """Make it durable, then give it its name. The caller may sync the folder later, once."""
-        with local_errors(self.temporary, "sync"):
+        with self._sync_errors():
             self._end_sync()
             os.fsync(self._file.fileno())
         # Closed after the rename: until then its lock keeps others from writing into it.
@@ -117,9 +128,8 @@ class WholeFile:
 
     def keep(self) -> None:
         """Close it and leave it under the temporary name, for a later run to go on with."""
-        with local_errors(self.temporary, "close"):
+        with local_errors(self.temporary, "close"), self._file, self._sync_errors():
             self._end_sync()
-            self._file.close()
 
     def discard(self) -> None:
         """Close and remove it; nothing was ever there."""

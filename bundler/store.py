@@ -36,7 +36,8 @@ class Store(Layout):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._lock: int | None = None
-        self._new_names = False
+        # An earlier run may have ended after it gave blobs their names, and before it made them durable.
+        self._names_unsynced = True
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -105,7 +106,7 @@ class Store(Layout):
         if not file.path.parent.is_dir():
             make_directories(file.path.parent)
         file.commit(sync_folder=False)
-        self._new_names = True
+        self._names_unsynced = True
 
     def _fill(self, file: WholeFile, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> None:
         verifier = Verifier(blob)
@@ -143,12 +144,12 @@ class Store(Layout):
 
     def sync(self) -> None:
         """Make the names of all blobs durable: before anything is written that relies on them."""
-        if self._new_names:
+        if self._names_unsynced:
             with local_errors(self.path, "sync"):
                 for folder in (self.path / "blobs").iterdir():
                     sync_directory(folder)
             sync_directory(self.path / "blobs")
-            self._new_names = False
+            self._names_unsynced = False
 
     def write_file(self, name: str, data: bytes) -> None:
         """Replace one of the layout's own files."""
