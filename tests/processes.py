@@ -37,10 +37,10 @@ def needs(condition: bool, what: str) -> None:
     pytest.skip(f"{what} is missing")
 
 
-def strace(*options: str) -> tuple[str, ...]:
-    """strace, writing what it sees to nowhere."""
+def strace(log: Path, *options: str) -> tuple[str, ...]:
+    """What starts a program under strace, which writes what it sees into `log`."""
     needs(shutil.which("strace") is not None, "strace")
-    return ("strace", "-f", "-qq", "-o", "/dev/null", *options)
+    return ("strace", "-f", "-qq", "-o", str(log), *options)
 
 
 @contextmanager
