@@ -193,6 +193,7 @@ def test_115_any_call_that_fails_is_9_and_the_next_run_ends_well(
         failed = exports.struck(folder, point, f"error={next(errors[point.kind])}")
         assert failed.code == (0 if harmless else 9), (point, failed)
         assert harmless or _is_one_line_about(folder, failed.said), (point, failed)
+        assert "another run" not in failed.said, (point, failed)
         exports.assert_no_harm(folder, point)
         kinds[point.kind] += 1
     case = CASES[name]
