@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.doubles import FakeClock
 from tests.registries import RealRegistry, TokenServer, htpasswd_auth, running_registry
+from tests.sweeps import LoadedProgram
 
 USER, PASSWORD = "carrier", "correct-horse"
 
@@ -48,6 +49,13 @@ def fresh(request: pytest.FixtureRequest) -> Callable[[str], str]:
         "-"
     )
     return lambda name: f"{prefix}/{name}"
+
+
+@pytest.fixture(scope="session")
+def program() -> Iterator[LoadedProgram]:
+    """The program, ready to be struck."""
+    with LoadedProgram() as loaded:
+        yield loaded
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,7 @@ class LoadedProgram:
         command = ["strace", "-f", "-o", str(log), "-p", str(child), *options]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
             assert strace.stderr
-            attached = "attached" in strace.stderr.readline()
+            attached = any("attached" in line for line in strace.stderr)
             os.kill(child, signal.SIGCONT if attached else signal.SIGKILL)
             code = int(self._process.stdout.readline())
             strace.communicate()

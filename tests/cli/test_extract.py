@@ -22,8 +22,7 @@ from tests.extractor.contents import (
     files_in,
     layer_of,
 )
-from tests.processes import bundler as run_apart
-from tests.processes import strace
+from tests.sweeps import LoadedProgram
 from tests.test_house import valid
 
 Output = pytest.CaptureFixture[str]
@@ -107,27 +106,25 @@ def test_force_replaces_an_archive(packed: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["app.tar", "app"])
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO"])
 def test_115_117_a_fault_at_any_write_fsync_or_rename_leaves_it_absent_or_whole(
-    name: str, fault: str, tmp_path: Path
+    name: str, fault: str, tmp_path: Path, program: LoadedProgram
 ) -> None:
     content = a_version_of(layer_of({"folder/file": b"x" * 1000}))
     path = str(a_bundle(tmp_path / "b.tar.zst", {SOURCE: content}))
-    log, out = tmp_path / "strace.log", tmp_path / "out" / name
+    out = tmp_path / "out" / name
     out.parent.mkdir()
     arguments = ["extract", path, "app:1.0.0", "-o", str(out), "-q"]
-    trace = (*strace()[:3], "-o", str(log), "-e", f"trace={WRITES}")
-    assert run_apart(*arguments, before=trace).returncode == 0
-    expected, codes = contents_of(out), set()
-    for number in range(1, len(log.read_text().splitlines()) + 1):
+    points = program.points_of(out.parent, *arguments, calls=WRITES)
+    assert len(points) >= 3
+    expected = contents_of(out)
+    for point in points:
         remove(out)
-        codes.add(
-            run_apart(*arguments, before=strace("-e", f"inject={WRITES}:{fault}:when={number}")).returncode
-        )
+        ended = program.struck(out.parent, point, fault, *arguments)
+        assert ended.code == (9 if fault == "error=EIO" else -signal.SIGKILL), (point, ended.said)
         assert not out.exists() or contents_of(out) == expected
         remove(out)
         assert run(arguments) == 0
         assert contents_of(out) == expected
         assert [entry.name for entry in out.parent.iterdir()] == [name]
-    assert (9 if fault == "error=EIO" else -signal.SIGKILL) in codes
 
 
 def contents_of(out: Path) -> object:
