@@ -17,7 +17,7 @@ from bundler.timoni.cue_tree import Expression, Label, Text
 from bundler.timoni.documents import ending_of, parsed
 from bundler.timoni.merged import Node, Parsed, merged
 from bundler.timoni.places import SourceText, Unreadable
-from bundler.timoni.resolved import Known, Unknown, kind_of, text_at, texts_at
+from bundler.timoni.resolved import Known, Texts, Unknown, kind_of
 from bundler.timoni.spelling import as_cue, as_yaml
 
 LATEST = Tag("latest")
@@ -66,7 +66,8 @@ def read_bundle_files(files: Sequence[SourceText], values: Mapping[str, str]) ->
     if bundle is None:
         raise _no_bundle(*files)
     instances = bundle.child(_INSTANCES) or Node(Label(_INSTANCES), bundle, bundle.place)
-    found = [one for node in _regular(instances) if not node.optional for one in _module(node)]
+    texts = Texts()
+    found = [one for node in _regular(instances) if not node.optional for one in _module(node, texts)]
     return BundleModules(
         tuple(one for one in found if isinstance(one, ModuleReference)),
         tuple(one for one in found if isinstance(one, Skipped)),
@@ -104,12 +105,12 @@ def _elsewhere(instances: Node) -> list[Unreadable]:
 # --- one instance ----------------------------------------------------------------------------------
 
 
-def _module(instance: Node) -> Sequence[ModuleReference | Skipped | Unreadable]:
+def _module(instance: Node, texts: Texts) -> Sequence[ModuleReference | Skipped | Unreadable]:
     """The reference, or all that is unreadable about it."""
     what = f"instance {printable(instance.label.name)}"
     module = instance.child("module") or Node(Label("module"), instance, instance.place)
-    url, version = _url(module), _version(module)
-    digest = _digest(module, version)
+    url, version = _url(module, texts), _version(module, texts)
+    digest = _digest(module, version, texts)
     if isinstance(url, Known) and url.text.startswith(_LOCAL):
         return [Skipped(url.place, what, "its module is a local folder, not in a registry")]
     if isinstance(url, Unknown) or isinstance(version, Unknown) or isinstance(digest, Unknown):
@@ -122,12 +123,12 @@ def _module(instance: Node) -> Sequence[ModuleReference | Skipped | Unreadable]:
     return [ModuleReference(instance.label.name, url.text, version, digest, url.place)]
 
 
-def _text(module: Node, name: str) -> Known | Unknown | None:
-    return text_at(module.child(name) or Node(Label(name), module, module.place))
+def _text(module: Node, name: str, texts: Texts) -> Known | Unknown | None:
+    return texts.at(module.child(name) or Node(Label(name), module, module.place))
 
 
-def _url(module: Node) -> Known | Unknown:
-    found = _text(module, "url")
+def _url(module: Node, texts: Texts) -> Known | Unknown:
+    found = _text(module, "url", texts)
     if found is None:
         return Unknown(module.place, "there is none")
     if isinstance(found, Unknown) or found.text.startswith(_LOCAL):
@@ -136,8 +137,8 @@ def _url(module: Node) -> Known | Unknown:
     return Unknown(found.place, problem) if problem else found
 
 
-def _version(module: Node) -> Tag | Unknown:
-    found = _text(module, "version")
+def _version(module: Node, texts: Texts) -> Tag | Unknown:
+    found = _text(module, "version", texts)
     if not isinstance(found, Known):
         return found or LATEST
     try:
@@ -146,8 +147,8 @@ def _version(module: Node) -> Tag | Unknown:
         return Unknown(found.place, str(error))
 
 
-def _digest(module: Node, version: Tag | Unknown) -> Digest | Unknown | None:
-    found = _text(module, "digest")
+def _digest(module: Node, version: Tag | Unknown, texts: Texts) -> Digest | Unknown | None:
+    found = _text(module, "digest", texts)
     # Next to a version, a digest only checks: that there may be one is no obstacle.
     if isinstance(found, Unknown) and version != LATEST and not module.child("digest"):
         return None
@@ -192,20 +193,21 @@ def rewritten(text: SourceText, urls: Mapping[str, str]) -> str:
             raise UsageError(printable(url), problem)
     bundle = merged([parsed(text)], {}).child(_BUNDLE)
     instances = bundle.child(_INSTANCES) if bundle else None
+    texts = Texts()
     found = {
         known.written: known.text
         for node in (_regular(instances) if instances else [])
-        for known in _declared_urls(node)
+        for known in _declared_urls(node, texts)
         if known.text in urls and known.text != urls[known.text]
     }
     return _replaced(text, {written: (old, urls[old]) for written, old in found.items()})
 
 
-def _declared_urls(instance: Node) -> list[Known]:
+def _declared_urls(instance: Node, texts: Texts) -> list[Known]:
     """The urls of an instance that stand in the file, or in a field that nothing else can change."""
     module = instance.child("module")
     url = module.child("url") if module else None
-    declared = texts_at(url) if url else []
+    declared = texts.each_at(url) if url else []
     return [one for one in declared if isinstance(one.written, Text) or (one.fixed and not one.default)]
 
 

@@ -14,11 +14,11 @@ from bundler.timoni.cue_tree import Choice, Opaque, Reference, Struct
 from bundler.timoni.image_names import image_reference
 from bundler.timoni.merged import Fact, Node, Parsed, is_anything, merged
 from bundler.timoni.places import Places, SourceText
-from bundler.timoni.resolved import Known, Unknown, kind_of, text_at, texts_at
+from bundler.timoni.resolved import Known, Texts, Unknown, kind_of
 
 _PARTS = ("repository", "tag", "digest")
 _SCHEMA = frozenset({"type", "description", "properties", "pattern"})
-_FAR = 400
+_FAR = 100
 """Tokens of a field's value that are looked at."""
 
 
@@ -50,12 +50,9 @@ def _decoded(name: str, data: bytes) -> str:
 # --- structs ---------------------------------------------------------------------------------------
 
 
-def images_below(node: Node, path: str, text: TextAt = text_at) -> Iterator[Image]:
-    """Every image at a node or below it, and every part that may hide one.
-
-    `text` tells what a field holds; `likely_text` does not ask whether other parts may change it.
-    """
-    yield from hidden_at(node, path)
+def images_below(node: Node, path: str, text: TextAt) -> Iterator[Image]:
+    """Every image at a node or below it, and every part that may hide one; `text` reads a field."""
+    yield from hidden_at(node, path, text)
     found = _image(node, path, text)
     if found:
         yield found
@@ -64,31 +61,33 @@ def images_below(node: Node, path: str, text: TextAt = text_at) -> Iterator[Imag
         yield from images_below(child, f"{path}.{label.name}" if path else label.name, text)
 
 
-def likely_text(node: Node) -> Known | None:
-    """The first text that is written for a field."""
-    found = texts_at(node)
-    return found[0] if found else None
+def certain_text() -> TextAt:
+    """Reads what fields hold for certain."""
+    return Texts().at
 
 
-def hidden_at(node: Node, path: str) -> Iterator[Image]:
+def likely_text() -> TextAt:
+    """Reads what is written for fields, whether other parts may change it or not."""
+    texts = Texts()
+    return lambda node: next(iter(texts.each_at(node)), None)
+
+
+def hidden_at(node: Node, path: str, text: TextAt) -> Iterator[Image]:
     """The parts of a struct that may bring fields which hold an image."""
-    facts = [
-        *(fact for fact in node.facts if _may_hide(node, fact)),
-        *(doubt.fact for doubt in node.patterns),
-    ]
-    for fact in facts:
+    referring = any(isinstance(fact.expression, Reference) for fact in node.facts)
+    is_struct = bool(node.children) or (referring and not isinstance(text(node), Known))
+    hiding = [fact for fact in node.facts if _may_hide(fact, is_struct=is_struct)]
+    for fact in (*hiding, *(doubt.fact for doubt in node.patterns)):
         yield Image(fact.place, path, "", f"images may come from {kind_of(fact)}")
 
 
-def _may_hide(node: Node, fact: Fact) -> bool:
+def _may_hide(fact: Fact, *, is_struct: bool) -> bool:
     expression = fact.expression
     if isinstance(expression, Choice):
         return any(isinstance(option.value, Struct) for option in expression.options)
-    if isinstance(expression, Opaque):
-        return bool(node.children or expression.bodies)
-    if not isinstance(expression, Reference) or is_anything(fact):
-        return False
-    return bool(node.children) or not isinstance(text_at(node), Known)
+    if isinstance(expression, Opaque) and expression.bodies:
+        return True
+    return is_struct and isinstance(expression, Opaque | Reference) and not is_anything(fact)
 
 
 def _image(node: Node, path: str, text: TextAt) -> Image | None:
@@ -100,7 +99,7 @@ def _image(node: Node, path: str, text: TextAt) -> Image | None:
         return _joined(node, path, text)
     if named and given and not (repository and repository.children):
         return Image(node.place, path, "", f"it gives only {' and '.join(given)}")
-    found = text_at(node) if named and node.facts and not node.children else None
+    found = text(node) if named and node.facts and not node.children else None
     if isinstance(found, Known):
         return _plain(found, path)
     return None

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from bundler.errors import ContentError, printable
 from bundler.timoni.image_fields import (
     Image,
+    certain_text,
     checked,
     hidden_at,
     image_lines,
@@ -26,6 +27,8 @@ from bundler.timoni.places import Unreadable
 ANNOTATION = "sh.timoni.images"
 
 ImagesSource: TypeAlias = Literal["annotation", "images.cue", "values.cue", "none"]
+_MOST_UNKNOWN = 100
+"""What is told of one module version: a report stays readable."""
 _FILES: tuple[ImagesSource, ...] = ("images.cue", "values.cue")
 
 
@@ -59,17 +62,23 @@ def images_of(annotations: Mapping[str, str], files: Mapping[str, bytes]) -> Mod
 
 def _images(source: ImagesSource, found: Iterable[Image]) -> ModuleImages:
     found = list(found)
-    return ModuleImages(
-        tuple(sorted({image.reference for image in found if not image.problem})),
-        source,
-        tuple(Unreadable(image.place, image.path, image.problem) for image in found if image.problem),
-    )
+    unread = [_unreadable(image) for image in found if image.problem]
+    more = len(unread) - _MOST_UNKNOWN
+    if more > 0:
+        place = unread[_MOST_UNKNOWN].place
+        unread = [*unread[:_MOST_UNKNOWN], Unreadable(place, "images", f"{more:,} more like these")]
+    references = {image.reference for image in found if not image.problem}
+    return ModuleImages(tuple(sorted(references)), source, tuple(unread))
+
+
+def _unreadable(image: Image) -> Unreadable:
+    return Unreadable(printable(image.place), printable(image.path), image.problem)
 
 
 def _annotated(text: str) -> Iterator[Image]:
     for name in text.split(","):
         if name.strip():
-            yield checked(name.strip(), f"annotation {ANNOTATION}", printable(name.strip()))
+            yield checked(name.strip(), f"annotation {ANNOTATION}", name.strip())
 
 
 def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[Image]:
@@ -82,7 +91,8 @@ def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[Image]:
         return [Image(name, "values", "", error.cause)]
     values = root.child("values")
     # What stands beside `values` says nothing of images, except for what may change it.
-    found = [*hidden_at(root, "values"), *(images_below(values, "values") if values else ())]
+    text = certain_text()
+    found = [*hidden_at(root, "values", text), *(images_below(values, "values", text) if values else ())]
     if not values and not found and name == "images.cue":
         return [Image(name, "values", "", "it has no field `values`")]
     return found
@@ -107,7 +117,7 @@ def _in_templates(files: Mapping[str, bytes]) -> list[Image]:
 def _in_template(name: str, data: bytes) -> Iterator[Image]:
     yield from image_lines(name, data)
     if b"repository" in data:
-        found = images_below(read_cue(name, data), "", likely_text)
+        found = images_below(read_cue(name, data), "", likely_text())
         yield from (image for image in found if image.reference)
 
 

@@ -44,33 +44,29 @@ class Unknown(NamedTuple):
     reason: str
 
 
-def text_at(node: Node) -> Known | Unknown | None:
-    """The text that a field holds; None if nothing says anything about it."""
-    return _Resolver().text_at(node)
+class Texts:
+    """The texts of the fields of one tree. Each field is looked into once."""
 
-
-def texts_at(node: Node) -> list[Known]:
-    """The text of each declaration of a field that has one."""
-    resolver = _Resolver()
-    found = [resolver.of(fact) for fact in node.facts]
-    return [one for one in found if isinstance(one, Known)]
-
-
-class _Resolver:
     def __init__(self) -> None:
         self._found: dict[Node, Known | Unknown | None] = {}
         self._chain = 0
 
-    def text_at(self, node: Node) -> Known | Unknown | None:
+    def at(self, node: Node) -> Known | Unknown | None:
+        """The text that a field holds; None if nothing says anything about it."""
         if node not in self._found:
             # Whoever comes back here while this is being found out goes in a circle.
             self._found[node] = Unknown(node.place, "it refers to itself")
-            self._found[node] = self._joined(node)
+            self._found[node] = _with_variables(self._joined(node), node)
         return self._found[node]
+
+    def each_at(self, node: Node) -> list[Known]:
+        """The text of each declaration of a field that has one."""
+        found = [self._of(fact) for fact in node.facts]
+        return [one for one in found if isinstance(one, Known)]
 
     def _joined(self, node: Node) -> Known | Unknown | None:
         """What all declarations of a field say together."""
-        found = [self.of(fact) for fact in node.facts]
+        found = [self._of(fact) for fact in node.facts]
         known = [one for one in found if isinstance(one, Known)]
         certain = [one for one in known if not one.default]
         if certain:
@@ -88,7 +84,7 @@ class _Resolver:
             return _same(known)
         return None
 
-    def of(self, fact: Fact) -> Known | Unknown | None:
+    def _of(self, fact: Fact) -> Known | Unknown | None:
         """What one declaration says; None if it only says what the text must look like."""
         if isinstance(fact.expression, Bound) or is_anything(fact):
             if not fact.variable:
@@ -150,7 +146,7 @@ class _Resolver:
         for field in fields:
             label = Label(field, not field.startswith(("_", "#")))
             node = node.children.get(label) if node else None
-        return _with_variables(self.text_at(node), node) if node else None
+        return self.at(node) if node else None
 
 
 def _with_variables(found: Known | Unknown | None, node: Node) -> Known | Unknown | None:
