@@ -114,7 +114,7 @@ def command(
         report = asked
         done = _carried(task, dry_run=dry_run, quiet=quiet)
         if not dry_run:
-            write_all(task.written, done)
+            done = write_all(task.written, done)
     except BundlerError as error:
         return conclude(
             failed_report("import", error), summary="", file=report, as_json=as_json, stream=sys.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bundler.cli.files import text_of
 from bundler.errors import BundlerError, ContentError, UsageError
@@ -38,10 +39,32 @@ def _pin(module: ModuleReference, along: Along) -> Pin:
     return Pin(wanted, along, strict=module.digest is not None)
 
 
-def rewritten_file(path: Path, urls: Mapping[str, str]) -> bytes:
-    """The file with its modules' urls as they are at the target; `urls` has `host/path` by `host/path`."""
-    addresses = {f"oci://{old}": f"oci://{new}" for old, new in urls.items()}
-    return rewritten(SourceText(str(path), text_of(path)), addresses).encode()
+class Rewritten(NamedTuple):
+    """Files with other addresses, and a line for each module whose address is still the old one."""
+
+    files: Mapping[Path, bytes]
+    warnings: tuple[str, ...]
+
+
+def rewritten_files(paths: Sequence[Path], names: Mapping[str, str]) -> Rewritten:
+    """The files of one Timoni Bundle with its modules' urls as they are at the target.
+
+    `names` has the name at the target of every repository, both as `host/path`.
+    """
+    urls = {f"oci://{old}": f"oci://{new}" for old, new in names.items()}
+    files = [rewritten(SourceText(str(path), text_of(path)), urls) for path in paths]
+    again = read_bundle_files(
+        [SourceText(str(path), text) for path, text in zip(paths, files, strict=True)], os.environ
+    )
+    inside = set(urls.values())
+    stale = [
+        f"{module.place}: {module.instance} still has {module.url}, which was not imported"
+        for module in again.modules
+        if module.url not in inside
+    ]
+    stale += [f"{unread.place}: {unread.what} can't be read: {unread.reason}" for unread in again.unreadable]
+    contents = {path: text.encode() for path, text in zip(paths, files, strict=True)}
+    return Rewritten(contents, tuple(stale))
 
 
 def runtime_values(settings: Sequence[str]) -> Mapping[str, str]:

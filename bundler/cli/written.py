@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -71,17 +72,20 @@ def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
         text_of(file)
 
 
-def write_all(written: Written, report: Report) -> None:
-    """Write what is wanted, from what the target has now."""
+def write_all(written: Written, report: Report) -> Report:
+    """Write what is wanted, from what the target has now; the report tells what stays unmapped."""
     if written.image_map:
         lines = sorted({f"{old} {new}\n" for old, new in _names(report)})
         write_whole(written.image_map, "".join(lines).encode())
     if written.timoni_bundles_to:
-        from bundler.cli.timoni_bundles import rewritten_file
+        from bundler.cli.timoni_bundles import rewritten_files
 
-        urls = {entry.source: entry.name for entry in report.repositories if entry.source}
-        for file in written.timoni_bundles:
-            write_whole(written.timoni_bundles_to / file.name, rewritten_file(file, urls))
+        names = {entry.source: entry.name for entry in report.repositories if entry.source}
+        found = rewritten_files(written.timoni_bundles, names)
+        for file, data in found.files.items():
+            write_whole(written.timoni_bundles_to / file.name, data)
+        return dataclasses.replace(report, warnings=(*report.warnings, *found.warnings))
+    return report
 
 
 def _names(report: Report) -> list[tuple[str, str]]:

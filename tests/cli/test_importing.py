@@ -152,9 +152,11 @@ def test_nothing_selected_is_not_found(bundle: Path, target_registry: RealRegist
 
 
 def test_timoni_bundle_files_come_out_with_the_addresses_inside(
-    bundle: Path, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+    bundle: Path, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path, capsys: Output
 ) -> None:
-    prefix, text = fresh("mirror"), '// keep me\nbundle: instances: app: module: url: "oci://{}" // and me\n'
+    text = '// keep me\nbundle: instances: app: module: url: "oci://{}" // and me\n'
+    text += 'bundle: instances: other: module: url: "oci://ghcr.example/somebody/else"\n'
+    prefix = fresh("mirror")
     (tmp_path / "stack.cue").write_text(text.format("ghcr.example/org/modules/app"))
     (tmp_path / "inside").mkdir()
     command = ["import", str(bundle), "--to", f"{target_registry.host}/{prefix}", "-q"]
@@ -162,6 +164,7 @@ def test_timoni_bundle_files_come_out_with_the_addresses_inside(
     assert run([*command, *files]) == 0
     inside = f"{target_registry.host}/{prefix}/org/modules/app"
     assert (tmp_path / "inside" / "stack.cue").read_text() == text.format(inside)
+    assert "stack.cue:3: other still has oci://ghcr.example/somebody/else" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
