@@ -9,9 +9,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
+# pip compiles what it installs, but not an editable install; and where PYTHONDONTWRITEBYTECODE is set,
+# every start of the program would compile it anew.
 $(VENV)/run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --editable .
+	$(BIN)/python -m compileall -q bundler
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run

@@ -5,6 +5,7 @@ usage: python -m bench.compare [--small]     needs docker-registry, skopeo, curl
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import statistics
@@ -192,6 +193,8 @@ def main() -> None:
     missing = [tool for tool in ("docker-registry", "skopeo", "curl", "zstd") if not shutil.which(tool)]
     if missing:
         sys.exit(f"install these first: {', '.join(missing)}")
+    # As pip leaves an installed package: where Python may keep nothing, an editable one has no bytecode.
+    compileall.compile_dir("bundler", quiet=1)
     row("", "ours", "peer", "ratio")
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).absolute()
