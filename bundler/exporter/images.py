@@ -15,6 +15,7 @@ from bundler.exporter.reading import Reading
 from bundler.exporter.tags import Wanted
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
+from bundler.oci.reference import RepositoryName
 from bundler.report import ImagesReport, failure
 from bundler.timoni.image_names import image_reference
 from bundler.timoni.images import ANNOTATION, ModuleImages, images_of
@@ -87,7 +88,15 @@ def _wanted(module: _Module, found: ModuleImages, pinned: Pinned) -> list[Wanted
         except UsageError as error:
             unknown.append(f"{text}: {error}")
             continue
+        if leads_to_this_machine(reference.repository, module.root.repository):
+            unknown.append(f"{text}: a module from elsewhere names this machine")
+            continue
         wishes.append(Wanted(reference.repository, reference.tag, reference.digest))
     pinned.images.append(ImagesReport(item, found.source, found.references, tuple(unknown)))
     pinned.warnings += [f"{item}: an image is unknown: {line}" for line in unknown]
     return wishes
+
+
+def leads_to_this_machine(image: RepositoryName, module: RepositoryName) -> bool:
+    """Whether a module would have this machine's own services asked, which others can't reach."""
+    return image.registry.loopback and not module.registry.loopback

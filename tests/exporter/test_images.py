@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from bundler.bundle.inventory import roots_of
 from bundler.bundle.reader import open_bundle
-from bundler.oci.reference import Tag
+from bundler.exporter.images import leads_to_this_machine
+from bundler.oci.reference import RepositoryName, Tag
 from bundler.report import Report
 from bundler.timoni.module import CONFIG_TYPE, pack_module
 from bundler.wanted import Along
@@ -177,3 +180,18 @@ def test_a_dry_run_reads_the_module_and_writes_nothing(tmp_path: Path) -> None:
         out = str(tmp_path / "b.tar.zst")
         assert command(["export", f"{server.host}/app", "--with-images", "--dry-run", "-o", out]) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "module", "leads_here"),
+    [
+        ("127.0.0.1:2375/x", "ghcr.io/org/app", True),
+        ("localhost/x", "ghcr.io/org/app", True),
+        ("docker.io/library/nginx", "ghcr.io/org/app", False),
+        ("127.0.0.1:5000/x", "localhost:5000/app", False),
+    ],
+)
+def test_a_module_from_elsewhere_can_t_have_this_machine_asked(
+    image: str, module: str, leads_here: bool
+) -> None:
+    assert leads_to_this_machine(RepositoryName.parse(image), RepositoryName.parse(module)) is leads_here
