@@ -20,6 +20,7 @@ from bundler.about import VERSION
 
 if TYPE_CHECKING:
     from bundler.bundle.contents import describe
+    from bundler.bundle.difference import difference
     from bundler.bundle.reader import Bundle, open_bundle
     from bundler.bundle.stream import BundleStream
     from bundler.errors import BundlerError
@@ -74,6 +75,7 @@ _HOMES = {
     "Selection": "bundler.wanted",
     "Verified": "bundler.importer",
     "describe": "bundler.bundle.contents",
+    "difference": "bundler.bundle.difference",
     "explain_selection": "bundler.exporter",
     "export_bundle": "bundler.exporter",
     "extract": "bundler.extractor",
@@ -97,7 +99,7 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
     "Selection", "selection_of", "Rules", "Along",
     "explain_selection", "output_to", "workplace_of", "plan_bundle", "export_bundle",
     "OnDrift", "read_lock", "locked_selection",
-    "Bundle", "BundleStream", "open_bundle", "describe", "verify_bundle", "Verified",
+    "Bundle", "BundleStream", "open_bundle", "describe", "difference", "verify_bundle", "Verified",
     "Destination", "Mapping", "MappingRule", "Part", "OnConflict",
     "plan_bundle_import", "import_bundle", "import_stream",
     "extract", "Extracted",

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 
 from bundler.bundle import inventory
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
+from bundler.bundle.difference import Difference, RepositoryDifference, TagChange, TagState
 from bundler.config.export_keys import ExportKeys
 from bundler.config.import_keys import ImportKeys
 from bundler.exporter.lock import Lock
@@ -36,6 +37,7 @@ from bundler.report import (
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+COMPARED = (Difference, RepositoryDifference, TagChange, TagState)
 EXPLAINED = (Explanation, RepositoryExplanation, TagDecision)
 OURS = (Report, ImagesReport, RepositoryReport, TagReport, BundleReport, BlobCounts, TrafficReport, Failure)
 SHOWN = (Contents, RepositoryContents, TagContents, Extracted)
@@ -84,7 +86,7 @@ class RegistryError(BaseModel):
 
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by file name."""
-    for kind in (*OURS, *SHOWN, *EXPLAINED):
+    for kind in (*OURS, *SHOWN, *EXPLAINED, *COMPARED):
         with_config(ConfigDict(alias_generator=camel, use_attribute_docstrings=True, extra="ignore"))(kind)
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
@@ -94,6 +96,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "explanation.schema.json": TypeAdapter(Explanation).json_schema(mode="serialization"),
         "lock.schema.json": inventory.adapter_of(Lock).json_schema(),
         "contents.schema.json": TypeAdapter(Contents).json_schema(mode="serialization"),
+        "difference.schema.json": TypeAdapter(Difference).json_schema(mode="serialization"),
         "export-file.schema.json": ExportKeys.model_json_schema(),
         "import-file.schema.json": ImportKeys.model_json_schema(),
         "extracted.schema.json": TypeAdapter(Extracted).json_schema(mode="serialization"),

@@ -1,0 +1,65 @@
+"""What changed from one bundle to another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bundler.__main__ import run
+from tests.builders import a_bundle, a_module
+from tests.test_house import valid
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def bundles(tmp_path: Path) -> tuple[str, str]:
+    """Sunday's and Monday's: one version more, one less, `latest` moved, a new repository."""
+    sunday, monday = a_module("1.0.0", "1.1.0"), a_module("1.1.0", "1.2.0")
+    sunday.tags["latest"], monday.tags["latest"] = sunday.tags["1.1.0"], monday.tags["1.2.0"]
+    old = {"h.example/app": sunday}
+    new = {"h.example/app": monday, "h.example/db": a_module("3.0.0", name="db")}
+    return (
+        str(a_bundle(tmp_path / "sunday.tar.zst", old)),
+        str(a_bundle(tmp_path / "monday.tar.zst", new)),
+    )
+
+
+def test_added_removed_and_moved_tags_are_told(bundles: tuple[str, str], capsys: Output) -> None:
+    assert run(["diff", *bundles]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[:-1]] == [
+        "- h.example/app:1.0.0",
+        "+ h.example/app:1.2.0",
+        "~ h.example/app:latest",
+        "+ h.example/db:3.0.0",
+    ]
+    assert "1.1.0 sha256:" in lines[2]
+    assert " -> 1.2.0 sha256:" in lines[2]
+    assert lines[-1].startswith("2 added, 1 removed, 1 moved, 1 unchanged; 7 blobs more")
+
+
+def test_the_json_is_what_its_schema_says(bundles: tuple[str, str], capsys: Output) -> None:
+    assert run(["diff", *bundles, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    valid("difference", found)
+    assert (found["unchanged"], found["addedBlobs"], found["removedBlobs"]) == (1, 7, 3)
+
+
+def test_a_change_note_is_a_table(bundles: tuple[str, str], capsys: Output) -> None:
+    assert run(["diff", *bundles, "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "|---|---|---|---|---|"
+    assert {line.count(" | ") for line in lines[2:6]} == {4}
+    assert lines[4].startswith("| moved | h.example/app | latest | 1.1.0 sha256:")
+
+
+def test_a_bundle_does_not_differ_from_itself(bundles: tuple[str, str], capsys: Output) -> None:
+    assert run(["diff", bundles[0], bundles[0]]) == 0
+    assert capsys.readouterr().out.startswith("0 added, 0 removed, 0 moved, 3 unchanged; 0 blobs more")
+
+
+def test_what_is_no_bundle_is_told_by_its_code(bundles: tuple[str, str], tmp_path: Path) -> None:
+    assert run(["diff", bundles[0], str(tmp_path / "nowhere.tar.zst")]) == 4
