@@ -119,9 +119,9 @@ class ImagesReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run of `export` or `import` did."""
+    """What a run of `export` or `import` did, or what `verify` found at a target."""
 
-    command: Literal["export", "import"]
+    command: Literal["export", "import", "verify"]
     tool_version: str
     repositories: tuple[RepositoryReport, ...]
     failures: tuple[Failure, ...]

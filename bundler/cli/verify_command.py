@@ -4,28 +4,75 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bundler import describe, open_bundle, verify_bundle
+from bundler import (
+    Bundle,
+    Destination,
+    Verified,
+    compare_with_target,
+    describe,
+    open_bundle,
+    parse_prefix,
+    verify_bundle,
+)
 from bundler.about import PROGRAM
 from bundler.cli.display import display, size_text
-from bundler.cli.printing import print_document
+from bundler.cli.files import text_of
+from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
+from bundler.cli.printing import conclude, print_document
+from bundler.errors import UsageError
+from bundler.mapping import KEPT
+from bundler.progress import Progress
 from bundler.report import document
+from bundler.workers import DEFAULT_JOBS
+
+if TYPE_CHECKING:
+    from bundler.config.values import ImportFile
 
 
 @click.command("verify")
 @click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--against",
+    metavar="oci://HOST[/PREFIX]",
+    help="Also prove that this target has all of it, under the same digests.",
+)
+@click.option(
+    "--config",
+    "-c",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The import file that gave the names at the target.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was proven as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
-def command(bundle: Path, *, as_json: bool, quiet: bool) -> int:
+@registry_options
+def command(
+    bundle: Path, *, against: str | None, config: Path | None, as_json: bool, quiet: bool, **options: Any
+) -> int:
     """Prove that a bundle is whole: inventory, closure, every size and digest, and the .sha256 beside it.
 
-    This proves that it is consistent, not where it comes from.
+    This proves that it is consistent, not where it comes from. With --against, every tag is asked for
+    at a target, by HEAD; nothing is written.
+
+    \b
+    timoni-bundler verify modules.tar.zst
+    timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     """
+    settings, progress = gathered(options), display(quiet=quiet)
+    destination = _destination(against, config)
     with open_bundle(bundle) as opened:
-        verified = verify_bundle(opened, display(quiet=quiet))
-        contents = describe(opened)
+        verified = verify_bundle(opened, progress)
+        if destination:
+            return _compared(verified, destination, settings, progress, as_json=as_json)
+        return _told(opened, verified, as_json=as_json)
+
+
+def _told(opened: Bundle, verified: Verified, *, as_json: bool) -> int:
+    contents = describe(opened)
     for warning in verified.warnings:
         click.echo(f"{PROGRAM}: warning: {warning}", err=True)
     if as_json:
@@ -33,5 +80,36 @@ def command(bundle: Path, *, as_json: bool, quiet: bool) -> int:
         return 0
     tags = sum(len(entry.tags) for entry in contents.repositories)
     size = size_text(contents.distinct_size)
-    click.echo(f"{bundle}: OK, {tags} tags, {contents.blobs} blobs, {size}, bundle {contents.id}")
+    click.echo(f"{opened.path}: OK, {tags} tags, {contents.blobs} blobs, {size}, bundle {contents.id}")
     return 0
+
+
+def _destination(against: str | None, config: Path | None) -> Destination | None:
+    file = _import_file(config) if config else None
+    prefix = parse_prefix(against) if against else file and file.to
+    if prefix is None and config:
+        raise UsageError(str(config), "it names no target", "name one with --against")
+    return Destination(prefix, file.mapping if file else KEPT) if prefix else None
+
+
+def _import_file(path: Path) -> ImportFile:
+    from bundler.config.import_file import read_import_file
+
+    return read_import_file(str(path), text_of(path))
+
+
+def _compared(
+    verified: Verified,
+    destination: Destination,
+    settings: RegistryOptions,
+    progress: Progress,
+    *,
+    as_json: bool,
+) -> int:
+    known = registries(settings, progress, [destination.prefix.registry])
+    jobs = settings.jobs or DEFAULT_JOBS
+    found = compare_with_target(verified, destination, known, jobs=jobs, progress=progress)
+    tags = sum(len(entry.tags) for entry in found.repositories)
+    state = "has all of it" if found.unchanged else f"differs in {len(found.failures)} of {tags}"
+    summary = f"{destination.prefix}: {state}, {tags} tags, bundle {verified.bundle.id}"
+    return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

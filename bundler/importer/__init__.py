@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.stream import BundleStream
+from bundler.importer.against import compare_with_target
 from bundler.importer.arrange import arrange
 from bundler.importer.destination import Destination, Part
 from bundler.importer.plan import ImportPlan, OnConflict
@@ -25,6 +26,7 @@ __all__ = [
     "OnConflict",
     "Part",
     "Verified",
+    "compare_with_target",
     "import_bundle",
     "import_stream",
     "plan_bundle_import",

@@ -84,6 +84,26 @@ def planned_report(
     )
 
 
+def compared_report(
+    bundle: Bundle,
+    plan: ImportPlan,
+    registries: Registries,
+    failures: Mapping[Root, BundlerError],
+    warnings: tuple[str, ...],
+) -> Report:
+    """A target held against a bundle: what is there is `present`, all else has failed."""
+    return Report(
+        command="verify",
+        tool_version=VERSION,
+        repositories=_repositories(plan, failures, planned=False),
+        failures=tuple(failure(error, str(root)) for root, error in failures.items()),
+        bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
+        traffic=_traffic(registries),
+        warnings=warnings,
+        unchanged=not failures,
+    )
+
+
 def _place(bundle: Bundle | BundleStream) -> str:
     return "-" if isinstance(bundle, BundleStream) else str(bundle.path)
 
