@@ -24,7 +24,9 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
     limits, item = host.settings.limits, f"catalog of {host.name}"
     address: str | None = f"/v2/_catalog?{urlencode({'n': limits.page_size})}"
     found: dict[RepositoryName, None] = {}
+    visited: set[str | None] = set()
     for _ in range(limits.tag_pages):
+        visited.add(address)
         try:
             reply = host.fetch("GET", address or "", _SCOPE, accept=frozenset({200}), limit=limits.tag_page)
         except (AuthError, NotFoundError, RefusedError) as error:
@@ -37,17 +39,20 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
         address = next_link(host, reply, address or "", item)
         if address is None:
             return tuple(sorted(found))
+        if address in visited:
+            raise ContentError(item, "its Link headers go round in a circle")
     raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")
 
 
 def _names(host: Host, document: object) -> list[RepositoryName]:
-    names = document.get("repositories") if isinstance(document, dict) else None
-    if not isinstance(names, list | None):
+    names = document.get("repositories") if isinstance(document, dict) else document
+    if not isinstance(document, dict) or not isinstance(names, list | None):
         raise ContentError(f"catalog of {host.name}", f"not a catalog: {printable(repr(names), 60)}")
     found: list[RepositoryName] = []
     for name in names or ():
         try:
-            found.append(RepositoryName.parse(f"{host.name}/{name}"))
+            if isinstance(name, str):
+                found.append(RepositoryName.parse(f"{host.name}/{name}"))
         except ValueError:
             continue  # no tool could ask for it
     return found

@@ -33,8 +33,10 @@ def referrers(host: Host, name: RepositoryName, subject: Digest) -> tuple[Descri
     item = f"referrers of {name}@{subject}"
     address: str | None = f"/v2/{name.path}/referrers/{subject}"
     found: dict[Digest, Descriptor] = {}
+    visited: set[str | None] = set()
     limits = host.settings.limits
     for _ in range(limits.tag_pages):
+        visited.add(address)
         reply = _asked(host, name, address or "")
         if reply is None:
             host.lacks_referrers = True
@@ -48,6 +50,8 @@ def referrers(host: Host, name: RepositoryName, subject: Digest) -> tuple[Descri
         address = next_link(host, reply, address or "", item)
         if address is None:
             return tuple(found.values())
+        if address in visited:
+            raise ContentError(item, "its Link headers go round in a circle")
     raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")
 
 

@@ -1,0 +1,121 @@
+"""Lists of referrers and repositories from a registry that means no good: bounded, and refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from bundler.errors import ContentError, NotFoundError
+from bundler.oci.content import sha256
+from bundler.oci.manifest import OCI_INDEX
+from bundler.oci.reference import RegistryName, RepositoryName
+from bundler.registry.registries import Registries
+from tests.doubles import Canary, FakeClock, LoopbackServer, Reply, Seen
+from tests.flows import QUICK, registries_for
+
+SUBJECT = sha256(b"subject")
+Respond = Callable[[Seen], Reply]
+
+
+def an_index(count: int = 0, start: int = 0, **headers: str) -> Reply:
+    """A page of referrers."""
+    entries = [
+        {"mediaType": OCI_INDEX, "digest": sha256(str(number).encode()), "size": 3}
+        for number in range(start, start + count)
+    ]
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    return Reply(200, {"Content-Type": OCI_INDEX, **headers}, json.dumps(document).encode())
+
+
+def a_catalog(*names: object, **headers: str) -> Reply:
+    """A page of repositories."""
+    return Reply(200, headers, json.dumps({"repositories": names}).encode())
+
+
+def following(request: Seen, number: int) -> str:
+    """A Link to another page."""
+    return f'<{request.path}?page={number}>; rel="next"'
+
+
+def registries() -> Registries:
+    """With small limits."""
+    return registries_for(FakeClock(), limits=QUICK._replace(tag_pages=5, graph_nodes=20, tags=20))
+
+
+def referrers_of(respond: Respond) -> int:
+    """How many referrers a registry lists."""
+    with LoopbackServer(respond) as server:
+        name = RepositoryName(f"{server.host}/app")
+        return len(registries().source(name).referrers(SUBJECT) or ())
+
+
+def catalog_of(respond: Respond) -> list[str]:
+    """Which repositories a registry lists."""
+    with LoopbackServer(respond) as server:
+        return [name.path for name in registries().catalog(RegistryName(server.host))]
+
+
+ANSWERS: list[Callable[..., Reply]] = [an_index, a_catalog]
+ASK: dict[Callable[..., Reply], Callable[[Respond], object]] = {an_index: referrers_of, a_catalog: catalog_of}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_links_that_go_round_in_a_circle_are_refused(answer: Callable[..., Reply]) -> None:
+    with pytest.raises(ContentError, match="in a circle"):
+        ASK[answer](lambda seen: answer(Link=following(seen, 1)))
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_endless_pages_end_at_the_limit(answer: Callable[..., Reply]) -> None:
+    pages = iter(range(1000))
+    with pytest.raises(ContentError, match="more than the limit of 5 pages"):
+        ASK[answer](lambda seen: answer(Link=following(seen, next(pages))))
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_link_to_another_host_is_refused_and_nobody_there_is_asked(answer: Callable[..., Reply]) -> None:
+    with Canary(lambda seen: Reply(200)) as canary:
+        link = f'<http://{canary.host}/v2/>; rel="next"'
+        with pytest.raises(ContentError, match="another host"):
+            ASK[answer](lambda seen: answer(Link=link))
+        assert canary.asked() == []
+
+
+def test_more_referrers_than_the_limit_are_refused() -> None:
+    assert referrers_of(lambda seen: an_index(20)) == 20
+    with pytest.raises(ContentError, match="more than the limit of 20"):
+        referrers_of(lambda seen: an_index(21))
+
+
+def test_more_repositories_than_the_limit_are_refused() -> None:
+    names = [f"app{number}" for number in range(21)]
+    assert len(catalog_of(lambda seen: a_catalog(*names[:20]))) == 20
+    with pytest.raises(ContentError, match="more than the limit of 20 repositories"):
+        catalog_of(lambda seen: a_catalog(*names))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[]", b'{"schemaVersion":1,"manifests":[]}', b'{"schemaVersion":2,"manifests":[{}]}', b"[" * 999],
+)
+def test_what_is_no_list_of_referrers_is_an_error_and_no_absence(body: bytes) -> None:
+    with pytest.raises(ContentError):
+        referrers_of(lambda seen: Reply(200, {"Content-Type": OCI_INDEX}, body))
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"repositories": {}}', b'{"repositories": "app"}'])
+def test_what_is_no_catalog_is_refused(body: bytes) -> None:
+    with pytest.raises(ContentError):
+        catalog_of(lambda seen: Reply(200, {}, body))
+
+
+def test_names_that_no_repository_can_have_are_left_out() -> None:
+    assert catalog_of(lambda seen: a_catalog("b", "../etc", 7, "A", "a/b", None)) == ["a/b", "b"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_a_registry_that_shows_no_catalog_says_what_to_do(status: int) -> None:
+    with pytest.raises(NotFoundError, match="name the repositories one by one"):
+        catalog_of(lambda seen: Reply(status))
