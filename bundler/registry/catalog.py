@@ -18,8 +18,8 @@ _NEXT_STEP = "name the repositories one by one: many registries (ghcr.io, Docker
 def catalog(host: Host) -> tuple[RepositoryName, ...]:
     """All repositories that this registry lists, by name; names that can't be repositories are left out.
 
-    Raises NotFoundError where the registry has no catalog or shows it to nobody, ContentError for an
-    endless or malformed list.
+    Raises NotFoundError where the registry has no catalog, AuthError where it doesn't show it to us,
+    ContentError for an endless or malformed list.
     """
     limits, item = host.settings.limits, f"catalog of {host.name}"
     address: str | None = f"/v2/_catalog?{urlencode({'n': limits.page_size})}"
@@ -30,7 +30,8 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
         try:
             reply = host.fetch("GET", address or "", _SCOPE, accept=frozenset({200}), limit=limits.tag_page)
         except (AuthError, NotFoundError, RefusedError) as error:
-            raise NotFoundError(item, f"it can't be read: {error.cause}", _NEXT_STEP) from error
+            kind = AuthError if isinstance(error, AuthError) else NotFoundError
+            raise kind(item, f"it can't be read: {error.cause}", _NEXT_STEP) from error
         found |= dict.fromkeys(
             _names(host, strict_json.loads(reply.body, item=item, depth=limits.json_depth))
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bundler.errors import ContentError, NotFoundError
+from bundler.errors import AuthError, BundlerError, ContentError, NotFoundError
 from bundler.oci.content import sha256
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RegistryName, RepositoryName
@@ -115,7 +115,9 @@ def test_names_that_no_repository_can_have_are_left_out() -> None:
     assert catalog_of(lambda seen: a_catalog("b", "../etc", 7, "A", "a/b", None)) == ["a/b", "b"]
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 405])
-def test_a_registry_that_shows_no_catalog_says_what_to_do(status: int) -> None:
-    with pytest.raises(NotFoundError, match="name the repositories one by one"):
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, AuthError), (403, AuthError), (404, NotFoundError), (405, NotFoundError)]
+)
+def test_a_registry_that_shows_no_catalog_says_what_to_do(status: int, kind: type[BundlerError]) -> None:
+    with pytest.raises(kind, match="name the repositories one by one"):
         catalog_of(lambda seen: Reply(status))
