@@ -218,6 +218,11 @@ class TargetRepository:
         except NotFoundError as error:
             # The session is gone; a new one may work.
             raise TransientError(error.item, f"the upload session is gone: {error.cause}") from error
+        except RefusedError as error:
+            # What was sent was right: it was spoilt on the way, or two uploads got into each other.
+            if error.code == "DIGEST_INVALID":
+                raise TransientError(error.item, error.cause) from error
+            raise
 
     def _in_pieces(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> Answer:
         start = 0

@@ -272,6 +272,20 @@ def test_98_where_a_body_is_too_large_it_is_sent_in_pieces(status: int, target: 
     assert target.digest("1.0.0") == content.tags["1.0.0"]
 
 
+def test_an_upload_that_was_spoilt_on_the_way_is_sent_again(target: Target) -> None:
+    words = '{"errors": [{"code": "DIGEST_INVALID", "message": "provided digest did not match"}]}'
+    target.proxy.on("PUT", UPLOAD, says(400, words))
+    assert target.imports(a_module("1.0.0")).exit_code == 0
+
+
+def test_a_target_that_calls_every_upload_spoilt_is_given_up(target: Target) -> None:
+    words = '{"errors": [{"code": "DIGEST_INVALID", "message": "provided digest did not match"}]}'
+    target.proxy.on("PUT", UPLOAD, says(400, words), times=ALWAYS)
+    report = target.imports(a_module("1.0.0"))
+    assert report.exit_code == 5
+    assert "DIGEST_INVALID" in report.failures[0].cause
+
+
 @pytest.mark.parametrize("status", [400, 405, 413, 415, 507])
 def test_98_101_what_the_target_will_not_take_is_a_refusal_with_its_words(
     status: int, target: Target
