@@ -59,23 +59,31 @@ def _subjects(roots: Iterable[Root], pinned: Pinned) -> list[Subject]:
 
 def _round(subjects: list[Subject], reading: Reading, pinned: Pinned) -> Iterator[tuple[Subject, Root]]:
     """What belongs to these subjects directly."""
-    wanted: list[tuple[Subject, Wanted]] = []
-    for subject, listed in _asked(subjects, reading):
-        if isinstance(listed, BundlerError):
-            pinned.unasked[subject] = listed
-        else:
-            wanted += [(subject, Wanted(subject[0], None, child.digest)) for child in listed]
-    reading.read_lists([name for name, _ in subjects])
-    for subject in subjects:
-        wanted += [(subject, Wanted(subject[0], tag, None)) for tag in _named(subject, reading)]
+    wanted = list(_possible(subjects, reading, pinned))
     answers = pin((want for _, want in wanted), {}, reading, pinned, label="signatures and referrers")
     for subject, want in wanted:
         answer = answers[want]
         if isinstance(answer, Root):
-            if _belongs(subject, answer, pinned):
+            error = _wrong_subject(subject, answer, pinned)
+            if error is None and _belongs(subject, answer, pinned):
                 yield subject, answer
-        elif not (isinstance(answer, NotFoundError) and _only_guessed(subject, want, reading)):
-            pinned.unasked[subject] = answer
+        else:
+            guessed = isinstance(answer, NotFoundError) and _only_guessed(subject, want, reading)
+            error = None if guessed else answer
+        if error:
+            pinned.unasked[subject] = error
+
+
+def _possible(subjects: list[Subject], reading: Reading, pinned: Pinned) -> Iterator[tuple[Subject, Wanted]]:
+    """What the Referrers API lists of these subjects, and the tags that are named after them."""
+    for subject, listed in _asked(subjects, reading):
+        if isinstance(listed, BundlerError):
+            pinned.unasked[subject] = listed
+        else:
+            yield from ((subject, Wanted(subject[0], None, child.digest)) for child in listed)
+    reading.read_lists([name for name, _ in subjects])
+    for subject in subjects:
+        yield from ((subject, Wanted(subject[0], tag, None)) for tag in _named(subject, reading))
 
 
 def _asked(
@@ -109,6 +117,17 @@ def _named(subject: Subject, reading: Reading) -> list[Tag]:
 def _only_guessed(subject: Subject, want: Wanted, reading: Reading) -> bool:
     """Whether a tag was asked for without knowing that it is there."""
     return want.tag is not None and not isinstance(reading.lists[subject[0]], TagList)
+
+
+def _wrong_subject(subject: Subject, root: Root, pinned: Pinned) -> BundlerError | None:
+    """What is wrong with a manifest that the Referrers API listed, if it refers to another one."""
+    named = pinned.manifests[root.digest].subject
+    if root.tag or (named and named.digest == subject[1]):
+        return None
+    cause = f"listed as a referrer of {subject[1]}, but it refers to {named.digest if named else 'nothing'}"
+    return ContentError(
+        str(root), cause, "the registry's list of referrers is wrong; --no-referrers does without"
+    )
 
 
 def _belongs(subject: Subject, root: Root, pinned: Pinned) -> bool:

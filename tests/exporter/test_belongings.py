@@ -10,12 +10,15 @@ import pytest
 from bundler.bundle.inventory import roots_of
 from bundler.bundle.reader import open_bundle
 from bundler.oci.content import Digest
+from bundler.oci.manifest import OCI_MANIFEST
 from bundler.report import Report
 from bundler.wanted import Along
 from tests.builders import (
     a_module,
     a_signed_module,
     an_index,
+    dumped,
+    index_document,
     sign_by_subject,
     sign_by_tag,
 )
@@ -101,7 +104,7 @@ def test_no_referrers_leaves_them_out_and_asks_for_none(registry: MemoryRegistry
 
 
 @pytest.mark.parametrize("status", [500, 403, 429])
-def test_could_not_ask_is_a_failure_and_no_absence(status: int, tmp_path: Path) -> None:
+def test_23_could_not_ask_is_a_failure_and_no_absence(status: int, tmp_path: Path) -> None:
     with MemoryRegistry({"app": a_module("1.0.0")}, referrers=True) as server:
         server.on("GET", "referrers", says(status), times=ALWAYS)
         report = exported(tmp_path / "b.tar.zst", f"{server.host}/app")
@@ -119,7 +122,7 @@ def test_could_not_ask_is_a_failure_and_no_absence(status: int, tmp_path: Path) 
         says(200, "<!DOCTYPE html><p>hello"),
     ],
 )
-def test_every_way_of_saying_that_there_is_no_such_api_leads_to_the_tags(
+def test_23_every_way_of_saying_that_there_is_no_such_api_leads_to_the_tags(
     answer: Fault, tmp_path: Path
 ) -> None:
     content = a_signed_module()
@@ -196,3 +199,18 @@ def test_the_same_content_gives_the_same_bytes_however_it_was_chosen(tmp_path: P
         exported(tmp_path / "a.tar.zst", f"{server.host}/app")
         exported(tmp_path / "b.tar.zst", f"{server.host}/app", globs=("1.*",))
     assert (tmp_path / "a.tar.zst").read_bytes() == (tmp_path / "b.tar.zst").read_bytes()
+
+
+@pytest.mark.parametrize("lied", ["refers to another", "refers to nothing"])
+def test_23_a_referrer_with_a_wrong_subject_is_refused(lied: str, tmp_path: Path) -> None:
+    content = a_module("1.0.0", "1.1.0")
+    signature = sign_by_subject(content, content.tags["1.1.0"], listed=False)
+    wrong = signature if lied == "refers to another" else content.tags["1.1.0"]
+    entry = {"mediaType": OCI_MANIFEST, "digest": wrong, "size": len(content.manifests[wrong][1])}
+    with MemoryRegistry({"app": content}, referrers=True) as server:
+        path = f"/v2/app/referrers/{content.tags['1.0.0']}"
+        server.on("GET", path, says(200, dumped(index_document(entry)).decode()), times=ALWAYS)
+        report = exported(tmp_path / "b.tar.zst", f"{server.host}/app")
+    assert [item.exit_code for item in report.failures] == [7]
+    assert "listed as a referrer of" in causes(report)
+    assert tags_in(tmp_path / "b.tar.zst") == {"1.1.0"}

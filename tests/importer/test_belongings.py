@@ -81,7 +81,7 @@ def test_a_second_import_writes_nothing(
 
 
 @pytest.mark.parametrize("api", [True, False])
-def test_signatures_that_the_target_has_of_its_own_stay_in_the_list(
+def test_104_signatures_that_the_target_has_of_its_own_stay_in_the_list(
     api: bool, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
     ours, theirs, path = a_module("1.0.0"), a_module("1.0.0"), fresh("app")
