@@ -20,7 +20,13 @@ from bundler.cli.options import (
     with_choices,
 )
 from bundler.cli.printing import conclude, export_summary, failed_report
-from bundler.cli.selecting import export_file, gathered_selection, selected, selection_options
+from bundler.cli.selecting import (
+    SelectionOptions,
+    export_file,
+    gathered_selection,
+    selected,
+    selection_options,
+)
 from bundler.errors import BundlerError, UsageError
 from bundler.oci.reference import RegistryName
 from bundler.report import Report
@@ -118,12 +124,18 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
     check_report(report, out, store, lock, settings.creds_file, *chosen.config)
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
-    selection = selected(chosen, file)
-    if lock and lock.exists():
-        named = [source.repository for source in selection.sources]
-        named += [pin.reference.repository for pin in selection.pins]
-        selection = locked_selection(read_lock(lock), named, lock)
-    return Task(selection, out, store, force, lock, drift, settings), report
+    return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings), report
+
+
+def _selection(chosen: SelectionOptions, file: ExportFile | None, lock: Path | None) -> Selection:
+    """What the lock file pins, if it is there; it needs no other word, and knows what is named besides."""
+    locked = lock is not None and lock.exists()
+    asked = selected(chosen, file, may_be_empty=locked)
+    if lock is None or not locked:
+        return asked
+    named = [source.repository for source in asked.sources]
+    named += [pin.reference.repository for pin in asked.pins]
+    return locked_selection(read_lock(lock), named, lock)
 
 
 def _file_path(file: ExportFile | None, key: str) -> Path | None:

@@ -103,7 +103,7 @@ def export_file(paths: tuple[Path, ...]) -> ExportFile:
     return merged(files)
 
 
-def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
+def selected(options: SelectionOptions, file: ExportFile | None, *, may_be_empty: bool = False) -> Selection:
     """What the command line and the export files ask for together. Raises UsageError."""
     rules, along = _rules(options), _along(options)
     references, namespaces = _sources(options, rules, along)
@@ -120,7 +120,7 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
 
         parts.append(selection_in(file))
     whole = parts[0].joined(*parts[1:])
-    if not (whole.pins or whole.sources or whole.namespaces or whole.problems):
+    if not may_be_empty and not (whole.pins or whole.sources or whole.namespaces or whole.problems):
         raise UsageError("export", "nothing to carry is named", "name a SOURCE, or a file with -c")
     return whole
 

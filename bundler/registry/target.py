@@ -6,9 +6,9 @@ Source: distribution-spec 1.1, "Push". What real registries do otherwise is said
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from bundler.errors import (
     AuthError,
@@ -23,6 +23,7 @@ from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest, held_back
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.bodies import Body, pieces, with_query
 from bundler.registry.client import Repository, digest_at
 from bundler.registry.hints import missing_hint, type_hint
 from bundler.registry.host import Host
@@ -189,7 +190,7 @@ class TargetRepository:
         return url
 
     def _upload(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> None:
-        body = _Body(blob.size, held_back(chunks(0)), self._host.traffic.count)
+        body = Body(blob.size, held_back(chunks(0)), self._host.traffic.count)
         try:
             answer = self._put(location, blob, body)
         except RefusedError as error:
@@ -197,7 +198,7 @@ class TargetRepository:
                 raise
             # A proxy in between takes no long body: a new session, in pieces.
             fresh = self._start_upload(blob, None)
-            answer = self._in_pieces(blob, chunks, fresh or "")
+            answer = self._inpieces(blob, chunks, fresh or "")
         answer.start_of_body(self._limits.error_body)
         said = answer.headers.get("Docker-Content-Digest", "")
         if _contradicts(said, blob.digest):
@@ -205,11 +206,11 @@ class TargetRepository:
                 f"blob {blob.digest} at {self.name}", f"the target says it stored {printable(said)}"
             )
 
-    def _put(self, location: str, blob: Descriptor, body: _Body | bytes) -> Answer:
+    def _put(self, location: str, blob: Descriptor, body: Body | bytes) -> Answer:
         try:
             return self._host.exchange(
                 "PUT",
-                _with_query(location, digest=blob.digest),
+                with_query(location, digest=blob.digest),
                 self._push,
                 accept=frozenset({201, 204}),
                 headers={"Content-Type": "application/octet-stream"},
@@ -224,9 +225,9 @@ class TargetRepository:
                 raise TransientError(error.item, error.cause) from error
             raise
 
-    def _in_pieces(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> Answer:
+    def _inpieces(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> Answer:
         start = 0
-        for piece in _pieces(held_back(chunks(0)), self._piece):
+        for piece in pieces(held_back(chunks(0)), self._piece):
             answer = self._host.exchange(
                 "PATCH",
                 location,
@@ -286,37 +287,3 @@ def _contradicts(said: str, digest: Digest) -> bool:
 def _about_types(error: RefusedError) -> bool:
     """Whether a refusal is about a media type, and not about this one manifest."""
     return error.status in (405, 415) or error.code == "UNSUPPORTED" or bool(_TYPE_WORDS.search(error.cause))
-
-
-class _Body:
-    """An upload that is sent as it is read."""
-
-    def __init__(self, size: int, chunks: Iterable[bytes], count: Callable[..., None]) -> None:
-        self._size = size
-        self._chunks = chunks
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self._count(sent=len(chunk))
-            yield chunk
-
-
-def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    waiting = bytearray()
-    for chunk in chunks:
-        waiting += chunk
-        while len(waiting) >= size:
-            yield bytes(waiting[:size])
-            del waiting[:size]
-    if waiting:
-        yield bytes(waiting)
-
-
-def _with_query(url: str, **more: str) -> str:
-    parts = urlsplit(url)
-    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *more.items()])
-    return parts._replace(query=query).geturl()

@@ -1,0 +1,42 @@
+"""What uploads are made of: bodies that are sent as they are read, and their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+
+class Body:
+    """An upload that is sent as it is read."""
+
+    def __init__(self, size: int, chunks: Iterable[bytes], count: Callable[..., None]) -> None:
+        self._size = size
+        self._chunks = chunks
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._count(sent=len(chunk))
+            yield chunk
+
+
+def pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in pieces of `size`, the last one as it comes."""
+    waiting = bytearray()
+    for chunk in chunks:
+        waiting += chunk
+        while len(waiting) >= size:
+            yield bytes(waiting[:size])
+            del waiting[:size]
+    if waiting:
+        yield bytes(waiting)
+
+
+def with_query(url: str, **more: str) -> str:
+    """The address with more in its query; what is there stays."""
+    parts = urlsplit(url)
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *more.items()])
+    return parts._replace(query=query).geturl()
