@@ -121,7 +121,7 @@ def selected(options: SelectionOptions, file: ExportFile | None, *, may_be_empty
         parts.append(selection_in(file))
     whole = parts[0].joined(*parts[1:])
     if not may_be_empty and not (whole.pins or whole.sources or whole.namespaces or whole.problems):
-        raise UsageError("export", "nothing to carry is named", "name a SOURCE, or a file with -c")
+        raise UsageError("selection", "nothing to carry is named", "name a SOURCE, or a file with -c")
     return whole
 
 
