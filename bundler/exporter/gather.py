@@ -38,13 +38,13 @@ def gather(
     progress: Progress,
 ) -> Gathered:
     """Fetch all that is pinned; `again` selects anew where tags moved. Raises LocalError: no room."""
-    for _ in range(ROUNDS):
+    for left in reversed(range(ROUNDS)):
         plan = plan_export(pinned.roots, pinned.manifests, store.has)
         check_disk(disk_needs(pinned, plan, out, store))
         missing = fetch(plan, pinned.carried(), registries, store, jobs=jobs, progress=progress)
         moved = moved_tags(pinned, on_drift, registries, jobs=jobs, progress=progress)
-        if not moved or on_drift is not OnDrift.REFETCH:
-            break
+        if not (moved and left and on_drift is OnDrift.REFETCH):
+            break  # what is selected has been fetched
         pinned = again()
     settle(moved, on_drift, pinned)
     return Gathered(pinned, plan, missing)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bundler.bundle.reader import open_bundle
 from bundler.exporter import OnDrift
+from bundler.importer import verify_bundle
 from bundler.report import Report
 from tests.builders import a_module
-from tests.doubles import Answer, Fault, MemoryRegistry, Seen, Wire
+from tests.doubles import ALWAYS, Answer, Fault, MemoryRegistry, Seen, Wire
 from tests.flows import exported
 
 
@@ -61,6 +63,28 @@ def test_refetch_takes_what_the_tag_points_to_in_the_end(tmp_path: Path) -> None
     report, server = run(OnDrift.REFETCH, tmp_path)
     assert report.exit_code == 0
     assert digests(report)["latest"] == server.repositories["app"].tags["1.1.0"]
+
+
+def test_a_tag_that_never_rests_is_left_out_and_the_others_are_whole(tmp_path: Path) -> None:
+    """Every answer to HEAD says that it has moved: after the last round nothing is selected unfetched."""
+    content = a_module("1.0.0", "1.1.0")
+    content.tags["latest"] = content.tags["1.0.0"]
+    fresh = (a_module(f"9.{number}.0", name=f"n{number}") for number in range(9))
+
+    def move(wire: Wire, request: Seen, answer: Answer) -> bool:
+        new = next(fresh)
+        content.manifests.update(new.manifests)
+        content.blobs.update(new.blobs)
+        content.tags["latest"] = next(iter(new.tags.values()))
+        wire.send(request, answer())
+        return True
+
+    with MemoryRegistry({"app": content}) as server:
+        server.on("HEAD", "manifests/latest", move, times=ALWAYS)
+        report = exported(tmp_path / "b.tar.zst", f"{server.host}/app", on_drift=OnDrift.REFETCH)
+    assert (report.exit_code, set(digests(report))) == (8, {"1.0.0", "1.1.0"})
+    with open_bundle(tmp_path / "b.tar.zst") as opened:
+        verify_bundle(opened)
 
 
 @pytest.mark.parametrize("on_drift", list(OnDrift))
