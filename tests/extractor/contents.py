@@ -46,7 +46,7 @@ def a_version_of(*layers: bytes, media_type: str = TIMONI_LAYER) -> Content:
 
 def layer_of(files: dict[str, bytes]) -> bytes:
     """Files as a layer."""
-    return gzip.compress(b"".join(archive(files)), 1)
+    return gzip.compress(b"".join(archive(files)), 1, mtime=0)
 
 
 def bundle_of(folder: Path, content: Content, name: str = SOURCE) -> Bundle:

@@ -47,7 +47,7 @@ def refused(folder: Path, content: Content) -> BundlerError:
 
 
 def tar_of(*members: tarfile.TarInfo) -> bytes:
-    return gzip.compress(b"".join(member.tobuf() for member in members) + END_OF_ARCHIVE)
+    return gzip.compress(b"".join(member.tobuf() for member in members) + END_OF_ARCHIVE, mtime=0)
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:

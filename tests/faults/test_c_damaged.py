@@ -165,7 +165,7 @@ def _tar() -> bytes:
 KINDS = {
     "an empty file": b"",
     "text": b"hello, this is a README\n",
-    "gzip": gzip.compress(b"a"),
+    "gzip": gzip.compress(b"a", mtime=0),
     "zip": _zip(),
     "a plain tar": _tar(),
     "xz": b"\xfd7zXZ\x00rest",
