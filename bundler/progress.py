@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from bundler.errors import BundlerError
+from bundler.workers import each
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Step(Protocol):
@@ -45,3 +52,15 @@ class Silence:
 
 
 SILENCE = Silence()
+
+
+def each_shown(
+    progress: Progress, name: str, items: Collection[Item], work: Callable[[Item], Result], *, jobs: int
+) -> Iterator[tuple[Item, Result | BundlerError]]:
+    """`workers.each` as a step of its own; nothing is shown where there is nothing to do."""
+    if not items:
+        return
+    with progress.step(name, len(items)) as step:
+        for item, result in each(items, work, jobs=jobs):
+            step.advance(items=1)
+            yield item, result

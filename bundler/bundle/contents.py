@@ -9,7 +9,7 @@ from bundler.bundle.inventory import Root, roots_of
 from bundler.bundle.reader import Bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest, read_all
-from bundler.oci.graph import Manifests, bottom_up, sparse
+from bundler.oci.graph import Manifests, needed_by, sparse
 from bundler.oci.manifest import CREATED, REVISION, VERSION, parse_manifest
 
 
@@ -73,7 +73,7 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
         for blob in inventory.manifests
     }
     roots = list(roots_of(inventory))
-    needs = {root: _needs(root.digest, manifests) for root in roots}
+    needs = {root: needed_by(root.digest, manifests) for root in roots}
     # Tags that share a digest don't share bytes with anybody else by that.
     users = Counter(
         digest for need in {root.digest: needs[root] for root in roots}.values() for digest in need
@@ -94,14 +94,6 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
         distinct_size=sum(blob.size for blob in inventory.content),
         file_size=bundle.path.stat().st_size if bundle.path.is_file() else None,
     )
-
-
-def _needs(root: Digest, manifests: Manifests) -> dict[Digest, int]:
-    needed: dict[Digest, int] = {}
-    for manifest in bottom_up([root], manifests):
-        needed[manifest.blob.digest] = manifest.blob.size
-        needed |= {blob.digest: blob.size for blob in manifest.blobs}
-    return needed
 
 
 def _tag(root: Root, manifests: Manifests, needs: dict[Digest, int], users: Counter[Digest]) -> TagContents:

@@ -10,15 +10,13 @@ import click
 
 from bundler import difference, open_bundle
 from bundler.bundle.difference import Difference, TagChange, TagState
-from bundler.cli.display import size_text
+from bundler.cli.display import SHORT_DIGEST, size_text
 from bundler.cli.printing import print_document
 from bundler.errors import printable
 from bundler.report import document
 from bundler.selection import version_order
 
 SIGNS = {"added": "+", "removed": "-", "moved": "~"}
-SHORT_DIGEST = 19
-"""Characters of a digest in a line: `sha256:` and twelve digits."""
 
 
 @click.command("diff")

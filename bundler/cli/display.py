@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 from bundler.progress import SILENCE, Progress, Step
 
+SHORT_DIGEST = 19
+"""Characters of a digest where people read: `sha256:` and twelve digits."""
 LINE_EVERY = 30.0
 """Seconds between two lines of one step, where there is no terminal."""
 

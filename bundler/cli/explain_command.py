@@ -9,10 +9,9 @@ import click
 
 from bundler import explain_selection
 from bundler.cli.display import display
-from bundler.cli.export_command import hosts_of
-from bundler.cli.options import gathered, registries, registry_options, with_choices
+from bundler.cli.options import registries, registry_options
 from bundler.cli.printing import print_document, print_failures
-from bundler.cli.selecting import export_file, gathered_selection, selected, selection_options
+from bundler.cli.selecting import asked, hosts_of, selected, selection_options
 from bundler.report import Explanation, document
 from bundler.workers import DEFAULT_JOBS
 
@@ -32,10 +31,7 @@ def command(*, as_json: bool, quiet: bool, **options: Any) -> int:
     timoni-bundler explain ghcr.io/stefanprodan/modules/podinfo --versions '>=6.10' --newest 3
     timoni-bundler explain -c export.yaml --json
     """
-    settings, chosen = gathered(options), gathered_selection(options)
-    file = export_file(chosen.config) if chosen.config else None
-    if file:
-        settings = with_choices(settings, file.registries, file.jobs)
+    settings, chosen, file = asked(options)
     progress = display(quiet=quiet)
     selection = selected(chosen, file)
     known = registries(settings, progress, hosts_of(selection))

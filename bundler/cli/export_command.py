@@ -13,22 +13,19 @@ from bundler.cli.display import display, size_text
 from bundler.cli.options import (
     RegistryOptions,
     check_report,
-    gathered,
     output_options,
     registries,
     registry_options,
-    with_choices,
 )
 from bundler.cli.printing import conclude, export_summary, failed_report
 from bundler.cli.selecting import (
     SelectionOptions,
-    export_file,
-    gathered_selection,
+    asked,
+    hosts_of,
     selected,
     selection_options,
 )
 from bundler.errors import BundlerError, UsageError
-from bundler.oci.reference import RegistryName
 from bundler.report import Report
 from bundler.wanted import Selection
 from bundler.workers import DEFAULT_JOBS
@@ -98,9 +95,9 @@ def command(
     """
     stream = sys.stderr if out == "-" else sys.stdout
     # Written only when it is known that it replaces nothing of the command's own.
-    asked, report = report, None
+    wish, report = report, None
     try:
-        task, report = _task(out, asked, options)
+        task, report = _task(out, wish, options)
         stream = sys.stderr if task.out == "-" else sys.stdout
         done, summary = _carried(task, dry_run=dry_run, quiet=quiet)
     except BundlerError as error:
@@ -112,10 +109,7 @@ def command(
 
 def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tuple[Task, Path | None]:
     """Command line and export files together; what the command line says wins."""
-    settings, chosen = gathered(options), gathered_selection(options)
-    file = export_file(chosen.config) if chosen.config else None
-    if file:
-        settings = with_choices(settings, file.registries, file.jobs)
+    settings, chosen, file = asked(options)
     out, store, lock = out or (file and file.output), options["store"], options["lock"]
     if not out:
         raise UsageError("export", "it is not said where to", "name a file with -o")
@@ -163,11 +157,6 @@ def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
         progress=progress,
     )
     return done, export_summary(done)
-
-
-def hosts_of(selection: Selection) -> set[RegistryName]:
-    """The registries that may be asked: with images, a credential must say for which one it is."""
-    return {*selection.registries, *([RegistryName("docker.io")] if selection.with_images else [])}
 
 
 def plan_text(report: Report, requests: int, fetch: int, total: int, disk: int) -> str:

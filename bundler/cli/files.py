@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.errors import UsageError
+
+if TYPE_CHECKING:
+    from bundler.config.values import ImportFile
 
 
 def text_of(path: Path) -> str:
@@ -13,3 +17,12 @@ def text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(str(path), getattr(error, "strerror", None) or "not a text file") from None
+
+
+def import_file(path: Path | None) -> ImportFile | None:
+    """What an import file says, if there is one. Raises UsageError with all that is wrong in it."""
+    if path is None:
+        return None
+    from bundler.config.import_file import read_import_file
+
+    return read_import_file(str(path), text_of(path))

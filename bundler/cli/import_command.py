@@ -23,7 +23,7 @@ from bundler import (
     verify_bundle,
 )
 from bundler.cli.display import display
-from bundler.cli.files import text_of
+from bundler.cli.files import import_file
 from bundler.cli.options import (
     RegistryOptions,
     check_report,
@@ -107,11 +107,11 @@ def command(
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     """
     # Written only when it is known that it replaces nothing of the command's own.
-    asked, report = report, None
+    wish, report = report, None
     try:
         task = _task(bundle, options)
-        check_report(asked, bundle, task.settings.creds_file, *task.written.files)
-        report = asked
+        check_report(wish, bundle, task.settings.creds_file, *task.written.files)
+        report = wish
         done = _carried(task, dry_run=dry_run, quiet=quiet)
         if not dry_run:
             done = write_all(task.written, done)
@@ -127,7 +127,7 @@ def _task(bundle: str, options: dict[str, Any]) -> Task:
     """Command line and import file together; what the command line says wins."""
     settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
     check_stdin(bundle, settings.creds_file)
-    file = _import_file(options["config"]) if options["config"] else None
+    file = import_file(options["config"])
     prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
     if not prefix:
         raise UsageError("import", "it is not said where to", "name a registry with --to")
@@ -142,12 +142,6 @@ def _task(bundle: str, options: dict[str, Any]) -> Task:
         settings,
         written,
     )
-
-
-def _import_file(path: Path) -> ImportFile:
-    from bundler.config.import_file import read_import_file
-
-    return read_import_file(str(path), text_of(path))
 
 
 def _part(repositories: tuple[str, ...], options: NameRuleOptions, file: ImportFile | None) -> Part:

@@ -9,14 +9,11 @@ import click
 
 from bundler import describe, open_bundle
 from bundler.bundle.contents import Contents, RepositoryContents
-from bundler.cli.display import size_text
+from bundler.cli.display import SHORT_DIGEST, size_text
 from bundler.cli.printing import print_document
 from bundler.errors import printable
 from bundler.report import document
 from bundler.selection import version_order
-
-SHORT_DIGEST = 19
-"""Characters of a digest in a table: `sha256:` and twelve digits."""
 
 
 @click.command("inspect")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from bundler.cli.files import text_of
+from bundler.cli.options import RegistryOptions, gathered, with_choices
 from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.platform import Platform, parse_platform
@@ -81,6 +82,26 @@ def gathered_selection(options: dict[str, Any]) -> SelectionOptions:
     rules = gathered_rules(options)
     own = {name: options.pop(name) for name in SelectionOptions._fields if name != "rules"}
     return SelectionOptions(rules=rules, **own)
+
+
+class Asked(NamedTuple):
+    """Command line and export files, as far as they say the same in every command."""
+
+    settings: RegistryOptions
+    chosen: SelectionOptions
+    file: ExportFile | None
+
+
+def asked(options: dict[str, Any]) -> Asked:
+    """Take both out of a command's arguments, and read the export files. Raises UsageError."""
+    settings, chosen = gathered(options), gathered_selection(options)
+    file = export_file(chosen.config) if chosen.config else None
+    return Asked(with_choices(settings, file.registries, file.jobs) if file else settings, chosen, file)
+
+
+def hosts_of(selection: Selection) -> set[RegistryName]:
+    """The registries that may be asked: with images, a credential must say for which one it is."""
+    return {*selection.registries, *([RegistryName("docker.io")] if selection.with_images else [])}
 
 
 def export_file(paths: tuple[Path, ...]) -> ExportFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -20,7 +20,7 @@ from bundler import (
 )
 from bundler.about import PROGRAM
 from bundler.cli.display import display, size_text
-from bundler.cli.files import text_of
+from bundler.cli.files import import_file
 from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
 from bundler.cli.printing import conclude, print_document
 from bundler.errors import UsageError
@@ -28,9 +28,6 @@ from bundler.mapping import KEPT
 from bundler.progress import Progress
 from bundler.report import document
 from bundler.workers import DEFAULT_JOBS
-
-if TYPE_CHECKING:
-    from bundler.config.values import ImportFile
 
 
 @click.command("verify")
@@ -85,17 +82,11 @@ def _told(opened: Bundle, verified: Verified, *, as_json: bool) -> int:
 
 
 def _destination(against: str | None, config: Path | None) -> Destination | None:
-    file = _import_file(config) if config else None
+    file = import_file(config)
     prefix = parse_prefix(against) if against else file and file.to
     if prefix is None and config:
         raise UsageError(str(config), "it names no target", "name one with --against")
     return Destination(prefix, file.mapping if file else KEPT) if prefix else None
-
-
-def _import_file(path: Path) -> ImportFile:
-    from bundler.config.import_file import read_import_file
-
-    return read_import_file(str(path), text_of(path))
 
 
 def _compared(

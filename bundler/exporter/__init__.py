@@ -60,8 +60,9 @@ def export_bundle(
         run.check_locked(selection, pinned)
         if not pinned.roots:
             return run.nothing(pinned)
-        if there := out.unchanged(pinned.inventory(), progress):
-            keep_lock(lock, pinned.inventory())
+        inventory = pinned.inventory()
+        if there := out.unchanged(inventory, progress):
+            keep_lock(lock, inventory)
             return run.unchanged(pinned, there, place)
         with run.phase("fetch"):
             found = gather(
@@ -71,9 +72,10 @@ def export_bundle(
         run.check_locked(selection, found.pinned)
         if not found.pinned.roots:
             return run.nothing(found.pinned)
+        inventory = found.pinned.inventory()
         with run.phase("pack"):
-            written = out.write(found.pinned.inventory(), store, progress)
-        keep_lock(lock, found.pinned.inventory())
+            written = out.write(inventory, store, progress)
+        keep_lock(lock, inventory)
         return run.done(found, written, place)
 
 

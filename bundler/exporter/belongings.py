@@ -8,7 +8,6 @@ be asked fails the tag that it may belong to: an answer that could not be had is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, ContentError, NotFoundError
@@ -167,7 +166,7 @@ def lacking(pinned: Pinned) -> dict[Root, BundlerError]:
                 error = pinned.unasked[subject]
                 cause = f"what belongs to it could not be had: {error.item}: {error.cause}"
                 found[root] = type(error)(str(chosen), cause, error.next_step)
-    return found | _without_required({root: None for root in pinned.chosen if root not in found}, pinned)
+    return found | _without_required([root for root in pinned.chosen if root not in found], pinned)
 
 
 def _without_required(roots: Iterable[Root], pinned: Pinned) -> dict[Root, BundlerError]:
@@ -184,9 +183,8 @@ def _without_required(roots: Iterable[Root], pinned: Pinned) -> dict[Root, Bundl
 
 def _kinds(root: Root, pinned: Pinned) -> frozenset[str]:
     """What kinds of things belong to a root directly."""
-    belonging = (pinned.belongings.get((root.repository, digest), ()) for digest in (root.digest,))
     found: set[str] = set()
-    for one in chain.from_iterable(belonging):
+    for one in pinned.belongings.get((root.repository, root.digest), ()):
         manifest = pinned.manifests[one.digest]
         below = [manifest, *(pinned.manifests[child.digest] for child in manifest.children)]
         found = found.union(*(kinds_of(item, one.tag) for item in below))

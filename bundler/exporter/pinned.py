@@ -8,7 +8,7 @@ from bundler.bundle.inventory import Inventory, Root, take_inventory
 from bundler.errors import BundlerError, ContentError
 from bundler.limits import Limits
 from bundler.oci.content import Digest
-from bundler.oci.graph import bottom_up, reached, sparse
+from bundler.oci.graph import bottom_up, needed_by, reached, sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.platform import sparse_index
 from bundler.oci.reference import RepositoryName, Tag
@@ -128,12 +128,7 @@ class Pinned:
 
     def size_of(self, root: Root) -> int:
         """Bytes of all that a root needs, each blob once."""
-        needed = {
-            blob.digest: blob.size
-            for manifest in bottom_up([root.digest], self.manifests)
-            for blob in (manifest.blob, *manifest.blobs)
-        }
-        return sum(needed.values())
+        return sum(needed_by(root.digest, self.manifests).values())
 
     def carried(self) -> list[Manifest]:
         """Every manifest that the roots reach."""
@@ -141,7 +136,8 @@ class Pinned:
 
     def inventory(self) -> Inventory:
         """The inventory of all that is carried."""
-        roots, there = self.roots, {manifest.blob.digest for manifest in self.carried()}
+        roots = self.roots
+        there = {m.blob.digest for m in bottom_up((root.digest for root in roots), self.manifests)}
         omitted = {digest for index in there for digest in self.omitted.get(index, ())}
         return take_inventory(roots, self.manifests, omitted - there)
 

@@ -10,10 +10,9 @@ from bundler.limits import Limits
 from bundler.oci.content import BlobStore, Descriptor, Digest, read_all
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.progress import Progress
+from bundler.progress import Progress, each_shown
 from bundler.registry.client import PinnedManifest, TagList
 from bundler.registry.registries import Registries
-from bundler.workers import each
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,12 +42,7 @@ class Reading(NamedTuple):
         self, label: str, items: Collection[Item], work: Callable[[Item], Result]
     ) -> Iterator[tuple[Item, Result | BundlerError]]:
         """`work` done on all items, several at a time; pairs come as they are finished."""
-        if not items:
-            return
-        with self.progress.step(label, len(items)) as step:
-            for item, result in each(items, work, jobs=self.jobs):
-                step.advance(items=1)
-                yield item, result
+        return each_shown(self.progress, label, items, work, jobs=self.jobs)
 
     def read_lists(self, names: Collection[RepositoryName]) -> None:
         """Read the tag lists of these repositories into `lists`, failures included."""

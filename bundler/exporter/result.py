@@ -23,7 +23,6 @@ from bundler.report import (
     RepositoryReport,
     Status,
     TagReport,
-    TrafficReport,
 )
 from bundler.wanted import Selection
 
@@ -79,7 +78,6 @@ class ExportRun(Phases):
         unchanged: bool = False,
         status: Status = "exported",
     ) -> Report:
-        traffic = self._registries.traffic
         return Report(
             command="export",
             tool_version=VERSION,
@@ -87,7 +85,7 @@ class ExportRun(Phases):
             failures=(*pinned.failures, *(item for _, item in pinned.failed)),
             bundle=bundle,
             blobs=blobs or BlobCounts(),
-            traffic=TrafficReport(traffic.requests, traffic.retries, traffic.received, traffic.sent),
+            traffic=self._registries.traffic.report(),
             seconds=self.seconds,
             warnings=tuple(pinned.warnings),
             images=tuple(pinned.images),

@@ -52,8 +52,9 @@ def select(
     _walk(reading, pinned)
     # What is named after a digest that nobody chose: the subject may have been removed.
     there = {(root.repository, root.tag) for root in pinned.roots}
-    _take([wish for wish in named_after_digests if wish[0][:2] not in there], reading, pinned)
-    _walk(reading, pinned)
+    if orphans := [wish for wish in named_after_digests if wish[0][:2] not in there]:
+        _take(orphans, reading, pinned)
+        _walk(reading, pinned)
     return pinned
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 
-from bundler.bundle.inventory import Inventory
 from bundler.bundle.stream import BundleStream
 from bundler.importer.against import compare_with_target
 from bundler.importer.arrange import arrange
@@ -14,8 +13,6 @@ from bundler.importer.push import Push
 from bundler.importer.result import import_report
 from bundler.importer.streaming import send_as_it_comes
 from bundler.importer.verify import Verified, verify_bundle
-from bundler.oci.content import Digest
-from bundler.oci.manifest import Manifest
 from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
 from bundler.report import Report
@@ -95,19 +92,15 @@ def import_stream(
     progress: Progress = SILENCE,
 ) -> Report:
     """Replay a bundle from a pipe: each blob verified before its last byte is sent, tags last."""
-
-    def arranged(inventory: Inventory, manifests: Mapping[Digest, Manifest]) -> ImportPlan:
-        return arrange(
-            inventory,
-            manifests,
-            destination,
-            registries,
-            on_conflict=on_conflict,
-            may_write=True,
-            jobs=jobs,
-            progress=progress,
-        )
-
+    arranged = partial(
+        arrange,
+        destination=destination,
+        registries=registries,
+        on_conflict=on_conflict,
+        may_write=True,
+        jobs=jobs,
+        progress=progress,
+    )
     plan, push = send_as_it_comes(stream, arranged, registries, jobs=jobs, progress=progress)
     with push.phase("tags"):
         push.children()

@@ -15,9 +15,8 @@ from bundler.errors import AuthError, BundlerError, TargetRefusedError
 from bundler.importer.plan import ImportPlan, Step
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RegistryName
-from bundler.progress import Progress
+from bundler.progress import Progress, each_shown
 from bundler.registry.registries import Registries
-from bundler.workers import each
 
 Item = TypeVar("Item")
 Kind = tuple[RegistryName, str, str, str]
@@ -47,14 +46,10 @@ def probe(
 def _refusals(
     label: str, items: Collection[Item], ask: Callable[[Item], None], jobs: int, progress: Progress
 ) -> Iterator[tuple[Item, BundlerError]]:
-    if not items:
-        return
-    with progress.step(label, len(items)) as step:
-        for item, answer in each(items, ask, jobs=jobs):
-            step.advance(items=1)
-            if isinstance(answer, TargetRefusedError | AuthError):
-                yield item, answer
-            # Any other trouble shows itself, or has passed, when it is really sent.
+    for item, answer in each_shown(progress, label, items, ask, jobs=jobs):
+        if isinstance(answer, TargetRefusedError | AuthError):
+            yield item, answer
+        # Any other trouble shows itself, or has passed, when it is really sent.
 
 
 def _offer(step: Step, registries: Registries) -> None:

@@ -15,7 +15,7 @@ from bundler.oci.content import BlobSource, Descriptor, Digest
 from bundler.oci.graph import Manifests, bottom_up, is_sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.progress import Progress
+from bundler.progress import Progress, each_shown
 from bundler.registry.registries import Registries
 from bundler.registry.target import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
 from bundler.report import Phases
@@ -122,14 +122,12 @@ class Push(Phases):
             make_findable(listing, self._registries)
 
         listings = [found for listing in self._plan.listings if (found := self._arrived(listing)).referrers]
-        if not listings:
-            return
-        with self._progress.step("lists of referrers", len(listings)) as bar:
-            for listing, done in each(listings, make, jobs=self._jobs):
-                bar.advance(items=1)
-                if isinstance(done, BundlerError):
-                    root = Root(listing.repository, None, listing.referrers[0].blob.digest)
-                    self.outcome.failed[root] = done
+        for listing, done in each_shown(
+            self._progress, "lists of referrers", listings, make, jobs=self._jobs
+        ):
+            if isinstance(done, BundlerError):
+                root = Root(listing.repository, None, listing.referrers[0].blob.digest)
+                self.outcome.failed[root] = done
 
     def _arrived(self, listing: Listing) -> Listing:
         """The listing without what the target did not take."""

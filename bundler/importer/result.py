@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bundler.about import VERSION
 from bundler.bundle.inventory import Root
@@ -20,7 +21,6 @@ from bundler.report import (
     RepositoryReport,
     Status,
     TagReport,
-    TrafficReport,
     failure,
 )
 
@@ -52,16 +52,10 @@ def import_report(
         reused=len(reused),
         reused_bytes=sum(blob.size for blob in reused),
     )
-    return Report(
-        command="import",
-        tool_version=VERSION,
-        repositories=_repositories(plan, failures, planned=False),
-        failures=tuple(failure(error, str(root)) for root, error in failures.items()),
-        bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
+    return replace(
+        _report(bundle, plan, registries, failures, warnings),
         blobs=blobs,
-        traffic=_traffic(registries),
         seconds=push.seconds,
-        warnings=warnings,
         unchanged=not failures and all(step.action is Action.PRESENT for step in plan.steps),
     )
 
@@ -70,16 +64,9 @@ def planned_report(
     bundle: Bundle, plan: ImportPlan, registries: Registries, warnings: tuple[str, ...]
 ) -> Report:
     """What an import would do: tags to push are `planned`, with the digest that each replaces."""
-    failures = _conflicts(plan)
-    return Report(
-        command="import",
-        tool_version=VERSION,
-        repositories=_repositories(plan, failures, planned=True),
-        failures=tuple(failure(error, str(root)) for root, error in failures.items()),
-        bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
+    return replace(
+        _report(bundle, plan, registries, _conflicts(plan), warnings, planned=True),
         blobs=BlobCounts(moved=len(plan.uploads), moved_bytes=plan.upload_bytes),
-        traffic=_traffic(registries),
-        warnings=warnings,
         dry_run=True,
     )
 
@@ -92,25 +79,33 @@ def compared_report(
     warnings: tuple[str, ...],
 ) -> Report:
     """A target held against a bundle: what is there is `present`, all else has failed."""
+    report = _report(bundle, plan, registries, failures, warnings)
+    return replace(report, command="verify", unchanged=not failures)
+
+
+def _report(
+    bundle: Bundle | BundleStream,
+    plan: ImportPlan,
+    registries: Registries,
+    failures: Mapping[Root, BundlerError],
+    warnings: tuple[str, ...],
+    *,
+    planned: bool = False,
+) -> Report:
+    """What all reports about a target have."""
     return Report(
-        command="verify",
+        command="import",
         tool_version=VERSION,
-        repositories=_repositories(plan, failures, planned=False),
+        repositories=_repositories(plan, failures, planned=planned),
         failures=tuple(failure(error, str(root)) for root, error in failures.items()),
         bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
-        traffic=_traffic(registries),
+        traffic=registries.traffic.report(),
         warnings=warnings,
-        unchanged=not failures,
     )
 
 
 def _place(bundle: Bundle | BundleStream) -> str:
     return "-" if isinstance(bundle, BundleStream) else str(bundle.path)
-
-
-def _traffic(registries: Registries) -> TrafficReport:
-    traffic = registries.traffic
-    return TrafficReport(traffic.requests, traffic.retries, traffic.received, traffic.sent)
 
 
 def _conflicts(plan: ImportPlan) -> dict[Root, BundlerError]:

@@ -11,9 +11,8 @@ from bundler.importer.plan import Standing
 from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.referrer import is_belonging_tag, is_fallback_tag, is_referrers_index
-from bundler.progress import Progress
+from bundler.progress import Progress, each_shown
 from bundler.registry.registries import Registries
-from bundler.workers import each
 
 Answer = TypeVar("Answer")
 
@@ -27,14 +26,10 @@ def survey(roots: Iterable[Root], registries: Registries, *, jobs: int, progress
     def asked(
         label: str, wanted: Collection[Root], work: Callable[[Root], Answer]
     ) -> Iterator[tuple[Root, Answer]]:
-        if not wanted:
-            return
-        with progress.step(label, len(wanted)) as bar:
-            for root, answer in each(wanted, work, jobs=jobs):
-                bar.advance(items=1)
-                if isinstance(answer, BundlerError):
-                    raise answer
-                yield root, answer
+        for root, answer in each_shown(progress, label, wanted, work, jobs=jobs):
+            if isinstance(answer, BundlerError):
+                raise answer
+            yield root, answer
 
     existing = dict(asked("looking at the target", list(roots), lambda root: points_to(root, registries)))
     others = [

@@ -36,6 +36,15 @@ def bottom_up(roots: Iterable[Digest], manifests: Manifests) -> Iterator[Manifes
         stack.extend((child.digest, digest, False) for child in reversed(manifest.children))
 
 
+def needed_by(root: Digest, manifests: Manifests) -> dict[Digest, int]:
+    """Every blob that a root needs, manifests included, once; with its size in bytes."""
+    needed: dict[Digest, int] = {}
+    for manifest in bottom_up([root], manifests):
+        needed[manifest.blob.digest] = manifest.blob.size
+        needed |= {blob.digest: blob.size for blob in manifest.blobs}
+    return needed
+
+
 def sparse(manifest: Manifest, omitted: Collection[Digest]) -> Manifest:
     """The manifest without the children that were left out on purpose; its bytes stay."""
     if not omitted or not manifest.children:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.report import TrafficReport
 
 
 def _unheard(line: str) -> None:
@@ -41,6 +42,10 @@ class Traffic:
         self.received = 0
         self.sent = 0
         self._lock = threading.Lock()
+
+    def report(self) -> TrafficReport:
+        """The sums, as reports have them."""
+        return TrafficReport(self.requests, self.retries, self.received, self.sent)
 
     def count(self, *, requests: int = 0, retries: int = 0, received: int = 0, sent: int = 0) -> None:
         """Add to the sums; from any thread."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundler.bundle.inventory import INVENTORY_FILE
-from bundler.durable import local_errors, remove_if_there, sync_directory
+from bundler.durable import local_errors, remove_if_there, sync_directory, temporary_of
 from bundler.errors import ContentError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.limits import DEFAULT_LIMITS, Limits
@@ -28,7 +28,7 @@ from bundler.server.content import LayoutContent
 from bundler.server.uploads import Upload, Uploads
 from bundler.store import LOCK, PARTIAL, Store
 
-_BEGINNINGS = frozenset({LOCK, PARTIAL, "blobs", f".{LAYOUT_FILE}.tmp"})
+_BEGINNINGS = frozenset({LOCK, PARTIAL, "blobs", temporary_of(Path(LAYOUT_FILE)).name})
 """What a new directory holds before it is a layout."""
 
 
