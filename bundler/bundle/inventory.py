@@ -22,6 +22,7 @@ from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName, Tag
 
 INVENTORY_FILE = "bundle.json"
+BUNDLE_SUFFIX = ".tar.zst"
 FORMAT = 1
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"

@@ -1,0 +1,65 @@
+"""The store itself, left as a directory, as an output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundler.bundle.inventory import BUNDLE_SUFFIX, INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
+from bundler.durable import temporary_of
+from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
+from bundler.exporter.replacing import open_bundle, refuse_loss
+from bundler.layout import INDEX_FILE, LAYOUT_FILE
+from bundler.limits import Limits
+from bundler.progress import Progress
+from bundler.report import BundleReport
+from bundler.store import Store
+
+
+@dataclass
+class DirectoryOutput:
+    """The store itself, with `index.json` and, as the mark of completeness, `bundle.json`."""
+
+    path: Path
+    force: bool
+    limits: Limits
+    is_store: bool = True
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.path)
+
+    def check(self) -> None:
+        """Raise UsageError if something else is there."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(self.name, "a file has this name", f"a bundle's name ends in {BUNDLE_SUFFIX}")
+        if not self.path.parent.is_dir():
+            raise UsageError(self.name, "its folder does not exist", f"create {self.path.parent}")
+        # What a run leaves that was killed before the layout's file had its name.
+        left = {".partial", ".lock", "blobs", temporary_of(self.path / LAYOUT_FILE).name}
+        names = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
+        if LAYOUT_FILE not in names and not names <= left:
+            raise UsageError(self.name, "a directory of something else", "choose an empty or a new one")
+
+    def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
+        """What is there, if it is the same; its blobs are checked by presence when they are planned."""
+        if not (self.path / INVENTORY_FILE).exists():
+            return None
+        try:
+            with open_bundle(self.path, self.limits) as bundle:
+                if not self.force:
+                    refuse_loss(self.name, bundle.inventory, inventory)
+        except (IntegrityError, ContentError, NotFoundError):
+            pass  # damaged or half replaced: this run makes it whole again
+        return None
+
+    def need(self, inventory: Inventory) -> None:
+        """Nothing besides the blobs."""
+
+    def write(self, inventory: Inventory, store: Store, progress: Progress) -> BundleReport:
+        """Name what the blobs make."""
+        data = encode(inventory)
+        store.write_file(INDEX_FILE, encode_index(inventory))
+        store.write_file(INVENTORY_FILE, data)
+        return BundleReport(self.name, bundle_id(data))
