@@ -35,7 +35,9 @@ def failure(error: BundlerError, item: str = "") -> Failure:
     return Failure(item or error.item, cause, error.exit_code, error.next_step)
 
 
-Status = Literal["exported", "skipped", "failed", "pushed", "present", "moved", "merged", "planned"]
+Status = Literal[
+    "exported", "skipped", "failed", "pushed", "present", "moved", "merged", "planned", "removed"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,9 @@ class ImagesReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run of `export` or `import` did, or what `verify` found at a target."""
+    """What a run of `export`, `import` or `merge` did, or what `verify` found at a target."""
 
-    command: Literal["export", "import", "verify"]
+    command: Literal["export", "import", "verify", "merge"]
     tool_version: str
     repositories: tuple[RepositoryReport, ...]
     failures: tuple[Failure, ...]

@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bundler.bundle.inventory import Root, roots_of
+from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Digest, read_all
-from bundler.oci.graph import Manifests, needed_by, sparse
-from bundler.oci.manifest import CREATED, REVISION, VERSION, parse_manifest
+from bundler.oci.content import Digest
+from bundler.oci.graph import Manifests, needed_by
+from bundler.oci.manifest import CREATED, REVISION, VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class RepositoryContents:
     tags: tuple[TagContents, ...]
     size: int
     """Distinct bytes of all its tags."""
+    removed: tuple[str, ...] = ()
+    """Of a delta: tags and digests that the base has, and the selection has no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,12 @@ class Contents:
     id: str
     """sha256 of the inventory."""
     format: int
+    kind: str
+    """`full` or `delta`."""
+    base: tuple[str, ...]
+    """Of a delta: the ids of the bundles that it builds on."""
+    required_size: int
+    """Of a delta: bytes that its tags need, and that the base brought."""
     repositories: tuple[RepositoryContents, ...]
     blobs: int
     """Distinct blobs, manifests included."""
@@ -65,13 +74,7 @@ class Contents:
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
     """Read the manifests, and add up. Raises what a damaged bundle deserves."""
     inventory = bundle.inventory
-    omitted = frozenset(inventory.omitted)
-    manifests = {
-        blob.digest: sparse(
-            parse_manifest(read_all(bundle, blob), blob.media_type, blob.digest, limits=limits), omitted
-        )
-        for blob in inventory.manifests
-    }
+    manifests = read_link(bundle, limits).manifests
     roots = list(roots_of(inventory))
     needs = {root: needed_by(root.digest, manifests) for root in roots}
     # Tags that share a digest don't share bytes with anybody else by that.
@@ -83,11 +86,14 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
         own = [root for root in roots if root.repository == entry.name]
         tags = tuple(_tag(root, manifests, needs[root], users) for root in own)
         distinct = {digest: size for root in own for digest, size in needs[root].items()}
-        repositories.append(RepositoryContents(entry.name, tags, sum(distinct.values())))
+        repositories.append(RepositoryContents(entry.name, tags, sum(distinct.values()), entry.removed))
     return Contents(
         path=str(bundle.path),
         id=bundle.id,
         format=inventory.format,
+        kind=inventory.kind,
+        base=inventory.base,
+        required_size=sum(blob.size for blob in inventory.required),
         repositories=tuple(repositories),
         blobs=len(inventory.manifests) + len(inventory.blobs),
         listed_size=sum(sum(need.values()) for need in needs.values()),

@@ -20,6 +20,7 @@ from bundler.oci.grammar import camel
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName, Tag
+from bundler.selection.versions import version_order
 
 INVENTORY_FILE = "bundle.json"
 BUNDLE_SUFFIX = ".tar.zst"
@@ -36,6 +37,8 @@ class RepositoryEntry:
     name: RepositoryName
     tags: Mapping[Tag, Digest]
     untagged: tuple[Digest, ...] = ()
+    removed: tuple[Tag | Digest, ...] = ()
+    """Of a delta: what the base has here, and the selection has no more."""
 
     def roots(self) -> Iterator[Digest]:
         """All digests that the repository must have, in order."""
@@ -43,21 +46,40 @@ class RepositoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Required(Descriptor):
+    """A blob that a delta leaves out, because its base has it."""
+
+    repository: RepositoryName
+    """Where the base has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """What a bundle holds. `manifests`, then `blobs`, is the order of the members in the file."""
 
     format: int
-    kind: Literal["full"]
+    kind: Literal["full", "delta"]
     repositories: tuple[RepositoryEntry, ...]
     manifests: tuple[Descriptor, ...]
     blobs: tuple[Descriptor, ...]
     omitted: tuple[Digest, ...] = ()
     """Children of indexes that were left out on purpose: those indexes are sparse."""
+    base: tuple[Digest, ...] = ()
+    """Of a delta: the ids of the bundles that must be at the target before."""
+    required: tuple[Required, ...] = ()
+    """Of a delta: the blobs that its manifests need, and that the base brought."""
+    state: Digest | None = None
+    """Of a delta: the id of the full bundle that base and delta make together."""
 
     @property
     def content(self) -> Iterator[Descriptor]:
         """Everything under `blobs/`, in file order."""
         return chain(self.manifests, self.blobs)
+
+
+def is_empty(inventory: Inventory) -> bool:
+    """Whether a delta brings nothing, and takes nothing away."""
+    return inventory.kind == "delta" and not inventory.repositories
 
 
 class Root(NamedTuple):
@@ -71,20 +93,22 @@ class Root(NamedTuple):
         return f"{self.repository}:{self.tag}" if self.tag else f"{self.repository}@{self.digest}"
 
 
+def bundle_order(root: Root) -> tuple[object, ...]:
+    """Versions by precedence, other tags by name, then what has no tag: the same for the same content."""
+    tag = version_order(root.tag) if root.tag else ()
+    return (root.repository, root.tag is None, tag, root.digest)
+
+
 def take_inventory(roots: Iterable[Root], manifests: Manifests, omitted: Iterable[Digest] = ()) -> Inventory:
-    """The inventory of these roots, given in version order, and of all that they reach.
+    """The inventory of these roots, given in `bundle_order`, and of all that they reach.
 
     gzip layers of one repository share bytes, so vendor layers stand together in version order, then
     module layers: that is where compression finds them.
     """
-    by_repository: dict[RepositoryName, list[Root]] = {}
-    for root in roots:
-        by_repository.setdefault(root.repository, []).append(root)
-    entries: list[RepositoryEntry] = []
+    by_repository = _by_repository(roots)
     ordered: dict[Digest, Manifest] = {}
     layers: list[Layer] = []
-    for name, own in sorted(by_repository.items()):
-        entries.append(_entry(name, own))
+    for own in by_repository.values():
         mine = list(bottom_up([root.digest for root in own], manifests))
         ordered.update((manifest.blob.digest, manifest) for manifest in mine)
         parts = [layer for manifest in mine for layer in manifest.layers]
@@ -98,7 +122,20 @@ def take_inventory(roots: Iterable[Root], manifests: Manifests, omitted: Iterabl
         if part.distributed and part.blob.digest not in ordered
     }
     carried = tuple(manifest.blob for manifest in ordered.values())
-    return Inventory(FORMAT, "full", tuple(entries), carried, tuple(blobs.values()), tuple(sorted(omitted)))
+    entries = tuple(_entry(name, own) for name, own in by_repository.items())
+    return Inventory(FORMAT, "full", entries, carried, tuple(blobs.values()), tuple(sorted(omitted)))
+
+
+def entries_of(roots: Iterable[Root]) -> tuple[RepositoryEntry, ...]:
+    """The roots by repository."""
+    return tuple(_entry(name, own) for name, own in _by_repository(roots).items())
+
+
+def _by_repository(roots: Iterable[Root]) -> dict[RepositoryName, list[Root]]:
+    found: dict[RepositoryName, list[Root]] = {}
+    for root in roots:
+        found.setdefault(root.repository, []).append(root)
+    return dict(sorted(found.items()))
 
 
 def _entry(name: RepositoryName, roots: Iterable[Root]) -> RepositoryEntry:
@@ -122,14 +159,24 @@ def encode(inventory: Inventory) -> bytes:
                     "name": entry.name,
                     "tags": {str(tag): digest for tag, digest in entry.tags.items()},
                     "untagged": list(entry.untagged),
+                    **({"removed": list(entry.removed)} if entry.removed else {}),
                 }
                 for entry in inventory.repositories
             ],
             "manifests": [descriptor(blob) for blob in inventory.manifests],
             "blobs": [descriptor(blob) for blob in inventory.blobs],
             **omitted,
+            **_of_delta(inventory),
         }
     )
+
+
+def _of_delta(inventory: Inventory) -> dict[str, Any]:
+    if inventory.kind == "full":
+        return {}
+    required = [{**descriptor(blob), "repository": blob.repository} for blob in inventory.required]
+    state = {"state": inventory.state} if inventory.state else {}
+    return {"base": list(inventory.base), "required": required, **state}
 
 
 def descriptor(blob: Descriptor) -> dict[str, str | int]:
@@ -164,8 +211,8 @@ def adapter_of(of: Any) -> Any:
     from pydantic import ConfigDict, TypeAdapter, with_config
 
     # Unknown fields of a newer writer are left alone.
-    kinds: tuple[Any, ...] = (Inventory, RepositoryEntry, Descriptor, *([of] if is_dataclass(of) else []))
-    for kind in kinds:
+    own: tuple[Any, ...] = (Inventory, RepositoryEntry, Descriptor, Required)
+    for kind in (*own, *([of] if is_dataclass(of) else [])):
         with_config(ConfigDict(alias_generator=camel, extra="ignore", strict=True))(kind)
     return TypeAdapter(of)
 
@@ -190,7 +237,8 @@ def _validated(data: bytes) -> Inventory:
 
 
 def _check_consistent(inventory: Inventory) -> None:
-    known = [blob.digest for blob in inventory.content]
+    _check_kind(inventory)
+    known = [blob.digest for blob in (*inventory.content, *inventory.required)]
     if len(set(known)) != len(known):
         raise ContentError(INVENTORY_FILE, "it lists a blob twice")
     manifests = {blob.digest for blob in inventory.manifests}
@@ -200,10 +248,20 @@ def _check_consistent(inventory: Inventory) -> None:
     if len(set(names)) != len(names):
         raise ContentError(INVENTORY_FILE, "it lists a repository twice")
     for entry in inventory.repositories:
+        if back := {*entry.removed}.intersection((*entry.tags, *entry.untagged)):
+            raise ContentError(INVENTORY_FILE, f"{entry.name} has {min(back)}, and says that it was removed")
         if missing := [digest for digest in entry.roots() if digest not in manifests]:
             raise ContentError(
                 INVENTORY_FILE, f"{entry.name} has {missing[0]}, which is not among the manifests"
             )
+
+
+def _check_kind(inventory: Inventory) -> None:
+    removes = any(entry.removed for entry in inventory.repositories)
+    if inventory.kind == "full" and (inventory.base or inventory.required or inventory.state or removes):
+        raise ContentError(INVENTORY_FILE, "it says it is full, and names a base")
+    if inventory.kind == "delta" and not inventory.base:
+        raise ContentError(INVENTORY_FILE, "it says it is a delta, and names no base")
 
 
 # --- index.json ------------------------------------------------------------------------------------

@@ -67,6 +67,14 @@ def open_bundle(path: Path, limits: Limits = DEFAULT_LIMITS) -> Bundle:
     return BundleFile(path, limits)
 
 
+def _absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:
+    """Why a bundle has no such blob."""
+    if inventory.kind == "full":
+        return NotFoundError(f"blob {blob.digest}", f"not in {path}")
+    next_step = "`timoni-bundler merge` makes a full bundle of a delta and its base"
+    return NotFoundError(f"blob {blob.digest}", f"{path} is a delta, and leaves it to its base", next_step)
+
+
 class BundleFile:
     """A bundle file with random access by its seek table; one open file from first to last."""
 
@@ -104,7 +112,7 @@ class BundleFile:
         """A blob's bytes, verified; only the frames that hold it are read."""
         start = self._places.get(blob.digest)
         if start is None:
-            raise NotFoundError(f"blob {blob.digest}", f"not in {self.path}")
+            raise _absent(blob, self.inventory, self.path)
         return verified(blob, self._range(start, start + blob.size))
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
@@ -227,6 +235,8 @@ class BundleDirectory:
         try:
             yield from self._layout.chunks(blob)
         except NotFoundError as error:
+            if any(blob.digest == left.digest for left in self.inventory.required):
+                raise _absent(blob, self.inventory, self.path) from None
             raise IntegrityError(
                 f"blob {blob.digest}", f"missing in {self.path}", "carry the directory again"
             ) from error

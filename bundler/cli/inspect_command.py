@@ -39,6 +39,9 @@ def contents_text(contents: Contents) -> str:
     lines = [line for entry in contents.repositories for line in (*_table(entry), "")]
     shared = contents.listed_size - contents.distinct_size
     lines.append(f"bundle     {contents.id}")
+    if contents.kind == "delta":
+        lines += [f"builds on  {base}" for base in contents.base]
+        lines.append(f"required   {size_text(contents.required_size)} that the base brought")
     lines.append(f"blobs      {contents.blobs}, {size_text(contents.distinct_size)} distinct")
     lines.append(f"as listed  {size_text(contents.listed_size)}, of which {size_text(shared)} shared")
     if contents.file_size is not None:
@@ -57,4 +60,5 @@ def _table(entry: RepositoryContents) -> list[str]:
     table = [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
     ]
+    table += [f"  {gone[:40]}  removed" for gone in entry.removed]
     return [title, *(line.rstrip() for line in table)]

@@ -5,15 +5,18 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from bundler.exporter.base import find_base
+from bundler.exporter.delivery import Delivery
 from bundler.exporter.disk import disk_needs
 from bundler.exporter.drift import OnDrift
 from bundler.exporter.explain import explain_selection
-from bundler.exporter.gather import gather
-from bundler.exporter.lock import keep_lock, locked_selection, read_lock
+from bundler.exporter.gather import gather, plan_against
+from bundler.exporter.lock import locked_selection, read_lock
 from bundler.exporter.output import Output, output_to
-from bundler.exporter.plan import ExportPlan, plan_export
+from bundler.exporter.plan import ExportPlan
 from bundler.exporter.result import ExportRun
 from bundler.exporter.select import select
+from bundler.exporter.series import ALONE, Series
 from bundler.exporter.workplace import Workplace, workplace_of
 from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
@@ -24,6 +27,7 @@ from bundler.workers import DEFAULT_JOBS
 __all__ = [
     "OnDrift",
     "Output",
+    "Series",
     "Workplace",
     "explain_selection",
     "export_bundle",
@@ -43,10 +47,11 @@ def export_bundle(
     *,
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
+    series: Series = ALONE,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
-    """Carry what was selected into `out`.
+    """Carry what was selected into `out`; with a base in `series`, only what that lacks.
 
     What failed for single items is in the report (see its `exit_code`). `lock` is a file to write, with
     every tag and its digest. Raises BundlerError for what stops everything: usage, disk, lock.
@@ -54,29 +59,36 @@ def export_bundle(
     run = ExportRun(registries)
     out.check()
     with place.opened() as store:
+        base = find_base(series, store, registries.settings.hosts.limits)
         choose = partial(select, selection, registries, store, jobs=jobs, progress=progress)
         with run.phase("select"):
             pinned = choose()
         run.check_locked(selection, pinned)
+        base = base and base.completed(pinned.manifests)
+        delivery = Delivery(out, place, series, lock)
         if not pinned.roots:
             return run.nothing(pinned)
-        inventory = pinned.inventory()
-        if there := out.unchanged(inventory, progress):
-            keep_lock(lock, inventory)
-            return run.unchanged(pinned, there, place)
+        if there := delivery.superfluous(pinned, base, progress):
+            return run.unchanged(pinned, *there)
         with run.phase("fetch"):
             found = gather(
-                pinned, choose, registries, store, out, on_drift=on_drift, jobs=jobs, progress=progress
+                pinned,
+                choose,
+                registries,
+                store,
+                out,
+                base=base,
+                on_drift=on_drift,
+                jobs=jobs,
+                progress=progress,
             )
         run.drop_incomplete(found)
         run.check_locked(selection, found.pinned)
         if not found.pinned.roots:
             return run.nothing(found.pinned)
-        inventory = found.pinned.inventory()
         with run.phase("pack"):
-            written = out.write(inventory, store, progress)
-        keep_lock(lock, inventory)
-        return run.done(found, written, place)
+            delivered = delivery.write(found.pinned, base, store, progress)
+        return run.done(found, *delivered)
 
 
 def plan_bundle(
@@ -85,13 +97,17 @@ def plan_bundle(
     out: Output,
     place: Workplace,
     *,
+    series: Series = ALONE,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> tuple[Report, ExportPlan, int]:
     """What an export would do, nothing written: the report, the plan, bytes of disk that it needs."""
     run = ExportRun(registries)
     store = place.looked_at()
+    base = find_base(series, store, registries.settings.hosts.limits)
     with run.phase("select"):
         pinned = select(selection, registries, store, keep=False, jobs=jobs, progress=progress)
-    plan = plan_export(pinned.roots, pinned.manifests, store.has)
-    return run.planned(pinned, plan), plan, sum(size for _, size in disk_needs(pinned, plan, out, store))
+    base = base and base.completed(pinned.manifests)
+    plan, inventory = plan_against(pinned, base, store), pinned.inventory(base)
+    needs = disk_needs(pinned, plan, out, store, inventory)
+    return run.planned(pinned, inventory, plan), plan, sum(size for _, size in needs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from bundler.bundle.state import Base
 from bundler.errors import BundlerError
 from bundler.exporter.disk import check_disk, disk_needs
 from bundler.exporter.drift import ROUNDS, OnDrift, moved_tags, settle
@@ -33,14 +34,18 @@ def gather(
     store: Store,
     out: Output,
     *,
+    base: Base | None,
     on_drift: OnDrift,
     jobs: int,
     progress: Progress,
 ) -> Gathered:
-    """Fetch all that is pinned; `again` selects anew where tags moved. Raises LocalError: no room."""
+    """Fetch all that is pinned and that the base lacks; `again` selects anew where tags moved.
+
+    Raises LocalError: no room.
+    """
     for left in reversed(range(ROUNDS)):
-        plan = plan_export(pinned.roots, pinned.manifests, store.has)
-        check_disk(disk_needs(pinned, plan, out, store))
+        plan = plan_against(pinned, base, store)
+        check_disk(disk_needs(pinned, plan, out, store, pinned.inventory(base)))
         missing = fetch(plan, pinned.carried(), registries, store, jobs=jobs, progress=progress)
         moved = moved_tags(pinned, on_drift, registries, jobs=jobs, progress=progress)
         if not (moved and left and on_drift is OnDrift.REFETCH):
@@ -48,3 +53,9 @@ def gather(
         pinned = again()
     settle(moved, on_drift, pinned)
     return Gathered(pinned, plan, missing)
+
+
+def plan_against(pinned: Pinned, base: Base | None, store: Store) -> ExportPlan:
+    """What has to be fetched: neither what the store has, nor what the base brought."""
+    homes = base.homes() if base else {}
+    return plan_export(pinned.roots, pinned.manifests, lambda blob: blob.digest in homes or store.has(blob))

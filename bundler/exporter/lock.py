@@ -14,6 +14,7 @@ from typing import Literal
 from bundler.bundle.inventory import Inventory, RepositoryEntry, adapter_of, roots_of
 from bundler.durable import local_errors, write_whole
 from bundler.errors import ContentError, UsageError, printable
+from bundler.exporter.pinned import Pinned
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
@@ -33,10 +34,11 @@ class Lock:
     """Children of indexes that were left out because of their platform."""
 
 
-def keep_lock(path: Path | None, inventory: Inventory) -> None:
-    """Write down what a bundle holds, if a lock file is wanted."""
+def keep_lock(path: Path | None, pinned: Pinned) -> None:
+    """Write down what was pinned, if a lock file is wanted."""
     if path is None:
         return
+    inventory = pinned.inventory()
     repositories = [
         {
             "name": entry.name,

@@ -13,9 +13,9 @@ from bundler.exporter.output_directory import DirectoryOutput
 from bundler.exporter.output_file import FileOutput
 from bundler.exporter.output_stream import STANDARD_OUTPUT, StreamOutput
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import BlobSource
 from bundler.progress import Progress
 from bundler.report import BundleReport
-from bundler.store import Store
 
 
 class Output(Protocol):
@@ -42,7 +42,7 @@ class Output(Protocol):
     def need(self, inventory: Inventory) -> tuple[Path, int] | None:
         """Where it will need how many bytes at most."""
 
-    def write(self, inventory: Inventory, store: Store, progress: Progress) -> BundleReport:
+    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it, whole or not at all."""
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX, INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
-from bundler.durable import temporary_of
+from bundler.durable import temporary_of, write_whole
 from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.exporter.replacing import open_bundle, refuse_loss
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.limits import Limits
+from bundler.oci.content import BlobSource
 from bundler.progress import Progress
 from bundler.report import BundleReport
-from bundler.store import Store
 
 
 @dataclass
@@ -57,9 +57,9 @@ class DirectoryOutput:
     def need(self, inventory: Inventory) -> None:
         """Nothing besides the blobs."""
 
-    def write(self, inventory: Inventory, store: Store, progress: Progress) -> BundleReport:
-        """Name what the blobs make."""
+    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
+        """Name what the blobs make, which are there already."""
         data = encode(inventory)
-        store.write_file(INDEX_FILE, encode_index(inventory))
-        store.write_file(INVENTORY_FILE, data)
+        write_whole(self.path / INDEX_FILE, encode_index(inventory))
+        write_whole(self.path / INVENTORY_FILE, data)
         return BundleReport(self.name, bundle_id(data))

@@ -14,9 +14,9 @@ from bundler.errors import BundlerError, ContentError, IntegrityError, LocalErro
 from bundler.exporter.packing import pack
 from bundler.exporter.replacing import explained, open_bundle, refuse_loss
 from bundler.limits import Limits
+from bundler.oci.content import BlobSource
 from bundler.progress import Progress
 from bundler.report import BundleReport
-from bundler.store import Store
 
 
 @dataclass
@@ -75,10 +75,10 @@ class FileOutput:
         """The folder, and the largest size that the bundle can have."""
         return self.path.parent, largest_size(inventory)
 
-    def write(self, inventory: Inventory, store: Store, progress: Progress) -> BundleReport:
+    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it under a temporary name; the old one stays until the new one is durable."""
         with whole_file(self.path) as file:
-            written = pack(file.write, self.name, inventory, store, progress)
+            written = pack(file.write, self.name, inventory, source, progress)
             # An old sidecar must not speak of the new file.
             remove_sidecar(self.path)
         write_sidecar(self.path, written.sha256 or "")

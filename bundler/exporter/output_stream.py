@@ -10,9 +10,9 @@ from bundler.bundle.inventory import Inventory
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.exporter.packing import pack
+from bundler.oci.content import BlobSource
 from bundler.progress import Progress
 from bundler.report import BundleReport
-from bundler.store import Store
 
 STANDARD_OUTPUT = 1
 
@@ -37,9 +37,9 @@ class StreamOutput:
     def need(self, inventory: Inventory) -> None:
         """No disk."""
 
-    def write(self, inventory: Inventory, store: Store, progress: Progress) -> BundleReport:
+    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it in order."""
-        return pack(self._write, self.name, inventory, store, progress)
+        return pack(self._write, self.name, inventory, source, progress)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

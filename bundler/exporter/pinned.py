@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bundler.bundle.inventory import Inventory, Root, take_inventory
+from bundler.bundle.inventory import Inventory, Root, bundle_order
+from bundler.bundle.state import Base, delta_inventory, full_inventory
 from bundler.errors import BundlerError, ContentError
 from bundler.limits import Limits
 from bundler.oci.content import Digest
@@ -13,7 +14,7 @@ from bundler.oci.manifest import Manifest
 from bundler.oci.platform import sparse_index
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.report import Failure, ImagesReport, failure
-from bundler.selection import Choice, version_order
+from bundler.selection import Choice
 from bundler.wanted import ALONE, Along
 
 Subject = tuple[RepositoryName, Digest]
@@ -27,8 +28,6 @@ class Pinned:
         self.chosen: dict[Root, None] = {}
         self.belongings: dict[Subject, dict[Root, None]] = {}
         self.manifests: dict[Digest, Manifest] = {}
-        self.omitted: dict[Digest, frozenset[Digest]] = {}
-        """Of an index: the children that were left out because of their platform."""
         self.along: dict[RepositoryName, Along] = {}
         self.asked: set[Subject] = set()
         """What was asked for its belongings."""
@@ -88,7 +87,6 @@ class Pinned:
             either = {*known.children, *kept.children}
             kept = kept._replace(children=tuple(child for child in manifest.children if child in either))
         self.manifests[digest] = kept
-        self.omitted[digest] = frozenset(child.digest for child in {*manifest.children} - {*kept.children})
         if self._bytes > self._limits.manifests or len(self.manifests) > self._limits.graph_nodes:
             limits = self._limits
             cause = f"more than {limits.graph_nodes:,} manifests or {limits.manifests:,} bytes of them"
@@ -118,7 +116,7 @@ class Pinned:
     def roots(self) -> list[Root]:
         """Everything that is carried under a name of its own, in the order of the bundle."""
         found = {one: None for root in self.chosen for one in self.whole(root)}
-        return sorted(found, key=_bundle_order)
+        return sorted(found, key=bundle_order)
 
     def drop(self, lacking: Mapping[Root, BundlerError]) -> None:
         """Leave out every chosen root that lacks something, or to which something belongs that does."""
@@ -134,12 +132,16 @@ class Pinned:
         """Every manifest that the roots reach."""
         return list(bottom_up((root.digest for root in self.roots), self.manifests))
 
-    def inventory(self) -> Inventory:
-        """The inventory of all that is carried."""
-        roots = self.roots
-        there = {m.blob.digest for m in bottom_up((root.digest for root in roots), self.manifests)}
-        omitted = {digest for index in there for digest in self.omitted.get(index, ())}
-        return take_inventory(roots, self.manifests, omitted - there)
+    @property
+    def complete(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed and not self.failures
+
+    def inventory(self, base: Base | None = None) -> Inventory:
+        """The inventory of all that is carried; with a base, of what it lacks."""
+        if base is None:
+            return full_inventory(self.roots, self.manifests)
+        return delta_inventory(self.roots, self.manifests, base, complete=self.complete)
 
 
 def _elsewhere(manifest: Manifest) -> list[str]:
@@ -149,9 +151,3 @@ def _elsewhere(manifest: Manifest) -> list[str]:
         for layer in manifest.layers
         if not layer.distributed
     ]
-
-
-def _bundle_order(root: Root) -> tuple[object, ...]:
-    """Versions by precedence, other tags by name, then what has no tag: the same for the same content."""
-    tag = version_order(root.tag) if root.tag else ()
-    return (root.repository, root.tag is None, tag, root.digest)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bundler.about import VERSION
-from bundler.bundle.inventory import Root
+from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import BundlerError, IntegrityError
 from bundler.exporter.gather import Gathered
 from bundler.exporter.pinned import Pinned
 from bundler.exporter.plan import ExportPlan, incomplete
-from bundler.exporter.workplace import Workplace
 from bundler.oci.content import Descriptor
 from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
@@ -51,27 +50,24 @@ class ExportRun(Phases):
 
     def nothing(self, pinned: Pinned) -> Report:
         """Nothing could be exported, and nothing was written."""
-        return self._report(pinned)
+        return self._report(pinned, None)
 
-    def unchanged(self, pinned: Pinned, bundle: BundleReport, place: Workplace) -> Report:
-        """The output holds exactly this already."""
-        place.finished = not pinned.failed and not pinned.failures
-        return self._report(pinned, bundle=bundle, unchanged=True)
+    def unchanged(self, pinned: Pinned, inventory: Inventory, bundle: BundleReport | None) -> Report:
+        """The output holds exactly this already, or the base does."""
+        return self._report(pinned, inventory, bundle=bundle, unchanged=True)
 
-    def planned(self, pinned: Pinned, plan: ExportPlan) -> Report:
+    def planned(self, pinned: Pinned, inventory: Inventory, plan: ExportPlan) -> Report:
         """A dry run."""
-        return self._report(pinned, blobs=_counts(plan, {}), status="planned")
+        return self._report(pinned, inventory, blobs=_counts(plan, {}), status="planned")
 
-    def done(self, found: Gathered, bundle: BundleReport, place: Workplace) -> Report:
+    def done(self, found: Gathered, inventory: Inventory, bundle: BundleReport) -> Report:
         """A bundle was written."""
-        pinned = found.pinned
-        # With failures, the same command will be run again, and needs only what is missing.
-        place.finished = not pinned.failed and not pinned.failures
-        return self._report(pinned, bundle=bundle, blobs=_counts(found.plan, found.missing))
+        return self._report(found.pinned, inventory, bundle=bundle, blobs=_counts(found.plan, found.missing))
 
     def _report(
         self,
         pinned: Pinned,
+        inventory: Inventory | None,
         *,
         bundle: BundleReport | None = None,
         blobs: BlobCounts | None = None,
@@ -81,7 +77,7 @@ class ExportRun(Phases):
         return Report(
             command="export",
             tool_version=VERSION,
-            repositories=_repositories(pinned, status),
+            repositories=_repositories(pinned, inventory, status),
             failures=(*pinned.failures, *(item for _, item in pinned.failed)),
             bundle=bundle,
             blobs=blobs or BlobCounts(),
@@ -105,17 +101,24 @@ def _counts(plan: ExportPlan, missing: Mapping[Descriptor, BundlerError]) -> Blo
     )
 
 
-def _repositories(pinned: Pinned, status: Status) -> tuple[RepositoryReport, ...]:
+def _repositories(
+    pinned: Pinned, inventory: Inventory | None, status: Status
+) -> tuple[RepositoryReport, ...]:
     tags: dict[RepositoryName, list[TagReport]] = {}
+    carried = set(roots_of(inventory)) if inventory else set()
     reasons = {(name, item.tag): item.reason for name, choice in pinned.decided for item in choice.decisions}
     for root in pinned.roots:
         reason = reasons.get((root.repository, root.tag), "") if root.tag else ""
-        taken = TagReport(_name(root), status, root.digest, reason, size=pinned.size_of(root))
+        became: Status = status if root in carried else "present"
+        taken = TagReport(_name(root), became, root.digest, reason, size=pinned.size_of(root))
         tags.setdefault(root.repository, []).append(taken)
     for root, item in pinned.failed:
         tags.setdefault(root.repository, []).append(
             TagReport(_name(root), "failed", root.digest or None, _why(item))
         )
+    for entry in inventory.repositories if inventory else ():
+        own = tags.setdefault(entry.name, [])
+        own += [TagReport(gone, "removed") for gone in entry.removed]
     for name, choice in pinned.decided:
         own = tags.setdefault(name, [])
         own += [TagReport(left.tag, "skipped", reason=left.reason) for left in choice.left_out]

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.exporter.output import Output
-from bundler.store import Store
+from bundler.exporter.series import Series
+from bundler.store import Entry, History, Store
 
 SUFFIX = ".store"
 
@@ -37,6 +39,15 @@ class Workplace:
             finally:
                 if (self.temporary and self.finished) or (not was_there and store.empty()):
                     store.remove()
+
+    def remember(self, series: Series, inventory: Inventory, out: Output) -> None:
+        """Note what was written, for the nights to come; a temporary store has none."""
+        if self.temporary:
+            return
+        data = encode(inventory)
+        path = str(out.path.absolute()) if out.path else None
+        entry = Entry(bundle_id(data), series.job, series.now, inventory.base, path)
+        History(self.path).record(entry, data)
 
     def looked_at(self) -> Store:
         """The store as it is, nothing created and nothing locked: for a dry run."""

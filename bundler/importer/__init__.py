@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
+from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.importer.against import compare_with_target
 from bundler.importer.arrange import arrange
 from bundler.importer.destination import Destination, Part
 from bundler.importer.plan import ImportPlan, OnConflict
 from bundler.importer.push import Push
+from bundler.importer.required import Content
 from bundler.importer.result import import_report
 from bundler.importer.streaming import send_as_it_comes
 from bundler.importer.verify import Verified, verify_bundle
@@ -37,16 +40,19 @@ def plan_bundle_import(
     registries: Registries,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
+    beside: Sequence[Bundle] = (),
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> ImportPlan:
     """What an import would do; the target is asked, and nothing is written."""
+    content = Content(verified.bundle, verified.bundle.inventory, beside)
     return arrange(
         verified.bundle.inventory,
         verified.manifests,
         destination,
         registries,
         on_conflict=on_conflict,
+        content=content,
         may_write=False,
         jobs=jobs,
         progress=progress,
@@ -59,23 +65,30 @@ def import_bundle(
     registries: Registries,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
+    beside: Sequence[Bundle] = (),
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
-    """Replay a verified bundle to a registry; what failed for single tags is in the report."""
+    """Replay a verified bundle to a registry; what failed for single tags is in the report.
+
+    A delta takes what it leaves out from the target, or from the bundles `beside`. Raises NotFoundError
+    before anything is written if neither has it.
+    """
+    content = Content(verified.bundle, verified.bundle.inventory, beside)
     plan = arrange(
         verified.bundle.inventory,
         verified.manifests,
         destination,
         registries,
         on_conflict=on_conflict,
+        content=content,
         may_write=True,
         jobs=jobs,
         progress=progress,
     )
     push = Push(plan, verified.manifests, registries, jobs=jobs, progress=progress)
     with push.phase("blobs"):
-        push.blobs(verified.bundle)
+        push.blobs(content, plan.uploads)
     with push.phase("tags"):
         push.children()
         push.tags()
@@ -88,6 +101,7 @@ def import_stream(
     registries: Registries,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
+    beside: Sequence[Bundle] = (),
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
@@ -101,7 +115,7 @@ def import_stream(
         jobs=jobs,
         progress=progress,
     )
-    plan, push = send_as_it_comes(stream, arranged, registries, jobs=jobs, progress=progress)
+    plan, push = send_as_it_comes(stream, arranged, registries, beside, jobs=jobs, progress=progress)
     with push.phase("tags"):
         push.children()
         push.tags()

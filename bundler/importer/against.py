@@ -34,6 +34,7 @@ def compare_with_target(
         destination,
         registries,
         on_conflict=OnConflict.FAIL,
+        content=None,
         may_write=False,
         jobs=jobs,
         progress=progress,

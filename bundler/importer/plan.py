@@ -87,6 +87,8 @@ class Upload(NamedTuple):
 
     blob: Descriptor
     repositories: tuple[RepositoryName, ...]
+    mount_from: RepositoryName | None = None
+    """Another repository at the target that has it."""
 
 
 class ImportPlan(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -52,12 +52,13 @@ class Push(Phases):
 
     # --- blobs -----------------------------------------------------------------------------------
 
-    def blobs(self, source: BlobSource) -> None:
+    def blobs(self, source: BlobSource, uploads: Sequence[Upload]) -> None:
         """Every blob into the first repository that needs it, then into the others by mounting."""
         self._source = source
-        firsts = [(upload, upload.repositories[0]) for upload in self._plan.uploads]
-        others = [(upload, name) for upload in self._plan.uploads for name in upload.repositories[1:]]
-        with self._progress.step("blobs", len(firsts) + len(others), self._plan.upload_bytes) as bar:
+        firsts = [(upload, upload.repositories[0]) for upload in uploads]
+        others = [(upload, name) for upload in uploads for name in upload.repositories[1:]]
+        size = sum(upload.blob.size for upload in uploads)
+        with self._progress.step("blobs", len(firsts) + len(others), size) as bar:
             for wave in (firsts, others):
                 for (upload, name), done in each(wave, self._sent_from(source), jobs=self._jobs):
                     bar.advance(items=1, size=upload.blob.size if name == upload.repositories[0] else 0)
@@ -75,7 +76,8 @@ class Push(Phases):
             return
         try:
             target = self._registries.target(name)
-            mount_from = None if name == first or (first, upload.blob.digest) in self._lost else first
+            lent = None if name == first or (first, upload.blob.digest) in self._lost else first
+            mount_from = upload.mount_from or lent
             if target.has(upload.blob) or not target.add(upload.blob, chunks, mount_from=mount_from):
                 self.outcome.reused[upload.blob] = None
             else:

@@ -7,15 +7,18 @@ again; a large one goes through once, and from the target's first repository int
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import Protocol
 
 from bundler.bundle.inventory import Inventory
+from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import NetworkError
 from bundler.importer.plan import ImportPlan, Upload
 from bundler.importer.push import Push
+from bundler.importer.required import Content
 from bundler.importer.verify import ManifestCollector, check_closure
 from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest
@@ -29,8 +32,9 @@ HELD = 2 * MIB
 
 def send_as_it_comes(
     stream: BundleStream,
-    arranged: Callable[[Inventory, Mapping[Digest, Manifest]], ImportPlan],
+    arranged: Arranged,
     registries: Registries,
+    beside: Sequence[Bundle],
     *,
     jobs: int,
     progress: Progress,
@@ -49,7 +53,8 @@ def send_as_it_comes(
             collector.take(blob, chunks)
             bar.advance(items=1, size=blob.size)
         check_closure(inventory, collector.manifests, registries.settings.hosts.limits)
-        plan = arranged(inventory, collector.manifests)
+        sources = Content(_Gone(), inventory, beside)
+        plan = arranged(inventory, collector.manifests, content=sources)
         push = Push(plan, collector.manifests, registries, jobs=jobs, progress=progress)
         pool = ThreadPoolExecutor(jobs)
         try:
@@ -58,10 +63,29 @@ def send_as_it_comes(
                 sender.take(blob, chunks)
                 bar.advance(items=1, size=blob.size)
             sender.finish()
+            if sender.left:
+                push.blobs(sources, sender.left)
         finally:
             # Not waited for: after an interrupt, an upload may sit in a stalled connection.
             pool.shutdown(wait=False, cancel_futures=True)
     return plan, push
+
+
+class _Gone:
+    """The blobs of a pipe: not to be read again."""
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """Nothing of it is left."""
+        raise NetworkError(f"blob {blob.digest}", "a pipe can't be read again", "run the import again")
+
+
+class Arranged(Protocol):
+    """Makes the plan, as soon as the manifests are known."""
+
+    def __call__(
+        self, inventory: Inventory, manifests: Mapping[Digest, Manifest], *, content: Content
+    ) -> ImportPlan:
+        """Ask the target. Raises what keeps it from being asked."""
 
 
 class _Sender:
@@ -75,6 +99,7 @@ class _Sender:
         self._registries = registries
         self._pool = pool
         self._jobs = jobs
+        self._taken: set[Digest] = set()
         self._under_way: deque[Future[None]] = deque()
 
     def take(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
@@ -82,12 +107,18 @@ class _Sender:
         upload = self._wanted.get(blob.digest)
         if upload is None:
             return
+        self._taken.add(blob.digest)
         if blob.size > HELD:
             self._large(upload, chunks)
             return
         self._under_way.append(self._pool.submit(self._small, upload, b"".join(chunks)))
         if len(self._under_way) >= self._jobs:
             self._under_way.popleft().result()
+
+    @property
+    def left(self) -> list[Upload]:
+        """What a delta needs, and did not bring."""
+        return [upload for digest, upload in self._wanted.items() if digest not in self._taken]
 
     def finish(self) -> None:
         """Wait for what is under way."""

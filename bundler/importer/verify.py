@@ -68,7 +68,7 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], li
     IntegrityError: something is missing, named with who needs it. ContentError: something is there
     that nothing needs.
     """
-    sizes = {blob.digest: blob.size for blob in inventory.content}
+    sizes = {blob.digest: blob.size for blob in (*inventory.content, *inventory.required)}
     needed: set[Digest] = set()
     for entry in inventory.repositories:
         if max(heights(entry.roots(), manifests).values(), default=0) > limits.index_depth:

@@ -53,13 +53,17 @@ def sparse(manifest: Manifest, omitted: Collection[Digest]) -> Manifest:
     return manifest._replace(children=kept)
 
 
+def left_out(manifest: Manifest) -> set[Digest]:
+    """The children that an index names in its bytes, and that `sparse` took out."""
+    if manifest.blob.media_type not in INDEXES:
+        return set()
+    named = {Digest(entry["digest"]) for entry in json.loads(manifest.data)["manifests"] or ()}
+    return named - {child.digest for child in manifest.children}
+
+
 def is_sparse(manifest: Manifest) -> bool:
     """Whether some of an index's children were left out."""
-    if manifest.blob.media_type not in INDEXES:
-        return False
-    return len({entry["digest"] for entry in json.loads(manifest.data)["manifests"] or ()}) > len(
-        {child.digest for child in manifest.children}
-    )
+    return bool(left_out(manifest))
 
 
 def heights(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:

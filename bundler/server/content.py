@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bundler.bundle.inventory import INVENTORY_FILE
 from bundler.bundle.reader import Bundle, open_bundle
+from bundler.errors import UsageError
 from bundler.layout import INDEX_FILE, Layout
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest, read_all
@@ -115,4 +116,7 @@ def read_only(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Content]:
         yield LayoutContent(path, limits)
         return
     with open_bundle(path, limits) as bundle:
+        if bundle.inventory.kind == "delta":
+            next_step = "make a full bundle of it and its base with `timoni-bundler merge`"
+            raise UsageError(str(path), "a delta has not all that its tags need", next_step)
         yield BundleContent(bundle, limits)

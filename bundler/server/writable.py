@@ -26,7 +26,8 @@ from bundler.oci.reference import RepositoryPath, Tag
 from bundler.server.catalog import Repository, encode_index
 from bundler.server.content import LayoutContent
 from bundler.server.uploads import Upload, Uploads
-from bundler.store import LOCK, PARTIAL, Store
+from bundler.store import Store
+from bundler.store.content import LOCK, PARTIAL
 
 _BEGINNINGS = frozenset({LOCK, PARTIAL, "blobs", temporary_of(Path(LAYOUT_FILE)).name})
 """What a new directory holds before it is a layout."""

@@ -1,0 +1,147 @@
+"""What a delta builds on: bundles, ids and receipts → what the other side has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bundler.bundle.inventory import BUNDLE_SUFFIX, Root, decode
+from bundler.bundle.receipt import Receipt, decode_receipt
+from bundler.bundle.state import Base, Link, Name, link_of, name_of, state_of
+from bundler.durable import local_errors
+from bundler.errors import BundlerError, UsageError
+from bundler.exporter.replacing import open_bundle
+from bundler.exporter.series import LAST, Series
+from bundler.limits import Limits
+from bundler.oci.content import Digest
+from bundler.store import History, Store
+
+
+def find_base(series: Series, store: Store, limits: Limits) -> Base | None:
+    """The base that a series names; None for a full bundle.
+
+    Raises UsageError for what is not at hand, and what a damaged bundle or receipt deserves.
+    """
+    names = [name for text in series.base if (name := _said(text, series.job, store))]
+    if not names:
+        return None
+    chains = _Chains(store, limits)
+    receipts = {name: chains.receipt(Path(name)) for name in names if _is_receipt(name)}
+    ids = {name: chains.opened(name) for name in names if name not in receipts}
+    roots: dict[Name, Root] = {}
+    links: dict[Digest, Link] = {}
+    for name in names:
+        receipt = receipts.get(name)
+        own = list(_told(receipt.bundles, chains) if receipt else chains.to(ids[name]))
+        links |= {link.id: link for link in own}
+        found = receipt.roots if receipt else state_of(own).roots
+        roots |= {name_of(root): root for root in found}
+    state = state_of(links.values())
+    heads = [one for name in names for one in (receipts[name].bundles if name in receipts else (ids[name],))]
+    omitted = [receipt.omitted for receipt in receipts.values()]
+    omitted += [link.inventory.omitted for link in links.values()]
+    return Base(
+        tuple(dict.fromkeys(heads)),
+        frozenset(roots.values()),
+        state.manifests,
+        frozenset(name_of(root) for root in state.roots) - roots.keys(),
+        frozenset(digest for some in omitted for digest in some),
+    )
+
+
+def _said(text: str, job: str, store: Store) -> str | None:
+    """The name of a base, `LAST` looked up."""
+    if text != LAST:
+        return text
+    last = History(store.path).last(job)
+    return last.id if last else None
+
+
+def _is_receipt(name: str) -> bool:
+    """By its first byte: a receipt is JSON, a bundle is not."""
+    path = Path(name)
+    if Digest.grammar.fullmatch(name) or not path.is_file():
+        return False
+    with local_errors(path, "read"), path.open("rb") as file:
+        return file.read(1) == b"{"
+
+
+def _told(ids: Iterable[Digest], chains: _Chains) -> Iterator[Link]:
+    """What is known of a receipt's bundles: it says itself what is there, so they need not be at hand."""
+    for id_ in ids:
+        try:
+            yield from chains.to(id_)
+        except UsageError:
+            continue
+
+
+class _Chains:
+    """Bundles by id: those that were named, those of the store's memory, and the files beside the named."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store = store
+        self._history = History(store.path)
+        self._limits = limits
+        self._links: dict[Digest, Link] = {}
+        self._folders: list[Path] = []
+
+    def receipt(self, path: Path) -> Receipt:
+        """Read a receipt."""
+        with local_errors(path, "read"), path.open("rb") as file:
+            data = file.read(self._limits.inventory + 1)
+        return decode_receipt(data, str(path), self._limits)
+
+    def opened(self, name: str) -> Digest:
+        """The id of a bundle that was named by id or by path."""
+        if Digest.grammar.fullmatch(name):
+            return Digest(name)
+        path = Path(name)
+        self._folders.append(path.absolute().parent)
+        return self._read(path)
+
+    def _read(self, path: Path) -> Digest:
+        from bundler.bundle.links import read_link
+
+        with open_bundle(path, self._limits) as bundle:
+            self._links[bundle.id] = read_link(bundle, self._limits)
+            return bundle.id
+
+    def to(self, id_: Digest) -> list[Link]:
+        """A bundle behind all that it builds on. Raises UsageError that names what is not at hand."""
+        found: dict[Digest, Link] = {}
+        waiting = [id_]
+        while waiting:
+            one = waiting[-1]
+            link = self._find(one, id_)
+            missing = [base for base in link.inventory.base if base not in found]
+            if missing:
+                waiting += reversed(missing)
+            else:
+                found[waiting.pop()] = link
+        return list(found.values())
+
+    def _find(self, id_: Digest, wanted: Digest) -> Link:
+        if id_ not in self._links:
+            self._remember(id_)
+        if id_ not in self._links:
+            self._look_beside()
+        if id_ not in self._links:
+            cause = "it is not at hand" if id_ == wanted else f"{wanted} builds on it, and it is not at hand"
+            raise UsageError(f"bundle {id_}", cause, "name its file as --base too, or keep a --store")
+        return self._links[id_]
+
+    def _remember(self, id_: Digest) -> None:
+        if data := self._history.inventory(id_):
+            inventory = decode(data, limits=self._limits)
+            there = [blob for blob in inventory.manifests if self._store.has(blob)]
+            self._links[id_] = link_of(id_, inventory, there, self._store, self._limits)
+
+    def _look_beside(self) -> None:
+        """Read the other bundles in the folders of the named ones, once."""
+        while self._folders:
+            folder = self._folders.pop()
+            for path in sorted(folder.glob(f"*{BUNDLE_SUFFIX}")):
+                try:
+                    self._read(path)
+                except BundlerError:
+                    continue  # somebody else's file

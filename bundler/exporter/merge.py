@@ -1,0 +1,91 @@
+"""Bundles made one: a full bundle and the deltas on it, or shards of one selection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bundler.about import VERSION
+from bundler.bundle.inventory import Inventory, bundle_id, encode, roots_of
+from bundler.bundle.links import read_link
+from bundler.bundle.reader import Bundle, open_bundle
+from bundler.bundle.state import Link, full_inventory, state_of
+from bundler.errors import ContentError, IntegrityError, UsageError
+from bundler.exporter.output import Output
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import Descriptor, Digest
+from bundler.oci.reference import RepositoryName
+from bundler.progress import SILENCE, Progress
+from bundler.report import Report, RepositoryReport, TagReport
+
+
+def merge_bundles(
+    paths: Sequence[Path], out: Output, *, limits: Limits = DEFAULT_LIMITS, progress: Progress = SILENCE
+) -> Report:
+    """Make one full bundle, byte for byte what a full export of the same state makes.
+
+    Applied in the order given: what a later one says of a tag holds. Raises UsageError that names a
+    bundle which one of them builds on, and which is not before it; and what damaged ones deserve.
+    """
+    if out.is_store:
+        raise UsageError(out.name, "a merged bundle is a file", "let its name end in .tar.zst")
+    out.check()
+    with ExitStack() as stack:
+        bundles = [stack.enter_context(open_bundle(path, limits)) for path in paths]
+        inventory = merged_inventory([read_link(bundle, limits) for bundle in bundles])
+        there = out.unchanged(inventory, progress)
+        written = there or out.write(inventory, _Together(bundles), progress)
+    tags: dict[RepositoryName, list[TagReport]] = {}
+    for root in roots_of(inventory):
+        told = TagReport(root.tag or root.digest, "exported", root.digest)
+        tags.setdefault(root.repository, []).append(told)
+    repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in tags.items())
+    return Report("merge", VERSION, repositories, (), written, unchanged=there is not None)
+
+
+def merged_inventory(chain: Sequence[Link]) -> Inventory:
+    """The inventory of the full bundle that these make. No I/O."""
+    known: set[Digest] = set()
+    for link in chain:
+        if missing := [base for base in link.inventory.base if base not in known]:
+            cause = f"it builds on bundle {missing[0]}"
+            raise UsageError(f"bundle {link.id}", cause, "give that bundle too, before this one")
+        known.add(link.id)
+    state = state_of(chain)
+    inventory = full_inventory(state.roots, state.manifests)
+    last = chain[-1]
+    # A delta says what it makes of all that it builds on; beside it there may be shards.
+    if last.inventory.state and known == _below(last, chain) | {last.id}:
+        made = bundle_id(encode(inventory))
+        if made != last.inventory.state:
+            cause = f"together they make {made}, but the delta was made to make {last.inventory.state}"
+            raise IntegrityError(f"bundle {last.id}", cause, "export a full bundle anew")
+    return inventory
+
+
+def _below(link: Link, chain: Sequence[Link]) -> set[Digest]:
+    """All that a bundle builds on."""
+    by_id = {one.id: one for one in chain}
+    found: set[Digest] = set()
+    waiting = [*link.inventory.base]
+    while waiting:
+        id_ = waiting.pop()
+        found.add(id_)
+        waiting += by_id[id_].inventory.base
+    return found
+
+
+class _Together:
+    """Several bundles as one BlobSource."""
+
+    def __init__(self, bundles: Sequence[Bundle]) -> None:
+        self._homes = {blob.digest: bundle for bundle in bundles for blob in bundle.inventory.content}
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified."""
+        if blob.digest not in self._homes:
+            raise ContentError(
+                f"blob {blob.digest}", "none of the bundles has it", "export a full bundle anew"
+            )
+        return self._homes[blob.digest].chunks(blob)

@@ -1,0 +1,27 @@
+"""What one export has to do with those before it: nights of one job, and the bundles that they build on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bundler.store import DEFAULT_JOB
+
+LAST = "last"
+"""As a base: what the job wrote last; nothing at all on its first night."""
+
+
+class Series(NamedTuple):
+    """One export among others."""
+
+    job: str = DEFAULT_JOB
+    now: int = 0
+    """Seconds since 1970, for the journal."""
+    base: tuple[str, ...] = ()
+    """Bundles, ids of bundles, or receipts of what the other side has; or `LAST`."""
+    allow_empty: bool = False
+    """Whether a delta is written that holds nothing."""
+    immutable: bool = False
+    """Whether a version tag that the base has is taken as it was, without asking."""
+
+
+ALONE = Series()

@@ -1,0 +1,126 @@
+"""The blobs that a delta leaves out: found at the target, or beside it, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from bundler.bundle.inventory import Inventory, Required
+from bundler.bundle.reader import Bundle
+from bundler.errors import BundlerError, NotFoundError, UsageError
+from bundler.importer.destination import Destination
+from bundler.importer.plan import ImportPlan, Upload
+from bundler.mapping import target_name
+from bundler.oci.content import BlobSource, Descriptor, Digest
+from bundler.oci.reference import RepositoryName
+from bundler.progress import Progress, each_shown
+from bundler.registry.registries import Registries
+
+Place = tuple[Required, RepositoryName]
+"""A blob, and a repository at the target that may have it."""
+Found = tuple[Digest, RepositoryName]
+
+
+class Content:
+    """What a bundle has itself, what others beside it have, and what the target can give. A BlobSource."""
+
+    def __init__(self, own: BlobSource, inventory: Inventory, beside: Sequence[Bundle]) -> None:
+        self._own = own
+        self._required = {blob.digest for blob in inventory.required}
+        self._beside = {blob.digest: bundle for bundle in beside for blob in bundle.inventory.content}
+        self._at_target: dict[Digest, BlobSource] = {}
+
+    def has_beside(self, blob: Descriptor) -> bool:
+        """Whether a bundle beside has it."""
+        return blob.digest in self._beside
+
+    def is_at(self, digest: Digest, place: BlobSource) -> None:
+        """Say which repository at the target can give it."""
+        self._at_target[digest] = place
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified."""
+        if blob.digest not in self._required:
+            return self._own.chunks(blob)
+        source = self._beside.get(blob.digest) or self._at_target.get(blob.digest)
+        if source is None:
+            cause = "the target said that it has it, and the bundle leaves it out"
+            raise NotFoundError(f"blob {blob.digest}", cause, "run the import again with the base beside it")
+        return source.chunks(blob)
+
+
+class Target(NamedTuple):
+    """Where to look."""
+
+    registries: Registries
+    destination: Destination
+    jobs: int
+    progress: Progress
+
+
+def find_required(plan: ImportPlan, inventory: Inventory, content: Content, target: Target) -> ImportPlan:
+    """The plan without uploads of what is there already; a required blob elsewhere is mounted or copied.
+
+    One HEAD for each required blob in each repository that needs it. Raises NotFoundError that names the
+    bundles to import first.
+    """
+    required = {blob.digest: blob for blob in inventory.required}
+    wanted = [upload for upload in plan.uploads if upload.blob.digest in required]
+    there = _there(
+        [(required[upload.blob.digest], name) for upload in wanted for name in upload.repositories], target
+    )
+    nowhere = [
+        required[upload.blob.digest]
+        for upload in wanted
+        if not any((upload.blob.digest, name) in there for name in upload.repositories)
+    ]
+    homes = _there([(blob, home) for blob in nowhere if (home := _home(blob, target))], target)
+    having = dict(sorted(there | homes))
+    if missing := [blob for blob in nowhere if blob.digest not in having and not content.has_beside(blob)]:
+        raise _missing(missing, inventory, target)
+    for digest, name in having.items():
+        content.is_at(digest, target.registries.source(name))
+    left = (_left(upload, there, having) for upload in plan.uploads)
+    return plan._replace(uploads=tuple(upload for upload in left if upload.repositories))
+
+
+def _there(places: Collection[Place], target: Target) -> set[Found]:
+    """The places that have their blob. Raises the first error: what can't be asked must not be written to."""
+    found: set[Found] = set()
+    registries = target.registries
+    for (blob, name), answer in each_shown(
+        target.progress,
+        "what the bundle builds on",
+        places,
+        lambda place: registries.target(place[1]).has(place[0]),
+        jobs=target.jobs,
+    ):
+        if isinstance(answer, BundlerError):
+            raise answer
+        if answer:
+            found.add((blob.digest, name))
+    return found
+
+
+def _left(upload: Upload, there: set[Found], having: Mapping[Digest, RepositoryName]) -> Upload:
+    """The upload where it is still needed, mounted from where the target has it."""
+    digest = upload.blob.digest
+    names = tuple(name for name in upload.repositories if (digest, name) not in there)
+    return Upload(upload.blob, names, having.get(digest))
+
+
+def _home(blob: Required, target: Target) -> RepositoryName | None:
+    """The name at the target of the repository that the base has it in; None if that can't be there."""
+    with suppress(UsageError):
+        return target_name(blob.repository, target.destination.prefix, target.destination.mapping)
+    return None
+
+
+def _missing(missing: Sequence[Required], inventory: Inventory, target: Target) -> BundlerError:
+    names = " and ".join(inventory.base)
+    cause = (
+        f"this delta builds on bundle {names}, and {target.destination.prefix} lacks {len(missing)} "
+        f"of the blobs that it brought, the first {missing[0].digest}"
+    )
+    return NotFoundError("import", cause, "import that bundle first, or give its file --with this one")

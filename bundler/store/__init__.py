@@ -1,0 +1,8 @@
+"""What stays outside from night to night: blobs, and the memory of what was made of them."""
+
+from __future__ import annotations
+
+from bundler.store.content import Store
+from bundler.store.history import DEFAULT_JOB, Entry, History
+
+__all__ = ["DEFAULT_JOB", "Entry", "History", "Store"]

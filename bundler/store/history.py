@@ -1,0 +1,129 @@
+"""The bundles that were made from a store: what each held, and a journal of when and where.
+
+`.bundles/HEX.json` is a bundle's exact `bundle.json`, so that a later export can build on it without the
+file; `.journal.json` lists what was written, oldest first. Both are there whole or as they were before.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bundler.durable import local_errors, make_directories, remove_if_there, write_whole
+from bundler.errors import ContentError, LocalError, printable
+from bundler.oci import strict_json
+from bundler.oci.content import Digest
+
+BUNDLES = ".bundles"
+JOURNAL = ".journal.json"
+DEFAULT_JOB = "default"
+LARGEST = 64 << 20
+"""Bytes of a journal: some 200,000 entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One bundle that was written."""
+
+    id: Digest
+    job: str
+    time: int
+    """Seconds since 1970, by the clock of the machine that wrote it."""
+    base: tuple[Digest, ...] = ()
+    """Of a delta: what it builds on."""
+    path: str | None = None
+    """The file; null for a pipe."""
+
+
+class History:
+    """The memory of one store; whoever writes holds the store's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything that was written, oldest first. Raises ContentError for a damaged journal."""
+        path = self._path / JOURNAL
+        with local_errors(path, "read"):
+            if not path.exists():
+                return ()
+            with path.open("rb") as file:
+                data = file.read(LARGEST + 1)
+        return _decoded(data, path)
+
+    def last(self, job: str) -> Entry | None:
+        """What a job wrote last."""
+        return next((entry for entry in reversed(self.entries()) if entry.job == job), None)
+
+    def inventory(self, id_: Digest) -> bytes | None:
+        """The `bundle.json` of a bundle, if it is known here; None also where it is damaged."""
+        path = self._remembered(id_)
+        try:
+            with local_errors(path, "read"):
+                data = path.read_bytes()
+        except LocalError:
+            return None
+        return data if id_.computed(data) == id_ else None
+
+    def record(self, entry: Entry, inventory: bytes) -> None:
+        """Remember a bundle that was written; again only if another one came after it."""
+        known = self.entries()
+        if known and known[-1] == Entry(entry.id, entry.job, known[-1].time, entry.base, entry.path):
+            return
+        make_directories(self._path / BUNDLES)
+        write_whole(self._remembered(entry.id), inventory)
+        self._write((*known, entry))
+
+    def forget(self, gone: Collection[Digest]) -> None:
+        """Strike bundles from the journal, then their inventories."""
+        self._write(tuple(entry for entry in self.entries() if entry.id not in gone))
+        for id_ in gone:
+            remove_if_there(self._remembered(id_))
+
+    def remembered(self) -> Iterator[Digest]:
+        """The ids of all bundles whose inventory is here."""
+        folder = self._path / BUNDLES
+        with local_errors(folder, "look at"):
+            names = sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
+        for name in names:
+            if Digest.grammar.fullmatch(f"sha256:{name}"):
+                yield Digest(f"sha256:{name}")
+
+    def _write(self, entries: tuple[Entry, ...]) -> None:
+        documents = [
+            {
+                "id": entry.id,
+                "job": entry.job,
+                "time": entry.time,
+                "base": list(entry.base),
+                "path": entry.path,
+            }
+            for entry in entries
+        ]
+        write_whole(self._path / JOURNAL, strict_json.pretty({"journalVersion": 1, "bundles": documents}))
+
+    def _remembered(self, id_: Digest) -> Path:
+        return self._path / BUNDLES / f"{id_.encoded}.json"
+
+
+@functools.cache
+def _adapter() -> Any:
+    from pydantic import ConfigDict, TypeAdapter, with_config
+
+    with_config(ConfigDict(strict=True, extra="ignore"))(Entry)
+    return TypeAdapter(tuple[Entry, ...])
+
+
+def _decoded(data: bytes, path: Path) -> tuple[Entry, ...]:
+    from pydantic import ValidationError
+
+    try:
+        document = strict_json.loads(data, item=str(path), depth=8)
+        found: tuple[Entry, ...] = _adapter().validate_json(strict_json.canonical(document["bundles"]))
+    except (ValidationError, LookupError, TypeError) as error:
+        cause = printable(f"not the journal of a store: {type(error).__name__}")
+        raise ContentError(str(path), cause, "remove it: it only tells what was written when") from None
+    return found
