@@ -138,6 +138,8 @@ class Report:
     """Where images were asked for: what each module version runs."""
     unchanged: bool = False
     """True when everything was there already, and nothing was written."""
+    removed: tuple[str, ...] = ()
+    """Of an export: older bundles of the same job that were removed."""
     dry_run: bool = False
     """True when this is what would be done."""
     report_version: Literal[1] = 1

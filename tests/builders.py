@@ -141,16 +141,22 @@ def a_module(*versions: str, name: str = "app", size: int = 1500) -> Content:
     """A Timoni module: a vendor layer that all versions share, and a module layer for each."""
     content = Content()
     for version in versions or ("1.0.0", "1.1.0"):
-        config = content.add_blob(dumped({"created": "2024-05-01T10:00:00Z", "v": version}), TIMONI_CONFIG)
-        layers = [
-            content.add_blob(
-                noise(f"{name} {part}", size), TIMONI_LAYER, annotations={"sh.timoni.content.type": kind}
-            )
-            for part, kind in (("vendor", "module/vendor"), (version, "module"))
-        ]
-        annotations = {"org.opencontainers.image.version": version}
-        content.add_manifest(manifest_document(config, layers, annotations=annotations), version)
+        add_version(content, version, name=name, size=size)
     return content
+
+
+def add_version(content: Content, version: str, *, name: str = "app", size: int = 1500) -> Digest:
+    """One more version of a module."""
+    config = content.add_blob(dumped({"created": "2024-05-01T10:00:00Z", "v": version}), TIMONI_CONFIG)
+    layers = [
+        content.add_blob(
+            noise(f"{name} {part}", size), TIMONI_LAYER, annotations={"sh.timoni.content.type": kind}
+        )
+        for part, kind in (("vendor", "module/vendor"), (version, "module"))
+    ]
+    annotations = {"org.opencontainers.image.version": version}
+    content.add_manifest(manifest_document(config, layers, annotations=annotations), version)
+    return content.tags[version]
 
 
 def an_index(of: int = 2, *, tag: str = "latest", docker: bool = False) -> Content:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from bundler.bundle.reader import open_bundle
-from bundler.exporter import OnDrift, export_bundle, output_to, workplace_of
+from bundler.exporter import OnDrift, Series, export_bundle, output_to, workplace_of
 from bundler.importer import Destination, OnConflict, Part, import_bundle, verify_bundle
 from bundler.importer.destination import WHOLE
 from bundler.limits import Limits
@@ -23,6 +24,7 @@ from tests.doubles import FakeClock
 
 QUICK = Limits(connect_timeout=2.0, read_timeout=0.3)
 """Time-outs for tests in which somebody stays silent on purpose."""
+ALONE_TONIGHT = Series()
 PATIENT = Limits(connect_timeout=5.0, read_timeout=20.0)
 
 
@@ -53,6 +55,7 @@ def exported(
     along: Along = ALONE,
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
+    series: Series = ALONE_TONIGHT,
     jobs: int = 4,
 ) -> Report:
     """Export these references into `out`."""
@@ -60,7 +63,9 @@ def exported(
     selection = selection_of((parse_reference(text) for text in references), Rules(globs=globs), along)
     known = registries or registries_for(FakeClock())
     place = workplace_of(target, store)
-    return export_bundle(selection, known, target, place, on_drift=on_drift, lock=lock, jobs=jobs)
+    return export_bundle(
+        selection, known, target, place, on_drift=on_drift, lock=lock, series=series, jobs=jobs
+    )
 
 
 def imported(
@@ -71,12 +76,13 @@ def imported(
     on_conflict: OnConflict = OnConflict.DEFAULT,
     mapping: Mapping = KEPT,
     part: Part = WHOLE,
+    beside: Sequence[Path] = (),
     jobs: int = 4,
 ) -> Report:
     """Verify a bundle and import it below `prefix`."""
-    with open_bundle(bundle) as opened:
+    with open_bundle(bundle) as opened, ExitStack() as stack:
         verified = verify_bundle(opened)
         known = registries or registries_for(FakeClock())
-        return import_bundle(
-            verified, Destination(parse_prefix(prefix), mapping, part), known, on_conflict, jobs=jobs
-        )
+        destination = Destination(parse_prefix(prefix), mapping, part)
+        others = [stack.enter_context(open_bundle(path)) for path in beside]
+        return import_bundle(verified, destination, known, on_conflict, beside=others, jobs=jobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +26,9 @@ from bundler.cli.selecting import (
     selected,
     selection_options,
 )
+from bundler.cli.series import gathered_series, series_options
 from bundler.errors import BundlerError, UsageError
+from bundler.exporter import Series
 from bundler.report import Report
 from bundler.wanted import Selection
 from bundler.workers import DEFAULT_JOBS
@@ -44,6 +47,7 @@ class Task(NamedTuple):
     lock: Path | None
     on_drift: OnDrift
     settings: RegistryOptions
+    series: Series
 
 
 @click.command("export")
@@ -72,6 +76,7 @@ class Task(NamedTuple):
     type=click.Choice(["warn", "fail", "refetch"]),
     help="Ask for every tag again at the end: what to do about one that moved meanwhile.",
 )
+@series_options
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
 @output_options
@@ -89,6 +94,7 @@ def command(
     timoni-bundler export ghcr.io/stefanprodan/modules/podinfo -o podinfo.tar.zst
     timoni-bundler export HOST/redis --newest-per-minor 1 --newest 3 --with-images -o night.tar.zst
     timoni-bundler export -c export.yaml --store /var/lib/modules -o night.tar.zst
+    timoni-bundler export -c export.yaml --base last --store /var/lib/modules -o tuesday.tar.zst
 
     Interrupted? The same command goes on with what is missing. An existing OUT is replaced only if
     nothing that it holds would be lost.
@@ -115,10 +121,11 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
         raise UsageError("export", "it is not said where to", "name a file with -o")
     store, lock = store or _file_path(file, "store"), lock or _file_path(file, "lock")
     report = report or _file_path(file, "report")
-    check_report(report, out, store, lock, settings.creds_file, *chosen.config)
+    check_report(report, out, store, lock, settings.creds_file, *chosen.config, *options["base"])
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
-    return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings), report
+    series = gathered_series(options, out, store)
+    return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings, series), report
 
 
 def _selection(chosen: SelectionOptions, file: ExportFile | None, lock: Path | None) -> Selection:
@@ -144,7 +151,8 @@ def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
     place = workplace_of(out, task.store)
     known = registries(task.settings, progress, hosts_of(task.selection))
     if dry_run:
-        planned, plan, disk = plan_bundle(task.selection, known, out, place, jobs=jobs, progress=progress)
+        ask = partial(plan_bundle, series=task.series, jobs=jobs, progress=progress)
+        planned, plan, disk = ask(task.selection, known, out, place)
         return planned, plan_text(planned, len(plan.tasks), plan.fetch_bytes, plan.total_bytes, disk)
     done = export_bundle(
         task.selection,
@@ -153,6 +161,7 @@ def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
         place,
         on_drift=task.on_drift,
         lock=task.lock,
+        series=task.series,
         jobs=jobs,
         progress=progress,
     )

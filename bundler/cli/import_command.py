@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from bundler import (
+    Bundle,
     BundleStream,
     Destination,
     OnConflict,
@@ -34,6 +37,7 @@ from bundler.cli.options import (
     registry_options,
 )
 from bundler.cli.printing import conclude, failed_report, import_summary
+from bundler.cli.receipts import Brought, earlier_receipt, keep_receipt
 from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
 from bundler.cli.written import Written, gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
@@ -57,6 +61,7 @@ class Task(NamedTuple):
     on_conflict: OnConflict
     settings: RegistryOptions
     written: Written
+    beside: tuple[Path, ...]
 
 
 @click.command("import")
@@ -87,6 +92,14 @@ class Task(NamedTuple):
     help="Import only repositories whose HOST/PATH outside matches. Repeatable.",
 )
 @rule_options
+@click.option(
+    "--with",
+    "beside",
+    metavar="BUNDLE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A bundle that a delta builds on: what the target lacks is taken from it. Repeatable.",
+)
 @written_options
 @click.option(
     "--dry-run", is_flag=True, help="Verify, ask the target, show what would be pushed; write nothing."
@@ -112,9 +125,13 @@ def command(
         task = _task(bundle, options)
         check_report(wish, bundle, task.settings.creds_file, *task.written.files)
         report = wish
-        done = _carried(task, dry_run=dry_run, quiet=quiet)
+        target = task.destination.prefix
+        receipt, earlier = task.written.receipt, earlier_receipt(task.written.receipt, target)
+        done, brought = _carried(task, dry_run=dry_run, quiet=quiet)
         if not dry_run:
             done = write_all(task.written, done)
+            if receipt:
+                keep_receipt(receipt, earlier, brought, done, target)
     except BundlerError as error:
         return conclude(
             failed_report("import", error), summary="", file=report, as_json=as_json, stream=sys.stdout
@@ -141,6 +158,7 @@ def _task(bundle: str, options: dict[str, Any]) -> Task:
         OnConflict(policy) if policy else OnConflict.DEFAULT,
         settings,
         written,
+        options["beside"],
     )
 
 
@@ -151,30 +169,39 @@ def _part(repositories: tuple[str, ...], options: NameRuleOptions, file: ImportF
     return Part(*file.select)
 
 
-def _carried(task: Task, *, dry_run: bool, quiet: bool) -> Report:
+def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, Brought]:
     progress = display(quiet=quiet)
     known = registries(task.settings, progress, [task.destination.prefix.registry])
     jobs = task.settings.jobs or DEFAULT_JOBS
-    return (_planned if dry_run else _imported)(task, known, progress, jobs)
+    with ExitStack() as stack:
+        beside = [stack.enter_context(open_bundle(path)) for path in task.beside]
+        return (_planned if dry_run else _imported)(task, beside, known, progress, jobs)
 
 
-def _imported(task: Task, known: Registries, progress: Progress, jobs: int) -> Report:
+def _imported(
+    task: Task, beside: Sequence[Bundle], known: Registries, progress: Progress, jobs: int
+) -> tuple[Report, Brought]:
     to, policy = task.destination, task.on_conflict
     if task.bundle == "-":
         if sys.stdin.isatty():
             raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
         stream = BundleStream(sys.stdin.buffer, DEFAULT_LIMITS)
-        return import_stream(stream, to, known, policy, jobs=jobs, progress=progress)
+        done = import_stream(stream, to, known, policy, beside=beside, jobs=jobs, progress=progress)
+        return done, Brought(stream.id, stream.inventory)
     with open_bundle(Path(task.bundle)) as opened:
         verified = verify_bundle(opened, progress)
-        return import_bundle(verified, to, known, policy, jobs=jobs, progress=progress)
+        done = import_bundle(verified, to, known, policy, beside=beside, jobs=jobs, progress=progress)
+        return done, Brought(opened.id, opened.inventory)
 
 
-def _planned(task: Task, known: Registries, progress: Progress, jobs: int) -> Report:
+def _planned(
+    task: Task, beside: Sequence[Bundle], known: Registries, progress: Progress, jobs: int
+) -> tuple[Report, Brought]:
     if task.bundle == "-":
         raise UsageError("-", "a dry run of a stream would use it up", "give a file")
     with open_bundle(Path(task.bundle)) as opened:
         verified = verify_bundle(opened, progress)
-        ask = partial(plan_bundle_import, jobs=jobs, progress=progress)
+        ask = partial(plan_bundle_import, beside=beside, jobs=jobs, progress=progress)
         plan = ask(verified, task.destination, known, task.on_conflict)
-        return planned_report(opened, plan, known, verified.warnings)
+        report = planned_report(opened, plan, known, verified.warnings)
+        return report, Brought(opened.id, opened.inventory)

@@ -54,7 +54,7 @@ def export_summary(report: Report) -> str:
     """One line: what was written."""
     tags = sum(tag.status == "exported" for entry in report.repositories for tag in entry.tags)
     if report.bundle is None:
-        return "nothing was exported"
+        return "nothing is new, nothing was written" if report.unchanged else "nothing was exported"
     state = "unchanged, nothing was written" if report.unchanged else f"{tags} tags"
     size = f", {size_text(report.bundle.size)}" if report.bundle.size is not None else ""
     return f"{report.bundle.path}: {state}{size}, bundle {report.bundle.id}"

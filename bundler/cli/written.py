@@ -23,11 +23,12 @@ class Written(NamedTuple):
     image_map: Path | None
     timoni_bundles: tuple[Path, ...]
     timoni_bundles_to: Path | None
+    receipt: Path | None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file that is read or written."""
-        return (*([self.image_map] if self.image_map else []), *self.timoni_bundles)
+        return (*(path for path in (self.image_map, self.receipt) if path), *self.timoni_bundles)
 
 
 def written_options(command: Command) -> Command:
@@ -41,6 +42,9 @@ def written_options(command: Command) -> Command:
         click.option("--timoni-bundle-to", "timoni_bundles_to", metavar="DIR",
                      type=click.Path(path_type=Path),
                      help="Write the rewritten Timoni Bundle files here, under the same names."),
+        click.option("--receipt", metavar="FILE", type=click.Path(path_type=Path),
+                     help="Keep up in this file what the target holds: carried back, it is a --base of the "
+                          "next export (schemas/receipt.schema.json)."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -55,8 +59,9 @@ def gathered_written(options: dict[str, Any]) -> Written:
         raise UsageError("--timoni-bundle", "it needs --timoni-bundle-to, and that needs it", "give both")
     if to is not None:
         _check_folder(to, written.timoni_bundles)
-    if written.image_map and not written.image_map.parent.is_dir():
-        raise UsageError(str(written.image_map), "--write-image-map: its folder does not exist")
+    for option, file in (("--write-image-map", written.image_map), ("--receipt", written.receipt)):
+        if file and not file.parent.is_dir():
+            raise UsageError(str(file), f"{option}: its folder does not exist", f"create {file.parent}")
     return written
 
 

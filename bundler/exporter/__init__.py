@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from bundler.exporter.base import find_base
+from bundler.exporter.base import look_back
 from bundler.exporter.delivery import Delivery
 from bundler.exporter.disk import disk_needs
 from bundler.exporter.drift import OnDrift
 from bundler.exporter.explain import explain_selection
 from bundler.exporter.gather import gather, plan_against
 from bundler.exporter.lock import locked_selection, read_lock
+from bundler.exporter.merge import merge_bundles
 from bundler.exporter.output import Output, output_to
 from bundler.exporter.plan import ExportPlan
 from bundler.exporter.result import ExportRun
@@ -21,10 +22,12 @@ from bundler.exporter.workplace import Workplace, workplace_of
 from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
 from bundler.report import Report
+from bundler.store import Keep
 from bundler.wanted import Selection
 from bundler.workers import DEFAULT_JOBS
 
 __all__ = [
+    "Keep",
     "OnDrift",
     "Output",
     "Series",
@@ -32,6 +35,7 @@ __all__ = [
     "explain_selection",
     "export_bundle",
     "locked_selection",
+    "merge_bundles",
     "output_to",
     "plan_bundle",
     "read_lock",
@@ -56,20 +60,21 @@ def export_bundle(
     What failed for single items is in the report (see its `exit_code`). `lock` is a file to write, with
     every tag and its digest. Raises BundlerError for what stops everything: usage, disk, lock.
     """
-    run = ExportRun(registries)
+    run, limits = ExportRun(registries), registries.settings.hosts.limits
     out.check()
     with place.opened() as store:
-        base = find_base(series, store, registries.settings.hosts.limits)
-        choose = partial(select, selection, registries, store, jobs=jobs, progress=progress)
+        base, trusted = look_back(series, store, limits)
+        ask = partial(select, selection, registries, store, trusted=trusted)
+        choose = partial(ask, jobs=jobs, progress=progress)
         with run.phase("select"):
             pinned = choose()
         run.check_locked(selection, pinned)
         base = base and base.completed(pinned.manifests)
-        delivery = Delivery(out, place, series, lock)
+        delivery = Delivery(out, place, series, lock, limits)
         if not pinned.roots:
             return run.nothing(pinned)
-        if there := delivery.superfluous(pinned, base, progress):
-            return run.unchanged(pinned, *there)
+        if there := delivery.superfluous(pinned, base, store, progress):
+            return run.unchanged(pinned, there)
         with run.phase("fetch"):
             found = gather(
                 pinned,
@@ -88,7 +93,7 @@ def export_bundle(
             return run.nothing(found.pinned)
         with run.phase("pack"):
             delivered = delivery.write(found.pinned, base, store, progress)
-        return run.done(found, *delivered)
+        return run.done(found, delivered)
 
 
 def plan_bundle(
@@ -104,9 +109,11 @@ def plan_bundle(
     """What an export would do, nothing written: the report, the plan, bytes of disk that it needs."""
     run = ExportRun(registries)
     store = place.looked_at()
-    base = find_base(series, store, registries.settings.hosts.limits)
+    limits = registries.settings.hosts.limits
+    base, trusted = look_back(series, store, limits)
+    ask = partial(select, selection, registries, store, trusted=trusted, keep=False)
     with run.phase("select"):
-        pinned = select(selection, registries, store, keep=False, jobs=jobs, progress=progress)
+        pinned = ask(jobs=jobs, progress=progress)
     base = base and base.completed(pinned.manifests)
     plan, inventory = plan_against(pinned, base, store), pinned.inventory(base)
     needs = disk_needs(pinned, plan, out, store, inventory)

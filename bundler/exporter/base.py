@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX, Root, decode
 from bundler.bundle.receipt import Receipt, decode_receipt
@@ -12,6 +14,7 @@ from bundler.durable import local_errors
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter.replacing import open_bundle
 from bundler.exporter.series import LAST, Series
+from bundler.exporter.trusted import Trusted, trusted_of
 from bundler.limits import Limits
 from bundler.oci.content import Digest
 from bundler.store import History, Store
@@ -47,6 +50,23 @@ def find_base(series: Series, store: Store, limits: Limits) -> Base | None:
         frozenset(name_of(root) for root in state.roots) - roots.keys(),
         frozenset(digest for some in omitted for digest in some),
     )
+
+
+class Before(NamedTuple):
+    """What earlier nights left to build on."""
+
+    base: Base | None
+    trusted: Trusted
+
+
+def look_back(series: Series, store: Store, limits: Limits) -> Before:
+    """The base, and what need not be asked for: by the base, or by what the job made last."""
+    base = known = find_base(series, store, limits)
+    if series.immutable and known is None:
+        # What it builds on may be forgotten: then everything is asked for, as on the first night.
+        with suppress(UsageError):
+            known = find_base(series._replace(base=(LAST,)), store, limits)
+    return Before(base, trusted_of(known, series.immutable))
 
 
 def _said(text: str, job: str, store: Store) -> str | None:

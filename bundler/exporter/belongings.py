@@ -89,11 +89,14 @@ def _asked(
     subjects: list[Subject], reading: Reading
 ) -> Iterator[tuple[Subject, tuple[Descriptor, ...] | BundlerError]]:
     """The Referrers API's answers, in order; of each registry one subject first, as it may lack the API."""
+    known = reading.trusted.referrers
     firsts: dict[RegistryName, Subject] = {}
-    for subject in subjects:
+    for subject in (one for one in subjects if one not in known):
         firsts.setdefault(subject[0].registry, subject)
-    others = [subject for subject in subjects if subject not in firsts.values()]
-    found: dict[Subject, tuple[Descriptor, ...] | BundlerError] = {}
+    others = [one for one in subjects if one not in known and one not in firsts.values()]
+    found: dict[Subject, tuple[Descriptor, ...] | BundlerError] = {
+        one: known[one] for one in subjects if one in known
+    }
     for wave in (list(firsts.values()), others):
         asked = [subject for subject in wave if not reading.registries.lacks_referrers(subject[0])]
         found |= reading.each("referrers", asked, lambda subject: _referrers(subject, reading))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple, TypeVar
 
 from bundler.errors import BundlerError, ContentError
+from bundler.exporter.trusted import NOBODY, Trusted
 from bundler.limits import Limits
 from bundler.oci.content import BlobStore, Descriptor, Digest, read_all
 from bundler.oci.manifest import Manifest, parse_manifest
@@ -32,6 +33,8 @@ class Reading(NamedTuple):
     """Whether what was read may be put into the store."""
     locked: bool = False
     """A pin whose tag moved is taken by its digest."""
+    trusted: Trusted = NOBODY
+    """What is not asked for, because it never moves."""
 
     @property
     def limits(self) -> Limits:
@@ -52,6 +55,8 @@ class Reading(NamedTuple):
 
     def manifest(self, name: RepositoryName, reference: Tag | Digest) -> PinnedManifest:
         """A manifest by tag or digest."""
+        if known := self.trusted.manifests.get((name, reference)):
+            return PinnedManifest(known)
         return self.registries.source(name).manifest(reference)
 
     def small_blob(self, blob: Descriptor, name: RepositoryName) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bundler.about import VERSION
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import BundlerError, IntegrityError
+from bundler.exporter.delivery import Delivered
 from bundler.exporter.gather import Gathered
 from bundler.exporter.pinned import Pinned
 from bundler.exporter.plan import ExportPlan, incomplete
@@ -52,17 +53,25 @@ class ExportRun(Phases):
         """Nothing could be exported, and nothing was written."""
         return self._report(pinned, None)
 
-    def unchanged(self, pinned: Pinned, inventory: Inventory, bundle: BundleReport | None) -> Report:
+    def unchanged(self, pinned: Pinned, there: Delivered) -> Report:
         """The output holds exactly this already, or the base does."""
-        return self._report(pinned, inventory, bundle=bundle, unchanged=True)
+        return self._report(
+            pinned, there.inventory, bundle=there.bundle, unchanged=True, removed=there.removed
+        )
 
     def planned(self, pinned: Pinned, inventory: Inventory, plan: ExportPlan) -> Report:
         """A dry run."""
         return self._report(pinned, inventory, blobs=_counts(plan, {}), status="planned")
 
-    def done(self, found: Gathered, inventory: Inventory, bundle: BundleReport) -> Report:
+    def done(self, found: Gathered, delivered: Delivered) -> Report:
         """A bundle was written."""
-        return self._report(found.pinned, inventory, bundle=bundle, blobs=_counts(found.plan, found.missing))
+        return self._report(
+            found.pinned,
+            delivered.inventory,
+            bundle=delivered.bundle,
+            blobs=_counts(found.plan, found.missing),
+            removed=delivered.removed,
+        )
 
     def _report(
         self,
@@ -72,6 +81,7 @@ class ExportRun(Phases):
         bundle: BundleReport | None = None,
         blobs: BlobCounts | None = None,
         unchanged: bool = False,
+        removed: tuple[str, ...] = (),
         status: Status = "exported",
     ) -> Report:
         return Report(
@@ -86,6 +96,7 @@ class ExportRun(Phases):
             warnings=tuple(pinned.warnings),
             images=tuple(pinned.images),
             unchanged=unchanged,
+            removed=removed,
             dry_run=status == "planned",
         )
 

@@ -16,6 +16,7 @@ from bundler.exporter.pinned import Pinned
 from bundler.exporter.pins import nowhere, pin
 from bundler.exporter.reading import Reading
 from bundler.exporter.tags import Chosen, Wanted, choose_tags, pins_of
+from bundler.exporter.trusted import NOBODY, Trusted
 from bundler.oci.content import BlobStore
 from bundler.oci.manifest import VERSION
 from bundler.oci.reference import Tag
@@ -36,12 +37,18 @@ def select(
     registries: Registries,
     store: BlobStore,
     *,
+    trusted: Trusted = NOBODY,
     keep: bool = True,
     jobs: int,
     progress: Progress,
 ) -> Pinned:
-    """Choose, pin, walk down, and find what belongs to it; `keep` blobs that are read on the way."""
-    reading = Reading(registries, store, jobs, progress, {}, keep=keep, locked=selection.locked)
+    """Choose, pin, walk down, and find what belongs to it; `keep` blobs that are read on the way.
+
+    What is `trusted` is taken as it was, and not asked for.
+    """
+    reading = Reading(
+        registries, store, jobs, progress, {}, keep=keep, locked=selection.locked, trusted=trusted
+    )
     pinned = Pinned(reading.limits, selection.omitted)
     pinned.failures += [failure(problem) for problem in selection.problems]
     chosen = choose_tags(selection, reading, pinned)

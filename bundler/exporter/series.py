@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bundler.store import DEFAULT_JOB
+from bundler.store import DEFAULT_JOB, Keep
 
 LAST = "last"
 """As a base: what the job wrote last; nothing at all on its first night."""
@@ -20,8 +20,10 @@ class Series(NamedTuple):
     """Bundles, ids of bundles, or receipts of what the other side has; or `LAST`."""
     allow_empty: bool = False
     """Whether a delta is written that holds nothing."""
-    immutable: bool = False
-    """Whether a version tag that the base has is taken as it was, without asking."""
+    immutable: tuple[str, ...] = ()
+    """Tags that are taken as the base has them, without asking: `semver`, or globs."""
+    keep: Keep = Keep()
+    """Which of the job's bundles stay afterwards."""
 
 
 ALONE = Series()

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from bundler.store.content import Store
 from bundler.store.history import DEFAULT_JOB, Entry, History
+from bundler.store.retention import Keep, expired
 
-__all__ = ["DEFAULT_JOB", "Entry", "History", "Store"]
+__all__ = ["DEFAULT_JOB", "Entry", "History", "Keep", "Store", "expired"]

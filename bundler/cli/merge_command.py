@@ -1,0 +1,45 @@
+"""`timoni-bundler merge`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bundler import merge_bundles, output_to
+from bundler.cli.display import display
+from bundler.cli.options import check_report, output_options
+from bundler.cli.printing import conclude, export_summary, failed_report
+from bundler.errors import BundlerError
+
+
+@click.command("merge")
+@click.argument("bundles", metavar="BUNDLE|DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output", "-o", "out", metavar="OUT", required=True, help="NAME.tar.zst, or - for standard output."
+)
+@click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
+@output_options
+def command(
+    bundles: tuple[Path, ...], out: str, *, force: bool, report: Path | None, as_json: bool, quiet: bool
+) -> int:
+    """Make one full bundle of a full one and the deltas on it, or of the shards of one selection.
+
+    Given oldest first: what a later one says of a tag holds. The result is byte for byte what a full
+    export of the same state makes. Every blob is verified on the way.
+
+    \b
+    timoni-bundler merge sunday.tar.zst monday.tar.zst tuesday.tar.zst -o all.tar.zst
+    """
+    stream = sys.stderr if out == "-" else sys.stdout
+    wish, report = report, None
+    try:
+        check_report(wish, out, *bundles)
+        report = wish
+        done = merge_bundles(bundles, output_to(out, force=force), progress=display(quiet=quiet))
+    except BundlerError as error:
+        return conclude(
+            failed_report("merge", error), summary="", file=report, as_json=as_json, stream=stream
+        )
+    return conclude(done, summary=export_summary(done), file=report, as_json=as_json, stream=stream)

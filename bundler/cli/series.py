@@ -1,0 +1,67 @@
+"""The options of jobs that run night by night: what an export builds on, and which bundles stay."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bundler.errors import UsageError
+from bundler.exporter import Keep, Series
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def series_options(command: Command) -> Command:
+    """Add them to a command; they arrive as one value by `gathered_series`."""
+    options = (
+        click.option("--base", metavar="BUNDLE|ID|RECEIPT|last", multiple=True,
+                     help="Leave out what this bundle, or the target of this receipt, has: OUT becomes a "
+                          "delta. `last`: what this job made last, with the same --store. Repeatable."),
+        click.option("--allow-empty", is_flag=True,
+                     help="Write a delta also when nothing is new."),
+        click.option("--immutable", metavar="semver|GLOB", multiple=True,
+                     help="Tags that never move: those that the base, or the store, knows are not asked for "
+                          "again. `semver` is every version. Repeatable."),
+        click.option("--job", metavar="NAME", default=Series().job, show_default=True,
+                     help="Whose night this is, where several jobs share a store."),
+        click.option("--keep", metavar="N", type=click.IntRange(1),
+                     help="Afterwards, remove this job's older bundles but the newest N, and what these "
+                          "build on. Needs --store."),
+        click.option("--keep-days", metavar="DAYS", type=click.IntRange(1),
+                     help="The same by age; with --keep, a bundle stays that either keeps."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def gathered_series(options: dict[str, Any], out: str, store: Path | None) -> Series:
+    """Take the options out of a command's arguments. Raises UsageError before any work."""
+    job = options["job"]
+    if not _JOB.fullmatch(job):
+        raise UsageError("--job", "not a name", "use at most 64 letters, digits, '.', '_' and '-'")
+    keep = Keep(options["keep"], options["keep_days"])
+    series = Series(
+        job, int(time.time()), options["base"], options["allow_empty"], options["immutable"], keep
+    )
+    if keep.any and store is None:
+        cause = "only the store knows which bundles are this job's"
+        raise UsageError("--keep", cause, "name one with --store")
+    if "last" in series.base and store is None:
+        raise UsageError("--base last", "only the store knows what was last", "name one with --store")
+    _check_out(out, series)
+    return series
+
+
+def _check_out(out: str, series: Series) -> None:
+    if series.base and not out.endswith(".tar.zst") and out != "-":
+        raise UsageError(out, "a delta is a bundle file", "let its name end in .tar.zst")
+    for base in series.base:
+        if Path(base).exists() and Path(base).resolve() == Path(out).resolve():
+            raise UsageError(out, "it is its own base", "choose another name")
