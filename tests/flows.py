@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from bundler.bundle.reader import open_bundle
@@ -77,6 +78,7 @@ def imported(
     mapping: Mapping = KEPT,
     part: Part = WHOLE,
     beside: Sequence[Path] = (),
+    prune: int | None = None,
     jobs: int = 4,
 ) -> Report:
     """Verify a bundle and import it below `prefix`."""
@@ -85,4 +87,5 @@ def imported(
         known = registries or registries_for(FakeClock())
         destination = Destination(parse_prefix(prefix), mapping, part)
         others = [stack.enter_context(open_bundle(path)) for path in beside]
-        return import_bundle(verified, destination, known, on_conflict, beside=others, jobs=jobs)
+        send = partial(import_bundle, beside=others, prune=prune, jobs=jobs)
+        return send(verified, destination, known, on_conflict)

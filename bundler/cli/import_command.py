@@ -41,6 +41,7 @@ from bundler.cli.receipts import Brought, earlier_receipt, keep_receipt
 from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
 from bundler.cli.written import Written, gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
+from bundler.importer.prune import to_prune, with_planned
 from bundler.importer.result import planned_report
 from bundler.limits import DEFAULT_LIMITS
 from bundler.mapping import KEPT
@@ -62,6 +63,7 @@ class Task(NamedTuple):
     settings: RegistryOptions
     written: Written
     beside: tuple[Path, ...]
+    prune: int | None
 
 
 @click.command("import")
@@ -99,6 +101,12 @@ class Task(NamedTuple):
     multiple=True,
     type=click.Path(path_type=Path),
     help="A bundle that a delta builds on: what the target lacks is taken from it. Repeatable.",
+)
+@click.option(
+    "--prune",
+    metavar="MOST",
+    type=click.IntRange(1),
+    help="After a delta, delete the tags that it says are gone, if they are no more than this.",
 )
 @written_options
 @click.option(
@@ -159,6 +167,7 @@ def _task(bundle: str, options: dict[str, Any]) -> Task:
         settings,
         written,
         options["beside"],
+        options["prune"],
     )
 
 
@@ -186,11 +195,13 @@ def _imported(
         if sys.stdin.isatty():
             raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
         stream = BundleStream(sys.stdin.buffer, DEFAULT_LIMITS)
-        done = import_stream(stream, to, known, policy, beside=beside, jobs=jobs, progress=progress)
+        send = partial(import_stream, beside=beside, prune=task.prune, jobs=jobs, progress=progress)
+        done = send(stream, to, known, policy)
         return done, Brought(stream.id, stream.inventory)
     with open_bundle(Path(task.bundle)) as opened:
         verified = verify_bundle(opened, progress)
-        done = import_bundle(verified, to, known, policy, beside=beside, jobs=jobs, progress=progress)
+        send_all = partial(import_bundle, beside=beside, prune=task.prune, jobs=jobs, progress=progress)
+        done = send_all(verified, to, known, policy)
         return done, Brought(opened.id, opened.inventory)
 
 
@@ -203,5 +214,6 @@ def _planned(
         verified = verify_bundle(opened, progress)
         ask = partial(plan_bundle_import, beside=beside, jobs=jobs, progress=progress)
         plan = ask(verified, task.destination, known, task.on_conflict)
-        report = planned_report(opened, plan, known, verified.warnings)
+        gone = to_prune(opened.inventory, task.destination, task.prune)
+        report = with_planned(planned_report(opened, plan, known, verified.warnings), gone)
         return report, Brought(opened.id, opened.inventory)

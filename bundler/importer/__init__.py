@@ -11,6 +11,7 @@ from bundler.importer.against import compare_with_target
 from bundler.importer.arrange import arrange
 from bundler.importer.destination import Destination, Part
 from bundler.importer.plan import ImportPlan, OnConflict
+from bundler.importer.prune import pruned, to_prune
 from bundler.importer.push import Push
 from bundler.importer.required import Content
 from bundler.importer.result import import_report
@@ -66,14 +67,17 @@ def import_bundle(
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
+    prune: int | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
     """Replay a verified bundle to a registry; what failed for single tags is in the report.
 
     A delta takes what it leaves out from the target, or from the bundles `beside`. Raises NotFoundError
-    before anything is written if neither has it.
+    before anything is written if neither has it. `prune`: at most so many tags that a delta says are
+    gone are deleted.
     """
+    gone = to_prune(verified.bundle.inventory, destination, prune)
     content = Content(verified.bundle, verified.bundle.inventory, beside)
     plan = arrange(
         verified.bundle.inventory,
@@ -92,7 +96,8 @@ def import_bundle(
     with push.phase("tags"):
         push.children()
         push.tags()
-    return import_report(verified.bundle, plan, push, registries, verified.warnings)
+    report = import_report(verified.bundle, plan, push, registries, verified.warnings)
+    return pruned(report, gone, registries, jobs=jobs, progress=progress)
 
 
 def import_stream(
@@ -102,6 +107,7 @@ def import_stream(
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
+    prune: int | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
@@ -115,8 +121,12 @@ def import_stream(
         jobs=jobs,
         progress=progress,
     )
-    plan, push = send_as_it_comes(stream, arranged, registries, beside, jobs=jobs, progress=progress)
+    inventory = stream.open()
+    gone = to_prune(inventory, destination, prune)
+    send = partial(send_as_it_comes, jobs=jobs, progress=progress)
+    plan, push = send(stream, inventory, arranged, registries, beside)
     with push.phase("tags"):
         push.children()
         push.tags()
-    return import_report(stream, plan, push, registries, ())
+    report = import_report(stream, plan, push, registries, ())
+    return pruned(report, gone, registries, jobs=jobs, progress=progress)

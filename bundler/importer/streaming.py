@@ -32,6 +32,7 @@ HELD = 2 * MIB
 
 def send_as_it_comes(
     stream: BundleStream,
+    inventory: Inventory,
     arranged: Arranged,
     registries: Registries,
     beside: Sequence[Bundle],
@@ -39,12 +40,11 @@ def send_as_it_comes(
     jobs: int,
     progress: Progress,
 ) -> tuple[ImportPlan, Push]:
-    """Read the stream to its proven end; send every blob that the target needs.
+    """Read the open stream to its proven end; send every blob that the target needs.
 
     `arranged` makes the plan as soon as the manifests are known. Raises IntegrityError or ContentError
     before any manifest is sent.
     """
-    inventory = stream.open()
     collector = ManifestCollector(inventory, registries.settings.hosts.limits)
     content = list(inventory.content)
     with progress.step("blobs", len(content), sum(blob.size for blob in content)) as bar:

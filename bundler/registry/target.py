@@ -78,6 +78,21 @@ class TargetRepository:
         except NotFoundError:
             return None
 
+    def delete(self, reference: Tag | Digest) -> bool:
+        """Delete a tag, or a manifest with all its tags; False where the registry won't by such a name.
+
+        Source: distribution-spec 1.1, "Deleting Tags", "Deleting Manifests".
+        """
+        accept = frozenset({200, 202, 204, 400, 404, 405})
+        reply = self._host.fetch(
+            "DELETE",
+            f"{self._base}/manifests/{reference}",
+            f"{self._push},delete",
+            accept=accept,
+            limit=self._limits.error_body,
+        )
+        return reply.status not in (400, 405)
+
     def has(self, blob: Descriptor) -> bool:
         """Whether the blob is in this repository, by one HEAD."""
         accept = frozenset({200, 404, 405})

@@ -39,6 +39,7 @@ _ROUTES = Map(
         Rule("/v2/<path:name>/tags/list", methods=["GET"], endpoint="tags"),
         Rule("/v2/<path:name>/manifests/<reference>", methods=["GET"], endpoint="manifest"),
         Rule("/v2/<path:name>/manifests/<reference>", methods=["PUT"], endpoint="put_manifest"),
+        Rule("/v2/<path:name>/manifests/<reference>", methods=["DELETE"], endpoint="delete_tag"),
         Rule("/v2/<path:name>/blobs/<reference>", methods=["GET"], endpoint="blob"),
         Rule("/v2/<path:name>/blobs/uploads/", methods=["POST"], endpoint="begin_upload"),
         Rule(_UPLOAD, methods=["GET"], endpoint="show_upload"),

@@ -39,6 +39,10 @@ class Repository:
         tags = {**self.tags, tag: manifest.digest} if tag else self.tags
         return Repository(tags, {**self.manifests, manifest.digest: manifest})
 
+    def without_tag(self, tag: Tag) -> Repository:
+        """The same without a tag."""
+        return Repository({one: digest for one, digest in self.tags.items() if one != tag}, self.manifests)
+
 
 Catalog = Mapping[RepositoryPath, Repository]
 

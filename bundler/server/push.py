@@ -128,6 +128,15 @@ class Push:
             response.headers["OCI-Subject"] = manifest.subject.digest
         return response
 
+    def delete_tag(self, request: Request, name: str, reference: str) -> Response:
+        """`DELETE`: take a tag off; what it named stays, as there is no collection of garbage."""
+        path, wanted = parse_name(name), parse_tag_or_digest(reference)
+        if isinstance(wanted, Digest):
+            raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", "manifests are not deleted here")
+        if not self._content.delete_tag(path, wanted):
+            raise ApiError(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no tag {wanted}")
+        return Response(status=HTTPStatus.ACCEPTED)
+
     def _manifest_body(self, request: Request) -> bytes:
         data = bytearray()
         for piece in body(request):

@@ -71,6 +71,17 @@ class WritableContent(LayoutContent):
                 self._write_index({**self._catalog, name: changed})
                 self._catalog[name] = changed
 
+    def delete_tag(self, name: RepositoryPath, tag: Tag) -> bool:
+        """Take a tag off, on disk when this returns; False if it is not there."""
+        with self._changing:
+            repository = self._catalog.get(name, Repository())
+            if tag not in repository.tags:
+                return False
+            changed = repository.without_tag(tag)
+            self._write_index({**self._catalog, name: changed})
+            self._catalog[name] = changed
+        return True
+
     def _check_parts(self, manifest: Manifest) -> None:
         """An index may be sparse: it needs none of its children."""
         for blob in manifest.blobs:

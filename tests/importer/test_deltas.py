@@ -11,7 +11,7 @@ import pytest
 
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.stream import BundleStream
-from bundler.errors import NotFoundError
+from bundler.errors import NotFoundError, UsageError
 from bundler.exporter import Series
 from bundler.importer import Destination, import_stream, verify_bundle
 from bundler.limits import DEFAULT_LIMITS
@@ -22,6 +22,7 @@ from tests.doubles import FakeClock, MemoryRegistry
 from tests.flows import exported, imported, registries_for
 from tests.processes import bundler
 from tests.registries import RealRegistry
+from tests.server.client import writable_registry
 
 Fresh = Callable[[str], str]
 
@@ -231,3 +232,64 @@ def test_what_is_no_receipt_is_refused_by_name(far: Far, text: str) -> None:
     refused = bundler("export", source, "-o", str(far.folder / "o.tar.zst"), "--base", str(wrong))
     assert refused.returncode == 7
     assert "wrong.json" in refused.stderr
+
+
+# --- tags that are gone ------------------------------------------------------------------------------
+
+
+def without(far: Far, *tags: str) -> Path:
+    """A delta after which these tags are gone outside."""
+    for tag in tags:
+        del far.app.tags[tag]
+    return far.delta()
+
+
+def test_tags_that_are_gone_stay_at_the_target_unless_it_is_told_otherwise(
+    far: Far, target_registry: RealRegistry
+) -> None:
+    imported(far.bundles[0], target_registry.host)
+    imported(without(far, "1.3.0"), target_registry.host)
+    assert "1.3.0" in target_registry.tags(far.path)
+
+
+def test_tags_that_are_gone_are_deleted_and_no_others(far: Far, target_registry: RealRegistry) -> None:
+    imported(far.bundles[0], target_registry.host)
+    report = imported(without(far, "1.3.0"), target_registry.host, prune=1)
+    assert report.exit_code == 0
+    assert [tag.status for entry in report.repositories for tag in entry.tags] == ["removed"]
+    assert set(target_registry.tags(far.path)) == set(far.app.tags)
+    assert digests(target_registry, far.path, far.app)
+
+
+def test_more_than_may_be_deleted_deletes_nothing_and_imports_nothing(
+    far: Far, target_registry: RealRegistry
+) -> None:
+    imported(far.bundles[0], target_registry.host)
+    add_version(far.app, "2.0.0")
+    before = set(target_registry.tags(far.path))
+    with pytest.raises(UsageError, match="2 tags are gone"):
+        imported(without(far, "1.3.0", "1.0.0"), target_registry.host, prune=1)
+    assert set(target_registry.tags(far.path)) == before
+
+
+def test_a_tag_whose_digest_another_tag_has_is_kept_where_only_digests_can_be_deleted(
+    far: Far, target_registry: RealRegistry
+) -> None:
+    far.app.tags["stable"] = far.app.tags["1.3.0"]
+    far.delta()
+    for bundle in far.bundles:
+        imported(bundle, target_registry.host)
+    report = imported(without(far, "stable"), target_registry.host, prune=5)
+    assert report.exit_code != 0
+    assert "1.3.0 needs" in report.failures[0].cause
+    assert {"1.3.0", "stable"} <= set(target_registry.tags(far.path))
+
+
+def test_a_registry_that_deletes_tags_loses_the_tag_alone(far: Far, tmp_path: Path) -> None:
+    far.app.tags["stable"] = far.app.tags["1.3.0"]
+    far.delta()
+    with writable_registry(tmp_path / "registry") as client:
+        for bundle in far.bundles:
+            imported(bundle, client.address)
+        assert imported(without(far, "stable"), client.address, prune=5).exit_code == 0
+        assert set(client.get(f"/v2/{far.path}/tags/list").json()["tags"]) == set(far.app.tags)

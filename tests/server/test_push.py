@@ -166,6 +166,18 @@ def test_a_web_page_can_not_push(registry: Client) -> None:
     assert registry.error(answer) == (403, "DENIED")
 
 
-def test_deleting_is_not_supported(registry: Client) -> None:
-    registry.push("team/app", a_module("1.0.0"))
-    assert registry.error(registry.delete("/v2/team/app/manifests/1.0.0")) == (405, "UNSUPPORTED")
+def test_a_tag_is_deleted_and_its_manifest_stays(registry: Client) -> None:
+    content = a_module("1.0.0", "1.1.0")
+    registry.push("team/app", content)
+    url = "/v2/team/app/manifests/1.0.0"
+    assert registry.delete(url).status_code == 202
+    assert registry.error(registry.delete(url)) == (404, "MANIFEST_UNKNOWN")
+    assert registry.get("/v2/team/app/tags/list").json()["tags"] == ["1.1.0"]
+    assert registry.get(f"/v2/team/app/manifests/{content.tags['1.0.0']}").status_code == 200
+
+
+def test_manifests_are_not_deleted(registry: Client) -> None:
+    content = a_module("1.0.0")
+    registry.push("team/app", content)
+    answer = registry.delete(f"/v2/team/app/manifests/{content.tags['1.0.0']}")
+    assert registry.error(answer) == (405, "UNSUPPORTED")
