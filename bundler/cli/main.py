@@ -20,6 +20,7 @@ COMMANDS = {
     "import": "Inside: replay a bundle to a registry.",
     "serve": "A registry straight off a bundle or a directory.",
     "demo": "Show the whole way on this machine, with two embedded registries.",
+    "store": "Look after the directory that an export keeps.",
     "completion": "Print the shell's completion script.",
 }
 

@@ -165,3 +165,8 @@ class _Chains:
                     self._read(path)
                 except BundlerError:
                     continue  # somebody else's file
+
+
+def chain_in(store: Store, id_: Digest, limits: Limits) -> list[Link]:
+    """A bundle behind all that it builds on, by the store's memory. Raises UsageError if that has gaps."""
+    return _Chains(store, limits).to(id_)

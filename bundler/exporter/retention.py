@@ -25,7 +25,10 @@ def retain(store: Store, series: Series, limits: Limits) -> tuple[list[str], lis
     gone = expired(entries, series.job, series.keep, series.now)
     if not gone:
         return [], []
-    _prove(history.last(series.job), limits)
+    newest = history.last(series.job)
+    if newest and newest.path and not Path(newest.path).exists():
+        return [], [f"{newest.path}: it is the newest bundle, and not there: no older one was removed"]
+    _prove(newest, limits)
     removed: list[str] = []
     warnings: list[str] = []
     for entry in gone:

@@ -21,6 +21,12 @@ def merged(ours: Manifest, theirs: Manifest) -> Manifest:
     return extended(theirs, json.loads(ours.data)["manifests"])
 
 
+def lists_all_of(ours: Manifest, theirs: Manifest) -> bool:
+    """Whether nothing of their index is lost when ours takes its place."""
+    known = json.loads(ours.data)["manifests"]
+    return all(entry in known for entry in json.loads(theirs.data)["manifests"])
+
+
 def extended(index: Manifest, entries: Iterable[Mapping[str, Any]]) -> Manifest:
     """The index with these entries at its end, as far as it lacks them."""
     document = json.loads(index.data)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
-from bundler.importer.merge import has_all_of, merged
+from bundler.importer.merge import has_all_of, lists_all_of, merged
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import Manifest
@@ -143,6 +143,8 @@ def _step(root: Root, manifest: Manifest, standing: Standing, on_conflict: OnCon
     if there is None or not is_belonging_tag(root.tag):
         return Step(root, _action(root, existing, on_conflict), existing, manifest)
     if is_fallback_tag(root.tag):
+        if lists_all_of(manifest, there):
+            return Step(root, Action.MOVE, existing, manifest)
         both = merged(manifest, there)
         return Step(root, Action.PRESENT if both is there else Action.MERGE, existing, both)
     if has_all_of(manifest, there):

@@ -7,7 +7,7 @@ file; `.journal.json` lists what was written, oldest first. Both are there whole
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,15 +82,6 @@ class History:
         self._write(tuple(entry for entry in self.entries() if entry.id not in gone))
         for id_ in gone:
             remove_if_there(self._remembered(id_))
-
-    def remembered(self) -> Iterator[Digest]:
-        """The ids of all bundles whose inventory is here."""
-        folder = self._path / BUNDLES
-        with local_errors(folder, "look at"):
-            names = sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
-        for name in names:
-            if Digest.grammar.fullmatch(f"sha256:{name}"):
-                yield Digest(f"sha256:{name}")
 
     def _write(self, entries: tuple[Entry, ...]) -> None:
         documents = [

@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from bundler.__main__ import run
 from tests.builders import a_module, an_index, push_to
+from tests.doubles import MemoryRegistry
 from tests.flows import exported, imported
 from tests.registries import Access, RealRegistry
 
@@ -128,3 +130,20 @@ def test_one_more_version_sends_what_is_new_only(
         assert imported(tmp_path / f"{number}.tar.zst", target_registry.host).exit_code == 0
     seen = kinds(target_registry.accesses(path)[before:])
     assert (seen["PUT uploads"], seen["PUT manifests"]) == (2, 1 + 1)
+
+
+def test_a_night_without_news_costs_a_list_for_each_repository_and_a_request_for_each_movable_tag(
+    tmp_path: Path,
+) -> None:
+    versions = [f"1.{minor}.0" for minor in range(19)]
+    contents = {f"r{number}": a_module(*versions, size=40) for number in range(100)}
+    for content in contents.values():
+        content.tags["latest"] = content.tags["1.18.0"]
+    with MemoryRegistry(contents) as server:
+        sources = [f"{server.host}/{name}" for name in contents]
+        job = ["--store", str(tmp_path / "s"), "--base", "last", "--immutable", "semver", "-q"]
+        assert run(["export", *sources, *job, "-o", str(tmp_path / "sunday.tar.zst")]) == 0
+        server.seen.clear()
+        assert run(["export", *sources, *job, "-o", str(tmp_path / "monday.tar.zst")]) == 0
+        assert len(server.seen) == 100 + 100
+    assert not (tmp_path / "monday.tar.zst").exists()

@@ -1,0 +1,83 @@
+"""What of a store its jobs still need: the state of each job's last bundle, and the memory of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from bundler.bundle.inventory import INVENTORY_FILE, decode
+from bundler.bundle.state import state_of
+from bundler.errors import BundlerError, UsageError
+from bundler.exporter.base import chain_in
+from bundler.layout import INDEX_FILE
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import Digest
+from bundler.oci.graph import reached
+from bundler.store import Entry, History, Keep, Store, expired
+from bundler.store.upkeep import Held, remove, unneeded
+
+
+class Garbage(NamedTuple):
+    """What may go."""
+
+    blobs: tuple[Held, ...]
+    forgotten: tuple[Entry, ...]
+    """Bundles that are remembered no more: they can't be a base by their id."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(blob.size for blob in self.blobs)
+
+
+def find_garbage(store: Store, keep: Keep, now: int, limits: Limits = DEFAULT_LIMITS) -> Garbage:
+    """What nothing needs any more, once the bundles that `keep` does not name are forgotten.
+
+    Raises UsageError for a directory that was pushed to: whose blobs its own index needs.
+    """
+    if (store.path / INDEX_FILE).exists() and not (store.path / INVENTORY_FILE).exists():
+        raise UsageError(str(store.path), "a registry's directory, not the store of an export")
+    history = History(store.path)
+    entries = history.entries()
+    jobs = dict.fromkeys(entry.job for entry in entries)
+    forgotten = [entry for job in jobs for entry in expired(entries, job, keep, now)]
+    stays = {entry.id for entry in entries} - {entry.id for entry in forgotten}
+    lasts = [last.id for job in jobs if (last := history.last(job))]
+    needed = {*_states(lasts, store, limits), *_remembered(stays, history, limits), *_own(store, limits)}
+    return Garbage(tuple(unneeded(store, needed.__contains__)), tuple(forgotten))
+
+
+def collect(store: Store, garbage: Garbage) -> None:
+    """Remove it. The store's lock is held by the caller."""
+    History(store.path).forget({entry.id for entry in garbage.forgotten})
+    remove(store, garbage.blobs)
+
+
+def _states(ids: list[Digest], store: Store, limits: Limits) -> Iterator[Digest]:
+    """Everything that a full bundle of each state would hold."""
+    for id_ in ids:
+        state = state_of(chain_in(store, id_, limits))
+        for root in state.roots:
+            for digest in reached(root.digest, state.manifests):
+                yield digest
+                if manifest := state.manifests.get(digest):
+                    yield from (blob.digest for blob in manifest.blobs)
+
+
+def _remembered(ids: set[Digest], history: History, limits: Limits) -> Iterator[Digest]:
+    """The manifests of bundles that can be a base: they tell what the base holds."""
+    for id_ in ids:
+        if data := history.inventory(id_):
+            yield from (blob.digest for blob in decode(data, limits=limits).manifests)
+
+
+def _own(store: Store, limits: Limits) -> Iterator[Digest]:
+    """What the directory itself holds as a bundle."""
+    path: Path = store.path / INVENTORY_FILE
+    if path.exists():
+        try:
+            inventory = decode(store.file(INVENTORY_FILE, limits.inventory), limits=limits)
+        except BundlerError as error:
+            raise UsageError(str(path), error.cause, "export it again first") from error
+        yield from (blob.digest for blob in inventory.content)
