@@ -1,9 +1,11 @@
 #!/bin/sh
-# Every night: a store keeps the blobs, so only new ones are fetched; the file has the day's name.
+# Every night: a delta of what is new since the last one, under the day's name; nothing new, no file.
 # usage: nightly.sh STORE FOLDER SOURCE...
-# Exit code 8 means: finished, but some tags failed; they are in the report.
+# Versions never move here, so known ones are not asked for; bundles stay for 90 days, and longer if
+# a younger one builds on them. Exit code 8 means: finished, but some tags failed (see the report).
 set -eu
 store=$1 folder=$2
 shift 2
 out="$folder/modules-$(date -u +%Y-%m-%d).tar.zst"
-exec timoni-bundler export "$@" --store "$store" --output "$out" --report "$out.report.json" --quiet
+exec timoni-bundler export "$@" --store "$store" --base last --immutable semver --keep-days 90 \
+  --output "$out" --report "$out.report.json" --quiet

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bundler.bundle.contents import Contents, TagContents, describe
 from bundler.bundle.inventory import Inventory
+from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
+from bundler.bundle.state import State, full_inventory, state_of
+from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.graph import needed_by
+from bundler.oci.manifest import REVISION, VERSION
 
 Change = Literal["added", "removed", "moved"]
 
@@ -66,15 +70,22 @@ class Difference:
 
 
 def difference(old: Bundle, new: Bundle, limits: Limits = DEFAULT_LIMITS) -> Difference:
-    """Compare two bundles by their inventories and manifests. Raises what a damaged one deserves."""
-    before, after = _states(describe(old, limits)), _states(describe(new, limits))
-    names = sorted({*before, *after})
+    """Compare two bundles by their inventories and manifests; a delta, with the bundle that it builds on.
+
+    Raises UsageError for a delta whose base is not the other one, and what a damaged bundle deserves.
+    """
+    first, second = read_link(old, limits), read_link(new, limits)
+    _check_base(old, new)
+    before = state_of([first])
+    after = state_of([first, second] if new.inventory.kind == "delta" else [second])
+    states = _states(before), _states(after)
     repositories = [
-        RepositoryDifference(name, tuple(_changes(before.get(name, {}), after.get(name, {}))))
-        for name in names
+        RepositoryDifference(name, tuple(_changes(*(state.get(name, {}) for state in states))))
+        for name in sorted({*states[0], *states[1]})
     ]
-    same = _listed(before) & _listed(after)
-    added, removed = _only(new.inventory, old.inventory), _only(old.inventory, new.inventory)
+    same = {*before.roots} & {*after.roots}
+    blobs = [full_inventory(state.roots, state.manifests) for state in (before, after)]
+    added, removed = _only(blobs[1], blobs[0]), _only(blobs[0], blobs[1])
     return Difference(
         old.id,
         new.id,
@@ -87,16 +98,22 @@ def difference(old: Bundle, new: Bundle, limits: Limits = DEFAULT_LIMITS) -> Dif
     )
 
 
-def _listed(states: Mapping[str, Mapping[str, TagState]]) -> set[tuple[str, str, str]]:
-    return {(name, tag, state.digest) for name, tags in states.items() for tag, state in tags.items()}
+def _check_base(old: Bundle, new: Bundle) -> None:
+    next_step = "make full bundles of deltas with `timoni-bundler merge` first"
+    if old.inventory.kind == "delta":
+        raise UsageError(str(old.path), "a delta does not tell what was there before it", next_step)
+    if new.inventory.kind == "delta" and new.inventory.base != (old.id,):
+        raise UsageError(str(new.path), f"it builds on {' and '.join(new.inventory.base)}", next_step)
 
 
-def _states(contents: Contents) -> dict[str, dict[str, TagState]]:
-    return {entry.name: {tag.reference: _state(tag) for tag in entry.tags} for entry in contents.repositories}
-
-
-def _state(tag: TagContents) -> TagState:
-    return TagState(tag.digest, tag.version, tag.revision, tag.size)
+def _states(state: State) -> dict[str, dict[str, TagState]]:
+    found: dict[str, dict[str, TagState]] = {}
+    for root in state.roots:
+        annotations = state.manifests[root.digest].annotations
+        size = sum(needed_by(root.digest, state.manifests).values())
+        told = TagState(root.digest, annotations.get(VERSION), annotations.get(REVISION), size)
+        found.setdefault(root.repository, {})[root.tag or root.digest] = told
+    return found
 
 
 def _changes(before: Mapping[str, TagState], after: Mapping[str, TagState]) -> Iterator[TagChange]:
