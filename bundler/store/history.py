@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bundler.durable import local_errors, make_directories, remove_if_there, write_whole
-from bundler.errors import ContentError, LocalError, printable
+from bundler.errors import ContentError, printable
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
 
@@ -61,11 +61,10 @@ class History:
     def inventory(self, id_: Digest) -> bytes | None:
         """The `bundle.json` of a bundle, if it is known here; None also where it is damaged."""
         path = self._remembered(id_)
-        try:
-            with local_errors(path, "read"):
-                data = path.read_bytes()
-        except LocalError:
-            return None
+        with local_errors(path, "read"):
+            if not path.exists():
+                return None
+            data = path.read_bytes()
         return data if id_.computed(data) == id_ else None
 
     def record(self, entry: Entry, inventory: bytes) -> None:

@@ -54,6 +54,8 @@ class Case(NamedTuple):
     older: bool = False
     """Whether an older output with fewer tags is there already."""
     jobs: int = 1
+    night: str = ""
+    """What comes after a first night: `delta`, or `merge`."""
 
 
 NEW_FILE = Case(
@@ -74,6 +76,16 @@ CASES = {
     ),
     "a directory in place of an older one": Case(
         "directory", {"write": 6, "open": 6, "fsync": 9, "rename": 5, "mkdir": 2}, opened=6, older=True
+    ),
+    "a delta on the night before": Case(
+        "b.tar.zst",
+        {"write": 8, "open": 7, "fsync": 10, "rename": 6, "mkdir": 2},
+        opened=10,
+        store=True,
+        night="delta",
+    ),
+    "a full bundle of two nights": Case(
+        "b.tar.zst", {"write": 2, "open": 2, "fsync": 2, "rename": 2, "unlink": 1}, opened=4, night="merge"
     ),
 }
 
@@ -97,6 +109,7 @@ class Exports:
         points = self._program.points_of(folder, *self.command(folder), calls=calls)
         self._whole, self._left = self._identity(folder), _names(folder)
         own = {self._case.out, f"{self._case.out}.sha256", *(["store"] if self._case.store else [])}
+        own |= {path.name for path in (self._root / "before").iterdir()}
         assert {name.split("/")[0] for name in self._left} <= own
         assert not [name for name in self._left if re.search(r"\.tmp$|\.partial/", name)]
         return points
@@ -107,12 +120,26 @@ class Exports:
         if not before.exists():
             before.mkdir()
             assert not self._case.older or run(self.command(before, "app:1.0.0")) == 0
+            self._nights_before(before)
         return shutil.copytree(before, folder)
+
+    def _nights_before(self, folder: Path) -> None:
+        store = ["--store", str(folder / "store"), "--base", "last", "-q"]
+        nights = {"": [], "delta": ["app:1.0.0"], "merge": ["app:1.0.0", "app"]}[self._case.night]
+        for number, source in enumerate(nights):
+            out = str(folder / f"{number}.tar.zst")
+            assert run(["export", f"{self._host}/{source}", *store, "-o", out]) == 0
+        if self._case.night == "merge":
+            shutil.rmtree(folder / "store")
 
     def command(self, folder: Path, source: str = "") -> list[str]:
         """The run that is to be struck; or one of another source."""
-        source = source or ("app" if self._case.older else "app:1.0.0")
+        if self._case.night == "merge":
+            nights = [str(folder / f"{number}.tar.zst") for number in range(2)]
+            return ["merge", *nights, "-o", str(folder / self._case.out), "-q"]
+        source = source or ("app" if self._case.older or self._case.night else "app:1.0.0")
         store = ["--store", str(folder / "store")] if self._case.store else []
+        store += ["--base", "last"] if self._case.night else []
         options = ["-o", str(folder / self._case.out), *store, "-q", "-j", str(self._case.jobs)]
         return ["export", f"{self._host}/{source}", *options]
 
