@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX, Root, decode
 from bundler.bundle.receipt import Receipt, decode_receipt
-from bundler.bundle.state import Base, Link, Name, link_of, name_of, state_of
+from bundler.bundle.state import Base, Link, link_of, name_of, state_of
 from bundler.durable import local_errors
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter.replacing import open_bundle
@@ -29,27 +29,37 @@ def find_base(series: Series, store: Store, limits: Limits) -> Base | None:
     if not names:
         return None
     chains = _Chains(store, limits)
-    receipts = {name: chains.receipt(Path(name)) for name in names if _is_receipt(name)}
-    ids = {name: chains.opened(name) for name in names if name not in receipts}
-    roots: dict[Name, Root] = {}
-    links: dict[Digest, Link] = {}
-    for name in names:
-        receipt = receipts.get(name)
-        own = list(_told(receipt.bundles, chains) if receipt else chains.to(ids[name]))
-        links |= {link.id: link for link in own}
-        found = receipt.roots if receipt else state_of(own).roots
-        roots |= {name_of(root): root for root in found}
+    # All are opened before any is followed: one may be what another builds on.
+    heads = {name: None if _is_receipt(name) else chains.opened(name) for name in names}
+    told = [_told(name, head, chains) for name, head in heads.items()]
+    roots = {name_of(root): root for one in told for root in one.roots}
+    links = {link.id: link for one in told for link in one.links}
     state = state_of(links.values())
-    heads = [one for name in names for one in (receipts[name].bundles if name in receipts else (ids[name],))]
-    omitted = [receipt.omitted for receipt in receipts.values()]
-    omitted += [link.inventory.omitted for link in links.values()]
     return Base(
-        tuple(dict.fromkeys(heads)),
+        tuple(dict.fromkeys(head for one in told for head in one.heads)),
         frozenset(roots.values()),
         state.manifests,
         frozenset(name_of(root) for root in state.roots) - roots.keys(),
-        frozenset(digest for some in omitted for digest in some),
+        frozenset(digest for one in told for digest in one.omitted),
     )
+
+
+class _Told(NamedTuple):
+    """What one name says."""
+
+    heads: tuple[Digest, ...]
+    links: list[Link]
+    roots: Iterable[Root]
+    omitted: Iterable[Digest]
+
+
+def _told(name: str, head: Digest | None, chains: _Chains) -> _Told:
+    if head is None:
+        receipt = chains.receipt(Path(name))
+        return _Told(receipt.bundles, _at_hand(receipt.bundles, chains), receipt.roots, receipt.omitted)
+    links = chains.to(head)
+    omitted = (digest for link in links for digest in link.inventory.omitted)
+    return _Told((head,), links, state_of(links).roots, omitted)
 
 
 class Before(NamedTuple):
@@ -86,13 +96,13 @@ def _is_receipt(name: str) -> bool:
         return file.read(1) == b"{"
 
 
-def _told(ids: Iterable[Digest], chains: _Chains) -> Iterator[Link]:
+def _at_hand(ids: Iterable[Digest], chains: _Chains) -> list[Link]:
     """What is known of a receipt's bundles: it says itself what is there, so they need not be at hand."""
+    found: list[Link] = []
     for id_ in ids:
-        try:
-            yield from chains.to(id_)
-        except UsageError:
-            continue
+        with suppress(UsageError):
+            found += chains.to(id_)
+    return found
 
 
 class _Chains:
@@ -147,7 +157,7 @@ class _Chains:
             self._look_beside()
         if id_ not in self._links:
             cause = "it is not at hand" if id_ == wanted else f"{wanted} builds on it, and it is not at hand"
-            raise UsageError(f"bundle {id_}", cause, "name its file as --base too, or keep a --store")
+            raise UsageError(f"bundle {id_}", cause, "name its file as --base too, or export a full bundle")
         return self._links[id_]
 
     def _remember(self, id_: Digest) -> None:
