@@ -121,10 +121,10 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
         raise UsageError("export", "it is not said where to", "name a file with -o")
     store, lock = store or _file_path(file, "store"), lock or _file_path(file, "lock")
     report = report or _file_path(file, "report")
-    check_report(report, out, store, lock, settings.creds_file, *chosen.config, *options["base"])
+    series = gathered_series(options, file, out, store)
+    check_report(report, out, store, lock, settings.creds_file, *chosen.config, *series.base)
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
-    series = gathered_series(options, out, store)
     return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings, series), report
 
 

@@ -6,12 +6,15 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bundler.errors import UsageError
 from bundler.exporter import Keep, Series
+
+if TYPE_CHECKING:
+    from bundler.config.values import ExportFile
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -28,8 +31,9 @@ def series_options(command: Command) -> Command:
         click.option("--immutable", metavar="semver|GLOB", multiple=True,
                      help="Tags that never move: those that the base, or the store, knows are not asked for "
                           "again. `semver` is every version. Repeatable."),
-        click.option("--job", metavar="NAME", default=Series().job, show_default=True,
-                     help="Whose night this is, where several jobs share a store."),
+        click.option("--job", metavar="NAME",
+                     help="Whose night this is, where several jobs share a store.  "
+                          f"[default: {Series().job}]"),
         click.option("--keep", metavar="N", type=click.IntRange(1),
                      help="Afterwards, remove this job's older bundles but the newest N, and what these "
                           "build on. Needs --store."),
@@ -41,15 +45,17 @@ def series_options(command: Command) -> Command:
     return command
 
 
-def gathered_series(options: dict[str, Any], out: str, store: Path | None) -> Series:
-    """Take the options out of a command's arguments. Raises UsageError before any work."""
-    job = options["job"]
+def gathered_series(options: dict[str, Any], file: ExportFile | None, out: str, store: Path | None) -> Series:
+    """Command line and export file together. Raises UsageError before any work."""
+
+    def said(name: str) -> Any:
+        return options[name] or (file and getattr(file, name)) or getattr(Series(), name, None)
+
+    job = said("job")
     if not _JOB.fullmatch(job):
         raise UsageError("--job", "not a name", "use at most 64 letters, digits, '.', '_' and '-'")
-    keep = Keep(options["keep"], options["keep_days"])
-    series = Series(
-        job, int(time.time()), options["base"], options["allow_empty"], options["immutable"], keep
-    )
+    keep = Keep(options["keep"] or (file and file.keep), options["keep_days"] or (file and file.keep_days))
+    series = Series(job, int(time.time()), said("base"), options["allow_empty"], said("immutable"), keep)
     if keep.any and store is None:
         cause = "only the store knows which bundles are this job's"
         raise UsageError("--keep", cause, "name one with --store")

@@ -21,6 +21,7 @@ from bundler.config.refusal import Problem, RefusedError, Where, refuse
 from bundler.config.rule_keys import RuleKeys, all_rules
 from bundler.config.rules import refuse_unless_meant
 from bundler.config.values import ExportFile, RegistryChoices, Source, TimoniBundle
+from bundler.oci.content import Digest
 from bundler.wanted import PRESETS, Along
 
 Beside = Callable[[str | None], str | None]
@@ -93,7 +94,19 @@ def _with_settings(file: ExportFile, keys: ExportKeys) -> ExportFile:
         jobs=keys.jobs,
         lock=beside(keys.lock),
         on_drift=keys.on_drift,
+        base=tuple(_base(text, beside) for text in keys.base) if keys.base else None,
+        immutable=tuple(keys.immutable) if keys.immutable else None,
+        job=keys.job,
+        keep=keys.keep,
+        keep_days=keys.keep_days,
     )
+
+
+def _base(text: str, beside: Beside) -> str:
+    """A path is relative to the file; `last`, and an id, is none."""
+    if text == "last" or Digest.grammar.fullmatch(text):
+        return text
+    return beside(text) or text
 
 
 def _timoni_bundle(keys: TimoniBundleKeys, beside: Beside) -> TimoniBundle:

@@ -109,3 +109,13 @@ class ExportKeys(Keys):
     """The file that keeps the digest of every tag."""
     on_drift: Literal["warn", "fail", "refetch"] | None = None
     """What to do when a tag is not what the lock says."""
+    base: Annotated[list[PathWithVariables], Field(min_length=1)] | None = None
+    """Leave out what these bundles, ids of bundles or receipts have; `last` is what the job made last."""
+    immutable: list[Text] | None = None
+    """Tags that never move: `semver`, or globs."""
+    job: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
+    """The job's name, where several share a store."""
+    keep: Annotated[int, Field(ge=1)] | None = None
+    """Afterwards, remove the job's older bundles but so many."""
+    keep_days: Annotated[int, Field(ge=1)] | None = None
+    """The same by age, in days."""

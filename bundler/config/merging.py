@@ -10,7 +10,8 @@ from bundler.config.values import ExportFile, RegistryChoices
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.grammar import camel
 
-_SETTINGS = ("output", "store", "force", "report", "jobs", "lock", "on_drift")
+_SERIES = ("base", "immutable", "job", "keep", "keep_days")
+_SETTINGS = ("output", "store", "force", "report", "jobs", "lock", "on_drift", *_SERIES)
 _REGISTRY_SETTINGS = ("ca_file", "creds_file", "proxy")
 
 
@@ -55,4 +56,6 @@ def _conflicts(above: str, settings: dict[str, list[tuple[str, Any]]]) -> Iterat
 
 
 def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

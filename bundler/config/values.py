@@ -59,6 +59,12 @@ class ExportFile(NamedTuple):
     jobs: int | None = None
     lock: str | None = None
     on_drift: OnDrift | None = None
+    base: tuple[str, ...] | None = None
+    """Paths, ids of bundles, or `last`."""
+    immutable: tuple[str, ...] | None = None
+    job: str | None = None
+    keep: int | None = None
+    keep_days: int | None = None
 
 
 class Part(NamedTuple):

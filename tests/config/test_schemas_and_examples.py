@@ -21,7 +21,13 @@ from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {"HOME": "/home/carrier", "ORGANISATION": "org", "STORE": "/srv/store", "CLUSTER": "blue"}
+ENVIRONMENT = {
+    "NIGHT": "2026-11-23",
+    "HOME": "/home/carrier",
+    "ORGANISATION": "org",
+    "STORE": "/srv/store",
+    "CLUSTER": "blue",
+}
 EXAMPLES = {path.name: path.read_text() for path in sorted((ROOT / "examples").glob("*.yaml"))}
 EXPORT = [name for name in EXAMPLES if name.startswith("export")]
 IMPORT = [name for name in EXAMPLES if name.startswith("import")]
