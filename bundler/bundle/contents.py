@@ -98,7 +98,7 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
         blobs=len(inventory.manifests) + len(inventory.blobs),
         listed_size=sum(sum(need.values()) for need in needs.values()),
         distinct_size=sum(blob.size for blob in inventory.content),
-        file_size=bundle.path.stat().st_size if bundle.path.is_file() else None,
+        file_size=bundle.file_size,
     )
 
 

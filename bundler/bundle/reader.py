@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -16,6 +15,7 @@ import zstandard
 
 from bundler.bundle import format as layout
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, check_index, decode
+from bundler.bundle.pieces import OneFile, Pieces, is_volume, open_set
 from bundler.bundle.stream import BundleStream
 from bundler.bundle.wire import unpacked
 from bundler.durable import local_errors
@@ -36,6 +36,8 @@ class Bundle(Protocol):
     inventory: Inventory
     sha256: str | None
     """Of the whole file, once `everything` has passed; None for a directory."""
+    file_size: int | None
+    """Bytes of the file, or of all volumes together; None for a directory."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified."""
@@ -50,12 +52,16 @@ class Bundle(Protocol):
         """Close it."""
 
 
-def open_bundle(path: Path, limits: Limits = DEFAULT_LIMITS) -> Bundle:
-    """Open a bundle file or an unpacked layout, and read its inventory.
+def open_bundle(path: Path, limits: Limits = DEFAULT_LIMITS, volumes_in: Iterable[Path] = ()) -> Bundle:
+    """Open a bundle file, a set of volumes or an unpacked layout, and read its inventory.
+
+    A set is named by any of its volumes, or by the folder that holds it; `volumes_in` are more folders.
 
     Raises NotFoundError, UsageError for what is neither file nor directory, and what its content
     deserves: ContentError, IntegrityError.
     """
+    if path.is_dir() and (volumes_in or _holds_volumes(path)):
+        return BundleFile(path, open_set(path, volumes_in), limits)
     if path.is_dir():
         return BundleDirectory(path, limits)
     if not path.exists():
@@ -64,7 +70,16 @@ def open_bundle(path: Path, limits: Limits = DEFAULT_LIMITS) -> Bundle:
         raise UsageError(
             str(path), "neither a file nor a directory", "`-` reads a bundle from standard input"
         )
-    return BundleFile(path, limits)
+    volume = is_volume(path)
+    return BundleFile(path, open_set(path, volumes_in) if volume else OneFile(path), limits)
+
+
+def _holds_volumes(path: Path) -> bool:
+    """Whether a folder is no layout, and has a volume."""
+    if (path / INVENTORY_FILE).exists() or (path / LAYOUT_FILE).exists():
+        return False
+    with local_errors(path, "read"):
+        return any(is_volume(entry) for entry in path.iterdir())
 
 
 def _absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:
@@ -76,21 +91,21 @@ def _absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError
 
 
 class BundleFile:
-    """A bundle file with random access by its seek table; one open file from first to last."""
+    """A bundle's bytes with random access by their seek table; the same open files from first to last."""
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, pieces: Pieces, limits: Limits) -> None:
         self.path = path
         self.sha256: str | None = None
         self._limits = limits
-        with local_errors(path, "open"):
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._pieces = pieces
+        self.file_size: int | None = pieces.size
         try:
             start = BundleStream(self._from_start(), limits)
             self.inventory = start.open()
             self.id = start.id
             self._frames = self._read_seek_table()
         except BaseException:
-            os.close(self._descriptor)
+            pieces.close()
             raise
         self._offsets = [0, *accumulate(frame.compressed for frame in self._frames)]
         self._contents = [0, *accumulate(frame.content for frame in self._frames)]
@@ -106,7 +121,7 @@ class BundleFile:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        os.close(self._descriptor)
+        self._pieces.close()
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified; only the frames that hold it are read."""
@@ -118,25 +133,26 @@ class BundleFile:
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """The whole file once from its start, every byte accounted for."""
         stream = BundleStream(self._from_start(), self._limits)
-        stream.open()
-        if stream.id != self.id:
-            raise IntegrityError(str(self.path), "it changed while it was read")
-        yield from stream.blobs()
+        try:
+            stream.open()
+            if stream.id != self.id:
+                raise IntegrityError(str(self.path), "it changed while it was read")
+            yield from stream.blobs()
+        except (IntegrityError, ContentError):
+            self._pieces.diagnose()
+            raise
         self.sha256 = stream.sha256
 
     def _from_start(self) -> io.BufferedReader:
-        return io.BufferedReader(_Positioned(self._descriptor, self.path), CHUNK)
+        return io.BufferedReader(_Positioned(self._pieces), CHUNK)
 
     def _read_seek_table(self) -> list[layout.Frame]:
-        with local_errors(self.path, "read"):
-            size = os.fstat(self._descriptor).st_size
-            footer = os.pread(
-                self._descriptor, layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0)
-            )
-            length = layout.seek_table_size(footer) or size + 1
-            if length > size or length > layout.seek_table_size_of(self._limits.frames):
-                raise self._diagnosis()
-            frames = layout.parse_seek_table(os.pread(self._descriptor, length, size - length))
+        size = self._pieces.size
+        footer = self._pieces.read_at(layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
+        length = layout.seek_table_size(footer) or size + 1
+        if length > size or length > layout.seek_table_size_of(self._limits.frames):
+            raise self._diagnosis()
+        frames = layout.parse_seek_table(self._pieces.read_at(length, size - length))
         if sum(frame.compressed for frame in frames) + layout.DIGEST_FRAME + length != size:
             raise self._diagnosis()
         if any(not 0 < frame.content <= layout.FRAME_CONTENT for frame in frames):
@@ -177,8 +193,7 @@ class BundleFile:
 
     def _frame(self, number: int) -> bytes:
         frame = self._frames[number]
-        with local_errors(self.path, "read"):
-            data = os.pread(self._descriptor, frame.compressed, self._offsets[number])
+        data = self._pieces.read_at(frame.compressed, self._offsets[number])
         if len(data) < frame.compressed:
             raise IntegrityError(str(self.path), "it changed while it was read")
         _, content = layout.frame_content(data[:13])
@@ -190,21 +205,20 @@ class BundleFile:
 
 
 class _Positioned(io.RawIOBase):
-    """Reads an open file from its start without moving the position that others use."""
+    """Reads the pieces from their start without moving a position that others use."""
 
-    def __init__(self, descriptor: int, path: Path) -> None:
-        self._descriptor = descriptor
-        self._path = path
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
         self._position = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with local_errors(self._path, "read"):
-            count = os.preadv(self._descriptor, [buffer], self._position)
-        self._position += count
-        return count
+        data = self._pieces.read_at(len(buffer), self._position)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
 
 
 class BundleDirectory:
@@ -213,6 +227,7 @@ class BundleDirectory:
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
         self.sha256: str | None = None
+        self.file_size: int | None = None
         self._layout = Layout(path)
         try:
             data = self._layout.file(INVENTORY_FILE, limits.inventory)

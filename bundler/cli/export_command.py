@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from bundler import OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, workplace_of
+from bundler.cli.cutting import cut_options, gathered_cut
 from bundler.cli.display import display, size_text
 from bundler.cli.options import (
     RegistryOptions,
@@ -35,6 +36,7 @@ from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
     from bundler.config.values import ExportFile
+    from bundler.exporter.volumes import Cut
 
 
 class Task(NamedTuple):
@@ -48,6 +50,7 @@ class Task(NamedTuple):
     on_drift: OnDrift
     settings: RegistryOptions
     series: Series
+    cut: Cut | None
 
 
 @click.command("export")
@@ -77,6 +80,7 @@ class Task(NamedTuple):
     help="Ask for every tag again at the end: what to do about one that moved meanwhile.",
 )
 @series_options
+@cut_options
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
 @output_options
@@ -116,6 +120,7 @@ def command(
 def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tuple[Task, Path | None]:
     """Command line and export files together; what the command line says wins."""
     settings, chosen, file = asked(options)
+    cut = gathered_cut(options)
     out, store, lock = out or (file and file.output), options["store"], options["lock"]
     if not out:
         raise UsageError("export", "it is not said where to", "name a file with -o")
@@ -125,7 +130,7 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
     check_report(report, out, store, lock, settings.creds_file, *chosen.config, *series.base)
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
-    return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings, series), report
+    return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings, series, cut), report
 
 
 def _selection(chosen: SelectionOptions, file: ExportFile | None, lock: Path | None) -> Selection:
@@ -147,7 +152,7 @@ def _file_path(file: ExportFile | None, key: str) -> Path | None:
 def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
     progress = display(quiet=quiet)
     jobs = task.settings.jobs or DEFAULT_JOBS
-    out = output_to(task.out, force=task.force)
+    out = output_to(task.out, force=task.force, cut=task.cut)
     place = workplace_of(out, task.store)
     known = registries(task.settings, progress, hosts_of(task.selection))
     if dry_run:

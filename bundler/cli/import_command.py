@@ -25,6 +25,7 @@ from bundler import (
     plan_bundle_import,
     verify_bundle,
 )
+from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display
 from bundler.cli.files import import_file
 from bundler.cli.options import (
@@ -64,10 +65,11 @@ class Task(NamedTuple):
     written: Written
     beside: tuple[Path, ...]
     prune: int | None
+    volumes_in: tuple[Path, ...]
 
 
 @click.command("import")
-@click.argument("bundle", metavar="BUNDLE|DIR|-")
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR|-")
 @click.option(
     "--to",
     "target",
@@ -108,6 +110,7 @@ class Task(NamedTuple):
     type=click.IntRange(1),
     help="After a delta, delete the tags that it says are gone, if they are no more than this.",
 )
+@more_volumes
 @written_options
 @click.option(
     "--dry-run", is_flag=True, help="Verify, ask the target, show what would be pushed; write nothing."
@@ -168,6 +171,7 @@ def _task(bundle: str, options: dict[str, Any]) -> Task:
         written,
         options["beside"],
         options["prune"],
+        options["volumes_in"],
     )
 
 
@@ -198,7 +202,7 @@ def _imported(
         send = partial(import_stream, beside=beside, prune=task.prune, jobs=jobs, progress=progress)
         done = send(stream, to, known, policy)
         return done, Brought(stream.id, stream.inventory)
-    with open_bundle(Path(task.bundle)) as opened:
+    with open_bundle(Path(task.bundle), volumes_in=task.volumes_in) as opened:
         verified = verify_bundle(opened, progress)
         send_all = partial(import_bundle, beside=beside, prune=task.prune, jobs=jobs, progress=progress)
         done = send_all(verified, to, known, policy)
@@ -210,7 +214,7 @@ def _planned(
 ) -> tuple[Report, Brought]:
     if task.bundle == "-":
         raise UsageError("-", "a dry run of a stream would use it up", "give a file")
-    with open_bundle(Path(task.bundle)) as opened:
+    with open_bundle(Path(task.bundle), volumes_in=task.volumes_in) as opened:
         verified = verify_bundle(opened, progress)
         ask = partial(plan_bundle_import, beside=beside, jobs=jobs, progress=progress)
         plan = ask(verified, task.destination, known, task.on_conflict)

@@ -16,6 +16,7 @@ COMMANDS = {
     "inspect": "Show what a bundle holds.",
     "extract": "One version out of a bundle: as an OCI archive, or as files.",
     "merge": "One full bundle of a full one and its deltas, or of shards.",
+    "volumes": "A bundle in numbered volumes: cut, check, make again.",
     "diff": "Show what changed from one bundle to another.",
     "import": "Inside: replay a bundle to a registry.",
     "serve": "A registry straight off a bundle or a directory.",

@@ -19,6 +19,7 @@ from bundler import (
     verify_bundle,
 )
 from bundler.about import PROGRAM
+from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display, size_text
 from bundler.cli.files import import_file
 from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
@@ -31,7 +32,7 @@ from bundler.workers import DEFAULT_JOBS
 
 
 @click.command("verify")
-@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.option(
     "--against",
     metavar="oci://HOST[/PREFIX]",
@@ -44,11 +45,19 @@ from bundler.workers import DEFAULT_JOBS
     type=click.Path(path_type=Path),
     help="The import file that gave the names at the target.",
 )
+@more_volumes
 @click.option("--json", "as_json", is_flag=True, help="Print what was proven as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
 @registry_options
 def command(
-    bundle: Path, *, against: str | None, config: Path | None, as_json: bool, quiet: bool, **options: Any
+    bundle: Path,
+    *,
+    against: str | None,
+    config: Path | None,
+    volumes_in: tuple[Path, ...],
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> int:
     """Prove that a bundle is whole: inventory, closure, every size and digest, and the .sha256 beside it.
 
@@ -61,7 +70,7 @@ def command(
     """
     settings, progress = gathered(options), display(quiet=quiet)
     destination = _destination(against, config)
-    with open_bundle(bundle) as opened:
+    with open_bundle(bundle, volumes_in=volumes_in) as opened:
         verified = verify_bundle(opened, progress)
         if destination:
             return _compared(verified, destination, settings, progress, as_json=as_json)

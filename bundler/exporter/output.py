@@ -6,9 +6,10 @@ A file that is there already is replaced only if nothing in it would be lost, or
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX, Inventory
+from bundler.errors import UsageError
 from bundler.exporter.output_directory import DirectoryOutput
 from bundler.exporter.output_file import FileOutput
 from bundler.exporter.output_stream import STANDARD_OUTPUT, StreamOutput
@@ -16,6 +17,9 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import BlobSource
 from bundler.progress import Progress
 from bundler.report import BundleReport
+
+if TYPE_CHECKING:
+    from bundler.exporter.volumes import Cut
 
 
 class Output(Protocol):
@@ -46,11 +50,21 @@ class Output(Protocol):
         """Write it, whole or not at all."""
 
 
-def output_to(text: str, *, force: bool = False, limits: Limits = DEFAULT_LIMITS) -> Output:
-    """What `-o` means: a bundle by its suffix, `-` for standard output, anything else a directory."""
+def output_to(
+    text: str, *, force: bool = False, limits: Limits = DEFAULT_LIMITS, cut: Cut | None = None
+) -> Output:
+    """What `-o` means: a bundle by its suffix, `-` for standard output, anything else a directory.
+
+    With `cut`, the bundle is written as volumes. Raises UsageError for volumes of anything else.
+    """
+    path = Path(text)
+    is_bundle = path.name.endswith(BUNDLE_SUFFIX)
+    if cut is not None:
+        if not is_bundle:
+            raise UsageError(text, "only a bundle file can be cut", f"let its name end in {BUNDLE_SUFFIX}")
+        from bundler.exporter.output_volumes import VolumesOutput
+
+        return VolumesOutput(path, cut)
     if text == "-":
         return StreamOutput(STANDARD_OUTPUT)
-    path = Path(text)
-    if path.name.endswith(BUNDLE_SUFFIX):
-        return FileOutput(path, force, limits)
-    return DirectoryOutput(path, force, limits)
+    return FileOutput(path, force, limits) if is_bundle else DirectoryOutput(path, force, limits)

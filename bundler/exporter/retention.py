@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX
+from bundler.bundle.pieces import is_volume
 from bundler.bundle.sidecar import remove_sidecar
 from bundler.durable import remove_if_there
 from bundler.errors import BundlerError, IntegrityError
@@ -26,18 +28,19 @@ def retain(store: Store, series: Series, limits: Limits) -> tuple[list[str], lis
     if not gone:
         return [], []
     newest = history.last(series.job)
-    if newest and newest.path and not Path(newest.path).exists():
+    if newest and newest.path and not _files_of(newest):
         return [], [f"{newest.path}: it is the newest bundle, and not there: no older one was removed"]
     _prove(newest, limits)
     removed: list[str] = []
     warnings: list[str] = []
     for entry in gone:
-        path = Path(entry.path) if entry.path and entry.path.endswith(BUNDLE_SUFFIX) else None
-        if path is None or not path.exists():
+        path, files = Path(entry.path or ""), _files_of(entry)
+        if not files:
             continue
-        if _is_ours(path, entry, limits):
+        if _is_ours(files[0], entry, limits):
             remove_sidecar(path)
-            remove_if_there(path)
+            for file in files:
+                remove_if_there(file)
             removed.append(str(path))
         else:
             warnings.append(f"{path}: not removed: it is not the bundle that this job wrote there")
@@ -45,16 +48,27 @@ def retain(store: Store, series: Series, limits: Limits) -> tuple[list[str], lis
     return removed, warnings
 
 
+def _files_of(entry: Entry) -> list[Path]:
+    """The bundle's file, or those of its volumes, as far as they are there."""
+    path = Path(entry.path or "")
+    if not path.name.endswith(BUNDLE_SUFFIX):
+        return []
+    if path.exists():
+        return [path]
+    names = sorted(path.parent.glob(f"{glob.escape(path.name)}.[0-9p]*")) if path.parent.is_dir() else []
+    return [name for name in names if is_volume(name)]
+
+
 def _prove(newest: Entry | None, limits: Limits) -> None:
-    if newest is None or newest.path is None or not newest.path.endswith(BUNDLE_SUFFIX):
+    if newest is None or not (files := _files_of(newest)):
         return
     try:
-        with open_bundle(Path(newest.path), limits) as bundle:
+        with open_bundle(files[0], limits) as bundle:
             for _ in bundle.everything():
                 pass
     except BundlerError as error:
         cause = f"the newest bundle is not whole, so no older one was removed: {error.cause}"
-        raise IntegrityError(newest.path, cause, "run the export again") from error
+        raise IntegrityError(str(files[0]), cause, "run the export again") from error
 
 
 def _is_ours(path: Path, entry: Entry, limits: Limits) -> bool:

@@ -284,7 +284,7 @@ def test_53_a_disk_that_can_not_be_read_is_a_local_error(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with open_bundle(tmp_path / "b.tar.zst") as bundle:
-        monkeypatch.setattr(os, "preadv", broken)
+        monkeypatch.setattr(os, "pread", broken)
         with pytest.raises(LocalError, match="disk reports an error"):
             verify_bundle(bundle)
 
