@@ -6,7 +6,7 @@ import hashlib
 import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -62,6 +62,19 @@ class OneFile:
 
     def diagnose(self) -> None:
         """Nothing is known more closely."""
+
+
+@contextmanager
+def opened_files(paths: Sequence[Path]) -> Iterator[list[OneFile]]:
+    """Files opened together."""
+    files: list[OneFile] = []
+    try:
+        for path in paths:
+            files.append(OneFile(path))
+        yield files
+    finally:
+        for file in files:
+            file.close()
 
 
 class VolumeSet:

@@ -12,7 +12,7 @@ import click
 from bundler.errors import UsageError
 
 if TYPE_CHECKING:
-    from bundler.exporter.volumes import Cut
+    from bundler.exporter.cutting import Cut
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _SIZE = re.compile("([0-9]{1,15})([KMGT]i?)?B?")
@@ -54,7 +54,7 @@ def gathered_cut(options: dict[str, Any]) -> Cut | None:
         if parity:
             raise UsageError("--parity", "only volumes have parity", "give --volume-size too")
         return None
-    from bundler.exporter.volumes import Cut
+    from bundler.exporter.cutting import Cut
 
     cut = Cut(size_of(size), parity or 0)
     cut.check(0)

@@ -36,7 +36,7 @@ from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
     from bundler.config.values import ExportFile
-    from bundler.exporter.volumes import Cut
+    from bundler.exporter.cutting import Cut
 
 
 class Task(NamedTuple):

@@ -38,7 +38,7 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, **options
 
     Parity volumes are counted behind the others: with 5 volumes and 1 of parity, --only 6 is that.
     """
-    from bundler.exporter.volumes import split
+    from bundler.exporter.cutting import split
 
     cut = gathered_cut(options)
     if cut is None:
@@ -56,7 +56,7 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, **options
 @more_volumes
 def check_command(path: Path, *, volumes_in: tuple[Path, ...]) -> int:
     """Hash every volume, and say which are damaged or missing."""
-    from bundler.exporter.volumes import check_volumes, complaint
+    from bundler.exporter.repair import check_volumes, complaint
 
     checked = check_volumes(path, volumes_in)
     for file, volume in checked.volumes.items():
@@ -73,7 +73,7 @@ def check_command(path: Path, *, volumes_in: tuple[Path, ...]) -> int:
 @_OUT
 def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None) -> int:
     """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only."""
-    from bundler.exporter.volumes import check_volumes, repair
+    from bundler.exporter.repair import check_volumes, repair
 
     made = repair(check_volumes(path, volumes_in), out or (path if path.is_dir() else path.parent))
     for file in made:

@@ -19,7 +19,7 @@ from bundler.progress import Progress
 from bundler.report import BundleReport
 
 if TYPE_CHECKING:
-    from bundler.exporter.volumes import Cut
+    from bundler.exporter.cutting import Cut
 
 
 class Output(Protocol):

@@ -10,8 +10,8 @@ from bundler.bundle.inventory import Inventory
 from bundler.bundle.volume_format import TRAILER
 from bundler.bundle.writer import largest_size
 from bundler.errors import LocalError, UsageError
+from bundler.exporter.cutting import Cut, splitting
 from bundler.exporter.packing import pack
-from bundler.exporter.volumes import Cut, splitting
 from bundler.oci.content import BlobSource
 from bundler.progress import Progress
 from bundler.report import BundleReport

@@ -18,7 +18,8 @@ from bundler.bundle.pieces import OneFile, find_volumes, open_set
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.volume_format import MAGIC, TRAILER, decode_trailer, encode_trailer
 from bundler.errors import BundlerError, ContentError, UsageError
-from bundler.exporter.volumes import SMALLEST, Cut, check_volumes, complaint, repair, split
+from bundler.exporter.cutting import SMALLEST, Cut, split
+from bundler.exporter.repair import check_volumes, complaint, repair
 from bundler.importer import verify_bundle
 from tests.builders import a_bundle, a_module, noise
 from tests.doubles import MemoryRegistry
