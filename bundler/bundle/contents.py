@@ -11,6 +11,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest, read_all
 from bundler.oci.graph import Manifests, needed_by, sparse
 from bundler.oci.manifest import CREATED, REVISION, VERSION, parse_manifest
+from bundler.report import StatementReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Contents:
     """Bytes of the distinct blobs."""
     file_size: int | None
     """Bytes of the bundle file; null for a directory."""
+    statement: StatementReport | None = None
+    """What was signed; null for a bundle without a signature."""
 
 
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
@@ -93,6 +96,7 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
         listed_size=sum(sum(need.values()) for need in needs.values()),
         distinct_size=sum(blob.size for blob in inventory.content),
         file_size=bundle.path.stat().st_size if bundle.path.is_file() else None,
+        statement=bundle.sealed.told() if bundle.sealed else None,
     )
 
 

@@ -25,6 +25,7 @@ from bundler.cli.selecting import (
     selected,
     selection_options,
 )
+from bundler.cli.signing import gathered_signing, signing, signing_options
 from bundler.errors import BundlerError, UsageError
 from bundler.report import Report
 from bundler.wanted import Selection
@@ -32,6 +33,7 @@ from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
     from bundler.config.values import ExportFile
+    from bundler.trust.signing import Signing
 
 
 class Task(NamedTuple):
@@ -44,6 +46,7 @@ class Task(NamedTuple):
     lock: Path | None
     on_drift: OnDrift
     settings: RegistryOptions
+    signing: Signing | None
 
 
 @click.command("export")
@@ -72,6 +75,13 @@ class Task(NamedTuple):
     type=click.Choice(["warn", "fail", "refetch"]),
     help="Ask for every tag again at the end: what to do about one that moved meanwhile.",
 )
+@click.option(
+    "--sign-key",
+    metavar="KEY",
+    type=click.Path(path_type=Path),
+    help="Sign the bundle: an OpenSSH private key, or the public key of one that the agent holds.",
+)
+@signing_options
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
 @output_options
@@ -109,16 +119,18 @@ def command(
 
 def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tuple[Task, Path | None]:
     """Command line and export files together; what the command line says wins."""
+    terms = gathered_signing(options)
     settings, chosen, file = asked(options)
     out, store, lock = out or (file and file.output), options["store"], options["lock"]
     if not out:
         raise UsageError("export", "it is not said where to", "name a file with -o")
     store, lock = store or _file_path(file, "store"), lock or _file_path(file, "lock")
     report = report or _file_path(file, "report")
-    check_report(report, out, store, lock, settings.creds_file, *chosen.config)
+    check_report(report, out, store, lock, settings.creds_file, options["sign_key"], *chosen.config)
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
-    return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings), report
+    signed = signing(options["sign_key"], terms)
+    return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings, signed), report
 
 
 def _selection(chosen: SelectionOptions, file: ExportFile | None, lock: Path | None) -> Selection:
@@ -140,7 +152,7 @@ def _file_path(file: ExportFile | None, key: str) -> Path | None:
 def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
     progress = display(quiet=quiet)
     jobs = task.settings.jobs or DEFAULT_JOBS
-    out = output_to(task.out, force=task.force)
+    out = output_to(task.out, force=task.force, signing=task.signing)
     place = workplace_of(out, task.store)
     known = registries(task.settings, progress, hosts_of(task.selection))
     if dry_run:

@@ -35,6 +35,14 @@ from bundler.cli.options import (
 )
 from bundler.cli.printing import conclude, failed_report, import_summary
 from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
+from bundler.cli.trusting import (
+    TrustOptions,
+    gate_of,
+    gathered_trust,
+    rollback_options,
+    trust_options,
+    with_statement,
+)
 from bundler.cli.written import Written, gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.result import planned_report
@@ -47,6 +55,7 @@ from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
     from bundler.config.values import ImportFile
+    from bundler.trust.gate import Gate
 
 
 class Task(NamedTuple):
@@ -57,6 +66,7 @@ class Task(NamedTuple):
     on_conflict: OnConflict
     settings: RegistryOptions
     written: Written
+    trust: TrustOptions
 
 
 @click.command("import")
@@ -88,6 +98,8 @@ class Task(NamedTuple):
 )
 @rule_options
 @written_options
+@trust_options
+@rollback_options
 @click.option(
     "--dry-run", is_flag=True, help="Verify, ask the target, show what would be pushed; write nothing."
 )
@@ -110,9 +122,10 @@ def command(
     wish, report = report, None
     try:
         task = _task(bundle, options)
-        check_report(wish, bundle, task.settings.creds_file, *task.written.files)
+        check_report(wish, bundle, task.settings.creds_file, *task.written.files, *task.trust.files)
         report = wish
-        done = _carried(task, dry_run=dry_run, quiet=quiet)
+        with gate_of(task.trust, remembers=True, may_write=not dry_run) as gate:
+            done = with_statement(_carried(task, gate, dry_run=dry_run, quiet=quiet), gate)
         if not dry_run:
             done = write_all(task.written, done)
     except BundlerError as error:
@@ -126,6 +139,7 @@ def command(
 def _task(bundle: str, options: dict[str, Any]) -> Task:
     """Command line and import file together; what the command line says wins."""
     settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
+    trust = gathered_trust(options)
     check_stdin(bundle, settings.creds_file)
     file = import_file(options["config"])
     prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
@@ -141,6 +155,7 @@ def _task(bundle: str, options: dict[str, Any]) -> Task:
         OnConflict(policy) if policy else OnConflict.DEFAULT,
         settings,
         written,
+        trust,
     )
 
 
@@ -151,29 +166,30 @@ def _part(repositories: tuple[str, ...], options: NameRuleOptions, file: ImportF
     return Part(*file.select)
 
 
-def _carried(task: Task, *, dry_run: bool, quiet: bool) -> Report:
+def _carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> Report:
     progress = display(quiet=quiet)
     known = registries(task.settings, progress, [task.destination.prefix.registry])
     jobs = task.settings.jobs or DEFAULT_JOBS
-    return (_planned if dry_run else _imported)(task, known, progress, jobs)
+    return (_planned if dry_run else _imported)(task, gate, known, progress, jobs)
 
 
-def _imported(task: Task, known: Registries, progress: Progress, jobs: int) -> Report:
+def _imported(task: Task, gate: Gate | None, known: Registries, progress: Progress, jobs: int) -> Report:
+    remember = gate.remember if gate else None
     to, policy = task.destination, task.on_conflict
     if task.bundle == "-":
         if sys.stdin.isatty():
             raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
-        stream = BundleStream(sys.stdin.buffer, DEFAULT_LIMITS)
-        return import_stream(stream, to, known, policy, jobs=jobs, progress=progress)
-    with open_bundle(Path(task.bundle)) as opened:
+        stream = BundleStream(sys.stdin.buffer, DEFAULT_LIMITS, gate)
+        return import_stream(stream, to, known, policy, before_tags=remember, jobs=jobs, progress=progress)
+    with open_bundle(Path(task.bundle), judge=gate) as opened:
         verified = verify_bundle(opened, progress)
-        return import_bundle(verified, to, known, policy, jobs=jobs, progress=progress)
+        return import_bundle(verified, to, known, policy, before_tags=remember, jobs=jobs, progress=progress)
 
 
-def _planned(task: Task, known: Registries, progress: Progress, jobs: int) -> Report:
+def _planned(task: Task, gate: Gate | None, known: Registries, progress: Progress, jobs: int) -> Report:
     if task.bundle == "-":
         raise UsageError("-", "a dry run of a stream would use it up", "give a file")
-    with open_bundle(Path(task.bundle)) as opened:
+    with open_bundle(Path(task.bundle), judge=gate) as opened:
         verified = verify_bundle(opened, progress)
         ask = partial(plan_bundle_import, jobs=jobs, progress=progress)
         plan = ask(verified, task.destination, known, task.on_conflict)

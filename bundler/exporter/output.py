@@ -6,7 +6,7 @@ A file that is there already is replaced only if nothing in it would be lost, or
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX, Inventory
 from bundler.exporter.output_directory import DirectoryOutput
@@ -16,6 +16,9 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.progress import Progress
 from bundler.report import BundleReport
 from bundler.store import Store
+
+if TYPE_CHECKING:
+    from bundler.trust.signing import Signing
 
 
 class Output(Protocol):
@@ -46,11 +49,13 @@ class Output(Protocol):
         """Write it, whole or not at all."""
 
 
-def output_to(text: str, *, force: bool = False, limits: Limits = DEFAULT_LIMITS) -> Output:
+def output_to(
+    text: str, *, force: bool = False, signing: Signing | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Output:
     """What `-o` means: a bundle by its suffix, `-` for standard output, anything else a directory."""
     if text == "-":
-        return StreamOutput(STANDARD_OUTPUT)
+        return StreamOutput(STANDARD_OUTPUT, signing)
     path = Path(text)
     if path.name.endswith(BUNDLE_SUFFIX):
-        return FileOutput(path, force, limits)
-    return DirectoryOutput(path, force, limits)
+        return FileOutput(path, force, limits, signing)
+    return DirectoryOutput(path, force, limits, signing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from bundler.bundle.stream import BundleStream
@@ -59,10 +60,14 @@ def import_bundle(
     registries: Registries,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
+    before_tags: Callable[[], None] | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
-    """Replay a verified bundle to a registry; what failed for single tags is in the report."""
+    """Replay a verified bundle to a registry; what failed for single tags is in the report.
+
+    `before_tags` is called when nothing is left to do but to move them.
+    """
     plan = arrange(
         verified.bundle.inventory,
         verified.manifests,
@@ -78,6 +83,8 @@ def import_bundle(
         push.blobs(verified.bundle)
     with push.phase("tags"):
         push.children()
+        if before_tags:
+            before_tags()
         push.tags()
     return import_report(verified.bundle, plan, push, registries, verified.warnings)
 
@@ -88,6 +95,7 @@ def import_stream(
     registries: Registries,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
+    before_tags: Callable[[], None] | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
@@ -104,5 +112,7 @@ def import_stream(
     plan, push = send_as_it_comes(stream, arranged, registries, jobs=jobs, progress=progress)
     with push.phase("tags"):
         push.children()
+        if before_tags:
+            before_tags()
         push.tags()
     return import_report(stream, plan, push, registries, ())
