@@ -7,6 +7,7 @@ on Linux no directory need be writable, and nobody can swap a file between two c
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.trust.armor import NAMESPACE, Signature, signatures_in
 
 PROGRAM = "ssh-keygen"
+_FINGERPRINT = re.compile(rb"[0-9]+ (SHA256:[A-Za-z0-9+/]{43}) ")
 
 
 class Signer(NamedTuple):
@@ -49,7 +51,7 @@ class Ended(NamedTuple):
 
 
 class SshKeygen:
-    """ssh-keygen, with the environment that the caller gives it.
+    """ssh-keygen, with the environment of the caller, whose time zone must be this process's.
 
     Where nobody sits at a terminal it gets none, and asks for no passphrase.
     """
@@ -68,10 +70,10 @@ class SshKeygen:
         if not key.is_file():
             raise UsageError(str(key), "no such file", "name a private key, or a public one for the agent")
         ended = self._run(["-l", "-E", "sha256", "-f", str(key)])
-        words = ended.out.split()
-        if ended.code or len(words) < 2:
+        found = _FINGERPRINT.match(ended.out)
+        if ended.code or not found:
             raise UsageError(str(key), "not an OpenSSH key", "make one with `ssh-keygen -t ed25519`")
-        return printable(words[1].decode("ascii", "replace"), 80)
+        return found[1].decode()
 
     def sign(self, key: Path, message: bytes) -> Signature:
         """A signature of these bytes. Raises LocalError: wrong passphrase, no agent, no hardware."""
@@ -201,11 +203,12 @@ def _nameless() -> int:
 def _at(seconds: int) -> str:
     """The option that judges keys as of this time.
 
-    In local time, as OpenSSH before 9.1 knows no other; in UTC where a local time comes twice.
+    In local time, as OpenSSH before 9.1 knows no other; in UTC near a change of the clock, where a local
+    time may come twice.
     """
-    local = time.localtime(seconds)
-    if time.mktime((*local[:8], -1)) == seconds:
-        return time.strftime("-Overify-time=%Y%m%d%H%M%S", local)
+    before, after = (time.localtime(seconds + hours * 3600).tm_gmtoff for hours in (-4, 4))
+    if before == after:
+        return time.strftime("-Overify-time=%Y%m%d%H%M%S", time.localtime(seconds))
     return time.strftime("-Overify-time=%Y%m%d%H%M%SZ", time.gmtime(seconds))
 
 
