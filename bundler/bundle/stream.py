@@ -49,10 +49,10 @@ class BundleStream:
         data = self._tar.data(size)
         self.id = bundle_id(data)
         header = self._open_seal(self._tar.exactly(BLOCK))
+        must_be(header, layout.member_header(LAYOUT_FILE, len(LAYOUT)), LAYOUT_FILE)
         if self._judge:
             self._judge(self.sealed)
         self.inventory = decode(data, limits=self._limits)
-        must_be(header, layout.member_header(LAYOUT_FILE, len(LAYOUT)), LAYOUT_FILE)
         if self._tar.data(len(LAYOUT)) != LAYOUT:
             raise ContentError(LAYOUT_FILE, "not an OCI image layout 1.0.0")
         index = self._tar.small(self._tar.exactly(BLOCK), INDEX_FILE, self._limits.inventory)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.durable import local_errors, locked, make_directories, write_whole
-from bundler.errors import ContentError, LocalError
+from bundler.errors import ContentError, LocalError, NotFoundError
 from bundler.layout import Layout
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
@@ -46,8 +45,13 @@ class Memory:
         if self._may_write and self._lock is None:
             make_directories(self.folder)
             self._lock = _lock(self.folder / f".{job}.lock", job)
-        data = _content(self.folder / f"{job}{SUFFIX}")
-        return None if data is None else _seen(self.folder / f"{job}{SUFFIX}", job, data)
+        path = self.folder / f"{job}{SUFFIX}"
+        try:
+            return _seen(path, job, Layout(self.folder).file(path.name, _LONGEST))
+        except NotFoundError:
+            return None
+        except ContentError:
+            raise _damaged(path) from None
 
     def remember(self, seen: Seen) -> None:
         """Keep it, durably, in the place of what was there."""
@@ -63,26 +67,22 @@ class Memory:
             self._lock = None
 
 
-def _content(path: Path) -> bytes | None:
-    """Of a regular file; None if there is none."""
-    with local_errors(path, "look at"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        path.lstat()
-        return Layout(path.parent).file(path.name, _LONGEST)
-    return None
-
-
 def _seen(path: Path, job: Job, data: bytes) -> Seen:
     """A state that can't be read is no empty state: whoever damages it must not win by that."""
     from pydantic import ValidationError
 
+    strict_json.check(data, item=str(path), depth=_DEPTH)
     try:
-        strict_json.check(data, item=str(path), depth=_DEPTH)
         seen: Seen = adapter_of(Seen).validate_json(data)
-    except (ContentError, ValidationError):
-        raise LocalError(str(path), "damaged: not what an import wrote", "restore it") from None
+    except ValidationError:
+        raise _damaged(path) from None
     if seen.job != job:
         raise LocalError(str(path), f"it is the state of another job, {seen.job}", "restore it")
     return seen
+
+
+def _damaged(path: Path) -> LocalError:
+    return LocalError(str(path), "damaged: not what an import wrote", "restore it")
 
 
 def _lock(path: Path, job: Job) -> int:
