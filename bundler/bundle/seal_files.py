@@ -16,11 +16,13 @@ from bundler.trust.statement import STATEMENT_FILE
 
 def write_seal(folder: Path, sealed: Sealed) -> None:
     """Write both files into a directory."""
-    files = sealed.files()
-    if not _has(folder, files[0]):
-        remove_if_there(folder / STATEMENT_FILE)
-    for name, data in reversed(files):
-        write_whole(folder / name, data)
+    (_, statement), (_, signatures) = sealed.files()
+    if _has(folder, statement):
+        write_whole(folder / SIGNATURE_FILE, signatures)
+        return
+    remove_if_there(folder / STATEMENT_FILE)
+    write_whole(folder / SIGNATURE_FILE, signatures)
+    write_whole(folder / STATEMENT_FILE, statement)
 
 
 def remove_seal(folder: Path) -> None:
@@ -29,8 +31,7 @@ def remove_seal(folder: Path) -> None:
         remove_if_there(folder / name)
 
 
-def _has(folder: Path, file: tuple[str, bytes]) -> bool:
-    name, data = file
-    path = folder / name
+def _has(folder: Path, statement: bytes) -> bool:
+    path = folder / STATEMENT_FILE
     with local_errors(path, "read"):
-        return path.is_file() and path.read_bytes() == data
+        return path.is_file() and path.read_bytes() == statement

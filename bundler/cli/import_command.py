@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from functools import partial
 from pathlib import Path
@@ -179,7 +180,8 @@ def _imported(task: Task, gate: Gate | None, known: Registries, progress: Progre
     if task.bundle == "-":
         if sys.stdin.isatty():
             raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
-        stream = BundleStream(sys.stdin.buffer, DEFAULT_LIMITS, gate)
+        # What has come is read at once: a bundle that must not come in is refused by its first frame.
+        stream = BundleStream(io.FileIO(sys.stdin.buffer.fileno(), closefd=False), DEFAULT_LIMITS, gate)
         return import_stream(stream, to, known, policy, before_tags=remember, jobs=jobs, progress=progress)
     with open_bundle(Path(task.bundle), judge=gate) as opened:
         verified = verify_bundle(opened, progress)

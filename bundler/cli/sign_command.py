@@ -39,8 +39,7 @@ def command(bundle: Path, *, key: Path, replace: bool, quiet: bool, **options: A
     with open_bundle(bundle) as opened:
         verify_bundle(opened, progress)
         sealed = _sealed(opened, wanted, replace=replace)
-        if sealed != opened.sealed:
-            seal_bundle(opened, sealed, progress)
+        seal_bundle(opened, sealed, progress)
     click.echo(f"{bundle}: {summary(sealed)}, bundle {opened.id}")
     return 0
 
