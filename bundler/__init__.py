@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bundler.bundle.contents import describe
     from bundler.bundle.difference import difference
     from bundler.bundle.reader import Bundle, open_bundle
+    from bundler.bundle.sealing import seal_bundle
     from bundler.bundle.stream import BundleStream
     from bundler.errors import BundlerError
     from bundler.exporter import (
@@ -55,19 +56,27 @@ if TYPE_CHECKING:
     from bundler.registry.registries import Registries, RegistrySettings
     from bundler.report import Report
     from bundler.selection import Rules
+    from bundler.trust.gate import Gate, Requirement
+    from bundler.trust.keygen import Allowed, SshKeygen
+    from bundler.trust.memory import Memory
+    from bundler.trust.sealed import Sealed
+    from bundler.trust.signing import Signing, Terms
     from bundler.wanted import Along, Selection, selection_of
 
 __version__ = VERSION
 
 _HOMES = {
+    "Allowed": "bundler.trust.keygen",
     "Along": "bundler.wanted",
     "Bundle": "bundler.bundle.reader",
     "BundleStream": "bundler.bundle.stream",
     "BundlerError": "bundler.errors",
     "Destination": "bundler.importer",
     "Extracted": "bundler.extractor",
+    "Gate": "bundler.trust.gate",
     "Limits": "bundler.limits",
     "Keep": "bundler.exporter",
+    "Memory": "bundler.trust.memory",
     "OnConflict": "bundler.importer",
     "OnDrift": "bundler.exporter",
     "Mapping": "bundler.mapping",
@@ -76,9 +85,14 @@ _HOMES = {
     "Registries": "bundler.registry.registries",
     "RegistrySettings": "bundler.registry.registries",
     "Report": "bundler.report",
+    "Requirement": "bundler.trust.gate",
     "Rules": "bundler.selection",
+    "Sealed": "bundler.trust.sealed",
     "Selection": "bundler.wanted",
     "Series": "bundler.exporter",
+    "Signing": "bundler.trust.signing",
+    "SshKeygen": "bundler.trust.keygen",
+    "Terms": "bundler.trust.signing",
     "Verified": "bundler.importer",
     "compare_with_target": "bundler.importer",
     "describe": "bundler.bundle.contents",
@@ -97,6 +111,7 @@ _HOMES = {
     "plan_bundle": "bundler.exporter",
     "plan_bundle_import": "bundler.importer",
     "read_lock": "bundler.exporter",
+    "seal_bundle": "bundler.bundle.sealing",
     "selection_of": "bundler.wanted",
     "verify_bundle": "bundler.importer",
     "workplace_of": "bundler.exporter",
@@ -111,6 +126,7 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
     "Destination", "Mapping", "MappingRule", "Part", "OnConflict",
     "plan_bundle_import", "import_bundle", "import_stream", "compare_with_target",
     "extract", "Extracted",
+    "SshKeygen", "Signing", "Terms", "Sealed", "seal_bundle", "Allowed", "Requirement", "Memory", "Gate",
     "Report", "BundlerError",
 ]  # fmt: skip
 

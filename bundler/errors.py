@@ -9,7 +9,8 @@
     ├── IntegrityError      6   bytes are not what their digest or size says
     ├── ContentError        7   refused: hostile, over a limit, not supported
     ├── LocalError          9   disk, permission, lock on this machine
-    └── TargetRefusedError 10   the target registry will not take it
+    ├── TargetRefusedError 10   the target registry will not take it
+    └── TrustError         11   not signed as it must be, or older than what was imported
 
 Exit codes 0, 1 (a bug), 8 (finished, some items failed) and 128+N (signal) have no class: they are
 outcomes, see `bundler.__main__`.
@@ -120,3 +121,9 @@ class TargetRefusedError(BundlerError):
     """The target registry answered, and will not take it."""
 
     exit_code = 10
+
+
+class TrustError(BundlerError):
+    """Not signed by those who must have signed it, or not the newest: expired, or imported before."""
+
+    exit_code = 11

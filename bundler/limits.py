@@ -43,6 +43,12 @@ class Limits(NamedTuple):
     """zstd frames of one bundle (some 400 GB)."""
     inventory: int = 16 * MIB
     """Bytes of `bundle.json` (about 95,000 blobs), and of `index.json`."""
+    statement: int = 16 * KIB
+    """Bytes of `statement.json`."""
+    signatures: int = 64 * KIB
+    """Bytes of `statement.sig`."""
+    signers: int = 16
+    """Signatures of one statement."""
     unpacked: int = 512 * MIB
     """Bytes that the archives of one version take unpacked."""
     files: int = 100_000
@@ -64,7 +70,9 @@ class Limits(NamedTuple):
     blob_rate: int = 64 * KIB
     """...or its size at this many bytes per second, if that is longer."""
     helper_seconds: float = 30.0
-    """Seconds that a credential helper may take."""
+    """Seconds that a credential helper, or ssh-keygen at its checks, may take."""
+    signing_seconds: float = 120.0
+    """Seconds that a signature may take to be made: a passphrase is typed, a hardware key touched."""
     location: int = 16 * KIB
     """Characters of a `Location` or `Link` header."""
 

@@ -69,6 +69,35 @@ class RepositoryReport:
 
 
 @dataclass(frozen=True, slots=True)
+class SignerReport:
+    """Somebody whose signature was proven."""
+
+    principal: str
+    """As the file of allowed signers calls them."""
+    key: str
+    """Fingerprint of the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatementReport:
+    """What a signed bundle says of itself, and how much of that was proven."""
+
+    job: str
+    sequence: int
+    time: str
+    """When it was signed, by the signer's clock."""
+    expires: str | None
+    keys: tuple[str, ...]
+    """Fingerprints of the keys that the signatures name; proven only for `signers`."""
+    signers: tuple[SignerReport, ...] = ()
+    """Who has signed it, where that was asked for."""
+    previous: int | None = None
+    """Of an import: the highest sequence number of the job before; null if none was known."""
+    allowed: tuple[str, ...] = ()
+    """Of an import: what `--allow-rollback` let pass."""
+
+
+@dataclass(frozen=True, slots=True)
 class BundleReport:
     """The bundle that was written or read."""
 
@@ -79,6 +108,8 @@ class BundleReport:
     """sha256 of the file."""
     size: int | None = None
     """Bytes of the file."""
+    statement: StatementReport | None = None
+    """Null for a bundle without a signature; of an import, unless signatures were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

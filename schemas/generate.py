@@ -31,16 +31,20 @@ from bundler.report import (
     Report,
     RepositoryExplanation,
     RepositoryReport,
+    SignerReport,
+    StatementReport,
     TagDecision,
     TagReport,
     TrafficReport,
 )
+from bundler.trust import memory, statement
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 COMPARED = (Difference, RepositoryDifference, TagChange, TagState)
 EXPLAINED = (Explanation, RepositoryExplanation, TagDecision)
 OURS = (Report, ImagesReport, RepositoryReport, TagReport, BundleReport, BlobCounts, TrafficReport, Failure)
+SIGNED = (StatementReport, SignerReport)
 SHOWN = (Contents, RepositoryContents, TagContents, Extracted)
 
 
@@ -87,7 +91,7 @@ class RegistryError(BaseModel):
 
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by file name."""
-    for kind in (*OURS, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository):
+    for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository):
         with_config(ConfigDict(alias_generator=camel, use_attribute_docstrings=True, extra="ignore"))(kind)
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
@@ -102,6 +106,8 @@ def documents() -> dict[str, dict[str, Any]]:
         "export-file.schema.json": ExportKeys.model_json_schema(),
         "import-file.schema.json": ImportKeys.model_json_schema(),
         "extracted.schema.json": TypeAdapter(Extracted).json_schema(mode="serialization"),
+        "statement.schema.json": statement.adapter_of(statement.Statement).json_schema(),
+        "import-state.schema.json": statement.adapter_of(memory.Seen).json_schema(),
         "tag-list.schema.json": TagList.model_json_schema(),
         "oci-manifest.schema.json": OciManifest.model_json_schema(),
         "registry-error.schema.json": RegistryError.model_json_schema(),

@@ -12,6 +12,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, needed_by
 from bundler.oci.manifest import CREATED, REVISION, VERSION
+from bundler.report import StatementReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Contents:
     """Bytes of the distinct blobs."""
     file_size: int | None
     """Bytes of the bundle file; null for a directory."""
+    statement: StatementReport | None = None
+    """What was signed; null for a bundle without a signature."""
 
 
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
@@ -99,6 +102,7 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
         listed_size=sum(sum(need.values()) for need in needs.values()),
         distinct_size=sum(blob.size for blob in inventory.content),
         file_size=bundle.file_size,
+        statement=bundle.sealed.told() if bundle.sealed else None,
     )
 
 

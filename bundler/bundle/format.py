@@ -69,13 +69,23 @@ def member_size(name: str, size: int) -> int:
 
 def first_member_size(header: bytes, name: str) -> int:
     """The size in the first member's header. Raises ContentError unless it is that member."""
-    try:
-        size = int(header[124:135], 8)
-    except ValueError:
-        size = -1
+    size = size_in(header)
     if size < 0 or header != member_header(name, size):
         raise ContentError("bundle", f"its archive does not begin with {name}: not made by this program")
     return size
+
+
+def size_in(header: bytes) -> int:
+    """The size that a header of a small member says; -1 if it says none."""
+    try:
+        return int(header[124:135], 8)
+    except ValueError:
+        return -1
+
+
+def is_named(header: bytes, name: str) -> bool:
+    """Whether a header gives this name to its member."""
+    return header[:100] == name.encode("ascii").ljust(100, b"\0")
 
 
 # --- frames ----------------------------------------------------------------------------------------

@@ -16,13 +16,16 @@ import zstandard
 from bundler.bundle import format as layout
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, check_index, decode
 from bundler.bundle.pieces import OneFile, Pieces, is_volume, open_set
-from bundler.bundle.stream import BundleStream
+from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.wire import unpacked
 from bundler.durable import local_errors
 from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.trust.armor import SIGNATURE_FILE
+from bundler.trust.sealed import Sealed, sealed_of
+from bundler.trust.statement import STATEMENT_FILE
 
 KEPT_FRAMES = 3
 """Contents of shared frames held in memory: neighbours are mostly asked for together."""
@@ -38,6 +41,8 @@ class Bundle(Protocol):
     """Of the whole file, once `everything` has passed; None for a directory."""
     file_size: int | None
     """Bytes of the file, or of all volumes together; None for a directory."""
+    sealed: Sealed | None
+    """What was signed of it; None for a bundle without a signature."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified."""
@@ -52,26 +57,31 @@ class Bundle(Protocol):
         """Close it."""
 
 
-def open_bundle(path: Path, limits: Limits = DEFAULT_LIMITS, volumes_in: Iterable[Path] = ()) -> Bundle:
-    """Open a bundle file, a set of volumes or an unpacked layout, and read its inventory.
+def open_bundle(
+    path: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    judge: Judge | None = None,
+    volumes_in: Iterable[Path] = (),
+) -> Bundle:
+    """Open a bundle file, volumes or an unpacked layout; read its inventory, if the judge lets it in.
 
     A set is named by any of its volumes, or by the folder that holds it; `volumes_in` are more folders.
 
     Raises NotFoundError, UsageError for what is neither file nor directory, and what its content
-    deserves: ContentError, IntegrityError.
+    deserves: ContentError, IntegrityError, TrustError.
     """
     if path.is_dir() and (volumes_in or _holds_volumes(path)):
-        return BundleFile(path, open_set(path, volumes_in), limits)
+        return BundleFile(path, open_set(path, volumes_in), limits, judge)
     if path.is_dir():
-        return BundleDirectory(path, limits)
+        return BundleDirectory(path, limits, judge)
     if not path.exists():
         raise NotFoundError(str(path), "not there")
     if not path.is_file():
         raise UsageError(
             str(path), "neither a file nor a directory", "`-` reads a bundle from standard input"
         )
-    volume = is_volume(path)
-    return BundleFile(path, open_set(path, volumes_in) if volume else OneFile(path), limits)
+    pieces = open_set(path, volumes_in) if is_volume(path) else OneFile(path)
+    return BundleFile(path, pieces, limits, judge)
 
 
 def _holds_volumes(path: Path) -> bool:
@@ -93,16 +103,16 @@ def _absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError
 class BundleFile:
     """A bundle's bytes with random access by their seek table; the same open files from first to last."""
 
-    def __init__(self, path: Path, pieces: Pieces, limits: Limits) -> None:
+    def __init__(self, path: Path, pieces: Pieces, limits: Limits, judge: Judge | None = None) -> None:
         self.path = path
         self.sha256: str | None = None
         self._limits = limits
         self._pieces = pieces
         self.file_size: int | None = pieces.size
         try:
-            start = BundleStream(self._from_start(), limits)
+            start = BundleStream(self._from_start(), limits, judge)
             self.inventory = start.open()
-            self.id = start.id
+            self.id, self.sealed = start.id, start.sealed
             self._frames = self._read_seek_table()
         except BaseException:
             pieces.close()
@@ -135,7 +145,7 @@ class BundleFile:
         stream = BundleStream(self._from_start(), self._limits)
         try:
             stream.open()
-            if stream.id != self.id:
+            if (stream.id, stream.sealed) != (self.id, self.sealed):
                 raise IntegrityError(str(self.path), "it changed while it was read")
             yield from stream.blobs()
         except (IntegrityError, ContentError):
@@ -224,7 +234,7 @@ class _Positioned(io.RawIOBase):
 class BundleDirectory:
     """An unpacked bundle, or the directory that `export -o DIR` keeps."""
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: Limits, judge: Judge | None = None) -> None:
         self.path = path
         self.sha256: str | None = None
         self.file_size: int | None = None
@@ -234,10 +244,26 @@ class BundleDirectory:
         except NotFoundError as error:
             next_step = "an interrupted export has none: run it again; other layouts are not bundles"
             raise ContentError(str(path), f"not a bundle (no {INVENTORY_FILE})", next_step) from error
-        self.id, self.inventory = bundle_id(data), decode(data, limits=limits)
+        self.id = bundle_id(data)
+        self.sealed = self._read_seal(limits)
+        if judge:
+            judge(self.sealed)
+        self.inventory = decode(data, limits=limits)
         if self._layout.file(LAYOUT_FILE, len(LAYOUT) + 1024).split() != LAYOUT.split():
             raise ContentError(str(path / LAYOUT_FILE), "not an OCI image layout 1.0.0")
         check_index(self._layout.file(INDEX_FILE, limits.inventory), self.inventory, limits=limits)
+
+    def _read_seal(self, limits: Limits) -> Sealed | None:
+        """Without a statement there is none; a signature that lies there alone speaks of nothing."""
+        try:
+            statement = self._layout.file(STATEMENT_FILE, limits.statement)
+        except NotFoundError:
+            return None
+        try:
+            signatures = self._layout.file(SIGNATURE_FILE, limits.signatures)
+        except NotFoundError:
+            raise ContentError(str(self.path), f"{STATEMENT_FILE} without {SIGNATURE_FILE}") from None
+        return sealed_of(self.id, statement, signatures, limits)
 
     def __enter__(self) -> Self:
         return self

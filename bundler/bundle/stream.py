@@ -7,7 +7,7 @@ and compared. So a pipe can be read as it flows, and a file is proven by the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bundler.bundle import format as layout
 from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
@@ -17,34 +17,56 @@ from bundler.errors import ContentError, IntegrityError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.trust.armor import SIGNATURE_FILE
+from bundler.trust.sealed import Sealed, sealed_of
+from bundler.trust.statement import STATEMENT_FILE
+
+Judge = Callable[[Sealed | None], object]
+"""Hears what was signed, or that nothing was. Raises TrustError for a bundle that must not come in."""
 
 
 class BundleStream:
     """A bundle that is being read. First `open`, then `blobs` to the end; then it is proven."""
 
-    def __init__(self, file: ByteStream, limits: Limits) -> None:
+    def __init__(self, file: ByteStream, limits: Limits, judge: Judge | None = None) -> None:
         self._limits = limits
+        self._judge = judge
         self._wire = Wire(file, limits)
         self._tar = _Tar(decompressed(self._wire))
         self.id: Digest
+        self.sealed: Sealed | None = None
         self.inventory: Inventory
 
     def open(self) -> Inventory:
-        """Read what stands before the blobs. Raises ContentError, IntegrityError."""
+        """Read what stands before the blobs. Raises ContentError, IntegrityError, TrustError.
+
+        The judge hears the id and what was signed before anything else of the bundle is looked at.
+        """
         self._wire.check_start()
         size = layout.first_member_size(self._tar.exactly(BLOCK), INVENTORY_FILE)
         if size > self._limits.inventory:
             raise ContentError(INVENTORY_FILE, f"larger than the limit of {self._limits.inventory:,} bytes")
         data = self._tar.data(size)
-        self.id, self.inventory = bundle_id(data), decode(data, limits=self._limits)
-        if self._tar.member(LAYOUT_FILE, len(LAYOUT)) != LAYOUT:
+        self.id = bundle_id(data)
+        header = self._open_seal(self._tar.exactly(BLOCK))
+        must_be(header, layout.member_header(LAYOUT_FILE, len(LAYOUT)), LAYOUT_FILE)
+        if self._judge:
+            self._judge(self.sealed)
+        self.inventory = decode(data, limits=self._limits)
+        if self._tar.data(len(LAYOUT)) != LAYOUT:
             raise ContentError(LAYOUT_FILE, "not an OCI image layout 1.0.0")
-        header = self._tar.exactly(BLOCK)
-        size = layout.first_member_size(header, INDEX_FILE)
-        if size > self._limits.inventory:
-            raise ContentError(INDEX_FILE, f"larger than the limit of {self._limits.inventory:,} bytes")
-        check_index(self._tar.data(size), self.inventory, limits=self._limits)
+        index = self._tar.small(self._tar.exactly(BLOCK), INDEX_FILE, self._limits.inventory)
+        check_index(index, self.inventory, limits=self._limits)
         return self.inventory
+
+    def _open_seal(self, header: bytes) -> bytes:
+        """Read statement and signature if this is the statement's header; the header behind them."""
+        if not layout.is_named(header, STATEMENT_FILE):
+            return header
+        statement = self._tar.small(header, STATEMENT_FILE, self._limits.statement)
+        signatures = self._tar.small(self._tar.exactly(BLOCK), SIGNATURE_FILE, self._limits.signatures)
+        self.sealed = sealed_of(self.id, statement, signatures, self._limits)
+        return self._tar.exactly(BLOCK)
 
     def blobs(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """Every blob in file order, its bytes verified as they pass; then the end is proven.
@@ -71,6 +93,13 @@ class BundleStream:
     def sha256(self) -> str:
         """The sha256 of the whole file, once it is read."""
         return self._wire.sha256()
+
+
+def must_be(found: bytes, expected: bytes, what: str) -> None:
+    """Raise ContentError that says what stands in the place of `what`, unless it is that."""
+    if found != expected:
+        name = found[:100].rstrip(b"\0").decode("utf-8", "replace")
+        raise ContentError("bundle", f"its archive holds {name!r:.120} where {what} must stand")
 
 
 class _Tar:
@@ -106,17 +135,17 @@ class _Tar:
         self.expect(layout.padding(size), "padding")
         return data
 
-    def member(self, name: str, size: int) -> bytes:
-        """A whole member of a known name and size."""
-        self.expect(layout.member_header(name, size), name)
+    def small(self, header: bytes, name: str, limit: int) -> bytes:
+        """The data of a member of this name that may have up to `limit` bytes."""
+        size = layout.size_in(header)
+        must_be(header, layout.member_header(name, max(size, 0)), name)
+        if size > limit:
+            raise ContentError(name, f"larger than the limit of {limit:,} bytes")
         return self.data(size)
 
     def expect(self, expected: bytes, what: str) -> None:
         """Raise ContentError unless exactly these bytes come next."""
-        found = self.exactly(len(expected))
-        if found != expected:
-            name = found[:100].rstrip(b"\0").decode("utf-8", "replace")
-            raise ContentError("bundle", f"its archive holds {name!r:.120} where {what} must stand")
+        must_be(self.exactly(len(expected)), expected, what)
 
     def _next(self) -> bytes:
         return next(self._contents, b"")

@@ -161,7 +161,7 @@ def _kind(head: bytes) -> str:
 
 
 def decompressed(wire: Wire) -> Iterator[bytes]:
-    """The frames' contents in order."""
+    """The frames' contents in order; the first before any other is read: it tells whether to go on."""
     local = threading.local()
 
     def decompress(frame: tuple[bytes, int]) -> bytes:
@@ -169,7 +169,9 @@ def decompressed(wire: Wire) -> Iterator[bytes]:
             local.decompressor = zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT)
         return unpacked(local.decompressor, *frame)
 
-    return ordered(iter(wire.next_frame, None), decompress, threads=THREADS)
+    if first := wire.next_frame():
+        yield decompress(first)
+    yield from ordered(iter(wire.next_frame, None), decompress, threads=THREADS)
 
 
 def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes, content: int) -> bytes:

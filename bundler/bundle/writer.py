@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
@@ -32,6 +32,9 @@ from bundler.oci.content import BlobSource, Digest
 from bundler.progress import Step
 from bundler.workers import InOrder, ordered
 
+if TYPE_CHECKING:
+    from bundler.trust.sealed import Sealed
+
 LEVEL = 3
 WINDOW_LOG = FRAME_CONTENT.bit_length() - 1
 """One frame is one window, so every match in it is in reach."""
@@ -45,10 +48,11 @@ class Written(NamedTuple):
     size: int
 
 
-def files_of(inventory: Inventory) -> list[tuple[str, bytes]]:
+def files_of(inventory: Inventory, sealed: Sealed | None = None) -> list[tuple[str, bytes]]:
     """The members that describe the others, in file order."""
     return [
         (INVENTORY_FILE, encode(inventory)),
+        *(sealed.files() if sealed else ()),
         (LAYOUT_FILE, LAYOUT),
         (INDEX_FILE, encode_index(inventory)),
     ]
@@ -62,13 +66,17 @@ def largest_size(inventory: Inventory) -> int:
 
 
 def write_bundle(
-    write: Callable[[bytes], object], inventory: Inventory, source: BlobSource, step: Step
+    write: Callable[[bytes], object],
+    inventory: Inventory,
+    source: BlobSource,
+    step: Step,
+    sealed: Sealed | None = None,
 ) -> Written:
     """Write the bundle by calls of `write`, in order, without ever seeking.
 
     Raises what `source` raises for a blob that it does not have whole.
     """
-    files = files_of(inventory)
+    files = files_of(inventory, sealed)
     sizes = [member_size(name, len(data)) for name, data in files]
     sizes += [member_size(blob.digest.path, blob.size) for blob in inventory.content]
     contents = _cut(_tar(files, inventory, source, step), cuts(sizes, len(files) + len(inventory.manifests)))

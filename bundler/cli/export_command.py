@@ -28,6 +28,7 @@ from bundler.cli.selecting import (
     selection_options,
 )
 from bundler.cli.series import gathered_series, series_options
+from bundler.cli.signing import gathered_signing, signing, signing_options
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter import Series
 from bundler.report import Report
@@ -37,6 +38,7 @@ from bundler.workers import DEFAULT_JOBS
 if TYPE_CHECKING:
     from bundler.config.values import ExportFile
     from bundler.exporter.cutting import Cut
+    from bundler.trust.signing import Signing
 
 
 class Task(NamedTuple):
@@ -51,6 +53,7 @@ class Task(NamedTuple):
     settings: RegistryOptions
     series: Series
     cut: Cut | None
+    signing: Signing | None
 
 
 @click.command("export")
@@ -81,6 +84,13 @@ class Task(NamedTuple):
 )
 @series_options
 @cut_options
+@click.option(
+    "--sign-key",
+    metavar="KEY",
+    type=click.Path(path_type=Path),
+    help="Sign the bundle: an OpenSSH private key, or the public key of one that the agent holds.",
+)
+@signing_options
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
 @output_options
@@ -119,6 +129,7 @@ def command(
 
 def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tuple[Task, Path | None]:
     """Command line and export files together; what the command line says wins."""
+    terms = gathered_signing(options)
     settings, chosen, file = asked(options)
     cut = gathered_cut(options)
     out, store, lock = out or (file and file.output), options["store"], options["lock"]
@@ -127,10 +138,14 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
     store, lock = store or _file_path(file, "store"), lock or _file_path(file, "lock")
     report = report or _file_path(file, "report")
     series = gathered_series(options, file, out, store)
-    check_report(report, out, store, lock, settings.creds_file, *chosen.config, *series.base)
+    check_report(
+        report, out, store, lock, settings.creds_file, options["sign_key"], *chosen.config, *series.base
+    )
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
-    return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings, series, cut), report
+    signed = signing(options["sign_key"], terms, series.job)
+    selection = _selection(chosen, file, lock)
+    return Task(selection, out, store, force, lock, drift, settings, series, cut, signed), report
 
 
 def _selection(chosen: SelectionOptions, file: ExportFile | None, lock: Path | None) -> Selection:
@@ -152,7 +167,7 @@ def _file_path(file: ExportFile | None, key: str) -> Path | None:
 def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
     progress = display(quiet=quiet)
     jobs = task.settings.jobs or DEFAULT_JOBS
-    out = output_to(task.out, force=task.force, cut=task.cut)
+    out = output_to(task.out, force=task.force, cut=task.cut, signing=task.signing)
     place = workplace_of(out, task.store)
     known = registries(task.settings, progress, hosts_of(task.selection))
     if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -40,6 +41,14 @@ from bundler.cli.options import (
 from bundler.cli.printing import conclude, failed_report, import_summary
 from bundler.cli.receipts import Brought, earlier_receipt, keep_receipt
 from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
+from bundler.cli.trusting import (
+    TrustOptions,
+    gate_of,
+    gathered_trust,
+    rollback_options,
+    trust_options,
+    with_statement,
+)
 from bundler.cli.written import Written, gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.prune import to_prune, with_planned
@@ -53,6 +62,7 @@ from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
     from bundler.config.values import ImportFile
+    from bundler.trust.gate import Gate
 
 
 class Task(NamedTuple):
@@ -66,6 +76,7 @@ class Task(NamedTuple):
     beside: tuple[Path, ...]
     prune: int | None
     volumes_in: tuple[Path, ...]
+    trust: TrustOptions
 
 
 @click.command("import")
@@ -112,6 +123,8 @@ class Task(NamedTuple):
 )
 @more_volumes
 @written_options
+@trust_options
+@rollback_options
 @click.option(
     "--dry-run", is_flag=True, help="Verify, ask the target, show what would be pushed; write nothing."
 )
@@ -134,11 +147,13 @@ def command(
     wish, report = report, None
     try:
         task = _task(bundle, options)
-        check_report(wish, bundle, task.settings.creds_file, *task.written.files)
+        check_report(wish, bundle, task.settings.creds_file, *task.written.files, *task.trust.files)
         report = wish
         target = task.destination.prefix
         receipt, earlier = task.written.receipt, earlier_receipt(task.written.receipt, target)
-        done, brought = _carried(task, dry_run=dry_run, quiet=quiet)
+        with gate_of(task.trust, remembers=True, may_write=not dry_run) as gate:
+            done, brought = _carried(task, gate, dry_run=dry_run, quiet=quiet)
+            done = with_statement(done, gate)
         if not dry_run:
             done = write_all(task.written, done)
             if receipt:
@@ -154,6 +169,7 @@ def command(
 def _task(bundle: str, options: dict[str, Any]) -> Task:
     """Command line and import file together; what the command line says wins."""
     settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
+    trust = gathered_trust(options)
     check_stdin(bundle, settings.creds_file)
     file = import_file(options["config"])
     prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
@@ -172,6 +188,7 @@ def _task(bundle: str, options: dict[str, Any]) -> Task:
         options["beside"],
         options["prune"],
         options["volumes_in"],
+        trust,
     )
 
 
@@ -182,42 +199,55 @@ def _part(repositories: tuple[str, ...], options: NameRuleOptions, file: ImportF
     return Part(*file.select)
 
 
-def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, Brought]:
+class Means(NamedTuple):
+    """What an import works with."""
+
+    beside: Sequence[Bundle]
+    gate: Gate | None
+    known: Registries
+    progress: Progress
+    jobs: int
+
+
+def _carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tuple[Report, Brought]:
     progress = display(quiet=quiet)
     known = registries(task.settings, progress, [task.destination.prefix.registry])
     jobs = task.settings.jobs or DEFAULT_JOBS
     with ExitStack() as stack:
         beside = [stack.enter_context(open_bundle(path)) for path in task.beside]
-        return (_planned if dry_run else _imported)(task, beside, known, progress, jobs)
+        return (_planned if dry_run else _imported)(task, Means(beside, gate, known, progress, jobs))
 
 
-def _imported(
-    task: Task, beside: Sequence[Bundle], known: Registries, progress: Progress, jobs: int
-) -> tuple[Report, Brought]:
+def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
+    send: dict[str, Any] = {
+        "beside": means.beside,
+        "prune": task.prune,
+        "before_tags": means.gate.remember if means.gate else None,
+        "jobs": means.jobs,
+        "progress": means.progress,
+    }
     to, policy = task.destination, task.on_conflict
     if task.bundle == "-":
         if sys.stdin.isatty():
             raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
-        stream = BundleStream(sys.stdin.buffer, DEFAULT_LIMITS)
-        send = partial(import_stream, beside=beside, prune=task.prune, jobs=jobs, progress=progress)
-        done = send(stream, to, known, policy)
+        # What has come is read at once: a bundle that must not come in is refused by its first frame.
+        pipe = io.FileIO(sys.stdin.buffer.fileno(), closefd=False)
+        stream = BundleStream(pipe, DEFAULT_LIMITS, means.gate)
+        done = import_stream(stream, to, means.known, policy, **send)
         return done, Brought(stream.id, stream.inventory)
-    with open_bundle(Path(task.bundle), volumes_in=task.volumes_in) as opened:
-        verified = verify_bundle(opened, progress)
-        send_all = partial(import_bundle, beside=beside, prune=task.prune, jobs=jobs, progress=progress)
-        done = send_all(verified, to, known, policy)
+    with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
+        verified = verify_bundle(opened, means.progress)
+        done = import_bundle(verified, to, means.known, policy, **send)
         return done, Brought(opened.id, opened.inventory)
 
 
-def _planned(
-    task: Task, beside: Sequence[Bundle], known: Registries, progress: Progress, jobs: int
-) -> tuple[Report, Brought]:
+def _planned(task: Task, means: Means) -> tuple[Report, Brought]:
     if task.bundle == "-":
         raise UsageError("-", "a dry run of a stream would use it up", "give a file")
-    with open_bundle(Path(task.bundle), volumes_in=task.volumes_in) as opened:
-        verified = verify_bundle(opened, progress)
-        ask = partial(plan_bundle_import, beside=beside, jobs=jobs, progress=progress)
-        plan = ask(verified, task.destination, known, task.on_conflict)
+    with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
+        verified = verify_bundle(opened, means.progress)
+        ask = partial(plan_bundle_import, beside=means.beside, jobs=means.jobs, progress=means.progress)
+        plan = ask(verified, task.destination, means.known, task.on_conflict)
         gone = to_prune(opened.inventory, task.destination, task.prune)
-        report = with_planned(planned_report(opened, plan, known, verified.warnings), gone)
+        report = with_planned(planned_report(opened, plan, means.known, verified.warnings), gone)
         return report, Brought(opened.id, opened.inventory)

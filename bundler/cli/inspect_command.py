@@ -10,7 +10,7 @@ import click
 from bundler import describe, open_bundle
 from bundler.bundle.contents import Contents, RepositoryContents
 from bundler.cli.display import SHORT_DIGEST, size_text
-from bundler.cli.printing import print_document
+from bundler.cli.printing import print_document, signed_text
 from bundler.errors import printable
 from bundler.report import document
 from bundler.selection import version_order
@@ -42,6 +42,8 @@ def contents_text(contents: Contents) -> str:
     if contents.kind == "delta":
         lines += [f"builds on  {base}" for base in contents.base]
         lines.append(f"required   {size_text(contents.required_size)} that the base brought")
+    if contents.statement:
+        lines.append(f"statement  {signed_text(contents.statement)}")
     lines.append(f"blobs      {contents.blobs}, {size_text(contents.distinct_size)} distinct")
     lines.append(f"as listed  {size_text(contents.listed_size)}, of which {size_text(shared)} shared")
     if contents.file_size is not None:

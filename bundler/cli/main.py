@@ -13,6 +13,7 @@ COMMANDS = {
     "export": "Outside: carry modules from registries into a bundle.",
     "explain": "Show which tags an export would take, and the rule that decided.",
     "verify": "Prove that a bundle is whole.",
+    "sign": "Sign a bundle with an OpenSSH key.",
     "inspect": "Show what a bundle holds.",
     "extract": "One version out of a bundle: as an OCI archive, or as files.",
     "merge": "One full bundle of a full one and its deltas, or of shards.",
@@ -34,7 +35,7 @@ Inside:   timoni-bundler import modules.tar.zst --to oci://registry.internal:500
 \b
 Exit codes: 0 done, 2 usage, 3 authentication, 4 not found, 5 network, 6 integrity,
 7 content refused, 8 finished but some items failed, 9 this machine (disk, permission,
-lock), 10 target refused, 128+N signal, 1 a bug.
+lock), 10 target refused, 11 signature or rollback, 128+N signal, 1 a bug.
 """
 
 

@@ -12,7 +12,7 @@ from bundler.about import PROGRAM, VERSION
 from bundler.cli.display import size_text
 from bundler.durable import write_whole
 from bundler.errors import BundlerError, CollectedError
-from bundler.report import Failure, Report, as_document, failure
+from bundler.report import Failure, Report, StatementReport, as_document, failure
 
 
 def print_document(document: dict[str, Any], stream: TextIO) -> None:
@@ -77,6 +77,17 @@ def import_summary(report: Report, target: str) -> str:
     parts = [f"{count} {status}" for status, count in counts.items()] or ["no tags"]
     sent = f"{report.blobs.moved} blobs sent ({size_text(report.blobs.moved_bytes)})"
     return f"{target}: {', '.join(parts)}; {sent}, {report.blobs.reused} there already"
+
+
+def signed_text(said: StatementReport) -> str:
+    """What a bundle says of itself, and whether anybody has proven that."""
+    text = f"job {said.job}, sequence {said.sequence}, {said.time}"
+    text += f", expires {said.expires}" if said.expires else ""
+    if said.signers:
+        return f"{text}, signed by " + ", ".join(
+            f"{signer.principal} ({signer.key})" for signer in said.signers
+        )
+    return f"{text}, signed, not proven, by {', '.join(said.keys)}"
 
 
 def _planned_lines(report: Report) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,12 +24,16 @@ from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display, size_text
 from bundler.cli.files import import_file
 from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
-from bundler.cli.printing import conclude, print_document
+from bundler.cli.printing import conclude, print_document, signed_text
+from bundler.cli.trusting import gate_of, gathered_trust, trust_options
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.progress import Progress
 from bundler.report import document
 from bundler.workers import DEFAULT_JOBS
+
+if TYPE_CHECKING:
+    from bundler.trust.gate import Gate
 
 
 @click.command("verify")
@@ -48,6 +53,7 @@ from bundler.workers import DEFAULT_JOBS
 @more_volumes
 @click.option("--json", "as_json", is_flag=True, help="Print what was proven as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
+@trust_options
 @registry_options
 def command(
     bundle: Path,
@@ -61,24 +67,26 @@ def command(
 ) -> int:
     """Prove that a bundle is whole: inventory, closure, every size and digest, and the .sha256 beside it.
 
-    This proves that it is consistent, not where it comes from. With --against, every tag is asked for
-    at a target, by HEAD; nothing is written.
+    This proves that it is consistent; with --allowed-signers, also who signed it. With --against, every
+    tag is asked for at a target, by HEAD; nothing is written.
 
     \b
     timoni-bundler verify modules.tar.zst
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     """
-    settings, progress = gathered(options), display(quiet=quiet)
+    settings, trust, progress = gathered(options), gathered_trust(options), display(quiet=quiet)
     destination = _destination(against, config)
-    with open_bundle(bundle, volumes_in=volumes_in) as opened:
+    with gate_of(trust) as gate, open_bundle(bundle, judge=gate, volumes_in=volumes_in) as opened:
         verified = verify_bundle(opened, progress)
         if destination:
             return _compared(verified, destination, settings, progress, as_json=as_json)
-        return _told(opened, verified, as_json=as_json)
+        return _told(opened, verified, gate, as_json=as_json)
 
 
-def _told(opened: Bundle, verified: Verified, *, as_json: bool) -> int:
+def _told(opened: Bundle, verified: Verified, gate: Gate | None, *, as_json: bool) -> int:
     contents = describe(opened)
+    if gate:
+        contents = dataclasses.replace(contents, statement=gate.told)
     for warning in verified.warnings:
         click.echo(f"{PROGRAM}: warning: {warning}", err=True)
     if as_json:
@@ -86,7 +94,9 @@ def _told(opened: Bundle, verified: Verified, *, as_json: bool) -> int:
         return 0
     tags = sum(len(entry.tags) for entry in contents.repositories)
     size = size_text(contents.distinct_size)
-    click.echo(f"{opened.path}: OK, {tags} tags, {contents.blobs} blobs, {size}, bundle {contents.id}")
+    signed = f", {signed_text(contents.statement)}" if contents.statement else ""
+    line = f"{opened.path}: OK, {tags} tags, {contents.blobs} blobs, {size}, bundle {contents.id}{signed}"
+    click.echo(line)
     return 0
 
 

@@ -20,6 +20,7 @@ from bundler.report import BundleReport
 
 if TYPE_CHECKING:
     from bundler.exporter.cutting import Cut
+    from bundler.trust.signing import Signing
 
 
 class Output(Protocol):
@@ -51,7 +52,12 @@ class Output(Protocol):
 
 
 def output_to(
-    text: str, *, force: bool = False, limits: Limits = DEFAULT_LIMITS, cut: Cut | None = None
+    text: str,
+    *,
+    force: bool = False,
+    cut: Cut | None = None,
+    signing: Signing | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Output:
     """What `-o` means: a bundle by its suffix, `-` for standard output, anything else a directory.
 
@@ -64,7 +70,9 @@ def output_to(
             raise UsageError(text, "only a bundle file can be cut", f"let its name end in {BUNDLE_SUFFIX}")
         from bundler.exporter.output_volumes import VolumesOutput
 
-        return VolumesOutput(path, cut)
+        return VolumesOutput(path, cut, limits, signing)
     if text == "-":
-        return StreamOutput(STANDARD_OUTPUT)
-    return FileOutput(path, force, limits) if is_bundle else DirectoryOutput(path, force, limits)
+        return StreamOutput(STANDARD_OUTPUT, signing)
+    if is_bundle:
+        return FileOutput(path, force, limits, signing)
+    return DirectoryOutput(path, force, limits, signing)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX, INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
 from bundler.durable import temporary_of, write_whole
-from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
+from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError, UsageError
 from bundler.exporter.replacing import open_bundle, refuse_loss
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.limits import Limits
-from bundler.oci.content import BlobSource
+from bundler.oci.content import BlobSource, Digest
 from bundler.progress import Progress
 from bundler.report import BundleReport
+
+if TYPE_CHECKING:
+    from bundler.trust.sealed import Sealed
+    from bundler.trust.signing import Signing
 
 
 @dataclass
@@ -23,7 +28,10 @@ class DirectoryOutput:
     path: Path
     force: bool
     limits: Limits
+    signing: Signing | None = None
     is_store: bool = True
+    _there: Sealed | None = None
+    """What was signed of the bundle that is there."""
 
     @property
     def name(self) -> str:
@@ -50,7 +58,8 @@ class DirectoryOutput:
             with open_bundle(self.path, self.limits) as bundle:
                 if not self.force:
                     refuse_loss(self.name, bundle.inventory, inventory)
-        except (IntegrityError, ContentError, NotFoundError):
+                self._there = bundle.sealed
+        except (IntegrityError, ContentError, NotFoundError, TrustError):
             pass  # damaged or half replaced: this run makes it whole again
         return None
 
@@ -58,8 +67,27 @@ class DirectoryOutput:
         """Nothing besides the blobs."""
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
-        """Name what the blobs make, which are there already."""
+        """Name what the blobs make. What was signed goes before it, and comes after it."""
+        from bundler.bundle.seal_files import remove_seal, write_seal
+
         data = encode(inventory)
+        identity = bundle_id(data)
+        sealed = self._sealed(identity)
+        if sealed is None or sealed is not self._there:
+            remove_seal(self.path)
         write_whole(self.path / INDEX_FILE, encode_index(inventory))
         write_whole(self.path / INVENTORY_FILE, data)
-        return BundleReport(self.name, bundle_id(data))
+        if sealed:
+            write_seal(self.path, sealed)
+        return BundleReport(self.name, identity, statement=sealed.told() if sealed else None)
+
+    def _sealed(self, identity: Digest) -> Sealed | None:
+        """What stands of the same bundle, or is made now."""
+        there = self._there
+        if (
+            there
+            and there.statement.bundle == identity
+            and not (self.signing and not self.signing.stands_in(there))
+        ):
+            return there
+        return self.signing.seal(identity) if self.signing else None

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sidecar import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import largest_size
 from bundler.durable import whole_file
-from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, UsageError
+from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, TrustError, UsageError
 from bundler.exporter.packing import pack
 from bundler.exporter.replacing import explained, open_bundle, refuse_loss
 from bundler.limits import Limits
 from bundler.oci.content import BlobSource
 from bundler.progress import Progress
 from bundler.report import BundleReport
+
+if TYPE_CHECKING:
+    from bundler.trust.signing import Signing
 
 
 @dataclass
@@ -26,6 +30,7 @@ class FileOutput:
     path: Path
     force: bool
     limits: Limits
+    signing: Signing | None = None
     is_store: bool = False
 
     @property
@@ -51,7 +56,7 @@ class FileOutput:
             return None
         try:
             return self._same(inventory, progress)
-        except (IntegrityError, ContentError):
+        except (IntegrityError, ContentError, TrustError):
             if self.force:
                 return None
             raise
@@ -62,14 +67,17 @@ class FileOutput:
                 if not self.force:
                     refuse_loss(self.name, bundle.inventory, inventory)
                 return None
+            if self.signing and not self.signing.stands_in(bundle.sealed):
+                return None
             size = sum(blob.size for blob in inventory.content)
             with progress.step("checking the bundle that is there", size=size) as step:
                 for blob, _ in bundle.everything():
                     step.advance(size=blob.size)
             sha256 = bundle.sha256 or ""
+            told = bundle.sealed.told() if bundle.sealed else None
         if not _sidecar_right(self.path, sha256):
             write_sidecar(self.path, sha256)
-        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size)
+        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, told)
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:
         """The folder, and the largest size that the bundle can have."""
@@ -78,7 +86,7 @@ class FileOutput:
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it under a temporary name; the old one stays until the new one is durable."""
         with whole_file(self.path) as file:
-            written = pack(file.write, self.name, inventory, source, progress)
+            written = pack(file.write, self.name, inventory, source, progress, signing=self.signing)
             # An old sidecar must not speak of the new file.
             remove_sidecar(self.path)
         write_sidecar(self.path, written.sha256 or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.bundle.inventory import Inventory
 from bundler.durable import local_errors
@@ -14,6 +15,9 @@ from bundler.oci.content import BlobSource
 from bundler.progress import Progress
 from bundler.report import BundleReport
 
+if TYPE_CHECKING:
+    from bundler.trust.signing import Signing
+
 STANDARD_OUTPUT = 1
 
 
@@ -22,6 +26,7 @@ class StreamOutput:
     """Standard output: the bundle as it is made."""
 
     descriptor: int
+    signing: Signing | None = None
     path: None = None
     name: str = "-"
     is_store: bool = False
@@ -39,7 +44,7 @@ class StreamOutput:
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it in order."""
-        return pack(self._write, self.name, inventory, source, progress)
+        return pack(self._write, self.name, inventory, source, progress, signing=self.signing)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bundler.bundle.inventory import Inventory
-from bundler.bundle.volume_format import TRAILER
+from bundler.bundle.inventory import Inventory, bundle_id, encode
+from bundler.bundle.volume_format import MOST, TRAILER, file_name
 from bundler.bundle.writer import largest_size
-from bundler.errors import LocalError, UsageError
+from bundler.errors import ContentError, IntegrityError, LocalError, UsageError
 from bundler.exporter.cutting import Cut, splitting
 from bundler.exporter.packing import pack
+from bundler.exporter.replacing import open_bundle
+from bundler.limits import Limits
 from bundler.oci.content import BlobSource
 from bundler.progress import Progress
 from bundler.report import BundleReport
+
+if TYPE_CHECKING:
+    from bundler.trust.signing import Signing
 
 
 @dataclass
@@ -23,6 +30,8 @@ class VolumesOutput:
 
     path: Path
     cut: Cut
+    limits: Limits
+    signing: Signing | None = None
     is_store: bool = False
 
     @property
@@ -43,6 +52,20 @@ class VolumesOutput:
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
         """Volumes are always made again, and those that are there whole are left alone."""
         self.cut.check(largest_size(inventory))
+        return self._signed_already(inventory, progress) if self.signing else None
+
+    def _signed_already(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
+        """The set that is there, if its signature stands: another one would make another set."""
+        first = self.path.with_name(file_name(self.path.name, 1, MOST))
+        if not first.exists():
+            return None
+        with suppress(IntegrityError, ContentError), open_bundle(first, self.limits) as bundle:
+            sealed, same = bundle.sealed, bundle.id == bundle_id(encode(inventory))
+            if same and sealed and self.signing and self.signing.stands_in(sealed):
+                with progress.step("checking the volumes that are there") as step:
+                    for blob, _ in bundle.everything():
+                        step.advance(size=blob.size)
+                return BundleReport(self.name, bundle.id, bundle.sha256, bundle.file_size, sealed.told())
         return None
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:
@@ -55,6 +78,6 @@ class VolumesOutput:
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write them under temporary names; they get their own when all are durable."""
         with splitting(self.path, self.cut) as splitter:
-            written = pack(splitter.write, self.name, inventory, source, progress)
+            written = pack(splitter.write, self.name, inventory, source, progress, signing=self.signing)
             splitter.finish()
         return written

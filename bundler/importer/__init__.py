@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from bundler.bundle.reader import Bundle
@@ -68,6 +68,7 @@ def import_bundle(
     *,
     beside: Sequence[Bundle] = (),
     prune: int | None = None,
+    before_tags: Callable[[], None] | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
@@ -75,7 +76,7 @@ def import_bundle(
 
     A delta takes what it leaves out from the target, or from the bundles `beside`. Raises NotFoundError
     before anything is written if neither has it. `prune`: at most so many tags that a delta says are
-    gone are deleted.
+    gone are deleted. `before_tags` is called when nothing is left to do but to move them.
     """
     gone = to_prune(verified.bundle.inventory, destination, prune)
     content = Content(verified.bundle, verified.bundle.inventory, beside)
@@ -95,6 +96,8 @@ def import_bundle(
         push.blobs(content, plan.uploads)
     with push.phase("tags"):
         push.children()
+        if before_tags:
+            before_tags()
         push.tags()
     report = import_report(verified.bundle, plan, push, registries, verified.warnings)
     return pruned(report, gone, registries, jobs=jobs, progress=progress)
@@ -108,6 +111,7 @@ def import_stream(
     *,
     beside: Sequence[Bundle] = (),
     prune: int | None = None,
+    before_tags: Callable[[], None] | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
@@ -127,6 +131,8 @@ def import_stream(
     plan, push = send(stream, inventory, arranged, registries, beside)
     with push.phase("tags"):
         push.children()
+        if before_tags:
+            before_tags()
         push.tags()
     report = import_report(stream, plan, push, registries, ())
     return pruned(report, gone, registries, jobs=jobs, progress=progress)

@@ -1,0 +1,84 @@
+"""What is said of a bundle that is signed: job, sequence number, expiry; options of `export` and `sign`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from bundler.errors import UsageError
+
+if TYPE_CHECKING:
+    from bundler.trust.signing import Signing, Terms
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class SigningOptions(NamedTuple):
+    """The options as they were given."""
+
+    sequence: int | None
+    expires: str | None
+
+    @property
+    def given(self) -> bool:
+        """Whether any of them was."""
+        return self != (None, None)
+
+
+def signing_options(command: Command) -> Command:
+    """Add them to a command; they arrive as one value by `gathered_signing`."""
+    options = (
+        click.option("--sequence", metavar="N", type=click.IntRange(0, (1 << 62) - 1),
+                     help="Its number there; imports refuse lower ones. Default: seconds since the epoch."),
+        click.option("--expires", metavar="WHEN",
+                     help="Imports refuse it from then on: 30d, 72h, 2026-12-31, 2026-12-31T09:00:00Z."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def gathered_signing(options: dict[str, Any]) -> SigningOptions:
+    """Take the options out of a command's arguments."""
+    return SigningOptions(**{name: options.pop(name) for name in SigningOptions._fields})
+
+
+def signing(key: Path | None, options: SigningOptions, job: str) -> Signing | None:
+    """The key, and what it is to say; None without a key. Raises UsageError before any work."""
+    if key is None:
+        if options.given:
+            raise UsageError("--sequence or --expires", "nothing is signed", "add --sign-key KEY")
+        return None
+    from bundler.cli.keys import keygen, now
+    from bundler.trust.signing import Signing
+
+    at = now()
+    return Signing(keygen(), key, _terms(options, job, at), at)
+
+
+def _terms(options: SigningOptions, job: str, now: int) -> Terms:
+    from bundler.trust.signing import Terms
+    from bundler.trust.statement import Job
+
+    try:
+        terms = Terms(Job.parse(job), options.sequence)
+    except ValueError as error:
+        raise UsageError("--job", str(error)) from None
+    return terms._replace(expires=_expiry(options.expires, now)) if options.expires else terms
+
+
+def _expiry(text: str, now: int) -> Any:
+    from bundler.config.times import moment, seconds_of
+    from bundler.trust.signing import moment_at
+
+    try:
+        at = now + seconds_of(text) if text[-1:] in "smhdw" else moment(text, now)
+        found = moment_at(at)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError("--expires", str(error)) from None
+    if at <= now:
+        raise UsageError("--expires", f"{found} is over", "name a time to come")
+    return found

@@ -1,0 +1,117 @@
+"""`statement.json`: the few lines about a bundle that are signed. No I/O.
+
+One content has one spelling, and unknown fields are refused: what a signer said must not be half read.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from calendar import monthrange, timegm
+from dataclasses import dataclass
+from typing import Any, Self
+
+from bundler.errors import ContentError, printable
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci import strict_json
+from bundler.oci.content import Digest
+from bundler.oci.grammar import Parsed, Size, camel
+
+STATEMENT_FILE = "statement.json"
+
+
+class Job(Parsed):
+    """What a row of bundles is called whose sequence numbers grow; fit for a file's name."""
+
+    __slots__ = ()
+    grammar = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+    meaning = "the name of a job (letters, digits, `.`, `_`, `-`; 64 at most)"
+
+
+class Moment(Parsed):
+    """A second in UTC: `2026-01-31T09:00:00Z` (RFC 3339)."""
+
+    __slots__ = ()
+    grammar = re.compile(
+        "[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}Z"
+    )
+    meaning = "a time (2026-01-31T09:00:00Z)"
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Raise ValueError also for a day that does not exist."""
+        moment = super().parse(text)
+        if int(moment[8:10]) > monthrange(int(moment[:4]), int(moment[5:7]))[1]:
+            raise ValueError(f"{moment} names a day that does not exist")
+        return moment
+
+    @property
+    def seconds(self) -> int:
+        """Since the epoch."""
+        return timegm(tuple(int(part) for part in re.findall("[0-9]+", self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a signer says of a bundle."""
+
+    bundle: Digest
+    """The bundle id."""
+    job: Job
+    sequence: Size
+    """Grows from one bundle of the job to the next."""
+    time: Moment
+    """When it was signed, by the signer's clock."""
+    expires: Moment | None = None
+    """From when on it is worth nothing."""
+
+
+def encode(statement: Statement) -> bytes:
+    """The bytes of `statement.json`: what is signed."""
+    expires = {"expires": statement.expires} if statement.expires else {}
+    return strict_json.canonical(
+        {
+            "bundle": statement.bundle,
+            "job": statement.job,
+            "sequence": statement.sequence,
+            "time": statement.time,
+            **expires,
+        }
+    )
+
+
+def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Statement:
+    """Read `statement.json`. Raises ContentError for all that `encode` would not write."""
+    if len(data) > limits.statement:
+        raise ContentError(STATEMENT_FILE, f"larger than the limit of {limits.statement:,} bytes")
+    strict_json.check(data, item=STATEMENT_FILE, depth=limits.json_depth)
+    statement = _validated(data)
+    if encode(statement) != data:
+        raise ContentError(STATEMENT_FILE, "not spelled as canonical JSON")
+    if statement.expires and statement.expires <= statement.time:
+        raise ContentError(STATEMENT_FILE, "it expires before it was made")
+    return statement
+
+
+def _validated(data: bytes) -> Statement:
+    from pydantic import ValidationError
+
+    try:
+        statement: Statement = adapter_of(Statement).validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "its top"
+        cause = f"{first['msg']} at {where}"
+        raise ContentError(STATEMENT_FILE, printable(cause), "a newer timoni-bundler may read it") from None
+    return statement
+
+
+@functools.cache
+def adapter_of(of: Any) -> Any:
+    """How pydantic reads these documents: nothing missing, nothing more, nothing converted."""
+    from pydantic import ConfigDict, TypeAdapter, with_config
+
+    with_config(
+        ConfigDict(alias_generator=camel, extra="forbid", strict=True, use_attribute_docstrings=True)
+    )(of)
+    return TypeAdapter(of)
