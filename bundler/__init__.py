@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from bundler.registry.registries import Registries, RegistrySettings
     from bundler.report import Report
     from bundler.selection import Rules
+    from bundler.shard import Shard
     from bundler.wanted import Along, Selection, selection_of
 
 __version__ = VERSION
@@ -74,6 +75,7 @@ _HOMES = {
     "Report": "bundler.report",
     "Rules": "bundler.selection",
     "Selection": "bundler.wanted",
+    "Shard": "bundler.shard",
     "Verified": "bundler.importer",
     "compare_with_target": "bundler.importer",
     "describe": "bundler.bundle.contents",
@@ -98,7 +100,7 @@ _HOMES = {
 
 __all__ = [  # noqa: RUF022  in the order in which they are used
     "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
-    "Selection", "selection_of", "Rules", "Along",
+    "Selection", "selection_of", "Rules", "Along", "Shard",
     "explain_selection", "output_to", "workplace_of", "plan_bundle", "export_bundle",
     "OnDrift", "read_lock", "locked_selection",
     "Bundle", "BundleStream", "open_bundle", "describe", "difference", "verify_bundle", "Verified",

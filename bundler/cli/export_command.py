@@ -25,6 +25,7 @@ from bundler.cli.selecting import (
     selected,
     selection_options,
 )
+from bundler.cli.sharding import in_shard, lock_to_write, shard_option
 from bundler.errors import BundlerError, UsageError
 from bundler.report import Report
 from bundler.wanted import Selection
@@ -72,6 +73,7 @@ class Task(NamedTuple):
     type=click.Choice(["warn", "fail", "refetch"]),
     help="Ask for every tag again at the end: what to do about one that moved meanwhile.",
 )
+@shard_option
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
 @output_options
@@ -118,7 +120,9 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
     check_report(report, out, store, lock, settings.creds_file, *chosen.config)
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
-    return Task(_selection(chosen, file, lock), out, store, force, lock, drift, settings), report
+    to_write = lock_to_write(lock, options["shard"])
+    selection = in_shard(_selection(chosen, file, lock), options["shard"])
+    return Task(selection, out, store, force, to_write, drift, settings), report
 
 
 def _selection(chosen: SelectionOptions, file: ExportFile | None, lock: Path | None) -> Selection:

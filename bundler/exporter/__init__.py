@@ -58,7 +58,7 @@ def export_bundle(
         with run.phase("select"):
             pinned = choose()
         run.check_locked(selection, pinned)
-        if not pinned.roots:
+        if run.has_nothing(selection, pinned):
             return run.nothing(pinned)
         inventory = pinned.inventory()
         if there := out.unchanged(inventory, progress):
@@ -70,7 +70,7 @@ def export_bundle(
             )
         run.drop_incomplete(found)
         run.check_locked(selection, found.pinned)
-        if not found.pinned.roots:
+        if run.has_nothing(selection, found.pinned):
             return run.nothing(found.pinned)
         inventory = found.pinned.inventory()
         with run.phase("pack"):

@@ -35,7 +35,8 @@ class Workplace:
             try:
                 yield store
             finally:
-                if (self.temporary and self.finished) or (not was_there and store.empty()):
+                superfluous = self.temporary if self.finished else not was_there and store.empty()
+                if superfluous:
                     store.remove()
 
     def looked_at(self) -> Store:
