@@ -10,6 +10,7 @@ import click
 
 from bundler import OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, workplace_of
 from bundler.cli.display import display, size_text
+from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import (
     RegistryOptions,
     check_report,
@@ -77,9 +78,17 @@ class Task(NamedTuple):
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
 @output_options
+@metrics_options("export")
 @registry_options
 def command(
-    *, dry_run: bool, report: Path | None, as_json: bool, quiet: bool, out: str | None, **options: Any
+    *,
+    meter: Meter,
+    dry_run: bool,
+    report: Path | None,
+    as_json: bool,
+    quiet: bool,
+    out: str | None,
+    **options: Any,
 ) -> int:
     """Carry modules from registries into a bundle.
 
@@ -103,10 +112,9 @@ def command(
         stream = sys.stderr if task.out == "-" else sys.stdout
         done, summary = _carried(task, dry_run=dry_run, quiet=quiet)
     except BundlerError as error:
-        return conclude(
-            failed_report("export", error), summary="", file=report, as_json=as_json, stream=stream
-        )
-    return conclude(done, summary=summary, file=report, as_json=as_json, stream=stream)
+        failed = meter.noted(failed_report("export", error))
+        return conclude(failed, summary="", file=report, as_json=as_json, stream=stream)
+    return conclude(meter.noted(done), summary=summary, file=report, as_json=as_json, stream=stream)
 
 
 def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tuple[Task, Path | None]:

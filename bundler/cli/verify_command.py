@@ -21,6 +21,7 @@ from bundler import (
 from bundler.about import PROGRAM
 from bundler.cli.display import display, size_text
 from bundler.cli.files import import_file
+from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
 from bundler.cli.printing import conclude, print_document
 from bundler.errors import UsageError
@@ -46,9 +47,17 @@ from bundler.workers import DEFAULT_JOBS
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was proven as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
+@metrics_options("verify")
 @registry_options
 def command(
-    bundle: Path, *, against: str | None, config: Path | None, as_json: bool, quiet: bool, **options: Any
+    bundle: Path,
+    *,
+    meter: Meter,
+    against: str | None,
+    config: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> int:
     """Prove that a bundle is whole: inventory, closure, every size and digest, and the .sha256 beside it.
 
@@ -64,7 +73,7 @@ def command(
     with open_bundle(bundle) as opened:
         verified = verify_bundle(opened, progress)
         if destination:
-            return _compared(verified, destination, settings, progress, as_json=as_json)
+            return _compared(verified, destination, settings, progress, meter, as_json=as_json)
         return _told(opened, verified, as_json=as_json)
 
 
@@ -94,12 +103,13 @@ def _compared(
     destination: Destination,
     settings: RegistryOptions,
     progress: Progress,
+    meter: Meter,
     *,
     as_json: bool,
 ) -> int:
     known = registries(settings, progress, [destination.prefix.registry])
     jobs = settings.jobs or DEFAULT_JOBS
-    found = compare_with_target(verified, destination, known, jobs=jobs, progress=progress)
+    found = meter.noted(compare_with_target(verified, destination, known, jobs=jobs, progress=progress))
     tags = sum(len(entry.tags) for entry in found.repositories)
     state = "has all of it" if found.unchanged else f"differs in {len(found.failures)} of {tags}"
     summary = f"{destination.prefix}: {state}, {tags} tags, bundle {verified.bundle.id}"

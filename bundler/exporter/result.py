@@ -94,6 +94,7 @@ class ExportRun(Phases):
             seconds=self.seconds,
             warnings=tuple(pinned.warnings),
             images=tuple(pinned.images),
+            drifted=tuple(pinned.drifted),
             unchanged=unchanged,
             dry_run=status == "planned",
         )
