@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from bundler.bundle import inventory
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
 from bundler.bundle.difference import Difference, RepositoryDifference, TagChange, TagState
+from bundler.cli.log import LogLine
 from bundler.config.export_keys import ExportKeys
 from bundler.config.import_keys import ImportKeys
 from bundler.exporter.lock import Lock
@@ -86,7 +87,7 @@ class RegistryError(BaseModel):
 
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by file name."""
-    for kind in (*OURS, *SHOWN, *EXPLAINED, *COMPARED):
+    for kind in (*OURS, *SHOWN, *EXPLAINED, *COMPARED, LogLine):
         with_config(ConfigDict(alias_generator=camel, use_attribute_docstrings=True, extra="ignore"))(kind)
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
@@ -94,6 +95,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "bundle.schema.json": inventory.schema(),
         "report.schema.json": report,
         "explanation.schema.json": TypeAdapter(Explanation).json_schema(mode="serialization"),
+        "log-line.schema.json": TypeAdapter(LogLine).json_schema(mode="serialization"),
         "lock.schema.json": inventory.adapter_of(Lock).json_schema(),
         "contents.schema.json": TypeAdapter(Contents).json_schema(mode="serialization"),
         "difference.schema.json": TypeAdapter(Difference).json_schema(mode="serialization"),

@@ -18,9 +18,9 @@ from bundler import (
     parse_prefix,
     verify_bundle,
 )
-from bundler.about import PROGRAM
 from bundler.cli.display import display, size_text
 from bundler.cli.files import import_file
+from bundler.cli.log import current_log
 from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
 from bundler.cli.printing import conclude, print_document
@@ -80,7 +80,7 @@ def command(
 def _told(opened: Bundle, verified: Verified, *, as_json: bool) -> int:
     contents = describe(opened)
     for warning in verified.warnings:
-        click.echo(f"{PROGRAM}: warning: {warning}", err=True)
+        current_log().warn(warning)
     if as_json:
         print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0
