@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from bundler.registry.registries import Registries, RegistrySettings
     from bundler.report import Report
     from bundler.selection import Rules
+    from bundler.shard import Shard
     from bundler.trust.gate import Gate, Requirement
     from bundler.trust.keygen import Allowed, SshKeygen
     from bundler.trust.memory import Memory
@@ -93,6 +94,7 @@ _HOMES = {
     "Signing": "bundler.trust.signing",
     "SshKeygen": "bundler.trust.keygen",
     "Terms": "bundler.trust.signing",
+    "Shard": "bundler.shard",
     "Verified": "bundler.importer",
     "compare_with_target": "bundler.importer",
     "describe": "bundler.bundle.contents",
@@ -119,7 +121,7 @@ _HOMES = {
 
 __all__ = [  # noqa: RUF022  in the order in which they are used
     "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
-    "Selection", "selection_of", "Rules", "Along",
+    "Selection", "selection_of", "Rules", "Along", "Shard",
     "explain_selection", "output_to", "workplace_of", "plan_bundle", "export_bundle",
     "OnDrift", "read_lock", "locked_selection", "Series", "Keep", "merge_bundles",
     "Bundle", "BundleStream", "open_bundle", "describe", "difference", "verify_bundle", "Verified",

@@ -9,8 +9,14 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from bundler.about import PROGRAM, VERSION
+
+if TYPE_CHECKING:
+    from bundler.cli.log import Event, Log
+
+AGAIN = "run the same command again to go on"
 
 
 class Terminated(BaseException):
@@ -35,49 +41,66 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         # Without the command line's modules: scripts ask this often.
         return _printed(f"{PROGRAM} {VERSION}")
+    from bundler.cli.log import log_for
+
+    log = log_for(arguments)
     try:
         from bundler.cli.main import invoke
 
-        return invoke(arguments)
+        return invoke(arguments, log)
     except SystemExit as end:
         # click ends so: 1 when standard output was closed, else after a shell's completion.
-        return _said("error: standard output: it was closed", 9) if end.code == 1 else 0
+        return _failed(log, "standard output", "it was closed") if end.code == 1 else 0
     except BaseException as error:
-        return _explained(error)
+        return _explained(error, log)
 
 
-def _explained(error: BaseException) -> int:
+def _explained(error: BaseException, log: Log) -> int:
     """The line and the exit code of whatever ended a command."""
-    from bundler.errors import EXIT_INTERNAL, BundlerError, LocalError, printable
+    from bundler.errors import EXIT_INTERNAL, BundlerError, printable
 
     if isinstance(error, KeyboardInterrupt):
-        return _said("interrupted: run the same command again to go on", 128 + signal.SIGINT)
+        return _said(log, "interrupted", AGAIN, 128 + signal.SIGINT)
     if isinstance(error, Terminated):
-        return _said("terminated: run the same command again to go on", 128 + signal.SIGTERM)
+        return _said(log, "terminated", AGAIN, 128 + signal.SIGTERM)
     if isinstance(error, BundlerError):
-        return _said(f"error: {error}", error.exit_code)
+        with contextlib.suppress(OSError):
+            log.error(error)
+        return error.exit_code
     if isinstance(error, OSError):
         # Without a file's name, what is left of the system's errors is about standard output: a closed
         # pipe, a full disk.
         place = printable(error.filename or "standard output", 400)
-        return _said(f"error: {place}: {error.strerror or error}", LocalError.exit_code)
+        return _failed(log, place, str(error.strerror or error))
     if os.environ.get("TIMONI_BUNDLER_DEBUG"):  # noqa: TID251  a switch of no command
         raise error
     cause = f"{type(error).__name__}: {printable(error)}"
-    return _said(f"internal error: {cause}; this is a bug, TIMONI_BUNDLER_DEBUG=1 shows where", EXIT_INTERNAL)
+    return _said(
+        log, "internal error", f"{cause}; this is a bug, TIMONI_BUNDLER_DEBUG=1 shows where", EXIT_INTERNAL
+    )
 
 
 def _printed(line: str) -> int:
     try:
         print(line, flush=True)  # noqa: T201
     except OSError as error:
-        return _said(f"error: standard output: {error.strerror or error}", 9)
+        from bundler.cli.log import Log
+
+        return _failed(Log(), "standard output", str(error.strerror or error))
     return 0
 
 
-def _said(line: str, code: int) -> int:
+def _failed(log: Log, item: str, cause: str) -> int:
+    from bundler.errors import LocalError
+
     with contextlib.suppress(OSError):
-        print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)  # noqa: T201
+        log.failed(item, cause, "", LocalError.exit_code)
+    return LocalError.exit_code
+
+
+def _said(log: Log, event: Event, message: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        log.tell(event, message, "error", exit_code=code)
     return code
 
 

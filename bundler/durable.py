@@ -114,6 +114,11 @@ class WholeFile:
             syncing, self._syncing = self._syncing, None
             syncing.finish()
 
+    def permit(self, mode: int) -> None:
+        """Say who may read and write it, whatever the umask says."""
+        with local_errors(self.temporary, "set the permissions of"):
+            os.fchmod(self._file.fileno(), mode)
+
     def restart(self) -> None:
         """Forget everything written so far."""
         with local_errors(self.temporary, "truncate"):
@@ -196,9 +201,11 @@ def whole_file(path: Path) -> Iterator[WholeFile]:
         raise
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file so that it is there whole, or as it was before."""
+def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Write a small file so that it is there whole, or as it was before; `mode` overrules the umask."""
     with whole_file(path) as file:
+        if mode is not None:
+            file.permit(mode)
         file.write(data)
 
 

@@ -167,6 +167,9 @@ class Report:
     warnings: tuple[str, ...] = ()
     images: tuple[ImagesReport, ...] = ()
     """Where images were asked for: what each module version runs."""
+    drifted: tuple[str, ...] = ()
+    """Tags that point to another digest than they should: moved during the export or since its lock file,
+    or another at the target."""
     unchanged: bool = False
     """True when everything was there already, and nothing was written."""
     removed: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from bundler.oci.content import Digest
 from bundler.oci.platform import Platform
 from bundler.oci.reference import Reference, RegistryName, RepositoryName
 from bundler.selection import ALL, Rules
+from bundler.shard import Shard
 
 
 class Along(NamedTuple):
@@ -95,6 +96,20 @@ class Selection(NamedTuple):
 
     problems: tuple[BundlerError, ...] = ()
     """What was asked for and can't be read: failures of the export."""
+    shard: Shard | None = None
+    """The part of it to carry. Everything stays named, so that all parts know the same registries."""
+
+    @property
+    def own_pins(self) -> tuple[Pin, ...]:
+        """The pins of this part."""
+        return tuple(pin for pin in self.pins if self._owns(pin.reference.repository))
+
+    def own_sources(self, found: Iterable[Source]) -> list[Source]:
+        """The sources of this part; `found` are those of the namespaces."""
+        return [source for source in (*self.sources, *found) if self._owns(source.repository)]
+
+    def _owns(self, name: RepositoryName) -> bool:
+        return self.shard is None or self.shard.takes(name)
 
     def joined(self, *others: Selection) -> Selection:
         """All of them as one."""

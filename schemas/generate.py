@@ -16,6 +16,7 @@ from bundler.bundle import inventory
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
 from bundler.bundle.difference import Difference, RepositoryDifference, TagChange, TagState
 from bundler.bundle.receipt import Receipt, ReceivedRepository
+from bundler.cli.log import LogLine
 from bundler.config.export_keys import ExportKeys
 from bundler.config.import_keys import ImportKeys
 from bundler.exporter.lock import Lock
@@ -91,7 +92,7 @@ class RegistryError(BaseModel):
 
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by file name."""
-    for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository):
+    for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository, LogLine):
         with_config(ConfigDict(alias_generator=camel, use_attribute_docstrings=True, extra="ignore"))(kind)
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
@@ -99,6 +100,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "bundle.schema.json": inventory.schema(),
         "report.schema.json": report,
         "explanation.schema.json": TypeAdapter(Explanation).json_schema(mode="serialization"),
+        "log-line.schema.json": TypeAdapter(LogLine).json_schema(mode="serialization"),
         "lock.schema.json": inventory.adapter_of(Lock).json_schema(),
         "receipt.schema.json": inventory.adapter_of(Receipt).json_schema(),
         "contents.schema.json": TypeAdapter(Contents).json_schema(mode="serialization"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO
 
+from bundler.cli.log import Event, Log, current_log
 from bundler.progress import SILENCE, Progress, Step
 
 SHORT_DIGEST = 19
@@ -22,7 +23,8 @@ def display(*, quiet: bool) -> Progress:
     """What fits the place: nothing, bars, or lines. Always on standard error."""
     if quiet:
         return SILENCE
-    return Bars(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
+    log = current_log()
+    return Bars(sys.stderr) if sys.stderr.isatty() and not log.structured else Lines(log)
 
 
 def size_text(size: float) -> str:
@@ -37,15 +39,15 @@ def size_text(size: float) -> str:
 class Lines:
     """One line when a step is done, and one now and then while it lasts."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, log: Log) -> None:
+        self._log = log
 
     @contextmanager
     def _step(self, name: str, items: int | None, size: int | None) -> Iterator[Step]:
-        step = _Counted(self, name, items, size)
+        step = _Counted(self._log, name, items, size)
         yield step
         if items or size:
-            self.note(step.line())
+            step.tell("step")
 
     def step(
         self, name: str, items: int | None = None, size: int | None = None
@@ -55,14 +57,14 @@ class Lines:
 
     def note(self, line: str) -> None:
         """One line."""
-        print(line, file=self._stream, flush=True)
+        self._log.tell("note", line)
 
 
 class _Counted:
     """Counts from many threads."""
 
-    def __init__(self, lines: Lines, name: str, items: int | None, size: int | None) -> None:
-        self._lines = lines
+    def __init__(self, log: Log, name: str, items: int | None, size: int | None) -> None:
+        self._log = log
         self._name = name
         self._items = items
         self._size = size
@@ -79,9 +81,22 @@ class _Counted:
             if due:
                 self._said = time.monotonic()
         if due:
-            self._lines.note(self.line())
+            self.tell("progress")
 
-    def line(self) -> str:
+    def tell(self, event: Event) -> None:
+        """How far it came."""
+        self._log.tell(
+            event,
+            self._line(),
+            step=self._name,
+            items=None if self._items is None else self._done,
+            items_total=self._items,
+            size=None if self._size is None else self._passed,
+            size_total=self._size,
+            seconds=round(time.monotonic() - self._start, 3),
+        )
+
+    def _line(self) -> str:
         """`blobs: 59 of 59, 1.2 MB of 1.2 MB, 0.2 s`."""
         parts = [f"{self._done} of {self._items}"] if self._items is not None else []
         if self._size is not None:

@@ -12,12 +12,14 @@ from bundler.cli.display import display
 from bundler.cli.options import registries, registry_options
 from bundler.cli.printing import print_document, print_failures
 from bundler.cli.selecting import asked, hosts_of, selected, selection_options
+from bundler.cli.sharding import in_shard, shard_option
 from bundler.report import Explanation, document
 from bundler.workers import DEFAULT_JOBS
 
 
 @click.command("explain")
 @selection_options
+@shard_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/explanation.schema.json).")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
 @registry_options
@@ -33,7 +35,7 @@ def command(*, as_json: bool, quiet: bool, **options: Any) -> int:
     """
     settings, chosen, file = asked(options)
     progress = display(quiet=quiet)
-    selection = selected(chosen, file)
+    selection = in_shard(selected(chosen, file), options["shard"])
     known = registries(settings, progress, hosts_of(selection))
     found = explain_selection(selection, known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
     if as_json:

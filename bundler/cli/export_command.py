@@ -12,6 +12,7 @@ import click
 from bundler import OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, workplace_of
 from bundler.cli.cutting import cut_options, gathered_cut
 from bundler.cli.display import display, size_text
+from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import (
     RegistryOptions,
     check_report,
@@ -28,6 +29,7 @@ from bundler.cli.selecting import (
     selection_options,
 )
 from bundler.cli.series import gathered_series, series_options
+from bundler.cli.sharding import in_shard, lock_to_write, shard_option
 from bundler.cli.signing import gathered_signing, signing, signing_options
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter import Series
@@ -91,12 +93,21 @@ class Task(NamedTuple):
     help="Sign the bundle: an OpenSSH private key, or the public key of one that the agent holds.",
 )
 @signing_options
+@shard_option
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
 @output_options
+@metrics_options("export")
 @registry_options
 def command(
-    *, dry_run: bool, report: Path | None, as_json: bool, quiet: bool, out: str | None, **options: Any
+    *,
+    meter: Meter,
+    dry_run: bool,
+    report: Path | None,
+    as_json: bool,
+    quiet: bool,
+    out: str | None,
+    **options: Any,
 ) -> int:
     """Carry modules from registries into a bundle.
 
@@ -121,10 +132,9 @@ def command(
         stream = sys.stderr if task.out == "-" else sys.stdout
         done, summary = _carried(task, dry_run=dry_run, quiet=quiet)
     except BundlerError as error:
-        return conclude(
-            failed_report("export", error), summary="", file=report, as_json=as_json, stream=stream
-        )
-    return conclude(done, summary=summary, file=report, as_json=as_json, stream=stream)
+        failed = meter.noted(failed_report("export", error))
+        return conclude(failed, summary="", file=report, as_json=as_json, stream=stream)
+    return conclude(meter.noted(done), summary=summary, file=report, as_json=as_json, stream=stream)
 
 
 def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tuple[Task, Path | None]:
@@ -144,8 +154,9 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
     signed = signing(options["sign_key"], terms, series.job)
-    selection = _selection(chosen, file, lock)
-    return Task(selection, out, store, force, lock, drift, settings, series, cut, signed), report
+    to_write = lock_to_write(lock, options["shard"])
+    selection = in_shard(_selection(chosen, file, lock), options["shard"])
+    return Task(selection, out, store, force, to_write, drift, settings, series, cut, signed), report
 
 
 def _selection(chosen: SelectionOptions, file: ExportFile | None, lock: Path | None) -> Selection:

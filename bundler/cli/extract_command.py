@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from bundler import Extracted, extract, open_bundle
-from bundler.about import PROGRAM
 from bundler.cli.display import display, size_text
+from bundler.cli.log import current_log
 from bundler.cli.printing import print_document
 from bundler.report import document
 
@@ -48,7 +48,7 @@ def command(bundle: Path, reference: str, out: Path, *, force: bool, as_json: bo
     with open_bundle(bundle) as opened:
         done = extract(opened, reference, out, force=force, progress=display(quiet=quiet))
     for layer in done.left_out:
-        click.echo(f"{PROGRAM}: warning: not unpacked, because it is no archive of files: {layer}", err=True)
+        current_log().warn(f"not unpacked, because it is no archive of files: {layer}")
     if as_json:
         print_document(document(done), sys.stdout)
     else:

@@ -29,6 +29,7 @@ from bundler import (
 from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display
 from bundler.cli.files import import_file
+from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import (
     RegistryOptions,
     check_report,
@@ -129,9 +130,17 @@ class Task(NamedTuple):
     "--dry-run", is_flag=True, help="Verify, ask the target, show what would be pushed; write nothing."
 )
 @output_options
+@metrics_options("import")
 @registry_options
 def command(
-    bundle: str, *, dry_run: bool, report: Path | None, as_json: bool, quiet: bool, **options: Any
+    bundle: str,
+    *,
+    meter: Meter,
+    dry_run: bool,
+    report: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> int:
     """Replay a bundle to a registry, digests unchanged.
 
@@ -159,11 +168,10 @@ def command(
             if receipt:
                 keep_receipt(receipt, earlier, brought, done, target)
     except BundlerError as error:
-        return conclude(
-            failed_report("import", error), summary="", file=report, as_json=as_json, stream=sys.stdout
-        )
+        failed = meter.noted(failed_report("import", error))
+        return conclude(failed, summary="", file=report, as_json=as_json, stream=sys.stdout)
     summary = import_summary(done, str(task.destination.prefix))
-    return conclude(done, summary=summary, file=report, as_json=as_json, stream=sys.stdout)
+    return conclude(meter.noted(done), summary=summary, file=report, as_json=as_json, stream=sys.stdout)
 
 
 def _task(bundle: str, options: dict[str, Any]) -> Task:

@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from bundler.about import PROGRAM, VERSION
+from bundler.cli.log import JSON, OPTION, VARIABLE, Log
 
 COMMANDS = {
     "export": "Outside: carry modules from registries into a bundle.",
@@ -51,12 +52,24 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"bundler.cli.{cmd_name}_command").command
+        if LOG_FORMAT not in command.params:
+            command.params.append(LOG_FORMAT)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, without loading any command."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+LOG_FORMAT = click.Option(
+    [OPTION],
+    type=click.Choice(["text", JSON]),
+    envvar=VARIABLE,
+    expose_value=False,
+    help=f"What standard error gets: lines for people, or a JSON object per line. Also ${VARIABLE}.",
+)
+"""Every command has it; it is obeyed by `log_for`, which also sees what no command gets to see."""
 
 
 @click.command(
@@ -67,13 +80,16 @@ def program() -> None:
     """See HELP."""
 
 
-def invoke(arguments: Sequence[str]) -> int:
+program.params.append(LOG_FORMAT)
+
+
+def invoke(arguments: Sequence[str], log: Log) -> int:
     """Run one command; the result is its exit code. Usage errors are shown here, with the usage."""
     try:
-        result = program.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        result = program.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=log)
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
-        error.show()
+        log.usage(error.show, error.format_message(), error.exit_code)
         return error.exit_code
     return result if isinstance(result, int) else 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
-from bundler.about import PROGRAM, VERSION
+from bundler.about import VERSION
 from bundler.cli.display import size_text
+from bundler.cli.log import current_log
 from bundler.durable import write_whole
 from bundler.errors import BundlerError, CollectedError
 from bundler.report import Failure, Report, StatementReport, as_document, failure
@@ -25,10 +27,13 @@ def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, 
     document = as_document(report)
     if file is not None:
         write_whole(file, json.dumps(document, indent=2).encode() + b"\n")
+    log = current_log()
     for warning in report.warnings:
-        click.echo(f"{PROGRAM}: warning: {warning}", err=True)
+        log.warn(warning)
     print_failures(report.failures, report.exit_code)
-    if as_json:
+    if log.structured and stream is sys.stderr:
+        log.tell("result", summary, exit_code=report.exit_code, report=document if as_json else None)
+    elif as_json:
         print_document(document, stream)
     elif summary:
         click.echo(summary, file=stream)
@@ -37,9 +42,9 @@ def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, 
 
 def print_failures(failures: tuple[Failure, ...], exit_code: int) -> int:
     """A line on standard error for each; the result is the exit code."""
+    log = current_log()
     for item in failures:
-        line = f"{PROGRAM}: error: {item.item}: {item.cause}"
-        click.echo(f"{line}; {item.next_step}" if item.next_step else line, err=True)
+        log.failed(item.item, item.cause, item.next_step, item.exit_code)
     return exit_code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bundler.cli.job import checked_job
 from bundler.errors import UsageError
 from bundler.exporter import Keep, Series
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from bundler.config.values import ExportFile
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def series_options(command: Command) -> Command:
@@ -31,9 +30,6 @@ def series_options(command: Command) -> Command:
         click.option("--immutable", metavar="semver|GLOB", multiple=True,
                      help="Tags that never move: those that the base, or the store, knows are not asked for "
                           "again. `semver` is every version. Repeatable."),
-        click.option("--job", metavar="NAME",
-                     help="Whose night this is, where several jobs share a store.  "
-                          f"[default: {Series().job}]"),
         click.option("--keep", metavar="N", type=click.IntRange(1),
                      help="Afterwards, remove this job's older bundles but the newest N, and what these "
                           "build on. Needs --store."),
@@ -51,9 +47,7 @@ def gathered_series(options: dict[str, Any], file: ExportFile | None, out: str, 
     def said(name: str) -> Any:
         return options[name] or (file and getattr(file, name)) or getattr(Series(), name, None)
 
-    job = said("job")
-    if not _JOB.fullmatch(job):
-        raise UsageError("--job", "not a name", "use at most 64 letters, digits, '.', '_' and '-'")
+    job = checked_job(options["job"])
     keep = Keep(options["keep"] or (file and file.keep), options["keep_days"] or (file and file.keep_days))
     series = Series(job, int(time.time()), said("base"), options["allow_empty"], said("immutable"), keep)
     if keep.any and store is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
+from bundler.cli.log import current_log
 from bundler.errors import UsageError
 from bundler.server.content import read_only
 from bundler.server.http import RegistryServer
@@ -36,13 +38,12 @@ def command(content: Path, host: str, port: int, *, takes_pushes: bool, quiet: b
         raise UsageError(
             str(content), "a bundle file takes no pushes", "give a directory, or leave --writable out"
         )
-    log = None if quiet else _line
+    line = partial(current_log().tell, "note")
     opening = writable if takes_pushes else read_only
-    with opening(content) as opened, RegistryServer(opened, host, port, log=log, trouble=_line) as server:
+    with (
+        opening(content) as opened,
+        RegistryServer(opened, host, port, log=None if quiet else line, trouble=line) as server,
+    ):
         click.echo(f"http://{server.address}")
         server.serve_forever()
     return 0
-
-
-def _line(text: str) -> None:
-    click.echo(text, err=True)

@@ -10,6 +10,7 @@ import click
 from bundler import Bundle, Sealed, Signing, open_bundle, seal_bundle, verify_bundle
 from bundler.bundle.pieces import is_volume
 from bundler.cli.display import display
+from bundler.cli.job import checked_job, job_option
 from bundler.cli.signing import gathered_signing, signing, signing_options
 from bundler.errors import UsageError
 
@@ -23,13 +24,7 @@ from bundler.errors import UsageError
     type=click.Path(path_type=Path),
     help="An OpenSSH private key, or the public key of one that the agent holds.",
 )
-@click.option(
-    "--job",
-    metavar="NAME",
-    default="default",
-    show_default=True,
-    help="The row of bundles that this one belongs to.",
-)
+@job_option
 @signing_options
 @click.option("--replace", is_flag=True, help="Make a new statement; the signatures that are there go.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
@@ -43,7 +38,7 @@ def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **
     timoni-bundler sign modules.tar.zst --key ~/.ssh/id_ed25519 --job nightly --expires 30d
     timoni-bundler sign modules.tar.zst --key second-pair-of-eyes.pub
     """
-    wanted, progress = signing(key, gathered_signing(options), job), display(quiet=quiet)
+    wanted, progress = signing(key, gathered_signing(options), checked_job(job)), display(quiet=quiet)
     assert wanted is not None
     if is_volume(bundle):
         next_step = "sign the bundle before it is cut, or export with --sign-key and --volume-size"

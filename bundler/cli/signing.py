@@ -12,6 +12,7 @@ from bundler.errors import UsageError
 
 if TYPE_CHECKING:
     from bundler.trust.signing import Signing, Terms
+    from bundler.trust.statement import Job
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,7 +47,7 @@ def gathered_signing(options: dict[str, Any]) -> SigningOptions:
     return SigningOptions(**{name: options.pop(name) for name in SigningOptions._fields})
 
 
-def signing(key: Path | None, options: SigningOptions, job: str) -> Signing | None:
+def signing(key: Path | None, options: SigningOptions, job: Job) -> Signing | None:
     """The key, and what it is to say; None without a key. Raises UsageError before any work."""
     if key is None:
         if options.given:
@@ -59,14 +60,10 @@ def signing(key: Path | None, options: SigningOptions, job: str) -> Signing | No
     return Signing(keygen(), key, _terms(options, job, at), at)
 
 
-def _terms(options: SigningOptions, job: str, now: int) -> Terms:
+def _terms(options: SigningOptions, job: Job, now: int) -> Terms:
     from bundler.trust.signing import Terms
-    from bundler.trust.statement import Job
 
-    try:
-        terms = Terms(Job.parse(job), options.sequence)
-    except ValueError as error:
-        raise UsageError("--job", str(error)) from None
+    terms = Terms(job, options.sequence)
     return terms._replace(expires=_expiry(options.expires, now)) if options.expires else terms
 
 

@@ -19,10 +19,11 @@ from bundler import (
     parse_prefix,
     verify_bundle,
 )
-from bundler.about import PROGRAM
 from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display, size_text
 from bundler.cli.files import import_file
+from bundler.cli.log import current_log
+from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
 from bundler.cli.printing import conclude, print_document, signed_text
 from bundler.cli.trusting import gate_of, gathered_trust, trust_options
@@ -54,10 +55,12 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print what was proven as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
 @trust_options
+@metrics_options("verify")
 @registry_options
 def command(
     bundle: Path,
     *,
+    meter: Meter,
     against: str | None,
     config: Path | None,
     volumes_in: tuple[Path, ...],
@@ -79,7 +82,7 @@ def command(
     with gate_of(trust) as gate, open_bundle(bundle, judge=gate, volumes_in=volumes_in) as opened:
         verified = verify_bundle(opened, progress)
         if destination:
-            return _compared(verified, destination, settings, progress, as_json=as_json)
+            return _compared(verified, destination, settings, progress, meter, as_json=as_json)
         return _told(opened, verified, gate, as_json=as_json)
 
 
@@ -88,7 +91,7 @@ def _told(opened: Bundle, verified: Verified, gate: Gate | None, *, as_json: boo
     if gate:
         contents = dataclasses.replace(contents, statement=gate.told)
     for warning in verified.warnings:
-        click.echo(f"{PROGRAM}: warning: {warning}", err=True)
+        current_log().warn(warning)
     if as_json:
         print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0
@@ -113,12 +116,13 @@ def _compared(
     destination: Destination,
     settings: RegistryOptions,
     progress: Progress,
+    meter: Meter,
     *,
     as_json: bool,
 ) -> int:
     known = registries(settings, progress, [destination.prefix.registry])
     jobs = settings.jobs or DEFAULT_JOBS
-    found = compare_with_target(verified, destination, known, jobs=jobs, progress=progress)
+    found = meter.noted(compare_with_target(verified, destination, known, jobs=jobs, progress=progress))
     tags = sum(len(entry.tags) for entry in found.repositories)
     state = "has all of it" if found.unchanged else f"differs in {len(found.failures)} of {tags}"
     summary = f"{destination.prefix}: {state}, {tags} tags, bundle {verified.bundle.id}"

@@ -96,7 +96,6 @@ def _with_settings(file: ExportFile, keys: ExportKeys) -> ExportFile:
         on_drift=keys.on_drift,
         base=tuple(_base(text, beside) for text in keys.base) if keys.base else None,
         immutable=tuple(keys.immutable) if keys.immutable else None,
-        job=keys.job,
         keep=keys.keep,
         keep_days=keys.keep_days,
     )

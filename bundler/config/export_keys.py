@@ -113,8 +113,6 @@ class ExportKeys(Keys):
     """Leave out what these bundles, ids of bundles or receipts have; `last` is what the job made last."""
     immutable: list[Text] | None = None
     """Tags that never move: `semver`, or globs."""
-    job: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
-    """The job's name, where several share a store."""
     keep: Annotated[int, Field(ge=1)] | None = None
     """Afterwards, remove the job's older bundles but so many."""
     keep_days: Annotated[int, Field(ge=1)] | None = None

@@ -10,7 +10,7 @@ from bundler.config.values import ExportFile, RegistryChoices
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.grammar import camel
 
-_SERIES = ("base", "immutable", "job", "keep", "keep_days")
+_SERIES = ("base", "immutable", "keep", "keep_days")
 _SETTINGS = ("output", "store", "force", "report", "jobs", "lock", "on_drift", *_SERIES)
 _REGISTRY_SETTINGS = ("ca_file", "creds_file", "proxy")
 

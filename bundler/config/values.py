@@ -62,7 +62,6 @@ class ExportFile(NamedTuple):
     base: tuple[str, ...] | None = None
     """Paths, ids of bundles, or `last`."""
     immutable: tuple[str, ...] | None = None
-    job: str | None = None
     keep: int | None = None
     keep_days: int | None = None
 

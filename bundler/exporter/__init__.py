@@ -71,7 +71,7 @@ def export_bundle(
         run.check_locked(selection, pinned)
         base = base and base.completed(pinned.manifests)
         delivery = Delivery(out, place, series, lock, limits)
-        if not pinned.roots:
+        if run.has_nothing(selection, pinned):
             return run.nothing(pinned)
         if there := delivery.superfluous(pinned, base, store, progress):
             return run.unchanged(pinned, there)
@@ -89,7 +89,7 @@ def export_bundle(
             )
         run.drop_incomplete(found)
         run.check_locked(selection, found.pinned)
-        if not found.pinned.roots:
+        if run.has_nothing(selection, found.pinned):
             return run.nothing(found.pinned)
         with run.phase("pack"):
             delivered = delivery.write(found.pinned, base, store, progress)

@@ -48,6 +48,12 @@ def moved_tags(
     return moved
 
 
+def note_drift(moved: dict[Root, BundlerError], pinned: Pinned) -> None:
+    """Keep the names of those that moved; what can't be asked has not."""
+    names = [str(root) for root, error in moved.items() if isinstance(error, IntegrityError)]
+    pinned.drifted |= dict.fromkeys(names)
+
+
 def settle(moved: dict[Root, BundlerError], on_drift: OnDrift, pinned: Pinned) -> None:
     """Warn of what moved, or leave it out."""
     if on_drift is OnDrift.WARN:

@@ -28,7 +28,7 @@ def explain_selection(
     pinned = Pinned(reading.limits, selection.omitted)
     decide(selection, reading, pinned)
     found: dict[RepositoryName, list[TagDecision]] = {}
-    for pin in selection.pins:
+    for pin in selection.own_pins:
         name = pin.reference.tag or pin.reference.digest or "latest"
         decision = TagDecision(name, taken=True, reason="named")
         found.setdefault(pin.reference.repository, []).append(decision)

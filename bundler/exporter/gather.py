@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bundler.bundle.state import Base
 from bundler.errors import BundlerError
 from bundler.exporter.disk import check_disk, disk_needs
-from bundler.exporter.drift import ROUNDS, OnDrift, moved_tags, settle
+from bundler.exporter.drift import ROUNDS, OnDrift, moved_tags, note_drift, settle
 from bundler.exporter.fetch import fetch
 from bundler.exporter.output import Output
 from bundler.exporter.pinned import Pinned
@@ -48,9 +48,11 @@ def gather(
         check_disk(disk_needs(pinned, plan, out, store, pinned.inventory(base)))
         missing = fetch(plan, pinned.carried(), registries, store, jobs=jobs, progress=progress)
         moved = moved_tags(pinned, on_drift, registries, jobs=jobs, progress=progress)
+        note_drift(moved, pinned)
         if not (moved and left and on_drift is OnDrift.REFETCH):
             break  # what is selected has been fetched
-        pinned = again()
+        known, pinned = pinned.drifted, again()
+        pinned.drifted |= known
     settle(moved, on_drift, pinned)
     return Gathered(pinned, plan, missing)
 

@@ -39,6 +39,7 @@ class Pinned:
         self.failures: list[Failure] = []
         """Of whole repositories, and of names that are no tags."""
         self.warnings: list[str] = []
+        self.drifted: dict[str, None] = {}  # tags that moved, during this run or since the lock file
         self.images: list[ImagesReport] = []
         """What each module runs, as far as it can be read."""
         self.broken: dict[Digest, BundlerError] = {}

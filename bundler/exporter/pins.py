@@ -49,7 +49,8 @@ def _read(want: Wanted, reading: Reading) -> PinnedManifest:
     if reading.locked:
         with suppress(NotFoundError):
             locked = reading.manifest(want.repository, want.digest)
-            return locked._replace(warnings=(*locked.warnings, f"{want}: {cause}; taken by its digest"))
+            warnings = (*locked.warnings, f"{want}: {cause}; taken by its digest")
+            return locked._replace(warnings=warnings, moved=True)
     raise IntegrityError(str(want), cause, "the tag was moved: pin it anew, or find out who moved it")
 
 
@@ -57,6 +58,8 @@ def _kept(want: Wanted, answer: PinnedManifest, pinned: Pinned) -> Root | Bundle
     if error := pinned.take(want.repository, answer.manifest):
         return error
     pinned.warnings += answer.warnings
+    if answer.moved:
+        pinned.drifted[str(want)] = None
     return Root(want.repository, want.tag, answer.manifest.blob.digest)
 
 

@@ -49,6 +49,11 @@ class ExportRun(Phases):
             cause = f"what the lock file pins can't be had{more}: {first.cause}"
             raise IntegrityError(first.item, cause, first.next_step)
 
+    def has_nothing(self, selection: Selection, pinned: Pinned) -> bool:
+        """Whether there is no bundle to write: a shard without repositories is one, so none is missed."""
+        failed = pinned.failures or pinned.failed
+        return not pinned.roots and (selection.shard is None or bool(failed))
+
     def nothing(self, pinned: Pinned) -> Report:
         """Nothing could be exported, and nothing was written."""
         return self._report(pinned, None)
@@ -95,6 +100,7 @@ class ExportRun(Phases):
             seconds=self.seconds,
             warnings=tuple(pinned.warnings),
             images=tuple(pinned.images),
+            drifted=tuple(pinned.drifted),
             unchanged=unchanged,
             removed=removed,
             dry_run=status == "planned",

@@ -53,7 +53,7 @@ def select(
     pinned.failures += [failure(problem) for problem in selection.problems]
     chosen = choose_tags(selection, reading, pinned)
     own, named_after_digests = _taken(chosen)
-    _take([*pins_of(selection.pins), *own], reading, pinned, _read_already(chosen))
+    _take([*pins_of(selection.own_pins), *own], reading, pinned, _read_already(chosen))
     _take(follow_latest(chosen, reading, pinned), reading, pinned)
     _take(_images(reading, pinned), reading, pinned)
     _walk(reading, pinned)

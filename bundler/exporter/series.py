@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bundler.store import DEFAULT_JOB, Keep
+from bundler.store import Keep
+from bundler.trust.statement import DEFAULT_JOB, Job
 
 LAST = "last"
 """As a base: what the job wrote last; nothing at all on its first night."""
@@ -13,7 +14,7 @@ LAST = "last"
 class Series(NamedTuple):
     """One export among others."""
 
-    job: str = DEFAULT_JOB
+    job: Job = DEFAULT_JOB
     now: int = 0
     """Seconds since 1970, for the journal."""
     base: tuple[str, ...] = ()

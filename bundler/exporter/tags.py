@@ -52,7 +52,7 @@ def pins_of(pins: Sequence[Pin]) -> list[tuple[Wanted, Along]]:
 
 def choose_tags(selection: Selection, reading: Reading, pinned: Pinned) -> list[Chosen]:
     """Read the lists of all sources, and apply their rules; in repository order."""
-    sources = [*selection.sources, *_in_namespaces(selection.namespaces, reading, pinned)]
+    sources = selection.own_sources(_in_namespaces(selection.namespaces, reading, pinned))
     reading.read_lists([source.repository for source in sources])
     chosen: list[Chosen] = []
     for name in sorted({source.repository for source in sources}):

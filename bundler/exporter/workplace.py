@@ -37,7 +37,8 @@ class Workplace:
             try:
                 yield store
             finally:
-                if (self.temporary and self.finished) or (not was_there and store.empty()):
+                superfluous = self.temporary if self.finished else not was_there and store.empty()
+                if superfluous:
                     store.remove()
 
     def remember(self, series: Series, inventory: Inventory, out: Output) -> None:

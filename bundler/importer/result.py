@@ -101,7 +101,13 @@ def _report(
         bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
         traffic=registries.traffic.report(),
         warnings=warnings,
+        drifted=tuple(str(step.root) for step in plan.steps if _drifted(step)),
     )
+
+
+def _drifted(step: Step) -> bool:
+    """Whether the target's tag is another; a list of referrers that grew is none."""
+    return step.action is not Action.MERGE and step.previous not in (None, step.root.digest)
 
 
 def _place(bundle: Bundle | BundleStream) -> str:

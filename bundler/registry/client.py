@@ -43,6 +43,8 @@ class PinnedManifest(NamedTuple):
 
     manifest: Manifest
     warnings: tuple[str, ...] = ()
+    moved: bool = False
+    """Whether it was asked for by a tag that points elsewhere now, and taken by its digest."""
 
 
 class Repository:

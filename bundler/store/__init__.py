@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bundler.store.content import Store
-from bundler.store.history import DEFAULT_JOB, Entry, History
+from bundler.store.history import Entry, History
 from bundler.store.retention import Keep, expired
 
-__all__ = ["DEFAULT_JOB", "Entry", "History", "Keep", "Store", "expired"]
+__all__ = ["Entry", "History", "Keep", "Store", "expired"]

@@ -16,10 +16,10 @@ from bundler.durable import local_errors, make_directories, remove_if_there, wri
 from bundler.errors import ContentError, printable
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
+from bundler.trust.statement import Job
 
 BUNDLES = ".bundles"
 JOURNAL = ".journal.json"
-DEFAULT_JOB = "default"
 LARGEST = 64 << 20
 """Bytes of a journal: some 200,000 entries."""
 
@@ -29,7 +29,7 @@ class Entry:
     """One bundle that was written."""
 
     id: Digest
-    job: str
+    job: Job
     time: int
     """Seconds since 1970, by the clock of the machine that wrote it."""
     base: tuple[Digest, ...] = ()

@@ -11,9 +11,7 @@ from bundler.oci.content import Digest
 from bundler.trust.armor import Signature
 from bundler.trust.keygen import SshKeygen
 from bundler.trust.sealed import Sealed
-from bundler.trust.statement import Job, Moment, Statement, encode
-
-DEFAULT_JOB = Job("default")
+from bundler.trust.statement import DEFAULT_JOB, Job, Moment, Statement, encode
 
 
 class Terms(NamedTuple):

@@ -28,6 +28,9 @@ class Job(Parsed):
     meaning = "the name of a job (letters, digits, `.`, `_`, `-`; 64 at most)"
 
 
+DEFAULT_JOB = Job("default")
+
+
 class Moment(Parsed):
     """A second in UTC: `2026-01-31T09:00:00Z` (RFC 3339)."""
 

@@ -1,0 +1,49 @@
+"""What `docs/operations.md` says: commands that the program takes, all exit codes, all metrics."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from bundler.cli.main import COMMANDS, HELP, program
+from bundler.errors import BundlerError
+from bundler.metrics import HELP as METRICS
+from tests.operations.test_systemd import MOST_EXPOSED
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+SHOWN = re.findall(r"^\$ timoni-bundler (.*)$", PAGE, re.MULTILINE)
+CODES = {kind.exit_code for kind in BundlerError.__subclasses__()} | {0, 1, 8}
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_every_command_that_is_shown_can_be_parsed(line: str) -> None:
+    name, *arguments = shlex.split(line)
+    if name not in COMMANDS:
+        pytest.skip(f"the program has no command {name}")
+    command = program.get_command(click.Context(program), name)
+    assert command is not None
+    command.make_context(name, arguments)
+
+
+def test_every_exit_code_is_explained() -> None:
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)} == CODES
+    assert "| 128+N |" in PAGE
+
+
+def test_the_help_names_every_exit_code() -> None:
+    told = " ".join(HELP.partition("Exit codes:")[2].split())
+    assert {int(code) for code in re.findall(r"(?:^|, | )(\d+) [a-z]", told)} == CODES
+    assert "128+N signal" in told
+
+
+def test_every_metric_is_in_the_table_and_no_other() -> None:
+    cells = [line.split(" | ")[0] for line in PAGE.splitlines() if line.startswith(("| `last_", "| `build_"))]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(METRICS)
+
+
+def test_the_exposure_is_what_the_test_allows() -> None:
+    assert f"exposure at most {MOST_EXPOSED / 10}" in PAGE
