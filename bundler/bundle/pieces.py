@@ -19,7 +19,7 @@ from bundler.bundle.volume_format import (
     needed,
 )
 from bundler.durable import local_errors
-from bundler.errors import BundlerError, IntegrityError, NotFoundError, UsageError
+from bundler.errors import BundlerError, IntegrityError, LocalError, NotFoundError, UsageError
 from bundler.oci.content import CHUNK
 
 _MOST_FILES = 10_000
@@ -155,13 +155,29 @@ def lacking(path: Path, volumes: Sequence[Volume], wrong: Sequence[int], parity:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file ends like a volume."""
-    with suppress(OSError), path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size >= TRAILER:
-            file.seek(size - len(MAGIC))
-            return file.read(len(MAGIC)) == MAGIC
-    return False
+    """Whether a file ends like a volume. Raises LocalError."""
+    file = OneFile(path)
+    try:
+        return ends_like_volume(file)
+    finally:
+        file.close()
+
+
+def ends_like_volume(file: OneFile) -> bool:
+    """The same of an open file."""
+    return file.size >= TRAILER and file.read_at(len(MAGIC), file.size - len(MAGIC)) == MAGIC
+
+
+def volumes_among(folder: Path) -> list[Path]:
+    """The files of a folder that end like volumes; others, and what can't be read, are passed over."""
+    found: list[Path] = []
+    with local_errors(folder, "read"):
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    for path in entries[:_MOST_FILES]:
+        with suppress(LocalError):
+            if path.is_file() and is_volume(path):
+                found.append(path)
+    return found
 
 
 class Found(Mapping[Path, Volume]):
@@ -189,7 +205,7 @@ def find_volumes(path: Path, more: Iterable[Path] = ()) -> Found:
     folders = [path if path.is_dir() else path.parent, *more]
     volumes: dict[Path, Volume] = {}
     wrong: dict[Path, BundlerError] = {}
-    for file in (file for folder in folders for file in _files(folder)):
+    for file in (file for folder in folders for file in volumes_among(folder)):
         try:
             volumes[file] = read_trailer(file)
         except (IntegrityError, UsageError) as error:
@@ -214,12 +230,6 @@ def open_set(path: Path, more: Iterable[Path] = ()) -> VolumeSet:
     if needed(volumes, (), volumes[0].data):
         raise lacking(next(iter(found)), volumes, (), parity)
     return VolumeSet(found)
-
-
-def _files(folder: Path) -> list[Path]:
-    with local_errors(folder, "read"):
-        names = [path for path in folder.iterdir() if not path.name.startswith(".") and is_volume(path)]
-    return sorted(names)[:_MOST_FILES]
 
 
 def read_trailer(path: Path) -> Volume:

@@ -15,10 +15,9 @@ import zstandard
 
 from bundler.bundle import format as layout
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, check_index, decode
-from bundler.bundle.pieces import OneFile, Pieces, is_volume, open_set
+from bundler.bundle.pieces import OneFile, Pieces, ends_like_volume, open_set, volumes_among
 from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.wire import unpacked
-from bundler.durable import local_errors
 from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import DEFAULT_LIMITS, Limits
@@ -80,16 +79,18 @@ def open_bundle(
         raise UsageError(
             str(path), "neither a file nor a directory", "`-` reads a bundle from standard input"
         )
-    pieces = open_set(path, volumes_in) if is_volume(path) else OneFile(path)
-    return BundleFile(path, pieces, limits, judge)
+    file = OneFile(path)
+    if not ends_like_volume(file):
+        return BundleFile(path, file, limits, judge)
+    file.close()
+    return BundleFile(path, open_set(path, volumes_in), limits, judge)
 
 
 def _holds_volumes(path: Path) -> bool:
     """Whether a folder is no layout, and has a volume."""
     if (path / INVENTORY_FILE).exists() or (path / LAYOUT_FILE).exists():
         return False
-    with local_errors(path, "read"):
-        return any(is_volume(entry) for entry in path.iterdir())
+    return bool(volumes_among(path))
 
 
 def _absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bundler import (
-    Bundle,
-    BundleStream,
     Destination,
     OnConflict,
     Part,
-    Registries,
-    import_bundle,
-    import_stream,
-    open_bundle,
     parse_prefix,
-    plan_bundle_import,
-    verify_bundle,
 )
 from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display
 from bundler.cli.files import import_file
+from bundler.cli.importing import Task, carried
 from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import (
-    RegistryOptions,
     check_report,
     check_stdin,
     gathered,
@@ -40,48 +28,30 @@ from bundler.cli.options import (
     registry_options,
 )
 from bundler.cli.printing import conclude, failed_report, import_summary
-from bundler.cli.receipts import Brought, earlier_receipt, keep_receipt
+from bundler.cli.receipts import earlier_receipt, keep_receipt
+from bundler.cli.rolling_back import WayBack, read_rollback, way_back_options
 from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
 from bundler.cli.trusting import (
-    TrustOptions,
     gate_of,
     gathered_trust,
     rollback_options,
     trust_options,
     with_statement,
 )
-from bundler.cli.written import Written, gathered_written, write_all, written_options
+from bundler.cli.written import gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
-from bundler.importer.prune import to_prune, with_planned
-from bundler.importer.result import planned_report
-from bundler.limits import DEFAULT_LIMITS
+from bundler.importer.rollback import roll_back
 from bundler.mapping import KEPT
-from bundler.progress import Progress
 from bundler.report import Report
 from bundler.selection import ALL
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
     from bundler.config.values import ImportFile
-    from bundler.trust.gate import Gate
-
-
-class Task(NamedTuple):
-    """One import, all that was said about it put together."""
-
-    bundle: str
-    destination: Destination
-    on_conflict: OnConflict
-    settings: RegistryOptions
-    written: Written
-    beside: tuple[Path, ...]
-    prune: int | None
-    volumes_in: tuple[Path, ...]
-    trust: TrustOptions
 
 
 @click.command("import")
-@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR|-")
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR|-", required=False)
 @click.option(
     "--to",
     "target",
@@ -124,6 +94,7 @@ class Task(NamedTuple):
 )
 @more_volumes
 @written_options
+@way_back_options
 @trust_options
 @rollback_options
 @click.option(
@@ -133,9 +104,10 @@ class Task(NamedTuple):
 @metrics_options("import")
 @registry_options
 def command(
-    bundle: str,
+    bundle: str | None,
     *,
     meter: Meter,
+    rollback: Path | None,
     dry_run: bool,
     report: Path | None,
     as_json: bool,
@@ -145,23 +117,36 @@ def command(
     """Replay a bundle to a registry, digests unchanged.
 
     The whole bundle is verified before the first write; from - it is verified as it flows, and
-    manifests and tags come last. What the target has is skipped. Every tag is read back.
+    manifests and tags come last. What the target has is skipped. No tag of a repository moves before
+    everything that its tags need is there and confirmed. Every tag is read back.
 
     \b
     timoni-bundler import modules.tar.zst --to oci://registry.internal:5000/mirror
     timoni-bundler import modules.tar.zst -c import.yaml --versions '>=6.10' --dry-run
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
+    timoni-bundler import --rollback before.json
     """
     # Written only when it is known that it replaces nothing of the command's own.
     wish, report = report, None
     try:
+        if rollback:
+            done = _rolled_back(rollback, bundle, options, quiet=quiet)
+            return conclude(
+                meter.noted(done),
+                summary=import_summary(done, str(rollback)),
+                file=wish,
+                as_json=as_json,
+                stream=sys.stdout,
+            )
         task = _task(bundle, options)
-        check_report(wish, bundle, task.settings.creds_file, *task.written.files, *task.trust.files)
+        check_report(
+            wish, bundle, task.settings.creds_file, *task.written.files, *task.trust.files, task.way_back.file
+        )
         report = wish
         target = task.destination.prefix
         receipt, earlier = task.written.receipt, earlier_receipt(task.written.receipt, target)
         with gate_of(task.trust, remembers=True, may_write=not dry_run) as gate:
-            done, brought = _carried(task, gate, dry_run=dry_run, quiet=quiet)
+            done, brought = carried(task, gate, dry_run=dry_run, quiet=quiet)
             done = with_statement(done, gate)
         if not dry_run:
             done = write_all(task.written, done)
@@ -174,10 +159,24 @@ def command(
     return conclude(meter.noted(done), summary=summary, file=report, as_json=as_json, stream=sys.stdout)
 
 
-def _task(bundle: str, options: dict[str, Any]) -> Task:
+def _rolled_back(file: Path, bundle: str | None, options: dict[str, Any], *, quiet: bool) -> Report:
+    if bundle is not None:
+        raise UsageError("--rollback", "there is nothing to import", "leave the bundle out")
+    settings, progress, rollback = gathered(options), display(quiet=quiet), read_rollback(file)
+    known = registries(settings, progress, {moved.repository.registry for moved in rollback.moved})
+    overwrite = options["on_conflict"] == "overwrite"
+    jobs = settings.jobs or DEFAULT_JOBS
+    return roll_back(rollback, known, overwrite=overwrite, jobs=jobs, progress=progress)
+
+
+def _task(bundle: str | None, options: dict[str, Any]) -> Task:
     """Command line and import file together; what the command line says wins."""
     settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
     trust = gathered_trust(options)
+    way_back = WayBack(options["rollback_file"], trust.state)
+    way_back.check()
+    if bundle is None:
+        raise UsageError("import", "it is not said what", "name a bundle, or - for standard input")
     check_stdin(bundle, settings.creds_file)
     file = import_file(options["config"])
     prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
@@ -197,6 +196,7 @@ def _task(bundle: str, options: dict[str, Any]) -> Task:
         options["prune"],
         options["volumes_in"],
         trust,
+        way_back,
     )
 
 
@@ -205,57 +205,3 @@ def _part(repositories: tuple[str, ...], options: NameRuleOptions, file: ImportF
     if file is None or repositories or own != ALL:
         return Part(repositories, own)
     return Part(*file.select)
-
-
-class Means(NamedTuple):
-    """What an import works with."""
-
-    beside: Sequence[Bundle]
-    gate: Gate | None
-    known: Registries
-    progress: Progress
-    jobs: int
-
-
-def _carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tuple[Report, Brought]:
-    progress = display(quiet=quiet)
-    known = registries(task.settings, progress, [task.destination.prefix.registry])
-    jobs = task.settings.jobs or DEFAULT_JOBS
-    with ExitStack() as stack:
-        beside = [stack.enter_context(open_bundle(path)) for path in task.beside]
-        return (_planned if dry_run else _imported)(task, Means(beside, gate, known, progress, jobs))
-
-
-def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
-    send: dict[str, Any] = {
-        "beside": means.beside,
-        "prune": task.prune,
-        "before_tags": means.gate.remember if means.gate else None,
-        "jobs": means.jobs,
-        "progress": means.progress,
-    }
-    to, policy = task.destination, task.on_conflict
-    if task.bundle == "-":
-        if sys.stdin.isatty():
-            raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
-        # What has come is read at once: a bundle that must not come in is refused by its first frame.
-        pipe = io.FileIO(sys.stdin.buffer.fileno(), closefd=False)
-        stream = BundleStream(pipe, DEFAULT_LIMITS, means.gate)
-        done = import_stream(stream, to, means.known, policy, **send)
-        return done, Brought(stream.id, stream.inventory)
-    with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
-        verified = verify_bundle(opened, means.progress)
-        done = import_bundle(verified, to, means.known, policy, **send)
-        return done, Brought(opened.id, opened.inventory)
-
-
-def _planned(task: Task, means: Means) -> tuple[Report, Brought]:
-    if task.bundle == "-":
-        raise UsageError("-", "a dry run of a stream would use it up", "give a file")
-    with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
-        verified = verify_bundle(opened, means.progress)
-        ask = partial(plan_bundle_import, beside=means.beside, jobs=means.jobs, progress=means.progress)
-        plan = ask(verified, task.destination, means.known, task.on_conflict)
-        gone = to_prune(opened.inventory, task.destination, task.prune)
-        report = with_planned(planned_report(opened, plan, means.known, verified.warnings), gone)
-        return report, Brought(opened.id, opened.inventory)

@@ -111,13 +111,18 @@ def _allowed(signers: Path, revoked: Path | None) -> Allowed:
 def _memory(folder: Path | None, *, may_write: bool) -> Memory:
     from bundler.trust.memory import Memory
 
-    if folder is None:
-        state, home = os.environ.get("XDG_STATE_HOME"), os.environ.get("HOME")
-        if not state and not home:
-            cause = "there is no home directory to remember the import in"
-            raise UsageError("--state", cause, "name a directory that outlives this run")
-        folder = (Path(state) if state else Path(str(home), ".local", "state")) / PROGRAM
-    return Memory(folder, may_write=may_write)
+    return Memory(state_folder(folder), may_write=may_write)
+
+
+def state_folder(folder: Path | None) -> Path:
+    """Where imports keep what outlives them. Raises UsageError if that is nowhere."""
+    if folder is not None:
+        return folder
+    state, home = os.environ.get("XDG_STATE_HOME"), os.environ.get("HOME")
+    if not state and not home:
+        cause = "there is no home directory to remember the import in"
+        raise UsageError("--state", cause, "name a directory that outlives this run")
+    return (Path(state) if state else Path(str(home), ".local", "state")) / PROGRAM
 
 
 def with_statement(report: Report, gate: Gate | None) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from bundler.bundle.reader import Bundle
@@ -16,6 +16,7 @@ from bundler.importer.push import Push
 from bundler.importer.required import Content
 from bundler.importer.result import import_report
 from bundler.importer.streaming import send_as_it_comes
+from bundler.importer.tags import BeforeTags, finish
 from bundler.importer.verify import Verified, verify_bundle
 from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
@@ -68,7 +69,7 @@ def import_bundle(
     *,
     beside: Sequence[Bundle] = (),
     prune: int | None = None,
-    before_tags: Callable[[], None] | None = None,
+    before_tags: BeforeTags | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
@@ -94,11 +95,7 @@ def import_bundle(
     push = Push(plan, verified.manifests, registries, jobs=jobs, progress=progress)
     with push.phase("blobs"):
         push.blobs(content, plan.uploads)
-    with push.phase("tags"):
-        push.children()
-        if before_tags:
-            before_tags()
-        push.tags()
+    finish(push, before_tags)
     report = import_report(verified.bundle, plan, push, registries, verified.warnings)
     return pruned(report, gone, registries, jobs=jobs, progress=progress)
 
@@ -111,7 +108,7 @@ def import_stream(
     *,
     beside: Sequence[Bundle] = (),
     prune: int | None = None,
-    before_tags: Callable[[], None] | None = None,
+    before_tags: BeforeTags | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
@@ -129,10 +126,6 @@ def import_stream(
     gone = to_prune(inventory, destination, prune)
     send = partial(send_as_it_comes, jobs=jobs, progress=progress)
     plan, push = send(stream, inventory, arranged, registries, beside)
-    with push.phase("tags"):
-        push.children()
-        if before_tags:
-            before_tags()
-        push.tags()
+    finish(push, before_tags)
     report = import_report(stream, plan, push, registries, ())
     return pruned(report, gone, registries, jobs=jobs, progress=progress)

@@ -1,4 +1,4 @@
-"""The plan carried out at the target: blobs, manifests bottom-up, tags last, and everything read back."""
+"""Content brought to the target: blobs, then manifests bottom-up by digest, all of it read back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from functools import partial
 
 from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
-from bundler.importer.listing import make_findable
-from bundler.importer.plan import ImportPlan, Listing, Step, Upload
-from bundler.importer.survey import points_to
+from bundler.importer.plan import ImportPlan, Upload
 from bundler.oci.content import BlobSource, Descriptor, Digest
-from bundler.oci.graph import Manifests, bottom_up, is_sparse
+from bundler.oci.graph import Manifests, is_sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.progress import Progress, each_shown
@@ -34,19 +32,22 @@ class Outcome:
 
 
 class Push(Phases):
-    """One import's writes. The steps are called in order: blobs, children, tags, read_back."""
+    """What one import writes before any tag moves. Called in order: blobs, manifests, confirm."""
 
     def __init__(
         self, plan: ImportPlan, manifests: Manifests, registries: Registries, *, jobs: int, progress: Progress
     ) -> None:
         super().__init__(registries.settings.hosts.clock)
         self.outcome = Outcome()
-        self._plan = plan
-        self._manifests = manifests
-        self._registries = registries
-        self._jobs = jobs
-        self._progress = progress
-        self._lost: dict[tuple[RepositoryName, Digest], BundlerError] = {}
+        self.plan = plan
+        self.known = manifests
+        self.registries = registries
+        self.jobs = jobs
+        self.progress = progress
+        self.lost: dict[tuple[RepositoryName, Digest], BundlerError] = {}
+        """What a repository at the target lacks, and why."""
+        self._sent_to: dict[tuple[RepositoryName, Descriptor], None] = {}
+        self._put_there: dict[tuple[RepositoryName, Digest], Descriptor] = {}
         self._closed: dict[RepositoryName, BundlerError] = {}
         self._source: BlobSource | None = None
 
@@ -58,9 +59,9 @@ class Push(Phases):
         firsts = [(upload, upload.repositories[0]) for upload in uploads]
         others = [(upload, name) for upload in uploads for name in upload.repositories[1:]]
         size = sum(upload.blob.size for upload in uploads)
-        with self._progress.step("blobs", len(firsts) + len(others), size) as bar:
+        with self.progress.step("blobs", len(firsts) + len(others), size) as bar:
             for wave in (firsts, others):
-                for (upload, name), done in each(wave, self._sent_from(source), jobs=self._jobs):
+                for (upload, name), done in each(wave, self._sent_from(source), jobs=self.jobs):
                     bar.advance(items=1, size=upload.blob.size if name == upload.repositories[0] else 0)
                     if isinstance(done, BundlerError):
                         raise done  # only what concerns the bundle itself comes this far
@@ -72,86 +73,73 @@ class Push(Phases):
         """One blob into one repository; what the target refuses is kept for the roots that need it."""
         first = upload.repositories[0]
         if name in self._closed:
-            self._lost[name, upload.blob.digest] = self._closed[name]
+            self.lost[name, upload.blob.digest] = self._closed[name]
             return
         try:
-            target = self._registries.target(name)
-            lent = None if name == first or (first, upload.blob.digest) in self._lost else first
+            target = self.registries.target(name)
+            lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
             if target.has(upload.blob) or not target.add(upload.blob, chunks, mount_from=mount_from):
                 self.outcome.reused[upload.blob] = None
             else:
                 self.outcome.sent[upload.blob] = None
+                self._sent_to[name, upload.blob] = None
         except BundlerError as error:
             if isinstance(error, IntegrityError) and not isinstance(error, StoredOtherwiseError):
                 raise  # the bundle itself is not what was verified
             if isinstance(error, (RepositoryRefusedError, AuthError)):
                 self._closed[name] = error
-            self._lost[name, upload.blob.digest] = error
+            self.lost[name, upload.blob.digest] = error
 
     # --- manifests -------------------------------------------------------------------------------
 
-    def children(self) -> None:
-        """Manifests below the roots, level by level, by digest."""
-        for level in self._plan.children:
-            with self._progress.step("manifests of indexes", len(level)) as bar:
+    def put_manifests(self) -> None:
+        """Every manifest by digest, those below the roots first, level by level; no tag moves yet."""
+        below = {(name, manifest.blob.digest) for level in self.plan.children for name, manifest in level}
+        roots = {
+            (step.root.repository, step.manifest.blob.digest): (step.root.repository, step.manifest)
+            for step in self.plan.to_push
+        }
+        own = [item for key, item in roots.items() if key not in below]
+        for level in (*self.plan.children, tuple(own)):
+            for (name, manifest), done in each_shown(
+                self.progress, "manifests", level, self._by_digest, jobs=self.jobs
+            ):
+                if isinstance(done, BundlerError):
+                    self.lost[name, manifest.blob.digest] = done
+                else:
+                    self._put_there[name, manifest.blob.digest] = manifest.blob
 
-                def put(item: tuple[RepositoryName, Manifest]) -> None:
-                    self._put(item[0], item[1], item[1].blob.digest)
+    def _by_digest(self, item: tuple[RepositoryName, Manifest]) -> None:
+        name, manifest = item
+        for part in (*manifest.blobs, *manifest.children):
+            if error := self.lost.get((name, part.digest)):
+                raise error
+        self.put(name, manifest, manifest.blob.digest)
 
-                for (name, manifest), done in each(level, put, jobs=self._jobs):
-                    bar.advance(items=1)
-                    if isinstance(done, BundlerError):
-                        self._lost[name, manifest.blob.digest] = done
-
-    def tags(self) -> None:
-        """The roots, versions before the tags that move; then all of them are read back."""
-        steps = list(self._plan.to_push)
-        waves = ([step for step in steps if step.wave == number] for number in range(3))
-        with self._progress.step("tags", len(steps)) as bar:
-            for wave in waves:
-                for step, done in each(wave, self._tag, jobs=self._jobs):
-                    bar.advance(items=1)
-                    if isinstance(done, BundlerError):
-                        self.outcome.failed[step.root] = done
-        self._make_findable()
-        self._read_back([step for step in steps if step.root not in self.outcome.failed])
-
-    def _make_findable(self) -> None:
-        """Referrers whose index the bundle does not have are listed at the target."""
-
-        def make(listing: Listing) -> None:
-            make_findable(listing, self._registries)
-
-        listings = [found for listing in self._plan.listings if (found := self._arrived(listing)).referrers]
-        for listing, done in each_shown(
-            self._progress, "lists of referrers", listings, make, jobs=self._jobs
+    def confirm(self) -> None:
+        """Ask for all that was sent: what an answer promised may not be there. One HEAD for each."""
+        content = [*self._sent_to, *((name, blob) for (name, _), blob in self._put_there.items())]
+        for (name, blob), there in each_shown(
+            self.progress, "confirming", content, self._is_there, jobs=self.jobs
         ):
-            if isinstance(done, BundlerError):
-                root = Root(listing.repository, None, listing.referrers[0].blob.digest)
-                self.outcome.failed[root] = done
+            if isinstance(there, BundlerError):
+                self.lost[name, blob.digest] = there
+            elif not there:
+                cause = "it was sent, and read back the target does not have it"
+                item = f"{name}@{blob.digest}"
+                self.lost[name, blob.digest] = IntegrityError(item, cause, "run the import again")
 
-    def _arrived(self, listing: Listing) -> Listing:
-        """The listing without what the target did not take."""
-        name = listing.repository
-        referrers = (
-            referrer
-            for referrer in listing.referrers
-            if (name, referrer.blob.digest) not in self._lost
-            and Root(name, None, referrer.blob.digest) not in self.outcome.failed
-        )
-        return listing._replace(referrers=tuple(referrers))
+    def _is_there(self, item: tuple[RepositoryName, Descriptor]) -> bool:
+        name, blob = item
+        target = self.registries.target(name)
+        if (name, blob.digest) in self._put_there:
+            return target.digest_of(blob.digest) == blob.digest
+        return not target.lacks(blob)
 
-    def _tag(self, step: Step) -> None:
-        root = step.root
-        for manifest in bottom_up([root.digest], self._manifests):
-            for digest in (manifest.blob.digest, *(blob.digest for blob in manifest.blobs)):
-                if error := self._lost.get((root.repository, digest)):
-                    raise error
-        self._put(root.repository, step.manifest, root.tag or root.digest)
-
-    def _put(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> None:
-        target = self._registries.target(name)
+    def put(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> None:
+        """One manifest, under a tag or by digest; what the target lacks of it all the same is sent again."""
+        target = self.registries.target(name)
         try:
             target.put_manifest(manifest, reference)
         except MissingContentError as error:
@@ -166,20 +154,6 @@ class Push(Phases):
             for blob in manifest.blobs:
                 target.add(blob, partial(_whole, self._source, blob))
             target.put_manifest(manifest, reference)
-
-    def _read_back(self, steps: list[Step]) -> None:
-        with self._progress.step("reading back", len(steps)) as bar:
-            for step, answer in each(
-                steps, lambda step: points_to(step.root, self._registries), jobs=self._jobs
-            ):
-                bar.advance(items=1)
-                if isinstance(answer, BundlerError):
-                    self.outcome.failed[step.root] = answer
-                elif answer != (expected := step.manifest.blob.digest):
-                    cause = f"read back, it points to {answer or 'nothing'} instead of {expected}"
-                    self.outcome.failed[step.root] = IntegrityError(
-                        str(step.root), cause, "run the import again"
-                    )
 
 
 def _whole(source: BlobSource, blob: Descriptor, offset: int) -> Iterator[bytes]:

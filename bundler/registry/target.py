@@ -26,7 +26,7 @@ from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.bodies import Body, pieces, with_query
 from bundler.registry.client import Repository, digest_at
 from bundler.registry.hints import missing_hint, type_hint
-from bundler.registry.host import Host
+from bundler.registry.host import Host, Reply
 from bundler.registry.status import RefusedError
 from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer
@@ -95,11 +95,18 @@ class TargetRepository:
 
     def has(self, blob: Descriptor) -> bool:
         """Whether the blob is in this repository, by one HEAD."""
-        accept = frozenset({200, 404, 405})
-        reply = self._host.fetch("HEAD", f"{self._base}/blobs/{blob.digest}", self._push, accept=accept)
+        reply = self._asked_for(blob)
         length = reply.headers.get("Content-Length", "")
         # A wrong length means that the registry holds something else: it gets the blob again.
         return reply.status == 200 and (not length or length == str(blob.size))
+
+    def lacks(self, blob: Descriptor) -> bool:
+        """Whether the registry says, to one HEAD, that the blob is not in this repository."""
+        return self._asked_for(blob).status == 404
+
+    def _asked_for(self, blob: Descriptor) -> Reply:
+        accept = frozenset({200, 404, 405})
+        return self._host.fetch("HEAD", f"{self._base}/blobs/{blob.digest}", self._push, accept=accept)
 
     def add(
         self,

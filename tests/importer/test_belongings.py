@@ -136,7 +136,8 @@ def test_subjects_go_before_their_referrers_and_signatures_before_the_tag(
         for access in target_registry.accesses(path)
         if access.method == "PUT" and "/manifests/" in access.target and access.status == 201
     ]
-    assert puts == [subject, signature, subject.replace(":", "-"), "1.0.0"]
+    listing = content.tags[subject.replace(":", "-")]
+    assert puts == [subject, signature, listing, subject.replace(":", "-"), "1.0.0"]
 
 
 def test_a_run_that_was_killed_before_the_list_was_written_is_mended_by_the_next(

@@ -1,0 +1,124 @@
+"""One import carried out, with all that was said about it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bundler import (
+    Bundle,
+    BundleStream,
+    Destination,
+    OnConflict,
+    Registries,
+    import_bundle,
+    import_stream,
+    open_bundle,
+    plan_bundle_import,
+    verify_bundle,
+)
+from bundler.cli.display import display
+from bundler.cli.options import RegistryOptions, registries
+from bundler.cli.receipts import Brought
+from bundler.cli.rolling_back import WayBack
+from bundler.cli.trusting import TrustOptions
+from bundler.cli.written import Written
+from bundler.errors import UsageError
+from bundler.importer.prune import to_prune, with_planned
+from bundler.importer.result import planned_report
+from bundler.limits import DEFAULT_LIMITS
+from bundler.progress import Progress
+from bundler.report import Report
+from bundler.workers import DEFAULT_JOBS
+
+if TYPE_CHECKING:
+    from bundler.importer.plan import Step
+    from bundler.importer.tags import BeforeTags
+    from bundler.trust.gate import Gate
+
+
+class Task(NamedTuple):
+    """One import, all that was said about it put together."""
+
+    bundle: str
+    destination: Destination
+    on_conflict: OnConflict
+    settings: RegistryOptions
+    written: Written
+    beside: tuple[Path, ...]
+    prune: int | None
+    volumes_in: tuple[Path, ...]
+    trust: TrustOptions
+    way_back: WayBack
+
+
+class Means(NamedTuple):
+    """What an import works with."""
+
+    beside: Sequence[Bundle]
+    gate: Gate | None
+    known: Registries
+    progress: Progress
+    jobs: int
+
+
+def carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tuple[Report, Brought]:
+    """Import it, or plan that; the report, and which bundle it was. Raises what stops everything."""
+    progress = display(quiet=quiet)
+    known = registries(task.settings, progress, [task.destination.prefix.registry])
+    jobs = task.settings.jobs or DEFAULT_JOBS
+    with ExitStack() as stack:
+        beside = [stack.enter_context(open_bundle(path)) for path in task.beside]
+        return (_planned if dry_run else _imported)(task, Means(beside, gate, known, progress, jobs))
+
+
+def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
+    send: dict[str, Any] = {
+        "beside": means.beside,
+        "prune": task.prune,
+        "jobs": means.jobs,
+        "progress": means.progress,
+    }
+    to, policy = task.destination, task.on_conflict
+    if task.bundle == "-":
+        if sys.stdin.isatty():
+            raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
+        # What has come is read at once: a bundle that must not come in is refused by its first frame.
+        pipe = io.FileIO(sys.stdin.buffer.fileno(), closefd=False)
+        stream = BundleStream(pipe, DEFAULT_LIMITS, means.gate)
+        done = import_stream(stream, to, means.known, policy, before_tags=_noted(task, means, stream), **send)
+        return done, Brought(stream.id, stream.inventory)
+    with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
+        verified = verify_bundle(opened, means.progress)
+        done = import_bundle(
+            verified, to, means.known, policy, before_tags=_noted(task, means, opened), **send
+        )
+        return done, Brought(opened.id, opened.inventory)
+
+
+def _noted(task: Task, means: Means, bundle: Bundle | BundleStream) -> BeforeTags:
+    """What is written down before the first tag moves: that this bundle came in, and the way back."""
+
+    def note(steps: Sequence[Step]) -> None:
+        if means.gate:
+            means.gate.remember()
+        task.way_back.write(bundle.id, steps)
+
+    return note
+
+
+def _planned(task: Task, means: Means) -> tuple[Report, Brought]:
+    if task.bundle == "-":
+        raise UsageError("-", "a dry run of a stream would use it up", "give a file")
+    with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
+        verified = verify_bundle(opened, means.progress)
+        ask = partial(plan_bundle_import, beside=means.beside, jobs=means.jobs, progress=means.progress)
+        plan = ask(verified, task.destination, means.known, task.on_conflict)
+        gone = to_prune(opened.inventory, task.destination, task.prune)
+        report = with_planned(planned_report(opened, plan, means.known, verified.warnings), gone)
+        return report, Brought(opened.id, opened.inventory)

@@ -1,0 +1,169 @@
+"""What an import moves, written down before it does; and taken back.
+
+Nothing is deleted: a tag that did not exist before stays, and is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from bundler.about import VERSION
+from bundler.bundle.inventory import adapter_of
+from bundler.errors import (
+    BundlerError,
+    ContentError,
+    IntegrityError,
+    NotFoundError,
+    TargetRefusedError,
+    printable,
+)
+from bundler.importer.plan import Step
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci import strict_json
+from bundler.oci.content import Digest
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.progress import SILENCE, Progress, each_shown
+from bundler.registry.registries import Registries
+from bundler.report import Report, RepositoryReport, TagReport, failure
+from bundler.workers import DEFAULT_JOBS
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One tag that an import moves."""
+
+    repository: RepositoryName
+    """At the target."""
+    tag: Tag
+    old: Digest | None
+    """What it pointed to; null if it was not there."""
+    new: Digest
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """The way back from one import."""
+
+    rollback_version: Literal[1]
+    bundle: Digest
+    """Which was imported."""
+    moved: tuple[Moved, ...]
+
+
+def rollback_of(bundle: Digest, steps: Iterable[Step]) -> Rollback:
+    """The way back from these steps."""
+    moved = (
+        Moved(step.root.repository, step.root.tag, step.previous, step.manifest.blob.digest)
+        for step in steps
+        if step.root.tag
+    )
+    return Rollback(1, bundle, tuple(moved))
+
+
+def encode_rollback(rollback: Rollback) -> bytes:
+    """The bytes of the file."""
+    moved = [
+        {"repository": one.repository, "tag": one.tag, "old": one.old, "new": one.new}
+        for one in rollback.moved
+    ]
+    return strict_json.pretty(
+        {"rollbackVersion": rollback.rollback_version, "bundle": rollback.bundle, "moved": moved}
+    )
+
+
+def decode_rollback(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> Rollback:
+    """Read one. Raises ContentError that names the file."""
+    from pydantic import ValidationError
+
+    if len(data) > limits.inventory:
+        raise ContentError(name, f"larger than the limit of {limits.inventory:,} bytes")
+    strict_json.check(data, item=name, depth=limits.json_depth)
+    try:
+        rollback: Rollback = adapter_of(Rollback).validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ContentError(name, printable(f"no rollback file: {where}: {first['msg']}")) from None
+    return rollback
+
+
+class _Left(NamedTuple):
+    """A tag that is left as it is, and why."""
+
+    reason: str
+
+
+def roll_back(
+    rollback: Rollback,
+    registries: Registries,
+    *,
+    overwrite: bool = False,
+    jobs: int = DEFAULT_JOBS,
+    progress: Progress = SILENCE,
+) -> Report:
+    """Point every tag back to what it pointed to, by the manifests that the target still has.
+
+    A tag that was moved since is a failure, unless `overwrite`. One that was not there before stays.
+    """
+    found = dict(
+        each_shown(
+            progress,
+            "tags back",
+            rollback.moved,
+            lambda moved: _restored(moved, registries, overwrite=overwrite),
+            jobs=jobs,
+        )
+    )
+    tags: dict[RepositoryName, list[TagReport]] = {}
+    for moved in rollback.moved:
+        tags.setdefault(moved.repository, []).append(_told(moved, found[moved]))
+    failures = tuple(
+        failure(error, str(moved)) for moved, error in found.items() if isinstance(error, BundlerError)
+    )
+    repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
+    done = any(tag.status == "moved" for entry in repositories for tag in entry.tags)
+    return Report(
+        command="import",
+        tool_version=VERSION,
+        repositories=repositories,
+        failures=failures,
+        traffic=registries.traffic.report(),
+        unchanged=not done and not failures,
+    )
+
+
+def _restored(moved: Moved, registries: Registries, *, overwrite: bool) -> _Left | None:
+    """None if it was pointed back now."""
+    target = registries.target(moved.repository)
+    now = target.digest_of(moved.tag)
+    if moved.old is None:
+        return _Left("it was not there before; it is not deleted" if now else "it is not there")
+    if now == moved.old:
+        return _Left("")
+    if now not in (moved.new, None) and not overwrite:
+        cause = f"it points to {now}, and the import had moved it to {moved.new}"
+        raise TargetRefusedError(str(moved), cause, "--on-conflict overwrite moves it all the same")
+    manifest = target.manifest_at(moved.old)
+    if manifest is None:
+        cause = f"the target does not have {moved.old} any more"
+        raise NotFoundError(str(moved), cause, "import a bundle that holds it")
+    target.put_manifest(manifest, moved.tag)
+    if (seen := target.digest_of(moved.tag)) != moved.old:
+        cause = f"read back, it points to {seen or 'nothing'} instead of {moved.old}"
+        raise IntegrityError(str(moved), cause, "roll back again")
+    return None
+
+
+def _told(moved: Moved, result: _Left | BundlerError | None) -> TagReport:
+    if isinstance(result, BundlerError):
+        return TagReport(moved.tag, "failed", moved.old, result.cause)
+    if result is None:
+        return TagReport(moved.tag, "moved", moved.old, previous=moved.new)
+    if result.reason:
+        return TagReport(moved.tag, "skipped", moved.new, result.reason)
+    return TagReport(moved.tag, "present", moved.old)
