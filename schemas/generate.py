@@ -21,6 +21,7 @@ from bundler.config.export_keys import ExportKeys
 from bundler.config.import_keys import ImportKeys
 from bundler.exporter.lock import Lock
 from bundler.extractor import Extracted
+from bundler.importer.rollback import Moved, Rollback
 from bundler.oci.content import Digest
 from bundler.oci.grammar import Size, camel
 from bundler.report import (
@@ -92,7 +93,7 @@ class RegistryError(BaseModel):
 
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by file name."""
-    for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository, LogLine):
+    for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository, Moved, LogLine):
         with_config(ConfigDict(alias_generator=camel, use_attribute_docstrings=True, extra="ignore"))(kind)
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
@@ -103,6 +104,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "log-line.schema.json": TypeAdapter(LogLine).json_schema(mode="serialization"),
         "lock.schema.json": inventory.adapter_of(Lock).json_schema(),
         "receipt.schema.json": inventory.adapter_of(Receipt).json_schema(),
+        "rollback.schema.json": inventory.adapter_of(Rollback).json_schema(),
         "contents.schema.json": TypeAdapter(Contents).json_schema(mode="serialization"),
         "difference.schema.json": TypeAdapter(Difference).json_schema(mode="serialization"),
         "export-file.schema.json": ExportKeys.model_json_schema(),

@@ -97,21 +97,16 @@ def test_a_first_import_uploads_each_blob_once_and_reads_every_tag_back(
     imported(tmp_path / "b.tar.zst", target_registry.host)
     seen = kinds(target_registry.accesses(path))
     blobs = len(content.blobs)
-    assert (
-        seen
-        == {
-            "HEAD manifests": 2
-            + 2
-            + 2,  # before; each confirmed by digest before any tag moves; tags read back
-            "HEAD blobs": blobs + blobs,  # before, and confirmed after it was sent
-            "POST uploads": blobs + 1,  # one upload is only asked for, to know that the repository takes any
-            "DELETE uploads": 1,
-            "PUT uploads": blobs,
-            "PUT manifests": 2
-            + 2
-            + 1,  # by digest, then the tags; one manifest is offered before its blobs, to know that its kind is taken
-        }
-    )
+    # Asked before; manifests by digest, then the tags: each confirmed before any tag moves; tags read back.
+    # One upload is only asked for, and one manifest offered, to know that they are taken.
+    assert seen == {
+        "HEAD manifests": 2 + 2 + 2,
+        "HEAD blobs": blobs + blobs,
+        "POST uploads": blobs + 1,
+        "DELETE uploads": 1,
+        "PUT uploads": blobs,
+        "PUT manifests": 2 + 2 + 1,
+    }
 
 
 def test_a_second_import_is_one_head_per_tag(

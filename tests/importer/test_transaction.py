@@ -1,0 +1,173 @@
+"""An import is a transaction for each repository, and what it moved can be moved back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from bundler.oci.content import Digest
+from bundler.oci.reference import Tag
+from bundler.report import Report
+from tests.builders import Content, a_bundle, a_module, add_version
+from tests.doubles import ALWAYS, FakeClock, FaultProxy, says
+from tests.flows import imported, registries_for
+from tests.processes import bundler, clean_environment
+from tests.registries import RealRegistry
+
+Fresh = Callable[[str], str]
+
+
+class Inside(NamedTuple):
+    """A registry behind a proxy that can spoil its answers, and a repository in it."""
+
+    proxy: FaultProxy
+    registry: RealRegistry
+    path: str
+    folder: Path
+
+    def bundle(self, **contents: Content) -> Path:
+        """A bundle of repositories below the path."""
+        named = {f"h.example/{self.path}/{name}": content for name, content in contents.items()}
+        return a_bundle(self.folder / "b.tar.zst", named)
+
+    def imports(self, **contents: Content) -> Report:
+        """Import them through the proxy."""
+        return imported(self.bundle(**contents), self.proxy.host)
+
+    def tags(self, name: str) -> dict[str, Digest | None]:
+        """What the tags of a repository point to."""
+        known = registries_for(FakeClock()).target(self.registry.repository(f"{self.path}/{name}"))
+        tags = self.registry.tags(f"{self.path}/{name}")
+        return {tag: known.digest_of(Tag(tag)) for tag in tags}
+
+
+@pytest.fixture
+def inside(target_registry: RealRegistry, fresh: Fresh, tmp_path: Path) -> Iterator[Inside]:
+    """The real registry, behind a proxy."""
+    with FaultProxy(target_registry.host) as proxy:
+        yield Inside(proxy, target_registry, fresh("t"), tmp_path)
+
+
+def nightly(*versions: str) -> Content:
+    """Versions, and `latest` at the last one."""
+    content = a_module(*versions)
+    content.tags["latest"] = content.tags[versions[-1]]
+    return content
+
+
+def blob_of(content: Content, version: str) -> str:
+    """The layer that only this version has."""
+    document = json.loads(content.manifests[content.tags[version]][1])
+    return str(document["layers"][1]["digest"])
+
+
+SPOILT = {
+    "an upload": ("PUT", "/blobs/uploads/.*{blob}"),
+    "a manifest": ("PUT", "/manifests/{manifest}"),
+    "the proof of a manifest": ("HEAD", "/manifests/{manifest}"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_no_tag_of_a_repository_moves_unless_everything_is_there(name: str, inside: Inside) -> None:
+    inside.imports(app=nightly("1.0.0"), other=nightly("1.0.0"))
+    before = inside.tags("app")
+    content = nightly("1.0.0", "1.1.0", "1.2.0")
+    method, pattern = SPOILT[name]
+    names = {"blob": blob_of(content, "1.1.0").removeprefix("sha256:"), "manifest": content.tags["1.1.0"]}
+    where = f"/app{pattern.format(**names)}"
+    inside.proxy.on(method, where, says(404 if method == "HEAD" else 500), times=ALWAYS)
+    report = inside.imports(app=content, other=nightly("1.0.0", "1.1.0"))
+    assert report.exit_code == 8
+    assert inside.tags("app") == before
+    assert set(inside.tags("other")) == {"1.0.0", "1.1.0", "latest"}
+    causes = [item.cause for item in report.failures]
+    assert len(causes) == 3
+    assert sum("held back" in cause for cause in causes) == 2
+
+
+def test_a_blob_that_is_gone_after_it_was_sent_holds_all_tags_back(inside: Inside) -> None:
+    content = nightly("1.0.0", "1.1.0")
+    inside.proxy.on("HEAD", f"/app/blobs/{blob_of(content, '1.1.0')}", says(404), times=ALWAYS)
+    report = inside.imports(app=content)
+    assert report.exit_code == 6
+    assert inside.tags("app") == {}
+
+
+# --- back --------------------------------------------------------------------------------------------
+
+
+def command(inside: Inside, *arguments: str) -> dict[str, object]:
+    """An import by the command line; its report."""
+    environment = clean_environment(XDG_STATE_HOME=str(inside.folder / "state"))
+    done = bundler("import", *arguments, "--json", "-q", env=environment)
+    report: dict[str, object] = json.loads(done.stdout)
+    return report
+
+
+def test_tags_that_moved_are_moved_back(inside: Inside) -> None:
+    to, way_back = ("--to", inside.proxy.host, "--on-conflict", "overwrite"), inside.folder / "back.json"
+    inside.imports(app=nightly("1.0.0", "1.1.0"))
+    before = inside.tags("app")
+    content = nightly("1.0.0", "1.1.0")
+    add_version(content, "2.0.0")
+    content.tags["latest"] = content.tags["1.0.0"] = content.tags["2.0.0"]
+    command(inside, str(inside.bundle(app=content)), *to, "--rollback-file", str(way_back))
+    assert inside.tags("app") == content.tags
+    report = command(inside, "--rollback", str(way_back))
+    assert report["exitCode"] == 0
+    # What is new stays: nothing is deleted.
+    assert inside.tags("app") == before | {"2.0.0": content.tags["2.0.0"]}
+    assert command(inside, "--rollback", str(way_back))["unchanged"] is True
+
+
+def test_the_way_back_is_written_before_the_first_tag_moves(inside: Inside) -> None:
+    inside.imports(app=nightly("1.0.0"))
+    old, way_back = inside.tags("app")["latest"], inside.folder / "back.json"
+    content = nightly("1.0.0", "1.1.0")
+    inside.proxy.on("PUT", "/manifests/(latest|1.1.0)", says(500), times=ALWAYS)
+    command(
+        inside, str(inside.bundle(app=content)), "--to", inside.proxy.host, "--rollback-file", str(way_back)
+    )
+    moved = {one["tag"]: (one["old"], one["new"]) for one in json.loads(way_back.read_text())["moved"]}
+    assert moved == {"latest": (old, content.tags["latest"]), "1.1.0": (None, content.tags["1.1.0"])}
+
+
+def test_where_nothing_is_said_the_way_back_is_kept_with_the_state(inside: Inside) -> None:
+    inside.imports(app=nightly("1.0.0"))
+    report = command(inside, str(inside.bundle(app=nightly("1.0.0", "1.1.0"))), "--to", inside.proxy.host)
+    assert report["exitCode"] == 0
+    (file,) = (inside.folder / "state" / "timoni-bundler").glob("rollback-*.json")
+    assert {one["tag"] for one in json.loads(file.read_text())["moved"]} == {"latest", "1.1.0"}
+
+
+def test_a_tag_that_was_moved_since_is_left_alone(inside: Inside) -> None:
+    to, way_back = ("--to", inside.proxy.host), inside.folder / "back.json"
+    inside.imports(app=nightly("1.0.0"))
+    command(inside, str(inside.bundle(app=nightly("1.0.0", "1.1.0"))), *to, "--rollback-file", str(way_back))
+    inside.imports(app=nightly("1.0.0", "1.1.0", "1.2.0"))
+    now = inside.tags("app")
+    report = command(inside, "--rollback", str(way_back))
+    assert report["exitCode"] == 10
+    assert inside.tags("app") == now
+    assert command(inside, "--rollback", str(way_back), "--on-conflict", "overwrite")["exitCode"] == 0
+    assert inside.tags("app")["latest"] == now["1.0.0"]
+
+
+def test_what_is_no_rollback_file_is_refused_by_name(inside: Inside) -> None:
+    wrong = inside.folder / "wrong.json"
+    wrong.write_text('{"rollbackVersion": 1}')
+    refused = bundler("import", "--rollback", str(wrong))
+    assert refused.returncode == 7
+    assert "wrong.json: no rollback file" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["b.tar.zst", "--rollback", "x.json"], ["--rollback", "absent.json"]]
+)
+def test_what_is_to_be_done_must_be_said(arguments: list[str]) -> None:
+    assert bundler("import", *arguments).returncode == 2
