@@ -147,6 +147,9 @@ class Store(Layout):
                 for folder in (self.path / "blobs").iterdir():
                     sync_directory(folder)
             sync_directory(self.path / "blobs")
+            # The store's own name: a directory that can't be read was not made by a run of ours.
+            if self._held is None and os.access(self.path.parent, os.R_OK):
+                sync_directory(self.path.parent)
             self._names_unsynced = False
 
     def write_file(self, name: str, data: bytes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sidecar import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import largest_size
-from bundler.durable import whole_file
+from bundler.durable import sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, UsageError
 from bundler.exporter.packing import pack
 from bundler.exporter.replacing import explained, open_bundle, refuse_loss
@@ -69,6 +69,8 @@ class FileOutput:
             sha256 = bundle.sha256 or ""
         if not _sidecar_right(self.path, sha256):
             write_sidecar(self.path, sha256)
+        # A run that was killed may have given the names, and not made them durable.
+        sync_directory(self.path.parent)
         return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size)
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:
