@@ -42,7 +42,11 @@ def source() -> Iterator[MemoryRegistry]:
 def lossy(*faults: Fault) -> Fault:
     """Each of them in turn, and then an answer that arrives; again and again."""
     turns = itertools.cycle([*faults, _arrives])
-    return lambda wire, request, answer: next(turns)(wire, request, answer)
+
+    def fault(wire: Wire, request: Seen, answer: Answer) -> bool:
+        return next(turns)(wire, request, answer)
+
+    return fault
 
 
 def _arrives(wire: Wire, request: Seen, answer: Answer) -> bool:
