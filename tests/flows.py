@@ -20,6 +20,7 @@ from bundler.report import Report
 from bundler.selection import Rules
 from bundler.wanted import ALONE, Along, selection_of
 from tests.doubles import FakeClock
+from tests.leaks import assert_none_in
 
 QUICK = Limits(connect_timeout=2.0, read_timeout=0.3)
 """Time-outs for tests in which somebody stays silent on purpose."""
@@ -60,7 +61,9 @@ def exported(
     selection = selection_of((parse_reference(text) for text in references), Rules(globs=globs), along)
     known = registries or registries_for(FakeClock())
     place = workplace_of(target, store)
-    return export_bundle(selection, known, target, place, on_drift=on_drift, lock=lock, jobs=jobs)
+    report = export_bundle(selection, known, target, place, on_drift=on_drift, lock=lock, jobs=jobs)
+    assert_none_in(str(report), "the report")
+    return report
 
 
 def imported(
@@ -77,6 +80,7 @@ def imported(
     with open_bundle(bundle) as opened:
         verified = verify_bundle(opened)
         known = registries or registries_for(FakeClock())
-        return import_bundle(
-            verified, Destination(parse_prefix(prefix), mapping, part), known, on_conflict, jobs=jobs
-        )
+        destination = Destination(parse_prefix(prefix), mapping, part)
+        report = import_bundle(verified, destination, known, on_conflict, jobs=jobs)
+    assert_none_in(str(report), "the report")
+    return report

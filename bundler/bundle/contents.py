@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from bundler.bundle.inventory import Root, roots_of
+from bundler.bundle.inventory import Inventory, RepositoryEntry
 from bundler.bundle.reader import Bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest, read_all
-from bundler.oci.graph import Manifests, needed_by, sparse
-from bundler.oci.manifest import CREATED, REVISION, VERSION, parse_manifest
+from bundler.oci.graph import Manifests, bottom_up, needed_by, sparse
+from bundler.oci.manifest import CREATED, REVISION, VERSION, Manifest, parse_manifest
+from bundler.oci.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,46 +68,82 @@ class Contents:
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
     """Read the manifests, and add up. Raises what a damaged bundle deserves."""
     inventory = bundle.inventory
-    omitted = frozenset(inventory.omitted)
-    manifests = {
-        blob.digest: sparse(
-            parse_manifest(read_all(bundle, blob), blob.media_type, blob.digest, limits=limits), omitted
-        )
-        for blob in inventory.manifests
-    }
-    roots = list(roots_of(inventory))
-    needs = {root: needed_by(root.digest, manifests) for root in roots}
-    # Tags that share a digest don't share bytes with anybody else by that.
-    users = Counter(
-        digest for need in {root.digest: needs[root] for root in roots}.values() for digest in need
-    )
-    repositories = []
-    for entry in inventory.repositories:
-        own = [root for root in roots if root.repository == entry.name]
-        tags = tuple(_tag(root, manifests, needs[root], users) for root in own)
-        distinct = {digest: size for root in own for digest, size in needs[root].items()}
-        repositories.append(RepositoryContents(entry.name, tags, sum(distinct.values())))
+    manifests = _read(bundle, limits)
+    sums = _added_up(inventory, manifests, limits)
+    repositories = tuple(_repository(entry, manifests, sums) for entry in inventory.repositories)
     return Contents(
         path=str(bundle.path),
         id=bundle.id,
         format=inventory.format,
-        repositories=tuple(repositories),
+        repositories=repositories,
         blobs=len(inventory.manifests) + len(inventory.blobs),
-        listed_size=sum(sum(need.values()) for need in needs.values()),
+        listed_size=sum(tag.size for entry in repositories for tag in entry.tags),
         distinct_size=sum(blob.size for blob in inventory.content),
         file_size=bundle.path.stat().st_size if bundle.path.is_file() else None,
     )
 
 
-def _tag(root: Root, manifests: Manifests, needs: dict[Digest, int], users: Counter[Digest]) -> TagContents:
-    manifest = manifests[root.digest]
+class _Sum(NamedTuple):
+    """What one root needs: the bytes, and those that nothing else needs."""
+
+    size: int
+    own: int
+
+
+def _read(bundle: Bundle, limits: Limits) -> Manifests:
+    omitted = frozenset(bundle.inventory.omitted)
+    tally = Tally("bundle", limits.descriptors, "layers and children of its manifests")
+    found: dict[Digest, Manifest] = {}
+    for blob in bundle.inventory.manifests:
+        manifest = parse_manifest(read_all(bundle, blob), blob.media_type, blob.digest, limits=limits)
+        tally.add(manifest.descriptors)
+        found[blob.digest] = sparse(manifest, omitted)
+    return found
+
+
+def _added_up(inventory: Inventory, manifests: Manifests, limits: Limits) -> Mapping[Digest, _Sum]:
+    """What each root needs, one after the other: shared blobs, held for all of them, could fill the memory.
+
+    Tags that share a digest don't share bytes with anybody else by that.
+    """
+    tally = Tally("bundle", limits.needs, "blobs that its repositories and tags need")
+    users, counts = Counter[Digest](), dict[Digest, int]()
+    for entry in inventory.repositories:
+        for digest in dict.fromkeys(entry.roots()):
+            if digest not in counts:
+                needs = needed_by(digest, manifests)
+                users.update(needs.keys())
+                counts[digest] = len(needs)
+            tally.add(counts[digest])
+    return {digest: _sum(needed_by(digest, manifests), users) for digest in counts}
+
+
+def _sum(needs: Mapping[Digest, int], users: Counter[Digest]) -> _Sum:
+    own = sum(size for digest, size in needs.items() if users[digest] == 1)
+    return _Sum(sum(needs.values()), own)
+
+
+def _repository(
+    entry: RepositoryEntry, manifests: Manifests, sums: Mapping[Digest, _Sum]
+) -> RepositoryContents:
+    blobs: dict[Digest, int] = {}
+    for manifest in bottom_up(entry.roots(), manifests):
+        blobs[manifest.blob.digest] = manifest.blob.size
+        blobs |= {blob.digest: blob.size for blob in manifest.blobs}
+    tagged = [(str(tag), digest) for tag, digest in entry.tags.items()]
+    untagged = [(str(digest), digest) for digest in entry.untagged]
+    tags = (_tag(name, manifests[digest], sums[digest]) for name, digest in (*tagged, *untagged))
+    return RepositoryContents(entry.name, tuple(tags), sum(blobs.values()))
+
+
+def _tag(reference: str, manifest: Manifest, needs: _Sum) -> TagContents:
     return TagContents(
-        reference=root.tag or root.digest,
-        digest=root.digest,
+        reference=reference,
+        digest=manifest.blob.digest,
         media_type=manifest.blob.media_type,
         version=manifest.annotations.get(VERSION),
         created=manifest.annotations.get(CREATED),
         revision=manifest.annotations.get(REVISION),
-        size=sum(needs.values()),
-        own_size=sum(size for digest, size in needs.items() if users[digest] == 1),
+        size=needs.size,
+        own_size=needs.own,
     )

@@ -149,6 +149,7 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
     strict_json.check(data, item=INVENTORY_FILE, depth=limits.json_depth)
     inventory = _validated(data)
     _check_consistent(inventory)
+    _check_sizes(inventory, limits)
     return inventory
 
 
@@ -204,6 +205,16 @@ def _check_consistent(inventory: Inventory) -> None:
             raise ContentError(
                 INVENTORY_FILE, f"{entry.name} has {missing[0]}, which is not among the manifests"
             )
+
+
+def _check_sizes(inventory: Inventory, limits: Limits) -> None:
+    """What is read into memory may not be too much for it, whatever reads it."""
+    if large := [blob for blob in inventory.manifests if blob.size > limits.manifest]:
+        cause = f"manifest {large[0].digest} is larger than the limit of {limits.manifest:,} bytes"
+        raise ContentError(INVENTORY_FILE, cause)
+    if (total := sum(blob.size for blob in inventory.manifests)) > limits.manifests:
+        cause = f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}"
+        raise ContentError(INVENTORY_FILE, cause)
 
 
 # --- index.json ------------------------------------------------------------------------------------

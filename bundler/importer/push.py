@@ -142,7 +142,7 @@ class Push(Phases):
 
     def _tag(self, step: Step) -> None:
         root = step.root
-        for manifest in bottom_up([root.digest], self._manifests):
+        for manifest in bottom_up([root.digest], self._manifests) if self._lost else ():
             for digest in (manifest.blob.digest, *(blob.digest for blob in manifest.blobs)):
                 if error := self._lost.get((root.repository, digest)):
                     raise error

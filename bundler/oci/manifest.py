@@ -73,6 +73,11 @@ class Manifest(NamedTuple):
     """`artifactType`; empty if absent."""
 
     @property
+    def descriptors(self) -> int:
+        """How many descriptors it has."""
+        return 1 + len(self.layers) + len(self.children)
+
+    @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """What must be carried along with it, manifests excluded."""
         parts = (self.config, *self.layers) if self.config else self.layers
