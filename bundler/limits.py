@@ -41,7 +41,7 @@ class Limits(NamedTuple):
     """Manifests of one run."""
     descriptors: int = 200_000
     """Layers and children of all manifests that one run holds in memory."""
-    needs: int = 10_000_000
+    needs: int = 5_000_000
     """Blobs that repositories or tags need, all that each of them needs counted in full."""
     frames: int = 200_000
     """zstd frames of one bundle (some 400 GB)."""

@@ -17,6 +17,7 @@ from bundler.durable import (
     local_errors,
     locked,
     make_directories,
+    own_file,
     remove_if_there,
     sync_directory,
     write_whole,
@@ -161,8 +162,7 @@ class Store(Layout):
 
 
 def _lock(path: Path) -> int:
-    with local_errors(path, "open"):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = own_file(path, 0o600)
     try:
         if not locked(descriptor, path):
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip()

@@ -111,9 +111,8 @@ def _added_up(inventory: Inventory, manifests: Manifests, limits: Limits) -> Map
     for entry in inventory.repositories:
         for digest in dict.fromkeys(entry.roots()):
             if digest not in counts:
-                needs = needed_by(digest, manifests)
-                users.update(needs.keys())
-                counts[digest] = len(needs)
+                counts[digest] = sum(one.descriptors for one in bottom_up([digest], manifests))
+                users.update(needed_by(digest, manifests).keys())
             tally.add(counts[digest])
     return {digest: _sum(needed_by(digest, manifests), users) for digest in counts}
 

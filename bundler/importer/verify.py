@@ -73,13 +73,17 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], li
     """
     sizes = {blob.digest: blob.size for blob in inventory.content}
     needed: set[Digest] = set()
+    checked: set[Digest] = set()
     tally = Tally("bundle", limits.needs, "blobs that its repositories need")
     for entry in inventory.repositories:
         if max(heights(entry.roots(), manifests).values(), default=0) > limits.index_depth:
             raise ContentError(entry.name, f"indexes nested more than {limits.index_depth} deep")
         for manifest in bottom_up(entry.roots(), manifests):
-            needed.add(manifest.blob.digest)
             tally.add(manifest.descriptors)
+            if manifest.blob.digest in checked:
+                continue
+            checked.add(manifest.blob.digest)
+            needed.add(manifest.blob.digest)
             for blob in (*manifest.blobs, *manifest.children):
                 needed.add(blob.digest)
                 if sizes.get(blob.digest) != blob.size:
