@@ -65,10 +65,10 @@ class Contents:
     """Bytes of the bundle file; null for a directory."""
 
 
-def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
-    """Read the manifests, and add up. Raises what a damaged bundle deserves."""
+def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifests | None = None) -> Contents:
+    """Read the manifests, unless they are given, and add up. Raises what a damaged bundle deserves."""
     inventory = bundle.inventory
-    manifests = _read(bundle, limits)
+    manifests = _read(bundle, limits) if manifests is None else manifests
     sums = _added_up(inventory, manifests, limits)
     repositories = tuple(_repository(entry, manifests, sums) for entry in inventory.repositories)
     return Contents(

@@ -69,7 +69,7 @@ def command(
 
 
 def _told(opened: Bundle, verified: Verified, *, as_json: bool) -> int:
-    contents = describe(opened)
+    contents = describe(opened, manifests=verified.manifests)
     for warning in verified.warnings:
         click.echo(f"{PROGRAM}: warning: {warning}", err=True)
     if as_json:

@@ -127,6 +127,14 @@ def manifests_full_of_layers() -> bytes:
     return whole({NAME: {f"1.{number}.0": digest for number, digest in enumerate(digests)}}, manifests, [b""])
 
 
+def as_much_as_is_allowed() -> bytes:
+    """64 MiB of manifests, with the layers that they may have."""
+    full = [(OCI_MANIFEST, _many_layers(number)) for number in range(2)]
+    blank = [(OCI_MANIFEST, _many_layers(9 + number, 1) + b" " * 4_180_000) for number in range(14)]
+    tags = {f"1.{number}.0": descriptor_of(data).digest for number, (_, data) in enumerate([*full, *blank])}
+    return whole({NAME: tags}, [*full, *blank], [b""])
+
+
 def one_manifest_of_many_repositories() -> bytes:
     manifest = _many_layers(count=30_000)
     digest = descriptor_of(manifest).digest
@@ -162,6 +170,7 @@ def a_billion_laughs() -> bytes:
 
 
 ALLOWED: dict[str, Callable[[], bytes]] = {
+    "as much as is allowed": as_much_as_is_allowed,
     "many tags": one_manifest_of_many_tags,
     "a billion laughs": a_billion_laughs,
 }
