@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint types schemas bench clean
+.PHONY: help demo test fuzz lint types schemas bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,6 +27,9 @@ demo: $(VENV)/run ## Show the whole way on this machine, with two embedded regis
 
 test: $(VENV)/dev ## Run the whole suite
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
+
+fuzz: $(VENV)/dev ## Look for inputs that do harm (SECONDS=60 for each target, TARGETS=... for some)
+	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) $(TARGETS)
 
 lint: $(VENV)/dev ## Style and import contracts
 	$(BIN)/ruff check

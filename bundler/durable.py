@@ -12,6 +12,7 @@ import fcntl
 import io
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -161,13 +162,32 @@ def locked(descriptor: int, path: Path) -> bool:
     return True
 
 
+def own_file(path: Path, mode: int) -> int:
+    """A file for this program to write: created, or left by an earlier run. Raises LocalError.
+
+    Where others may write into the folder, its name may be planted: a link to a file of somebody's, a
+    pipe that nobody reads, a file that its owner still has open. None of them is written to.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    with local_errors(path, "open"):
+        while True:
+            with contextlib.suppress(FileExistsError):
+                return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
+            # Another run may give it its final name meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(path, flags | os.O_NONBLOCK)
+                break
+        status, owner = os.fstat(descriptor), path.parent.stat().st_uid
+        if stat.S_ISREG(status.st_mode) and status.st_nlink < 2 and status.st_uid in (os.geteuid(), owner):
+            return descriptor
+        os.close(descriptor)
+    raise LocalError(str(path), "a link, a pipe or another user's file has this name", "remove it")
+
+
 def _opened_alone(path: Path) -> io.FileIO:
     """The file, created if need be, and locked: no two runs write into one temporary file."""
     while True:
-        with local_errors(path, "open"):
-            file = io.FileIO(
-                os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b"
-            )
+        file = io.FileIO(own_file(path, 0o666), "r+b")
         try:
             if not locked(file.fileno(), path):
                 raise LocalError(str(path), "another run is writing it", "wait until it has ended")

@@ -39,6 +39,10 @@ class Limits(NamedTuple):
     """Nesting of an index in an index."""
     graph_nodes: int = 100_000
     """Manifests of one run."""
+    descriptors: int = 100_000
+    """Layers and children of all manifests that one run holds in memory."""
+    needs: int = 5_000_000
+    """Blobs that repositories or tags need, all that each of them needs counted in full."""
     frames: int = 200_000
     """zstd frames of one bundle (some 400 GB)."""
     inventory: int = 16 * MIB

@@ -450,7 +450,7 @@ def framed(stream: bytes) -> bytes:
 def frame_of(content: bytes) -> bytes:
     """One frame of the format."""
     parameters = zstandard.ZstdCompressionParameters.from_level(
-        1, write_checksum=True, write_content_size=True
+        1, window_log=FRAME_CONTENT.bit_length() - 1, write_checksum=True, write_content_size=True
     )
     return zstandard.ZstdCompressor(compression_params=parameters).compress(content)
 

@@ -6,13 +6,14 @@ import itertools
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 import trustme
 from hypothesis import HealthCheck, settings
 
 from tests.doubles import FakeClock
+from tests.leaks import PLANTED, assert_none_below, assert_none_in
 from tests.registries import RealRegistry, TokenServer, htpasswd_auth, running_registry
 from tests.sweeps import LoadedProgram
 
@@ -34,6 +35,46 @@ settings.load_profile("tests")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count(1)
+
+# Every run that asks a registry has a secret in its hands, for another host.
+os.environ.setdefault("TIMONI_BUNDLER_CREDS", PLANTED)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_what_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Files that a test leaves hold no secret. See `tests/leaks.py`."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder is not None:
+        assert_none_below(folder)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_secret_in_what_is_said() -> Iterator[None]:
+    """Nor does what a test has read of standard output and standard error."""
+    read = pytest.CaptureFixture.readouterr
+
+    def searched(fixture: pytest.CaptureFixture[str]) -> object:
+        found = read(fixture)
+        assert_none_in(f"{found.out}{found.err}", "the output")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pytest.CaptureFixture, "readouterr", searched)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Nor what it has not read."""
+    report = yield
+    try:
+        assert_none_in(f"{report.capstdout}{report.capstderr}{report.caplog}", "the output")
+    except AssertionError as error:
+        report.outcome, report.longrepr = "failed", str(error)
+    return report
 
 
 @pytest.fixture

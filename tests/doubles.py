@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from io import BufferedReader
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
 from bundler.oci.content import Digest
@@ -297,6 +297,7 @@ class _Rule:
 class LoopbackServer:
     """HTTP/1.1 on a random port of 127.0.0.1; keeps every request in `seen`."""
 
+    address: ClassVar[str] = "127.0.0.1"
     respond: Callable[[Seen], Reply] = lambda request: Reply(404)
     tls: ssl.SSLContext | None = None
     seen: list[Seen] = field(default_factory=list)
@@ -306,8 +307,8 @@ class LoopbackServer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((self.address, 0))
+        self.host = f"{self.address}:{self._listener.getsockname()[1]}"
         self.base = f"{'https' if self.tls else 'http'}://{self.host}"
 
     def __enter__(self) -> Self:

@@ -22,6 +22,7 @@ from bundler.report import Report
 from bundler.selection import Rules
 from bundler.wanted import ALONE, Along, selection_of
 from tests.doubles import FakeClock
+from tests.leaks import assert_none_in
 
 QUICK = Limits(connect_timeout=2.0, read_timeout=0.3)
 """Time-outs for tests in which somebody stays silent on purpose."""
@@ -64,9 +65,11 @@ def exported(
     selection = selection_of((parse_reference(text) for text in references), Rules(globs=globs), along)
     known = registries or registries_for(FakeClock())
     place = workplace_of(target, store)
-    return export_bundle(
+    report = export_bundle(
         selection, known, target, place, on_drift=on_drift, lock=lock, series=series, jobs=jobs
     )
+    assert_none_in(str(report), "the report")
+    return report
 
 
 def imported(
@@ -88,4 +91,6 @@ def imported(
         destination = Destination(parse_prefix(prefix), mapping, part)
         others = [stack.enter_context(open_bundle(path)) for path in beside]
         send = partial(import_bundle, beside=others, prune=prune, jobs=jobs)
-        return send(verified, destination, known, on_conflict)
+        report = send(verified, destination, known, on_conflict)
+    assert_none_in(str(report), "the report")
+    return report

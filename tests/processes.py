@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.leaks import assert_none_in
+
 PROGRAM = [sys.executable, "-m", "bundler"]
 
 
@@ -20,7 +22,11 @@ def bundler(
 ) -> subprocess.CompletedProcess[str]:
     """Run one command line to its end; `before` is a program that starts it, such as strace."""
     command = [*before, *PROGRAM, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **more)  # type: ignore[call-overload,no-any-return]
+    ended: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, **more
+    )  # type: ignore[call-overload]
+    assert_none_in(f"{ended.stdout}{ended.stderr}", "the output")
+    return ended
 
 
 def clean_environment(**more: str) -> Mapping[str, str]:

@@ -19,6 +19,7 @@ from bundler.durable import (
     write_whole,
 )
 from bundler.errors import LocalError
+from tests.processes import small_disk
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -90,10 +91,11 @@ def test_115_an_error_of_the_disk_names_path_operation_and_next_step(number: int
 
 
 def test_a_full_disk_is_seen_at_the_write(tmp_path: Path) -> None:
-    full = WholeFile(tmp_path / "file", Path("/dev/full"), resume=True)
-    with pytest.raises(LocalError, match="No space left"):
-        full.write(b"x")
-    full.keep()
+    with small_disk(tmp_path / "disk", 4096):
+        full = WholeFile(tmp_path / "disk" / "file", tmp_path / "disk" / ".file.tmp")
+        with pytest.raises(LocalError, match="No space left"):
+            full.write(bytes(8192))
+        full.discard()
 
 
 def test_a_folder_that_is_missing_is_a_local_error(tmp_path: Path) -> None:

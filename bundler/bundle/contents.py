@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from bundler.bundle.inventory import Root, roots_of
+from bundler.bundle.inventory import RepositoryEntry
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
-from bundler.oci.graph import Manifests, needed_by
-from bundler.oci.manifest import CREATED, REVISION, VERSION
+from bundler.oci.graph import Manifests, bottom_up, needed_by
+from bundler.oci.manifest import CREATED, REVISION, VERSION, Manifest
+from bundler.oci.tally import Tally
 from bundler.report import StatementReport
 
 
@@ -74,22 +77,13 @@ class Contents:
     """What was signed; null for a bundle without a signature."""
 
 
-def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
-    """Read the manifests, and add up. Raises what a damaged bundle deserves."""
+def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifests | None = None) -> Contents:
+    """Read the manifests, unless they are given, and add up. Raises what a damaged bundle deserves."""
     inventory = bundle.inventory
-    manifests = read_link(bundle, limits).manifests
-    roots = list(roots_of(inventory))
-    needs = {root: needed_by(root.digest, manifests) for root in roots}
-    # Tags that share a digest don't share bytes with anybody else by that.
-    users = Counter(
-        digest for need in {root.digest: needs[root] for root in roots}.values() for digest in need
-    )
-    repositories = []
-    for entry in inventory.repositories:
-        own = [root for root in roots if root.repository == entry.name]
-        tags = tuple(_tag(root, manifests, needs[root], users) for root in own)
-        distinct = {digest: size for root in own for digest, size in needs[root].items()}
-        repositories.append(RepositoryContents(entry.name, tags, sum(distinct.values()), entry.removed))
+    manifests = read_link(bundle, limits).manifests if manifests is None else manifests
+    needed = (digest for entry in inventory.repositories for digest in dict.fromkeys(entry.roots()))
+    sums = added_up(needed, manifests, limits)
+    repositories = tuple(_repository(entry, manifests, sums) for entry in inventory.repositories)
     return Contents(
         path=str(bundle.path),
         id=bundle.id,
@@ -97,24 +91,63 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
         kind=inventory.kind,
         base=inventory.base,
         required_size=sum(blob.size for blob in inventory.required),
-        repositories=tuple(repositories),
+        repositories=repositories,
         blobs=len(inventory.manifests) + len(inventory.blobs),
-        listed_size=sum(sum(need.values()) for need in needs.values()),
+        listed_size=sum(tag.size for entry in repositories for tag in entry.tags),
         distinct_size=sum(blob.size for blob in inventory.content),
         file_size=bundle.file_size,
         statement=bundle.sealed.told() if bundle.sealed else None,
     )
 
 
-def _tag(root: Root, manifests: Manifests, needs: dict[Digest, int], users: Counter[Digest]) -> TagContents:
-    manifest = manifests[root.digest]
+class Sum(NamedTuple):
+    """What one root needs: the bytes, and those that nothing else needs."""
+
+    size: int
+    own: int
+
+
+def added_up(roots: Iterable[Digest], manifests: Manifests, limits: Limits) -> Mapping[Digest, Sum]:
+    """What each root needs, one after the other: shared blobs, held for all of them, could fill the memory.
+
+    Tags that share a digest don't share bytes with anybody else by that. Raises ContentError over the limit.
+    """
+    tally = Tally("bundle", limits.needs, "blobs that its repositories and tags need")
+    users, counts = Counter[Digest](), dict[Digest, int]()
+    for digest in roots:
+        if digest not in counts:
+            counts[digest] = sum(one.descriptors for one in bottom_up([digest], manifests))
+            users.update(needed_by(digest, manifests).keys())
+        tally.add(counts[digest])
+    return {digest: _sum(needed_by(digest, manifests), users) for digest in counts}
+
+
+def _sum(needs: Mapping[Digest, int], users: Counter[Digest]) -> Sum:
+    own = sum(size for digest, size in needs.items() if users[digest] == 1)
+    return Sum(sum(needs.values()), own)
+
+
+def _repository(
+    entry: RepositoryEntry, manifests: Manifests, sums: Mapping[Digest, Sum]
+) -> RepositoryContents:
+    blobs: dict[Digest, int] = {}
+    for manifest in bottom_up(entry.roots(), manifests):
+        blobs[manifest.blob.digest] = manifest.blob.size
+        blobs |= {blob.digest: blob.size for blob in manifest.blobs}
+    tagged = [(str(tag), digest) for tag, digest in entry.tags.items()]
+    untagged = [(str(digest), digest) for digest in entry.untagged]
+    tags = (_tag(name, manifests[digest], sums[digest]) for name, digest in (*tagged, *untagged))
+    return RepositoryContents(entry.name, tuple(tags), sum(blobs.values()), entry.removed)
+
+
+def _tag(reference: str, manifest: Manifest, needs: Sum) -> TagContents:
     return TagContents(
-        reference=root.tag or root.digest,
-        digest=root.digest,
+        reference=reference,
+        digest=manifest.blob.digest,
         media_type=manifest.blob.media_type,
         version=manifest.annotations.get(VERSION),
         created=manifest.annotations.get(CREATED),
         revision=manifest.annotations.get(REVISION),
-        size=sum(needs.values()),
-        own_size=sum(size for digest, size in needs.items() if users[digest] == 1),
+        size=needs.size,
+        own_size=needs.own,
     )

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bundler.bundle.contents import added_up
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
 from bundler.bundle.state import State, full_inventory, state_of
 from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.graph import needed_by
 from bundler.oci.manifest import REVISION, VERSION
 
 Change = Literal["added", "removed", "moved"]
@@ -78,7 +78,7 @@ def difference(old: Bundle, new: Bundle, limits: Limits = DEFAULT_LIMITS) -> Dif
     _check_base(old, new)
     before = state_of([first])
     after = state_of([first, second] if new.inventory.kind == "delta" else [second])
-    states = _states(before), _states(after)
+    states = _states(before, limits), _states(after, limits)
     repositories = [
         RepositoryDifference(name, tuple(_changes(*(state.get(name, {}) for state in states))))
         for name in sorted({*states[0], *states[1]})
@@ -106,11 +106,12 @@ def _check_base(old: Bundle, new: Bundle) -> None:
         raise UsageError(str(new.path), f"it builds on {' and '.join(new.inventory.base)}", next_step)
 
 
-def _states(state: State) -> dict[str, dict[str, TagState]]:
+def _states(state: State, limits: Limits) -> dict[str, dict[str, TagState]]:
     found: dict[str, dict[str, TagState]] = {}
+    sums = added_up((root.digest for root in state.roots), state.manifests, limits)
     for root in state.roots:
         annotations = state.manifests[root.digest].annotations
-        size = sum(needed_by(root.digest, state.manifests).values())
+        size = sums[root.digest].size
         told = TagState(root.digest, annotations.get(VERSION), annotations.get(REVISION), size)
         found.setdefault(root.repository, {})[root.tag or root.digest] = told
     return found

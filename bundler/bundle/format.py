@@ -195,7 +195,8 @@ def seek_table_size_of(frames: int) -> int:
 
 def parse_seek_table(table: bytes) -> list[Frame]:
     """The frames. Raises IntegrityError unless re-encoding them gives the same bytes."""
-    frames = [Frame(*pair) for pair in struct.iter_unpack("<II", table[8:-SEEK_TABLE_FOOTER])]
+    entries = table[8:-SEEK_TABLE_FOOTER]
+    frames = [Frame(*pair) for pair in struct.iter_unpack("<II", entries[: len(entries) & -8])]
     if seek_table(frames) != table:
         raise IntegrityError("bundle", "damaged: its seek table contradicts itself")
     return frames

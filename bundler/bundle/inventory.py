@@ -18,7 +18,7 @@ from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256
 from bundler.oci.grammar import camel
 from bundler.oci.graph import Manifests, bottom_up
-from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
+from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.selection.versions import version_order
 
@@ -196,6 +196,7 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
     strict_json.check(data, item=INVENTORY_FILE, depth=limits.json_depth)
     inventory = _validated(data)
     _check_consistent(inventory)
+    _check_sizes(inventory, limits)
     return inventory
 
 
@@ -264,6 +265,16 @@ def _check_kind(inventory: Inventory) -> None:
         raise ContentError(INVENTORY_FILE, "it says it is a delta, and names no base")
 
 
+def _check_sizes(inventory: Inventory, limits: Limits) -> None:
+    """What is read into memory may not be too much for it, whatever reads it."""
+    if large := [blob for blob in inventory.manifests if blob.size > limits.manifest]:
+        cause = f"manifest {large[0].digest} is larger than the limit of {limits.manifest:,} bytes"
+        raise ContentError(INVENTORY_FILE, cause)
+    if (total := sum(blob.size for blob in inventory.manifests)) > limits.manifests:
+        cause = f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}"
+        raise ContentError(INVENTORY_FILE, cause)
+
+
 # --- index.json ------------------------------------------------------------------------------------
 
 
@@ -283,20 +294,25 @@ def encode_index(inventory: Inventory) -> bytes:
         {**descriptor(blobs[root.digest]), "annotations": {REF_NAME: str(root), CONTAINERD_NAME: str(root)}}
         for root in roots_of(inventory)
     ]
-    media_type = "application/vnd.oci.image.index.v1+json"
-    return strict_json.canonical({"schemaVersion": 2, "mediaType": media_type, "manifests": entries})
+    return strict_json.canonical({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
 
 
 def check_index(data: bytes, inventory: Inventory, *, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Raise ContentError unless `index.json` names exactly what the inventory names."""
+    """Raise ContentError unless `index.json` is an index, and names exactly what the inventory names."""
+    own = encode_index(inventory)
+    # Somebody else may have written it anew, with more words; not with megabytes of them.
+    if len(data) > len(own) + limits.manifest:
+        raise ContentError("index.json", f"{len(data):,} bytes, where {len(own):,} would do")
     document = strict_json.loads(data, item="index.json", depth=limits.json_depth)
-    expected = strict_json.loads(encode_index(inventory), item="index.json", depth=limits.json_depth)
+    expected = strict_json.loads(own, item="index.json", depth=limits.json_depth)
     try:
         seen = [_essence(entry) for entry in document["manifests"]]
     except (LookupError, TypeError, AttributeError):
         raise ContentError("index.json", "not an OCI image index") from None
     if seen != [_essence(entry) for entry in expected["manifests"]]:
         raise ContentError("index.json", "it does not name what bundle.json names")
+    # As strictly as any index: other tools read it too, once the bundle is unpacked.
+    parse_manifest(data, OCI_INDEX, sha256(data), limits=limits._replace(manifest=limits.inventory))
 
 
 def _essence(entry: Mapping[str, Any]) -> tuple[object, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-from bundler.durable import local_errors, remove_if_there, write_whole
+from bundler.durable import local_errors, remove_if_there, sync_directory, write_whole
 from bundler.errors import IntegrityError
 
 _LINE = re.compile(r"\\?([0-9a-fA-F]{64})(?: [ *].*)?")
@@ -23,8 +24,12 @@ def write_sidecar(bundle: Path, sha256: str) -> None:
 
 
 def remove_sidecar(bundle: Path) -> None:
-    """Remove it, before the bundle that it speaks of is replaced."""
-    remove_if_there(sidecar_of(bundle))
+    """Remove it, for certain before the bundle that it speaks of is replaced."""
+    path = sidecar_of(bundle)
+    was_there = os.path.lexists(path)
+    remove_if_there(path)
+    if was_there:
+        sync_directory(path.parent)
 
 
 def check_sidecar(bundle: Path, sha256: str) -> bool:

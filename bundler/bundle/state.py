@@ -23,8 +23,9 @@ from bundler.bundle.inventory import (
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import BlobSource, Descriptor, Digest, read_all
 from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse
-from bundler.oci.manifest import parse_manifest
+from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
+from bundler.oci.tally import Tally
 
 Name = tuple[RepositoryName, Tag | Digest]
 """What only one root can have: a tag of a repository, or a digest without one."""
@@ -47,12 +48,12 @@ def link_of(
 ) -> Link:
     """A bundle as a link, with those of its manifests that are `there`; raises what it deserves."""
     omitted = frozenset(inventory.omitted)
-    manifests = {
-        blob.digest: sparse(
-            parse_manifest(read_all(source, blob), blob.media_type, blob.digest, limits=limits), omitted
-        )
-        for blob in there
-    }
+    tally = Tally("bundle", limits.descriptors, "layers and children of its manifests")
+    manifests: dict[Digest, Manifest] = {}
+    for blob in there:
+        manifest = parse_manifest(read_all(source, blob), blob.media_type, blob.digest, limits=limits)
+        tally.add(manifest.descriptors)
+        manifests[blob.digest] = sparse(manifest, omitted)
     return Link(id_, inventory, manifests)
 
 

@@ -87,7 +87,7 @@ def command(
 
 
 def _told(opened: Bundle, verified: Verified, gate: Gate | None, *, as_json: bool) -> int:
-    contents = describe(opened)
+    contents = describe(opened, manifests=verified.manifests)
     if gate:
         contents = dataclasses.replace(contents, statement=gate.told)
     for warning in verified.warnings:

@@ -13,6 +13,7 @@ from bundler.errors import BundlerError, UsageError
 from bundler.exporter.pinned import Pinned
 from bundler.exporter.reading import Reading
 from bundler.exporter.tags import Wanted
+from bundler.oci.addresses import is_here
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName
@@ -99,4 +100,4 @@ def _wanted(module: _Module, found: ModuleImages, pinned: Pinned) -> list[Wanted
 
 def leads_to_this_machine(image: RepositoryName, module: RepositoryName) -> bool:
     """Whether a module would have this machine's own services asked, which others can't reach."""
-    return image.registry.loopback and not module.registry.loopback
+    return is_here(image.registry.hostname) and not is_here(module.registry.hostname)

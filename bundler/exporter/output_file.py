@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sidecar import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import largest_size
-from bundler.durable import whole_file
+from bundler.durable import sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, TrustError, UsageError
 from bundler.exporter.packing import pack
 from bundler.exporter.replacing import explained, open_bundle, refuse_loss
@@ -77,6 +77,8 @@ class FileOutput:
             told = bundle.sealed.told() if bundle.sealed else None
         if not _sidecar_right(self.path, sha256):
             write_sidecar(self.path, sha256)
+        # A run that was killed may have given the names, and not made them durable.
+        sync_directory(self.path.parent)
         return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, told)
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
+from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.reference import RepositoryName
+from bundler.oci.tally import Tally
 
 
 class BlobTask(NamedTuple):
@@ -36,17 +38,25 @@ class ExportPlan(NamedTuple):
         return self.fetch_bytes + sum(blob.size for blob in self.present) + self.manifest_bytes
 
 
-def plan_export(roots: Iterable[Root], manifests: Manifests, has: Callable[[Descriptor], bool]) -> ExportPlan:
+def plan_export(
+    roots: Iterable[Root],
+    manifests: Manifests,
+    has: Callable[[Descriptor], bool],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ExportPlan:
     """Each distinct blob once, over all repositories, unless the store has it.
 
     Two manifests may name one digest with different sizes: one of them is wrong. Each is a task of
-    its own, so that only the wrong one fails.
+    its own, so that only the wrong one fails. Raises ContentError where it would be work without end.
     """
     homes: dict[Descriptor, dict[RepositoryName, None]] = {}
     reached: dict[Descriptor, None] = {}
+    tally = Tally("selection", limits.needs, "blobs that its tags need")
     for root in roots:
         for manifest in bottom_up([root.digest], manifests):
             reached[manifest.blob] = None
+            tally.add(manifest.descriptors)
             for blob in manifest.blobs:
                 homes.setdefault(_key(blob), {})[root.repository] = None
     known = {blob.digest for blob in reached}

@@ -39,6 +39,8 @@ def write_archive(
     if out.is_dir() or (os.path.lexists(out) and not force):
         next_step = "choose another name" if out.is_dir() else "choose another name, or --force to replace it"
         raise UsageError(str(out), "it is there already", next_step)
+    if out.exists() and out.samefile(bundle.path):
+        raise UsageError(str(out), "it is the bundle itself", "choose another name")
     needed = sorted(_needed(version.manifest, bundle, limits), key=lambda blob: blob.digest.path)
     size = sum(blob.size for blob in needed)
     with progress.step("extracting", len(needed), size) as step, whole_file(out) as file:

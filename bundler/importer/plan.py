@@ -130,10 +130,13 @@ def plan_import(
     steps = tuple(step._replace(action=Action.REFUSED) if step.root in refused else step for step in planned)
     to_push = [step.root for step in steps if step.action in SENT]
     homes: dict[Descriptor, dict[RepositoryName, None]] = {}
+    by_repository: dict[RepositoryName, list[Digest]] = {}
     for root in to_push:
-        for manifest in bottom_up([root.digest], manifests):
+        by_repository.setdefault(root.repository, []).append(root.digest)
+    for name, digests in by_repository.items():
+        for manifest in bottom_up(digests, manifests):
             for blob in manifest.blobs:
-                homes.setdefault(Descriptor("", blob.digest, blob.size), {})[root.repository] = None
+                homes.setdefault(Descriptor("", blob.digest, blob.size), {})[name] = None
     uploads = tuple(Upload(blob, tuple(names)) for blob, names in homes.items())
     return ImportPlan(steps, uploads, _levels(to_push, manifests), _listings(roots, manifests), refused)
 

@@ -14,6 +14,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import bottom_up, heights, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.oci.tally import Tally
 from bundler.progress import SILENCE, Progress
 
 
@@ -50,6 +51,7 @@ class ManifestCollector:
         self._wanted = {blob.digest for blob in inventory.manifests}
         self._omitted = frozenset(inventory.omitted)
         self._limits = limits
+        self._tally = Tally("bundle", limits.descriptors, "layers and children of its manifests")
         if (total := sum(blob.size for blob in inventory.manifests)) > limits.manifests:
             raise ContentError(
                 "bundle", f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}"
@@ -61,6 +63,7 @@ class ManifestCollector:
             return False
         data = b"".join(chunks)
         manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self._limits)
+        self._tally.add(manifest.descriptors)
         self.manifests[blob.digest] = sparse(manifest, self._omitted)
         return True
 
@@ -73,10 +76,16 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], li
     """
     sizes = {blob.digest: blob.size for blob in (*inventory.content, *inventory.required)}
     needed: set[Digest] = set()
+    checked: set[Digest] = set()
+    tally = Tally("bundle", limits.needs, "blobs that its repositories need")
     for entry in inventory.repositories:
         if max(heights(entry.roots(), manifests).values(), default=0) > limits.index_depth:
             raise ContentError(entry.name, f"indexes nested more than {limits.index_depth} deep")
         for manifest in bottom_up(entry.roots(), manifests):
+            tally.add(manifest.descriptors)
+            if manifest.blob.digest in checked:
+                continue
+            checked.add(manifest.blob.digest)
             needed.add(manifest.blob.digest)
             for blob in (*manifest.blobs, *manifest.children):
                 needed.add(blob.digest)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -71,6 +72,11 @@ class Manifest(NamedTuple):
     """What this manifest refers to: it is then a referrer."""
     artifact_type: str = ""
     """`artifactType`; empty if absent."""
+
+    @property
+    def descriptors(self) -> int:
+        """How many descriptors it has."""
+        return 1 + len(self.layers) + len(self.children)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -168,7 +174,8 @@ def _layer(value: object, where: str) -> Layer:
         raise ValueError(f"{where}: size {size!r:.40} is no number of bytes")
     digest = Digest.parse(fields.get("digest"))
     _check_embedded(fields.get("data"), digest, where)
-    return Layer(Descriptor(media_type, digest, size), _annotations(fields.get("annotations")))
+    # Interned: there are few types, and many layers.
+    return Layer(Descriptor(sys.intern(media_type), digest, size), _annotations(fields.get("annotations")))
 
 
 def _check_embedded(data: object, digest: Digest, where: str) -> None:

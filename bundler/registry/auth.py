@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from bundler.errors import AuthError, printable
 from bundler.oci import strict_json
+from bundler.oci.addresses import leads_here, split_address
 
 EXPIRY_MARGIN = 10.0
 """Seconds before its end at which a token is not used any more."""
@@ -128,7 +129,7 @@ def _bearer(
     origin: str,
     token_hosts: frozenset[str],
 ) -> Generator[TokenRequest, TokenAnswer, Token]:
-    realm = _checked_realm(challenge.parameters.get("realm", ""), origin)
+    realm = _checked_realm(challenge.parameters.get("realm", ""), origin, token_hosts)
     known = _may_have_credentials(realm, origin, token_hosts)
     request = _token_request(realm, challenge, credentials if known else None, scope)
     answer = yield request
@@ -137,16 +138,16 @@ def _bearer(
     return _token(answer.body, origin)
 
 
-def _checked_realm(realm: str, origin: str) -> str:
-    try:
-        parts, own = urlsplit(realm), urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        raise AuthError(origin, f"401: its token server's address {realm!r} is malformed") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or port == 0:
+def _checked_realm(realm: str, origin: str, token_hosts: frozenset[str]) -> str:
+    parts = split_address(realm)
+    if parts is None:
         raise AuthError(origin, f"401: its token server's address {realm!r} can't be used")
-    if own.scheme == "https" and parts.scheme == "http":
+    if urlsplit(origin).scheme == "https" and parts.scheme == "http":
         raise AuthError(origin, f"401: its token server {realm!r} is plain http, the registry https")
+    if leads_here(realm, origin) and parts.netloc.lower() not in token_hosts:
+        raise AuthError(
+            origin, f"401: its token server {realm!r} is an address that only this machine can mean"
+        )
     return realm
 
 

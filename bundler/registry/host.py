@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from bundler.errors import AuthError, ContentError, NetworkError
+from bundler.oci.addresses import leads_here, split_address
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth import Credentials, Token, TokenAnswer, TokenRequest
 from bundler.registry.retry import Retry
@@ -142,15 +143,15 @@ class Host:
             raise ContentError(item, cause)
         try:
             url = urljoin(base, location)
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-            usable = usable and parts.port != 0
         except ValueError:
-            usable = False
-        if not usable:
+            url = ""
+        parts = split_address(url)
+        if parts is None:
             raise ContentError(item, f"it redirects to {location!r}, which can't be used")
         if urlsplit(base).scheme == "https" and parts.scheme == "http":
             raise ContentError(item, f"it redirects from https to plain http on {parts.netloc}")
+        if leads_here(url, base):
+            raise ContentError(item, f"it redirects to {parts.netloc}, which only this machine can mean")
         return url
 
     # --- sending ---------------------------------------------------------------------------------

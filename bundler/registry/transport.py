@@ -11,6 +11,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +25,8 @@ import requests.adapters
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import NetworkError, UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.registry.translation import translated
+from bundler.registry.patience import PatientResponse
+from bundler.registry.translation import TransientError, translated
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 AGENT = {"User-Agent": f"{PROGRAM}/{VERSION}", "Accept-Encoding": "identity"}
@@ -66,11 +68,12 @@ class TransportSettings(NamedTuple):
 class Answer:
     """Status and headers of an answer, its body still on the wire."""
 
-    def __init__(self, request: Request, response: requests.Response) -> None:
+    def __init__(self, request: Request, response: requests.Response, limits: Limits) -> None:
         self.url = request.url
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self._raw: Any = response.raw
+        self._limits = limits
         self._item = f"{request.method} {place(request.url)}"
 
     def chunks(self) -> Iterator[bytes]:
@@ -86,22 +89,30 @@ class Answer:
             self.close()
 
     def read(self, limit: int) -> bytes | None:
-        """The whole body, or None if it has more than `limit` bytes."""
+        """The whole body, or None if it has more than `limit` bytes. Raises TransientError for a drip."""
         parts: list[bytes] = []
         room = limit
-        for chunk in self.chunks():
+        for chunk in self._in_time(limit):
             room -= len(chunk)
             if room < 0:
                 return None
             parts.append(chunk)
         return b"".join(parts)
 
+    def _in_time(self, limit: int) -> Iterator[bytes]:
+        """The body, as long as it takes no longer than a blob of `limit` bytes may."""
+        end = time.monotonic() + self._limits.blob_deadline(limit)
+        for chunk in self.chunks():
+            if time.monotonic() > end:
+                raise TransientError(self._item, f"{self.status}: its body came slower than the limit")
+            yield chunk
+
     def start_of_body(self, limit: int) -> bytes:
         """At most the first `limit` bytes, for a message; an error here is no matter."""
         parts: list[bytes] = []
         size = 0
         with contextlib.suppress(NetworkError):
-            for chunk in self.chunks():
+            for chunk in self._in_time(limit):
                 parts.append(chunk)
                 size += len(chunk)
                 if size >= limit:
@@ -128,13 +139,24 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+        _make_patient(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
+        return _make_patient(super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context))
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave the context as it is: the library would add its own list of authorities."""
         conn.cert_reqs = "CERT_REQUIRED"
+
+
+def _make_patient(manager: Any) -> Any:
+    """Have its connections read their answers by `PatientResponse`."""
+    for scheme, pool in manager.pool_classes_by_scheme.items():
+        if pool.ConnectionCls.response_class is not PatientResponse:
+            connection = type("PatientConnection", (pool.ConnectionCls,), {"response_class": PatientResponse})
+            patient = type("PatientPool", (pool,), {"ConnectionCls": connection})
+            manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, scheme: patient}
+    return manager
 
 
 class Transport:
@@ -160,7 +182,7 @@ class Transport:
             response = self._adapter(request.url).send(
                 prepared, stream=True, timeout=self._timeout, proxies=self._proxies(request.url)
             )
-        return Answer(request, response)
+        return Answer(request, response, self._settings.limits)
 
     def _adapter(self, url: str) -> _Adapter:
         scheme = urlsplit(url).scheme

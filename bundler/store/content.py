@@ -17,6 +17,7 @@ from bundler.durable import (
     local_errors,
     locked,
     make_directories,
+    own_file,
     remove_if_there,
     sync_directory,
     write_whole,
@@ -147,6 +148,9 @@ class Store(Layout):
                 for folder in (self.path / "blobs").iterdir():
                     sync_directory(folder)
             sync_directory(self.path / "blobs")
+            # The store's own name: a directory that can't be read was not made by a run of ours.
+            if self._held is None and os.access(self.path.parent, os.R_OK):
+                sync_directory(self.path.parent)
             self._names_unsynced = False
 
     def write_file(self, name: str, data: bytes) -> None:
@@ -158,8 +162,7 @@ class Store(Layout):
 
 
 def _lock(path: Path) -> int:
-    with local_errors(path, "open"):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = own_file(path, 0o600)
     try:
         if not locked(descriptor, path):
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip()

@@ -138,8 +138,8 @@ def test_110_a_file_that_is_no_text_is_a_usage_error(tmp_path: Path) -> None:
 def test_the_first_file_that_knows_the_host_decides(tmp_path: Path) -> None:
     for number, user in enumerate(("", "carrier", "later")):
         entry = {"auths": {HOST: {"username": user, "password": SECRET}}}
-        (tmp_path / f"{number}.json").write_text(json.dumps(entry))
-    paths = [tmp_path / "absent.json", *(tmp_path / f"{number}.json" for number in range(3))]
+        (tmp_path / f"creds-{number}.json").write_text(json.dumps(entry))
+    paths = [tmp_path / "absent.json", *(tmp_path / f"creds-{number}.json" for number in range(3))]
     assert find_credentials(HOST, CredentialSources(auth_files=paths)) == PAIR
 
 

@@ -1,0 +1,59 @@
+"""Addresses that strangers give: redirects, upload locations, token servers, images of modules.
+
+Two programs must not read one address in two ways, and nobody outside sends us to this machine's own
+services. Sources: RFC 3986 section 3.2.2; RFC 6890; WHATWG URL, "ends in a number".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, urlsplit
+
+_NAME = "[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_PLACE = re.compile(rf"(?:{_NAME}\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
+_NUMBER = re.compile("[0-9]+|0[xX][0-9a-fA-F]*")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""IPv4 behind IPv6, RFC 6052."""
+
+
+def split_address(url: str) -> SplitResult | None:
+    """The parts of an http address whose host every program reads the same; None for any other.
+
+    A user, an escape, a zone, a letter beyond ASCII or a number that is no plain IPv4 address is not that.
+    """
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not _PLACE.fullmatch(parts.netloc) or parts.port == 0:
+            return None
+        address = parts.hostname or ""
+        if ":" in address or _NUMBER.fullmatch(address.rpartition(".")[2]):
+            ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    return parts
+
+
+def is_here(host: str) -> bool:
+    """Whether a host name or address (no port, no brackets) is this machine, or of its link alone.
+
+    What it resolves to is not asked. Link-local addresses hold a cloud's metadata, and its credentials.
+    """
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return bool(_NUMBER.fullmatch(name.rpartition(".")[2]))  # 127.1, 0x7f000001: systems take them
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            address = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        else:
+            address = address.ipv4_mapped or address
+    return address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
+
+
+def leads_here(url: str, origin: str) -> bool:
+    """Whether an address leads to this machine or its link, given by somebody who is not there."""
+    return is_here(urlsplit(url).hostname or "") and not is_here(urlsplit(origin).hostname or "")

@@ -1,0 +1,20 @@
+"""Counting what adds up over many documents: a few of them, shared by many, can make work without end."""
+
+from __future__ import annotations
+
+from bundler.errors import ContentError
+
+
+class Tally:
+    """A count with a limit. `what` says in the message what was counted."""
+
+    def __init__(self, item: str, limit: int, what: str) -> None:
+        self._item = item
+        self._limit = self._left = limit
+        self._what = what
+
+    def add(self, number: int) -> None:
+        """Count. Raises ContentError over the limit."""
+        self._left -= number
+        if self._left < 0:
+            raise ContentError(self._item, f"more than the limit of {self._limit:,} {self._what}")

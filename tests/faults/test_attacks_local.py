@@ -1,0 +1,136 @@
+"""Attacks by other users of this machine, who may write where the program works."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.builders import a_module
+from tests.doubles import MemoryRegistry
+from tests.processes import bundler
+
+PRECIOUS = "precious"
+
+
+@pytest.fixture
+def source() -> Iterator[MemoryRegistry]:
+    with MemoryRegistry({"app": a_module("1.0.0")}) as registry:
+        yield registry
+
+
+def _link(path: Path, victim: Path) -> None:
+    path.symlink_to(victim)
+
+
+def _dangling(path: Path, victim: Path) -> None:
+    path.symlink_to(victim.with_name("made-by-the-program"))
+
+
+def _hard_link(path: Path, victim: Path) -> None:
+    path.hardlink_to(victim)
+
+
+def _pipe(path: Path, victim: Path) -> None:
+    os.mkfifo(path)
+
+
+def _strangers(path: Path, victim: Path) -> None:
+    path.write_text("")
+    os.chown(path, 4711, 4711)
+
+
+PLANTS = [_link, _dangling, _hard_link, _pipe]
+PLACES = [
+    ".b.tar.zst.tmp",
+    ".b.tar.zst.sha256.tmp",
+    "store/.lock",
+    "store/.oci-layout.tmp",
+    "store/oci-layout",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("plant", [*PLANTS, _strangers])
+def test_what_was_planted_under_a_name_of_ours_is_never_written_through(
+    plant: Callable[[Path, Path], None], place: str, source: MemoryRegistry, tmp_path: Path
+) -> None:
+    if plant is _strangers and os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    victim, folder = tmp_path / "victim", tmp_path / "here"
+    victim.write_text(PRECIOUS)
+    (folder / "store").mkdir(parents=True)
+    plant(folder / place, victim)
+    out = folder / "b.tar.zst"
+    ended = bundler("export", f"{source.host}/app", "-o", str(out), "--store", str(folder / "store"), "-q")
+    assert ended.returncode in (0, 9), ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert victim.read_text() == PRECIOUS
+    assert not victim.with_name("made-by-the-program").exists()
+    if out.exists():
+        assert bundler("verify", str(out), "-q").returncode == 0
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_what_stands_at_the_output_is_never_written_through(
+    plant: Callable[[Path, Path], None], source: MemoryRegistry, tmp_path: Path
+) -> None:
+    victim, out = tmp_path / "victim", tmp_path / "here" / "b.tar.zst"
+    victim.write_text(PRECIOUS)
+    out.parent.mkdir()
+    plant(out, victim)
+    for more in ((), ("--force",)):
+        ended = bundler("export", f"{source.host}/app", "-o", str(out), "-q", *more)
+        assert ended.returncode in (0, 2, 7, 9), ended.stderr
+        assert victim.read_text() == PRECIOUS
+        assert not victim.with_name("made-by-the-program").exists()
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+@pytest.mark.parametrize("option", ["--report", "--lock"])
+def test_a_small_file_replaces_a_link_and_not_what_it_leads_to(
+    option: str, plant: Callable[[Path, Path], None], source: MemoryRegistry, tmp_path: Path
+) -> None:
+    victim, file = tmp_path / "victim", tmp_path / "file"
+    victim.write_text(PRECIOUS)
+    plant(file.with_name(".file.tmp"), victim)
+    out = str(tmp_path / "b.tar.zst")
+    ended = bundler("export", f"{source.host}/app", "-o", out, option, str(file), "-q")
+    assert ended.returncode == 9, ended.stderr
+    assert victim.read_text() == PRECIOUS
+
+
+def test_a_pipe_in_place_of_a_blob_under_way_is_not_waited_for(
+    source: MemoryRegistry, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    (store / ".partial").mkdir(parents=True)
+    for digest in source.repositories["app"].blobs:
+        os.mkfifo(store / ".partial" / f"sha256-{digest.encoded}")
+    ended = bundler(
+        "export", f"{source.host}/app", "-o", str(tmp_path / "b.tar.zst"), "--store", str(store), "-q"
+    )
+    assert ended.returncode == 9, ended.stderr
+    assert "remove it" in ended.stderr
+
+
+def test_a_blob_that_somebody_changed_in_a_store_is_never_packed(
+    source: MemoryRegistry, tmp_path: Path
+) -> None:
+    store, out = tmp_path / "store", tmp_path / "b.tar.zst"
+    command = ("export", f"{source.host}/app", "-o", str(out), "--store", str(store), "-q")
+    assert bundler(*command).returncode == 0
+    whole = out.read_bytes()
+    out.unlink()
+    for blob in (store / "blobs" / "sha256").iterdir():
+        data = bytearray(blob.read_bytes())
+        data[0] ^= 1
+        blob.write_bytes(data)
+    assert bundler(*command).returncode in (6, 8)
+    assert not out.exists()
+    for _ in range(10):
+        if bundler(*command).returncode == 0:
+            break
+    assert out.read_bytes() == whole

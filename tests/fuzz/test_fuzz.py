@@ -1,0 +1,30 @@
+"""A second of search for each target, and their inputs to begin with; `make fuzz` searches longer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.targets import TARGETS, run
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_inputs_to_begin_with_do_no_harm(name: str) -> None:
+    target = TARGETS[name]
+    for seed in target.seeds():
+        run(target.attempt, seed)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_no_input_does_harm_that_is_found_within_a_second(part: int, tmp_path: Path) -> None:
+    names = list(TARGETS)[part::2]
+    command = [sys.executable, "-m", "tests.fuzz.run", *names, "--seconds", "1", "--keep", str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("nothing found") == len(names)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,61 @@
+"""Which addresses of strangers may be asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from bundler.oci.addresses import is_here, leads_here, split_address
+
+PLAIN = [
+    "https://registry.example/v2/", "http://127.0.0.1:5000/x?y=z#f", "https://[2001:db8::1]:5000/", "HTTPS://A.B/",
+    "https://my_bucket.s3.example/x", "https://registry", "https://10.0.0.1/", "https://a.example./",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", PLAIN)
+def test_a_plain_address_can_be_used(url: str) -> None:
+    assert split_address(url)
+
+
+ODD = [
+    "", "x", "//h.example/", "ftp://h.example/", "file:///etc/passwd", "https://", "https:///x", "https://:5000/",
+    "https://user@h.example/", "https://h.example@evil.example/", "https://h.example:0/", "https://h.example:99999/",
+    "https://h.example:/", "https://h.example\\@evil.example/", "https://h.example\\.evil.example/",
+    "https://h.example%2eevil.example/", "https://h.ex\u00e4mple/", "https://\u2488\u2488.example/",
+    "https://0x7f.0.0.1/", "https://0177.0.0.1/", "https://127.1/", "https://2130706433/", "https://0x7f000001/",
+    "https://1.2.3.4.5/", "https://256.1.1.1/", "https://[fe80::1%25eth0]/", "https://[::1", "https://[x]/",
+    "https://[::1]x/", "https://{h}/", "https://h.example ./", "https://-h.example/", "https://h..example:x/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ODD)
+def test_an_address_that_two_programs_could_read_in_two_ways_can_not(url: str) -> None:
+    assert split_address(url) is None
+
+
+HERE = [
+    "localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.255.0.9", "::1", "0.0.0.0", "::",
+    "169.254.169.254",
+    "fe80::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "127.1", "2130706433",
+    "0x7f000001", "017700000001", "224.0.0.1", "ff02::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_this_machine_and_its_link_are_known_in_every_spelling(host: str) -> None:
+    assert is_here(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["registry.example", "10.0.0.1", "192.168.0.1", "fd00::1", "localhost.example"]
+)
+def test_another_machine_is_not_here(host: str) -> None:
+    assert not is_here(host)
+
+
+@pytest.mark.parametrize(
+    ("origin", "leads"),
+    [("https://registry.example", True), ("https://10.0.0.1:5000", True), ("http://127.0.0.1:5000", False)],
+)
+def test_only_who_is_here_himself_may_lead_here(origin: str, leads: bool) -> None:
+    assert leads_here("http://169.254.169.254/latest/meta-data", origin) == leads
