@@ -40,7 +40,7 @@ def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **
     """
     wanted, progress = signing(key, gathered_signing(options), checked_job(job)), display(quiet=quiet)
     assert wanted is not None
-    if is_volume(bundle):
+    if bundle.is_file() and is_volume(bundle):
         next_step = "sign the bundle before it is cut, or export with --sign-key and --volume-size"
         raise UsageError(str(bundle), "a volume", next_step)
     with open_bundle(bundle) as opened:
