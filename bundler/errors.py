@@ -8,9 +8,11 @@
     ├── NetworkError        5   network or registry unavailable after retries
     ├── IntegrityError      6   bytes are not what their digest or size says
     ├── ContentError        7   refused: hostile, over a limit, not supported
+    │   └── ViolationsError 7   several of them, by a policy
     ├── LocalError          9   disk, permission, lock on this machine
     ├── TargetRefusedError 10   the target registry will not take it
     └── TrustError         11   not signed as it must be, or older than what was imported
+        └── UnsignedError  11   several of them
 
 Exit codes 0, 1 (a bug), 8 (finished, some items failed) and 128+N (signal) have no class: they are
 outcomes, see `bundler.__main__`.
@@ -63,22 +65,26 @@ class UsageError(BundlerError):
     exit_code = 2
 
 
-class CollectedError(UsageError):
-    """All that is wrong with one file or one command: `problems` are whole errors, a line each."""
+class SeveralErrors(BundlerError):  # noqa: N818
+    """Several errors of one kind, found at once: `problems` are whole errors, a line each."""
 
     most: ClassVar[int] = 10
     """Problems that are told; of the others only the number."""
 
-    def __init__(self, item: str, problems: Sequence[UsageError]) -> None:
+    def __init__(self, item: str, problems: Sequence[BundlerError]) -> None:
         super().__init__(item, "")
         told = list(problems[: self.most])
         if more := len(problems) - len(told):
-            told.append(UsageError(item, f"and {more} more", "correct these first"))
+            told.append(type(told[0])(item, f"and {more} more", "correct these first"))
         self.problems = tuple(told)
         self.cause = "; ".join(str(problem) for problem in told)
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
+
+
+class CollectedError(SeveralErrors, UsageError):
+    """All that is wrong with one file or one command."""
 
 
 class AuthError(BundlerError):
@@ -127,3 +133,11 @@ class TrustError(BundlerError):
     """Not signed by those who must have signed it, or not the newest: expired, or imported before."""
 
     exit_code = 11
+
+
+class ViolationsError(SeveralErrors, ContentError):
+    """All that a policy does not let through."""
+
+
+class UnsignedError(SeveralErrors, TrustError):
+    """All that is not signed as it must be."""

@@ -19,6 +19,7 @@ from bundler.bundle.receipt import Receipt, ReceivedRepository
 from bundler.cli.log import LogLine
 from bundler.config.export_keys import ExportKeys
 from bundler.config.import_keys import ImportKeys
+from bundler.config.policy_keys import PolicyKeys
 from bundler.exporter.lock import Lock
 from bundler.extractor import Extracted
 from bundler.importer.rollback import Moved, Rollback
@@ -109,6 +110,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "difference.schema.json": TypeAdapter(Difference).json_schema(mode="serialization"),
         "export-file.schema.json": ExportKeys.model_json_schema(),
         "import-file.schema.json": ImportKeys.model_json_schema(),
+        "policy-file.schema.json": PolicyKeys.model_json_schema(),
         "extracted.schema.json": TypeAdapter(Extracted).json_schema(mode="serialization"),
         "statement.schema.json": statement.adapter_of(statement.Statement).json_schema(),
         "import-state.schema.json": statement.adapter_of(memory.Seen).json_schema(),

@@ -14,6 +14,7 @@ from bundler import (
     Part,
     parse_prefix,
 )
+from bundler.cli.bordering import border_options, gathered_border, with_signers
 from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display
 from bundler.cli.files import import_file
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
 @more_volumes
 @written_options
 @way_back_options
+@border_options
 @trust_options
 @rollback_options
 @click.option(
@@ -172,7 +174,8 @@ def _rolled_back(file: Path, bundle: str | None, options: dict[str, Any], *, qui
 def _task(bundle: str | None, options: dict[str, Any]) -> Task:
     """Command line and import file together; what the command line says wins."""
     settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
-    trust = gathered_trust(options)
+    _, allowed = gathered_border(options)
+    trust = with_signers(gathered_trust(options), allowed)
     way_back = WayBack(options["rollback_file"], trust.state)
     way_back.check()
     if bundle is None:
@@ -197,6 +200,7 @@ def _task(bundle: str | None, options: dict[str, Any]) -> Task:
         options["volumes_in"],
         trust,
         way_back,
+        allowed,
     )
 
 

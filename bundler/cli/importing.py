@@ -22,6 +22,7 @@ from bundler import (
     plan_bundle_import,
     verify_bundle,
 )
+from bundler.cli.bordering import border_of
 from bundler.cli.display import display
 from bundler.cli.options import RegistryOptions, registries
 from bundler.cli.receipts import Brought
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from bundler.importer.plan import Step
     from bundler.importer.tags import BeforeTags
     from bundler.trust.gate import Gate
+    from bundler.trust.policy import Policy
 
 
 class Task(NamedTuple):
@@ -55,6 +57,7 @@ class Task(NamedTuple):
     volumes_in: tuple[Path, ...]
     trust: TrustOptions
     way_back: WayBack
+    policy: Policy | None
 
 
 class Means(NamedTuple):
@@ -91,10 +94,12 @@ def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
         # What has come is read at once: a bundle that must not come in is refused by its first frame.
         pipe = io.FileIO(sys.stdin.buffer.fileno(), closefd=False)
         stream = BundleStream(pipe, DEFAULT_LIMITS, means.gate)
+        send["border"] = border_of(task.policy, None)
         done = import_stream(stream, to, means.known, policy, before_tags=_noted(task, means, stream), **send)
         return done, Brought(stream.id, stream.inventory)
     with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
         verified = verify_bundle(opened, means.progress)
+        send["border"] = border_of(task.policy, opened)
         done = import_bundle(
             verified, to, means.known, policy, before_tags=_noted(task, means, opened), **send
         )
@@ -118,6 +123,7 @@ def _planned(task: Task, means: Means) -> tuple[Report, Brought]:
     with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
         verified = verify_bundle(opened, means.progress)
         ask = partial(plan_bundle_import, beside=means.beside, jobs=means.jobs, progress=means.progress)
+        ask = partial(ask, border=border_of(task.policy, opened))
         plan = ask(verified, task.destination, means.known, task.on_conflict)
         gone = to_prune(opened.inventory, task.destination, task.prune)
         report = with_planned(planned_report(opened, plan, means.known, verified.warnings), gone)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 from bundler.about import PROGRAM
-from bundler.errors import BundlerError, CollectedError
+from bundler.errors import BundlerError, SeveralErrors
 
 OPTION = "--log-format"
 VARIABLE = "TIMONI_BUNDLER_LOG_FORMAT"
@@ -99,7 +99,7 @@ class JsonLog(Log):
 
     def error(self, error: BundlerError) -> None:
         """One object for each of several that were found at once."""
-        for one in error.problems if isinstance(error, CollectedError) else (error,):
+        for one in error.problems if isinstance(error, SeveralErrors) else (error,):
             self.failed(one.item, one.cause, one.next_step, one.exit_code)
 
     def usage(self, show: Callable[[], object], message: str, exit_code: int) -> None:

@@ -13,7 +13,7 @@ from bundler.about import VERSION
 from bundler.cli.display import size_text
 from bundler.cli.log import current_log
 from bundler.durable import write_whole
-from bundler.errors import BundlerError, CollectedError
+from bundler.errors import BundlerError, SeveralErrors
 from bundler.report import Failure, Report, StatementReport, as_document, failure
 
 
@@ -50,7 +50,7 @@ def print_failures(failures: tuple[Failure, ...], exit_code: int) -> int:
 
 def failed_report(command: Any, error: BundlerError) -> Report:
     """The report of a run that one error, or several found at once, ended."""
-    problems = error.problems if isinstance(error, CollectedError) else (error,)
+    problems = error.problems if isinstance(error, SeveralErrors) else (error,)
     failures = tuple(failure(problem) for problem in problems)
     return Report(command=command, tool_version=VERSION, repositories=(), failures=failures)
 

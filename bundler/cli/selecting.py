@@ -116,7 +116,7 @@ def export_file(paths: tuple[Path, ...]) -> ExportFile:
         try:
             files.append(read_export_file(str(path), text_of(path), environment=os.environ, now=now))
         except CollectedError as error:
-            problems += error.problems
+            problems += (one for one in error.problems if isinstance(one, UsageError))
         except UsageError as error:
             problems.append(error)
     if problems:

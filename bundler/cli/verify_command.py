@@ -19,6 +19,7 @@ from bundler import (
     parse_prefix,
     verify_bundle,
 )
+from bundler.cli.bordering import border_of, border_options, gathered_border, with_signers
 from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display, size_text
 from bundler.cli.files import import_file
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 @more_volumes
 @click.option("--json", "as_json", is_flag=True, help="Print what was proven as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
+@border_options
 @trust_options
 @metrics_options("verify")
 @registry_options
@@ -77,10 +79,13 @@ def command(
     timoni-bundler verify modules.tar.zst
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     """
-    settings, trust, progress = gathered(options), gathered_trust(options), display(quiet=quiet)
+    settings, (_, policy), progress = gathered(options), gathered_border(options), display(quiet=quiet)
+    trust = with_signers(gathered_trust(options), policy)
     destination = _destination(against, config)
     with gate_of(trust) as gate, open_bundle(bundle, judge=gate, volumes_in=volumes_in) as opened:
         verified = verify_bundle(opened, progress)
+        if border := border_of(policy, opened):
+            border.check(opened.inventory, verified.manifests)
         if destination:
             return _compared(verified, destination, settings, progress, meter, as_json=as_json)
         return _told(opened, verified, gate, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from bundler.exporter.plan import ExportPlan
 from bundler.exporter.result import ExportRun
 from bundler.exporter.select import select
 from bundler.exporter.series import ALONE, Series
+from bundler.exporter.signed import drop_unsigned
 from bundler.exporter.workplace import Workplace, workplace_of
 from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
 from bundler.report import Report
 from bundler.store import Keep
+from bundler.trust.cosign import Key
 from bundler.wanted import Selection
 from bundler.workers import DEFAULT_JOBS
 
@@ -52,13 +55,15 @@ def export_bundle(
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
     series: Series = ALONE,
+    keys: Sequence[Key] = (),
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
     """Carry what was selected into `out`; with a base in `series`, only what that lacks.
 
     What failed for single items is in the report (see its `exit_code`). `lock` is a file to write, with
-    every tag and its digest. Raises BundlerError for what stops everything: usage, disk, lock.
+    every tag and its digest. With `keys`, modules that none of them signed fail. Raises BundlerError for
+    what stops everything: usage, disk, lock.
     """
     run, limits = ExportRun(registries), registries.settings.hosts.limits
     out.check()
@@ -88,6 +93,7 @@ def export_bundle(
                 progress=progress,
             )
         run.drop_incomplete(found)
+        drop_unsigned(found.pinned, keys, base, store, registries)
         run.check_locked(selection, found.pinned)
         if run.has_nothing(selection, found.pinned):
             return run.nothing(found.pinned)

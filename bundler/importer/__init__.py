@@ -9,6 +9,7 @@ from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.importer.against import compare_with_target
 from bundler.importer.arrange import arrange
+from bundler.importer.border import Border
 from bundler.importer.destination import Destination, Part
 from bundler.importer.plan import ImportPlan, OnConflict
 from bundler.importer.prune import pruned, to_prune
@@ -24,6 +25,7 @@ from bundler.report import Report
 from bundler.workers import DEFAULT_JOBS
 
 __all__ = [
+    "Border",
     "Destination",
     "OnConflict",
     "Part",
@@ -43,6 +45,7 @@ def plan_bundle_import(
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
+    border: Border | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> ImportPlan:
@@ -55,6 +58,7 @@ def plan_bundle_import(
         registries,
         on_conflict=on_conflict,
         content=content,
+        border=border,
         may_write=False,
         jobs=jobs,
         progress=progress,
@@ -68,6 +72,7 @@ def import_bundle(
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
+    border: Border | None = None,
     prune: int | None = None,
     before_tags: BeforeTags | None = None,
     jobs: int = DEFAULT_JOBS,
@@ -75,9 +80,10 @@ def import_bundle(
 ) -> Report:
     """Replay a verified bundle to a registry; what failed for single tags is in the report.
 
-    A delta takes what it leaves out from the target, or from the bundles `beside`. Raises NotFoundError
-    before anything is written if neither has it. `prune`: at most so many tags that a delta says are
-    gone are deleted. `before_tags` is called when nothing is left to do but to move them.
+    A delta takes what it leaves out from the target, or from the bundles `beside`; NotFoundError is raised
+    before anything is written if neither has it. A `border` judges before the target is asked. `prune`:
+    at most so many tags that a delta says are gone are deleted. `before_tags` is called when nothing is
+    left to do but to move them.
     """
     gone = to_prune(verified.bundle.inventory, destination, prune)
     content = Content(verified.bundle, verified.bundle.inventory, beside)
@@ -88,6 +94,7 @@ def import_bundle(
         registries,
         on_conflict=on_conflict,
         content=content,
+        border=border,
         may_write=True,
         jobs=jobs,
         progress=progress,
@@ -107,6 +114,7 @@ def import_stream(
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
+    border: Border | None = None,
     prune: int | None = None,
     before_tags: BeforeTags | None = None,
     jobs: int = DEFAULT_JOBS,
@@ -118,6 +126,7 @@ def import_stream(
         destination=destination,
         registries=registries,
         on_conflict=on_conflict,
+        border=border,
         may_write=True,
         jobs=jobs,
         progress=progress,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from bundler.bundle.inventory import Inventory, Root
+from bundler.importer.border import Border
 from bundler.importer.destination import Destination, names_at, take_part
 from bundler.importer.plan import ImportPlan, OnConflict, plan_import
 from bundler.importer.probe import probe
@@ -25,6 +26,7 @@ def arrange(
     *,
     on_conflict: OnConflict,
     content: Content | None,
+    border: Border | None = None,
     may_write: bool,
     jobs: int,
     progress: Progress,
@@ -37,6 +39,8 @@ def arrange(
     """
     taken = take_part(inventory, manifests, destination.part)
     names = names_at(destination, taken)
+    if border:
+        border.check(inventory, manifests, names)
     roots = [Root(names[root.repository], root.tag, root.digest) for root in taken.roots]
     standing = survey(roots, registries, jobs=jobs, progress=progress)
     complete = partial(_complete, inventory, content, Target(registries, destination, jobs, progress))

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from bundler.config.export_file import read_export_file
 from bundler.config.import_file import read_import_file
+from bundler.config.policy_file import read_policy_file
 from bundler.config.values import ExportFile, ImportFile
 from bundler.config.yaml_document import read_document
 from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS
+from bundler.trust.policy import Policy
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
@@ -34,12 +36,14 @@ IMPORT = [name for name in EXAMPLES if name.startswith("import")]
 
 
 def kind(name: str) -> str:
-    """`export` or `import`."""
+    """`export`, `import` or `policy`."""
     return name[:6]
 
 
-def read(name: str, text: str) -> ExportFile | ImportFile:
-    """An export file or an import file, by its name."""
+def read(name: str, text: str) -> ExportFile | ImportFile | Policy:
+    """A file of any kind, by its name."""
+    if kind(name) == "policy":
+        return read_policy_file(name, text)
     if kind(name) == "import":
         return read_import_file(name, text)
     return read_export_file(name, text, environment=ENVIRONMENT, now=1_800_000_000)
@@ -60,8 +64,8 @@ def schema_takes(name: str, text: str) -> bool:
     return jsonschema.Draft202012Validator(schema).is_valid(read_document(text, DEFAULT_LIMITS).content)
 
 
-def test_every_example_is_an_export_file_or_an_import_file() -> None:
-    assert {*EXPORT, *IMPORT} == set(EXAMPLES)
+def test_every_example_is_of_some_kind() -> None:
+    assert {*EXPORT, *IMPORT, "policy.yaml"} == set(EXAMPLES)
     assert len(EXPORT) >= 3
     assert len(IMPORT) >= 2
 
@@ -78,13 +82,15 @@ DAMAGES: dict[str, Callable[[str], str]] = {
     "no version": lambda text: text.replace("version: 1\n", ""),
     "an unknown key": lambda text: f"{text}colour: red\n",
     "an unknown key below": lambda text: re.sub(
-        "(?m)^  - |^  (?=versions)", lambda found: f"{found[0]}hue: x\n{' ' * len(found[0])}", text
+        "(?m)^  - (?=[a-z]+:)|^  (?=versions)", lambda found: f"{found[0]}hue: x\n{' ' * len(found[0])}", text
     ),
-    "a number for a text": lambda text: re.sub(r"(?m)^((?:output|to): ).*", r"\1 1.5", text),
-    "a date for a text": lambda text: re.sub(r"(?m)^((?:output|to): ).*", r"\1 2026-01-01", text),
-    "a text for a list": lambda text: re.sub(r"(?ms)^(sources|mapping|select):.*", r"\1: all", text),
-    "a text for an object": lambda text: re.sub(r"(?ms)^(sources|mapping|select):.*", r"\1: [all]", text),
-    "an empty value": lambda text: re.sub(r"(?m)^((?:output|to):).*", r"\1", text),
+    "a number for a text": lambda text: re.sub(r"(?m)^((?:output|to|sources): ).*", r"\1 1.5", text),
+    "a date for a text": lambda text: re.sub(r"(?m)^((?:output|to|sources): ).*", r"\1 2026-01-01", text),
+    "a text for a list": lambda text: re.sub(r"(?ms)^(sources|mapping|select|limits):.*", r"\1: all", text),
+    "a text for an object": lambda text: re.sub(
+        rf"(?ms)^({'limits' if 'limits:' in text else 'sources|mapping|select'}):.*", r"\1: [all]", text
+    ),
+    "an empty value": lambda text: re.sub(r"(?m)^((?:output|to|sources):).*", r"\1", text),
     "nothing": lambda text: "~",
 }
 

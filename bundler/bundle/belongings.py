@@ -1,0 +1,83 @@
+"""What of a bundle belongs to its roots, and which keys made the signatures among it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bundler.bundle.inventory import Inventory, Root, roots_of
+from bundler.errors import TrustError
+from bundler.oci.content import BlobSource, Digest, read_all
+from bundler.oci.graph import Manifests, reached
+from bundler.oci.manifest import Manifest
+from bundler.oci.reference import RepositoryName
+from bundler.oci.referrer import belonging_tags, is_belonging_tag, kinds_of
+from bundler.trust.cosign import (
+    LARGEST,
+    SIGSTORE_BUNDLE,
+    SIMPLE_SIGNING,
+    Evidence,
+    Key,
+    Signed,
+    judged,
+    sigstore_bundle,
+    simple_signing,
+)
+
+
+class Belongings:
+    """What of a bundle belongs to its roots: signatures, SBOMs, attestations."""
+
+    def __init__(self, inventory: Inventory, manifests: Manifests) -> None:
+        self._manifests = manifests
+        self._tags = {(root.repository, root.tag): root.digest for root in roots_of(inventory) if root.tag}
+        self._referrers: dict[tuple[RepositoryName, Digest], dict[Digest, None]] = {}
+        for root in roots_of(inventory):
+            for digest in reached(root.digest, manifests):
+                if (subject := manifests[digest].subject) is not None:
+                    own = self._referrers.setdefault((root.repository, subject.digest), {})
+                    own[digest] = None
+
+    def is_one(self, root: Root) -> bool:
+        """Whether a root belongs to another itself."""
+        return is_belonging_tag(root.tag) or self._manifests[root.digest].subject is not None
+
+    def kinds(self, root: Root) -> frozenset[str]:
+        """The kinds of all that belongs to it directly."""
+        return frozenset().union(*(kinds_of(one, tag) for one, tag in self._of(root)))
+
+    def signed(self, root: Root, keys: Iterable[Key], content: BlobSource) -> Signed:
+        """Which of these keys signed it. Raises what a damaged bundle deserves."""
+        subject = self._manifests[root.digest]
+        found = (one for manifest, _ in self._of(root) for one in _evidence(subject, manifest, content))
+        return judged(found, keys)
+
+    def _of(self, root: Root) -> Iterator[tuple[Manifest, str | None]]:
+        for digest in self._referrers.get((root.repository, root.digest), ()):
+            yield self._manifests[digest], None
+        for tag in belonging_tags(root.digest):
+            if named := self._tags.get((root.repository, tag)):
+                yield self._manifests[named], tag
+
+
+def _evidence(subject: Manifest, signature: Manifest, content: BlobSource) -> Iterator[Evidence]:
+    for layer in signature.layers:
+        found = None
+        if layer.blob.size <= LARGEST:
+            if layer.blob.media_type == SIMPLE_SIGNING:
+                data = read_all(content, layer.blob)
+                found = simple_signing(subject.blob.digest, data, layer.annotations)
+            elif layer.blob.media_type.startswith(SIGSTORE_BUNDLE):
+                found = sigstore_bundle(subject, read_all(content, layer.blob))
+        if found:
+            yield found
+
+
+def unsigned(
+    root: Root, belongings: Belongings, keys: Sequence[Key], content: BlobSource
+) -> TrustError | None:
+    """What is to be said of a root that none of the keys signed."""
+    signed = belongings.signed(root, keys, content)
+    if signed.by:
+        return None
+    cause = f"no signature by {' or '.join(key.name for key in keys)}: {signed.told}"
+    return TrustError(str(root), cause, "find out who made it")

@@ -1,0 +1,59 @@
+"""The keys of a border policy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bundler.config.fields import Count, Keys, Path, Text
+from bundler.oci.grammar import Size
+
+
+class LimitKeys(Keys):
+    """How much may pass."""
+
+    bundle_bytes: Size | None = None
+    """Bytes of all distinct blobs together."""
+    blob_bytes: Size | None = None
+    """Bytes of any one blob."""
+    repositories: Count | None = None
+    tags: Count | None = None
+
+
+class DemandKeys(Keys):
+    """What versions must have along; tags that are no versions too, signatures and SBOMs themselves not."""
+
+    repositories: Annotated[list[Text], Field(min_length=1)]
+    """Those whose HOST/REPOSITORY outside matches one of these globs; `*` is also for `/`."""
+    referrers: list[Literal["signature", "sbom", "attestation"]] | None = None
+    """All of these kinds."""
+    cosign_keys: list[Path] | None = None
+    """A signature by one of these public keys (PEM)."""
+
+
+class SignerKeys(Keys):
+    """Who must have signed the bundle itself."""
+
+    allowed: Path
+    """A file of allowed signers (ssh-keygen(1), ALLOWED SIGNERS)."""
+    revoked: Path | None = None
+    """Keys that don't count any more."""
+    minimum: Count | None = None
+    """So many of them; 1 if it is not said."""
+
+
+class PolicyKeys(Keys):
+    """A border policy. What it does not speak of is allowed. Paths are relative to the file's own folder."""
+
+    version: Annotated[int, Field(ge=1, le=1)]
+    """Of this format."""
+    sources: list[Text] | None = None
+    """Globs: every repository's HOST/REPOSITORY outside must match one; `*` is also for `/`."""
+    targets: list[Text] | None = None
+    """Globs: every repository's path at the target must match one."""
+    media_types: list[Text] | None = None
+    """Globs: the type of every manifest, config and layer must match one."""
+    limits: LimitKeys | None = None
+    require: list[DemandKeys] | None = None
+    signers: SignerKeys | None = None

@@ -1,0 +1,183 @@
+"""cosign's signatures on modules, checked with public keys and nothing else: no network, no log.
+
+Two forms: a layer of simple signing under the tag `sha256-<hex>.sig` (sigstore/cosign,
+specs/SIGNATURE_SPEC.md), and a Sigstore bundle as a referrer (sigstore/protobuf-specs, bundle v0.3) with
+a DSSE envelope (secure-systems-lab/dsse, protocol.md) around an in-toto statement. A signature counts
+only if it is about the very digest of the manifest. The only module that knows `cryptography`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from bundler.errors import ContentError, UsageError
+from bundler.oci import strict_json
+from bundler.oci.content import Digest
+from bundler.oci.manifest import Manifest
+
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+SIGSTORE_BUNDLE = "application/vnd.dev.sigstore.bundle"
+SIGNATURE = "dev.cosignproject.cosign/signature"
+CERTIFICATE = "dev.sigstore.cosign/certificate"
+SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/"
+LARGEST = 1 << 20
+"""Bytes of a payload or bundle that is read."""
+_DEPTH = 32
+
+
+class Key(NamedTuple):
+    """A public key, and the file that it came from."""
+
+    name: str
+    public: Any
+
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Whether it made this signature of these bytes."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        try:
+            if isinstance(self.public, ec.EllipticCurvePublicKey):
+                self.public.verify(signature, message, ec.ECDSA(SHA256()))
+            else:
+                self.public.verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def read_key(name: str, data: bytes) -> Key:
+    """A `cosign.pub`: PEM of an ECDSA P-256 or Ed25519 key. Raises UsageError."""
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError:
+        cause = "cosign's signatures need the library cryptography"
+        raise UsageError(name, cause, "pip install 'timoni-bundler[cosign]'") from None
+    try:
+        public = load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm):
+        raise UsageError(name, "not a public key in PEM", "name the .pub file of the key pair") from None
+    p256 = isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == "secp256r1"
+    if not (p256 or isinstance(public, ed25519.Ed25519PublicKey)):
+        raise UsageError(name, "neither an ECDSA P-256 nor an Ed25519 key", "cosign makes such keys")
+    return Key(name, public)
+
+
+class Signed(NamedTuple):
+    """What is known of the signatures of one manifest."""
+
+    by: tuple[str, ...] = ()
+    """The keys, by the names of their files."""
+    keyless: int = 0
+    """Signatures by a certificate: carried, and not checked."""
+    wrong: int = 0
+    """Signatures that none of the keys made."""
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        parts = [f"signed by {', '.join(self.by)}"] if self.by else []
+        parts += [f"{self.keyless} keyless, not checked"] if self.keyless else []
+        parts += [f"{self.wrong} by none of the keys"] if self.wrong else []
+        return "; ".join(parts) or "not signed"
+
+
+class Evidence(NamedTuple):
+    """One signature as it stands in the registry: a signature over a message, or a certificate's."""
+
+    signature: bytes
+    message: bytes
+    keyless: bool = False
+
+
+def judged(evidence: Iterable[Evidence], keys: Iterable[Key]) -> Signed:
+    """Which keys made which of these."""
+    known = list(keys)
+    by: dict[str, None] = {}
+    keyless = wrong = 0
+    for one in evidence:
+        if one.keyless:
+            keyless += 1
+            continue
+        makers = [key.name for key in known if key.verifies(one.signature, one.message)]
+        by |= dict.fromkeys(makers)
+        wrong += not makers
+    return Signed(tuple(by), keyless, wrong)
+
+
+def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str]) -> Evidence | None:
+    """A layer of a cosign 2 signature; None if it is about another manifest, or can't be read."""
+    document = _document(payload)
+    critical = _object(document.get("critical"))
+    if _object(critical.get("image")).get("docker-manifest-digest") != digest:
+        return None
+    if annotations.get(CERTIFICATE):
+        return Evidence(b"", b"", keyless=True)
+    signature = _decoded(annotations.get(SIGNATURE))
+    return Evidence(signature, payload) if signature else None
+
+
+def sigstore_bundle(subject: Manifest, data: bytes) -> Evidence | None:
+    """A Sigstore bundle; None if it is no signature of this manifest, or can't be read."""
+    document = _document(data)
+    material = _object(document.get("verificationMaterial"))
+    found = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
+    if found is None and (plain := _object(document.get("messageSignature"))):
+        signature = _decoded(plain.get("signature"))
+        found = Evidence(signature, subject.data) if signature else None
+    if found and "publicKey" not in material:
+        return Evidence(b"", b"", keyless=True)
+    return found
+
+
+def _enveloped(digest: Digest, envelope: Mapping[str, Any]) -> Evidence | None:
+    """The signature of a DSSE envelope, if its statement is that this digest was signed."""
+    payload, kind = _decoded(envelope.get("payload")), envelope.get("payloadType")
+    signatures = envelope.get("signatures")
+    if not payload or not isinstance(kind, str) or not isinstance(signatures, list) or len(signatures) != 1:
+        return None
+    statement = _document(payload)
+    if not str(statement.get("predicateType", "")).startswith(SIGN_PREDICATE):
+        return None
+    if not any(_names(subject, digest) for subject in _list(statement.get("subject"))):
+        return None
+    signature = _decoded(_object(signatures[0]).get("sig"))
+    return Evidence(signature, pae(kind, payload)) if signature else None
+
+
+def _names(subject: object, digest: Digest) -> bool:
+    return _object(_object(subject).get("digest")).get(digest.algorithm) == digest.encoded
+
+
+def pae(kind: str, payload: bytes) -> bytes:
+    """What a DSSE signature is made of. Source: dsse, protocol.md, "Signature Definition"."""
+    encoded = kind.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(encoded), encoded, len(payload), payload)
+
+
+def _document(data: bytes) -> Mapping[str, Any]:
+    try:
+        return _object(strict_json.loads(data, item="signature", depth=_DEPTH))
+    except ContentError:
+        return {}
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Iterator[object]:
+    return iter(value) if isinstance(value, list) else iter(())
+
+
+def _decoded(text: object) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError):
+        return b""
