@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from bundler.limits import Limits
     from bundler.mapping import Mapping, MappingRule
     from bundler.oci.reference import parse_prefix, parse_reference
+    from bundler.page.gather import page_of
+    from bundler.page.render import render_page
     from bundler.registry.registries import Registries, RegistrySettings
     from bundler.report import Report
     from bundler.selection import Rules
@@ -86,10 +88,12 @@ _HOMES = {
     "open_bundle": "bundler.bundle.reader",
     "locked_selection": "bundler.exporter",
     "output_to": "bundler.exporter",
+    "page_of": "bundler.page.gather",
     "parse_prefix": "bundler.oci.reference",
     "parse_reference": "bundler.oci.reference",
     "plan_bundle": "bundler.exporter",
     "plan_bundle_import": "bundler.importer",
+    "render_page": "bundler.page.render",
     "read_lock": "bundler.exporter",
     "selection_of": "bundler.wanted",
     "verify_bundle": "bundler.importer",
@@ -105,6 +109,7 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
     "Destination", "Mapping", "MappingRule", "Part", "OnConflict",
     "plan_bundle_import", "import_bundle", "import_stream", "compare_with_target",
     "extract", "Extracted",
+    "page_of", "render_page",
     "Report", "BundlerError",
 ]  # fmt: skip
 

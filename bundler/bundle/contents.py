@@ -10,7 +10,7 @@ from bundler.bundle.reader import Bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest, read_all
 from bundler.oci.graph import Manifests, needed_by, sparse
-from bundler.oci.manifest import CREATED, REVISION, VERSION, parse_manifest
+from bundler.oci.manifest import CREATED, REVISION, VERSION, Manifest, parse_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,7 @@ class Contents:
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
     """Read the manifests, and add up. Raises what a damaged bundle deserves."""
     inventory = bundle.inventory
-    omitted = frozenset(inventory.omitted)
-    manifests = {
-        blob.digest: sparse(
-            parse_manifest(read_all(bundle, blob), blob.media_type, blob.digest, limits=limits), omitted
-        )
-        for blob in inventory.manifests
-    }
+    manifests = manifests_of(bundle, limits)
     roots = list(roots_of(inventory))
     needs = {root: needed_by(root.digest, manifests) for root in roots}
     # Tags that share a digest don't share bytes with anybody else by that.
@@ -94,6 +88,17 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Contents:
         distinct_size=sum(blob.size for blob in inventory.content),
         file_size=bundle.path.stat().st_size if bundle.path.is_file() else None,
     )
+
+
+def manifests_of(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> dict[Digest, Manifest]:
+    """Every manifest of a bundle, without the children that were left out on purpose."""
+    omitted = frozenset(bundle.inventory.omitted)
+    return {
+        blob.digest: sparse(
+            parse_manifest(read_all(bundle, blob), blob.media_type, blob.digest, limits=limits), omitted
+        )
+        for blob in bundle.inventory.manifests
+    }
 
 
 def _tag(root: Root, manifests: Manifests, needs: dict[Digest, int], users: Counter[Digest]) -> TagContents:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO
 
 from bundler.progress import SILENCE, Progress, Step
+from bundler.sizes import size_text as size_text  # noqa: PLC0414  the commands take it from here
 
 SHORT_DIGEST = 19
 """Characters of a digest where people read: `sha256:` and twelve digits."""
@@ -23,15 +24,6 @@ def display(*, quiet: bool) -> Progress:
     if quiet:
         return SILENCE
     return Bars(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
-
-
-def size_text(size: float) -> str:
-    """Bytes for people: `1.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 class Lines:

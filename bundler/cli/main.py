@@ -16,6 +16,7 @@ COMMANDS = {
     "inspect": "Show what a bundle holds.",
     "extract": "One version out of a bundle: as an OCI archive, or as files.",
     "diff": "Show what changed from one bundle to another.",
+    "report": "A page to sign: what a bundle holds, as one HTML file.",
     "import": "Inside: replay a bundle to a registry.",
     "serve": "A registry straight off a bundle or a directory.",
     "demo": "Show the whole way on this machine, with two embedded registries.",
