@@ -51,11 +51,12 @@ def command(
     """
     if out != STDOUT:
         check_place(Path(out), (bundle, *since), force=force)
+    progress = display(quiet=quiet)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(open_bundle(bundle))
         older = [stack.enter_context(open_bundle(path)) for path in since]
-        proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, display(quiet=quiet))
-        page = page_of(opened, proof, since=older, title=title)
+        proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
+        page = page_of(opened, proof, since=older, title=title, progress=progress)
     return told(page, render_page(page), out)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bundler.page.contents import ChangesPart, PageContents, RepositoryPart, TagRow
 from bundler.selection.versions import version_of
+from bundler.sizes import counted
 
 _MOST_NAMED = 5
 
@@ -64,7 +65,7 @@ def _signatures(page: PageContents) -> Iterator[Finding]:
     if unsigned:
         where = [f"{entry.name}: {count:,} of {len(entry.tags):,}" for entry, count in unsigned]
         count = sum(count for _, count in unsigned)
-        yield _look(f"{count:,} of {tags:,} tags have no signature.", _named(where))
+        yield _look(f"{count:,} of {counted(tags, 'tag')} without a signature.", _named(where))
     elif tags:
         more = "They go along; whether they are valid is for the keys inside to say."
         yield _good("Every tag has a signature.", more)
@@ -77,7 +78,7 @@ def _unsigned(entry: RepositoryPart) -> int:
 def _images(page: PageContents) -> Iterator[Finding]:
     lacking = [row.reference for row in page.images.rows if row.state != "carried"]
     if lacking:
-        what = f"{len(lacking):,} of {len(page.images.rows):,} container images are not in this file."
+        what = f"{len(lacking):,} of {counted(len(page.images.rows), 'container image')} not in this file."
         yield _look(what, _named(lacking))
     elif page.images.rows:
         yield _good("All container images that the modules name are in this file.")
@@ -89,7 +90,9 @@ def _images(page: PageContents) -> Iterator[Finding]:
 def _contradictions(page: PageContents) -> Iterator[Finding]:
     wrong = [_name(entry, tag) for entry in page.repositories for tag in entry.tags if _contradicts(tag)]
     if wrong:
-        yield _look(f"{len(wrong):,} tags say that they are another version.", _named(wrong))
+        yield _look(
+            f"{counted(len(wrong), 'tag')} with another version inside than in the name.", _named(wrong)
+        )
 
 
 def _contradicts(tag: TagRow) -> bool:
@@ -99,7 +102,7 @@ def _contradicts(tag: TagRow) -> bool:
 
 def _sparse(page: PageContents) -> Iterator[Finding]:
     if page.left_out:
-        what = f"{page.left_out:,} parts of images were left out on purpose."
+        what = f"{counted(page.left_out, 'part')} of images left out on purpose."
         yield _look(what, "They are for platforms that were not wanted.")
 
 
@@ -110,7 +113,7 @@ def _changes(part: ChangesPart) -> Iterator[Finding]:
         if row.change == "moved" and version_of(row.reference) is not None
     ]
     if moved:
-        what = f"{len(moved):,} versions have other content than in {part.old_name}."
+        what = f"{counted(len(moved), 'version')} with other content than in {part.old_name}."
         yield _look(what, _named(moved))
 
 

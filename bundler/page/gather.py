@@ -19,6 +19,7 @@ from bundler.page.belongings import Belongings
 from bundler.page.changes import changes_since
 from bundler.page.contents import Fact, FileFacts, PageContents, Proof, RepositoryPart, Sizes, TagRow
 from bundler.page.images import images_part, is_module
+from bundler.progress import SILENCE, Progress
 from bundler.selection.created import created_at, rfc3339
 from bundler.selection.versions import version_order
 from bundler.timoni.module import SOURCE
@@ -41,6 +42,7 @@ def page_of(
     since: Sequence[Bundle] = (),
     title: str = "",
     origin: Sequence[Fact] = (),
+    progress: Progress = SILENCE,
     limits: Limits = DEFAULT_LIMITS,
 ) -> PageContents:
     """What the report page of a bundle says.
@@ -65,7 +67,7 @@ def page_of(
         blobs=len(inventory.manifests) + len(inventory.blobs),
         left_out=len(inventory.omitted),
         repositories=_repositories(inventory, roots, manifests, needs),
-        images=images_part(roots, manifests, bundle, limits),
+        images=images_part(roots, manifests, bundle, progress, limits),
         changes=tuple(changes_since(old, bundle, manifests, limits) for old in since),
     )
 

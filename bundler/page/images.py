@@ -14,6 +14,7 @@ from bundler.oci.graph import Manifests
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Manifest
 from bundler.oci.reference import RepositoryName
 from bundler.page.contents import ImageRow, ImagesPart, ImageState, Namer, UnknownImage
+from bundler.progress import Progress
 from bundler.timoni.image_names import image_reference
 from bundler.timoni.images import ANNOTATION, ModuleImages, images_of
 from bundler.timoni.layer import LayerLimits, layer_files
@@ -29,17 +30,21 @@ def is_module(manifest: Manifest) -> bool:
     return manifest.config is not None and manifest.config.blob.media_type == CONFIG_TYPE
 
 
-def images_part(roots: Iterable[Root], manifests: Manifests, bundle: Bundle, limits: Limits) -> ImagesPart:
+def images_part(
+    roots: Iterable[Root], manifests: Manifests, bundle: Bundle, progress: Progress, limits: Limits
+) -> ImagesPart:
     """What these tags name, in the order of versions, and whether the bundle has it."""
     modules = [root for root in roots if is_module(manifests[root.digest])]
     read = _Layers(bundle, limits)
     namers: dict[str, list[Root]] = defaultdict(list)
     unknown: Counter[tuple[str, str]] = Counter()
-    for root in modules:
-        found = read.images(manifests[root.digest])
-        for reference in found.references:
-            namers[reference].append(root)
-        unknown.update({(place.place, f"{place.what}: {place.reason}"): 1 for place in found.unknown})
+    with progress.step("module images", len(modules)) as step:
+        for root in modules:
+            found = read.images(manifests[root.digest])
+            for reference in found.references:
+                namers[reference].append(root)
+            unknown.update({(place.place, f"{place.what}: {place.reason}"): 1 for place in found.unknown})
+            step.advance(items=1)
     carried = {entry.name: entry for entry in bundle.inventory.repositories}
     rows = (_row(reference, named, carried) for reference, named in sorted(namers.items()))
     told = (

@@ -17,11 +17,12 @@ from markupsafe import Markup
 
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import printable
+from bundler.oci.content import Digest
 from bundler.page.contents import ChangesPart, PageContents, RepositoryPart, TagRow
 from bundler.page.findings import findings
 from bundler.page.pictures import Bar, Column, Segment, bar_of, columns, repository_bar
 from bundler.selection.versions import version_of
-from bundler.sizes import size_text
+from bundler.sizes import counted, size_text
 
 FIRST_LINES = "<!doctype html>\n<!-- A report page of timoni-bundler -->\n"
 """How every page begins: what begins so may be replaced by a newer one."""
@@ -71,19 +72,20 @@ class SizeBar(NamedTuple):
 
 def render_page(page: PageContents) -> str:
     """The page as HTML; the same contents give the same text."""
-    style = _text("style.css")
+    style = _text("style.css") + _on_every_sheet(page)
     found = findings(page)
     return (
         _environment()
         .get_template("page.html")
         .render(
             first_lines=Markup(FIRST_LINES),  # noqa: S704  a constant
-            style=Markup(style),  # noqa: S704  our own file
+            style=Markup(style),  # noqa: S704  our own file, and a digest
             style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             page=page,
             good=[finding for finding in found if finding.in_order],
             open=[finding for finding in found if not finding.in_order],
             tags=sum(len(entry.tags) for entry in page.repositories),
+            tagged=sum(1 for entry in page.repositories if entry.tags),
             belongings=sum(entry.belongings for entry in page.repositories),
             sections=_sections(page),
             sizes=_size_bars(page),
@@ -104,7 +106,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": size_text, "count": _count, "counts": _counts, "plural": _plural}
+    made.filters |= {"size": size_text, "count": _count, "counts": _counts, "plural": counted}
     return made
 
 
@@ -114,6 +116,13 @@ def _text(name: str) -> str:
     return loader.get_source(_environment(), name)[0]
 
 
+def _on_every_sheet(page: PageContents) -> str:
+    """On paper every sheet says which bundle it is about."""
+    # The one value in the style: parsed, so that it can be nothing but a digest.
+    digest = Digest.parse(page.file.id)
+    return f'@page {{ @bottom-left {{ content: "{digest}"; font: 7pt monospace; color: #545d68; }} }}\n'
+
+
 def _one_line(value: object) -> object:
     """The last guard: no control or format character reaches the page, and no text without end."""
     return value if isinstance(value, Markup) else printable(value, _LONGEST)
@@ -121,11 +130,6 @@ def _one_line(value: object) -> object:
 
 def _count(number: int) -> str:
     return f"{number:,}"
-
-
-def _plural(number: int, one: str, many: str = "") -> str:
-    """`1 tag`, `2 tags`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _counts(part: ChangesPart) -> dict[str, int]:
@@ -140,7 +144,8 @@ def _sections(page: PageContents) -> list[Section]:
     for entry in page.repositories[:MOST_ROWS]:
         newest = entry.tags[::-1][:room]
         room -= len(newest)
-        found.append(Section(entry, newest, repository_bar(entry, widest), columns(entry.tags)))
+        drawn = columns(entry.tags) if newest else ()
+        found.append(Section(entry, newest, repository_bar(entry, widest), drawn))
     return found
 
 
