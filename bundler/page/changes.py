@@ -10,7 +10,6 @@ from bundler.bundle.inventory import roots_of
 from bundler.bundle.reader import Bundle
 from bundler.errors import printable
 from bundler.limits import Limits
-from bundler.oci.graph import Manifests
 from bundler.oci.referrer import is_belonging_tag
 from bundler.page.contents import ChangeRow, ChangesPart
 from bundler.selection.versions import version_order
@@ -18,11 +17,10 @@ from bundler.selection.versions import version_order
 _SHORT_DIGEST = 19
 
 
-def changes_since(old: Bundle, new: Bundle, manifests: Manifests, limits: Limits) -> ChangesPart:
-    """Compare two bundles; `manifests` are the newer one's."""
+def changes_since(old: Bundle, new: Bundle, limits: Limits) -> ChangesPart:
+    """Compare two bundles by their inventories and manifests."""
     found = difference(old, new, limits)
-    known = (*manifests_of(old, limits).values(), *manifests.values())
-    referrers = {manifest.blob.digest for manifest in known if manifest.subject}
+    referrers = _referrers(old, limits) | _referrers(new, limits)
     every = list(_ordered(found))
     told = [(name, change) for name, change in every if not _belongs(change.reference, referrers)]
     there = sum(1 for root in roots_of(new.inventory) if not _belongs(root.tag or root.digest, referrers))
@@ -35,6 +33,10 @@ def changes_since(old: Bundle, new: Bundle, manifests: Manifests, limits: Limits
         found.added_bytes,
         found.removed_bytes,
     )
+
+
+def _referrers(bundle: Bundle, limits: Limits) -> set[str]:
+    return {manifest.blob.digest for manifest in manifests_of(bundle, limits).values() if manifest.subject}
 
 
 def _ordered(found: Difference) -> Iterator[tuple[str, TagChange]]:

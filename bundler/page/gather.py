@@ -51,7 +51,10 @@ def page_of(
     proofs are the caller's word: nothing is proven here. Raises what a damaged bundle deserves.
     """
     inventory = bundle.inventory
-    _check_size(inventory, limits)
+    for one in (bundle, *since):
+        _check_size(one.inventory, limits)
+    # First, because it holds the manifests of both in memory.
+    changes = tuple(changes_since(old, bundle, limits) for old in since)
     manifests = manifests_of(bundle, limits)
     roots = sorted(roots_of(inventory), key=lambda root: (root.repository, *version_order(str(root.tag))))
     needs = {root.digest: needed_by(root.digest, manifests) for root in roots}
@@ -68,7 +71,7 @@ def page_of(
         left_out=len(inventory.omitted),
         repositories=_repositories(inventory, roots, manifests, needs),
         images=images_part(roots, manifests, bundle, progress, limits),
-        changes=tuple(changes_since(old, bundle, manifests, limits) for old in since),
+        changes=changes,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from bundler.bundle.inventory import RepositoryEntry, Root
 from bundler.bundle.reader import Bundle
 from bundler.errors import ContentError, UsageError, printable
-from bundler.limits import Limits
+from bundler.limits import KIB, Limits
 from bundler.oci.content import Descriptor, Digest, read_all
 from bundler.oci.graph import Manifests
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Manifest
@@ -23,6 +23,10 @@ from bundler.timoni.places import Unreadable
 
 _LONGEST = 300
 """Characters of an image's name that are shown."""
+_LONGEST_LIST = 64 * KIB
+"""Characters of an annotation that is read for images."""
+_MOST = 2_000
+"""Different images, and different reasons, that are kept in memory."""
 
 
 def is_module(manifest: Manifest) -> bool:
@@ -35,22 +39,47 @@ def images_part(
 ) -> ImagesPart:
     """What these tags name, in the order of versions, and whether the bundle has it."""
     modules = [root for root in roots if is_module(manifests[root.digest])]
-    read = _Layers(bundle, limits)
-    namers: dict[str, list[Root]] = defaultdict(list)
-    unknown: Counter[tuple[str, str]] = Counter()
+    read, found = _Layers(bundle, limits), _Found()
     with progress.step("module images", len(modules)) as step:
         for root in modules:
-            found = read.images(manifests[root.digest])
-            for reference in found.references:
-                namers[reference].append(root)
-            unknown.update({(place.place, f"{place.what}: {place.reason}"): 1 for place in found.unknown})
+            found.take(root, read.images(manifests[root.digest]))
             step.advance(items=1)
     carried = {entry.name: entry for entry in bundle.inventory.repositories}
-    rows = (_row(reference, named, carried) for reference, named in sorted(namers.items()))
-    told = (
-        UnknownImage(printable(place), printable(reason), count) for (place, reason), count in unknown.items()
+    rows = (
+        ImageRow(printable(reference, _LONGEST), _state(reference, carried), tuple(namers.values()))
+        for reference, namers in sorted(found.namers.items())
     )
-    return ImagesPart(len(modules), tuple(rows), tuple(told))
+    return ImagesPart(len(modules), tuple(rows), tuple(found.told()))
+
+
+class _Found:
+    """What the modules name, each once; so many and no more, because the names are a bundle's."""
+
+    def __init__(self) -> None:
+        self.namers: dict[str, dict[str, Namer]] = {}
+        self._unknown: Counter[tuple[str, str]] = Counter()
+
+    def take(self, root: Root, images: ModuleImages) -> None:
+        """Add what a tag names; tags come in the order of versions."""
+        for reference in images.references:
+            if reference in self.namers or len(self.namers) < _MOST:
+                self._named(root, self.namers.setdefault(reference, {}))
+        if not self.namers.keys() >= set(images.references):
+            self._unknown[("images", f"more than {_MOST:,} names")] += 1
+        for place in images.unknown:
+            key = (printable(place.place), printable(f"{place.what}: {place.reason}"))
+            if key in self._unknown or len(self._unknown) < _MOST:
+                self._unknown[key] += 1
+
+    def _named(self, root: Root, namers: dict[str, Namer]) -> None:
+        tag = root.tag or root.digest
+        known = namers.get(root.repository) or Namer(root.repository, tag, tag, 0)
+        namers[root.repository] = known._replace(last=tag, tags=known.tags + 1)
+
+    def told(self) -> Iterator[UnknownImage]:
+        """What can't be read."""
+        for (place, reason), tags in self._unknown.items():
+            yield UnknownImage(place, reason, tags)
 
 
 class _Layers:
@@ -63,6 +92,8 @@ class _Layers:
 
     def images(self, manifest: Manifest) -> ModuleImages:
         """The images that a module version names."""
+        if len(manifest.annotations.get(ANNOTATION, "")) > _LONGEST_LIST:
+            return _unread(f"annotation {ANNOTATION}", f"longer than {_LONGEST_LIST:,} characters")
         if ANNOTATION in manifest.annotations:
             return images_of(manifest.annotations, {})
         layer = _own_layer(manifest)
@@ -74,26 +105,22 @@ class _Layers:
 
     def _read(self, layer: Descriptor) -> ModuleImages:
         if layer.size > self._limits.module_layer:
-            return _unread(f"over the limit of {self._limits.module_layer:,} bytes")
+            return _unread("module layer", f"over the limit of {self._limits.module_layer:,} bytes")
         data = read_all(self._bundle, layer)
         try:
             return images_of({}, layer_files(data, LayerLimits()))
         except ContentError as error:
-            return _unread(error.cause)
+            return _unread("module layer", error.cause)
 
 
-def _unread(reason: str) -> ModuleImages:
-    return ModuleImages((), "none", (Unreadable("module layer", "not read", reason),))
+def _unread(place: str, reason: str) -> ModuleImages:
+    return ModuleImages((), "none", (Unreadable(place, "not read", reason),))
 
 
 def _own_layer(manifest: Manifest) -> Descriptor | None:
     own = [layer for layer in manifest.layers if layer.annotations.get(TIMONI_CONTENT_TYPE) == "module"]
     carried = [layer.blob for layer in own or manifest.layers[-1:] if layer.distributed]
     return carried[0] if carried else None
-
-
-def _row(reference: str, named: list[Root], carried: Mapping[RepositoryName, RepositoryEntry]) -> ImageRow:
-    return ImageRow(printable(reference, _LONGEST), _state(reference, carried), tuple(_namers(named)))
 
 
 def _state(text: str, carried: Mapping[RepositoryName, RepositoryEntry]) -> ImageState:
@@ -109,11 +136,3 @@ def _state(text: str, carried: Mapping[RepositoryName, RepositoryEntry]) -> Imag
     if image.digest in set(entry.roots()):
         return "carried"
     return "other" if image.tag in entry.tags else "absent"
-
-
-def _namers(named: list[Root]) -> Iterator[Namer]:
-    by_repository: dict[str, list[str]] = defaultdict(list)
-    for root in named:
-        by_repository[root.repository].append(root.tag or root.digest)
-    for name, tags in by_repository.items():
-        yield Namer(name, tags[0], tags[-1], len(tags))

@@ -32,7 +32,7 @@ class Browser(NamedTuple):
             *("chromium", *_QUIET, f"--user-data-dir={self.folder / 'profile'}", "--enable-logging=stderr"),
             *(f"--proxy-server={self.proxy}", "--proxy-bypass-list=<-loopback>", *options, page.as_uri()),
         ]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
 
     def text_of(self, page: Path) -> str:
         """The page as the browser holds it."""

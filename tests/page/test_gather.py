@@ -161,6 +161,15 @@ def test_a_layer_over_the_limit_is_not_read(tmp_path: Path) -> None:
     assert "over the limit of 10 bytes" in page.images.unknown[0].reason
 
 
+def test_names_without_end_are_not_held_in_memory(tmp_path: Path) -> None:
+    names = [f"h.example/{number}" for number in range(2_100)]
+    page = page_in(tmp_path, {APP: _annotated(",".join(names))})
+    assert len(page.images.rows) == 2_000
+    assert page.images.unknown == (("images", "more than 2,000 names", 1),)
+    page = page_in(tmp_path, {APP: _annotated(",".join(names * 3))})
+    assert "longer than 65,536 characters" in page.images.unknown[0].reason
+
+
 def test_what_is_no_module_runs_nothing(tmp_path: Path) -> None:
     assert page_in(tmp_path, {IMAGE: an_image(), APP: a_version_of(b"layer")}).images.modules == 0
 
@@ -218,6 +227,11 @@ def test_a_tag_that_says_it_is_another_version_is_named(tmp_path: Path) -> None:
     content.tags |= {"1.2.0": content.tags["1.1.0"], "latest": content.tags["1.1.0"]}
     told = said(page_in(tmp_path, {APP: content}))
     assert f"look: 1 tag with another version inside than in the name. {APP}:1.2.0" in told
+
+
+def test_parts_that_were_left_out_are_told(tmp_path: Path) -> None:
+    page = page_in(tmp_path, {IMAGE: an_image()})._replace(left_out=3)
+    assert "look: 3 parts of images left out on purpose." in said(page)
 
 
 def test_more_manifests_than_memory_may_hold_are_refused_unproven(tmp_path: Path) -> None:
