@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from bundler.limits import Limits
     from bundler.mapping import Mapping, MappingRule
     from bundler.oci.reference import parse_prefix, parse_reference
+    from bundler.page.gather import page_of
+    from bundler.page.render import render_page
     from bundler.registry.registries import Registries, RegistrySettings
     from bundler.report import Report
     from bundler.selection import Rules
@@ -108,10 +110,12 @@ _HOMES = {
     "locked_selection": "bundler.exporter",
     "merge_bundles": "bundler.exporter",
     "output_to": "bundler.exporter",
+    "page_of": "bundler.page.gather",
     "parse_prefix": "bundler.oci.reference",
     "parse_reference": "bundler.oci.reference",
     "plan_bundle": "bundler.exporter",
     "plan_bundle_import": "bundler.importer",
+    "render_page": "bundler.page.render",
     "read_lock": "bundler.exporter",
     "seal_bundle": "bundler.bundle.sealing",
     "selection_of": "bundler.wanted",
@@ -129,6 +133,7 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
     "plan_bundle_import", "import_bundle", "import_stream", "compare_with_target",
     "extract", "Extracted",
     "SshKeygen", "Signing", "Terms", "Sealed", "seal_bundle", "Allowed", "Requirement", "Memory", "Gate",
+    "page_of", "render_page",
     "Report", "BundlerError",
 ]  # fmt: skip
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bundler.oci.reference import RepositoryName, Tag
+from bundler.page.output import is_page
 from bundler.registry.registries import Registries
 from tests.builders import a_module, push_to
 from tests.registries import RealRegistry
@@ -41,6 +42,7 @@ def test_export_and_import_carry_a_module_across(
     bundle = tmp_path / "b.tar.zst"
     exported = run_example("export.sh", source, str(bundle))
     assert exported.returncode == 0, exported.stderr
+    assert is_page(tmp_path / "b.tar.zst.html")
     # The sidecar names the file as it lies beside it, so the far side works in that folder.
     inside = RepositoryName.parse(f"{target_registry.host}/mirror/{source.partition('/')[2]}")
     imported = run_example("import.sh", "b.tar.zst", f"oci://{target_registry.host}/mirror", folder=tmp_path)

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from bundler.cli.log import Event, Log, current_log
 from bundler.progress import SILENCE, Progress, Step
+from bundler.sizes import size_text as size_text  # noqa: PLC0414  the commands take it from here
 
 SHORT_DIGEST = 19
 """Characters of a digest where people read: `sha256:` and twelve digits."""
@@ -25,15 +26,6 @@ def display(*, quiet: bool) -> Progress:
         return SILENCE
     log = current_log()
     return Bars(sys.stderr) if sys.stderr.isatty() and not log.structured else Lines(log)
-
-
-def size_text(size: float) -> str:
-    """Bytes for people: `1.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 class Lines:

@@ -20,6 +20,7 @@ COMMANDS = {
     "merge": "One full bundle of a full one and its deltas, or of shards.",
     "volumes": "A bundle in numbered volumes: cut, check, make again.",
     "diff": "Show what changed from one bundle to another.",
+    "report": "A page to sign: what a bundle holds, as one HTML file.",
     "import": "Inside: replay a bundle to a registry.",
     "serve": "A registry straight off a bundle or a directory.",
     "demo": "Show the whole way on this machine, with two embedded registries.",

@@ -1,0 +1,103 @@
+"""`timoni-bundler report`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
+from bundler.bundle.sidecar import sidecar_of
+from bundler.cli.display import display, size_text
+from bundler.cli.trusting import gate_of, gathered_trust, trust_options
+from bundler.page.contents import Fact, PageContents, Proof
+from bundler.page.output import check_place, write_page
+from bundler.progress import Progress
+from bundler.report import StatementReport
+
+STDOUT = "-"
+
+
+@click.command("report")
+@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--output", "-o", "out", metavar="FILE.html", required=True, help="The page; `-` is standard output."
+)
+@click.option(
+    "--since",
+    metavar="OLD",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Also tell what changed since this bundle or directory. Repeatable.",
+)
+@click.option("--title", metavar="TEXT", default="", help="What stands on top, instead of the file's name.")
+@click.option("--no-verify", is_flag=True, help="Don't check every byte first; the page says so.")
+@click.option("--force", is_flag=True, help="Replace a file that is no report page.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
+@trust_options
+def command(
+    bundle: Path,
+    *,
+    out: str,
+    since: tuple[Path, ...],
+    title: str,
+    no_verify: bool,
+    force: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Write a report page: what a bundle holds, for the person who signs its transfer.
+
+    One HTML file without scripts and without network, for a browser and for paper: which file it is,
+    what to look at before signing, repositories, tags, where they come from, which have signatures,
+    SBOMs and attestations, container images, sizes, and what changed. Every byte is checked first. That
+    signatures go along is told, not that they are valid; the file's own is checked by --allowed-signers.
+
+    The same bundle gives the same page: there is no date of today on it. An older page is replaced;
+    any other file only with --force.
+
+    \b
+    timoni-bundler report monday.tar.zst -o report.html --since sunday.tar.zst
+    """
+    if out != STDOUT:
+        check_place(Path(out), (bundle, *since), force=force)
+    trust, progress = gathered_trust(options), display(quiet=quiet)
+    with contextlib.ExitStack() as stack:
+        gate = stack.enter_context(gate_of(trust))
+        opened = stack.enter_context(open_bundle(bundle, judge=gate))
+        older = [stack.enter_context(open_bundle(path)) for path in since]
+        proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
+        said = gate.told if gate else opened.sealed.told() if opened.sealed else None
+        page = page_of(opened, proof, since=older, title=title, origin=facts_of(said), progress=progress)
+    return told(page, render_page(page), out)
+
+
+def facts_of(said: StatementReport | None) -> list[Fact]:
+    """What the page tells of the signature on the file itself."""
+    if said is None:
+        return []
+    if said.signers:
+        by = [Fact("Signed by", f"{signer.principal} ({signer.key})") for signer in said.signers]
+    else:
+        by = [Fact("Signed, not checked who by", ", ".join(said.keys))]
+    facts = [*by, Fact("Job and number", f"{said.job}, {said.sequence}"), Fact("Signed at", said.time)]
+    return [*facts, Fact("Expires", said.expires)] if said.expires else facts
+
+
+def proven(bundle: Bundle, progress: Progress) -> Proof:
+    """Check every byte. Raises what `verify` raises."""
+    verify_bundle(bundle, progress)
+    return Proof(every_byte=True, sidecar=bundle.sha256 is not None and sidecar_of(bundle.path).is_file())
+
+
+def told(page: PageContents, text: str, out: str) -> int:
+    """Write the page, and a line that says so; the result is the exit code."""
+    if out == STDOUT:
+        click.echo(text.encode(), nl=False)
+        return 0
+    write_page(Path(out), text)
+    tags = sum(len(entry.tags) for entry in page.repositories)
+    click.echo(f"{out}: a page of {size_text(len(text.encode()))}, {tags} tags, bundle {page.file.id}")
+    return 0

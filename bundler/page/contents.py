@@ -1,0 +1,175 @@
+"""What a report page says, as values; nothing is spelled as HTML yet. No I/O.
+
+Texts out of a bundle are whatever their author wrote, made one line of bounded length.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class FileFacts(NamedTuple):
+    """Which file it is."""
+
+    name: str
+    """Without its folder: a page is the same wherever it is made."""
+    id: str
+    sha256: str | None
+    """Of the file; None for a directory, and where the file was not read as a whole."""
+    size: int | None
+    """Bytes of the file; None for a directory."""
+    format: int
+    kind: str
+    """`full` or `delta`."""
+    base: tuple[str, ...] = ()
+    """Ids of the bundles that a delta adds to."""
+
+
+class Proof(NamedTuple):
+    """What was proven just before the page was made."""
+
+    every_byte: bool
+    sidecar: bool
+    """Whether a `.sha256` lay beside the file; it agreed, or there would be no page."""
+
+
+class Fact(NamedTuple):
+    """Something proven of the bundle's origin: `Signed by`, `carrier@example.org`."""
+
+    label: str
+    value: str
+
+
+class Marks(NamedTuple):
+    """How many things that vouch for a tag go along with it."""
+
+    signatures: int = 0
+    sboms: int = 0
+    attestations: int = 0
+
+
+class TagRow(NamedTuple):
+    """One tag, or one manifest taken by digest."""
+
+    reference: str
+    digest: str
+    version: str
+    """What the artifact itself says; empty if nothing, as are the next three."""
+    created: str
+    revision: str
+    source: str
+    size: int
+    """Bytes of all that it needs."""
+    new_size: int
+    """Those of them that no earlier tag of its repository needs."""
+    marks: Marks
+
+
+class RepositoryPart(NamedTuple):
+    """One repository."""
+
+    name: str
+    kind: str
+    """What it holds, in a word or two."""
+    tags: tuple[TagRow, ...]
+    """All of them, in the order of versions."""
+    belongings: int
+    """Signatures, SBOMs and all else that belongs to other manifests."""
+    size: int
+    """Distinct bytes of all that it holds."""
+    shared_size: int
+    """Those of them that another repository needs too."""
+
+
+class Namer(NamedTuple):
+    """A repository in which tags name an image."""
+
+    repository: str
+    first: str
+    last: str
+    tags: int
+    """How many."""
+
+
+ImageState = Literal["carried", "other", "absent", "unclear"]
+
+
+class ImageRow(NamedTuple):
+    """A container image that modules run."""
+
+    reference: str
+    state: ImageState
+    """In the file; under this tag, but with another digest; not in the file; a name that can't be meant."""
+    namers: tuple[Namer, ...]
+
+
+class UnknownImage(NamedTuple):
+    """Something that may name an image, and can't be read."""
+
+    place: str
+    reason: str
+    tags: int
+    """In how many."""
+
+
+class ImagesPart(NamedTuple):
+    """The container images that the Timoni modules run."""
+
+    modules: int
+    """Tags that are Timoni modules."""
+    rows: tuple[ImageRow, ...]
+    unknown: tuple[UnknownImage, ...]
+
+
+Change = Literal["added", "removed", "moved"]
+
+
+class ChangeRow(NamedTuple):
+    """One tag that is not the same in both bundles."""
+
+    change: Change
+    repository: str
+    reference: str
+    old: str
+    """Version and digest, short; empty if it is new."""
+    new: str
+    size: int
+
+
+class ChangesPart(NamedTuple):
+    """What changed since another bundle."""
+
+    old_name: str
+    old_id: str
+    rows: tuple[ChangeRow, ...]
+    unchanged: int
+    belongings: int
+    """Changes of signatures, SBOMs and the like: counted, not told one by one."""
+    added_size: int
+    removed_size: int
+
+
+class Sizes(NamedTuple):
+    """Bytes of the whole."""
+
+    listed: int
+    """If every tag were carried alone."""
+    distinct: int
+    """Every part once."""
+
+
+class PageContents(NamedTuple):
+    """A report page."""
+
+    title: str
+    file: FileFacts
+    proof: Proof
+    origin: tuple[Fact, ...]
+    """What is proven of who made the bundle; empty if nothing is."""
+    sizes: Sizes
+    blobs: int
+    left_out: int
+    """Parts of images, for other platforms, that were left out on purpose."""
+    repositories: tuple[RepositoryPart, ...]
+    images: ImagesPart
+    changes: tuple[ChangesPart, ...]

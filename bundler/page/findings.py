@@ -1,0 +1,126 @@
+"""What the one who signs should know first: what is in order, and what to look at. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bundler.page.contents import ChangesPart, PageContents, RepositoryPart, TagRow
+from bundler.selection.versions import version_of
+from bundler.sizes import counted
+
+_MOST_NAMED = 5
+
+
+class Finding(NamedTuple):
+    """One line of it."""
+
+    in_order: bool
+    what: str
+    """A short sentence."""
+    more: str = ""
+    """What it means, or where."""
+
+
+def _good(what: str, more: str = "") -> Finding:
+    return Finding(in_order=True, what=what, more=more)
+
+
+def _look(what: str, more: str = "") -> Finding:
+    return Finding(in_order=False, what=what, more=more)
+
+
+def findings(page: PageContents) -> list[Finding]:
+    """In the order of weight: the file, its origin, what is in it, what changed."""
+    return [
+        *_proof(page),
+        _origin(page),
+        *_signatures(page),
+        *_images(page),
+        *_contradictions(page),
+        *_sparse(page),
+        *(finding for part in page.changes for finding in _changes(part)),
+    ]
+
+
+def _proof(page: PageContents) -> Iterator[Finding]:
+    if not page.proof.every_byte:
+        yield _look("The content was not checked.", "Only the list of contents was read.")
+        return
+    yield _good("Every byte was checked.", "Nothing is damaged, missing or added.")
+    if page.file.size is not None and not page.proof.sidecar:
+        yield _look("No .sha256 file lies beside it.", "Compare the SHA-256 below by another way.")
+
+
+def _origin(page: PageContents) -> Finding:
+    if page.origin:
+        return _good("The signature on this file is valid.")
+    more = "Consistency is proven, origin is not: compare the bundle id by a way that you trust."
+    return _look("No signature on this file.", more)
+
+
+def _signatures(page: PageContents) -> Iterator[Finding]:
+    tags = sum(len(entry.tags) for entry in page.repositories)
+    unsigned = [(entry, count) for entry in page.repositories if (count := _unsigned(entry))]
+    if unsigned:
+        where = [f"{entry.name}: {count:,} of {len(entry.tags):,}" for entry, count in unsigned]
+        count = sum(count for _, count in unsigned)
+        yield _look(f"{count:,} of {counted(tags, 'tag')} without a signature.", _named(where))
+    elif tags:
+        more = "They go along; whether they are valid is for the keys inside to say."
+        yield _good("Every tag has a signature.", more)
+
+
+def _unsigned(entry: RepositoryPart) -> int:
+    return sum(1 for tag in entry.tags if not tag.marks.signatures)
+
+
+def _images(page: PageContents) -> Iterator[Finding]:
+    lacking = [row.reference for row in page.images.rows if row.state != "carried"]
+    if lacking:
+        what = f"{len(lacking):,} of {counted(len(page.images.rows), 'container image')} not in this file."
+        yield _look(what, _named(lacking))
+    elif page.images.rows:
+        yield _good("All container images that the modules name are in this file.")
+    if page.images.unknown:
+        what = "Some modules may run images that can't be read from them."
+        yield _look(what, _named([place.place for place in page.images.unknown]))
+
+
+def _contradictions(page: PageContents) -> Iterator[Finding]:
+    wrong = [_name(entry, tag) for entry in page.repositories for tag in entry.tags if _contradicts(tag)]
+    if wrong:
+        yield _look(
+            f"{counted(len(wrong), 'tag')} with another version inside than in the name.", _named(wrong)
+        )
+
+
+def _contradicts(tag: TagRow) -> bool:
+    said = tag.version.removeprefix("v")
+    return said not in ("", tag.reference) and version_of(tag.reference) is not None
+
+
+def _sparse(page: PageContents) -> Iterator[Finding]:
+    if page.left_out:
+        what = f"{counted(page.left_out, 'part')} of images left out on purpose."
+        yield _look(what, "They are for platforms that were not wanted.")
+
+
+def _changes(part: ChangesPart) -> Iterator[Finding]:
+    moved = [
+        f"{row.repository}:{row.reference}"
+        for row in part.rows
+        if row.change == "moved" and version_of(row.reference) is not None
+    ]
+    if moved:
+        what = f"{counted(len(moved), 'version')} with other content than in {part.old_name}."
+        yield _look(what, _named(moved))
+
+
+def _name(entry: RepositoryPart, tag: TagRow) -> str:
+    return f"{entry.name}{'@' if tag.reference == tag.digest else ':'}{tag.reference}"
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f", and {more:,} more" if more > 0 else "")

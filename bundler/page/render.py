@@ -1,0 +1,159 @@
+"""PageContents → one HTML file that needs nothing else: no script, no network, no second file. No I/O.
+
+A bundle may be hostile. So every text is escaped by the templates' engine, nothing from a bundle
+becomes an address, a style or a name of an element, and a policy forbids the browser all but our style.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bundler.about import PROGRAM, VERSION
+from bundler.errors import printable
+from bundler.oci.content import Digest
+from bundler.page.contents import ChangesPart, PageContents, RepositoryPart, TagRow
+from bundler.page.findings import findings
+from bundler.page.pictures import Bar, Column, Segment, bar_of, columns, repository_bar
+from bundler.selection.versions import version_of
+from bundler.sizes import counted, size_text
+
+FIRST_LINES = "<!doctype html>\n<!-- A report page of timoni-bundler -->\n"
+"""How every page begins: what begins so may be replaced by a newer one."""
+
+MOST_TAGS = 5_000
+"""Tags that a page lists, over all repositories; all are counted."""
+MOST_ROWS = 1_000
+"""Repositories, changes and images that a page lists."""
+_OPEN_ROWS = 12
+"""A longer table is folded on a screen."""
+_LONGEST = 600
+
+
+class Section(NamedTuple):
+    """One repository, with its pictures."""
+
+    part: RepositoryPart
+    newest: Sequence[TagRow]
+    """The tags that are listed, newest first."""
+    bar: Bar
+    columns: Sequence[Column]
+
+    @property
+    def signed(self) -> int:
+        """Tags with a signature."""
+        return sum(1 for tag in self.part.tags if tag.marks.signatures)
+
+    @property
+    def newest_version(self) -> TagRow | None:
+        """The newest tag that is a version; where none is, the last by name."""
+        versions = [tag for tag in self.part.tags if version_of(tag.reference)] or self.part.tags
+        return versions[-1] if versions else None
+
+    @property
+    def sources(self) -> list[str]:
+        """Where the tags say that they were made from."""
+        return list(dict.fromkeys(tag.source for tag in reversed(self.part.tags) if tag.source))
+
+
+class SizeBar(NamedTuple):
+    """One of the bars that compare the whole."""
+
+    label: str
+    size: int
+    bar: Segment
+
+
+def render_page(page: PageContents) -> str:
+    """The page as HTML; the same contents give the same text."""
+    style = _text("style.css") + _on_every_sheet(page)
+    found = findings(page)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            first_lines=Markup(FIRST_LINES),  # noqa: S704  a constant
+            style=Markup(style),  # noqa: S704  our own file, and a digest
+            style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            page=page,
+            good=[finding for finding in found if finding.in_order],
+            open=[finding for finding in found if not finding.in_order],
+            tags=sum(len(entry.tags) for entry in page.repositories),
+            tagged=sum(1 for entry in page.repositories if entry.tags),
+            belongings=sum(entry.belongings for entry in page.repositories),
+            sections=_sections(page),
+            sizes=_size_bars(page),
+            most=MOST_ROWS,
+            open_rows=_OPEN_ROWS,
+            program=f"{PROGRAM} {VERSION}",
+        )
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("bundler.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_one_line,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"size": size_text, "count": _count, "counts": _counts, "plural": counted}
+    return made
+
+
+def _text(name: str) -> str:
+    loader = _environment().loader
+    assert loader, "it was made with one"
+    return loader.get_source(_environment(), name)[0]
+
+
+def _on_every_sheet(page: PageContents) -> str:
+    """On paper every sheet says which bundle it is about."""
+    # The one value in the style: parsed, so that it can be nothing but a digest.
+    digest = Digest.parse(page.file.id)
+    return f'@page {{ @bottom-left {{ content: "{digest}"; font: 7pt monospace; color: #545d68; }} }}\n'
+
+
+def _one_line(value: object) -> object:
+    """The last guard: no control or format character reaches the page, and no text without end."""
+    return value if isinstance(value, Markup) else printable(value, _LONGEST)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _counts(part: ChangesPart) -> dict[str, int]:
+    """How many tags were added, removed and moved."""
+    kinds = [row.change for row in part.rows]
+    return {kind: kinds.count(kind) for kind in ("added", "removed", "moved")}
+
+
+def _sections(page: PageContents) -> list[Section]:
+    widest = max((entry.size for entry in page.repositories), default=0)
+    room, found = MOST_TAGS, []
+    for entry in page.repositories[:MOST_ROWS]:
+        newest = entry.tags[::-1][:room]
+        room -= len(newest)
+        drawn = columns(entry.tags) if newest else ()
+        found.append(Section(entry, newest, repository_bar(entry, widest), drawn))
+    return found
+
+
+def _size_bars(page: PageContents) -> list[SizeBar]:
+    known = [
+        ("Every tag carried alone", page.sizes.listed),
+        ("Every part once", page.sizes.distinct),
+        *([("This file, compressed", page.file.size)] if page.file.size is not None else []),
+    ]
+    most = max(size for _, size in known)
+    return [SizeBar(label, size, bar_of(size, most)) for label, size in known]

@@ -1,0 +1,251 @@
+"""What a page says of a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bundler.bundle.contents import describe
+from bundler.bundle.reader import open_bundle
+from bundler.errors import ContentError
+from bundler.limits import Limits
+from bundler.page.contents import Fact, Marks, PageContents, Proof
+from bundler.page.findings import findings
+from bundler.page.gather import page_of
+from tests.builders import Content, a_bundle, a_module, a_signed_module, an_image, an_index, dumped
+from tests.extractor.contents import a_version_of
+from tests.page.contents import APP, IMAGE, PROVEN, a_module_with_images, a_transfer, page_in
+
+
+def said(page: PageContents) -> str:
+    """All that the reader is told first."""
+    return "\n".join(f"{'ok' if one.in_order else 'look'}: {one.what} {one.more}" for one in findings(page))
+
+
+def test_a_page_adds_up_as_inspect_does(tmp_path: Path) -> None:
+    page = page_in(tmp_path, a_transfer())
+    with open_bundle(tmp_path / "b.tar.zst") as opened:
+        contents = describe(opened)
+    assert (page.file.id, page.file.size) == (contents.id, contents.file_size)
+    assert tuple(page.sizes) == (contents.listed_size, contents.distinct_size)
+    assert [entry.size for entry in page.repositories] == [entry.size for entry in contents.repositories]
+    assert page.blobs == contents.blobs
+
+
+def test_tags_stand_in_the_order_of_versions_with_what_they_say_of_themselves(tmp_path: Path) -> None:
+    content = a_module_with_images("1.9.0", "1.10.0", "1.2.0")
+    (entry,) = page_in(tmp_path, {APP: content}).repositories
+    assert [tag.reference for tag in entry.tags] == ["1.2.0", "1.9.0", "1.10.0"]
+    assert entry.kind == "Timoni module"
+    newest = entry.tags[-1]
+    assert (newest.version, newest.created) == ("1.10.0", "2026-02-01 08:15")
+    assert (newest.revision, newest.source) == ("refs/tags/1.10.0", "https://example.com/app")
+
+
+def test_what_a_tag_adds_and_what_all_tags_add_is_the_same(tmp_path: Path) -> None:
+    module = a_module("1.0.0", "1.1.0", "1.2.0")
+    module.tags["latest"] = module.tags["1.2.0"]
+    (entry,) = page_in(tmp_path, {APP: module}).repositories
+    assert sum(tag.new_size for tag in entry.tags) == entry.size
+    assert [tag.new_size > 1500 for tag in entry.tags] == [True, True, True, False]
+    assert entry.tags[-1].new_size == 0
+
+
+def test_bytes_of_two_repositories_are_shared(tmp_path: Path) -> None:
+    page = page_in(tmp_path, {APP: a_module(), f"{APP}-copy": a_module(), IMAGE: an_image()})
+    assert [entry.shared_size == entry.size for entry in page.repositories] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(an_image(), "container image"), (an_index(), "container image")]
+)
+def test_images_are_called_images(content: Content, kind: str, tmp_path: Path) -> None:
+    assert page_in(tmp_path, {IMAGE: content}).repositories[0].kind == kind
+
+
+# --- signatures --------------------------------------------------------------------------------------
+
+
+def test_signatures_sboms_and_attestations_are_found_either_way(tmp_path: Path) -> None:
+    (entry,) = page_in(tmp_path, {APP: a_signed_module()}).repositories
+    assert {tag.reference: tag.marks for tag in entry.tags} == {
+        "1.0.0": Marks(signatures=1),
+        "1.1.0": Marks(signatures=1),
+        "1.2.0": Marks(signatures=3, sboms=1, attestations=1),
+        "1.3.0": Marks(),
+    }
+    assert entry.belongings > 5
+
+
+def test_an_empty_list_of_signatures_is_no_signature(tmp_path: Path) -> None:
+    content = a_module("1.0.0")
+    config = content.add_blob(dumped({"signed": "nothing"}), "application/vnd.oci.image.config.v1+json")
+    document = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
+    tag = content.tags["1.0.0"].replace(":", "-") + ".sig"
+    content.add_manifest({**document, "config": config, "layers": []}, tag)
+    page = page_in(tmp_path, {APP: content})
+    assert page.repositories[0].tags[0].marks == Marks()
+    assert "1 of 1 tag without a signature" in said(page)
+
+
+def test_a_signature_in_another_repository_signs_nothing(tmp_path: Path) -> None:
+    signed, alone = a_module("1.0.0"), a_module("1.0.0")
+    signed.add_manifest(
+        {**_signature_of(signed), "layers": [signed.add_blob(b"sig", "text/plain")]},
+        signed.tags["1.0.0"].replace(":", "-") + ".sig",
+    )
+    page = page_in(tmp_path, {APP: signed, f"{APP}-copy": alone})
+    assert [entry.tags[0].marks.signatures for entry in page.repositories] == [1, 0]
+    assert f"{APP}-copy: 1 of 1" in said(page)
+
+
+def _signature_of(content: Content) -> dict[str, object]:
+    config = content.add_blob(b"{}", "application/vnd.oci.image.config.v1+json")
+    return {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config}
+
+
+def test_a_bundle_in_which_all_is_signed_is_in_order(tmp_path: Path) -> None:
+    content = a_signed_module()
+    del content.tags["1.3.0"]
+    assert "ok: Every tag has a signature." in said(page_in(tmp_path, {APP: content}))
+
+
+# --- images ------------------------------------------------------------------------------------------
+
+
+def test_images_are_read_from_the_modules_and_looked_for_in_the_file(tmp_path: Path) -> None:
+    images = page_in(tmp_path, a_transfer()).images
+    assert images.modules == 4
+    assert [(row.reference, row.state) for row in images.rows] == [
+        (f"{IMAGE}:1.0.0", "carried"),
+        (f"{IMAGE}:1.1.0", "absent"),
+        (f"{IMAGE}:1.2.0", "absent"),
+    ]
+    assert images.rows[2].namers == ((APP, "1.2.0", "latest", 2),)
+
+
+def test_an_image_pinned_to_another_digest_is_not_the_one_in_the_file(tmp_path: Path) -> None:
+    image = an_image()
+    names = [f"{IMAGE}:1.0.0@{image.tags['1.0.0']}", f"{IMAGE}:1.0.0@sha256:{'0' * 64}", "NO name", "x"]
+    page = page_in(tmp_path, {APP: _annotated(",".join(names)), IMAGE: image})
+    assert {row.reference[-8:]: row.state for row in page.images.rows} == {
+        names[0][-8:]: "carried",
+        "00000000": "other",
+        "x": "absent",
+    }
+    assert [place.place for place in page.images.unknown] == ["annotation sh.timoni.images"]
+
+
+def _annotated(images: str) -> Content:
+    content = a_module("1.0.0")
+    digest = content.tags["1.0.0"]
+    media_type, data = content.manifests.pop(digest)
+    changed = data.replace(
+        b'"annotations": {\n  "org', b'"annotations": {"sh.timoni.images": "%s", "org' % images.encode()
+    )
+    assert changed != data
+    content.add_bytes(changed, media_type, "1.0.0")
+    return content
+
+
+def test_a_layer_that_is_no_archive_is_told_as_unknown(tmp_path: Path) -> None:
+    (unknown,) = page_in(tmp_path, {APP: a_module("1.0.0")}).images.unknown
+    assert (unknown.place, unknown.tags) == ("module layer", 1)
+    assert "damaged gzip data" in unknown.reason
+
+
+def test_a_layer_over_the_limit_is_not_read(tmp_path: Path) -> None:
+    with open_bundle(a_bundle(tmp_path / "b.tar.zst", {APP: a_module_with_images("1.0.0")})) as opened:
+        page = page_of(opened, PROVEN, limits=Limits(module_layer=10))
+    assert "over the limit of 10 bytes" in page.images.unknown[0].reason
+
+
+def test_names_without_end_are_not_held_in_memory(tmp_path: Path) -> None:
+    names = [f"h.example/{number}" for number in range(2_100)]
+    page = page_in(tmp_path, {APP: _annotated(",".join(names))})
+    assert len(page.images.rows) == 2_000
+    assert page.images.unknown == (("images", "more than 2,000 names", 1),)
+    page = page_in(tmp_path, {APP: _annotated(",".join(names * 3))})
+    assert "longer than 65,536 characters" in page.images.unknown[0].reason
+
+
+def test_what_is_no_module_runs_nothing(tmp_path: Path) -> None:
+    assert page_in(tmp_path, {IMAGE: an_image(), APP: a_version_of(b"layer")}).images.modules == 0
+
+
+# --- what changed ------------------------------------------------------------------------------------
+
+
+def test_what_changed_is_told_without_signatures_one_by_one(tmp_path: Path) -> None:
+    old, new = a_module("1.0.0", "1.1.0"), a_transfer()
+    old.tags["latest"] = old.tags["1.1.0"]
+    older = a_bundle(tmp_path / "old.tar.zst", {APP: old})
+    newer = a_bundle(tmp_path / "new.tar.zst", new)
+    with open_bundle(older) as before, open_bundle(newer) as after:
+        (part,) = page_of(after, PROVEN, since=[before]).changes
+        page = page_of(after, PROVEN, since=[before, after])
+    assert (part.old_name, part.old_id) == ("old.tar.zst", before.id)
+    assert [(row.change, row.reference) for row in part.rows] == [
+        ("added", "1.0.0"),
+        ("moved", "1.0.0"),
+        ("moved", "1.1.0"),
+        ("added", "1.2.0"),
+        ("moved", "latest"),
+    ]
+    assert part.unchanged == 0
+    assert part.belongings > 2
+    assert (len(page.changes), page.changes[1].rows, page.changes[1].unchanged) == (2, (), 5)
+    assert "2 versions with other content than in old.tar.zst." in said(page)
+
+
+# --- what to look at ---------------------------------------------------------------------------------
+
+
+def test_a_file_without_sidecar_and_signature_is_told_to_be_so(tmp_path: Path) -> None:
+    page = page_in(tmp_path, {IMAGE: an_image()}, Proof(every_byte=True, sidecar=False))
+    assert "ok: Every byte was checked." in said(page)
+    assert "look: No .sha256 file lies beside it." in said(page)
+    assert "look: No signature on this file. Consistency is proven, origin is not" in said(page)
+
+
+def test_what_was_not_checked_is_told_first(tmp_path: Path) -> None:
+    page = page_in(tmp_path, a_transfer(), Proof(every_byte=False, sidecar=False))
+    assert findings(page)[0].what == "The content was not checked."
+    assert page.file.sha256 is None
+
+
+def test_an_origin_that_was_proven_takes_the_warning_away(tmp_path: Path) -> None:
+    with open_bundle(a_bundle(tmp_path / "b.tar.zst", a_transfer())) as opened:
+        page = page_of(opened, PROVEN, origin=[Fact("Signed by", "carrier@example.org")])
+    assert "look: No signature on this file" not in said(page)
+    assert "ok: The signature on this file is valid." in said(page)
+
+
+def test_a_tag_that_says_it_is_another_version_is_named(tmp_path: Path) -> None:
+    content = a_module("1.0.0", "1.1.0")
+    content.tags |= {"1.2.0": content.tags["1.1.0"], "latest": content.tags["1.1.0"]}
+    told = said(page_in(tmp_path, {APP: content}))
+    assert f"look: 1 tag with another version inside than in the name. {APP}:1.2.0" in told
+
+
+def test_parts_that_were_left_out_are_told(tmp_path: Path) -> None:
+    page = page_in(tmp_path, {IMAGE: an_image()})._replace(left_out=3)
+    assert "look: 3 parts of images left out on purpose." in said(page)
+
+
+def test_more_manifests_than_memory_may_hold_are_refused_unproven(tmp_path: Path) -> None:
+    path = a_bundle(tmp_path / "b.tar.zst", {APP: a_module()})
+    with pytest.raises(ContentError, match="over the limit of 100"), open_bundle(path, Limits(manifests=100)):
+        pass
+
+
+def test_more_blobs_than_memory_may_hold_for_all_tags_are_refused(tmp_path: Path) -> None:
+    path = a_bundle(tmp_path / "b.tar.zst", {APP: a_module()})
+    with open_bundle(path) as opened, pytest.raises(ContentError, match="limit of 1 blobs"):
+        page_of(opened, Proof(every_byte=False, sidecar=False), limits=Limits(needs=5))
+
+
+def test_an_empty_bundle_has_a_page(tmp_path: Path) -> None:
+    page = page_in(tmp_path, {})
+    assert (page.repositories, page.blobs, tuple(page.sizes)) == ((), 0, (0, 0))
