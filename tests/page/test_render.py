@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.bundle.reader import open_bundle
+from bundler.errors import printable
 from bundler.page.contents import (
     ChangeRow,
     ChangesPart,
@@ -93,8 +94,7 @@ def test_a_hostile_bundle_is_shown_as_text(text: str, tmp_path: Path) -> None:
     content.add_manifest(manifest_document(config, [], annotations=annotations), "1.0.0")
     page = taken_apart(page_in(tmp_path, {APP: content}))
     assert {element.name for element in page.elements} <= ALLOWED
-    assert "alert" not in text or "alert(1)" in page.text
-    assert "49" not in page.text or "49" not in text
+    assert " ".join(printable(text).split()) in page.text
 
 
 def test_an_annotation_without_end_is_cut(tmp_path: Path) -> None:
