@@ -70,20 +70,23 @@ def command(
         older = [stack.enter_context(open_bundle(path)) for path in since]
         proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
         said = gate.told if gate else opened.sealed.told() if opened.sealed else None
-        page = page_of(opened, proof, since=older, title=title, origin=facts_of(said), progress=progress)
+        origin, claimed = signature_of(said)
+        page = page_of(
+            opened, proof, since=older, title=title, origin=origin, claimed=claimed, progress=progress
+        )
     return told(page, render_page(page), out)
 
 
-def facts_of(said: StatementReport | None) -> list[Fact]:
-    """What the page tells of the signature on the file itself."""
+def signature_of(said: StatementReport | None) -> tuple[list[Fact], list[Fact]]:
+    """What the page tells of the signature on the file itself: what is proven, and what is only claimed."""
     if said is None:
-        return []
-    if said.signers:
-        by = [Fact("Signed by", f"{signer.principal} ({signer.key})") for signer in said.signers]
-    else:
-        by = [Fact("Signed, not checked who by", ", ".join(said.keys))]
-    facts = [*by, Fact("Job and number", f"{said.job}, {said.sequence}"), Fact("Signed at", said.time)]
-    return [*facts, Fact("Expires", said.expires)] if said.expires else facts
+        return [], []
+    facts = [Fact("Job and number", f"{said.job}, {said.sequence}"), Fact("Signed at", said.time)]
+    facts += [Fact("Expires", said.expires)] if said.expires else []
+    if not said.signers:
+        return [], [Fact("Signed, not checked, by", ", ".join(said.keys)), *facts]
+    by = [Fact("Signed by", f"{signer.principal} ({signer.key})") for signer in said.signers]
+    return [*by, *facts], []
 
 
 def proven(bundle: Bundle, progress: Progress) -> Proof:

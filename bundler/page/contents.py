@@ -166,6 +166,8 @@ class PageContents(NamedTuple):
     proof: Proof
     origin: tuple[Fact, ...]
     """What is proven of who made the bundle; empty if nothing is."""
+    claimed: tuple[Fact, ...]
+    """What is only said of it: there is a signature, and nobody has checked it."""
     sizes: Sizes
     blobs: int
     left_out: int

@@ -55,6 +55,8 @@ def _proof(page: PageContents) -> Iterator[Finding]:
 def _origin(page: PageContents) -> Finding:
     if page.origin:
         return _good("The signature on this file is valid.")
+    if page.claimed:
+        return _look("The signature on this file was not checked.", "`--allowed-signers` checks it.")
     more = "Consistency is proven, origin is not: compare the bundle id by a way that you trust."
     return _look("No signature on this file.", more)
 

@@ -43,13 +43,15 @@ def page_of(
     since: Sequence[Bundle] = (),
     title: str = "",
     origin: Sequence[Fact] = (),
+    claimed: Sequence[Fact] = (),
     progress: Progress = SILENCE,
     limits: Limits = DEFAULT_LIMITS,
 ) -> PageContents:
     """What the report page of a bundle says.
 
-    `since` are bundles to compare with; `origin` is what the caller proved of who made this one. The
-    proofs are the caller's word: nothing is proven here. Raises what a damaged bundle deserves.
+    `since` are bundles to compare with; `origin` is what the caller proved of who made this one, and
+    `claimed` what a signature says that was not checked. The proofs are the caller's word: nothing is
+    proven here. Raises what a damaged bundle deserves.
     """
     inventory = bundle.inventory
     # First, because it holds the manifests of both in memory.
@@ -62,6 +64,7 @@ def page_of(
         file=_file(bundle, proof),
         proof=proof,
         origin=tuple(origin),
+        claimed=tuple(claimed),
         sizes=Sizes(
             sum(sum(needs[root.digest].values()) for root in roots),
             sum(blob.size for blob in inventory.content),

@@ -215,6 +215,14 @@ def test_what_was_not_checked_is_told_first(tmp_path: Path) -> None:
     assert page.file.sha256 is None
 
 
+def test_a_signature_that_nobody_checked_is_not_called_valid(tmp_path: Path) -> None:
+    path = a_bundle(tmp_path / "b.tar.zst", {APP: a_module()})
+    with open_bundle(path) as opened:
+        page = page_of(opened, PROVEN, claimed=[Fact("Signed, not checked, by", "SHA256:x")])
+    assert "look: The signature on this file was not checked." in said(page)
+    assert "is valid" not in said(page)
+
+
 def test_an_origin_that_was_proven_takes_the_warning_away(tmp_path: Path) -> None:
     with open_bundle(a_bundle(tmp_path / "b.tar.zst", a_transfer())) as opened:
         page = page_of(opened, PROVEN, origin=[Fact("Signed by", "carrier@example.org")])
