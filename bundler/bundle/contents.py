@@ -10,6 +10,7 @@ from typing import NamedTuple
 from bundler.bundle.inventory import RepositoryEntry
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
+from bundler.bundle.state import ManifestPool
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, bottom_up, needed_by
@@ -80,7 +81,7 @@ class Contents:
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifests | None = None) -> Contents:
     """Read the manifests, unless they are given, and add up. Raises what a damaged bundle deserves."""
     inventory = bundle.inventory
-    manifests = read_link(bundle, limits).manifests if manifests is None else manifests
+    manifests = read_link(bundle, ManifestPool(limits)).manifests if manifests is None else manifests
     needed = (digest for entry in inventory.repositories for digest in dict.fromkeys(entry.roots()))
     sums = added_up(needed, manifests, limits)
     repositories = tuple(_repository(entry, manifests, sums) for entry in inventory.repositories)
@@ -117,9 +118,9 @@ def added_up(roots: Iterable[Digest], manifests: Manifests, limits: Limits) -> M
     for digest in roots:
         if digest not in counts:
             counts[digest] = sum(one.descriptors for one in bottom_up([digest], manifests))
-            users.update(needed_by(digest, manifests).keys())
+            users.update(needed_by([digest], manifests).keys())
         tally.add(counts[digest])
-    return {digest: _sum(needed_by(digest, manifests), users) for digest in counts}
+    return {digest: _sum(needed_by([digest], manifests), users) for digest in counts}
 
 
 def _sum(needs: Mapping[Digest, int], users: Counter[Digest]) -> Sum:
@@ -130,10 +131,7 @@ def _sum(needs: Mapping[Digest, int], users: Counter[Digest]) -> Sum:
 def _repository(
     entry: RepositoryEntry, manifests: Manifests, sums: Mapping[Digest, Sum]
 ) -> RepositoryContents:
-    blobs: dict[Digest, int] = {}
-    for manifest in bottom_up(entry.roots(), manifests):
-        blobs[manifest.blob.digest] = manifest.blob.size
-        blobs |= {blob.digest: blob.size for blob in manifest.blobs}
+    blobs = needed_by(entry.roots(), manifests)
     tagged = [(str(tag), digest) for tag, digest in entry.tags.items()]
     untagged = [(str(digest), digest) for digest in entry.untagged]
     tags = (_tag(name, manifests[digest], sums[digest]) for name, digest in (*tagged, *untagged))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bundler.bundle.contents import added_up
-from bundler.bundle.inventory import Inventory
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
-from bundler.bundle.state import State, full_inventory, state_of
+from bundler.bundle.state import ManifestPool, State, state_of
 from bundler.errors import UsageError
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.limits import Limits
+from bundler.oci.graph import needed_by
 from bundler.oci.manifest import REVISION, VERSION
 
 Change = Literal["added", "removed", "moved"]
@@ -69,23 +69,26 @@ class Difference:
     removed_bytes: int
 
 
-def difference(old: Bundle, new: Bundle, limits: Limits = DEFAULT_LIMITS) -> Difference:
+def difference(old: Bundle, new: Bundle, pool: ManifestPool | None = None) -> Difference:
     """Compare two bundles by their inventories and manifests; a delta, with the bundle that it builds on.
 
-    Raises UsageError for a delta whose base is not the other one, and what a damaged bundle deserves.
+    `pool` holds the manifests for a caller who reads them too. Raises UsageError for a delta whose base
+    is not the other one, and what a damaged bundle deserves.
     """
-    first, second = read_link(old, limits), read_link(new, limits)
+    pool = pool or ManifestPool()
+    first, second = read_link(old, pool), read_link(new, pool)
     _check_base(old, new)
     before = state_of([first])
     after = state_of([first, second] if new.inventory.kind == "delta" else [second])
-    states = _states(before, limits), _states(after, limits)
+    states = _states(before, pool.limits), _states(after, pool.limits)
     repositories = [
         RepositoryDifference(name, tuple(_changes(*(state.get(name, {}) for state in states))))
         for name in sorted({*states[0], *states[1]})
     ]
     same = {*before.roots} & {*after.roots}
-    blobs = [full_inventory(state.roots, state.manifests) for state in (before, after)]
-    added, removed = _only(blobs[1], blobs[0]), _only(blobs[0], blobs[1])
+    gone, there = (needed_by((root.digest for root in one.roots), one.manifests) for one in (before, after))
+    added = [size for digest, size in there.items() if digest not in gone]
+    removed = [size for digest, size in gone.items() if digest not in there]
     return Difference(
         old.id,
         new.id,
@@ -108,7 +111,8 @@ def _check_base(old: Bundle, new: Bundle) -> None:
 
 def _states(state: State, limits: Limits) -> dict[str, dict[str, TagState]]:
     found: dict[str, dict[str, TagState]] = {}
-    sums = added_up((root.digest for root in state.roots), state.manifests, limits)
+    each = dict.fromkeys((root.repository, root.digest) for root in state.roots)
+    sums = added_up((digest for _, digest in each), state.manifests, limits)
     for root in state.roots:
         annotations = state.manifests[root.digest].annotations
         size = sums[root.digest].size
@@ -124,9 +128,3 @@ def _changes(before: Mapping[str, TagState], after: Mapping[str, TagState]) -> I
             yield TagChange(reference, "added" if old is None else "removed", old, new)
         elif old.digest != new.digest:
             yield TagChange(reference, "moved", old, new)
-
-
-def _only(one: Inventory, other: Inventory) -> list[int]:
-    """The sizes of the blobs that only the first has."""
-    known = {blob.digest for blob in other.content}
-    return [blob.size for blob in one.content if blob.digest not in known]

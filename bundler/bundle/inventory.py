@@ -109,7 +109,9 @@ def take_inventory(roots: Iterable[Root], manifests: Manifests, omitted: Iterabl
     ordered: dict[Digest, Manifest] = {}
     layers: list[Layer] = []
     for own in by_repository.values():
-        mine = list(bottom_up([root.digest for root in own], manifests))
+        every = bottom_up([root.digest for root in own], manifests)
+        # What an earlier repository has too stands there already.
+        mine = [manifest for manifest in every if manifest.blob.digest not in ordered]
         ordered.update((manifest.blob.digest, manifest) for manifest in mine)
         parts = [layer for manifest in mine for layer in manifest.layers]
         layers += sorted(

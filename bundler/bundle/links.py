@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from bundler.bundle.reader import Bundle
-from bundler.bundle.state import Link, link_of
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.bundle.state import Link, ManifestPool, link_of
 
 
-def read_link(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> Link:
-    """Read the manifests. Raises what a damaged bundle deserves."""
-    return link_of(bundle.id, bundle.inventory, bundle.inventory.manifests, bundle, limits)
+def read_link(bundle: Bundle, pool: ManifestPool) -> Link:
+    """Read the manifests into the pool. Raises what a damaged bundle deserves."""
+    return link_of(bundle.id, bundle.inventory, bundle.inventory.manifests, bundle, pool)

@@ -31,6 +31,26 @@ Name = tuple[RepositoryName, Tag | Digest]
 """What only one root can have: a tag of a repository, or a digest without one."""
 
 
+class ManifestPool:
+    """The manifests of all bundles that one run compares or joins, each held once, under one limit."""
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.limits = limits
+        self._held: dict[Descriptor, Manifest] = {}
+        self._descriptors = Tally("bundle", limits.descriptors, "layers and children of its manifests")
+        self._bytes = Tally("bundles", limits.manifests, "bytes of manifests, of all together")
+
+    def read(self, blob: Descriptor, source: BlobSource) -> Manifest:
+        """A manifest with all its children. Raises ContentError over a limit, or what it deserves."""
+        if blob not in self._held:
+            self._bytes.add(blob.size)
+            data = read_all(source, blob)
+            manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self.limits)
+            self._descriptors.add(manifest.descriptors)
+            self._held[blob] = manifest
+        return self._held[blob]
+
+
 class Link(NamedTuple):
     """One bundle of a chain: what it says, and its manifests as far as they are at hand."""
 
@@ -40,20 +60,11 @@ class Link(NamedTuple):
 
 
 def link_of(
-    id_: Digest,
-    inventory: Inventory,
-    there: Iterable[Descriptor],
-    source: BlobSource,
-    limits: Limits = DEFAULT_LIMITS,
+    id_: Digest, inventory: Inventory, there: Iterable[Descriptor], source: BlobSource, pool: ManifestPool
 ) -> Link:
     """A bundle as a link, with those of its manifests that are `there`; raises what it deserves."""
     omitted = frozenset(inventory.omitted)
-    tally = Tally("bundle", limits.descriptors, "layers and children of its manifests")
-    manifests: dict[Digest, Manifest] = {}
-    for blob in there:
-        manifest = parse_manifest(read_all(source, blob), blob.media_type, blob.digest, limits=limits)
-        tally.add(manifest.descriptors)
-        manifests[blob.digest] = sparse(manifest, omitted)
+    manifests = {blob.digest: sparse(pool.read(blob, source), omitted) for blob in there}
     return Link(id_, inventory, manifests)
 
 

@@ -12,6 +12,7 @@ from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sidecar import sidecar_of
 from bundler.cli.display import display, size_text
 from bundler.cli.trusting import gate_of, gathered_trust, trust_options
+from bundler.errors import NotFoundError
 from bundler.page.contents import Fact, PageContents, Proof
 from bundler.page.output import check_place, write_page
 from bundler.progress import Progress
@@ -67,8 +68,12 @@ def command(
     with contextlib.ExitStack() as stack:
         gate = stack.enter_context(gate_of(trust))
         opened = stack.enter_context(open_bundle(bundle, judge=gate))
-        older = [stack.enter_context(open_bundle(path)) for path in since]
+        # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
+        for path in since:
+            if not path.exists():
+                raise NotFoundError(str(path), "not there")
         proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
+        older = [stack.enter_context(open_bundle(path)) for path in since]
         said = gate.told if gate else opened.sealed.told() if opened.sealed else None
         origin, claimed = signature_of(said)
         page = page_of(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX, Root, decode
 from bundler.bundle.receipt import Receipt, decode_receipt
-from bundler.bundle.state import Base, Link, link_of, name_of, state_of
+from bundler.bundle.state import Base, Link, ManifestPool, link_of, name_of, state_of
 from bundler.durable import local_errors
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter.replacing import open_bundle
@@ -112,8 +112,10 @@ class _Chains:
         self._store = store
         self._history = History(store.path)
         self._limits = limits
+        self._pool = ManifestPool(limits)
         self._links: dict[Digest, Link] = {}
         self._folders: list[Path] = []
+        self._beside: dict[Digest, Path] = {}
 
     def receipt(self, path: Path) -> Receipt:
         """Read a receipt."""
@@ -133,7 +135,7 @@ class _Chains:
         from bundler.bundle.links import read_link
 
         with open_bundle(path, self._limits) as bundle:
-            self._links[bundle.id] = read_link(bundle, self._limits)
+            self._links[bundle.id] = read_link(bundle, self._pool)
             return bundle.id
 
     def to(self, id_: Digest) -> list[Link]:
@@ -154,7 +156,7 @@ class _Chains:
         if id_ not in self._links:
             self._remember(id_)
         if id_ not in self._links:
-            self._look_beside()
+            self._look_beside(id_)
         if id_ not in self._links:
             cause = "it is not at hand" if id_ == wanted else f"{wanted} builds on it, and it is not at hand"
             raise UsageError(f"bundle {id_}", cause, "name its file as --base too, or export a full bundle")
@@ -164,17 +166,18 @@ class _Chains:
         if data := self._history.inventory(id_):
             inventory = decode(data, limits=self._limits)
             there = [blob for blob in inventory.manifests if self._store.has(blob)]
-            self._links[id_] = link_of(id_, inventory, there, self._store, self._limits)
+            self._links[id_] = link_of(id_, inventory, there, self._store, self._pool)
 
-    def _look_beside(self) -> None:
-        """Read the other bundles in the folders of the named ones, once."""
+    def _look_beside(self, id_: Digest) -> None:
+        """Look for a bundle in the folders of the named ones; who is there is found out once."""
         while self._folders:
             folder = self._folders.pop()
             for path in sorted(folder.glob(f"*{BUNDLE_SUFFIX}")):
-                try:
-                    self._read(path)
-                except BundlerError:
-                    continue  # somebody else's file
+                # Others are somebody else's files.
+                with suppress(BundlerError), open_bundle(path, self._limits) as bundle:
+                    self._beside[bundle.id] = path
+        if id_ in self._beside:
+            self._read(self._beside[id_])
 
 
 def chain_in(store: Store, id_: Digest, limits: Limits) -> list[Link]:

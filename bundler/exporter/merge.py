@@ -10,12 +10,14 @@ from bundler.about import VERSION
 from bundler.bundle.inventory import Inventory, bundle_id, encode, roots_of
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle, open_bundle
-from bundler.bundle.state import Link, full_inventory, state_of
+from bundler.bundle.state import Link, ManifestPool, State, full_inventory, state_of
 from bundler.errors import ContentError, IntegrityError, UsageError
 from bundler.exporter.output import Output
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
+from bundler.oci.graph import reached
 from bundler.oci.reference import RepositoryName
+from bundler.oci.tally import Tally
 from bundler.progress import SILENCE, Progress
 from bundler.report import Report, RepositoryReport, TagReport
 
@@ -33,7 +35,8 @@ def merge_bundles(
     out.check()
     with ExitStack() as stack:
         bundles = [stack.enter_context(open_bundle(path, limits)) for path in paths]
-        inventory = merged_inventory([read_link(bundle, limits) for bundle in bundles])
+        pool = ManifestPool(limits)
+        inventory = merged_inventory([read_link(bundle, pool) for bundle in bundles], limits)
         there = out.unchanged(inventory, progress)
         written = there or out.write(inventory, _Together(bundles), progress)
     tags: dict[RepositoryName, list[TagReport]] = {}
@@ -44,8 +47,8 @@ def merge_bundles(
     return Report("merge", VERSION, repositories, (), written, unchanged=there is not None)
 
 
-def merged_inventory(chain: Sequence[Link]) -> Inventory:
-    """The inventory of the full bundle that these make. No I/O."""
+def merged_inventory(chain: Sequence[Link], limits: Limits = DEFAULT_LIMITS) -> Inventory:
+    """The inventory of the full bundle that these make. No I/O. Raises ContentError over a limit."""
     known: set[Digest] = set()
     for link in chain:
         if missing := [base for base in link.inventory.base if base not in known]:
@@ -53,6 +56,7 @@ def merged_inventory(chain: Sequence[Link]) -> Inventory:
             raise UsageError(f"bundle {link.id}", cause, "give that bundle too, before this one")
         known.add(link.id)
     state = state_of(chain)
+    _check_work(state, limits)
     inventory = full_inventory(state.roots, state.manifests)
     last = chain[-1]
     # A delta says what it makes of all that it builds on; beside it there may be shards.
@@ -62,6 +66,14 @@ def merged_inventory(chain: Sequence[Link]) -> Inventory:
             cause = f"together they make {made}, but the delta was made to make {last.inventory.state}"
             raise IntegrityError(f"bundle {last.id}", cause, "export a full bundle anew")
     return inventory
+
+
+def _check_work(state: State, limits: Limits) -> None:
+    """Raise ContentError where it would be work without end."""
+    tally = Tally("merge", limits.needs, "blobs that its tags need")
+    for _, root in dict.fromkeys((root.repository, root.digest) for root in state.roots):
+        for digest in reached(root, state.manifests):
+            tally.add(state.manifests[digest].descriptors if digest in state.manifests else 1)
 
 
 def _below(link: Link, chain: Sequence[Link]) -> set[Digest]:

@@ -130,7 +130,7 @@ class Pinned:
 
     def size_of(self, root: Root) -> int:
         """Bytes of all that a root needs, each blob once."""
-        return sum(needed_by(root.digest, self.manifests).values())
+        return sum(needed_by([root.digest], self.manifests).values())
 
     def carried(self) -> list[Manifest]:
         """Every manifest that the roots reach."""

@@ -36,10 +36,10 @@ def bottom_up(roots: Iterable[Digest], manifests: Manifests) -> Iterator[Manifes
         stack.extend((child.digest, digest, False) for child in reversed(manifest.children))
 
 
-def needed_by(root: Digest, manifests: Manifests) -> dict[Digest, int]:
-    """Every blob that a root needs, manifests included, once; with its size in bytes."""
+def needed_by(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:
+    """Every blob that the roots need, manifests included, once; with its size in bytes."""
     needed: dict[Digest, int] = {}
-    for manifest in bottom_up([root], manifests):
+    for manifest in bottom_up(roots, manifests):
         needed[manifest.blob.digest] = manifest.blob.size
         needed |= {blob.digest: blob.size for blob in manifest.blobs}
     return needed

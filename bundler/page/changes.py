@@ -8,8 +8,8 @@ from bundler.bundle.difference import Difference, TagChange, TagState, differenc
 from bundler.bundle.inventory import roots_of
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
+from bundler.bundle.state import ManifestPool
 from bundler.errors import printable
-from bundler.limits import Limits
 from bundler.oci.referrer import is_belonging_tag
 from bundler.page.contents import ChangeRow, ChangesPart
 from bundler.selection.versions import version_order
@@ -17,10 +17,10 @@ from bundler.selection.versions import version_order
 _SHORT_DIGEST = 19
 
 
-def changes_since(old: Bundle, new: Bundle, limits: Limits) -> ChangesPart:
+def changes_since(old: Bundle, new: Bundle, pool: ManifestPool) -> ChangesPart:
     """Compare two bundles by their inventories and manifests."""
-    found = difference(old, new, limits)
-    referrers = _referrers(old, limits) | _referrers(new, limits)
+    found = difference(old, new, pool)
+    referrers = _referrers(old, pool) | _referrers(new, pool)
     every = list(_ordered(found))
     told = [(name, change) for name, change in every if not _belongs(change.reference, referrers)]
     there = sum(1 for root in roots_of(new.inventory) if not _belongs(root.tag or root.digest, referrers))
@@ -37,9 +37,9 @@ def changes_since(old: Bundle, new: Bundle, limits: Limits) -> ChangesPart:
     )
 
 
-def _referrers(bundle: Bundle, limits: Limits) -> set[str]:
+def _referrers(bundle: Bundle, pool: ManifestPool) -> set[str]:
     return {
-        manifest.blob.digest for manifest in read_link(bundle, limits).manifests.values() if manifest.subject
+        manifest.blob.digest for manifest in read_link(bundle, pool).manifests.values() if manifest.subject
     }
 
 

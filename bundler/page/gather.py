@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
+from bundler.bundle.state import ManifestPool
 from bundler.errors import printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
@@ -54,9 +55,10 @@ def page_of(
     proven here. Raises what a damaged bundle deserves.
     """
     inventory = bundle.inventory
+    pool = ManifestPool(limits)
     # First, because it holds the manifests of both in memory.
-    changes = tuple(changes_since(old, bundle, limits) for old in since)
-    manifests = read_link(bundle, limits).manifests
+    changes = tuple(changes_since(old, bundle, pool) for old in since)
+    manifests = read_link(bundle, pool).manifests
     roots = sorted(roots_of(inventory), key=lambda root: (root.repository, *version_order(str(root.tag))))
     needs = _needs(roots, manifests, limits)
     return PageContents(
@@ -78,13 +80,16 @@ def page_of(
 
 
 def _needs(roots: Iterable[Root], manifests: Manifests, limits: Limits) -> Needs:
-    """What each root needs. Raises ContentError where a hostile bundle would fill the memory with it."""
+    """What each root needs. Raises ContentError where a hostile bundle would be work without end.
+
+    Tags that share a digest are looked at once: there may be many.
+    """
     tally = Tally("bundle", limits.needs // 5, "blobs that its tags need")
     found: dict[Digest, Mapping[Digest, int]] = {}
-    for root in roots:
-        if root.digest not in found:
-            tally.add(sum(one.descriptors for one in bottom_up([root.digest], manifests)))
-            found[root.digest] = needed_by(root.digest, manifests)
+    for _, digest in dict.fromkeys((root.repository, root.digest) for root in roots):
+        tally.add(sum(one.descriptors for one in bottom_up([digest], manifests)))
+        if digest not in found:
+            found[digest] = needed_by([digest], manifests)
     return found
 
 
@@ -110,15 +115,28 @@ def _repositories(
     by_repository: dict[RepositoryName, list[Root]] = {}
     for root in roots:
         by_repository.setdefault(root.repository, []).append(root)
-    reached = {
-        name: {digest: size for root in own for digest, size in needs[root.digest].items()}
-        for name, own in by_repository.items()
-    }
-    users = Counter(digest for need in reached.values() for digest in need)
+    users = Counter[Digest]()
+    for own in by_repository.values():
+        users.update(_together(own, manifests).keys())
     return tuple(
         _repository(entry, by_repository.get(entry.name, []), manifests, needs, users)
         for entry in inventory.repositories
     )
+
+
+def _together(roots: Iterable[Root], manifests: Manifests) -> dict[Digest, int]:
+    return needed_by((root.digest for root in roots), manifests)
+
+
+def _sizes(roots: Iterable[Root], needs: Needs) -> dict[Digest, tuple[int, int]]:
+    """Bytes that each digest needs, and those of them that none before it needs."""
+    seen: set[Digest] = set()
+    found: dict[Digest, tuple[int, int]] = {}
+    for digest in dict.fromkeys(root.digest for root in roots):
+        need = needs[digest]
+        found[digest] = sum(need.values()), sum(size for blob, size in need.items() if blob not in seen)
+        seen |= need.keys()
+    return found
 
 
 def _repository(
@@ -130,21 +148,20 @@ def _repository(
 ) -> RepositoryPart:
     belongings = Belongings(entry, manifests)
     own = [root for root in roots if not _belongs(root, manifests)]
-    seen: dict[Digest, int] = {}
+    sizes = _sizes(own, needs)
     rows = []
     for root in own:
-        need = needs[root.digest]
-        new_size = sum(size for digest, size in need.items() if digest not in seen)
-        seen |= need
-        rows.append(_row(root, manifests[root.digest], belongings, sum(need.values()), new_size))
-    distinct = {digest: size for root in roots for digest, size in needs[root.digest].items()}
+        rows.append(_row(root, manifests[root.digest], belongings, *sizes[root.digest]))
+        # Another tag of the same digest adds nothing.
+        sizes[root.digest] = sizes[root.digest][0], 0
+    together = _together(roots, manifests)
     return RepositoryPart(
         name=entry.name,
         kind=_kind(manifests[own[-1].digest]) if own else "",
         tags=tuple(rows),
         belongings=len(roots) - len(own),
-        size=sum(distinct.values()),
-        shared_size=sum(size for digest, size in distinct.items() if users[digest] > 1),
+        size=sum(together.values()),
+        shared_size=sum(size for digest, size in together.items() if users[digest] > 1),
     )
 
 
