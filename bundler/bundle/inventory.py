@@ -109,11 +109,10 @@ def take_inventory(roots: Iterable[Root], manifests: Manifests, omitted: Iterabl
     ordered: dict[Digest, Manifest] = {}
     layers: list[Layer] = []
     for own in by_repository.values():
-        every = bottom_up([root.digest for root in own], manifests)
-        # What an earlier repository has too stands there already.
-        mine = [manifest for manifest in every if manifest.blob.digest not in ordered]
-        ordered.update((manifest.blob.digest, manifest) for manifest in mine)
-        parts = [layer for manifest in mine for layer in manifest.layers]
+        reached = bottom_up([root.digest for root in own], manifests)
+        new = [manifest for manifest in reached if manifest.blob.digest not in ordered]
+        ordered.update((manifest.blob.digest, manifest) for manifest in new)
+        parts = [layer for manifest in new for layer in manifest.layers]
         layers += sorted(
             parts, key=lambda layer: _GROUPS.get(layer.annotations.get(TIMONI_CONTENT_TYPE, ""), 2)
         )

@@ -176,8 +176,6 @@ def _task(bundle: str | None, options: dict[str, Any]) -> Task:
     settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
     _, allowed = gathered_border(options)
     trust = with_signers(gathered_trust(options), allowed)
-    way_back = WayBack(options["rollback_file"], trust.state)
-    way_back.check()
     if bundle is None:
         raise UsageError("import", "it is not said what", "name a bundle, or - for standard input")
     check_stdin(bundle, settings.creds_file)
@@ -185,6 +183,8 @@ def _task(bundle: str | None, options: dict[str, Any]) -> Task:
     prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
     if not prefix:
         raise UsageError("import", "it is not said where to", "name a registry with --to")
+    way_back = WayBack(options["rollback_file"], trust.state, str(prefix))
+    way_back.check()
     policy = options["on_conflict"] or (file and file.on_conflict)
     if file and file.image_map and not written.image_map:
         written = written._replace(image_map=Path(file.image_map))

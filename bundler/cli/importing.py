@@ -38,8 +38,7 @@ from bundler.report import Report
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
-    from bundler.importer.plan import Step
-    from bundler.importer.tags import BeforeTags
+    from bundler.importer.rollback import BeforeTags, Moved
     from bundler.trust.gate import Gate
     from bundler.trust.policy import Policy
 
@@ -77,7 +76,13 @@ def carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tup
     jobs = task.settings.jobs or DEFAULT_JOBS
     with ExitStack() as stack:
         beside = [stack.enter_context(open_bundle(path)) for path in task.beside]
-        return (_planned if dry_run else _imported)(task, Means(beside, gate, known, progress, jobs))
+        means = Means(beside, gate, known, progress, jobs)
+        if dry_run:
+            return _planned(task, means)
+        report, brought = _imported(task, means)
+        if not report.exit_code:
+            task.way_back.finish(brought.id)
+        return report, brought
 
 
 def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
@@ -109,10 +114,10 @@ def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
 def _noted(task: Task, means: Means, bundle: Bundle | BundleStream) -> BeforeTags:
     """What is written down before the first tag moves: that this bundle came in, and the way back."""
 
-    def note(steps: Sequence[Step]) -> None:
+    def note(moved: Sequence[Moved]) -> None:
         if means.gate:
             means.gate.remember()
-        task.way_back.write(bundle.id, steps)
+        task.way_back.write(bundle.id, moved)
 
     return note
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import click
 
 from bundler.cli.log import current_log
 from bundler.cli.trusting import state_folder
 from bundler.durable import local_errors, make_directories, write_whole
-from bundler.errors import LocalError, UsageError
-from bundler.importer.rollback import Rollback, decode_rollback, encode_rollback, rollback_of
-from bundler.oci.content import Digest
-
-if TYPE_CHECKING:
-    from bundler.importer.plan import Step
+from bundler.errors import BundlerError, ContentError, UsageError
+from bundler.importer.rollback import Moved, Rollback, decode_rollback, encode_rollback
+from bundler.oci.content import Digest, sha256
 
 Command = TypeVar("Command", bound=Callable[..., int])
 
@@ -41,32 +39,60 @@ class WayBack(NamedTuple):
     file: Path | None
     """As the command line says."""
     state: Path | None
+    target: str
+    """Where the import goes: two targets of one bundle have two ways back."""
 
     def check(self) -> None:
-        """Raise UsageError before any work if it can't be written."""
+        """Raise UsageError before any work if it can't be written, or would replace something else."""
         if self.file and not self.file.parent.is_dir():
             raise UsageError(str(self.file), "--rollback-file: its folder does not exist", "create it")
+        if self.file and self.file.exists():
+            try:
+                read_rollback(self.file)
+            except ContentError as error:
+                cause = f"--rollback-file: it is there, and {error.cause}"
+                raise UsageError(str(self.file), cause, "name another") from None
 
-    def write(self, bundle: Digest, steps: Sequence[Step]) -> None:
-        """Write it. A place of its own choice that can't be written is a warning only."""
-        rollback = rollback_of(bundle, steps)
+    def write(self, bundle: Digest, moved: Sequence[Moved]) -> None:
+        """Write it, or add to it. A place of its own choice that can't be written is a warning only."""
         if self.file:
-            write_whole(self.file, encode_rollback(rollback))
-        elif any(moved.old for moved in rollback.moved):
-            self._write_by_default(rollback)
+            _keep(self.file, bundle, moved)
+        elif any(one.old for one in moved):
+            try:
+                path = self._own_place(bundle)
+                make_directories(path.parent)
+                _keep(path, bundle, moved)
+            except BundlerError as error:
+                current_log().warn(f"no rollback file: {error}; name one with --rollback-file")
+            else:
+                current_log().warn(
+                    f"tags that are there will move; the way back is `import --rollback {path}`"
+                )
 
-    def _write_by_default(self, rollback: Rollback) -> None:
+    def finish(self, bundle: Digest) -> None:
+        """Note that the import came to its end: what comes after is another one."""
         try:
-            folder = state_folder(self.state)
-            make_directories(folder)
-            path = folder / f"rollback-{rollback.bundle.encoded[:12]}.json"
-            if path.exists():
-                return  # of a run that was interrupted: it knows what was there at first
-            write_whole(path, encode_rollback(rollback))
-        except (LocalError, UsageError) as error:
-            current_log().warn(f"no rollback file: {error}; name one with --rollback-file")
-            return
-        current_log().warn(f"tags that are there will move; the way back is `import --rollback {path}`")
+            path = self.file or self._own_place(bundle)
+            found = read_rollback(path) if path.is_file() else None
+            if found and found.bundle == bundle and not found.done:
+                write_whole(path, encode_rollback(dataclasses.replace(found, done=True)))
+        except BundlerError:
+            if self.file:
+                raise
+
+    def _own_place(self, bundle: Digest) -> Path:
+        name = f"rollback-{bundle.encoded[:12]}-{sha256(self.target.encode()).encoded[:8]}.json"
+        return state_folder(self.state) / name
+
+
+def _keep(path: Path, bundle: Digest, moved: Sequence[Moved]) -> None:
+    """Write the way back. A run that was interrupted knows what was there at first: its own is kept."""
+    earlier = read_rollback(path) if path.is_file() else None
+    known = earlier if earlier and earlier.bundle == bundle else None
+    if known and not moved:
+        return
+    new = Rollback(1, bundle, tuple(moved)) if known is None or known.done else known.joined(moved)
+    write_whole(path, encode_rollback(new))
 
 
 def read_rollback(path: Path) -> Rollback:

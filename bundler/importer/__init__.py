@@ -16,8 +16,9 @@ from bundler.importer.prune import pruned, to_prune
 from bundler.importer.push import Push
 from bundler.importer.required import Content
 from bundler.importer.result import import_report
+from bundler.importer.rollback import BeforeTags
 from bundler.importer.streaming import send_as_it_comes
-from bundler.importer.tags import BeforeTags, finish
+from bundler.importer.tags import finish
 from bundler.importer.verify import Verified, verify_bundle
 from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
@@ -83,7 +84,7 @@ def import_bundle(
     A delta takes what it leaves out from the target, or from the bundles `beside`; NotFoundError is raised
     before anything is written if neither has it. A `border` judges before the target is asked. `prune`:
     at most so many tags that a delta says are gone are deleted. `before_tags` is called when nothing is
-    left to do but to move them.
+    left to do but to move them, and again before any is deleted.
     """
     gone = to_prune(verified.bundle.inventory, destination, prune)
     content = Content(verified.bundle, verified.bundle.inventory, beside)
@@ -104,7 +105,7 @@ def import_bundle(
         push.blobs(content, plan.uploads)
     finish(push, before_tags)
     report = import_report(verified.bundle, plan, push, registries, verified.warnings)
-    return pruned(report, gone, registries, jobs=jobs, progress=progress)
+    return pruned(report, gone, registries, before_tags, jobs=jobs, progress=progress)
 
 
 def import_stream(
@@ -137,4 +138,4 @@ def import_stream(
     plan, push = send(stream, inventory, arranged, registries, beside)
     finish(push, before_tags)
     report = import_report(stream, plan, push, registries, ())
-    return pruned(report, gone, registries, jobs=jobs, progress=progress)
+    return pruned(report, gone, registries, before_tags, jobs=jobs, progress=progress)

@@ -13,7 +13,9 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Inventory
 from bundler.errors import BundlerError, TargetRefusedError, UsageError
 from bundler.importer.destination import Destination
+from bundler.importer.rollback import BeforeTags, Moved
 from bundler.mapping import map_all
+from bundler.oci.content import Digest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.progress import Progress, each_shown
 from bundler.registry.registries import Registries
@@ -51,12 +53,26 @@ def to_prune(inventory: Inventory, destination: Destination, most: int | None) -
 
 
 def pruned(
-    report: Report, gone: tuple[Gone, ...], registries: Registries, *, jobs: int, progress: Progress
+    report: Report,
+    gone: tuple[Gone, ...],
+    registries: Registries,
+    before_tags: BeforeTags | None = None,
+    *,
+    jobs: int,
+    progress: Progress,
 ) -> Report:
     """The report of an import, and of what was deleted after it; nothing is, if anything failed before."""
     if not gone or report.exit_code:
         return report
-    found = _prune(gone, registries, jobs=jobs, progress=progress)
+    asked = dict(
+        each_shown(progress, "tags to delete", gone, lambda one: _digest_of(one, registries), jobs=jobs)
+    )
+    there = {one: digest for one, digest in asked.items() if isinstance(digest, str)}
+    if before_tags and there:
+        before_tags([Moved(one.repository, one.tag, digest, None) for one, digest in there.items()])
+    kept = {one: error for one, error in asked.items() if isinstance(error, BundlerError)}
+    absent = dict.fromkeys(one for one, digest in asked.items() if digest is None)
+    found = {**absent, **kept, **_prune(there, registries, jobs=jobs, progress=progress)}
     told = {
         one: TagReport(one.tag, "failed", None, error.cause) if error else TagReport(one.tag, "removed")
         for one, error in found.items()
@@ -82,17 +98,21 @@ def _with_tags(report: Report, told: Mapping[Gone, TagReport]) -> Report:
     return replace(report, repositories=tuple(known.values()))
 
 
+def _digest_of(one: Gone, registries: Registries) -> Digest | None:
+    return registries.target(one.repository).digest_of(one.tag)
+
+
 def _prune(
-    gone: tuple[Gone, ...], registries: Registries, *, jobs: int, progress: Progress
+    gone: Mapping[Gone, Digest], registries: Registries, *, jobs: int, progress: Progress
 ) -> dict[Gone, BundlerError | None]:
-    """Delete them; the result is what kept one from being deleted. A tag that is not there is gone."""
+    """Delete them; the result is what kept one from being deleted."""
     # One repository after the other: whether a digest has other names changes as they go.
     homes = dict.fromkeys(one.repository for one in gone)
     found: dict[Gone, BundlerError | None] = {}
 
     def emptied(name: RepositoryName) -> list[tuple[Gone, BundlerError | None]]:
         own = [one for one in gone if one.repository == name]
-        return [(one, _deleted(one, own, registries)) for one in own]
+        return [(one, _deleted(one, gone[one], own, registries)) for one in own]
 
     for name, answer in each_shown(progress, "deleting tags", homes, emptied, jobs=jobs):
         if isinstance(answer, BundlerError):
@@ -102,11 +122,10 @@ def _prune(
     return found
 
 
-def _deleted(one: Gone, own: list[Gone], registries: Registries) -> BundlerError | None:
+def _deleted(one: Gone, digest: Digest, own: list[Gone], registries: Registries) -> BundlerError | None:
     target = registries.target(one.repository)
     try:
-        digest = target.digest_of(one.tag)
-        if digest is None or target.delete(one.tag):
+        if target.delete(one.tag):
             return None
         # Registries of the older kind delete by digest alone, and with it every tag that it has.
         if other := next(_others(one, digest, own, registries, target), None):

@@ -1,12 +1,12 @@
-"""What an import moves, written down before it does; and taken back.
+"""What an import moves and deletes, written down before it does; and taken back.
 
-Nothing is deleted: a tag that did not exist before stays, and is told.
+Taking back deletes nothing: a tag that did not exist before stays, and is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from bundler.about import VERSION
@@ -32,14 +32,15 @@ from bundler.workers import DEFAULT_JOBS
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """One tag that an import moves."""
+    """One tag that an import moves or deletes."""
 
     repository: RepositoryName
     """At the target."""
     tag: Tag
     old: Digest | None
     """What it pointed to; null if it was not there."""
-    new: Digest
+    new: Digest | None
+    """What it points to then; null if it is deleted."""
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
@@ -53,16 +54,26 @@ class Rollback:
     bundle: Digest
     """Which was imported."""
     moved: tuple[Moved, ...]
+    done: bool = False
+    """Whether the import came to its end. Before that, its next run adds to this file."""
+
+    def joined(self, moved: Iterable[Moved]) -> Rollback:
+        """With what the next run moves: what this one had moved already, that one finds moved."""
+        every = {str(one): one for one in (*self.moved, *moved)}
+        return replace(self, moved=tuple(every.values()), done=False)
 
 
-def rollback_of(bundle: Digest, steps: Iterable[Step]) -> Rollback:
-    """The way back from these steps."""
-    moved = (
+BeforeTags = Callable[[Sequence[Moved]], None]
+"""Called with what is to be moved or deleted, when nothing is left to do but that."""
+
+
+def moves_of(steps: Iterable[Step]) -> tuple[Moved, ...]:
+    """What these steps do to tags."""
+    return tuple(
         Moved(step.root.repository, step.root.tag, step.previous, step.manifest.blob.digest)
         for step in steps
         if step.root.tag
     )
-    return Rollback(1, bundle, tuple(moved))
 
 
 def encode_rollback(rollback: Rollback) -> bytes:
@@ -72,7 +83,12 @@ def encode_rollback(rollback: Rollback) -> bytes:
         for one in rollback.moved
     ]
     return strict_json.pretty(
-        {"rollbackVersion": rollback.rollback_version, "bundle": rollback.bundle, "moved": moved}
+        {
+            "rollbackVersion": rollback.rollback_version,
+            "bundle": rollback.bundle,
+            "done": rollback.done,
+            "moved": moved,
+        }
     )
 
 
@@ -146,7 +162,8 @@ def _restored(moved: Moved, registries: Registries, *, overwrite: bool) -> _Left
     if now == moved.old:
         return _Left("")
     if now not in (moved.new, None) and not overwrite:
-        cause = f"it points to {now}, and the import had moved it to {moved.new}"
+        deed = f"moved it to {moved.new}" if moved.new else "deleted it"
+        cause = f"it points to {now}, and the import had {deed}"
         raise TargetRefusedError(str(moved), cause, "--on-conflict overwrite moves it all the same")
     manifest = target.manifest_at(moved.old)
     if manifest is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, IntegrityError
 from bundler.importer.listing import make_findable
 from bundler.importer.plan import Listing, Step
 from bundler.importer.push import Push
+from bundler.importer.rollback import BeforeTags, moves_of
 from bundler.importer.survey import points_to
 from bundler.oci.graph import bottom_up
 from bundler.oci.reference import RepositoryName
@@ -101,10 +102,6 @@ class Tags:
         return listing._replace(referrers=tuple(referrers))
 
 
-BeforeTags = Callable[[Sequence[Step]], None]
-"""Called with what is to be moved, when nothing is left to do but that."""
-
-
 def finish(push: Push, before_tags: BeforeTags | None) -> None:
     """Manifests, the proof that all is there, then the tags."""
     with push.phase("manifests"):
@@ -114,5 +111,5 @@ def finish(push: Push, before_tags: BeforeTags | None) -> None:
     ready = tags.ready()
     with push.phase("tags"):
         if before_tags:
-            before_tags(ready)
+            before_tags(moves_of(ready))
         tags.move(ready)

@@ -26,6 +26,7 @@ from tests.registries import RealRegistry
 from tests.sweeps import LoadedProgram, was_struck
 
 READS = "openat,read,pread64,preadv,preadv2"
+CHANGES = "write,fsync,?rename,?renameat,?renameat2,?unlink,unlinkat"
 
 
 def a_growing_repository(*versions: str) -> Content:
@@ -61,14 +62,15 @@ class Imports:
 
     def assert_no_harm(self, prefix: str, number: int) -> None:
         """No tag is lost or another; and the same command again ends well."""
-        tags = self._tags(prefix)
+        tags = self.tags(prefix)
         assert tags["1.0.0"] == self.newer.tags["1.0.0"], number
         assert tags["1.1.0"] in (None, self.newer.tags["1.1.0"]), number
         assert tags["latest"] in (self.older.tags["latest"], self.newer.tags["latest"]), number
         assert run(self.command(prefix)) == 0, number
-        assert self._tags(prefix) == self.newer.tags, number
+        assert self.tags(prefix) == self.newer.tags, number
 
-    def _tags(self, prefix: str) -> dict[str, Digest | None]:
+    def tags(self, prefix: str) -> dict[str, Digest | None]:
+        """What the tags of the newer bundle point to at the target."""
         target = Registries().target(self._target.repository(f"{prefix}/app"))
         return {tag: target.digest_of(Tag(tag)) for tag in self.newer.tags}
 
@@ -139,6 +141,40 @@ def test_102_killed_while_it_reads_the_bundle_the_next_import_ends_well(
         assert killed == (-signal.SIGKILL, ""), point
         imports.assert_no_harm(prefix, number)
     assert len(points) >= 9
+
+
+@pytest.mark.parametrize("fault", ["signal=KILL", "error=ENOSPC"])
+def test_117_struck_while_it_writes_its_own_files_an_import_loses_neither_a_tag_nor_the_way_back(
+    fault: str, imports: Imports, program: LoadedProgram, tmp_path: Path
+) -> None:
+    def command(folder: Path, prefix: str) -> list[str]:
+        files = {
+            "--rollback-file": "back",
+            "--receipt": "receipt",
+            "--report": "report",
+            "--metrics": "m.prom",
+        }
+        options = [word for option, name in files.items() for word in (option, str(folder / name))]
+        return [*imports.command(prefix), *options]
+
+    def folder_named(name: str) -> Path:
+        (tmp_path / name).mkdir()
+        return tmp_path / name
+
+    whole, prefix = folder_named("whole"), imports.prefix()
+    points = program.points_of(whole, *command(whole, prefix), calls=CHANGES)
+    for number, point in enumerate(points):
+        folder, prefix = folder_named(str(number)), imports.prefix()
+        struck = program.struck(folder, point, fault, *command(folder, prefix))
+        assert struck.code == (-signal.SIGKILL if "KILL" in fault else 9), (point, struck)
+        moved = imports.tags(prefix)["latest"] != imports.older.tags["latest"]
+        assert not moved or (folder / "back").exists(), point
+        assert run(command(folder, prefix)) == 0, point
+        assert imports.tags(prefix) == imports.newer.tags, point
+        assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}, point
+        assert run(["import", "--rollback", str(folder / "back"), "-q"]) == 0, point
+        assert imports.tags(prefix)["latest"] == imports.older.tags["latest"], point
+    assert len(points) >= 12
 
 
 # --- verify and inspect --------------------------------------------------------------------------------

@@ -285,6 +285,17 @@ def test_a_tag_whose_digest_another_tag_has_is_kept_where_only_digests_can_be_de
     assert {"1.3.0", "stable"} <= set(target_registry.tags(far.path))
 
 
+def test_a_deleted_tag_is_brought_back(far: Far, tmp_path: Path) -> None:
+    gone, way_back = far.app.tags["1.3.0"], tmp_path / "back.json"
+    with writable_registry(tmp_path / "registry") as client:
+        imported(far.bundles[0], client.address)
+        to = ("--to", client.address, "--prune", "1", "--rollback-file", str(way_back), "-q")
+        assert bundler("import", str(without(far, "1.3.0")), *to).returncode == 0
+        assert client.get(f"/v2/{far.path}/manifests/1.3.0").status_code == 404
+        assert bundler("import", "--rollback", str(way_back), "-q").returncode == 0
+        assert client.get(f"/v2/{far.path}/manifests/1.3.0").headers["Docker-Content-Digest"] == gone
+
+
 def test_a_registry_that_deletes_tags_loses_the_tag_alone(far: Far, tmp_path: Path) -> None:
     far.app.tags["stable"] = far.app.tags["1.3.0"]
     far.delta()

@@ -145,6 +145,45 @@ def test_where_nothing_is_said_the_way_back_is_kept_with_the_state(inside: Insid
     assert {one["tag"] for one in json.loads(file.read_text())["moved"]} == {"latest", "1.1.0"}
 
 
+def test_the_next_run_adds_to_the_way_back_and_one_that_has_nothing_to_do_leaves_it(inside: Inside) -> None:
+    older, newer = nightly("1.0.0"), nightly("1.0.0", "1.1.0")
+    for content in (older, newer):
+        content.tags["stable"] = content.tags["latest"]
+    inside.imports(app=older)
+    before, way_back = inside.tags("app"), inside.folder / "back.json"
+    inside.proxy.on("PUT", "/manifests/stable", says(403), times=1)
+    again = (str(inside.bundle(app=newer)), "--to", inside.proxy.host, "--on-conflict", "overwrite")
+    codes = [command(inside, *again, "--rollback-file", str(way_back))["exitCode"] for _ in range(3)]
+    assert codes == [8, 0, 0]
+    assert inside.tags("app") == newer.tags
+    assert command(inside, "--rollback", str(way_back))["exitCode"] == 0
+    assert inside.tags("app") == before | {"1.1.0": newer.tags["1.1.0"]}
+    # Imported once more, from there the way back begins anew.
+    assert command(inside, *again, "--rollback-file", str(way_back))["exitCode"] == 0
+    assert [one["tag"] for one in json.loads(way_back.read_text())["moved"]] == ["latest", "stable"]
+
+
+def test_two_targets_of_one_bundle_have_two_ways_back(inside: Inside, fresh: Fresh) -> None:
+    older, newer = nightly("1.0.0"), nightly("1.0.0", "1.1.0")
+    for content in (older, newer):
+        bundle = inside.bundle(app=content)
+        for prefix in ("east", "west"):
+            to = f"{inside.proxy.host}/{fresh(prefix)}"
+            assert command(inside, str(bundle), "--to", to)["exitCode"] == 0
+    files = (inside.folder / "state" / "timoni-bundler").glob("rollback-*.json")
+    assert len({json.loads(file.read_text())["moved"][0]["repository"] for file in files}) == 2
+
+
+def test_a_file_of_another_kind_is_not_replaced_by_a_way_back(inside: Inside) -> None:
+    wrong = inside.folder / "notes.txt"
+    wrong.write_text("mine")
+    bundle = str(inside.bundle(app=nightly("1.0.0")))
+    refused = bundler("import", bundle, "--to", inside.proxy.host, "--rollback-file", str(wrong))
+    assert refused.returncode == 2
+    assert "notes.txt: --rollback-file: it is there, and not valid JSON" in refused.stderr
+    assert wrong.read_text() == "mine"
+
+
 def test_a_tag_that_was_moved_since_is_left_alone(inside: Inside) -> None:
     to, way_back = ("--to", inside.proxy.host), inside.folder / "back.json"
     inside.imports(app=nightly("1.0.0"))
