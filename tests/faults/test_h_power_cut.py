@@ -12,17 +12,18 @@ import json
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bundler.__main__ import run
-from tests.builders import Content, a_bundle
+from tests.builders import Content, a_bundle, manifest_document, noise
 from tests.doubles import MemoryRegistry
 from tests.extractor.contents import a_packed_module
 from tests.powercut import Disk, Tree, calls_of
+from tests.registries import RealRegistry
 from tests.sweeps import LoadedProgram
 
 
@@ -116,6 +117,59 @@ def test_118_a_cut_while_a_directory_grows_loses_nothing_that_was_there(
     assert run(["export", f"{host}/app:1.0.0", *options]) == 0
     names = ("layout/bundle.json", "layout/index.json", "layout/oci-layout")
     assert cut_everywhere(program, folder, ["export", f"{host}/app", *options], *names) > 1_000
+
+
+def test_118_a_cut_while_a_delta_is_made_loses_neither_the_night_before_nor_the_memory_of_it(
+    program: LoadedProgram, host: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    job = ["--store", str(folder / "store"), "--base", "last", "-q"]
+    assert run(["export", f"{host}/app:1.0.0", "-o", str(folder / "0.tar.zst"), *job]) == 0
+    command = ["export", f"{host}/app", "-o", str(folder / "1.tar.zst"), *job]
+    names = ("0.tar.zst", "1.tar.zst", "store/.journal.json")
+    assert cut_everywhere(program, folder, command, *names) > 1_000
+
+
+def test_118_a_cut_while_a_chain_is_merged_leaves_none_or_a_whole_bundle(
+    program: LoadedProgram, host: str, tmp_path: Path
+) -> None:
+    folder, chain = tmp_path / "here", [str(tmp_path / f"{number}.tar.zst") for number in range(2)]
+    folder.mkdir()
+    job = ["--store", str(tmp_path / "store"), "--base", "last", "-q"]
+    for source, out in zip(("app:1.0.0", "app"), chain, strict=True):
+        assert run(["export", f"{host}/{source}", "-o", out, *job]) == 0
+    command = ["merge", *chain, "-o", str(folder / "full.tar.zst"), "-q"]
+    assert cut_everywhere(program, folder, command, "full.tar.zst") > 10
+
+
+def test_118_a_cut_while_volumes_are_written_leaves_each_absent_or_whole(
+    program: LoadedProgram, tmp_path: Path
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    content = Content()
+    layer = content.add_blob(noise("large", 300 << 10))
+    content.add_manifest(manifest_document(content.add_blob(b"{}"), [layer]), "1.0.0")
+    size = ["--volume-size", "128KiB", "--parity", "40", "-q"]
+    with MemoryRegistry({"app": content}) as registry:
+        command = ["export", f"{registry.host}/app", "-o", str(folder / "b.tar.zst"), *size]
+        names = [f"b.tar.zst.{end}" for end in ("001", "002", "003", "p01", "p02")]
+        assert cut_everywhere(program, folder, command, *names) > 1_000
+
+
+def test_118_a_cut_while_an_import_writes_its_files_leaves_each_as_it_was_or_whole(
+    program: LoadedProgram, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_packed_module("1.0.0")})
+    (folder / "report").write_text("an older one")
+    options = {"--rollback-file": "back", "--receipt": "receipt", "--report": "report"}
+    files = [word for option, name in options.items() for word in (option, str(folder / name))]
+    command = ["import", str(bundle), "--to", f"{target_registry.host}/{fresh('cut')}", *files, "-q"]
+    assert cut_everywhere(program, folder, command, "receipt", "report") > 10
+    assert json.loads((folder / "back").read_text())["done"] is True
 
 
 @pytest.mark.parametrize("out", ["one.tar", "files"])
