@@ -143,7 +143,7 @@ def test_102_killed_while_it_reads_the_bundle_the_next_import_ends_well(
     assert len(points) >= 9
 
 
-@pytest.mark.parametrize("fault", ["signal=KILL", "error=ENOSPC"])
+@pytest.mark.parametrize("fault", ["signal=KILL", "error=ENOSPC", "error=EIO"])
 def test_117_struck_while_it_writes_its_own_files_an_import_loses_neither_a_tag_nor_the_way_back(
     fault: str, imports: Imports, program: LoadedProgram, tmp_path: Path
 ) -> None:
