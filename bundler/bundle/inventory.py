@@ -1,4 +1,4 @@
-"""`bundle.json`: what is inside a bundle, in file order; and the `index.json` that follows from it.
+"""`bundle.json`: what is inside a bundle, in file order.
 
 The bundle id is the sha256 of the exact bytes of `bundle.json`. The types here are both the values
 that the package works with and, read by pydantic, the published schema.
@@ -18,15 +18,13 @@ from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256
 from bundler.oci.grammar import camel
 from bundler.oci.graph import Manifests, bottom_up
-from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest, parse_manifest
+from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.selection.versions import version_order
 
 INVENTORY_FILE = "bundle.json"
 BUNDLE_SUFFIX = ".tar.zst"
 FORMAT = 1
-REF_NAME = "org.opencontainers.image.ref.name"
-CONTAINERD_NAME = "io.containerd.image.name"
 _GROUPS = {"module/vendor": 0, "module": 1}
 
 
@@ -276,9 +274,6 @@ def _check_sizes(inventory: Inventory, limits: Limits) -> None:
         raise ContentError(INVENTORY_FILE, cause)
 
 
-# --- index.json ------------------------------------------------------------------------------------
-
-
 def roots_of(inventory: Inventory) -> Iterator[Root]:
     """Every root, in the order of `index.json`."""
     for entry in inventory.repositories:
@@ -286,35 +281,3 @@ def roots_of(inventory: Inventory) -> Iterator[Root]:
             yield Root(entry.name, tag, digest)
         for digest in entry.untagged:
             yield Root(entry.name, None, digest)
-
-
-def encode_index(inventory: Inventory) -> bytes:
-    """The bytes of `index.json`: one descriptor per root, named so that skopeo finds it."""
-    blobs = {blob.digest: blob for blob in inventory.manifests}
-    entries = [
-        {**descriptor(blobs[root.digest]), "annotations": {REF_NAME: str(root), CONTAINERD_NAME: str(root)}}
-        for root in roots_of(inventory)
-    ]
-    return strict_json.canonical({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
-
-
-def check_index(data: bytes, inventory: Inventory, *, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Raise ContentError unless `index.json` is an index, and names exactly what the inventory names."""
-    own = encode_index(inventory)
-    # Somebody else may have written it anew, with more words; not with megabytes of them.
-    if len(data) > len(own) + limits.manifest:
-        raise ContentError("index.json", f"{len(data):,} bytes, where {len(own):,} would do")
-    document = strict_json.loads(data, item="index.json", depth=limits.json_depth)
-    expected = strict_json.loads(own, item="index.json", depth=limits.json_depth)
-    try:
-        seen = [_essence(entry) for entry in document["manifests"]]
-    except (LookupError, TypeError, AttributeError):
-        raise ContentError("index.json", "not an OCI image index") from None
-    if seen != [_essence(entry) for entry in expected["manifests"]]:
-        raise ContentError("index.json", "it does not name what bundle.json names")
-    # As strictly as any index: other tools read it too, once the bundle is unpacked.
-    parse_manifest(data, OCI_INDEX, sha256(data), limits=limits._replace(manifest=limits.inventory))
-
-
-def _essence(entry: Mapping[str, Any]) -> tuple[object, ...]:
-    return (entry["annotations"][REF_NAME], entry["digest"], entry["size"], entry["mediaType"])

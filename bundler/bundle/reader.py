@@ -14,7 +14,8 @@ from typing import Any, Protocol, Self
 import zstandard
 
 from bundler.bundle import format as layout
-from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, check_index, decode
+from bundler.bundle.index import check_index
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
 from bundler.bundle.pieces import OneFile, Pieces, ends_like_volume, open_set, volumes_among
 from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.wire import unpacked

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 from bundler.bundle import format as layout
 from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
-from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, check_index, decode
+from bundler.bundle.index import check_index
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
 from bundler.bundle.wire import ByteStream, Wire, decompressed
 from bundler.errors import ContentError, IntegrityError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE

@@ -26,7 +26,8 @@ from bundler.bundle.format import (
     padding,
     seek_table,
 )
-from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
+from bundler.bundle.index import encode_index
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.oci.content import BlobSource, Digest
 from bundler.progress import Step

@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundler.bundle.index import check_index, encode_index
 from bundler.bundle.inventory import (
     Inventory,
     Root,
     bundle_id,
-    check_index,
     decode,
     encode,
-    encode_index,
     roots_of,
     schema,
     take_inventory,

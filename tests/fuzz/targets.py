@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from bundler.bundle.archive import Allowance, Archive
 from bundler.bundle.contents import describe
 from bundler.bundle.format import END_OF_ARCHIVE, parse_seek_table
-from bundler.bundle.inventory import check_index, decode, encode, roots_of
+from bundler.bundle.index import check_index
+from bundler.bundle.inventory import decode, encode, roots_of
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.stream import BundleStream
 from bundler.config.export_file import read_export_file

@@ -1,0 +1,48 @@
+"""`index.json`: what follows from a bundle's inventory, for every other tool that reads OCI image layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bundler.bundle.inventory import Inventory, descriptor, roots_of
+from bundler.errors import ContentError
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci import strict_json
+from bundler.oci.content import sha256
+from bundler.oci.manifest import OCI_INDEX, parse_manifest
+
+REF_NAME = "org.opencontainers.image.ref.name"
+CONTAINERD_NAME = "io.containerd.image.name"
+
+
+def encode_index(inventory: Inventory) -> bytes:
+    """The bytes of `index.json`: one descriptor per root, named so that skopeo finds it."""
+    blobs = {blob.digest: blob for blob in inventory.manifests}
+    entries = [
+        {**descriptor(blobs[root.digest]), "annotations": {REF_NAME: str(root), CONTAINERD_NAME: str(root)}}
+        for root in roots_of(inventory)
+    ]
+    return strict_json.canonical({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
+
+
+def check_index(data: bytes, inventory: Inventory, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Raise ContentError unless `index.json` is an index, and names exactly what the inventory names."""
+    own = encode_index(inventory)
+    # Somebody else may have written it anew, with more words; not with megabytes of them.
+    if len(data) > len(own) + limits.manifest:
+        raise ContentError("index.json", f"{len(data):,} bytes, where {len(own):,} would do")
+    document = strict_json.loads(data, item="index.json", depth=limits.json_depth)
+    expected = strict_json.loads(own, item="index.json", depth=limits.json_depth)
+    try:
+        seen = [_essence(entry) for entry in document["manifests"]]
+    except (LookupError, TypeError, AttributeError):
+        raise ContentError("index.json", "not an OCI image index") from None
+    if seen != [_essence(entry) for entry in expected["manifests"]]:
+        raise ContentError("index.json", "it does not name what bundle.json names")
+    # As strictly as any index: other tools read it too, once the bundle is unpacked.
+    parse_manifest(data, OCI_INDEX, sha256(data), limits=limits._replace(manifest=limits.inventory))
+
+
+def _essence(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    return (entry["annotations"][REF_NAME], entry["digest"], entry["size"], entry["mediaType"])
