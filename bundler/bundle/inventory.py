@@ -68,6 +68,8 @@ class Inventory:
     """Of a delta: the blobs that its manifests need, and that the base brought."""
     state: Digest | None = None
     """Of a delta: the id of the full bundle that base and delta make together."""
+    base_state: Digest | None = None
+    """Of a delta: the id of the full bundle that its bases make together."""
 
     @property
     def content(self) -> Iterator[Descriptor]:
@@ -174,8 +176,9 @@ def _of_delta(inventory: Inventory) -> dict[str, Any]:
     if inventory.kind == "full":
         return {}
     required = [{**descriptor(blob), "repository": blob.repository} for blob in inventory.required]
-    state = {"state": inventory.state} if inventory.state else {}
-    return {"base": list(inventory.base), "required": required, **state}
+    states = {"state": inventory.state, "baseState": inventory.base_state}
+    known = {name: id_ for name, id_ in states.items() if id_}
+    return {"base": list(inventory.base), "required": required, **known}
 
 
 def descriptor(blob: Descriptor) -> dict[str, str | int]:
@@ -258,7 +261,8 @@ def _check_consistent(inventory: Inventory) -> None:
 
 def _check_kind(inventory: Inventory) -> None:
     removes = any(entry.removed for entry in inventory.repositories)
-    if inventory.kind == "full" and (inventory.base or inventory.required or inventory.state or removes):
+    of_delta = (inventory.base, inventory.required, inventory.state, inventory.base_state, removes)
+    if inventory.kind == "full" and any(of_delta):
         raise ContentError(INVENTORY_FILE, "it says it is full, and names a base")
     if inventory.kind == "delta" and not inventory.base:
         raise ContentError(INVENTORY_FILE, "it says it is a delta, and names no base")

@@ -174,6 +174,7 @@ def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, *, 
             if blob.digest in homes
         ),
         _state_id((*roots, *kept), {**base.manifests, **manifests}),
+        _state_id(base.roots, base.manifests),
     )
 
 

@@ -14,6 +14,7 @@ from bundler import (
     Part,
     parse_prefix,
 )
+from bundler.cli.arrivals import Arrivals
 from bundler.cli.bordering import border_options, gathered_border, with_signers
 from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display
@@ -43,6 +44,7 @@ from bundler.cli.written import gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.rollback import roll_back
 from bundler.mapping import KEPT
+from bundler.oci.content import Digest
 from bundler.report import Report
 from bundler.selection import ALL
 from bundler.workers import DEFAULT_JOBS
@@ -86,6 +88,11 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(path_type=Path),
     help="A bundle that a delta builds on: what the target lacks is taken from it. Repeatable.",
+)
+@click.option(
+    "--allow-gap",
+    is_flag=True,
+    help="Import a delta although a bundle that it builds on was not imported from here.",
 )
 @click.option(
     "--prune",
@@ -168,7 +175,9 @@ def _rolled_back(file: Path, bundle: str | None, options: dict[str, Any], *, qui
     known = registries(settings, progress, {moved.repository.registry for moved in rollback.moved})
     overwrite = options["on_conflict"] == "overwrite"
     jobs = settings.jobs or DEFAULT_JOBS
-    return roll_back(rollback, known, overwrite=overwrite, jobs=jobs, progress=progress)
+    report = roll_back(rollback, known, overwrite=overwrite, jobs=jobs, progress=progress)
+    Arrivals(options["state"], rollback.target).back(rollback.bundle)
+    return report
 
 
 def _task(bundle: str | None, options: dict[str, Any]) -> Task:
@@ -185,13 +194,15 @@ def _task(bundle: str | None, options: dict[str, Any]) -> Task:
         raise UsageError("import", "it is not said where to", "name a registry with --to")
     way_back = WayBack(options["rollback_file"], trust.state, str(prefix))
     way_back.check()
+    arrivals = Arrivals(trust.state, str(prefix))
+    brought = frozenset[Digest]() if options["allow_gap"] else arrivals.known()
     policy = options["on_conflict"] or (file and file.on_conflict)
     if file and file.image_map and not written.image_map:
         written = written._replace(image_map=Path(file.image_map))
     part = _part(options["repositories"], rules, file)
     return Task(
         bundle,
-        Destination(prefix, file.mapping if file else KEPT, part),
+        Destination(prefix, file.mapping if file else KEPT, part, brought),
         OnConflict(policy) if policy else OnConflict.DEFAULT,
         settings,
         written,
@@ -200,6 +211,7 @@ def _task(bundle: str | None, options: dict[str, Any]) -> Task:
         options["volumes_in"],
         trust,
         way_back,
+        arrivals,
         allowed,
     )
 

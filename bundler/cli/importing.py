@@ -22,6 +22,7 @@ from bundler import (
     plan_bundle_import,
     verify_bundle,
 )
+from bundler.cli.arrivals import Arrivals
 from bundler.cli.bordering import border_of
 from bundler.cli.display import display
 from bundler.cli.options import RegistryOptions, registries
@@ -56,6 +57,7 @@ class Task(NamedTuple):
     volumes_in: tuple[Path, ...]
     trust: TrustOptions
     way_back: WayBack
+    arrivals: Arrivals
     policy: Policy | None
 
 
@@ -80,6 +82,7 @@ def carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tup
         if dry_run:
             return _planned(task, means)
         report, brought = _imported(task, means)
+        task.arrivals.came(brought.id, brought.inventory.state)
         if not report.exit_code:
             task.way_back.finish(brought.id)
         return report, brought

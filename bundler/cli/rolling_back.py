@@ -9,12 +9,13 @@ from typing import NamedTuple, TypeVar
 
 import click
 
+from bundler.cli.arrivals import short_name
 from bundler.cli.log import current_log
 from bundler.cli.trusting import state_folder
 from bundler.durable import local_errors, make_directories, write_whole
 from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.importer.rollback import Moved, Rollback, decode_rollback, encode_rollback
-from bundler.oci.content import Digest, sha256
+from bundler.oci.content import Digest
 
 Command = TypeVar("Command", bound=Callable[..., int])
 
@@ -56,12 +57,12 @@ class WayBack(NamedTuple):
     def write(self, bundle: Digest, moved: Sequence[Moved]) -> None:
         """Write it, or add to it. A place of its own choice that can't be written is a warning only."""
         if self.file:
-            _keep(self.file, bundle, moved)
+            self._keep(self.file, bundle, moved)
         elif any(one.old for one in moved):
             try:
                 path = self._own_place(bundle)
                 make_directories(path.parent)
-                _keep(path, bundle, moved)
+                self._keep(path, bundle, moved)
             except BundlerError as error:
                 current_log().warn(f"no rollback file: {error}; name one with --rollback-file")
             else:
@@ -74,25 +75,23 @@ class WayBack(NamedTuple):
         try:
             path = self.file or self._own_place(bundle)
             found = read_rollback(path) if path.is_file() else None
-            if found and found.bundle == bundle and not found.done:
+            if found and found.is_of(bundle, self.target) and not found.done:
                 write_whole(path, encode_rollback(dataclasses.replace(found, done=True)))
         except BundlerError:
             if self.file:
                 raise
 
     def _own_place(self, bundle: Digest) -> Path:
-        name = f"rollback-{bundle.encoded[:12]}-{sha256(self.target.encode()).encoded[:8]}.json"
-        return state_folder(self.state) / name
+        return state_folder(self.state) / f"rollback-{bundle.encoded[:12]}-{short_name(self.target)}.json"
 
-
-def _keep(path: Path, bundle: Digest, moved: Sequence[Moved]) -> None:
-    """Write the way back. A run that was interrupted knows what was there at first: its own is kept."""
-    earlier = read_rollback(path) if path.is_file() else None
-    known = earlier if earlier and earlier.bundle == bundle else None
-    if known and not moved:
-        return
-    new = Rollback(1, bundle, tuple(moved)) if known is None or known.done else known.joined(moved)
-    write_whole(path, encode_rollback(new))
+    def _keep(self, path: Path, bundle: Digest, moved: Sequence[Moved]) -> None:
+        """Write the way back. A run that was interrupted knows what was there at first: its own is kept."""
+        earlier = read_rollback(path) if path.is_file() else None
+        known = earlier if earlier and earlier.is_of(bundle, self.target) else None
+        if known and not moved:
+            return
+        new = Rollback(1, bundle, self.target, tuple(moved))
+        write_whole(path, encode_rollback(known.joined(moved) if known and not known.done else new))
 
 
 def read_rollback(path: Path) -> Rollback:

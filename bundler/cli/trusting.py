@@ -61,8 +61,9 @@ def rollback_options(command: Command) -> Command:
         click.option("--require-signature", is_flag=True,
                      help="Take nothing without a signature; --allowed-signers says so too."),
         click.option("--state", metavar="DIR", type=click.Path(path_type=Path),
-                     help="Where the last sequence number of every job is kept. Default: "
-                          "$XDG_STATE_HOME/timoni-bundler, else ~/.local/state/timoni-bundler."),
+                     help="Where is kept what outlives an import: which bundles came, the last sequence "
+                          "number of every job, ways back. Default: $XDG_STATE_HOME/timoni-bundler, else "
+                          "~/.local/state/timoni-bundler."),
         click.option("--allow-rollback", is_flag=True,
                      help="Import what is older than what was imported, or expired; the report says so."),
     )  # fmt: skip
@@ -75,7 +76,7 @@ def gathered_trust(options: dict[str, Any]) -> TrustOptions:
     """Take the options out of a command's arguments. Raises UsageError before any work."""
     names = [name for name in TrustOptions._fields if name in options]
     found = TrustOptions(**{name: options.pop(name) for name in names})
-    if found.allowed_signers is None and found != TrustOptions(None, None, None):
+    if found.allowed_signers is None and found._replace(state=None) != TrustOptions(None, None, None):
         cause = "it is not said whose signatures count"
         raise UsageError("signatures", cause, "name a file with --allowed-signers")
     return found

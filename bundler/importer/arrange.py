@@ -10,7 +10,7 @@ from bundler.importer.border import Border
 from bundler.importer.destination import Destination, names_at, take_part
 from bundler.importer.plan import ImportPlan, OnConflict, plan_import
 from bundler.importer.probe import probe
-from bundler.importer.required import Content, Target, find_required
+from bundler.importer.required import Content, Target, check_order, find_required
 from bundler.importer.survey import survey
 from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
@@ -35,8 +35,10 @@ def arrange(
 
     Of a delta, `content` is where the blobs come from that it leaves out.
 
-    Raises UsageError for names that can't be, and what keeps the target from being asked.
+    Raises UsageError for names that can't be, NotFoundError for a delta whose base did not come, and what
+    keeps the target from being asked.
     """
+    check_order(inventory, destination)
     taken = take_part(inventory, manifests, destination.part)
     names = names_at(destination, taken)
     if border:

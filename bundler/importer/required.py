@@ -59,6 +59,24 @@ class Target(NamedTuple):
     progress: Progress
 
 
+def check_order(inventory: Inventory, destination: Destination) -> None:
+    """Raise NotFoundError if a bundle between is known to have been left out.
+
+    What it brought need not be missed by this one: its tags would be lost without a word.
+    """
+    brought = destination.brought
+    if not brought or inventory.base_state in brought:
+        return
+    if missing := [id_ for id_ in inventory.base if id_ not in brought]:
+        cause = (
+            f"this delta builds on bundle {' and '.join(missing)}, which is not among those that were "
+            f"imported to {destination.prefix} from here"
+        )
+        raise NotFoundError(
+            "import", cause, "import it first; --allow-gap, if the target has what it brought"
+        )
+
+
 def find_required(plan: ImportPlan, inventory: Inventory, content: Content, target: Target) -> ImportPlan:
     """The plan without uploads of what is there already; a required blob elsewhere is mounted or copied.
 

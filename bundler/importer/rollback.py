@@ -53,9 +53,15 @@ class Rollback:
     rollback_version: Literal[1]
     bundle: Digest
     """Which was imported."""
+    target: str
+    """Where the import went: the registry, and the path below which everything stands."""
     moved: tuple[Moved, ...]
     done: bool = False
     """Whether the import came to its end. Before that, its next run adds to this file."""
+
+    def is_of(self, bundle: Digest, target: str) -> bool:
+        """Whether it is that of the same import."""
+        return (self.bundle, self.target) == (bundle, target)
 
     def joined(self, moved: Iterable[Moved]) -> Rollback:
         """With what the next run moves: what this one had moved already, that one finds moved."""
@@ -86,6 +92,7 @@ def encode_rollback(rollback: Rollback) -> bytes:
         {
             "rollbackVersion": rollback.rollback_version,
             "bundle": rollback.bundle,
+            "target": rollback.target,
             "done": rollback.done,
             "moved": moved,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -56,12 +57,13 @@ def base_of(chain: list[Link]) -> Base:
 @given(st.lists(states, min_size=1, max_size=5))
 def test_a_chain_of_deltas_makes_the_last_state(days: list[list[Root]]) -> None:
     chain = [link(days[0], None)]
-    for day in days[1:]:
+    for before, day in pairwise(days):
         chain.append(link(day, base_of(chain)))
         delta = chain[-1].inventory
         assert decode(encode(delta)) == delta
         check_closure(delta, chain[-1].manifests, DEFAULT_LIMITS)
         assert delta.state == bundle_id(encode(full_inventory(day, MANIFESTS)))
+        assert delta.base_state == bundle_id(encode(full_inventory(before, MANIFESTS)))
     assert merged_inventory(chain) == full_inventory(days[-1], MANIFESTS)
 
 

@@ -287,7 +287,6 @@ def test_what_they_say_in_json_is_what_the_schema_says(place: Place, capsys: Out
     [
         ["--require-signature"],
         ["--require-signatures", "2"],
-        ["--state", "state"],
         ["--allow-rollback"],
         ["--revoked-keys", "signers"],
         ["--allowed-signers", "absent"],
