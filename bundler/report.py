@@ -98,6 +98,16 @@ class StatementReport:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedReport:
+    """A module whose signature was proven."""
+
+    item: str
+    """`host/path:tag`, or by digest."""
+    by: tuple[str, ...]
+    """Keys, by the names of their files; of a certificate: `identity (issuer)`."""
+
+
+@dataclass(frozen=True, slots=True)
 class BundleReport:
     """The bundle that was written or read."""
 
@@ -176,6 +186,8 @@ class Report:
     """Of an export: older bundles of the same job that were removed."""
     dry_run: bool = False
     """True when this is what would be done."""
+    signed: tuple[SignedReport, ...] = ()
+    """Where signatures on modules were asked for: who made those that count; nothing for what a base has."""
     report_version: Literal[1] = 1
 
     @property

@@ -34,6 +34,7 @@ from bundler.report import (
     Report,
     RepositoryExplanation,
     RepositoryReport,
+    SignedReport,
     SignerReport,
     StatementReport,
     TagDecision,
@@ -47,7 +48,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 COMPARED = (Difference, RepositoryDifference, TagChange, TagState)
 EXPLAINED = (Explanation, RepositoryExplanation, TagDecision)
 OURS = (Report, ImagesReport, RepositoryReport, TagReport, BundleReport, BlobCounts, TrafficReport, Failure)
-SIGNED = (StatementReport, SignerReport)
+SIGNED = (StatementReport, SignerReport, SignedReport)
 SHOWN = (Contents, RepositoryContents, TagContents, Extracted)
 
 

@@ -1,8 +1,8 @@
-"""What of a bundle belongs to its roots, and which keys made the signatures among it."""
+"""What of a bundle belongs to its roots, and who made the signatures among it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import TrustError
@@ -11,17 +11,16 @@ from bundler.oci.graph import Manifests, reached
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName
 from bundler.oci.referrer import belonging_tags, is_belonging_tag, kinds_of
+from bundler.report import SignedReport
 from bundler.trust.cosign import (
     LARGEST,
     SIGSTORE_BUNDLE,
     SIMPLE_SIGNING,
     Evidence,
-    Key,
-    Signed,
-    judged,
     sigstore_bundle,
     simple_signing,
 )
+from bundler.trust.signers import Signed, Signers
 
 
 class Belongings:
@@ -45,11 +44,11 @@ class Belongings:
         """The kinds of all that belongs to it directly."""
         return frozenset().union(*(kinds_of(one, tag) for one, tag in self._of(root)))
 
-    def signed(self, root: Root, keys: Iterable[Key], content: BlobSource) -> Signed:
-        """Which of these keys signed it. Raises what a damaged bundle deserves."""
+    def signed(self, root: Root, signers: Signers, content: BlobSource) -> Signed:
+        """Which of these signed it. Raises what a damaged bundle deserves."""
         subject = self._manifests[root.digest]
         found = (one for manifest, _ in self._of(root) for one in _evidence(subject, manifest, content))
-        return judged(found, keys)
+        return signers.judge(found)
 
     def _of(self, root: Root) -> Iterator[tuple[Manifest, str | None]]:
         for digest in self._referrers.get((root.repository, root.digest), ()):
@@ -72,12 +71,9 @@ def _evidence(subject: Manifest, signature: Manifest, content: BlobSource) -> It
             yield found
 
 
-def unsigned(
-    root: Root, belongings: Belongings, keys: Sequence[Key], content: BlobSource
-) -> TrustError | None:
-    """What is to be said of a root that none of the keys signed."""
-    signed = belongings.signed(root, keys, content)
-    if signed.by:
-        return None
-    cause = f"no signature by {' or '.join(key.name for key in keys)}: {signed.told}"
-    return TrustError(str(root), cause, "find out who made it")
+def told_of(root: Root, signers: Signers, found: Signed) -> SignedReport:
+    """What is to be told of a root that one of them signed. Raises TrustError for any other."""
+    if not found.by:
+        cause = f"no signature by {signers.told}: {found.told}"
+        raise TrustError(str(root), cause, "find out who made it")
+    return SignedReport(str(root), found.by)

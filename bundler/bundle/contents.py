@@ -16,7 +16,7 @@ from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, bottom_up, needed_by
 from bundler.oci.manifest import CREATED, REVISION, VERSION, Manifest
 from bundler.oci.tally import Tally
-from bundler.report import StatementReport
+from bundler.report import SignedReport, StatementReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class Contents:
     """Bytes of the bundle file; null for a directory."""
     statement: StatementReport | None = None
     """What was signed; null for a bundle without a signature."""
+    signed: tuple[SignedReport, ...] = ()
+    """Of a verification that asked for signatures on modules: who made those that count."""
 
 
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifests | None = None) -> Contents:

@@ -1,13 +1,15 @@
-"""`--policy`, `--cosign-key`: what may come in, read from files, and made a border."""
+"""`--policy` and whose signatures on modules count: what may come in, made a border."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bundler.cli.certified import gathered_demand, signer_options, signers_of
 from bundler.cli.files import text_of
 from bundler.cli.trusting import TrustOptions
 from bundler.errors import UsageError
@@ -15,66 +17,36 @@ from bundler.errors import UsageError
 if TYPE_CHECKING:
     from bundler.importer.border import Border
     from bundler.oci.content import BlobSource
-    from bundler.trust.cosign import Key
+    from bundler.report import Report
     from bundler.trust.policy import Policy
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class BorderOptions(NamedTuple):
-    """The options as they were given."""
-
-    policy: Path | None
-    cosign_key: tuple[Path, ...]
-
-
-def cosign_option(command: Command) -> Command:
-    """`--cosign-key`; it arrives as `cosign_key`."""
-    return click.option(
-        "--cosign-key",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        multiple=True,
-        help="Every module must be signed by cosign with one of these public keys. Repeatable.",
-    )(command)
-
-
 def border_options(command: Command) -> Command:
-    """Add them to a command; they arrive as one value by `gathered_border`."""
+    """Add them to a command; `gathered_border` takes them out of its arguments."""
     return click.option(
         "--policy",
         metavar="FILE",
         type=click.Path(path_type=Path),
         help="Refuse what this policy does not allow, all of it named at once "
         "(YAML, schemas/policy-file.schema.json).",
-    )(cosign_option(command))
+    )(signer_options(command))
 
 
-def keys_of(paths: Iterable[Path]) -> tuple[Key, ...]:
-    """The public keys in these files. Raises UsageError."""
-    if not paths:
-        return ()
-    from bundler.trust.cosign import read_key
-
-    return tuple(read_key(path.name, text_of(path).encode()) for path in paths)
-
-
-def gathered_border(options: dict[str, Any]) -> tuple[BorderOptions, Policy | None]:
-    """Take the options out of a command's arguments; the policy as it is written. Raises UsageError."""
-    found = BorderOptions(**{name: options.pop(name) for name in BorderOptions._fields})
-    if not (found.policy or found.cosign_key):
-        return found, None
-    from bundler.trust.policy import Demand, Policy
+def gathered_border(options: dict[str, Any]) -> Policy | None:
+    """Take the options out of a command's arguments; the policy that they make. Raises UsageError."""
+    file, demand = options.pop("policy"), gathered_demand(options)
+    if file is None and demand is None:
+        return None
+    from bundler.trust.policy import Policy
 
     policy = Policy()
-    if found.policy:
+    if file:
         from bundler.config.policy_file import read_policy_file
 
-        policy = read_policy_file(str(found.policy), text_of(found.policy))
-    if found.cosign_key:
-        keys = tuple(str(path) for path in found.cosign_key)
-        policy = policy._replace(demands=(*policy.demands, Demand(("*",), cosign_keys=keys)))
-    return found, policy
+        policy = read_policy_file(str(file), text_of(file))
+    return policy._replace(demands=(*policy.demands, demand)) if demand else policy
 
 
 def with_signers(trust: TrustOptions, policy: Policy | None) -> TrustOptions:
@@ -97,12 +69,16 @@ def border_of(policy: Policy | None, content: BlobSource | None) -> Border | Non
         return None
     from bundler.importer.border import Border
 
-    names = dict.fromkeys(name for demand in policy.demands for name in demand.cosign_keys)
-    if names and content is None:
+    signers = signers_of(policy.demands)
+    if signers and content is None:
         cause = "signatures on modules can't be checked while a pipe flows"
         raise UsageError("-", cause, "give a file")
-    keys = dict(zip(names, keys_of([Path(name) for name in names]), strict=True))
-    return Border(policy, keys, content or _Nothing())
+    return Border(policy, signers, content or _Nothing())
+
+
+def with_signed(report: Report, border: Border | None) -> Report:
+    """The report, with what the border has proven of signatures on modules."""
+    return dataclasses.replace(report, signed=border.told) if border else report
 
 
 class _Nothing:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from bundler import OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, workplace_of
-from bundler.cli.bordering import cosign_option, keys_of
+from bundler.cli.certified import gathered_signers, signer_options
 from bundler.cli.cutting import cut_options, gathered_cut
 from bundler.cli.display import display, size_text
 from bundler.cli.measured import Meter, metrics_options
@@ -41,7 +41,7 @@ from bundler.workers import DEFAULT_JOBS
 if TYPE_CHECKING:
     from bundler.config.values import ExportFile
     from bundler.exporter.cutting import Cut
-    from bundler.trust.cosign import Key
+    from bundler.trust.signers import Signers
     from bundler.trust.signing import Signing
 
 
@@ -58,7 +58,7 @@ class Task(NamedTuple):
     series: Series
     cut: Cut | None
     signing: Signing | None
-    keys: tuple[Key, ...]
+    signers: Signers
 
 
 @click.command("export")
@@ -96,7 +96,7 @@ class Task(NamedTuple):
     help="Sign the bundle: an OpenSSH private key, or the public key of one that the agent holds.",
 )
 @signing_options
-@cosign_option
+@signer_options
 @shard_option
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
@@ -158,10 +158,10 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
     signed = signing(options["sign_key"], terms, series.job)
-    keys = keys_of(options["cosign_key"])
+    signers = gathered_signers(options)
     to_write = lock_to_write(lock, options["shard"])
     selection = in_shard(_selection(chosen, file, lock), options["shard"])
-    return Task(selection, out, store, force, to_write, drift, settings, series, cut, signed, keys), report
+    return Task(selection, out, store, force, to_write, drift, settings, series, cut, signed, signers), report
 
 
 def _selection(chosen: SelectionOptions, file: ExportFile | None, lock: Path | None) -> Selection:
@@ -198,7 +198,7 @@ def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
         on_drift=task.on_drift,
         lock=task.lock,
         series=task.series,
-        keys=task.keys,
+        signers=task.signers,
         jobs=jobs,
         progress=progress,
     )

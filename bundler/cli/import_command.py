@@ -183,7 +183,7 @@ def _rolled_back(file: Path, bundle: str | None, options: dict[str, Any], *, qui
 def _task(bundle: str | None, options: dict[str, Any]) -> Task:
     """Command line and import file together; what the command line says wins."""
     settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
-    _, allowed = gathered_border(options)
+    allowed = gathered_border(options)
     trust = with_signers(gathered_trust(options), allowed)
     if bundle is None:
         raise UsageError("import", "it is not said what", "name a bundle, or - for standard input")

@@ -23,7 +23,7 @@ from bundler import (
     verify_bundle,
 )
 from bundler.cli.arrivals import Arrivals
-from bundler.cli.bordering import border_of
+from bundler.cli.bordering import border_of, with_signed
 from bundler.cli.display import display
 from bundler.cli.options import RegistryOptions, registries
 from bundler.cli.receipts import Brought
@@ -107,11 +107,11 @@ def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
         return done, Brought(stream.id, stream.inventory)
     with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
         verified = verify_bundle(opened, means.progress)
-        send["border"] = border_of(task.policy, opened)
+        border = send["border"] = border_of(task.policy, opened)
         done = import_bundle(
             verified, to, means.known, policy, before_tags=_noted(task, means, opened), **send
         )
-        return done, Brought(opened.id, opened.inventory)
+        return with_signed(done, border), Brought(opened.id, opened.inventory)
 
 
 def _noted(task: Task, means: Means, bundle: Bundle | BundleStream) -> BeforeTags:
@@ -131,8 +131,8 @@ def _planned(task: Task, means: Means) -> tuple[Report, Brought]:
     with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
         verified = verify_bundle(opened, means.progress)
         ask = partial(plan_bundle_import, beside=means.beside, jobs=means.jobs, progress=means.progress)
-        ask = partial(ask, border=border_of(task.policy, opened))
-        plan = ask(verified, task.destination, means.known, task.on_conflict)
+        border = border_of(task.policy, opened)
+        plan = ask(verified, task.destination, means.known, task.on_conflict, border=border)
         gone = to_prune(opened.inventory, task.destination, task.prune)
         report = with_planned(planned_report(opened, plan, means.known, verified.warnings), gone)
-        return report, Brought(opened.id, opened.inventory)
+        return with_signed(report, border), Brought(opened.id, opened.inventory)

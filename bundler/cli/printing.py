@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,7 +16,7 @@ from bundler.cli.display import size_text
 from bundler.cli.log import current_log
 from bundler.durable import write_whole
 from bundler.errors import BundlerError, SeveralErrors
-from bundler.report import Failure, Report, StatementReport, as_document, failure
+from bundler.report import Failure, Report, SignedReport, StatementReport, as_document, failure
 
 
 def print_document(document: dict[str, Any], stream: TextIO) -> None:
@@ -56,23 +58,25 @@ def failed_report(command: Any, error: BundlerError) -> Report:
 
 
 def export_summary(report: Report) -> str:
-    """One line: what was written."""
+    """One line: what was written; then who signed modules, if that was asked."""
     tags = sum(tag.status == "exported" for entry in report.repositories for tag in entry.tags)
     if report.bundle is None:
         return "nothing is new, nothing was written" if report.unchanged else "nothing was exported"
     state = "unchanged, nothing was written" if report.unchanged else f"{tags} tags"
     size = f", {size_text(report.bundle.size)}" if report.bundle.size is not None else ""
-    return f"{report.bundle.path}: {state}{size}, bundle {report.bundle.id}"
+    line = f"{report.bundle.path}: {state}{size}, bundle {report.bundle.id}"
+    return "\n".join([line, *signed_lines(report.signed)])
 
 
 def import_summary(report: Report, target: str) -> str:
-    """One line: what the target has now; for a dry run, a line for each tag before it."""
+    """One line: what the target has now, for a dry run after a line for each tag; then who signed modules."""
     if report.dry_run:
         return "\n".join(
             [
                 *_planned_lines(report),
                 f"{target}: {report.blobs.moved} blobs to send at most "
                 f"({size_text(report.blobs.moved_bytes)}); nothing was written",
+                *signed_lines(report.signed),
             ]
         )
     counts: dict[str, int] = {}
@@ -81,7 +85,14 @@ def import_summary(report: Report, target: str) -> str:
             counts[tag.status] = counts.get(tag.status, 0) + 1
     parts = [f"{count} {status}" for status, count in counts.items()] or ["no tags"]
     sent = f"{report.blobs.moved} blobs sent ({size_text(report.blobs.moved_bytes)})"
-    return f"{target}: {', '.join(parts)}; {sent}, {report.blobs.reused} there already"
+    line = f"{target}: {', '.join(parts)}; {sent}, {report.blobs.reused} there already"
+    return "\n".join([line, *signed_lines(report.signed)])
+
+
+def signed_lines(signed: Iterable[SignedReport]) -> list[str]:
+    """A line for each who signed modules."""
+    counts = Counter(who for one in signed for who in one.by)
+    return [f"{count} signed by {who}" for who, count in counts.items()]
 
 
 def signed_text(said: StatementReport) -> str:

@@ -19,14 +19,14 @@ from bundler import (
     parse_prefix,
     verify_bundle,
 )
-from bundler.cli.bordering import border_of, border_options, gathered_border, with_signers
+from bundler.cli.bordering import border_of, border_options, gathered_border, with_signed, with_signers
 from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display, size_text
 from bundler.cli.files import import_file
 from bundler.cli.log import current_log
 from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
-from bundler.cli.printing import conclude, print_document, signed_text
+from bundler.cli.printing import conclude, print_document, signed_lines, signed_text
 from bundler.cli.trusting import gate_of, gathered_trust, trust_options
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
@@ -35,6 +35,7 @@ from bundler.report import document
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
+    from bundler.importer.border import Border
     from bundler.trust.gate import Gate
 
 
@@ -79,7 +80,7 @@ def command(
     timoni-bundler verify modules.tar.zst
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     """
-    settings, (_, policy), progress = gathered(options), gathered_border(options), display(quiet=quiet)
+    settings, policy, progress = gathered(options), gathered_border(options), display(quiet=quiet)
     trust = with_signers(gathered_trust(options), policy)
     destination = _destination(against, config)
     with gate_of(trust) as gate, open_bundle(bundle, judge=gate, volumes_in=volumes_in) as opened:
@@ -87,14 +88,19 @@ def command(
         if border := border_of(policy, opened):
             border.check(opened.inventory, verified.manifests)
         if destination:
-            return _compared(verified, destination, settings, progress, meter, as_json=as_json)
-        return _told(opened, verified, gate, as_json=as_json)
+            return _compared(verified, destination, settings, progress, meter, border=border, as_json=as_json)
+        return _told(opened, verified, gate, border, as_json=as_json)
 
 
-def _told(opened: Bundle, verified: Verified, gate: Gate | None, *, as_json: bool) -> int:
+def _told(
+    opened: Bundle, verified: Verified, gate: Gate | None, border: Border | None, *, as_json: bool
+) -> int:
     contents = describe(opened, manifests=verified.manifests)
-    if gate:
-        contents = dataclasses.replace(contents, statement=gate.told)
+    contents = dataclasses.replace(
+        contents,
+        statement=gate.told if gate else contents.statement,
+        signed=border.told if border else (),
+    )
     for warning in verified.warnings:
         current_log().warn(warning)
     if as_json:
@@ -104,7 +110,7 @@ def _told(opened: Bundle, verified: Verified, gate: Gate | None, *, as_json: boo
     size = size_text(contents.distinct_size)
     signed = f", {signed_text(contents.statement)}" if contents.statement else ""
     line = f"{opened.path}: OK, {tags} tags, {contents.blobs} blobs, {size}, bundle {contents.id}{signed}"
-    click.echo(line)
+    click.echo("\n".join([line, *signed_lines(contents.signed)]))
     return 0
 
 
@@ -123,12 +129,15 @@ def _compared(
     progress: Progress,
     meter: Meter,
     *,
+    border: Border | None,
     as_json: bool,
 ) -> int:
     known = registries(settings, progress, [destination.prefix.registry])
     jobs = settings.jobs or DEFAULT_JOBS
-    found = meter.noted(compare_with_target(verified, destination, known, jobs=jobs, progress=progress))
+    found = compare_with_target(verified, destination, known, jobs=jobs, progress=progress)
+    found = meter.noted(with_signed(found, border))
     tags = sum(len(entry.tags) for entry in found.repositories)
     state = "has all of it" if found.unchanged else f"differs in {len(found.failures)} of {tags}"
     summary = f"{destination.prefix}: {state}, {tags} tags, bundle {verified.bundle.id}"
+    summary = "\n".join([summary, *signed_lines(found.signed)])
     return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

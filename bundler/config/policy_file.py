@@ -6,9 +6,9 @@ from functools import partial
 
 from bundler.config.fields import Circumstances
 from bundler.config.paths import beside_file
-from bundler.config.policy_keys import DemandKeys, LimitKeys, PolicyKeys
+from bundler.config.policy_keys import DemandKeys, KeylessKeys, LimitKeys, PolicyKeys
 from bundler.config.reading import read_keys
-from bundler.trust.policy import Demand, Policy
+from bundler.trust.policy import Demand, Identity, KeylessDemand, Policy
 
 
 def read_policy_file(name: str, text: str) -> Policy:
@@ -36,5 +36,13 @@ def read_policy_file(name: str, text: str) -> Policy:
 def _demand(name: str, keys: DemandKeys) -> Demand:
     paths = (beside_file(name, path) for path in keys.cosign_keys or ())
     return Demand(
-        tuple(keys.repositories), frozenset(keys.referrers or ()), tuple(path for path in paths if path)
+        tuple(keys.repositories),
+        frozenset(keys.referrers or ()),
+        tuple(path for path in paths if path),
+        _keyless(name, keys.keyless) if keys.keyless else None,
     )
+
+
+def _keyless(name: str, keys: KeylessKeys) -> KeylessDemand:
+    root = beside_file(name, keys.trusted_root) or ""
+    return KeylessDemand(root, tuple(Identity(one.identity, one.issuer) for one in keys.identities))

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bundler.config.fields import Count, Keys, Path, Text
+from bundler.config.refusal import RefusedError
 from bundler.oci.grammar import Size
+from bundler.trust.policy import is_narrow
+
+
+def _narrow(glob: str) -> str:
+    if not is_narrow(glob):
+        raise RefusedError("almost anybody's", "name at least HOST/OWNER/ or @DOMAIN")
+    return glob
+
+
+IdentityGlob = Annotated[Text, AfterValidator(_narrow)]
 
 
 class LimitKeys(Keys):
@@ -21,6 +32,24 @@ class LimitKeys(Keys):
     tags: Count | None = None
 
 
+class IdentityKeys(Keys):
+    """Who may have signed without a key."""
+
+    identity: IdentityGlob
+    """A glob on what the certificate says: a workflow's URL, an address; `*` is also for `/`."""
+    issuer: Text
+    """The URL of the OpenID Connect issuer that vouched for it, exactly."""
+
+
+class KeylessKeys(Keys):
+    """Signatures by certificates, checked offline."""
+
+    trusted_root: Path
+    """Sigstore's trusted_root.json, as `cosign trusted-root create` makes it."""
+    identities: Annotated[list[IdentityKeys], Field(min_length=1)]
+    """One of these."""
+
+
 class DemandKeys(Keys):
     """What versions must have along; tags that are no versions too, signatures and SBOMs themselves not."""
 
@@ -29,7 +58,8 @@ class DemandKeys(Keys):
     referrers: list[Literal["signature", "sbom", "attestation"]] | None = None
     """All of these kinds."""
     cosign_keys: list[Path] | None = None
-    """A signature by one of these public keys (PEM)."""
+    """A signature by one of these public keys (PEM), or by one of the identities of `keyless`."""
+    keyless: KeylessKeys | None = None
 
 
 class SignerKeys(Keys):

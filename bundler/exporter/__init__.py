@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from bundler.progress import SILENCE, Progress
 from bundler.registry.registries import Registries
 from bundler.report import Report
 from bundler.store import Keep
-from bundler.trust.cosign import Key
+from bundler.trust.signers import NOBODY, Signers
 from bundler.wanted import Selection
 from bundler.workers import DEFAULT_JOBS
 
@@ -55,14 +54,14 @@ def export_bundle(
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
     series: Series = ALONE,
-    keys: Sequence[Key] = (),
+    signers: Signers = NOBODY,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
     """Carry what was selected into `out`; with a base in `series`, only what that lacks.
 
     What failed for single items is in the report (see its `exit_code`). `lock` is a file to write, with
-    every tag and its digest. With `keys`, modules that none of them signed fail. Raises BundlerError for
+    every tag and its digest. With `signers`, modules that none of them signed fail. Raises BundlerError for
     what stops everything: usage, disk, lock.
     """
     run, limits = ExportRun(registries), registries.settings.hosts.limits
@@ -93,7 +92,7 @@ def export_bundle(
                 progress=progress,
             )
         run.drop_incomplete(found)
-        drop_unsigned(found.pinned, keys, base, store, registries)
+        run.signed = drop_unsigned(found.pinned, signers, base, store, registries)
         run.check_locked(selection, found.pinned)
         if run.has_nothing(selection, found.pinned):
             return run.nothing(found.pinned)

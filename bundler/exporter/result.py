@@ -21,6 +21,7 @@ from bundler.report import (
     Phases,
     Report,
     RepositoryReport,
+    SignedReport,
     Status,
     TagReport,
 )
@@ -33,6 +34,8 @@ class ExportRun(Phases):
     def __init__(self, registries: Registries) -> None:
         super().__init__(registries.settings.hosts.clock)
         self._registries = registries
+        self.signed: tuple[SignedReport, ...] = ()
+        """Who signed modules, where that was asked."""
 
     def drop_incomplete(self, found: Gathered) -> None:
         """Take out the roots that need a blob which could not be had: a bundle never names what it lacks."""
@@ -104,6 +107,7 @@ class ExportRun(Phases):
             unchanged=unchanged,
             removed=removed,
             dry_run=status == "planned",
+            signed=self.signed,
         )
 
 

@@ -1,36 +1,44 @@
-"""Modules that none of the wanted keys signed are left out, before anything is packed."""
+"""Modules that nobody signed whose signature is wanted are left out, before anything is packed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from bundler.bundle.belongings import Belongings, unsigned
+from bundler.bundle.belongings import Belongings, told_of
 from bundler.bundle.inventory import Root
 from bundler.bundle.state import Base
-from bundler.errors import BundlerError
+from bundler.errors import BundlerError, TrustError
 from bundler.exporter.pinned import Pinned
 from bundler.oci.content import BlobSource, Descriptor
 from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
+from bundler.report import SignedReport
 from bundler.store import Store
-from bundler.trust.cosign import Key
+from bundler.trust.signers import NOBODY, Signers
 
 
 def drop_unsigned(
-    pinned: Pinned, keys: Sequence[Key], base: Base | None, store: Store, registries: Registries
-) -> None:
-    """Leave out every chosen root that none of the keys signed; what the base has was judged before."""
-    if not keys:
-        return
+    pinned: Pinned, signers: Signers, base: Base | None, store: Store, registries: Registries
+) -> tuple[SignedReport, ...]:
+    """Leave out every chosen root that none of these signed; who signed the others.
+
+    What the base has was judged before.
+    """
+    if signers == NOBODY:
+        return ()
     belongings = Belongings(pinned.inventory(), pinned.manifests)
+    told: list[SignedReport] = []
     found: dict[Root, BundlerError] = {}
     for root in pinned.chosen:
         if belongings.is_one(root) or (base and base.has(root, pinned.manifests)):
             continue
         content: BlobSource = _Small(root.repository, store, registries)
-        if problem := unsigned(root, belongings, keys, content):
-            found[root] = problem
+        try:
+            told.append(told_of(root, signers, belongings.signed(root, signers, content)))
+        except TrustError as error:
+            found[root] = error
     pinned.drop(found)
+    return tuple(told)
 
 
 class _Small:

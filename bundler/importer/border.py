@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
-from bundler.bundle.belongings import Belongings, unsigned
+from bundler.bundle.belongings import Belongings, told_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import BundlerError, ContentError, TrustError, UnsignedError, ViolationsError
 from bundler.oci.content import BlobSource
 from bundler.oci.graph import Manifests
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName
-from bundler.trust.cosign import Key
+from bundler.report import SignedReport
 from bundler.trust.policy import Demand, Policy, matches
+from bundler.trust.signers import Signers
 
 Names = Mapping[RepositoryName, RepositoryName]
 
 
-class Border(NamedTuple):
-    """A policy, the keys that it names, and the content that signatures are read from."""
+class Border:
+    """A policy, those whose signatures it wants, and the content that signatures are read from."""
 
-    policy: Policy
-    keys: Mapping[str, Key]
-    """By the files that the policy names."""
-    content: BlobSource
+    def __init__(self, policy: Policy, signers: Mapping[Demand, Signers], content: BlobSource) -> None:
+        self._policy = policy
+        self._signers = signers
+        self._content = content
+        self._told: dict[SignedReport, None] = {}
+
+    @property
+    def told(self) -> tuple[SignedReport, ...]:
+        """Who signed what, after the check."""
+        return tuple(self._told)
 
     def check(self, inventory: Inventory, manifests: Manifests, names: Names | None = None) -> None:
         """Raise what is violated: ContentError, or TrustError where only signatures on modules lack.
@@ -32,9 +38,9 @@ class Border(NamedTuple):
         `names` are the repositories at the target, where one is known.
         """
         found = [
-            *_places(self.policy, inventory, names),
-            *_types(self.policy, manifests),
-            *_sizes(self.policy, inventory),
+            *_places(self._policy, inventory, names),
+            *_types(self._policy, manifests),
+            *_sizes(self._policy, inventory),
             *self._demanded(inventory, manifests),
         ]
         if found and all(isinstance(problem, TrustError) for problem in found):
@@ -46,7 +52,7 @@ class Border(NamedTuple):
 
     def _demanded(self, inventory: Inventory, manifests: Manifests) -> Iterator[BundlerError]:
         belongings = Belongings(inventory, manifests)
-        for demand in self.policy.demands:
+        for demand in self._policy.demands:
             for root in roots_of(inventory):
                 if demand.is_for(root.repository) and not belongings.is_one(root):
                     yield from self._of_one(root, demand, belongings)
@@ -55,10 +61,13 @@ class Border(NamedTuple):
         if missing := demand.referrers - belongings.kinds(root):
             cause = f"it has no {' and no '.join(sorted(missing))}, which the policy requires"
             yield ContentError(str(root), cause, "have it made outside, and export again")
-        if demand.cosign_keys:
-            keys = [self.keys[name] for name in demand.cosign_keys]
-            if problem := unsigned(root, belongings, keys, self.content):
-                yield problem
+        if demand.signed:
+            signers = self._signers[demand]
+            try:
+                found = belongings.signed(root, signers, self._content)
+                self._told[told_of(root, signers, found)] = None
+            except TrustError as error:
+                yield error
 
 
 # --- what does not depend on signatures --------------------------------------------------------------

@@ -1,16 +1,17 @@
-"""cosign's signatures on modules, checked with public keys and nothing else: no network, no log.
+"""cosign's signatures on modules, as they stand in a registry, and public keys to check them with.
 
 Two forms: a layer of simple signing under the tag `sha256-<hex>.sig` (sigstore/cosign,
 specs/SIGNATURE_SPEC.md), and a Sigstore bundle as a referrer (sigstore/protobuf-specs, bundle v0.3) with
 a DSSE envelope (secure-systems-lab/dsse, protocol.md) around an in-toto statement. A signature counts
-only if it is about the very digest of the manifest. The only module that knows `cryptography`.
+only if it is about the very digest of the manifest. Keys need no network and no log; what a certificate
+signed is left to `bundler.trust.keyless`.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bundler.errors import ContentError, UsageError
@@ -22,6 +23,7 @@ SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGSTORE_BUNDLE = "application/vnd.dev.sigstore.bundle"
 SIGNATURE = "dev.cosignproject.cosign/signature"
 CERTIFICATE = "dev.sigstore.cosign/certificate"
+PROMISE = "dev.sigstore.cosign/bundle"
 SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/"
 LARGEST = 1 << 20
 """Bytes of a payload or bundle that is read."""
@@ -69,46 +71,30 @@ def read_key(name: str, data: bytes) -> Key:
     return Key(name, public)
 
 
-class Signed(NamedTuple):
-    """What is known of the signatures of one manifest."""
+class Promised(NamedTuple):
+    """What cosign 2 keeps beside a certificate's signature: annotations of its layer."""
 
-    by: tuple[str, ...] = ()
-    """The keys, by the names of their files."""
-    keyless: int = 0
-    """Signatures by a certificate: carried, and not checked."""
-    wrong: int = 0
-    """Signatures that none of the keys made."""
+    certificate: str
+    """PEM."""
+    promise: str
+    """JSON: the log's entry, and its word that it took it."""
 
-    @property
-    def told(self) -> str:
-        """For people."""
-        parts = [f"signed by {', '.join(self.by)}"] if self.by else []
-        parts += [f"{self.keyless} keyless, not checked"] if self.keyless else []
-        parts += [f"{self.wrong} by none of the keys"] if self.wrong else []
-        return "; ".join(parts) or "not signed"
+
+class Bundled(NamedTuple):
+    """What cosign 3 keeps of a certificate's signature: a Sigstore bundle."""
+
+    data: bytes
+    enveloped: bool
+    """Whether the signature is that of a DSSE envelope."""
 
 
 class Evidence(NamedTuple):
-    """One signature as it stands in the registry: a signature over a message, or a certificate's."""
+    """One signature as it stands in the registry: a signature over a message."""
 
     signature: bytes
     message: bytes
-    keyless: bool = False
-
-
-def judged(evidence: Iterable[Evidence], keys: Iterable[Key]) -> Signed:
-    """Which keys made which of these."""
-    known = list(keys)
-    by: dict[str, None] = {}
-    keyless = wrong = 0
-    for one in evidence:
-        if one.keyless:
-            keyless += 1
-            continue
-        makers = [key.name for key in known if key.verifies(one.signature, one.message)]
-        by |= dict.fromkeys(makers)
-        wrong += not makers
-    return Signed(tuple(by), keyless, wrong)
+    certified: Promised | Bundled | None = None
+    """Of a keyless one: how it is proven."""
 
 
 def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str]) -> Evidence | None:
@@ -117,22 +103,22 @@ def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str
     critical = _object(document.get("critical"))
     if _object(critical.get("image")).get("docker-manifest-digest") != digest:
         return None
-    if annotations.get(CERTIFICATE):
-        return Evidence(b"", b"", keyless=True)
+    certificate, promise = annotations.get(CERTIFICATE, ""), annotations.get(PROMISE, "")
+    certified = Promised(certificate, promise) if certificate else None
     signature = _decoded(annotations.get(SIGNATURE))
-    return Evidence(signature, payload) if signature else None
+    return Evidence(signature, payload, certified) if signature else None
 
 
 def sigstore_bundle(subject: Manifest, data: bytes) -> Evidence | None:
     """A Sigstore bundle; None if it is no signature of this manifest, or can't be read."""
     document = _document(data)
     material = _object(document.get("verificationMaterial"))
-    found = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
+    found = enveloped = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
     if found is None and (plain := _object(document.get("messageSignature"))):
         signature = _decoded(plain.get("signature"))
         found = Evidence(signature, subject.data) if signature else None
     if found and "publicKey" not in material:
-        return Evidence(b"", b"", keyless=True)
+        return found._replace(certified=Bundled(data, enveloped is not None))
     return found
 
 

@@ -2,8 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import NamedTuple
+
+_WILD = "*?["
+# Before the first wildcard of a URL: a host, and at least whose it is there. Of an address: the domain.
+_NARROW = re.compile(r"[a-z][a-z0-9+.-]*://[^/*?[]+/[^/*?[]+/.*|[^/]*@[^/@*?[]+\.[^/@*?[]+", re.DOTALL)
+
+
+class Identity(NamedTuple):
+    """Who may have signed without a key: what a certificate says, and who vouched for it."""
+
+    identity: str
+    """A glob on the certificate's subject: a workflow's URL, an address."""
+    issuer: str
+    """The URL of the OpenID Connect issuer, exactly."""
+
+    def __str__(self) -> str:
+        return f"{self.identity} ({self.issuer})"
+
+
+def is_narrow(identity: str) -> bool:
+    """Whether a glob says whose identities it means: no `*`, no `https://github.com/*`."""
+    if any(letter in identity for letter in _WILD):
+        return _NARROW.fullmatch(identity) is not None
+    return bool(identity)
+
+
+class KeylessDemand(NamedTuple):
+    """Identities, one of which must have signed, and what proves that one has."""
+
+    trusted_root: str
+    """A file: Sigstore's `trusted_root.json`."""
+    identities: tuple[Identity, ...]
 
 
 class Demand(NamedTuple):
@@ -15,6 +47,13 @@ class Demand(NamedTuple):
     """Kinds that every version must have: signature, sbom, attestation."""
     cosign_keys: tuple[str, ...] = ()
     """Files of public keys, one of which must have signed every version."""
+    keyless: KeylessDemand | None = None
+    """Identities instead: one of the keys or one of them."""
+
+    @property
+    def signed(self) -> bool:
+        """Whether there must be a signature that counts."""
+        return bool(self.cosign_keys or self.keyless)
 
     def is_for(self, repository: str) -> bool:
         """Whether a repository is meant."""

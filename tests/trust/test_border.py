@@ -16,21 +16,19 @@ from hypothesis import strategies as st
 from bundler.bundle.reader import open_bundle
 from bundler.errors import UsageError
 from bundler.oci.content import Digest
-from bundler.trust.cosign import pae, read_key, simple_signing
-from tests.builders import (
-    OCI_CONFIG,
-    SIGSTORE,
-    SIMPLE_SIGNING,
-    Content,
-    a_bundle,
-    a_module,
-    dumped,
-    manifest_document,
-    sign_by_tag,
-)
+from bundler.trust.cosign import read_key, simple_signing
+from tests.builders import SIGSTORE, Content, a_bundle, a_module, dumped, sign_by_tag
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 from tests.registries import RealRegistry
+from tests.trust.attached import (
+    attach_by_referrer,
+    attach_by_tag,
+    envelope,
+    simple_payload,
+    statement,
+    statement_message,
+)
 
 Private = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 KINDS: dict[str, Callable[[], Private]] = {
@@ -51,68 +49,33 @@ class Signer:
         path.write_bytes(pem)
         return str(path)
 
-    def _signed(self, message: bytes) -> str:
+    def _signed(self, message: bytes) -> bytes:
         key = self._key
-        data = (
-            key.sign(message, ec.ECDSA(SHA256()))
-            if isinstance(key, ec.EllipticCurvePrivateKey)
-            else key.sign(message)
-        )
-        return base64.b64encode(data).decode()
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            return key.sign(message, ec.ECDSA(SHA256()))
+        return key.sign(message)
 
     def by_tag(self, content: Content, digest: Digest, *, about: str = "", certificate: bool = False) -> None:
         """cosign 2: a payload of simple signing, under the tag of the digest."""
-        payload = dumped(
-            {
-                "critical": {
-                    "identity": {"docker-reference": "ghcr.io/team/app"},
-                    "image": {"docker-manifest-digest": about or digest},
-                    "type": "cosign container image signature",
-                },
-                "optional": None,
-            }
-        )
-        annotations = {"dev.cosignproject.cosign/signature": self._signed(payload)}
+        payload = simple_payload(about or digest)
+        signature = base64.b64encode(self._signed(payload)).decode()
+        annotations = {"dev.cosignproject.cosign/signature": signature}
         if certificate:
             annotations["dev.sigstore.cosign/certificate"] = "-----BEGIN CERTIFICATE-----"
-        layer = content.add_blob(payload, SIMPLE_SIGNING, annotations=annotations)
-        tag = f"{digest.replace(':', '-')}.sig"
-        content.add_manifest(manifest_document(content.add_blob(dumped({}), OCI_CONFIG), [layer]), tag)
+        attach_by_tag(content, digest, payload, annotations)
 
     def by_referrer(
         self, content: Content, digest: Digest, *, about: str = "", keyless: bool = False
     ) -> None:
         """cosign 3: a Sigstore bundle with a DSSE envelope, as a referrer under the fallback tag."""
-        kind = "application/vnd.in-toto+json"
-        payload = dumped(
-            {
-                "_type": "https://in-toto.io/Statement/v1",
-                "subject": [{"digest": {"sha256": (about or digest).removeprefix("sha256:")}}],
-                "predicateType": "https://sigstore.dev/cosign/sign/v1",
-                "predicate": {},
-            }
-        )
+        payload = statement(about or digest)
         material = {"certificate": {"rawBytes": ""}} if keyless else {"publicKey": {"hint": "x"}}
         document = {
             "mediaType": SIGSTORE,
             "verificationMaterial": material,
-            "dsseEnvelope": {
-                "payload": base64.b64encode(payload).decode(),
-                "payloadType": kind,
-                "signatures": [{"sig": self._signed(pae(kind, payload)), "keyid": ""}],
-            },
+            "dsseEnvelope": envelope(payload, self._signed(statement_message(payload))),
         }
-        media_type, data = content.manifests[digest]
-        referrer = content.add_manifest(
-            manifest_document(
-                content.add_blob(b"{}", "application/vnd.oci.empty.v1+json"),
-                [content.add_blob(dumped(document), SIGSTORE)],
-                artifactType=SIGSTORE,
-                subject={"mediaType": media_type, "digest": str(digest), "size": len(data)},
-            )
-        )
-        index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"}
-        content.add_manifest({**index, "manifests": [referrer]}, digest.replace(":", "-"))
+        attach_by_referrer(content, digest, dumped(document))
 
 
 def verify(folder: Path, content: Content, *options: str) -> tuple[int, str]:

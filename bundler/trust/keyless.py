@@ -1,0 +1,215 @@
+"""Signatures by certificates, checked offline: with a trusted root that was given, and nothing else.
+
+Fulcio's certificate chain and its log, the time of the signature, Rekor's proof or promise, and the
+signature itself are checked by sigstore-python; whose signature is wanted, is decided here. What comes
+from a registry is a stranger's: whatever the library makes of it, it counts or it does not. The only
+module that knows `sigstore`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import warnings
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bundler.errors import UsageError, printable
+from bundler.oci import strict_json
+from bundler.trust.cosign import LARGEST, Bundled, Evidence, Promised, pae
+from bundler.trust.policy import Identity
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+    from sigstore.models import Bundle, TrustedRoot
+    from sigstore.verify import Verifier
+
+_LONGEST = 300
+"""Characters of a name that are told."""
+_DEPTH = 8
+
+
+class Checked(NamedTuple):
+    """What became of one signature."""
+
+    accepted: bool
+    told: str
+    """Who signed, and who vouched for that; or why it does not count."""
+
+
+class Keyless:
+    """A trusted root, and the identities that are wanted."""
+
+    def __init__(self, verifier: Verifier, identities: Iterable[Identity]) -> None:
+        self._verifier = verifier
+        self._identities = tuple(identities)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The identities that are wanted, for people."""
+        return tuple(map(str, self._identities))
+
+    def check(self, evidence: Evidence) -> Checked:
+        """Whether one of the identities made a signature. Raises nothing, whatever is in it."""
+        wanted = _Wanted(self._identities)
+        try:
+            with warnings.catch_warnings():
+                # Of certificates that are odd, cryptography warns on standard error.
+                warnings.simplefilter("ignore")
+                self._verify(evidence, wanted)
+        except Exception as error:  # a stranger's bytes, through four parsers: none of it counts
+            return Checked(accepted=False, told=wanted.refusal or f"not valid: {printable(error)}")
+        return Checked(accepted=wanted.accepted is not None, told=wanted.accepted or "not valid")
+
+    def _verify(self, evidence: Evidence, wanted: _Wanted) -> None:
+        if isinstance(evidence.certified, Promised):
+            bundle = _promised(evidence.signature, evidence.certified)
+            self._verifier.verify_artifact(evidence.message, bundle, wanted)
+        elif isinstance(evidence.certified, Bundled):
+            self._verify_bundle(evidence, evidence.certified, wanted)
+
+    def _verify_bundle(self, evidence: Evidence, certified: Bundled, wanted: _Wanted) -> None:
+        from sigstore.models import Bundle
+
+        bundle = Bundle.from_json(certified.data)
+        if not certified.enveloped:
+            self._verifier.verify_artifact(evidence.message, bundle, wanted)
+        elif pae(*self._verifier.verify_dsse(bundle, wanted)) != evidence.message:
+            raise ValueError("the signed statement is another")
+
+
+def read_trusted_root(name: str) -> Verifier:
+    """What a file `trusted_root.json` proves. Raises UsageError."""
+    try:
+        from sigstore.models import TrustedRoot
+        from sigstore.verify import Verifier
+    except ImportError:
+        cause = "keyless signatures need the library sigstore"
+        raise UsageError(name, cause, "pip install 'timoni-bundler[sigstore]'") from None
+    # Else its warnings would go to standard error: what matters in them is in the errors, too.
+    logging.getLogger("sigstore").addHandler(logging.NullHandler())
+    try:
+        root = TrustedRoot.from_file(name)
+        _read_now(root)
+        return Verifier(trusted_root=root)
+    except Exception as error:  # the file is wrong, and which of the library's parsers says so is its matter
+        cause = f"not a trusted root of Sigstore: {getattr(error, 'strerror', None) or error}"
+        raise UsageError(name, cause, "`cosign trusted-root create` makes one") from None
+
+
+def _read_now(root: TrustedRoot) -> None:
+    """Read the keys that the library reads only when there is a signature, and then leaves out unread."""
+    from sigstore._internal.trust import KeyringPurpose
+
+    for keys in (root.ct_keyring(KeyringPurpose.VERIFY), root.rekor_keyring(KeyringPurpose.VERIFY)):
+        if not keys._keyring:
+            raise ValueError("a log without a key that can be read")
+    root.get_timestamp_authorities()
+
+
+class _Wanted:
+    """The library's policy: called with a certificate whose chain is proven."""
+
+    def __init__(self, identities: Iterable[Identity]) -> None:
+        self._identities = identities
+        self.accepted: str | None = None
+        self.refusal: str | None = None
+
+    def verify(self, cert: Certificate) -> None:
+        """Raise the library's VerificationError for anybody else's."""
+        from sigstore.errors import VerificationError
+
+        name, issuer = _subject(cert), _issuer(cert)
+        told = f"{printable(name, _LONGEST)} ({printable(issuer, _LONGEST)})"
+        if not any(fnmatchcase(name, one.identity) and issuer == one.issuer for one in self._identities):
+            self.refusal = f"by {told}"
+            raise VerificationError(self.refusal)
+        self.accepted = told
+
+
+def _subject(certificate: Certificate) -> str:
+    """The one name that Fulcio certifies: a URL, an address, or a name of its own kind."""
+    from cryptography.x509 import OtherName, SubjectAlternativeName
+
+    (name,) = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    return _utf8_string(name.value) if isinstance(name, OtherName) else str(name.value)
+
+
+def _issuer(certificate: Certificate) -> str:
+    """Who vouched for the name. Source: sigstore/fulcio, docs/oid-info.md."""
+    from cryptography.x509 import ObjectIdentifier
+
+    own = {extension.oid: extension.value for extension in certificate.extensions}
+    if newer := own.get(ObjectIdentifier("1.3.6.1.4.1.57264.1.8")):
+        return _utf8_string(newer.public_bytes())
+    text: bytes = own[ObjectIdentifier("1.3.6.1.4.1.57264.1.1")].public_bytes()
+    return text.decode()
+
+
+def _utf8_string(der: bytes) -> str:
+    """The text of a DER-encoded UTF8String."""
+    from cryptography.hazmat import asn1
+
+    text: str = asn1.decode_der(str, der)
+    return text
+
+
+# --- cosign 2 ----------------------------------------------------------------------------------------
+
+
+def _promised(signature: bytes, certified: Promised) -> Bundle:
+    """A bundle with the log's promise alone, which is all that cosign 2 keeps.
+
+    The library insists on a proof of inclusion besides, in what it reads; so the entry is a kind of its
+    own, in whose place the promise is verified. Were that ever not asked, what stands for the proof fails.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import load_pem_x509_certificate
+    from sigstore.models import Bundle, TransparencyLogEntry
+    from sigstore_models.bundle.v1 import Bundle as Document
+
+    class Entry(TransparencyLogEntry):
+        def _validate(self) -> None:
+            """There is no proof to be whole."""
+
+        def _verify(self, keyring: Any) -> None:
+            self._verify_set(keyring)
+
+    class PromisedBundle(Bundle):
+        def _verify(self) -> None:
+            self._signing_certificate = certificate
+            self._log_entry = Entry(self._inner.verification_material.tlog_entries[0])
+
+    if len(certified.certificate) + len(certified.promise) > LARGEST:
+        raise ValueError("its annotations are too large")
+    certificate = load_pem_x509_certificate(certified.certificate.encode())
+    der = certificate.public_bytes(Encoding.DER)
+    material = {"certificate": {"rawBytes": _base64(der)}, "tlogEntries": [_entry(certified.promise)]}
+    document = {
+        "mediaType": Bundle.BundleType.BUNDLE_0_1.value,
+        "verificationMaterial": material,
+        "messageSignature": {"signature": _base64(signature)},
+    }
+    return PromisedBundle(Document.from_json(json.dumps(document)))
+
+
+def _entry(promise: str) -> dict[str, Any]:
+    """What a bundle has of cosign's annotation. Raises what a stranger's text deserves."""
+    said = strict_json.loads(promise.encode(), item="promise", depth=_DEPTH)
+    payload = said["Payload"]
+    body = strict_json.loads(base64.b64decode(payload["body"]), item="entry", depth=_DEPTH)
+    return {
+        "logIndex": str(payload["logIndex"]),
+        "logId": {"keyId": _base64(bytes.fromhex(payload["logID"]))},
+        "kindVersion": {"kind": body["kind"], "version": body["apiVersion"]},
+        "integratedTime": str(payload["integratedTime"]),
+        "inclusionPromise": {"signedEntryTimestamp": said["SignedEntryTimestamp"]},
+        "inclusionProof": {"logIndex": "0", "treeSize": "1", "rootHash": "", "hashes": []},
+        "canonicalizedBody": payload["body"],
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
