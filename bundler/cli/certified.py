@@ -99,4 +99,5 @@ def _key(name: str) -> Key:
 def _proven(demand: KeylessDemand) -> Keyless:
     from bundler.trust.keyless import Keyless, read_trusted_root
 
-    return Keyless(read_trusted_root(demand.trusted_root), demand.identities)
+    root = text_of(Path(demand.trusted_root)).encode()
+    return Keyless(read_trusted_root(demand.trusted_root, root), demand.identities)

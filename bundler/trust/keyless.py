@@ -80,10 +80,9 @@ class Keyless:
             raise ValueError("the signed statement is another")
 
 
-def read_trusted_root(name: str) -> Verifier:
-    """What a file `trusted_root.json` proves. Raises UsageError."""
+def read_trusted_root(name: str, data: bytes) -> Verifier:
+    """What a `trusted_root.json` proves. Raises UsageError."""
     try:
-        from sigstore.models import TrustedRoot
         from sigstore.verify import Verifier
     except ImportError:
         cause = "keyless signatures need the library sigstore"
@@ -91,22 +90,30 @@ def read_trusted_root(name: str) -> Verifier:
     # Else its warnings would go to standard error: what matters in them is in the errors, too.
     logging.getLogger("sigstore").addHandler(logging.NullHandler())
     try:
-        root = TrustedRoot.from_file(name)
-        _read_now(root)
-        return Verifier(trusted_root=root)
+        return Verifier(trusted_root=_trusted_root(data))
     except Exception as error:  # the file is wrong, and which of the library's parsers says so is its matter
-        cause = f"not a trusted root of Sigstore: {getattr(error, 'strerror', None) or error}"
+        cause = f"not a trusted root of Sigstore: {printable(error)}"
         raise UsageError(name, cause, "`cosign trusted-root create` makes one") from None
 
 
-def _read_now(root: TrustedRoot) -> None:
-    """Read the keys that the library reads only when there is a signature, and then leaves out unread."""
+def _trusted_root(data: bytes) -> TrustedRoot:
+    """With the keys, which the library reads only when there is a signature, and leaves out if it can't."""
     from sigstore._internal.trust import KeyringPurpose
+    from sigstore.models import TrustedRoot
+    from sigstore_models.trustroot.v1 import TrustedRoot as Document
 
+    document = strict_json.loads(data, item="JSON", depth=_DEPTH)
+    # Of no use here, but wanted by the library. cosign leaves them out, as protobuf does with what is empty.
+    for log in (*document["tlogs"], *document["ctlogs"]):
+        log.setdefault("baseUrl", "")
+    for authority in (*document["certificateAuthorities"], *document.get("timestampAuthorities", ())):
+        authority["subject"] = {"organization": "", "commonName": "", **authority.get("subject", {})}
+    root = TrustedRoot(Document.from_json(json.dumps(document)))
     for keys in (root.ct_keyring(KeyringPurpose.VERIFY), root.rekor_keyring(KeyringPurpose.VERIFY)):
         if not keys._keyring:
             raise ValueError("a log without a key that can be read")
     root.get_timestamp_authorities()
+    return root
 
 
 class _Wanted:

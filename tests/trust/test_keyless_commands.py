@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from bundler.bundle.reader import open_bundle
+from bundler.config.policy_file import read_policy_file
 from bundler.oci.content import Digest
 from tests.builders import Content, a_bundle, a_module
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler, clean_environment
 from tests.registries import RealRegistry
-from tests.trust.sigstores import ISSUER, USUAL, WORKFLOW, StagedSigstore, Terms
+from tests.trust.authorities import ISSUER, USUAL, WORKFLOW, Terms
+from tests.trust.sigstores import StagedSigstore
 from tests.trust.test_border import Signer, policy, verify
 
 ACCEPTED = f"{WORKFLOW} ({ISSUER})"
@@ -160,6 +163,18 @@ def test_a_policy_that_lets_anybody_in_is_2_with_its_line(tmp_path: Path) -> Non
     )
     code, said = verify(tmp_path, a_module("1.0.0"), *wanted)
     assert (code, "policy.yaml:2: require[0].keyless.identities[0].identity" in said) == (2, True), said
+
+
+def test_the_documented_policy_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+    (example,) = re.findall("```yaml\n(.*?)```", page, re.DOTALL)
+    (demand,) = read_policy_file("/border/policy.yaml", example).demands
+    assert demand.keyless is not None
+    assert demand.keyless.trusted_root == "/border/trusted_root.json"
+    assert [one.issuer.partition("//")[2] for one in demand.keyless.identities] == [
+        "token.actions.githubusercontent.com",
+        "accounts.google.com",
+    ]
 
 
 # --- this machine ------------------------------------------------------------------------------------
