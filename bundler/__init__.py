@@ -29,15 +29,15 @@ if TYPE_CHECKING:
         Keep,
         OnDrift,
         Series,
-        explain_selection,
         export_bundle,
         locked_selection,
-        merge_bundles,
         output_to,
         plan_bundle,
         read_lock,
         workplace_of,
     )
+    from bundler.exporter.explain import explain_selection
+    from bundler.exporter.merge import merge_bundles
     from bundler.extractor import Extracted, extract
     from bundler.importer import (
         Destination,
@@ -101,14 +101,14 @@ _HOMES = {
     "compare_with_target": "bundler.importer",
     "describe": "bundler.bundle.contents",
     "difference": "bundler.bundle.difference",
-    "explain_selection": "bundler.exporter",
+    "explain_selection": "bundler.exporter.explain",
     "export_bundle": "bundler.exporter",
     "extract": "bundler.extractor",
     "import_bundle": "bundler.importer",
     "import_stream": "bundler.importer",
     "open_bundle": "bundler.bundle.reader",
     "locked_selection": "bundler.exporter",
-    "merge_bundles": "bundler.exporter",
+    "merge_bundles": "bundler.exporter.merge",
     "output_to": "bundler.exporter",
     "page_of": "bundler.page.gather",
     "parse_prefix": "bundler.oci.reference",

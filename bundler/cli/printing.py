@@ -26,7 +26,7 @@ def print_document(document: dict[str, Any], stream: TextIO) -> None:
 
 def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, stream: TextIO) -> int:
     """Write and print a report; the result is the exit code."""
-    document = as_document(report)
+    document = as_document(report) if file is not None or as_json else {}
     if file is not None:
         write_whole(file, json.dumps(document, indent=2).encode() + b"\n")
     log = current_log()

@@ -9,10 +9,8 @@ from bundler.exporter.base import look_back
 from bundler.exporter.delivery import Delivery
 from bundler.exporter.disk import disk_needs
 from bundler.exporter.drift import OnDrift
-from bundler.exporter.explain import explain_selection
 from bundler.exporter.gather import gather, plan_against
 from bundler.exporter.lock import locked_selection, read_lock
-from bundler.exporter.merge import merge_bundles
 from bundler.exporter.output import Output, output_to
 from bundler.exporter.plan import ExportPlan
 from bundler.exporter.result import ExportRun
@@ -34,10 +32,8 @@ __all__ = [
     "Output",
     "Series",
     "Workplace",
-    "explain_selection",
     "export_bundle",
     "locked_selection",
-    "merge_bundles",
     "output_to",
     "plan_bundle",
     "read_lock",

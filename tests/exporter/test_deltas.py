@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bundler import merge_bundles
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
 from bundler.errors import BundlerError, IntegrityError, UsageError
-from bundler.exporter import Keep, Series, merge_bundles, output_to
+from bundler.exporter import Keep, Series, output_to
 from bundler.oci.platform import parse_platform
 from bundler.store import History
 from bundler.wanted import Along
