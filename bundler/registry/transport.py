@@ -68,11 +68,11 @@ class TransportSettings(NamedTuple):
 class Answer:
     """Status and headers of an answer, its body still on the wire."""
 
-    def __init__(self, request: Request, response: requests.Response, limits: Limits) -> None:
+    def __init__(self, request: Request, response: Any, limits: Limits) -> None:
         self.url = request.url
-        self.status = response.status_code
+        self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
-        self._raw: Any = response.raw
+        self._raw = response
         self._limits = limits
         self._item = f"{request.method} {place(request.url)}"
 
@@ -148,6 +148,10 @@ class _Adapter(requests.adapters.HTTPAdapter):
         """Leave the context as it is: the library would add its own list of authorities."""
         conn.cert_reqs = "CERT_REQUIRED"
 
+    def build_response(self, req: Any, resp: Any) -> Any:
+        """The answer as urllib3 gives it: cookies, encoding and history are not wanted."""
+        return resp
+
 
 def _make_patient(manager: Any) -> Any:
     """Have its connections read their answers by `PatientResponse`."""
@@ -176,11 +180,8 @@ class Transport:
         """
         item = f"{request.method} {place(request.url)}"
         with translated(item):
-            prepared = requests.Request(
-                request.method, request.url, headers={**AGENT, **request.headers}, data=request.body
-            ).prepare()
-            response = self._adapter(request.url).send(
-                prepared, stream=True, timeout=self._timeout, proxies=self._proxies(request.url)
+            response: Any = self._adapter(request.url).send(
+                _prepared(request), stream=True, timeout=self._timeout, proxies=self._proxies(request.url)
             )
         return Answer(request, response, self._settings.limits)
 
@@ -202,6 +203,21 @@ class Transport:
         if proxy_bypass_environment(urlsplit(url).netloc, proxies):
             return {}
         return {scheme: address for scheme, address in proxies.items() if scheme != "no"}
+
+
+def _prepared(request: Request) -> requests.PreparedRequest:
+    """What the adapter sends.
+
+    For a question without a body, nine tenths of all requests, the library's preparation is left out: it
+    is a seventh of the work, and has nothing to prepare.
+    """
+    headers = {**AGENT, **request.headers}
+    if request.method not in ("GET", "HEAD") or not request.url.isascii():
+        return requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
+    prepared = requests.PreparedRequest()
+    prepared.method, prepared.url = request.method, request.url
+    prepared.headers = requests.structures.CaseInsensitiveDict(headers)
+    return prepared
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
