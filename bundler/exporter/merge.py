@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -49,18 +49,18 @@ def merge_bundles(
 
 def merged_inventory(chain: Sequence[Link], limits: Limits = DEFAULT_LIMITS) -> Inventory:
     """The inventory of the full bundle that these make. No I/O. Raises ContentError over a limit."""
-    known: set[Digest] = set()
+    # One that is named twice has its place where it came first.
+    chain = list({link.id: link for link in chain}.values())
+    below: dict[Digest, set[Digest]] = {}
     for link in chain:
-        if missing := [base for base in link.inventory.base if base not in known]:
-            cause = f"it builds on bundle {missing[0]}"
-            raise UsageError(f"bundle {link.id}", cause, "give that bundle too, before this one")
-        known.add(link.id)
+        bases = _bases(link, below)
+        below[link.id] = {link.id, *bases}.union(*(below[base] for base in bases))
     state = state_of(chain)
     _check_work(state, limits)
     inventory = full_inventory(state.roots, state.manifests)
     last = chain[-1]
     # A delta says what it makes of all that it builds on; beside it there may be shards.
-    if last.inventory.state and known == _below(last, chain) | {last.id}:
+    if last.inventory.state and below.keys() == below[last.id]:
         made = bundle_id(encode(inventory))
         if made != last.inventory.state:
             cause = f"together they make {made}, but the delta was made to make {last.inventory.state}"
@@ -76,16 +76,16 @@ def _check_work(state: State, limits: Limits) -> None:
             tally.add(state.manifests[digest].descriptors if digest in state.manifests else 1)
 
 
-def _below(link: Link, chain: Sequence[Link]) -> set[Digest]:
-    """All that a bundle builds on."""
-    by_id = {one.id: one for one in chain}
-    found: set[Digest] = set()
-    waiting = [*link.inventory.base]
-    while waiting:
-        id_ = waiting.pop()
-        found.add(id_)
-        waiting += by_id[id_].inventory.base
-    return found
+def _bases(link: Link, known: Collection[Digest]) -> tuple[Digest, ...]:
+    """What a bundle builds on: the bundles themselves, or the full one that was merged of them."""
+    missing = [base for base in link.inventory.base if base not in known]
+    if not missing:
+        return link.inventory.base
+    whole = link.inventory.base_state
+    if whole and whole in known:
+        return (whole,)
+    cause = f"it builds on bundle {missing[0]}"
+    raise UsageError(f"bundle {link.id}", cause, "give that bundle too, before this one")
 
 
 class _Together:

@@ -76,6 +76,12 @@ class History:
         write_whole(self._remembered(entry.id), inventory)
         self._write((*known, entry))
 
+    def keep(self, id_: Digest, inventory: bytes) -> None:
+        """Know a bundle that something builds on, and that was made elsewhere."""
+        if id_.computed(inventory) == id_ and self.inventory(id_) is None:
+            make_directories(self._path / BUNDLES)
+            write_whole(self._remembered(id_), inventory)
+
     def forget(self, gone: Collection[Digest]) -> None:
         """Strike bundles from the journal, then their inventories."""
         self._write(tuple(entry for entry in self.entries() if entry.id not in gone))

@@ -48,13 +48,20 @@ class Nights:
         """Everything."""
         return self.night(name, along=along)
 
-    def night(self, name: str, *base: Path | str, along: Along | None = None, **series: object) -> Path:
+    def night(
+        self,
+        name: str,
+        *base: Path | str,
+        along: Along | None = None,
+        store: str = "store",
+        **series: object,
+    ) -> Path:
         """What is new against these bases."""
         out = self.folder / f"{name}.tar.zst"
         chosen = Series(base=tuple(str(one) for one in base), **series)  # type: ignore[arg-type]
         sources = [f"{self.registry.host}/{one}" for one in self.names]
         self.report = exported(
-            out, *sources, series=chosen, along=along or Along(), store=self.folder / "store"
+            out, *sources, series=chosen, along=along or Along(), store=self.folder / store
         )
         return out
 
