@@ -82,7 +82,7 @@ def carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tup
         if dry_run:
             return _planned(task, means)
         report, brought = _imported(task, means)
-        task.arrivals.came(brought.id, brought.inventory.state)
+        task.arrivals.came(brought.id, brought.inventory)
         if not report.exit_code:
             task.way_back.finish(brought.id)
         return report, brought
@@ -120,6 +120,7 @@ def _noted(task: Task, means: Means, bundle: Bundle | BundleStream) -> BeforeTag
     def note(moved: Sequence[Moved]) -> None:
         if means.gate:
             means.gate.remember()
+        task.arrivals.begins(bundle.id, bundle.inventory)
         task.way_back.write(bundle.id, moved)
 
     return note
