@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bundler.about import VERSION
+from bundler.bundle.frames import Frames
 from bundler.bundle.inventory import Inventory, bundle_id, encode, roots_of
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle, open_bundle
 from bundler.bundle.state import Link, ManifestPool, State, full_inventory, state_of
 from bundler.errors import ContentError, IntegrityError, UsageError
+from bundler.exporter.disk import check_disk
 from bundler.exporter.output import Output
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
@@ -34,10 +36,13 @@ def merge_bundles(
         raise UsageError(out.name, "a merged bundle is a file", "let its name end in .tar.zst")
     out.check()
     with ExitStack() as stack:
-        bundles = [stack.enter_context(open_bundle(path, limits)) for path in paths]
+        frames = Frames()
+        bundles = [stack.enter_context(open_bundle(path, limits, frames=frames)) for path in paths]
         pool = ManifestPool(limits)
         inventory = merged_inventory([read_link(bundle, pool) for bundle in bundles], limits)
         there = out.unchanged(inventory, progress)
+        if there is None and (needed := out.need(inventory)):
+            check_disk([needed])
         written = there or out.write(inventory, _Together(bundles), progress)
     tags: dict[RepositoryName, list[TagReport]] = {}
     for root in roots_of(inventory):
