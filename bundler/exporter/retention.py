@@ -8,7 +8,7 @@ from pathlib import Path
 from bundler.bundle.inventory import BUNDLE_SUFFIX
 from bundler.bundle.pieces import is_volume
 from bundler.bundle.sidecar import remove_sidecar
-from bundler.durable import remove_if_there
+from bundler.durable import remove_if_there, sync_directory
 from bundler.errors import BundlerError, IntegrityError
 from bundler.exporter.replacing import open_bundle
 from bundler.exporter.series import Series
@@ -42,6 +42,8 @@ def retain(store: Store, series: Series, limits: Limits) -> tuple[list[str], lis
             remove_sidecar(path)
             for file in files:
                 remove_if_there(file)
+            # Forgotten before it is gone for good, nobody would ever remove it.
+            sync_directory(path.parent)
             removed.append(str(path))
         else:
             warnings.append(f"{path}: not removed: it is not the bundle that this job wrote there")

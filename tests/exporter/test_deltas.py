@@ -310,6 +310,15 @@ def test_bundles_go_by_age(nights: Nights) -> None:
     assert nights.report.removed == (str(nights.folder / "n1.tar.zst"),)
 
 
+def test_a_clock_that_was_wrong_for_a_night_costs_no_bundle(nights: Nights) -> None:
+    """Started without a battery, a machine is in 1970 until it asks for the time."""
+    app = nights.registry.repositories["app"]
+    for number, day in enumerate((100, 0, 101)):
+        add_version(app, f"3.{number}.0")
+        nights.night(f"n{number}", now=day * DAY, keep=Keep(days=2))
+    assert files(nights.folder) == {"n0", "n1", "n2"}
+
+
 def test_a_file_that_is_not_what_the_job_wrote_is_left_alone(nights: Nights) -> None:
     first = nights.night("n0", now=0)
     add_version(nights.registry.repositories["app"], "3.0.0")
