@@ -105,7 +105,11 @@ def _check_base(old: Bundle, new: Bundle) -> None:
     next_step = "make full bundles of deltas with `timoni-bundler merge` first"
     if old.inventory.kind == "delta":
         raise UsageError(str(old.path), "a delta does not tell what was there before it", next_step)
-    if new.inventory.kind == "delta" and new.inventory.base != (old.id,):
+    if (
+        new.inventory.kind == "delta"
+        and (old.id,) != new.inventory.base
+        and old.id != new.inventory.base_state
+    ):
         raise UsageError(str(new.path), f"it builds on {' and '.join(new.inventory.base)}", next_step)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import threading
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, Protocol, Self
 import zstandard
 
 from bundler.bundle import format as layout
+from bundler.bundle.frames import Frames
 from bundler.bundle.index import check_index
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
 from bundler.bundle.pieces import OneFile, Pieces, ends_like_volume, open_set, volumes_among
@@ -26,9 +25,6 @@ from bundler.oci.content import CHUNK, Descriptor, Digest, verified
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.sealed import Sealed, sealed_of
 from bundler.trust.statement import STATEMENT_FILE
-
-KEPT_FRAMES = 3
-"""Contents of shared frames held in memory: neighbours are mostly asked for together."""
 
 
 class Bundle(Protocol):
@@ -62,16 +58,18 @@ def open_bundle(
     limits: Limits = DEFAULT_LIMITS,
     judge: Judge | None = None,
     volumes_in: Iterable[Path] = (),
+    frames: Frames | None = None,
 ) -> Bundle:
     """Open a bundle file, volumes or an unpacked layout; read its inventory, if the judge lets it in.
 
     A set is named by any of its volumes, or by the folder that holds it; `volumes_in` are more folders.
+    Bundles that are read together share `frames`, and so the memory for them.
 
     Raises NotFoundError, UsageError for what is neither file nor directory, and what its content
     deserves: ContentError, IntegrityError, TrustError.
     """
     if path.is_dir() and (volumes_in or _holds_volumes(path)):
-        return BundleFile(path, open_set(path, volumes_in), limits, judge)
+        return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
     if path.is_dir():
         return BundleDirectory(path, limits, judge)
     if not path.exists():
@@ -82,9 +80,9 @@ def open_bundle(
         )
     file = OneFile(path)
     if not ends_like_volume(file):
-        return BundleFile(path, file, limits, judge)
+        return BundleFile(path, file, limits, judge, frames)
     file.close()
-    return BundleFile(path, open_set(path, volumes_in), limits, judge)
+    return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
 
 
 def _holds_volumes(path: Path) -> bool:
@@ -105,7 +103,14 @@ def _absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError
 class BundleFile:
     """A bundle's bytes with random access by their seek table; the same open files from first to last."""
 
-    def __init__(self, path: Path, pieces: Pieces, limits: Limits, judge: Judge | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        pieces: Pieces,
+        limits: Limits,
+        judge: Judge | None = None,
+        frames: Frames | None = None,
+    ) -> None:
         self.path = path
         self.sha256: str | None = None
         self._limits = limits
@@ -126,8 +131,7 @@ class BundleFile:
         self._places = {
             blob.digest: place for blob, place in zip(self.inventory.content, places, strict=True)
         }
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._shared = frames or Frames()
 
     def __enter__(self) -> Self:
         return self
@@ -188,20 +192,10 @@ class BundleFile:
             begin = self._contents[number]
             if begin >= end:
                 return
-            data = self._shared_frame(number) if shared else self._frame(number)
+            data = self._shared.get(self, number, self._frame) if shared else self._frame(number)
             view = memoryview(data)[max(start - begin, 0) : end - begin]
             for offset in range(0, len(view), CHUNK):
                 yield bytes(view[offset : offset + CHUNK])
-
-    def _shared_frame(self, number: int) -> bytes:
-        # One thread decompresses, the others find the result.
-        with self._lock:
-            if number not in self._kept:
-                self._kept[number] = self._frame(number)
-                if len(self._kept) > KEPT_FRAMES:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(number)
-            return self._kept[number]
 
     def _frame(self, number: int) -> bytes:
         frame = self._frames[number]

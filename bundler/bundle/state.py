@@ -78,13 +78,13 @@ class State(NamedTuple):
 def state_of(chain: Iterable[Link]) -> State:
     """The bundles applied in this order."""
     roots: dict[Name, Root] = {}
-    manifests: Manifests = {}
+    manifests: dict[Digest, Manifest] = {}
     for link in chain:
         for entry in link.inventory.repositories:
             for gone in entry.removed:
                 roots.pop((entry.name, gone), None)
         roots |= {name_of(root): root for root in roots_of(link.inventory)}
-        manifests = {**manifests, **link.manifests}
+        manifests |= link.manifests
     return State(tuple(sorted(roots.values(), key=bundle_order)), manifests)
 
 
@@ -117,6 +117,8 @@ class Base(NamedTuple):
     """Names beyond those of `roots` that earlier bundles brought: gone, if they are selected no more."""
     omitted: frozenset[Digest] = frozenset()
     """Children of indexes that are not there."""
+    from_files: tuple[Link, ...] = ()
+    """Bundles that were read from their files: the next export may build on them too."""
 
     def has(self, root: Root, manifests: Manifests) -> bool:
         """Whether it is there, with everything that it reaches now."""

@@ -1,7 +1,7 @@
 """Which bundles came to a target, remembered with the state: so that a delta that was left out is missed.
 
-One line for each import or way back, appended; what can't be read as one, a line that a power cut tore, is
-passed over.
+A line for each import, for each that is about to replace something newer, and for each way back, appended;
+what can't be read as one, a line that a power cut tore, is passed over.
 """
 
 from __future__ import annotations
@@ -13,17 +13,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from bundler.bundle.inventory import Inventory
 from bundler.cli.trusting import state_folder
 from bundler.durable import append, local_errors, make_directories
 from bundler.errors import LocalError, UsageError
 from bundler.oci.content import Digest, sha256
 
-_LINE = re.compile(r"(came|back)((?: sha256:[0-9a-f]{64})+)$", re.MULTILINE)
+_IDS = "((?: sha256:[0-9a-f]{64})+)"
+_LINE = re.compile(f"(came|again|back){_IDS}(?: on{_IDS})?$", re.MULTILINE)
 
 
 def short_name(target: str) -> str:
     """What tells the files of one target from those of another."""
     return sha256(target.encode()).encoded[:8]
+
+
+class Arrival(NamedTuple):
+    """One line."""
+
+    deed: str
+    """`came`; `again`: it comes, and what builds on it counts no more; `back`: it was taken back."""
+    ids: frozenset[str]
+    """The bundle, and the full bundle that would have made the same."""
+    on: frozenset[str] = frozenset()
+    """What it builds on, the same two ways."""
 
 
 class Arrivals(NamedTuple):
@@ -34,40 +47,51 @@ class Arrivals(NamedTuple):
 
     def known(self) -> frozenset[Digest]:
         """The ids of bundles, and of the full bundles that would have made the same; empty for the first."""
-        found: set[str] = set()
-        for deed, ids in self._lines():
-            if deed == "came":
-                found |= ids
-            else:
-                found -= ids
-        return frozenset(map(Digest, found))
+        return frozenset(Digest(id_) for one in self._there() for id_ in one.ids)
 
-    def came(self, bundle: Digest, state: Digest | None) -> None:
-        """A bundle was imported; a delta makes a state of what was there."""
-        self._note("came", bundle, *([state] if state else []))
+    def begins(self, bundle: Digest, inventory: Inventory) -> None:
+        """A bundle is about to move tags: where it is older than what came, that counts no more."""
+        there, one = self._there(), _arrival("again", bundle, inventory)
+        if _below(one, there) != there:
+            self._note(one)
+
+    def came(self, bundle: Digest, inventory: Inventory) -> None:
+        """A bundle was imported."""
+        self._note(_arrival("came", bundle, inventory))
 
     def back(self, bundle: Digest) -> None:
         """An import was taken back."""
-        lines = [ids for deed, ids in self._lines() if deed == "came" and bundle in ids]
-        self._note("back", *sorted({bundle, *(lines[-1] if lines else ())}))
+        lines = [one.ids for one in self._lines() if one.deed == "came" and bundle in one.ids]
+        self._note(Arrival("back", frozenset({bundle, *(lines[-1] if lines else ())})))
 
-    def _lines(self) -> Iterator[tuple[str, set[str]]]:
+    def _there(self) -> list[Arrival]:
+        found: list[Arrival] = []
+        for one in self._lines():
+            found = _below(one, found)
+            if one.deed == "came":
+                found.append(one)
+            elif one.deed == "back":
+                found = [other for other in found if not other.ids & one.ids]
+        return found
+
+    def _lines(self) -> Iterator[Arrival]:
         try:
             path = self._path()
             with local_errors(path, "read"):
                 text = path.read_text(errors="replace") if path.is_file() else ""
         except UsageError:
             return  # nowhere to remember anything
-        for deed, ids in _LINE.findall(text):
-            yield deed, set(ids.split())
+        for deed, ids, on in _LINE.findall(text):
+            yield Arrival(deed, frozenset(ids.split()), frozenset(on.split()))
 
-    def _note(self, deed: str, *ids: str) -> None:
+    def _note(self, one: Arrival) -> None:
+        text = " ".join([one.deed, *sorted(one.ids), *(["on", *sorted(one.on)] if one.on else [])])
         with suppress(UsageError):
             path, began = self._path(), True
             try:
                 began = path.exists()
                 make_directories(path.parent)
-                append(path, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {deed} {' '.join(ids)}\n".encode())
+                append(path, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n".encode())
             except LocalError:
                 # A machine without a place for it misses nothing; one that has it must not lose a line.
                 if began:
@@ -75,3 +99,18 @@ class Arrivals(NamedTuple):
 
     def _path(self) -> Path:
         return state_folder(self.state) / f"target-{short_name(self.target)}.log"
+
+
+def _arrival(deed: str, bundle: Digest, inventory: Inventory) -> Arrival:
+    state, base = inventory.state, inventory.base_state
+    ids = frozenset({bundle, *([state] if state else ())})
+    return Arrival(deed, ids, frozenset({*inventory.base, *([base] if base else ())}))
+
+
+def _below(one: Arrival, there: list[Arrival]) -> list[Arrival]:
+    """What still counts once a bundle comes, again perhaps: nothing that builds on it, or beside it."""
+    gone = set(one.ids | one.on)
+    while lost := [other for other in there if other.on & gone]:
+        there = [other for other in there if not other.on & gone]
+        gone.update(*(other.ids for other in lost))
+    return there

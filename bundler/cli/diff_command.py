@@ -25,7 +25,7 @@ SIGNS = {"added": "+", "removed": "-", "moved": "~"}
 @click.option("--markdown", is_flag=True, help="Print a table for a change note.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/difference.schema.json).")
 def command(old: Path, new: Path, *, markdown: bool, as_json: bool) -> int:
-    """Show what changed from one bundle to another: tags added, removed and moved, versions, bytes.
+    """Show what changed between two bundles: tags added, removed and moved, versions, revisions, bytes.
 
     OLD and NEW are bundles or their directories. Only inventories and manifests are read: `verify`
     proves the rest.
@@ -45,7 +45,9 @@ def command(old: Path, new: Path, *, markdown: bool, as_json: bool) -> int:
 def text_of(found: Difference) -> Iterator[str]:
     """A line for each change, and the sums."""
     for name, change in _ordered(found):
-        yield f"{SIGNS[change.change]} {name}:{change.reference}  {_told(change, ' -> ')}"
+        known = any(state and state.revision for state in (change.old, change.new))
+        revisions = f"  revision {_revisions(change, ' -> ')}" if known else ""
+        yield f"{SIGNS[change.change]} {name}:{change.reference}  {_told(change, ' -> ')}{revisions}"
     yield _sums(found)
 
 
@@ -55,8 +57,7 @@ def markdown_of(found: Difference) -> Iterator[str]:
         yield "| change | repository | tag | version and digest | git revision |"
         yield "|---|---|---|---|---|"
     for name, change in _ordered(found):
-        revisions = _joined(change, " → ", lambda state: printable(state.revision or "-", 60))
-        cells = (change.change, name, change.reference, _told(change, " → "), revisions)
+        cells = (change.change, name, change.reference, _told(change, " → "), _revisions(change, " → "))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     if found.repositories:
         yield ""
@@ -73,6 +74,10 @@ def _told(change: TagChange, arrow: str) -> str:
     return _joined(
         change, arrow, lambda state: f"{printable(state.version or '-', 40)} {state.digest[:SHORT_DIGEST]}"
     )
+
+
+def _revisions(change: TagChange, arrow: str) -> str:
+    return _joined(change, arrow, lambda state: printable(state.revision or "-", 60))
 
 
 def _joined(change: TagChange, arrow: str, tell: Callable[[TagState], str]) -> str:

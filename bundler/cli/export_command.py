@@ -157,7 +157,7 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
     )
     drift = OnDrift(options["on_drift"] or (file and file.on_drift) or "ignore")
     force = bool(options["force"] or (file and file.force))
-    signed = signing(options["sign_key"], terms, series.job)
+    signed = signing(options["sign_key"], terms, series.job, store)
     signers = gathered_signers(options)
     to_write = lock_to_write(lock, options["shard"])
     selection = in_shard(_selection(chosen, file, lock), options["shard"])

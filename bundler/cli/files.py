@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,3 +28,10 @@ def import_file(path: Path | None) -> ImportFile | None:
     from bundler.config.import_file import read_import_file
 
     return read_import_file(str(path), text_of(path))
+
+
+def allow_open_files() -> None:
+    """As many as the system lets this process have: a chain of years is more than a shell gives at first."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -22,6 +22,7 @@ from bundler import (
     plan_bundle_import,
     verify_bundle,
 )
+from bundler.bundle.frames import Frames
 from bundler.cli.arrivals import Arrivals
 from bundler.cli.bordering import border_of, with_signed
 from bundler.cli.display import display
@@ -77,12 +78,13 @@ def carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tup
     known = registries(task.settings, progress, [task.destination.prefix.registry])
     jobs = task.settings.jobs or DEFAULT_JOBS
     with ExitStack() as stack:
-        beside = [stack.enter_context(open_bundle(path)) for path in task.beside]
+        frames = Frames()
+        beside = [stack.enter_context(open_bundle(path, frames=frames)) for path in task.beside]
         means = Means(beside, gate, known, progress, jobs)
         if dry_run:
             return _planned(task, means)
         report, brought = _imported(task, means)
-        task.arrivals.came(brought.id, brought.inventory.state)
+        task.arrivals.came(brought.id, brought.inventory)
         if not report.exit_code:
             task.way_back.finish(brought.id)
         return report, brought
@@ -120,6 +122,7 @@ def _noted(task: Task, means: Means, bundle: Bundle | BundleStream) -> BeforeTag
     def note(moved: Sequence[Moved]) -> None:
         if means.gate:
             means.gate.remember()
+        task.arrivals.begins(bundle.id, bundle.inventory)
         task.way_back.write(bundle.id, moved)
 
     return note

@@ -9,6 +9,7 @@ import click
 
 from bundler import merge_bundles, output_to
 from bundler.cli.display import display
+from bundler.cli.files import allow_open_files
 from bundler.cli.options import check_report, output_options
 from bundler.cli.printing import conclude, export_summary, failed_report
 from bundler.errors import BundlerError
@@ -37,6 +38,7 @@ def command(
     try:
         check_report(wish, out, *bundles)
         report = wish
+        allow_open_files()
         done = merge_bundles(bundles, output_to(out, force=force), progress=display(quiet=quiet))
     except BundlerError as error:
         return conclude(

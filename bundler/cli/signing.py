@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from bundler.errors import UsageError
+from bundler.store import History
 
 if TYPE_CHECKING:
     from bundler.trust.signing import Signing, Terms
@@ -47,8 +48,11 @@ def gathered_signing(options: dict[str, Any]) -> SigningOptions:
     return SigningOptions(**{name: options.pop(name) for name in SigningOptions._fields})
 
 
-def signing(key: Path | None, options: SigningOptions, job: Job) -> Signing | None:
-    """The key, and what it is to say; None without a key. Raises UsageError before any work."""
+def signing(key: Path | None, options: SigningOptions, job: Job, store: Path | None = None) -> Signing | None:
+    """The key, and what it is to say; None without a key. Raises UsageError before any work.
+
+    A clock that was set back makes no number that is not above those of the job's bundles in the store.
+    """
     if key is None:
         if options.given:
             raise UsageError("--sequence or --expires", "nothing is signed", "add --sign-key KEY")
@@ -57,7 +61,10 @@ def signing(key: Path | None, options: SigningOptions, job: Job) -> Signing | No
     from bundler.trust.signing import Signing
 
     at = now()
-    return Signing(keygen(), key, _terms(options, job, at), at)
+    terms = _terms(options, job, at)
+    if store and terms.sequence is None:
+        terms = terms._replace(least=History(store).next_number(job))
+    return Signing(keygen(), key, terms, at)
 
 
 def _terms(options: SigningOptions, job: Job, now: int) -> Terms:

@@ -63,7 +63,7 @@ def export_bundle(
     run, limits = ExportRun(registries), registries.settings.hosts.limits
     out.check()
     with place.opened() as store:
-        base, trusted = look_back(series, store, limits)
+        base, trusted = look_back(series, store, out.path, limits)
         ask = partial(select, selection, registries, store, trusted=trusted)
         choose = partial(ask, jobs=jobs, progress=progress)
         with run.phase("select"):
@@ -111,7 +111,7 @@ def plan_bundle(
     run = ExportRun(registries)
     store = place.looked_at()
     limits = registries.settings.hosts.limits
-    base, trusted = look_back(series, store, limits)
+    base, trusted = look_back(series, store, out.path, limits)
     ask = partial(select, selection, registries, store, trusted=trusted, keep=False)
     with run.phase("select"):
         pinned = ask(jobs=jobs, progress=progress)

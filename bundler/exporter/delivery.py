@@ -47,14 +47,14 @@ class Delivery(NamedTuple):
         there = self.out.unchanged(inventory, progress)
         if there is None:
             return None
-        self.place.remember(self.series, inventory, self.out)
+        self.place.remember(self.series, inventory, self.out, base, store)
         return Delivered(inventory, there, self._done(pinned, store))
 
     def write(self, pinned: Pinned, base: Base | None, store: Store, progress: Progress) -> Delivered:
         """Write it, and note it."""
         inventory = pinned.inventory(base)
         written = self.out.write(inventory, store, progress)
-        self.place.remember(self.series, inventory, self.out)
+        self.place.remember(self.series, inventory, self.out, base, store)
         return Delivered(inventory, written, self._done(pinned, store))
 
     def _done(self, pinned: Pinned, store: Store) -> tuple[str, ...]:

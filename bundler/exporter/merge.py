@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from bundler.about import VERSION
+from bundler.bundle.frames import Frames
 from bundler.bundle.inventory import Inventory, bundle_id, encode, roots_of
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle, open_bundle
 from bundler.bundle.state import Link, ManifestPool, State, full_inventory, state_of
 from bundler.errors import ContentError, IntegrityError, UsageError
+from bundler.exporter.disk import check_disk
 from bundler.exporter.output import Output
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
@@ -34,10 +36,13 @@ def merge_bundles(
         raise UsageError(out.name, "a merged bundle is a file", "let its name end in .tar.zst")
     out.check()
     with ExitStack() as stack:
-        bundles = [stack.enter_context(open_bundle(path, limits)) for path in paths]
+        frames = Frames()
+        bundles = [stack.enter_context(open_bundle(path, limits, frames=frames)) for path in paths]
         pool = ManifestPool(limits)
         inventory = merged_inventory([read_link(bundle, pool) for bundle in bundles], limits)
         there = out.unchanged(inventory, progress)
+        if there is None and (needed := out.need(inventory)):
+            check_disk([needed])
         written = there or out.write(inventory, _Together(bundles), progress)
     tags: dict[RepositoryName, list[TagReport]] = {}
     for root in roots_of(inventory):
@@ -49,18 +54,18 @@ def merge_bundles(
 
 def merged_inventory(chain: Sequence[Link], limits: Limits = DEFAULT_LIMITS) -> Inventory:
     """The inventory of the full bundle that these make. No I/O. Raises ContentError over a limit."""
-    known: set[Digest] = set()
+    # One that is named twice has its place where it came first.
+    chain = list({link.id: link for link in chain}.values())
+    below: dict[Digest, set[Digest]] = {}
     for link in chain:
-        if missing := [base for base in link.inventory.base if base not in known]:
-            cause = f"it builds on bundle {missing[0]}"
-            raise UsageError(f"bundle {link.id}", cause, "give that bundle too, before this one")
-        known.add(link.id)
+        bases = _bases(link, below)
+        below[link.id] = {link.id, *bases}.union(*(below[base] for base in bases))
     state = state_of(chain)
     _check_work(state, limits)
     inventory = full_inventory(state.roots, state.manifests)
     last = chain[-1]
     # A delta says what it makes of all that it builds on; beside it there may be shards.
-    if last.inventory.state and known == _below(last, chain) | {last.id}:
+    if last.inventory.state and below.keys() == below[last.id]:
         made = bundle_id(encode(inventory))
         if made != last.inventory.state:
             cause = f"together they make {made}, but the delta was made to make {last.inventory.state}"
@@ -76,16 +81,16 @@ def _check_work(state: State, limits: Limits) -> None:
             tally.add(state.manifests[digest].descriptors if digest in state.manifests else 1)
 
 
-def _below(link: Link, chain: Sequence[Link]) -> set[Digest]:
-    """All that a bundle builds on."""
-    by_id = {one.id: one for one in chain}
-    found: set[Digest] = set()
-    waiting = [*link.inventory.base]
-    while waiting:
-        id_ = waiting.pop()
-        found.add(id_)
-        waiting += by_id[id_].inventory.base
-    return found
+def _bases(link: Link, known: Collection[Digest]) -> tuple[Digest, ...]:
+    """What a bundle builds on: the bundles themselves, or the full one that was merged of them."""
+    missing = [base for base in link.inventory.base if base not in known]
+    if not missing:
+        return link.inventory.base
+    whole = link.inventory.base_state
+    if whole and whole in known:
+        return (whole,)
+    cause = f"it builds on bundle {missing[0]}"
+    raise UsageError(f"bundle {link.id}", cause, "give that bundle too, before this one")
 
 
 class _Together:

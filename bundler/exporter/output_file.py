@@ -13,7 +13,7 @@ from bundler.bundle.writer import largest_size
 from bundler.durable import sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, TrustError, UsageError
 from bundler.exporter.packing import pack
-from bundler.exporter.replacing import explained, open_bundle, refuse_loss
+from bundler.exporter.replacing import explained, open_bundle, refuse_loss, refuse_own_base
 from bundler.limits import Limits
 from bundler.oci.content import BlobSource
 from bundler.progress import Progress
@@ -64,6 +64,7 @@ class FileOutput:
     def _same(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
         with open_bundle(self.path, self.limits) as bundle:
             if bundle.id != bundle_id(encode(inventory)):
+                refuse_own_base(self.name, bundle.id, inventory)
                 if not self.force:
                     refuse_loss(self.name, bundle.inventory, inventory)
                 return None

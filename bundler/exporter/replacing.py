@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.bundle.inventory import Inventory, roots_of
+from bundler.bundle.state import Name, name_of
 from bundler.errors import BundlerError, LocalError, UsageError
 from bundler.limits import Limits
+from bundler.oci.content import Digest
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
@@ -30,6 +32,21 @@ def refuse_loss(name: str, old: Inventory, new: Inventory) -> None:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         cause = f"it exists, and holds {lost[0]}{more}, which the new one would not hold as it is"
         raise UsageError(name, cause, "choose another name, or --force to replace it")
+    known = {name_of(root) for root in kept} | set(_removed(new))
+    if untold := [gone for gone in _removed(old) if gone not in known]:
+        repository, tag = untold[0]
+        cause = f"it exists, and says that {repository}:{tag} is gone, which the new one would not say"
+        raise UsageError(name, cause, "choose another name, or --force to replace it")
+
+
+def refuse_own_base(name: str, old: Digest, new: Inventory) -> None:
+    """Raise UsageError, also under `force`, if the new bundle builds on what it would replace."""
+    if old in new.base:
+        raise UsageError(name, "it exists, and the new one builds on it", "choose another name")
+
+
+def _removed(inventory: Inventory) -> Iterator[Name]:
+    return ((entry.name, gone) for entry in inventory.repositories for gone in entry.removed)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from bundler.bundle.inventory import BUNDLE_SUFFIX
 from bundler.bundle.pieces import is_volume
 from bundler.bundle.sidecar import remove_sidecar
-from bundler.durable import remove_if_there
+from bundler.durable import remove_if_there, sync_directory
 from bundler.errors import BundlerError, IntegrityError
 from bundler.exporter.replacing import open_bundle
 from bundler.exporter.series import Series
@@ -28,19 +28,22 @@ def retain(store: Store, series: Series, limits: Limits) -> tuple[list[str], lis
     if not gone:
         return [], []
     newest = history.last(series.job)
-    if newest and newest.path and not _files_of(newest):
+    if newest and newest.path and not files_of(newest):
         return [], [f"{newest.path}: it is the newest bundle, and not there: no older one was removed"]
     _prove(newest, limits)
     removed: list[str] = []
     warnings: list[str] = []
+    written_last = {entry.path: entry.id for entry in entries}
     for entry in gone:
-        path, files = Path(entry.path or ""), _files_of(entry)
-        if not files:
-            continue
+        path, files = Path(entry.path or ""), files_of(entry)
+        if not files or written_last[entry.path] != entry.id:
+            continue  # carried away, or replaced by a newer one of the same name
         if _is_ours(files[0], entry, limits):
             remove_sidecar(path)
             for file in files:
                 remove_if_there(file)
+            # Forgotten before it is gone for good, nobody would ever remove it.
+            sync_directory(path.parent)
             removed.append(str(path))
         else:
             warnings.append(f"{path}: not removed: it is not the bundle that this job wrote there")
@@ -48,7 +51,7 @@ def retain(store: Store, series: Series, limits: Limits) -> tuple[list[str], lis
     return removed, warnings
 
 
-def _files_of(entry: Entry) -> list[Path]:
+def files_of(entry: Entry) -> list[Path]:
     """The bundle's file, or those of its volumes, as far as they are there."""
     path = Path(entry.path or "")
     if not path.name.endswith(BUNDLE_SUFFIX):
@@ -60,7 +63,7 @@ def _files_of(entry: Entry) -> list[Path]:
 
 
 def _prove(newest: Entry | None, limits: Limits) -> None:
-    if newest is None or not (files := _files_of(newest)):
+    if newest is None or not (files := files_of(newest)):
         return
     try:
         with open_bundle(files[0], limits) as bundle:

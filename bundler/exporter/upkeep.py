@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bundler.bundle.inventory import INVENTORY_FILE, decode
 from bundler.bundle.state import state_of
 from bundler.errors import BundlerError, UsageError
-from bundler.exporter.base import chain_in
+from bundler.exporter.chains import Chains
 from bundler.layout import INDEX_FILE
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
@@ -57,7 +57,8 @@ def collect(store: Store, garbage: Garbage) -> None:
 def _states(ids: list[Digest], store: Store, limits: Limits) -> Iterator[Digest]:
     """Everything that a full bundle of each state would hold."""
     for id_ in ids:
-        state = state_of(chain_in(store, id_, limits))
+        # Of what is not at hand, a receipt's bundle, nothing is known that could go or stay.
+        state = state_of(Chains(store, limits).to(id_, gaps=True))
         for root in state.roots:
             for digest in reached(root.digest, state.manifests):
                 yield digest
@@ -66,10 +67,14 @@ def _states(ids: list[Digest], store: Store, limits: Limits) -> Iterator[Digest]
 
 
 def _remembered(ids: set[Digest], history: History, limits: Limits) -> Iterator[Digest]:
-    """The manifests of bundles that can be a base: they tell what the base holds."""
-    for id_ in ids:
-        if data := history.inventory(id_):
-            yield from (blob.digest for blob in decode(data, limits=limits).manifests)
+    """The manifests of bundles that can be a base, and of all below: they tell what the base holds."""
+    waiting, seen = list(ids), set(ids)
+    while waiting:
+        if data := history.inventory(waiting.pop()):
+            inventory = decode(data, limits=limits)
+            yield from (blob.digest for blob in inventory.manifests)
+            waiting += {*inventory.base} - seen
+            seen.update(inventory.base)
 
 
 def _own(store: Store, limits: Limits) -> Iterator[Digest]:

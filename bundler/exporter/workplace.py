@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.bundle.inventory import Inventory, bundle_id, encode
+from bundler.bundle.state import Base
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.exporter.output import Output
@@ -41,14 +42,22 @@ class Workplace:
                 if superfluous:
                     store.remove()
 
-    def remember(self, series: Series, inventory: Inventory, out: Output) -> None:
-        """Note what was written, for the nights to come; a temporary store has none."""
+    def remember(
+        self, series: Series, inventory: Inventory, out: Output, base: Base | None, store: Store
+    ) -> None:
+        """Note what was written and what it builds on, for the nights to come; a temporary store has none."""
         if self.temporary:
             return
+        history = History(self.path)
+        for link in base.from_files if base else ():
+            for manifest in link.manifests.values():
+                store.add_bytes(manifest.blob, manifest.data)
+            store.sync()
+            history.keep(link.id, encode(link.inventory))
         data = encode(inventory)
         path = str(out.path.absolute()) if out.path else None
         entry = Entry(bundle_id(data), series.job, series.now, inventory.base, path)
-        History(self.path).record(entry, data)
+        history.record(entry, data)
 
     def looked_at(self) -> Store:
         """The store as it is, nothing created and nothing locked: for a dry run."""

@@ -69,8 +69,8 @@ def check_order(inventory: Inventory, destination: Destination) -> None:
         return
     if missing := [id_ for id_ in inventory.base if id_ not in brought]:
         cause = (
-            f"this delta builds on bundle {' and '.join(missing)}, which is not among those that were "
-            f"imported to {destination.prefix} from here"
+            f"this delta builds on bundle {' and '.join(missing)}, which was not imported to "
+            f"{destination.prefix} from here, or not since an older one was"
         )
         raise NotFoundError(
             "import", cause, "import it first; --allow-gap, if the target has what it brought"

@@ -58,6 +58,15 @@ class History:
         """What a job wrote last."""
         return next((entry for entry in reversed(self.entries()) if entry.job == job), None)
 
+    def next_number(self, job: str) -> int:
+        """What is more than any number that a job's bundles were signed with, where those are times.
+
+        Also where the clock was set back: then each bundle had the next number after the one before.
+        """
+        times = [entry.time for entry in self.entries() if entry.job == job]
+        # A bundle is signed up to a second after the time that is noted.
+        return max((time + 1 + len(times) - number for number, time in enumerate(times)), default=0)
+
     def inventory(self, id_: Digest) -> bytes | None:
         """The `bundle.json` of a bundle, if it is known here; None also where it is damaged."""
         path = self._remembered(id_)
@@ -75,6 +84,12 @@ class History:
         make_directories(self._path / BUNDLES)
         write_whole(self._remembered(entry.id), inventory)
         self._write((*known, entry))
+
+    def keep(self, id_: Digest, inventory: bytes) -> None:
+        """Know a bundle that something builds on, and that was made elsewhere."""
+        if id_.computed(inventory) == id_ and self.inventory(id_) is None:
+            make_directories(self._path / BUNDLES)
+            write_whole(self._remembered(id_), inventory)
 
     def forget(self, gone: Collection[Digest]) -> None:
         """Strike bundles from the journal, then their inventories."""

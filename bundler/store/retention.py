@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from bundler.oci.content import Digest
@@ -28,16 +28,27 @@ class Keep(NamedTuple):
 def expired(entries: Sequence[Entry], job: str, keep: Keep, now: int) -> list[Entry]:
     """What a job may remove: neither kept itself, nor what any bundle that stays builds on.
 
-    The newest always stays. Where the clock was set back, an entry from the future counts as new.
+    The newest always stays. Where the clock was set back, an entry from the future counts as new; and one
+    from before its time is as old as the one before it.
     """
     if not keep.any:
         return []
     own = [entry for entry in entries if entry.job == job]
     newest = own[-max(keep.newest or 1, 1) :]
-    young = [entry for entry in own if keep.days is not None and entry.time > now - keep.days * DAY]
+    since = now - (keep.days or 0) * DAY
+    young = [entry for entry, time in zip(own, _times(own, now), strict=True) if keep.days and time > since]
     kept = [*newest, *young, *(entry for entry in entries if entry.job != job)]
     needed = _needed(kept, entries)
     return [entry for entry in own if entry.id not in needed]
+
+
+def _times(entries: Sequence[Entry], now: int) -> Iterator[int]:
+    """When they were written; a journal only grows, so none is older than what stands before it."""
+    latest = 0
+    for entry in entries:
+        if entry.time <= now:
+            latest = max(latest, entry.time)
+        yield max(entry.time, latest)
 
 
 def _needed(kept: Sequence[Entry], entries: Sequence[Entry]) -> set[Digest]:

@@ -21,6 +21,8 @@ class Terms(NamedTuple):
     sequence: int | None = None
     """None for the seconds since the epoch: it grows by itself."""
     expires: Moment | None = None
+    least: int = 0
+    """Where the clock is behind this, the number is."""
 
 
 def moment_at(seconds: int) -> Moment:
@@ -41,8 +43,8 @@ class Signing:
 
     def seal(self, bundle: Digest) -> Sealed:
         """A new statement about a bundle, signed. Raises LocalError where the key can't sign."""
-        job, sequence, expires = self._terms
-        sequence = self._now if sequence is None else sequence
+        job, sequence, expires, least = self._terms
+        sequence = max(self._now, least) if sequence is None else sequence
         statement = Statement(bundle, job, sequence, moment_at(self._now), expires)
         encoded = encode(statement)
         return Sealed(statement, encoded, (self._keygen.sign(self._key, encoded),))
@@ -51,7 +53,7 @@ class Signing:
         """Whether a bundle has been signed so by this key, and that is still worth something."""
         if sealed is None or not self._has_signed(sealed) or _expired(sealed.statement, self._now):
             return False
-        job, sequence, _ = self._terms
+        job, sequence, *_ = self._terms
         return sealed.statement.job == job and sequence in (None, sealed.statement.sequence)
 
     def join(self, sealed: Sealed) -> Sealed:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
-from tests.builders import a_bundle, a_module
+from bundler.oci.manifest import REVISION
+from tests.builders import a_bundle, a_module, an_artifact
 from tests.test_house import valid
 
 Output = pytest.CaptureFixture[str]
@@ -39,6 +40,15 @@ def test_added_removed_and_moved_tags_are_told(bundles: tuple[str, str], capsys:
     assert "1.1.0 sha256:" in lines[2]
     assert " -> 1.2.0 sha256:" in lines[2]
     assert lines[-1].startswith("2 added, 1 removed, 1 moved, 1 unchanged; 7 blobs more")
+
+
+def test_git_revisions_are_told_where_they_are_known(tmp_path: Path, capsys: Output) -> None:
+    old, new = (an_artifact(annotations={REVISION: text}) for text in ("1a2b", "3c4d"))
+    made = [
+        str(a_bundle(tmp_path / f"{n}.tar.zst", {"h.example/app": of})) for n, of in enumerate((old, new))
+    ]
+    assert run(["diff", *made]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("  revision 1a2b -> 3c4d")
 
 
 def test_the_json_is_what_its_schema_says(bundles: tuple[str, str], capsys: Output) -> None:

@@ -49,13 +49,20 @@ class Nights:
         """Everything."""
         return self.night(name, along=along)
 
-    def night(self, name: str, *base: Path | str, along: Along | None = None, **series: object) -> Path:
+    def night(
+        self,
+        name: str,
+        *base: Path | str,
+        along: Along | None = None,
+        store: str = "store",
+        **series: object,
+    ) -> Path:
         """What is new against these bases."""
         out = self.folder / f"{name}.tar.zst"
         chosen = Series(base=tuple(str(one) for one in base), **series)  # type: ignore[arg-type]
         sources = [f"{self.registry.host}/{one}" for one in self.names]
         self.report = exported(
-            out, *sources, series=chosen, along=along or Along(), store=self.folder / "store"
+            out, *sources, series=chosen, along=along or Along(), store=self.folder / store
         )
         return out
 
@@ -302,6 +309,15 @@ def test_bundles_go_by_age(nights: Nights) -> None:
         nights.night(f"n{number}", now=number * DAY, keep=Keep(days=2))
     assert files(nights.folder) == {"n2", "n3"}
     assert nights.report.removed == (str(nights.folder / "n1.tar.zst"),)
+
+
+def test_a_clock_that_was_wrong_for_a_night_costs_no_bundle(nights: Nights) -> None:
+    """Started without a battery, a machine is in 1970 until it asks for the time."""
+    app = nights.registry.repositories["app"]
+    for number, day in enumerate((100, 0, 101)):
+        add_version(app, f"3.{number}.0")
+        nights.night(f"n{number}", now=day * DAY, keep=Keep(days=2))
+    assert files(nights.folder) == {"n0", "n1", "n2"}
 
 
 def test_a_file_that_is_not_what_the_job_wrote_is_left_alone(nights: Nights) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
+from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
+from bundler.cli.arrivals import Arrivals
+from bundler.oci.content import Digest, sha256
 from tests.builders import Content, a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler, clean_environment
@@ -64,7 +67,7 @@ def test_over_a_night_that_was_left_out_nothing_is_imported_and_it_is_named(nigh
     for options in ([], ["--dry-run"], ["--with", str(second)]):
         refused = nights.imported(third, *options)
         with open_bundle(second) as lost:
-            assert f"builds on bundle {lost.id}, which is not among" in refused.stderr
+            assert f"builds on bundle {lost.id}, which was not imported" in refused.stderr
         assert refused.returncode == 4
     assert nights.tags() == {"2.0.0"}
     for bundle in (second, third, second):
@@ -102,6 +105,50 @@ def test_an_import_that_was_taken_back_did_not_come(nights: Nights, tmp_path: Pa
     assert nights.imported(third).returncode == 4
     assert nights.imported(second).returncode == 0
     assert nights.imported(third).returncode == 0
+
+
+def test_after_an_older_one_came_again_what_came_since_is_to_come_again_too(nights: Nights) -> None:
+    """It may have moved tags back, and the next night would not move them on."""
+    first, second, third = nights.bundles
+    for bundle in (first, second, first):
+        assert nights.imported(bundle).returncode == 0
+    refused = nights.imported(third)
+    with open_bundle(second) as lost:
+        assert f"builds on bundle {lost.id}" in refused.stderr
+    assert refused.returncode == 4
+    for bundle in (second, third):
+        assert nights.imported(bundle).returncode == 0
+
+
+def test_everything_can_come_again_from_the_start(nights: Nights) -> None:
+    for bundle in (*nights.bundles, *nights.bundles, nights.bundles[-1]):
+        assert nights.imported(bundle).returncode == 0
+
+
+def test_what_was_made_in_place_of_a_lost_night_counts_no_more_once_that_came(tmp_path: Path) -> None:
+    """Both build on the same; whichever comes last has the last word, and only that may be built upon."""
+    arrivals = Arrivals(tmp_path, "registry.internal")
+    sunday, lost, instead = (a_delta(None), "0"), (a_delta("0"), "1"), (a_delta("0"), "2")
+    for inventory, name in (sunday, instead, lost):
+        arrivals.came(an_id(name), inventory)
+    assert arrivals.known() == {an_id("0"), an_id("1")}
+
+
+def test_an_older_one_that_was_cut_off_counts_as_having_come_again(tmp_path: Path) -> None:
+    arrivals = Arrivals(tmp_path, "registry.internal")
+    for number in range(3):
+        arrivals.came(an_id(str(number)), a_delta(str(number - 1) if number else None))
+    arrivals.begins(an_id("1"), a_delta("0"))
+    assert arrivals.known() == {an_id("0")}
+
+
+def an_id(text: str) -> Digest:
+    return sha256(text.encode())
+
+
+def a_delta(base: str | None) -> Inventory:
+    """Of a delta, what it builds on is all that counts here."""
+    return Inventory(1, "delta" if base else "full", (), (), (), (), (an_id(base),) if base else ())
 
 
 def test_a_torn_line_is_passed_over(nights: Nights) -> None:

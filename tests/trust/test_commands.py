@@ -6,6 +6,7 @@ import dataclasses
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
+from bundler.oci.content import sha256
+from bundler.store import Entry, History, Store
 from bundler.trust.sealed import Sealed
-from tests.builders import Content, a_bundle, a_module
+from bundler.trust.statement import DEFAULT_JOB
+from tests.builders import Content, a_bundle, a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import PROGRAM, bundler
 from tests.registries import RealRegistry
@@ -96,6 +100,20 @@ def test_an_export_signs_and_an_import_that_asks_for_it_takes_it(place: Place, c
     assert [signer["principal"] for signer in said["signers"]] == ["alice"]
     assert "job nightly: no earlier import of it is known here" in capsys.readouterr().err
     assert json.loads((place.state / "nightly.json").read_text())["sequence"] == 7
+
+
+def test_the_number_grows_where_the_clock_was_set_back(place: Place) -> None:
+    """Else everything that follows would look older than what was imported, and be refused."""
+    store, ahead = place.folder / "store", int(time.time()) + 90 * 86_400
+    numbers = []
+    with Store(store):
+        History(store).record(Entry(sha256(b"another night"), DEFAULT_JOB, ahead), b"")
+    for number in range(3):
+        add_version(place.source.repositories["app"], f"2.{number}.0")
+        out = place.folder / f"{number}.tar.zst"
+        assert place.export("--sign-key", str(place.alice), "--store", str(store), out=out) == 0
+        numbers.append(sealed_in(out).statement.sequence)
+    assert ahead < numbers[0] < numbers[1] < numbers[2] < ahead + 10
 
 
 @pytest.mark.parametrize("name", ["b.tar.zst", "directory"])

@@ -1,0 +1,45 @@
+"""Many bundles made one: within this machine's means, and not begun where it can't end."""
+
+from __future__ import annotations
+
+import resource
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bundler.__main__ import run
+from bundler.errors import LocalError
+from bundler.exporter import merge_bundles, output_to
+from tests.builders import a_bundle, a_module
+
+
+@pytest.fixture
+def few_open_files() -> Iterator[None]:
+    """A shell that allows no more than ten more; the system would."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 10, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("few_open_files")
+def test_a_chain_may_be_longer_than_a_shell_allows_open_files(tmp_path: Path) -> None:
+    bundles = [
+        a_bundle(tmp_path / f"{name}.tar.zst", {f"h.example/{name}": a_module()})
+        for name in map(chr, range(97, 117))
+    ]
+    out = tmp_path / "all.tar.zst"
+    assert run(["merge", *map(str, bundles), "-o", str(out), "-q"]) == 0
+
+
+def test_a_merge_that_the_disk_can_not_hold_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = a_bundle(tmp_path / "one.tar.zst", {"h.example/app": a_module()})
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(1_000))
+    with pytest.raises(LocalError, match="1,000 are free"):
+        merge_bundles([bundle], output_to(str(tmp_path / "out.tar.zst")))
+    assert {path.name for path in tmp_path.iterdir()} == {"one.tar.zst", "one.tar.zst.sha256"}
