@@ -37,6 +37,7 @@ CHUNK_UPLOAD = 4 * MIB
 LARGEST_PIECE = 64 * MIB
 """Bytes of one PATCH that a registry may ask for."""
 
+_NUMBER = re.compile("[0-9]{1,18}")
 _TYPE_WORDS = re.compile("media.?type|artifact.?type|unsupported|not supported", re.IGNORECASE)
 
 
@@ -149,7 +150,7 @@ class TargetRepository:
         answer.start_of_body(self._limits.error_body)
         if answer.status == 202:
             least = answer.headers.get("OCI-Chunk-Min-Length", "")
-            if least.isdigit():  # what lies on S3 wants pieces of some size
+            if _NUMBER.fullmatch(least):  # what lies on S3 wants pieces of some size
                 self._piece = min(max(CHUNK_UPLOAD, int(least)), LARGEST_PIECE)
             return self._location(answer, f"upload to {self.name}")
         if mount_from is None:

@@ -72,8 +72,10 @@ def test_ecr_ends_an_upload_with_the_last_patch(proxy: FaultProxy, fresh: Fresh,
 
 
 @pytest.mark.parametrize(
-    ("asked", "largest"), [("1", 4 * MIB), (str(5 * MIB), 5 * MIB), (str(1 << 40), 9 * MIB), ("x", 4 * MIB)]
-)
+    ("asked", "largest"),
+    [("1", 4 * MIB), (str(5 * MIB), 5 * MIB), (str(1 << 40), 9 * MIB), ("x", 4 * MIB), ("²", 4 * MIB),
+     ("9" * 5000, 4 * MIB)],
+)  # fmt: skip
 def test_s3_wants_pieces_of_a_least_length(
     asked: str, largest: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
 ) -> None:
