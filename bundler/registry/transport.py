@@ -71,8 +71,8 @@ class Answer:
     def __init__(self, request: Request, response: requests.Response, limits: Limits) -> None:
         self.url = request.url
         self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
         self._raw: Any = response.raw
+        self.headers: Mapping[str, str] = _each_once(self._raw.headers)
         self._limits = limits
         self._item = f"{request.method} {place(request.url)}"
 
@@ -128,6 +128,12 @@ class Answer:
                 self._raw.read(decode_content=False)
             else:
                 self._raw.close()
+
+
+def _each_once(headers: Any) -> Mapping[str, str]:
+    """Headers by name, joined where there are several; what a proxy has said again counts once."""
+    joined = ((name, ", ".join(dict.fromkeys(headers.getlist(name)))) for name in headers)
+    return requests.structures.CaseInsensitiveDict(joined)
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
