@@ -185,6 +185,7 @@ def _refusal(answer: TokenAnswer, realm: str, credentials: Credentials | None, *
     return cause
 
 
+@strict_json.alone
 def _token(body: bytes, origin: str) -> Token:
     document: Any = None
     try:

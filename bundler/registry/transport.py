@@ -90,14 +90,12 @@ class Answer:
 
     def read(self, limit: int) -> bytes | None:
         """The whole body, or None if it has more than `limit` bytes. Raises TransientError for a drip."""
-        parts: list[bytes] = []
-        room = limit
+        body = bytearray()
         for chunk in self._in_time(limit):
-            room -= len(chunk)
-            if room < 0:
+            body += chunk
+            if len(body) > limit:
                 return None
-            parts.append(chunk)
-        return b"".join(parts)
+        return bytes(body)
 
     def _in_time(self, limit: int) -> Iterator[bytes]:
         """The body, as long as it takes no longer than a blob of `limit` bytes may."""
