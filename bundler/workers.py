@@ -24,23 +24,26 @@ def each(
     A BundlerError is a result: one failing item costs one item. A LocalError (disk full, no
     permission) would fail for all others too, so it stops everything, as does any other exception.
     """
+
+    def done(item: Item) -> Result | BundlerError:
+        try:
+            return work(item)
+        except LocalError:
+            raise
+        except BundlerError as error:
+            # As a value it is its words: what its frames and causes hold would live as long as it does.
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
+
     pool = ThreadPoolExecutor(max_workers=max(1, jobs))
     try:
-        futures: dict[Future[Result], Item] = {pool.submit(work, item): item for item in items}
+        futures = {pool.submit(done, item): item for item in items}
         for future in as_completed(futures):
             # Popped, so that a long run doesn't hold every result until its end.
-            item, result = futures.pop(future), _result(future)
-            yield item, result
+            yield futures.pop(future), future.result()
     finally:
         # Not waited for: after an interrupt, a thread may sit in a read for a long time.
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _result(future: Future[Result]) -> Result | BundlerError:
-    error = future.exception()
-    if isinstance(error, BundlerError) and not isinstance(error, LocalError):
-        return error
-    return future.result()
 
 
 def ordered(items: Iterable[Item], work: Callable[[Item], Result], *, threads: int) -> Iterator[Result]:

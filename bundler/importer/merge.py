@@ -18,21 +18,21 @@ from bundler.oci.referrer import artifact_type_of
 
 def merged(ours: Manifest, theirs: Manifest) -> Manifest:
     """Their index with the entries of ours that it lacks; theirs itself if it lacks none."""
-    return extended(theirs, json.loads(ours.data)["manifests"])
+    return extended(theirs, _entries(ours))
 
 
 def lists_all_of(ours: Manifest, theirs: Manifest) -> bool:
     """Whether nothing of their index is lost when ours takes its place."""
-    known = json.loads(ours.data)["manifests"]
-    return all(entry in known for entry in json.loads(theirs.data)["manifests"])
+    known = _entries(ours)
+    return all(entry in known for entry in _entries(theirs))
 
 
 def extended(index: Manifest, entries: Iterable[Mapping[str, Any]]) -> Manifest:
     """The index with these entries at its end, as far as it lacks them."""
-    document = json.loads(index.data)
-    known = {entry["digest"] for entry in document["manifests"]}
+    listed = _entries(index)
+    known = {entry["digest"] for entry in listed}
     new = [entry for entry in entries if entry["digest"] not in known]
-    return _index({**document, "manifests": [*document["manifests"], *new]}) if new else index
+    return _index({**json.loads(index.data), "manifests": [*listed, *new]}) if new else index
 
 
 def index_of(entries: Iterable[Mapping[str, Any]]) -> Manifest:
@@ -54,6 +54,11 @@ def entry_of(referrer: Manifest) -> dict[str, Any]:
 def has_all_of(one: Manifest, other: Manifest) -> bool:
     """Whether one manifest has all the layers of another: cosign adds each signature as a layer."""
     return {layer.blob.digest for layer in one.layers} >= {layer.blob.digest for layer in other.layers}
+
+
+def _entries(index: Manifest) -> list[dict[str, Any]]:
+    """What an index lists; the last entry gone, some registries and tools leave null."""
+    return json.loads(index.data).get("manifests") or []
 
 
 def _index(document: Mapping[str, Any]) -> Manifest:

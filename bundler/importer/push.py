@@ -118,7 +118,7 @@ class Push(Phases):
         self.put(name, manifest, manifest.blob.digest)
 
     def confirm(self) -> None:
-        """Ask for all that was sent: what an answer promised may not be there. One HEAD for each."""
+        """Ask for all that was sent: what an answer promised may not be there. One HEAD for each that is."""
         content = [*self._sent_to, *((name, blob) for (name, _), blob in self._put_there.items())]
         for (name, blob), there in each_shown(
             self.progress, "confirming", content, self._is_there, jobs=self.jobs
@@ -134,8 +134,8 @@ class Push(Phases):
         name, blob = item
         target = self.registries.target(name)
         if (name, blob.digest) in self._put_there:
-            return target.digest_of(blob.digest) == blob.digest
-        return not target.lacks(blob)
+            return target.shows(blob.digest, blob.digest)
+        return target.keeps(blob)
 
     def put(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> None:
         """One manifest, under a tag or by digest; what the target lacks of it all the same is sent again."""

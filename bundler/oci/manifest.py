@@ -85,6 +85,7 @@ class Manifest(NamedTuple):
         return tuple(part.blob for part in parts if part.distributed)
 
 
+@strict_json.alone
 def parse_manifest(
     data: bytes, media_type: str, digest: Digest, *, limits: Limits = DEFAULT_LIMITS
 ) -> Manifest:
@@ -106,6 +107,7 @@ def parse_manifest(
         raise ContentError(item, f"malformed: {error}") from error
 
 
+@strict_json.alone
 def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEFAULT_LIMITS) -> str:
     """The media type of a manifest: the `Content-Type`, checked against the document's own word.
 
@@ -115,6 +117,7 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
         raise ContentError(
             item, "an HTML page instead of a manifest", "a login or proxy page may be in between"
         )
+    strict_json.check_width(data, item=item)
     document = strict_json.loads(data, item=item, depth=limits.json_depth)
     if not isinstance(document, dict):
         raise ContentError(item, "not a manifest: the answer is no JSON object")

@@ -1,21 +1,71 @@
 """JSON as a peer may write it, and nothing that two readers could read in two ways.
 
-`json.loads` takes UTF-16, NaN, duplicate keys and any depth; none of it passes here.
+`json.loads` takes UTF-16, NaN, duplicate keys and any depth; none of it passes here. Nor do documents of
+nearly nothing but brackets: parsed, they take fifty times their size.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from threading import RLock
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from bundler.errors import ContentError
+from bundler.errors import BundlerError, ContentError
+
+Result = TypeVar("Result")
+Others = ParamSpec("Others")
+
+VALUES = 110_000
+"""Values that a document of any size may have: a page of 100,000 tags has so many."""
+VALUE = 24
+"""Bytes that each takes on average, where there are more of them."""
+LARGE = 1 << 18
+"""Bytes of a document that is no usual one."""
+
+WIDE = 1 << 20
+"""Bytes of a document whose letters may take four bytes each in memory, all of them for one that does."""
+
+_one = RLock()
+_BEYOND_LATIN_1 = re.compile(rb"[\xc4-\xff]")
 
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
 
 
+def alone(read: Callable[Concatenate[bytes, Others], Result]) -> Callable[Concatenate[bytes, Others], Result]:
+    """Have a function that reads a document, and keeps none of it, read large ones one after the other.
+
+    However many threads have one: parsed, hostile documents take many times their size.
+    """
+
+    @wraps(read)
+    def one_at_a_time(data: bytes, /, *arguments: Others.args, **more: Others.kwargs) -> Result:
+        if len(data) <= LARGE:
+            return read(data, *arguments, **more)
+        with _one:
+            try:
+                return read(data, *arguments, **more)
+            except BundlerError as error:
+                # What it says is kept, and not the document that its frames and causes hold.
+                error.__context__ = None
+                raise error.with_traceback(None) from None
+
+    return one_at_a_time
+
+
+def check_width(data: bytes, *, item: str) -> None:
+    """Raise ContentError for a document that takes much more room as text than on the wire."""
+    if len(data) > WIDE and _BEYOND_LATIN_1.search(data):
+        raise ContentError(item, f"letters beyond Latin-1 in JSON of more than {WIDE:,} bytes")
+
+
 def loads(data: bytes, *, item: str, depth: int) -> Any:
     """The document. Raises ContentError that names `item`."""
+    # Never too few: what stands in strings is counted too.
+    if sum(map(data.count, (b",", b"[", b"{"))) > (most := max(VALUES, len(data) // VALUE)):
+        raise ContentError(item, f"JSON of more than {most:,} values")
     text = _text(data, item=item, depth=depth)
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)

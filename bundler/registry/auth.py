@@ -21,8 +21,9 @@ DEFAULT_EXPIRY = 60.0
 """Seconds that a token lives whose answer names no `expires_in`, says the specification."""
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SCHEME = re.compile(rf"\s*,?\s*({_WORD})(?:\s+|$)")
-_PARAMETER = re.compile(rf'\s*,?\s*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
+_SCHEME = re.compile(rf"[\s,]*+({_WORD})(?=[\s,]|$)\s*")
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]++=*+(?=\s*(?:,|$))")
+_PARAMETER = re.compile(rf'[\s,]*+({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
 _NEXT_STEP = "log in with docker or podman, or use --creds-file"
 
 
@@ -84,6 +85,8 @@ def parse_challenges(header: str) -> Iterator[Challenge]:
     position = 0
     while scheme := _SCHEME.match(header, position):
         position = scheme.end()
+        if blob := _TOKEN68.match(header, position):  # what Negotiate has in place of parameters
+            position = blob.end()
         parameters: dict[str, str] = {}
         while parameter := _PARAMETER.match(header, position):
             position = parameter.end()
@@ -129,7 +132,9 @@ def _bearer(
     origin: str,
     token_hosts: frozenset[str],
 ) -> Generator[TokenRequest, TokenAnswer, Token]:
-    realm = _checked_realm(challenge.parameters.get("realm", ""), origin, token_hosts)
+    # What is behind a # is never sent, and would take the query along.
+    address = challenge.parameters.get("realm", "").partition("#")[0]
+    realm = _checked_realm(address, origin, token_hosts)
     known = _may_have_credentials(realm, origin, token_hosts)
     request = _token_request(realm, challenge, credentials if known else None, scope)
     answer = yield request
@@ -180,6 +185,7 @@ def _refusal(answer: TokenAnswer, realm: str, credentials: Credentials | None, *
     return cause
 
 
+@strict_json.alone
 def _token(body: bytes, origin: str) -> Token:
     document: Any = None
     try:

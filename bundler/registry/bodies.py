@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 
 class Body:
@@ -36,7 +36,7 @@ def pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 
 def with_query(url: str, **more: str) -> str:
-    """The address with more in its query; what is there stays."""
+    """The address with more in its query; what is there stays as it is written, signed perhaps."""
     parts = urlsplit(url)
-    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *more.items()])
-    return parts._replace(query=query).geturl()
+    query = "&".join(part for part in (parts.query, urlencode(more)) if part)
+    return parts._replace(query=query, fragment="").geturl()

@@ -214,7 +214,9 @@ class Repository:
         return _skipped(answer.chunks(), offset)
 
 
+@strict_json.alone
 def _tag_page(body: bytes, item: str, depth: int) -> list[str]:
+    strict_json.check_width(body, item=item)
     document = strict_json.loads(body, item=item, depth=depth)
     names = document.get("tags") if isinstance(document, dict) else document
     if names is None and isinstance(document, dict):

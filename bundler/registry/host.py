@@ -105,6 +105,10 @@ class Host:
         """Call `attempt` until it ends without a TransientError, or the tries are used up."""
         return self._retry.call(attempt)
 
+    def settled(self, ask: Callable[[], bool]) -> bool:
+        """Whether `ask` says yes, asked again a few times after a wait."""
+        return self._retry.settled(ask)
+
     def exchange(
         self,
         method: str,

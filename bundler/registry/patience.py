@@ -6,6 +6,7 @@ read of a body, with the chunk sizes and trailers that it passes. Whole bodies h
 
 from __future__ import annotations
 
+import http
 import http.client
 import io
 import time
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+INTERIM = range(100, 200)
 
 
 class PatientResponse(http.client.HTTPResponse):
@@ -26,6 +29,14 @@ class PatientResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         """Status and headers."""
         self._watched.within(super().begin)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """The status line, past interim answers: the library knows 100 only (RFC 9110, section 15.2)."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # the one seam it has
+            if not INTERIM.start < status < INTERIM.stop or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
 
     def read(self, amt: int | None = None) -> bytes:
         """Some of the body, or the rest."""

@@ -60,6 +60,17 @@ class Retry:
             next_step = error.next_step or "run the same command again to go on"
             raise NetworkError(error.item, cause, next_step) from error
 
+    def settled(self, ask: Callable[[], bool]) -> bool:
+        """Whether `ask` says yes, now or in a moment: some registries show a little late what was written."""
+        wait = self._settings.backoff
+        for _ in range(self._settings.limits.integrity_attempts - 1):
+            if ask():
+                return True
+            self._traffic.count(retries=1)
+            self._settings.sleep(wait)
+            wait *= 2
+        return ask()
+
     def keep_pace(self) -> None:
         """Wait as long as the host has asked everybody to."""
         wait = self._not_before - self._settings.clock()

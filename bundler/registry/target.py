@@ -15,6 +15,7 @@ from bundler.errors import (
     BundlerError,
     ContentError,
     IntegrityError,
+    NetworkError,
     NotFoundError,
     TargetRefusedError,
     printable,
@@ -26,17 +27,20 @@ from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.bodies import Body, pieces, with_query
 from bundler.registry.client import Repository, digest_at
 from bundler.registry.hints import missing_hint, type_hint
-from bundler.registry.host import Host, Reply
+from bundler.registry.host import REDIRECTS, Host, Reply
 from bundler.registry.status import RefusedError
 from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer
 
+_ABOUT_A_BLOB = frozenset({200, 400, 404, 405, 406, 501})
+"""What a registry may say of a blob; where it can't be asked, the blob is sent."""
 UPLOAD_BEGUN = frozenset({201, 202})
 CHUNK_UPLOAD = 4 * MIB
 """Bytes of one PATCH where a registry takes no single PUT; ghcr.io refuses more."""
 LARGEST_PIECE = 64 * MIB
 """Bytes of one PATCH that a registry may ask for."""
 
+_NUMBER = re.compile("[0-9]{1,18}")
 _TYPE_WORDS = re.compile("media.?type|artifact.?type|unsupported|not supported", re.IGNORECASE)
 
 
@@ -100,14 +104,25 @@ class TargetRepository:
         # A wrong length means that the registry holds something else: it gets the blob again.
         return reply.status == 200 and (not length or length == str(blob.size))
 
-    def lacks(self, blob: Descriptor) -> bool:
-        """Whether the registry says, to one HEAD, that the blob is not in this repository."""
-        return self._asked_for(blob).status == 404
+    def keeps(self, blob: Descriptor) -> bool:
+        """Whether what was brought here stayed; False only where the registry says 404, several times."""
+        return self._host.settled(lambda: self._asked_for(blob).status != 404)
+
+    def shows(self, reference: Tag | Digest, digest: Digest) -> bool:
+        """Whether a tag or digest points to what was put there; asked several times before it does not."""
+        return self._host.settled(lambda: self.digest_of(reference) == digest)
 
     def _asked_for(self, blob: Descriptor) -> Reply:
-        # Whatever else the answer is: where it can't be asked, the blob is sent.
-        accept = frozenset({200, 400, 404, 405, 406, 501})
-        return self._host.fetch("HEAD", f"{self._base}/blobs/{blob.digest}", self._push, accept=accept)
+        path = f"{self._base}/blobs/{blob.digest}"
+        reply = self._host.fetch("HEAD", path, self._push, accept=_ABOUT_A_BLOB | REDIRECTS)
+        if reply.status not in REDIRECTS:
+            return reply
+        try:
+            url = self._host.checked_url(reply.headers.get("Location", ""), self._host.origin + path, path)
+            return self._host.fetch("HEAD", url, self._push, accept=_ABOUT_A_BLOB)
+        except (AuthError, ContentError, NetworkError):
+            # To a storage that lets nobody ask, because its addresses are signed for GET.
+            return reply
 
     def add(
         self,
@@ -131,6 +146,9 @@ class TargetRepository:
                 return True
             location = self._start_upload(blob, mount_from if tries == 1 else None)
             if location is None:
+                if not self.has(blob):  # the next try sends it
+                    cause = "the target says that it mounted it, and does not have it"
+                    raise TransientError(f"blob {blob.digest} for {self.name}", cause)
                 return False
             self._upload(blob, chunks, location)
             return True
@@ -149,7 +167,7 @@ class TargetRepository:
         answer.start_of_body(self._limits.error_body)
         if answer.status == 202:
             least = answer.headers.get("OCI-Chunk-Min-Length", "")
-            if least.isdigit():  # what lies on S3 wants pieces of some size
+            if _NUMBER.fullmatch(least):  # what lies on S3 wants pieces of some size
                 self._piece = min(max(CHUNK_UPLOAD, int(least)), LARGEST_PIECE)
             return self._location(answer, f"upload to {self.name}")
         if mount_from is None:
@@ -291,8 +309,8 @@ class TargetRepository:
         except RefusedError as error:
             if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
                 raise MissingContentError(item, error.cause) from error
-            if error.status in (409, 412) and self.digest_of(reference) == manifest.blob.digest:
-                return  # an immutable tag that somebody else has set to the same meanwhile
+            if isinstance(reference, Tag) and self.digest_of(reference) == manifest.blob.digest:
+                return  # an immutable tag: somebody else has set it to the same, or the answer was lost
             hint = type_hint(self.name, error.cause) if error.status in (400, 405, 415) else ""
             kind = TypeRefusedError if _about_types(error) else TargetRefusedError
             raise kind(item, f"the target refuses it: {error.cause}", hint) from error

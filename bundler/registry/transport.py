@@ -71,7 +71,7 @@ class Answer:
     def __init__(self, request: Request, response: Any, limits: Limits) -> None:
         self.url = request.url
         self.status: int = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.headers: Mapping[str, str] = _each_once(response.headers)
         self._raw = response
         self._limits = limits
         self._item = f"{request.method} {place(request.url)}"
@@ -90,14 +90,12 @@ class Answer:
 
     def read(self, limit: int) -> bytes | None:
         """The whole body, or None if it has more than `limit` bytes. Raises TransientError for a drip."""
-        parts: list[bytes] = []
-        room = limit
+        body = bytearray()
         for chunk in self._in_time(limit):
-            room -= len(chunk)
-            if room < 0:
+            body += chunk
+            if len(body) > limit:
                 return None
-            parts.append(chunk)
-        return b"".join(parts)
+        return bytes(body)
 
     def _in_time(self, limit: int) -> Iterator[bytes]:
         """The body, as long as it takes no longer than a blob of `limit` bytes may."""
@@ -128,6 +126,12 @@ class Answer:
                 self._raw.read(decode_content=False)
             else:
                 self._raw.close()
+
+
+def _each_once(headers: Any) -> Mapping[str, str]:
+    """Headers by name, joined where there are several; what a proxy has said again counts once."""
+    joined = ((name, ", ".join(dict.fromkeys(headers.getlist(name)))) for name in headers)
+    return requests.structures.CaseInsensitiveDict(joined)
 
 
 class _Adapter(requests.adapters.HTTPAdapter):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,8 @@ import pytest
 from bundler.bundle.reader import open_bundle
 from bundler.errors import AuthError
 from bundler.importer import Destination, import_bundle, verify_bundle
-from bundler.limits import Limits
+from bundler.limits import MIB, Limits
+from bundler.oci.manifest import OCI_MANIFEST
 from bundler.oci.reference import parse_prefix
 from bundler.registry.credentials import CredentialSources
 from bundler.registry.registries import Registries, RegistrySettings
@@ -331,3 +334,37 @@ def test_the_answer_to_a_range_may_not_be_another_blobs(
     source.on("GET", "/blobs/", changed(lambda reply: Reply(206, {"Content-Range": "bytes 0-1/2"}, b"ab")))
     report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=registries_for(clock))
     assert report.exit_code in (0, 5, 6)
+
+
+# --- documents that take more room than they are long -----------------------------------------------------
+
+_EXPORT = """
+import resource, sys
+from bundler.__main__ import run
+resource.setrlimit(resource.RLIMIT_CPU, (100, 100))
+print("CODE", run(["export", *sys.argv[2:], "--quiet", "-o", sys.argv[1]]))
+# Not ru_maxrss: that counts what the parent held before this program was started.
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print("PEAK", int(peak.split()[1]))
+"""
+
+
+@pytest.mark.parametrize("filling", [b"{},", b'{"":1.5},', "\N{GRINNING FACE}".encode()])
+@pytest.mark.parametrize("path", ["/tags/list", "/manifests/"])
+def test_documents_that_grow_when_they_are_parsed_take_little_memory(
+    path: str, filling: bytes, tmp_path: Path
+) -> None:
+    """As many at a time as there are jobs: parsed, one of them takes some hundred megabytes."""
+    start, end = (b'{"tags": [', b"1]}") if filling.endswith(b",") else (b'{"tags": ["', b'"]}')
+    body = start + filling * ((4 * MIB - 20) // len(filling)) + end
+    paths = [f"app{number}" for number in range(16)]
+    with MemoryRegistry({path: a_module("1.0.0", "1.1.0") for path in paths}) as source:
+        source.on("GET", path, says(200, body, Content_Type=OCI_MANIFEST), times=ALWAYS)
+        references = [f"{source.host}/{path}" for path in paths]
+        ended = subprocess.run(
+            [sys.executable, "-c", _EXPORT, str(tmp_path / "b.tar.zst"), *references],
+            capture_output=True, text=True, check=True, timeout=200,
+        )  # fmt: skip
+    words = ended.stdout.split()
+    assert words[words.index("CODE") + 1] == "7"
+    assert int(words[words.index("PEAK") + 1]) < 200 * 1024

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import requests
@@ -19,6 +20,7 @@ from tests.builders import Content, a_bundle, a_module, an_image, an_index, mani
 from tests.doubles import (
     ALWAYS,
     Answer,
+    Canary,
     FakeClock,
     Fault,
     FaultProxy,
@@ -131,6 +133,18 @@ def _with_query(reply: Reply, proxy: FaultProxy) -> Reply:
     return reply._replace(headers={**reply.headers, "Location": reply.headers["Location"] + "&more=a%2Fb"})
 
 
+def test_91_what_a_location_says_is_sent_back_as_it_is_written(target: Target) -> None:
+    odd = "a%FFb%2Bc+d=&empty&x=%7e&_state="
+
+    def change(reply: Reply, proxy: FaultProxy) -> Reply:
+        location = reply.headers["Location"].replace("_state=", odd)
+        return reply._replace(headers={**reply.headers, "Location": f"{location}#top"})
+
+    target.proxy.on("POST", "/uploads/", in_the_answer(change, target.proxy), times=ALWAYS)
+    assert target.imports(an_image()).exit_code == 0
+    assert all("a%FFb%2Bc+d=&empty&x=" in seen.target for seen in target.proxy.asked("PUT", UPLOAD))
+
+
 @pytest.mark.parametrize("change", [_relative, _with_query])
 def test_91_a_location_of_any_legal_form_is_used(
     change: Callable[[Reply, FaultProxy], Reply], target: Target
@@ -169,10 +183,31 @@ def test_93_a_201_with_another_digest_is_an_integrity_error(pattern: str, target
 
 
 def test_93_a_tag_that_reads_back_otherwise_is_an_integrity_error(target: Target) -> None:
-    target.proxy.on("HEAD", "/manifests/", with_headers(Docker_Content_Digest="sha256:" + "0" * 64), first=2)
+    target.proxy.on(
+        "HEAD", "/manifests/", with_headers(Docker_Content_Digest="sha256:" + "0" * 64), first=2, times=ALWAYS
+    )
     report = target.imports(an_image())
     assert report.exit_code == 6
     assert "read back" in report.failures[0].cause
+
+
+@pytest.mark.parametrize("pattern", ["/blobs/sha256", "/manifests/sha256", "/manifests/1"])
+def test_93_what_is_seen_a_moment_after_it_was_written_is_waited_for(pattern: str, target: Target) -> None:
+    """Storage that is consistent in the end: the first question after a write is answered 404."""
+    asked: set[str] = set()
+
+    def late(wire: Wire, request: Seen, answer: Answer) -> bool:
+        written = target.proxy.asked("PUT", "")
+        new = any(request.path.rpartition("/")[2] in unquote(seen.target) for seen in written)
+        wire.send(request, Reply(404) if new and request.path not in asked else answer())
+        if new:
+            asked.add(request.path)
+        return True
+
+    target.proxy.on("HEAD", pattern, late, times=ALWAYS)
+    assert target.imports(an_image()).exit_code == 0
+    assert asked
+    assert sum(target.clock.naps) > 0
 
 
 def test_95_a_blob_that_was_said_to_be_there_and_is_not_is_uploaded(target: Target) -> None:
@@ -191,6 +226,16 @@ def test_96_a_head_that_redirects_is_followed(target: Target) -> None:
     target.proxy.on("HEAD", "/manifests/", says(302, Location=f"/v2/{target.path}/manifests/1.0.0"))
     report = target.imports(content)
     assert (report.exit_code, report.unchanged) == (0, True)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
+def test_96_a_storage_that_answers_no_head_is_not_asked_for_leave(status: int, target: Target) -> None:
+    """An address that is signed for GET: the storage refuses HEAD, and shows no blob that way."""
+    with Canary(lambda _: Reply(status)) as storage:
+        target.proxy.on("HEAD", "/blobs/", says(302, Location=f"{storage.base}/b?sig=very-secret"), times=2)
+        assert target.imports(an_image()).exit_code == 0
+        assert storage.secrets == []
+    assert len(target.proxy.asked("PUT", UPLOAD)) == 2
 
 
 def test_96_a_target_without_head_is_asked_by_get(target: Target) -> None:
@@ -233,6 +278,13 @@ def test_97_a_blob_of_two_repositories_is_sent_once_and_mounted(target: Target) 
     report = target.imports_all(two_repositories(target))
     assert report.exit_code == 0
     assert len(target.proxy.asked("PUT", UPLOAD)) == len(target.proxy.asked("POST", "mount=")) == 2
+
+
+def test_97_a_mount_that_brought_nothing_is_no_mount(target: Target) -> None:
+    target.proxy.on("POST", "mount=", says(201, Location="/v2/x/blobs/y"), times=ALWAYS)
+    assert target.imports_all(two_repositories(target)).exit_code == 0
+    assert len(target.proxy.asked("PUT", UPLOAD)) == 4
+    assert target.digest("1.0.0", f"{target.path}/b") == an_image().tags["1.0.0"]
 
 
 @pytest.mark.parametrize("status", [202, 400, 401, 403, 404, 405])

@@ -13,7 +13,15 @@ import requests
 from bundler.oci.content import Digest
 from bundler.oci.manifest import ACCEPTED
 from bundler.report import Report
-from tests.builders import Content, a_module, a_signed_module, push_to, sign_by_subject, sign_by_tag
+from tests.builders import (
+    Content,
+    a_module,
+    a_signed_module,
+    index_document,
+    push_to,
+    sign_by_subject,
+    sign_by_tag,
+)
 from tests.doubles import MemoryRegistry
 from tests.flows import exported, imported
 from tests.registries import RealRegistry
@@ -98,6 +106,20 @@ def test_104_signatures_that_the_target_has_of_its_own_stay_in_the_list(
     before = len(target_registry.accesses(path))
     assert imported(tmp_path / "b.tar.zst", target_registry.host).unchanged
     assert {access.method for access in target_registry.accesses(path)[before:]} <= {"HEAD", "GET"}
+
+
+@pytest.mark.parametrize("entries", [None, []])
+@pytest.mark.parametrize("api", [True, False])
+def test_104_a_list_whose_last_entry_went_is_a_list(
+    api: bool, entries: list[object] | None, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    ours, theirs, path = a_module("1.0.0"), a_module("1.0.0"), fresh("app")
+    subject = ours.tags["1.0.0"]
+    signature = sign_by_subject(ours, subject, listed=not api)
+    theirs.add_manifest(index_document() | {"manifests": entries}, subject.replace(":", "-"))
+    push_to(target_registry.base, path, theirs)
+    assert carry(ours, path, target_registry, tmp_path, api=api).exit_code == 0
+    assert listed(target_registry, path, subject) == {signature}
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.errors import ContentError
+from bundler.limits import DEFAULT_LIMITS
 from bundler.oci import strict_json
+from bundler.workers import each
 
 REFUSED = {
     "empty": b"",
@@ -84,3 +87,44 @@ def test_one_content_has_one_spelling(document: dict[str, int]) -> None:
     assert spelled == strict_json.canonical(dict(reversed(document.items())))
     assert json.loads(spelled) == document
     assert spelled.endswith(b"\n")
+
+
+@pytest.mark.parametrize("value", [b"{}", b"[]", b"1", b'{"":1}', b'"a"'])
+def test_a_document_of_nearly_nothing_but_values_is_refused_before_it_is_parsed(value: bytes) -> None:
+    most = [value] * (strict_json.VALUES // (1 + value.count(b"{") + value.count(b"[")))
+    assert len(strict_json.loads(b"[" + b",".join(most[:-1]) + b"]", item="the thing", depth=64)) > 50_000
+    with pytest.raises(ContentError, match="values"):
+        strict_json.loads(b"[" + b",".join([*most, value]) + b"]", item="the thing", depth=64)
+
+
+def test_a_page_of_as_many_tags_as_a_repository_may_have_is_read() -> None:
+    page = json.dumps({"name": "app", "tags": [f"1.{number}.0" for number in range(DEFAULT_LIMITS.tags)]})
+    assert strict_json.loads(page.encode(), item="the thing", depth=64)["name"] == "app"
+
+
+def test_of_large_documents_one_is_read_at_a_time_and_nothing_of_it_is_kept() -> None:
+    reading: list[bytes] = []
+
+    @strict_json.alone
+    def read(data: bytes) -> None:
+        reading.append(data)
+        assert len(reading) == 1
+        time.sleep(0)  # let the others in, if they can come
+        reading.remove(data)
+        try:
+            raise ValueError(data)
+        except ValueError as error:
+            raise ContentError("the thing", "refused") from error
+
+    large = bytes(strict_json.LARGE + 1)
+    for _, error in each([large] * 20, read, jobs=8):
+        assert isinstance(error, ContentError)
+        assert (error.__cause__, error.__context__, error.__traceback__) == (None, None, None)
+
+
+def test_large_documents_that_are_wide_as_text_are_refused() -> None:
+    wide = "é" + "中" + " " * (strict_json.WIDE - 5)
+    strict_json.check_width(wide.encode(), item="the thing")
+    strict_json.check_width("é".encode() * strict_json.WIDE, item="the thing")
+    with pytest.raises(ContentError, match="Latin-1"):
+        strict_json.check_width((wide + " ").encode(), item="the thing")

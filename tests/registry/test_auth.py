@@ -68,6 +68,14 @@ def at_once(header: str, credentials: Credentials | None) -> Token:
         (r'Bearer realm="a\"b\\c"', [("bearer", {"realm": r'a"b\c'})]),
         ('Bearer realm="a", scope="x:y:pull,push"', [("bearer", {"realm": "a", "scope": "x:y:pull,push"})]),
         ("Negotiate", [("negotiate", {})]),
+        ('Negotiate, NTLM, Basic realm="x"', [("negotiate", {}), ("ntlm", {}), ("basic", {"realm": "x"})]),
+        ('Negotiate YII+a/b==, Bearer realm="y"', [("negotiate", {}), ("bearer", {"realm": "y"})]),
+        ('Basic realm="x", Negotiate', [("basic", {"realm": "x"}), ("negotiate", {})]),
+        (', ,Bearer realm="a",, ,service="s" ,', [("bearer", {"realm": "a", "service": "s"})]),
+        (
+            'Basic realm="a, Bearer realm=b", Bearer realm="c"',
+            [("basic", {"realm": "a, Bearer realm=b"}), ("bearer", {"realm": "c"})],
+        ),
         ("", []),
         ('="', []),
     ],
@@ -86,6 +94,8 @@ def test_any_header_is_read_in_the_end(header: str) -> None:
 def test_a_long_hostile_header_is_read_in_linear_time() -> None:
     assert list(parse_challenges('Bearer a="' + '\\"' * 200_000))
     assert list(parse_challenges("Bearer " + "a=b," * 100_000))
+    assert list(parse_challenges("Negotiate " + "a" * 500_000 + "=" * 500_000 + "!"))
+    assert list(parse_challenges("Negotiate" + ", " * 500_000 + '"'))
 
 
 # --- questions ---------------------------------------------------------------------------------------
@@ -105,6 +115,11 @@ def test_a_realm_with_a_query_keeps_it() -> None:
     assert asked('Bearer realm="https://registry.example:5000/t?a=b"').url.startswith(
         "https://registry.example:5000/t?a=b&scope="
     )
+
+
+def test_the_fragment_of_a_realm_does_not_swallow_the_question() -> None:
+    url = asked('Bearer realm="https://registry.example:5000/t#top",service="s"').url
+    assert (urlsplit(url).fragment, parse_qs(urlsplit(url).query)["service"]) == ("", ["s"])
 
 
 def test_the_registrys_own_token_server_gets_user_and_password() -> None:

@@ -12,7 +12,7 @@ import requests
 from bundler.limits import MIB
 from bundler.oci.content import Digest
 from tests.builders import Content, a_bundle, a_module, manifest_document, noise, sign_by_subject
-from tests.doubles import ALWAYS, Answer, Fault, FaultProxy, Reply, Seen, Wire, changed, says
+from tests.doubles import ALWAYS, Answer, Fault, FaultProxy, Reply, Seen, Wire, changed, hang_up, says
 from tests.flows import imported
 from tests.registries import RealRegistry
 
@@ -72,8 +72,10 @@ def test_ecr_ends_an_upload_with_the_last_patch(proxy: FaultProxy, fresh: Fresh,
 
 
 @pytest.mark.parametrize(
-    ("asked", "largest"), [("1", 4 * MIB), (str(5 * MIB), 5 * MIB), (str(1 << 40), 9 * MIB), ("x", 4 * MIB)]
-)
+    ("asked", "largest"),
+    [("1", 4 * MIB), (str(5 * MIB), 5 * MIB), (str(1 << 40), 9 * MIB), ("x", 4 * MIB), ("²", 4 * MIB),
+     ("9" * 5000, 4 * MIB)],
+)  # fmt: skip
 def test_s3_wants_pieces_of_a_least_length(
     asked: str, largest: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -99,6 +101,16 @@ def test_an_immutable_tag_that_is_the_same_already_is_no_conflict(
 
     path = fresh("app")
     proxy.on("PUT", f"/{path}/manifests/1.0.0", set_by_somebody_else, times=ALWAYS)
+    assert carry(a_module("1.0.0"), path, proxy, tmp_path) == 0
+
+
+@pytest.mark.parametrize("status", [400, 409, 412])
+def test_an_immutable_tag_whose_answer_was_lost_is_no_conflict(
+    status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    path = fresh("app")
+    proxy.on("PUT", f"/{path}/manifests/1.0.0", hang_up)
+    proxy.on("PUT", f"/{path}/manifests/1.0.0", says(status), times=ALWAYS)
     assert carry(a_module("1.0.0"), path, proxy, tmp_path) == 0
 
 
