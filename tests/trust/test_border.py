@@ -241,6 +241,23 @@ def test_a_policy_with_a_mistake_is_2_and_names_the_line(tmp_path: Path) -> None
     assert "policy.yaml:2" in said
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "sources: []",
+        "targets: []",
+        "mediaTypes: []",
+        "require: []",
+        'require: [{repositories: ["*"]}]',
+        'require: [{repositories: ["*"], referrers: []}]',
+        'require: [{repositories: ["*"], cosignKeys: []}]',
+    ],
+)
+def test_what_would_hold_nothing_back_is_a_mistake(lines: str, tmp_path: Path) -> None:
+    code, said = verify(tmp_path, a_module("1.0.0"), *policy(tmp_path, lines))
+    assert (code, "policy.yaml:2" in said) == (2, True), said
+
+
 def test_what_is_not_allowed_at_all_weighs_more_than_what_is_not_signed(tmp_path: Path) -> None:
     key = Signer().public(tmp_path / "cosign.pub")
     lines = policy(tmp_path, VIOLATED["tags"], VIOLATED["a source"])
