@@ -13,11 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
-from bundler.errors import UsageError
-from bundler.oci.content import Digest
+from bundler.errors import UsageError, ViolationsError
+from bundler.importer.border import Border
+from bundler.oci.content import Descriptor, Digest, sha256
 from bundler.trust.cosign import read_key, simple_signing
-from tests.builders import SIGSTORE, Content, a_bundle, a_module, dumped, sign_by_tag
+from bundler.trust.policy import Policy
+from tests.builders import SIGSTORE, Content, MemoryStore, a_bundle, a_module, dumped, sign_by_tag
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 from tests.registries import RealRegistry
@@ -194,6 +197,22 @@ def test_all_violations_are_named_at_once(tmp_path: Path) -> None:
     code, said = verify(tmp_path, a_module("1.0.0", "1.1.0"), *policy(tmp_path, *lines, limits))
     assert code == 7
     assert len(said.splitlines()) >= 6
+
+
+def test_however_many_violate_a_policy_each_is_named(tmp_path: Path) -> None:
+    content = a_module(*(f"1.{minor}.0" for minor in range(30)), size=10)
+    lines = policy(tmp_path, "limits: {tags: 1}", VIOLATED["a referrer"])
+    code, said = verify(tmp_path, content, *lines)
+    assert (code, said.count("app:1."), len(said.splitlines())) == (7, 30, 31)
+
+
+def test_of_a_million_violations_a_thousand_are_named_and_the_others_counted() -> None:
+    blobs = tuple(Descriptor("", sha256(str(number).encode()), 9) for number in range(1200))
+    border = Border(Policy(blob_bytes=8), {}, MemoryStore())
+    with pytest.raises(ViolationsError) as error:
+        border.check(Inventory(1, "full", (), (), blobs), {})
+    assert len(error.value.problems) == 1001
+    assert str(error.value).endswith("policy: and 200 more; correct these first")
 
 
 def test_a_demand_is_for_its_repositories_only(tmp_path: Path) -> None:
