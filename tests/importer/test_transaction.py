@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -101,11 +101,11 @@ def test_a_blob_that_is_gone_after_it_was_sent_holds_all_tags_back(inside: Insid
 # --- back --------------------------------------------------------------------------------------------
 
 
-def command(inside: Inside, *arguments: str) -> dict[str, object]:
+def command(inside: Inside, *arguments: str) -> dict[str, Any]:
     """An import by the command line; its report."""
     environment = clean_environment(XDG_STATE_HOME=str(inside.folder / "state"))
     done = bundler("import", *arguments, "--json", "-q", env=environment)
-    report: dict[str, object] = json.loads(done.stdout)
+    report: dict[str, Any] = json.loads(done.stdout)
     return report
 
 
@@ -195,6 +195,47 @@ def test_a_tag_that_was_moved_since_is_left_alone(inside: Inside) -> None:
     assert inside.tags("app") == now
     assert command(inside, "--rollback", str(way_back), "--on-conflict", "overwrite")["exitCode"] == 0
     assert inside.tags("app")["latest"] == now["1.0.0"]
+
+
+def moved_by_an_import(inside: Inside) -> Path:
+    """Two versions; then `latest` moved, and a version new; the way back."""
+    inside.imports(app=nightly("1.0.0"))
+    way_back = inside.folder / "back.json"
+    bundle = inside.bundle(app=nightly("1.0.0", "1.1.0"))
+    command(inside, str(bundle), "--to", inside.proxy.host, "--rollback-file", str(way_back))
+    return way_back
+
+
+def test_a_way_back_can_be_tried_dry(inside: Inside) -> None:
+    way_back = moved_by_an_import(inside)
+    before = inside.tags("app")
+    report = command(inside, "--rollback", str(way_back), "--dry-run")
+    assert inside.tags("app") == before
+    told = {tag["reference"]: (tag["status"], tag["previous"]) for tag in report["repositories"][0]["tags"]}
+    assert told["latest"] == ("planned", before["latest"])
+    assert (report["dryRun"], report["exitCode"]) == (True, 0)
+
+
+def test_a_way_back_is_not_replaced_by_its_own_report(inside: Inside) -> None:
+    way_back = moved_by_an_import(inside)
+    content = way_back.read_bytes()
+    done = bundler("import", "--rollback", str(way_back), "--report", str(way_back))
+    assert (done.returncode, way_back.read_bytes()) == (2, content)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--to", "oci://h.example"),
+        ("--tag", "1.*"),
+        ("--prune", "3"),
+        ("--allow-rollback",),
+        ("--allow-gap",),
+    ],
+)
+def test_what_a_way_back_would_not_hear_is_refused(options: tuple[str, ...]) -> None:
+    done = bundler("import", "--rollback", "back.json", *options)
+    assert (done.returncode, f"{options[0]}: --rollback goes where" in done.stderr) == (2, True)
 
 
 def test_what_is_no_rollback_file_is_refused_by_name(inside: Inside) -> None:
