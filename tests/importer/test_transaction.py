@@ -98,6 +98,22 @@ def test_a_blob_that_is_gone_after_it_was_sent_holds_all_tags_back(inside: Insid
     assert inside.tags("app") == {}
 
 
+def test_a_blob_that_was_said_to_be_mounted_and_is_not_holds_all_tags_back(inside: Inside) -> None:
+    content = nightly("1.0.0")
+    mounted = f"/v2/{inside.path}/[a-z]+/blobs/uploads/.*mount="
+    inside.proxy.on("POST", mounted, says(201), times=ALWAYS)
+    inside.proxy.on("HEAD", f"/two/blobs/{blob_of(content, '1.0.0')}", says(404), times=ALWAYS)
+    inside.proxy.on("PUT", "/two/manifests/", says(201), times=ALWAYS)
+    inside.proxy.on(
+        "HEAD", "/two/manifests/sha256", says(200, Docker_Content_Digest=content.tags["1.0.0"]), times=ALWAYS
+    )
+    report = inside.imports(one=content, two=content)
+    assert report.exit_code == 8
+    assert "read back the target does not have it" in report.failures[0].cause
+    assert inside.tags("one").keys() == {"1.0.0", "latest"}
+    assert inside.proxy.asked("PUT", "/two/manifests/(1|latest)") == []
+
+
 # --- back --------------------------------------------------------------------------------------------
 
 
