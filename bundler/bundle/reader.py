@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import zstandard
 
@@ -155,8 +154,8 @@ class BundleFile:
             raise
         self.sha256 = stream.sha256
 
-    def _from_start(self) -> io.BufferedReader:
-        return io.BufferedReader(_Positioned(self._pieces), CHUNK)
+    def _from_start(self) -> _FromStart:
+        return _FromStart(self._pieces)
 
     def _read_seek_table(self) -> list[layout.Frame]:
         size = self._pieces.size
@@ -216,21 +215,18 @@ class BundleFile:
         return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
 
 
-class _Positioned(io.RawIOBase):
-    """Reads the pieces from their start without moving a position that others use."""
+class _FromStart:
+    """Reads the pieces from their start without moving a position that others use. A ByteStream."""
 
     def __init__(self, pieces: Pieces) -> None:
         self._pieces = pieces
         self._position = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._pieces.read_at(len(buffer), self._position)
-        buffer[: len(data)] = data
+    def read(self, size: int, /) -> bytes:
+        """The next bytes; none at the end."""
+        data = self._pieces.read_at(size, self._position)
         self._position += len(data)
-        return len(data)
+        return data
 
 
 class BundleDirectory:
