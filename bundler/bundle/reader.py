@@ -18,7 +18,7 @@ from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decod
 from bundler.bundle.pieces import OneFile, Pieces, ends_like_volume, open_set, volumes_among
 from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.wire import unpacked
-from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
+from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, TrustError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
@@ -260,7 +260,8 @@ class BundleDirectory:
         try:
             signatures = self._layout.file(SIGNATURE_FILE, limits.signatures)
         except NotFoundError:
-            raise ContentError(str(self.path), f"{STATEMENT_FILE} without {SIGNATURE_FILE}") from None
+            cause = f"{STATEMENT_FILE} without {SIGNATURE_FILE}"
+            raise TrustError(str(self.path), cause, "carry the directory again") from None
         return sealed_of(self.id, statement, signatures, limits)
 
     def __enter__(self) -> Self:

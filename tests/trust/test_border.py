@@ -130,6 +130,18 @@ def test_what_a_certificate_signed_is_said_to_be_not_checked(tmp_path: Path) -> 
     assert said.count("1 keyless, not checked") == 2
 
 
+def test_a_certificate_beside_the_key_is_said_to_be_not_checked(tmp_path: Path) -> None:
+    content, signer = a_module("1.0.0"), Signer()
+    signer.by_tag(content, content.tags["1.0.0"])
+    signer.by_referrer(content, content.tags["1.0.0"], keyless=True)
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"ghcr.io/team/app": content})
+    done = bundler("verify", str(bundle), "-q", "--cosign-key", signer.public(tmp_path / "cosign.pub"))
+    assert done.stdout.splitlines()[1:] == [
+        "1 signed by cosign.pub",
+        "1 keyless besides, not checked",
+    ]
+
+
 def test_one_of_several_keys_is_enough(tmp_path: Path) -> None:
     content, old, new = a_module("1.0.0", "1.1.0"), Signer(), Signer("Ed25519")
     old.by_tag(content, content.tags["1.0.0"])
