@@ -167,6 +167,18 @@ def test_what_is_no_key_is_refused(text: str) -> None:
         read_key("cosign.pub", text.encode())
 
 
+@pytest.mark.parametrize("command", [["verify"], ["import", "--to", "oci://127.0.0.1:1"]])
+def test_a_wrong_key_is_told_before_the_bundle_is_read(command: list[str], tmp_path: Path) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"ghcr.io/team/app": a_module("1.0.0", size=100_000)})
+    content = bytearray(bundle.read_bytes())
+    content[len(content) // 2] ^= 1
+    bundle.write_bytes(content)
+    (tmp_path / "cosign.pub").write_text("no key")
+    key = ("--cosign-key", str(tmp_path / "cosign.pub"))
+    assert bundler(*command, str(bundle), "-q").returncode == 6
+    assert bundler(*command, str(bundle), "-q", *key).returncode == 2
+
+
 def test_other_curves_are_refused() -> None:
     other = ec.generate_private_key(ec.SECP384R1()).public_key()
     with pytest.raises(UsageError, match="neither"):
