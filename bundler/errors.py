@@ -71,11 +71,12 @@ class SeveralErrors(BundlerError):  # noqa: N818
     most: ClassVar[int] = 10
     """Problems that are told; of the others only the number."""
 
-    def __init__(self, item: str, problems: Sequence[BundlerError]) -> None:
+    def __init__(self, item: str, problems: Sequence[BundlerError], more: int = 0) -> None:
+        """`more` are those that are only counted."""
         super().__init__(item, "")
         told = list(problems[: self.most])
-        if more := len(problems) - len(told):
-            told.append(type(told[0])(item, f"and {more} more", "correct these first"))
+        if more := more + len(problems) - len(told):
+            told.append(type(told[0])(item, f"and {more:,} more", "correct these first"))
         self.problems = tuple(told)
         self.cause = "; ".join(str(problem) for problem in told)
 
@@ -138,6 +139,10 @@ class TrustError(BundlerError):
 class ViolationsError(SeveralErrors, ContentError):
     """All that a policy does not let through."""
 
+    most = 1000
+
 
 class UnsignedError(SeveralErrors, TrustError):
     """All that is not signed as it must be."""
+
+    most = 1000

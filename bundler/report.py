@@ -105,6 +105,8 @@ class SignedReport:
     """`host/path:tag`, or by digest."""
     by: tuple[str, ...]
     """Keys, by the names of their files; of a certificate: `identity (issuer)`."""
+    unchecked: int = 0
+    """Keyless signatures besides, that were carried and not checked: there is no trusted root."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,4 +76,4 @@ def told_of(root: Root, signers: Signers, found: Signed) -> SignedReport:
     if not found.by:
         cause = f"no signature by {signers.told}: {found.told}"
         raise TrustError(str(root), cause, "find out who made it")
-    return SignedReport(str(root), found.by)
+    return SignedReport(str(root), found.by, found.unchecked)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import zstandard
 
@@ -18,7 +17,7 @@ from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decod
 from bundler.bundle.pieces import OneFile, Pieces, ends_like_volume, open_set, volumes_among
 from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.wire import unpacked
-from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
+from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, TrustError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
@@ -159,8 +158,8 @@ class BundleFile:
             raise
         self.sha256 = stream.sha256
 
-    def _from_start(self) -> io.BufferedReader:
-        return io.BufferedReader(_Positioned(self._pieces), CHUNK)
+    def _from_start(self) -> _FromStart:
+        return _FromStart(self._pieces)
 
     def _read_seek_table(self) -> list[layout.Frame]:
         size = self._pieces.size
@@ -210,21 +209,18 @@ class BundleFile:
         return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
 
 
-class _Positioned(io.RawIOBase):
-    """Reads the pieces from their start without moving a position that others use."""
+class _FromStart:
+    """Reads the pieces from their start without moving a position that others use. A ByteStream."""
 
     def __init__(self, pieces: Pieces) -> None:
         self._pieces = pieces
         self._position = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._pieces.read_at(len(buffer), self._position)
-        buffer[: len(data)] = data
+    def read(self, size: int, /) -> bytes:
+        """The next bytes; none at the end."""
+        data = self._pieces.read_at(size, self._position)
         self._position += len(data)
-        return len(data)
+        return data
 
 
 class BundleDirectory:
@@ -258,7 +254,8 @@ class BundleDirectory:
         try:
             signatures = self._layout.file(SIGNATURE_FILE, limits.signatures)
         except NotFoundError:
-            raise ContentError(str(self.path), f"{STATEMENT_FILE} without {SIGNATURE_FILE}") from None
+            cause = f"{STATEMENT_FILE} without {SIGNATURE_FILE}"
+            raise TrustError(str(self.path), cause, "carry the directory again") from None
         return sealed_of(self.id, statement, signatures, limits)
 
     def __enter__(self) -> Self:

@@ -45,7 +45,8 @@ class Wire:
     def __init__(self, file: ByteStream, limits: Limits) -> None:
         self._file = file
         self._limits = limits
-        self._ahead = bytearray()
+        self._ahead = b""
+        self._at = 0
         self._digest = _Digest()
         self._frames: list[Frame] = []
 
@@ -59,7 +60,7 @@ class Wire:
         cause = f"not a bundle (found {_kind(head)})"
         raise ContentError("bundle", cause, "give a file that `timoni-bundler export` made")
 
-    def next_frame(self) -> tuple[bytes, int] | None:
+    def next_frame(self) -> tuple[bytearray, int] | None:
         """The next frame and the size of its content; None behind the last one."""
         head = self._peek(13)
         if head[:4] == layout.DIGEST_MAGIC:
@@ -67,21 +68,23 @@ class Wire:
         if len(head) < 13:
             raise truncated()
         header_size, content = layout.frame_content(head)
-        frame = bytearray(self._take(header_size))
+        frame = bytearray()
+        self._take_into(frame, header_size)
         # What zstd needs at most for content that it can't compress; no block more.
         most = content + content // 128 + 1024
         last = False
         while not last:
-            header = self._take(3)
-            size, last = layout.block_size(header)
+            self._take_into(frame, 3)
+            size, last = layout.block_size(bytes(frame[-3:]))
             if len(frame) + size > most:
                 raise ContentError("bundle", "a zstd frame of more blocks than its content needs")
-            frame += header + self._take(size)
-        frame += self._take(4)
+            self._take_into(frame, size)
+        self._take_into(frame, 4)
         if len(self._frames) >= self._limits.frames:
             raise ContentError("bundle", f"more than the limit of {self._limits.frames:,} zstd frames")
         self._frames.append(Frame(len(frame), content))
-        return bytes(frame), content
+        self._digest.update(frame)
+        return frame, content
 
     def finish(self) -> None:
         """The digest of all that was read and the seek table of its frames must follow, then nothing."""
@@ -100,32 +103,40 @@ class Wire:
         return self._digest.digest().hex()
 
     def _peek(self, size: int) -> bytes:
-        while len(self._ahead) < size:
-            chunk = self._file.read(CHUNK)
-            if not chunk:
-                break
-            self._ahead += chunk
-        return bytes(self._ahead[:size])
+        while len(self._ahead) - self._at < size and (chunk := self._file.read(CHUNK)):
+            self._ahead, self._at = self._ahead[self._at :] + chunk, 0
+        return self._ahead[self._at : self._at + size]
 
     def _take(self, size: int) -> bytes:
-        data = self._peek(size)
-        if len(data) < size:
-            raise truncated()
-        del self._ahead[:size]
-        self._digest.update(data)
-        return data
+        """What stands behind the frames."""
+        taken = bytearray()
+        self._take_into(taken, size)
+        self._digest.update(taken)
+        return bytes(taken)
+
+    def _take_into(self, frame: bytearray, size: int) -> None:
+        # The only copy of what was read: at the speed of memory, each more would be felt.
+        while size:
+            if self._at == len(self._ahead):
+                self._ahead, self._at = self._file.read(CHUNK), 0
+                if not self._ahead:
+                    raise truncated()
+            part = memoryview(self._ahead)[self._at : self._at + size]
+            frame += part
+            self._at += len(part)
+            size -= len(part)
 
 
 class _Digest:
-    """A sha256 that is computed beside the work."""
+    """A sha256 that is computed beside the work, of parts that nobody changes any more."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._beside = InOrder()
-        self._parts: list[bytes] = []
+        self._parts: list[bytearray] = []
         self._size = 0
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytearray) -> None:
         """Take the next bytes."""
         self._parts.append(data)
         self._size += len(data)
@@ -139,8 +150,12 @@ class _Digest:
         return self._hash.digest()
 
     def _flush(self) -> None:
-        whole, self._parts, self._size = b"".join(self._parts), [], 0
-        self._beside.call(lambda: self._hash.update(whole))
+        parts, self._parts, self._size = self._parts, [], 0
+        self._beside.call(lambda: self._take(parts))
+
+    def _take(self, parts: list[bytearray]) -> None:
+        for part in parts:
+            self._hash.update(part)
 
 
 def truncated() -> IntegrityError:
@@ -164,7 +179,7 @@ def decompressed(wire: Wire) -> Iterator[bytes]:
     """The frames' contents in order; the first before any other is read: it tells whether to go on."""
     local = threading.local()
 
-    def decompress(frame: tuple[bytes, int]) -> bytes:
+    def decompress(frame: tuple[bytearray, int]) -> bytes:
         if not hasattr(local, "decompressor"):
             local.decompressor = zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT)
         return unpacked(local.decompressor, *frame)
@@ -174,7 +189,7 @@ def decompressed(wire: Wire) -> Iterator[bytes]:
     yield from ordered(iter(wire.next_frame, None), decompress, threads=THREADS)
 
 
-def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes, content: int) -> bytes:
+def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes | bytearray, content: int) -> bytes:
     """The content of exactly one frame, its checksum checked. Raises IntegrityError."""
     try:
         data = decompressor.decompress(frame, max_output_size=content, allow_extra_data=False)

@@ -11,7 +11,7 @@ import click
 
 from bundler.cli.certified import gathered_demand, signer_options, signers_of
 from bundler.cli.files import text_of
-from bundler.cli.trusting import TrustOptions
+from bundler.cli.trusting import TrustOptions, complete
 from bundler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,10 +52,13 @@ def gathered_border(options: dict[str, Any]) -> Policy | None:
 def with_signers(trust: TrustOptions, policy: Policy | None) -> TrustOptions:
     """The options, and what the policy says of who must have signed. Raises UsageError for two lists."""
     if policy is None or policy.allowed_signers is None:
-        return trust
+        return complete(trust)
     if trust.allowed_signers is not None:
         cause = "the policy says already whose signatures count"
         raise UsageError("--allowed-signers", cause, "leave it out, or take `signers` out of the policy")
+    if trust.revoked_keys and policy.revoked_keys:
+        cause = "the policy names already which keys don't count"
+        raise UsageError("--revoked-keys", cause, "leave it out, or take `revoked` out of the policy")
     return trust._replace(
         allowed_signers=Path(policy.allowed_signers),
         revoked_keys=Path(policy.revoked_keys) if policy.revoked_keys else trust.revoked_keys,

@@ -31,7 +31,7 @@ from bundler.cli.options import (
 )
 from bundler.cli.printing import conclude, failed_report, import_summary
 from bundler.cli.receipts import earlier_receipt, keep_receipt
-from bundler.cli.rolling_back import WayBack, read_rollback, way_back_options
+from bundler.cli.rolling_back import WayBack, check_alone, read_rollback, way_back_options
 from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
 from bundler.cli.trusting import (
     gate_of,
@@ -139,7 +139,9 @@ def command(
     wish, report = report, None
     try:
         if rollback:
-            done = _rolled_back(rollback, bundle, options, quiet=quiet)
+            check_report(wish, rollback, options["creds_file"], options["state"])
+            report = wish
+            done = _rolled_back(rollback, bundle, options, quiet=quiet, dry_run=dry_run)
             return conclude(
                 meter.noted(done),
                 summary=import_summary(done, str(rollback)),
@@ -168,15 +170,21 @@ def command(
     return conclude(meter.noted(done), summary=summary, file=report, as_json=as_json, stream=sys.stdout)
 
 
-def _rolled_back(file: Path, bundle: str | None, options: dict[str, Any], *, quiet: bool) -> Report:
+def _rolled_back(
+    file: Path, bundle: str | None, options: dict[str, Any], *, quiet: bool, dry_run: bool
+) -> Report:
     if bundle is not None:
         raise UsageError("--rollback", "there is nothing to import", "leave the bundle out")
+    check_alone(click.get_current_context())
     settings, progress, rollback = gathered(options), display(quiet=quiet), read_rollback(file)
     known = registries(settings, progress, {moved.repository.registry for moved in rollback.moved})
     overwrite = options["on_conflict"] == "overwrite"
     jobs = settings.jobs or DEFAULT_JOBS
-    report = roll_back(rollback, known, overwrite=overwrite, jobs=jobs, progress=progress)
-    Arrivals(options["state"], rollback.target).back(rollback.bundle)
+    report = roll_back(
+        rollback, known, overwrite=overwrite, may_write=not dry_run, jobs=jobs, progress=progress
+    )
+    if not dry_run:
+        Arrivals(options["state"], rollback.target).back(rollback.bundle)
     return report
 
 

@@ -108,8 +108,8 @@ def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
         done = import_stream(stream, to, means.known, policy, before_tags=_noted(task, means, stream), **send)
         return done, Brought(stream.id, stream.inventory)
     with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
-        verified = verify_bundle(opened, means.progress)
         border = send["border"] = border_of(task.policy, opened)
+        verified = verify_bundle(opened, means.progress)
         done = import_bundle(
             verified, to, means.known, policy, before_tags=_noted(task, means, opened), **send
         )
@@ -132,9 +132,9 @@ def _planned(task: Task, means: Means) -> tuple[Report, Brought]:
     if task.bundle == "-":
         raise UsageError("-", "a dry run of a stream would use it up", "give a file")
     with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
+        border = border_of(task.policy, opened)
         verified = verify_bundle(opened, means.progress)
         ask = partial(plan_bundle_import, beside=means.beside, jobs=means.jobs, progress=means.progress)
-        border = border_of(task.policy, opened)
         plan = ask(verified, task.destination, means.known, task.on_conflict, border=border)
         gone = to_prune(opened.inventory, task.destination, task.prune)
         report = with_planned(planned_report(opened, plan, means.known, verified.warnings), gone)

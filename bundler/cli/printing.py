@@ -90,9 +90,12 @@ def import_summary(report: Report, target: str) -> str:
 
 
 def signed_lines(signed: Iterable[SignedReport]) -> list[str]:
-    """A line for each who signed modules."""
-    counts = Counter(who for one in signed for who in one.by)
-    return [f"{count} signed by {who}" for who, count in counts.items()]
+    """A line for each who signed modules; one for the signatures of which nobody knows."""
+    every = tuple(signed)
+    counts = Counter(who for one in every for who in one.by)
+    unchecked = sum(one.unchecked for one in every)
+    lines = [f"{count} signed by {who}" for who, count in counts.items()]
+    return [*lines, *([f"{unchecked} keyless besides, not checked"] if unchecked else [])]
 
 
 def signed_text(said: StatementReport) -> str:

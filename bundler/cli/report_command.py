@@ -11,7 +11,7 @@ import click
 from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sidecar import sidecar_of
 from bundler.cli.display import display, size_text
-from bundler.cli.trusting import gate_of, gathered_trust, trust_options
+from bundler.cli.trusting import complete, gate_of, gathered_trust, trust_options
 from bundler.errors import NotFoundError
 from bundler.page.contents import Fact, PageContents, Proof
 from bundler.page.output import check_place, write_page
@@ -64,7 +64,7 @@ def command(
     """
     if out != STDOUT:
         check_place(Path(out), (bundle, *since), force=force)
-    trust, progress = gathered_trust(options), display(quiet=quiet)
+    trust, progress = complete(gathered_trust(options)), display(quiet=quiet)
     with contextlib.ExitStack() as stack:
         gate = stack.enter_context(gate_of(trust))
         opened = stack.enter_context(open_bundle(bundle, judge=gate))

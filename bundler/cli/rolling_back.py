@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from bundler.cli.arrivals import short_name
 from bundler.cli.log import current_log
+from bundler.cli.options import RegistryOptions
 from bundler.cli.trusting import state_folder
 from bundler.durable import local_errors, make_directories, write_whole
 from bundler.errors import BundlerError, ContentError, UsageError
@@ -32,6 +34,21 @@ def way_back_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+_WITH_ROLLBACK = {
+    "rollback", "on_conflict", "state", "dry_run", "report", "as_json", "quiet", "metrics", "job",
+    *RegistryOptions._fields,
+}  # fmt: skip
+
+
+def check_alone(context: click.Context) -> None:
+    """Raise UsageError for options that say something about an import, and that a way back would not hear."""
+    for parameter in context.command.params:
+        given = parameter.name and context.get_parameter_source(parameter.name)
+        if given is ParameterSource.COMMANDLINE and parameter.name not in _WITH_ROLLBACK:
+            cause = "--rollback goes where its file says, and imports nothing"
+            raise UsageError(parameter.opts[0], cause, "leave it out")
 
 
 class WayBack(NamedTuple):

@@ -73,13 +73,17 @@ def rollback_options(command: Command) -> Command:
 
 
 def gathered_trust(options: dict[str, Any]) -> TrustOptions:
-    """Take the options out of a command's arguments. Raises UsageError before any work."""
+    """Take the options out of a command's arguments; `complete` has them checked."""
     names = [name for name in TrustOptions._fields if name in options]
-    found = TrustOptions(**{name: options.pop(name) for name in names})
-    if found.allowed_signers is None and found._replace(state=None) != TrustOptions(None, None, None):
+    return TrustOptions(**{name: options.pop(name) for name in names})
+
+
+def complete(options: TrustOptions) -> TrustOptions:
+    """The options, if they say whose signatures count as soon as any must. Raises UsageError."""
+    if options.allowed_signers is None and options._replace(state=None) != TrustOptions(None, None, None):
         cause = "it is not said whose signatures count"
         raise UsageError("signatures", cause, "name a file with --allowed-signers")
-    return found
+    return options
 
 
 def gate_of(

@@ -84,8 +84,10 @@ def command(
     trust = with_signers(gathered_trust(options), policy)
     destination = _destination(against, config)
     with gate_of(trust) as gate, open_bundle(bundle, judge=gate, volumes_in=volumes_in) as opened:
+        # Its keys are read before gigabytes are, so that a mistake in them is told at once.
+        border = border_of(policy, opened)
         verified = verify_bundle(opened, progress)
-        if border := border_of(policy, opened):
+        if border:
             border.check(opened.inventory, verified.manifests)
         if destination:
             return _compared(verified, destination, settings, progress, meter, border=border, as_json=as_json)

@@ -82,6 +82,8 @@ def _prefix(text: str) -> Prefix:
 
 
 Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[list[Text], Field(min_length=1)]
+"""Where a missing list allows all, an empty one would too: it is refused."""
 Path = Annotated[Text, AfterValidator(_literal_path)]
 PathWithVariables = Annotated[
     str,

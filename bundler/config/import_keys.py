@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from bundler.config.fields import Count, Host, Keys, Path, Target, Text, from_text, never_null
+from bundler.config.fields import Count, Host, Keys, Path, Target, Text, Texts, from_text, never_null
 from bundler.config.refusal import RefusedError
 from bundler.config.rule_keys import NameRuleKeys
 from bundler.oci.reference import RegistryName, RepositoryName
@@ -65,7 +65,7 @@ class ImportKeys(Keys):
     """The first rule that matches wins; without one, the path is kept and the host is dropped."""
     flatten: Count | None = None
     """Levels that a path at the target has at most, the prefix included; the rest is joined with `-`."""
-    allow: list[Text] | None = None
+    allow: Texts | None = None
     """Globs for paths at the target (`*` is also for `/`); for any other, nothing is written."""
     on_conflict: Literal["fail", "skip", "overwrite"] | None = None
     """A tag that exists with another digest. If it is not said, `latest` moves and any other fails."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from bundler.config.fields import Circumstances
 from bundler.config.paths import beside_file
-from bundler.config.policy_keys import DemandKeys, KeylessKeys, LimitKeys, PolicyKeys
-from bundler.config.reading import read_keys
+from bundler.config.policy_keys import DEMANDS, DemandKeys, KeylessKeys, LimitKeys, PolicyKeys
+from bundler.config.reading import Found, items, read_keys
 from bundler.trust.policy import Demand, Identity, KeylessDemand, Policy
 
 
@@ -16,7 +17,7 @@ def read_policy_file(name: str, text: str) -> Policy:
 
     Raises UsageError, with every problem that the file has.
     """
-    keys, _ = read_keys(name, text, PolicyKeys, Circumstances({}, 0), lambda content: iter(()))
+    keys, _ = read_keys(name, text, PolicyKeys, Circumstances({}, 0), _across)
     beside, limits, signers = partial(beside_file, name), keys.limits or LimitKeys(), keys.signers
     return Policy(
         sources=tuple(keys.sources or ()),
@@ -31,6 +32,13 @@ def read_policy_file(name: str, text: str) -> Policy:
         revoked_keys=beside(signers.revoked) if signers else None,
         signatures=(signers.minimum or 1) if signers else None,
     )
+
+
+def _across(content: dict[str, Any]) -> Found:
+    """Demands that demand nothing: whoever wrote one believes that it holds something back."""
+    for where, demand in items(content, "require"):
+        if isinstance(demand, dict) and not any(key in demand for key in DEMANDS):
+            yield where, "it requires nothing", f"write one of {', '.join(DEMANDS)}"
 
 
 def _demand(name: str, keys: DemandKeys) -> Demand:

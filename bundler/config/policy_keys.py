@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
-from bundler.config.fields import Count, Keys, Path, Text
+from bundler.config.fields import Count, Keys, Path, Text, Texts
 from bundler.config.refusal import RefusedError
 from bundler.oci.grammar import Size
 from bundler.trust.policy import is_narrow
@@ -50,14 +50,19 @@ class KeylessKeys(Keys):
     """One of these."""
 
 
+DEMANDS = ("referrers", "cosignKeys", "keyless")
+
+
 class DemandKeys(Keys):
     """What versions must have along; tags that are no versions too, signatures and SBOMs themselves not."""
 
-    repositories: Annotated[list[Text], Field(min_length=1)]
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [demand]} for demand in DEMANDS]})
+
+    repositories: Texts
     """Those whose HOST/REPOSITORY outside matches one of these globs; `*` is also for `/`."""
-    referrers: list[Literal["signature", "sbom", "attestation"]] | None = None
+    referrers: Annotated[list[Literal["signature", "sbom", "attestation"]], Field(min_length=1)] | None = None
     """All of these kinds."""
-    cosign_keys: list[Path] | None = None
+    cosign_keys: Annotated[list[Path], Field(min_length=1)] | None = None
     """A signature by one of these public keys (PEM), or by one of the identities of `keyless`."""
     keyless: KeylessKeys | None = None
 
@@ -78,12 +83,12 @@ class PolicyKeys(Keys):
 
     version: Annotated[int, Field(ge=1, le=1)]
     """Of this format."""
-    sources: list[Text] | None = None
+    sources: Texts | None = None
     """Globs: every repository's HOST/REPOSITORY outside must match one; `*` is also for `/`."""
-    targets: list[Text] | None = None
+    targets: Texts | None = None
     """Globs: every repository's path at the target must match one."""
-    media_types: list[Text] | None = None
+    media_types: Texts | None = None
     """Globs: the type of every manifest, config and layer must match one."""
     limits: LimitKeys | None = None
-    require: list[DemandKeys] | None = None
+    require: Annotated[list[DemandKeys], Field(min_length=1)] | None = None
     signers: SignerKeys | None = None

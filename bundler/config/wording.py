@@ -57,6 +57,8 @@ def _cause(error: ErrorDetails, where: Where) -> tuple[str, str]:
 def _instead(kind: str, value: Any) -> str:
     if kind == "list_type" and isinstance(value, str):
         return f'write ["{value}"]'
+    if kind == "too_short":
+        return "name at least one, or leave the key out"
     if kind == "int_type" and isinstance(value, str) and value.isdecimal():
         return f"write {value}, without quotes"
     return ""

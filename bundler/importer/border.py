@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from bundler.bundle.belongings import Belongings, told_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
@@ -37,18 +38,26 @@ class Border:
 
         `names` are the repositories at the target, where one is known.
         """
-        found = [
-            *_places(self._policy, inventory, names),
-            *_types(self._policy, manifests),
-            *_sizes(self._policy, inventory),
-            *self._demanded(inventory, manifests),
-        ]
-        if found and all(isinstance(problem, TrustError) for problem in found):
-            raise UnsignedError("policy", found)
+        found: list[BundlerError] = []
+        more, only_unsigned = 0, True
+        for problem in chain(
+            _places(self._policy, inventory, names),
+            _types(self._policy, manifests),
+            _sizes(self._policy, inventory),
+            self._demanded(inventory, manifests),
+        ):
+            only_unsigned &= isinstance(problem, TrustError)
+            # A bundle that was made to violate in a million places does not fill the memory.
+            if len(found) < ViolationsError.most:
+                found.append(problem)
+            else:
+                more += 1
+        if found and only_unsigned:
+            raise UnsignedError("policy", found, more)
         if found:
             # One exit code for all of them: what is not allowed at all weighs more.
             problems = [ContentError(one.item, one.cause, one.next_step) for one in found]
-            raise ViolationsError("policy", problems)
+            raise ViolationsError("policy", problems, more)
 
     def _demanded(self, inventory: Inventory, manifests: Manifests) -> Iterator[BundlerError]:
         belongings = Belongings(inventory, manifests)

@@ -46,7 +46,7 @@ class Push(Phases):
         self.progress = progress
         self.lost: dict[tuple[RepositoryName, Digest], BundlerError] = {}
         """What a repository at the target lacks, and why."""
-        self._sent_to: dict[tuple[RepositoryName, Descriptor], None] = {}
+        self._brought_to: dict[tuple[RepositoryName, Descriptor], None] = {}
         self._put_there: dict[tuple[RepositoryName, Digest], Descriptor] = {}
         self._closed: dict[RepositoryName, BundlerError] = {}
         self._source: BlobSource | None = None
@@ -79,11 +79,13 @@ class Push(Phases):
             target = self.registries.target(name)
             lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
-            if target.has(upload.blob) or not target.add(upload.blob, chunks, mount_from=mount_from):
+            if target.has(upload.blob):
                 self.outcome.reused[upload.blob] = None
-            else:
-                self.outcome.sent[upload.blob] = None
-                self._sent_to[name, upload.blob] = None
+                return
+            sent = target.add(upload.blob, chunks, mount_from=mount_from)
+            (self.outcome.sent if sent else self.outcome.reused)[upload.blob] = None
+            # A mount is an answer like any other: what it promised may not be there.
+            self._brought_to[name, upload.blob] = None
         except BundlerError as error:
             if isinstance(error, IntegrityError) and not isinstance(error, StoredOtherwiseError):
                 raise  # the bundle itself is not what was verified
@@ -118,15 +120,15 @@ class Push(Phases):
         self.put(name, manifest, manifest.blob.digest)
 
     def confirm(self) -> None:
-        """Ask for all that was sent: what an answer promised may not be there. One HEAD for each that is."""
-        content = [*self._sent_to, *((name, blob) for (name, _), blob in self._put_there.items())]
+        """Ask for all that was sent or mounted, by a HEAD each: what an answer promised may not be there."""
+        content = [*self._brought_to, *((name, blob) for (name, _), blob in self._put_there.items())]
         for (name, blob), there in each_shown(
             self.progress, "confirming", content, self._is_there, jobs=self.jobs
         ):
             if isinstance(there, BundlerError):
                 self.lost[name, blob.digest] = there
             elif not there:
-                cause = "it was sent, and read back the target does not have it"
+                cause = "it was sent or mounted, and read back the target does not have it"
                 item = f"{name}@{blob.digest}"
                 self.lost[name, blob.digest] = IntegrityError(item, cause, "run the import again")
 

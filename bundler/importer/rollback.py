@@ -121,30 +121,38 @@ class _Left(NamedTuple):
     reason: str
 
 
+class _Back(NamedTuple):
+    """A tag that is pointed back, and what it pointed to before that."""
+
+    previous: Digest | None
+
+
 def roll_back(
     rollback: Rollback,
     registries: Registries,
     *,
     overwrite: bool = False,
+    may_write: bool = True,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> Report:
     """Point every tag back to what it pointed to, by the manifests that the target still has.
 
     A tag that was moved since is a failure, unless `overwrite`. One that was not there before stays.
+    Without `may_write` the target is only asked, and the report says what would be done.
     """
     found = dict(
         each_shown(
             progress,
             "tags back",
             rollback.moved,
-            lambda moved: _restored(moved, registries, overwrite=overwrite),
+            lambda moved: _restored(moved, registries, overwrite=overwrite, may_write=may_write),
             jobs=jobs,
         )
     )
     tags: dict[RepositoryName, list[TagReport]] = {}
     for moved in rollback.moved:
-        tags.setdefault(moved.repository, []).append(_told(moved, found[moved]))
+        tags.setdefault(moved.repository, []).append(_told(moved, found[moved], may_write=may_write))
     failures = tuple(
         failure(error, str(moved)) for moved, error in found.items() if isinstance(error, BundlerError)
     )
@@ -156,12 +164,12 @@ def roll_back(
         repositories=repositories,
         failures=failures,
         traffic=registries.traffic.report(),
-        unchanged=not done and not failures,
+        unchanged=not done and not failures and may_write,
+        dry_run=not may_write,
     )
 
 
-def _restored(moved: Moved, registries: Registries, *, overwrite: bool) -> _Left | None:
-    """None if it was pointed back now."""
+def _restored(moved: Moved, registries: Registries, *, overwrite: bool, may_write: bool) -> _Left | _Back:
     target = registries.target(moved.repository)
     now = target.digest_of(moved.tag)
     if moved.old is None:
@@ -176,18 +184,22 @@ def _restored(moved: Moved, registries: Registries, *, overwrite: bool) -> _Left
     if manifest is None:
         cause = f"the target does not have {moved.old} any more"
         raise NotFoundError(str(moved), cause, "import a bundle that holds it")
+    if not may_write:
+        return _Back(now)
     target.put_manifest(manifest, moved.tag)
     if (seen := target.digest_of(moved.tag)) != moved.old:
         cause = f"read back, it points to {seen or 'nothing'} instead of {moved.old}"
         raise IntegrityError(str(moved), cause, "roll back again")
-    return None
+    return _Back(now)
 
 
-def _told(moved: Moved, result: _Left | BundlerError | None) -> TagReport:
+def _told(moved: Moved, result: _Left | _Back | BundlerError, *, may_write: bool) -> TagReport:
     if isinstance(result, BundlerError):
         return TagReport(moved.tag, "failed", moved.old, result.cause)
-    if result is None:
-        return TagReport(moved.tag, "moved", moved.old, previous=moved.new)
+    if isinstance(result, _Back) and not may_write:
+        return TagReport(moved.tag, "planned", moved.old, "would move back", result.previous)
+    if isinstance(result, _Back):
+        return TagReport(moved.tag, "moved", moved.old, previous=result.previous)
     if result.reason:
         return TagReport(moved.tag, "skipped", moved.new, result.reason)
     return TagReport(moved.tag, "present", moved.old)

@@ -21,6 +21,18 @@ NAMESPACE = "timoni-bundler"
 
 _ARMORED = re.compile(rb"-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=\n]+)\n-----END SSH SIGNATURE-----\n")
 _MAGIC = b"SSHSIG\0\0\0\1"
+_CERTIFICATE = b"-cert-v01@openssh.com"
+# What of a certificate is its key: the key's own kind, and the fields that it has behind the nonce.
+# Source: OpenSSH, PROTOCOL.certkeys, PROTOCOL.u2f.
+_CERTIFIED = {
+    b"ssh-ed25519": (b"ssh-ed25519", 1),
+    b"ssh-rsa": (b"ssh-rsa", 2),
+    b"ecdsa-sha2-nistp256": (b"ecdsa-sha2-nistp256", 2),
+    b"ecdsa-sha2-nistp384": (b"ecdsa-sha2-nistp384", 2),
+    b"ecdsa-sha2-nistp521": (b"ecdsa-sha2-nistp521", 2),
+    b"sk-ssh-ed25519": (b"sk-ssh-ed25519@openssh.com", 2),
+    b"sk-ecdsa-sha2-nistp256": (b"sk-ecdsa-sha2-nistp256@openssh.com", 3),
+}
 _COLUMNS = 70
 
 
@@ -31,8 +43,10 @@ class Signature(NamedTuple):
     kind: str
     """The key's type: `ssh-ed25519`."""
     key: str
-    """The key's fingerprint: `SHA256:...`."""
+    """The key's fingerprint, as `ssh-keygen -l` has it: `SHA256:...`. A certificate has that of its key."""
     namespace: str
+    certificate: str = ""
+    """The fingerprint of the whole certificate; empty for a key without one."""
 
 
 def signatures_in(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[Signature, ...]:
@@ -66,12 +80,43 @@ def _signature(match: re.Match[bytes]) -> Signature:
         blob = base64.b64decode(match[1].replace(b"\n", b""), validate=True)
         key, namespace = _claims(blob)
         kind, _ = _string(key)
+        bare = _bare(key)
     except (binascii.Error, ValueError) as error:
         raise ContentError(SIGNATURE_FILE, f"not an OpenSSH signature: {error}") from None
     if armored(blob) != match[0]:
         raise ContentError(SIGNATURE_FILE, "a signature that is not spelled as ssh-keygen spells it")
-    fingerprint = base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
-    return Signature(match[0], _text(kind), f"SHA256:{fingerprint}", _text(namespace))
+    certificate = "" if bare == key else _fingerprint(key)
+    return Signature(match[0], _text(kind), _fingerprint(bare), _text(namespace), certificate)
+
+
+def certificate_in(text: bytes) -> str:
+    """The fingerprint of the whole certificate in a file of a public key; empty if it has none."""
+    kind, _, rest = text.partition(b" ")
+    if not kind.endswith(_CERTIFICATE):
+        return ""
+    try:
+        return _fingerprint(base64.b64decode(rest.split()[0], validate=True))
+    except (binascii.Error, IndexError):
+        return ""
+
+
+def _fingerprint(key: bytes) -> str:
+    return f"SHA256:{base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip('=')}"
+
+
+def _bare(key: bytes) -> bytes:
+    """The key alone, of a certificate too: one key is one signer, whatever was certified of it."""
+    kind, rest = _string(key)
+    if not kind.endswith(_CERTIFICATE):
+        return key
+    if kind.removesuffix(_CERTIFICATE) not in _CERTIFIED:
+        raise ValueError("a certificate of a kind that is not known")
+    own, count = _CERTIFIED[kind.removesuffix(_CERTIFICATE)]
+    _, rest = _string(rest)
+    start = rest
+    for _ in range(count):
+        _, rest = _string(rest)
+    return len(own).to_bytes(4, "big") + own + start[: len(start) - len(rest)]
 
 
 def _claims(blob: bytes) -> tuple[bytes, bytes]:

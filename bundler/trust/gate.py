@@ -81,14 +81,16 @@ class Gate:
             self._memory.remember(Seen(said.job, said.sequence, said.bundle, said.time))
 
     def _signers(self, sealed: Sealed) -> list[Signer]:
-        """Those who count, each once. Raises TrustError if they are too few."""
+        """Those who count, each once, as is each key. Raises TrustError if they are too few."""
         times = (sealed.statement.time.seconds, self._now)
         found: dict[str, Signer] = {}
         refused: list[TrustError] = []
         for signature in sealed.signatures:
             try:
                 signer = self._keygen.signer(self._requirement.allowed, signature, sealed.encoded, times)
-                found.setdefault(signer.principal, signer)
+                # Two certificates can give one key two names: whoever holds it is one signer all the same.
+                if signer.key not in {other.key for other in found.values()}:
+                    found.setdefault(signer.principal, signer)
             except TrustError as error:
                 refused.append(error)
         needed = self._requirement.signers

@@ -16,9 +16,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from bundler.durable import local_errors
 from bundler.errors import LocalError, TrustError, UsageError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.trust.armor import NAMESPACE, Signature, signatures_in
+from bundler.trust.armor import NAMESPACE, Signature, certificate_in, signatures_in
 
 PROGRAM = "ssh-keygen"
 _FINGERPRINT = re.compile(rb"[0-9]+ (SHA256:[A-Za-z0-9+/]{43}) ")
@@ -75,6 +76,11 @@ class SshKeygen:
             raise UsageError(str(key), "not an OpenSSH key", "make one with `ssh-keygen -t ed25519`")
         return found[1].decode()
 
+    def certificate(self, key: Path) -> str:
+        """The fingerprint of the whole certificate that is to sign; empty for a key without one."""
+        with local_errors(key, "read"), key.open("rb") as file:
+            return certificate_in(file.read(self._limits.config))
+
     def sign(self, key: Path, message: bytes) -> Signature:
         """A signature of these bytes. Raises LocalError: wrong passphrase, no agent, no hardware."""
         arguments = ["-Y", "sign", "-n", NAMESPACE, "-f", str(key)]
@@ -129,7 +135,8 @@ class SshKeygen:
             if files.revoked is not None:
                 arguments += ["-r", f"/dev/fd/{files.revoked}"]
                 if not _good(self._run([*arguments, _at(when)], message, files=files)):
-                    return f"its key is revoked in {allowed.revoked_name}"
+                    # ssh-keygen says the same of both.
+                    return f"its key is revoked in {allowed.revoked_name}, or that lists no keys"
         return ""
 
     def _run(

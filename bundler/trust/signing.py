@@ -39,7 +39,7 @@ class Signing:
         self._key = key
         self._terms = terms
         self._now = now
-        self._fingerprint = keygen.fingerprint(key)
+        self._name = (keygen.fingerprint(key), keygen.certificate(key))
 
     def seal(self, bundle: Digest) -> Sealed:
         """A new statement about a bundle, signed. Raises LocalError where the key can't sign."""
@@ -73,11 +73,12 @@ class Signing:
         return sealed._replace(signatures=(*sealed.signatures, made))
 
     def _has_signed(self, sealed: Sealed) -> bool:
-        return any(_by(self._fingerprint, signature) for signature in sealed.signatures)
+        return self._name in map(_name_of, sealed.signatures)
 
 
-def _by(fingerprint: str, signature: Signature) -> bool:
-    return signature.key == fingerprint
+def _name_of(signature: Signature) -> tuple[str, str]:
+    """What a second signature would be another by: a renewed certificate of the same key is another."""
+    return signature.key, signature.certificate
 
 
 def _expired(statement: Statement, now: int) -> bool:

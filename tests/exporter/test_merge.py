@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bundler import merge_bundles
 from bundler.__main__ import run
 from bundler.errors import LocalError
-from bundler.exporter import merge_bundles, output_to
+from bundler.exporter import output_to
 from tests.builders import a_bundle, a_module
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -98,14 +98,30 @@ def test_a_blob_that_is_gone_after_it_was_sent_holds_all_tags_back(inside: Insid
     assert inside.tags("app") == {}
 
 
+def test_a_blob_that_was_said_to_be_mounted_and_is_not_holds_all_tags_back(inside: Inside) -> None:
+    content = nightly("1.0.0")
+    mounted = f"/v2/{inside.path}/[a-z]+/blobs/uploads/.*mount="
+    inside.proxy.on("POST", mounted, says(201), times=ALWAYS)
+    inside.proxy.on("HEAD", f"/two/blobs/{blob_of(content, '1.0.0')}", says(404), times=ALWAYS)
+    inside.proxy.on("PUT", "/two/manifests/", says(201), times=ALWAYS)
+    inside.proxy.on(
+        "HEAD", "/two/manifests/sha256", says(200, Docker_Content_Digest=content.tags["1.0.0"]), times=ALWAYS
+    )
+    report = inside.imports(one=content, two=content)
+    assert report.exit_code == 8
+    assert "read back the target does not have it" in report.failures[0].cause
+    assert inside.tags("one").keys() == {"1.0.0", "latest"}
+    assert inside.proxy.asked("PUT", "/two/manifests/(1|latest)") == []
+
+
 # --- back --------------------------------------------------------------------------------------------
 
 
-def command(inside: Inside, *arguments: str) -> dict[str, object]:
+def command(inside: Inside, *arguments: str) -> dict[str, Any]:
     """An import by the command line; its report."""
     environment = clean_environment(XDG_STATE_HOME=str(inside.folder / "state"))
     done = bundler("import", *arguments, "--json", "-q", env=environment)
-    report: dict[str, object] = json.loads(done.stdout)
+    report: dict[str, Any] = json.loads(done.stdout)
     return report
 
 
@@ -195,6 +211,47 @@ def test_a_tag_that_was_moved_since_is_left_alone(inside: Inside) -> None:
     assert inside.tags("app") == now
     assert command(inside, "--rollback", str(way_back), "--on-conflict", "overwrite")["exitCode"] == 0
     assert inside.tags("app")["latest"] == now["1.0.0"]
+
+
+def moved_by_an_import(inside: Inside) -> Path:
+    """Two versions; then `latest` moved, and a version new; the way back."""
+    inside.imports(app=nightly("1.0.0"))
+    way_back = inside.folder / "back.json"
+    bundle = inside.bundle(app=nightly("1.0.0", "1.1.0"))
+    command(inside, str(bundle), "--to", inside.proxy.host, "--rollback-file", str(way_back))
+    return way_back
+
+
+def test_a_way_back_can_be_tried_dry(inside: Inside) -> None:
+    way_back = moved_by_an_import(inside)
+    before = inside.tags("app")
+    report = command(inside, "--rollback", str(way_back), "--dry-run")
+    assert inside.tags("app") == before
+    told = {tag["reference"]: (tag["status"], tag["previous"]) for tag in report["repositories"][0]["tags"]}
+    assert told["latest"] == ("planned", before["latest"])
+    assert (report["dryRun"], report["exitCode"]) == (True, 0)
+
+
+def test_a_way_back_is_not_replaced_by_its_own_report(inside: Inside) -> None:
+    way_back = moved_by_an_import(inside)
+    content = way_back.read_bytes()
+    done = bundler("import", "--rollback", str(way_back), "--report", str(way_back))
+    assert (done.returncode, way_back.read_bytes()) == (2, content)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--to", "oci://h.example"),
+        ("--tag", "1.*"),
+        ("--prune", "3"),
+        ("--allow-rollback",),
+        ("--allow-gap",),
+    ],
+)
+def test_what_a_way_back_would_not_hear_is_refused(options: tuple[str, ...]) -> None:
+    done = bundler("import", "--rollback", "back.json", *options)
+    assert (done.returncode, f"{options[0]}: --rollback goes where" in done.stderr) == (2, True)
 
 
 def test_what_is_no_rollback_file_is_refused_by_name(inside: Inside) -> None:

@@ -35,6 +35,17 @@ def a_key(folder: Path, name: str, *, kind: str = "ed25519", passphrase: str = "
     return path
 
 
+def a_certificate(key: Path, authority: Path, principal: str, name: str = "certified") -> Path:
+    """A certificate of a key, in a file beside it; what is to sign by it."""
+    public = key.with_name(f"{name}.pub")
+    public.write_text(key.with_name(f"{key.name}.pub").read_text())
+    key.with_name(name).write_bytes(key.read_bytes())
+    key.with_name(name).chmod(0o600)
+    command = [require("ssh-keygen"), "-q", "-s", str(authority), "-I", name, "-n", principal, str(public)]
+    subprocess.run(command, check=True)
+    return key.with_name(f"{name}-cert.pub")
+
+
 def line(principal: str, key: Path, options: str = "") -> str:
     """A line of a file of allowed signers."""
     public = key.with_name(f"{key.name}.pub").read_text().strip()

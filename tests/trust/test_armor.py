@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS
 from bundler.trust.armor import NAMESPACE, armored, signatures_in
-from tests.trust.keys import a_key, keygen
+from tests.trust.keys import a_certificate, a_key, keygen
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +33,17 @@ def test_it_is_read_as_it_was_written(kind: str, tmp_path: Path) -> None:
     assert armored(blob_of(made.armored)) == made.armored
     assert (made.namespace, made.key) == (NAMESPACE, keygen().fingerprint(key))
     assert kind in made.kind
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_a_certificate_is_called_by_its_key_as_ssh_keygen_does(
+    kind: str, tmp_path: Path, alice: Path
+) -> None:
+    key = a_key(tmp_path, "key", kind=kind)
+    certificate = a_certificate(key, alice, "carol")
+    made = keygen().sign(certificate, b"message")
+    assert made.key == keygen().fingerprint(certificate) == keygen().fingerprint(key)
+    assert made.certificate == keygen().certificate(certificate) != keygen().certificate(key) == ""
 
 
 def test_several_stand_one_behind_the_other(alice: Path, bob: Path) -> None:

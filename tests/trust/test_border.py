@@ -13,11 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
-from bundler.errors import UsageError
-from bundler.oci.content import Digest
+from bundler.errors import UsageError, ViolationsError
+from bundler.importer.border import Border
+from bundler.oci.content import Descriptor, Digest, sha256
 from bundler.trust.cosign import read_key, simple_signing
-from tests.builders import SIGSTORE, Content, a_bundle, a_module, dumped, sign_by_tag
+from bundler.trust.policy import Policy
+from tests.builders import SIGSTORE, Content, MemoryStore, a_bundle, a_module, dumped, sign_by_tag
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 from tests.registries import RealRegistry
@@ -127,6 +130,18 @@ def test_what_a_certificate_signed_is_said_to_be_not_checked(tmp_path: Path) -> 
     assert said.count("1 keyless, not checked") == 2
 
 
+def test_a_certificate_beside_the_key_is_said_to_be_not_checked(tmp_path: Path) -> None:
+    content, signer = a_module("1.0.0"), Signer()
+    signer.by_tag(content, content.tags["1.0.0"])
+    signer.by_referrer(content, content.tags["1.0.0"], keyless=True)
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"ghcr.io/team/app": content})
+    done = bundler("verify", str(bundle), "-q", "--cosign-key", signer.public(tmp_path / "cosign.pub"))
+    assert done.stdout.splitlines()[1:] == [
+        "1 signed by cosign.pub",
+        "1 keyless besides, not checked",
+    ]
+
+
 def test_one_of_several_keys_is_enough(tmp_path: Path) -> None:
     content, old, new = a_module("1.0.0", "1.1.0"), Signer(), Signer("Ed25519")
     old.by_tag(content, content.tags["1.0.0"])
@@ -150,6 +165,18 @@ def test_no_payload_does_harm(data: bytes) -> None:
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a public key"):
         read_key("cosign.pub", text.encode())
+
+
+@pytest.mark.parametrize("command", [["verify"], ["import", "--to", "oci://127.0.0.1:1"]])
+def test_a_wrong_key_is_told_before_the_bundle_is_read(command: list[str], tmp_path: Path) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"ghcr.io/team/app": a_module("1.0.0", size=100_000)})
+    content = bytearray(bundle.read_bytes())
+    content[len(content) // 2] ^= 1
+    bundle.write_bytes(content)
+    (tmp_path / "cosign.pub").write_text("no key")
+    key = ("--cosign-key", str(tmp_path / "cosign.pub"))
+    assert bundler(*command, str(bundle), "-q").returncode == 6
+    assert bundler(*command, str(bundle), "-q", *key).returncode == 2
 
 
 def test_other_curves_are_refused() -> None:
@@ -196,6 +223,22 @@ def test_all_violations_are_named_at_once(tmp_path: Path) -> None:
     assert len(said.splitlines()) >= 6
 
 
+def test_however_many_violate_a_policy_each_is_named(tmp_path: Path) -> None:
+    content = a_module(*(f"1.{minor}.0" for minor in range(30)), size=10)
+    lines = policy(tmp_path, "limits: {tags: 1}", VIOLATED["a referrer"])
+    code, said = verify(tmp_path, content, *lines)
+    assert (code, said.count("app:1."), len(said.splitlines())) == (7, 30, 31)
+
+
+def test_of_a_million_violations_a_thousand_are_named_and_the_others_counted() -> None:
+    blobs = tuple(Descriptor("", sha256(str(number).encode()), 9) for number in range(1200))
+    border = Border(Policy(blob_bytes=8), {}, MemoryStore())
+    with pytest.raises(ViolationsError) as error:
+        border.check(Inventory(1, "full", (), (), blobs), {})
+    assert len(error.value.problems) == 1001
+    assert str(error.value).endswith("policy: and 200 more; correct these first")
+
+
 def test_a_demand_is_for_its_repositories_only(tmp_path: Path) -> None:
     content = a_module("1.0.0")
     sign_by_tag(content, content.tags["1.0.0"])
@@ -239,6 +282,23 @@ def test_a_policy_with_a_mistake_is_2_and_names_the_line(tmp_path: Path) -> None
     code, said = verify(tmp_path, a_module("1.0.0"), *policy(tmp_path, "souces: []"))
     assert code == 2
     assert "policy.yaml:2" in said
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "sources: []",
+        "targets: []",
+        "mediaTypes: []",
+        "require: []",
+        'require: [{repositories: ["*"]}]',
+        'require: [{repositories: ["*"], referrers: []}]',
+        'require: [{repositories: ["*"], cosignKeys: []}]',
+    ],
+)
+def test_what_would_hold_nothing_back_is_a_mistake(lines: str, tmp_path: Path) -> None:
+    code, said = verify(tmp_path, a_module("1.0.0"), *policy(tmp_path, lines))
+    assert (code, "policy.yaml:2" in said) == (2, True), said
 
 
 def test_what_is_not_allowed_at_all_weighs_more_than_what_is_not_signed(tmp_path: Path) -> None:

@@ -349,6 +349,26 @@ def test_what_is_older_is_refused_unless_that_is_wanted(place: Place, capsys: Ou
     assert place.imported(bundle=new)[0] == 0
 
 
+def test_where_a_policy_names_the_signers_the_options_say_more(place: Place, capsys: Output) -> None:
+    old, new = numbered(place, 6, "1.0.0"), numbered(place, 7, "1.0.0", "1.1.0")
+    place.trusting()
+    policy = place.folder / "policy.yaml"
+    policy.write_text("version: 1\nsigners: {allowed: signers}\n")
+    own = ["--to", place.target, "-q", "--policy", str(policy), "--state", str(place.state)]
+
+    def code(bundle: Path, *options: str) -> int:
+        return run(["import", str(bundle), *own, *options])
+
+    assert code(new, "--require-signature") == 0
+    assert [code(old), code(old, "--allow-rollback")] == [11, 0]
+    assert code(new, "--require-signatures", "2") == 11
+    revoked = ("--revoked-keys", f"{place.alice}.pub")
+    assert code(new, *revoked) == 11
+    policy.write_text("version: 1\nsigners: {allowed: signers, revoked: signers}\n")
+    assert code(new, *revoked) == 2
+    assert "the policy names already which keys don't count" in capsys.readouterr().err
+
+
 def test_a_stream_is_remembered_as_well(place: Place) -> None:
     old, new = numbered(place, 6, "1.0.0"), numbered(place, 7, "1.1.0")
     options = ["-q", *place.trusting(), "--state", str(place.state)]

@@ -18,7 +18,7 @@ from bundler.trust.sealed import Sealed
 from bundler.trust.signing import Terms, moment_at
 from bundler.trust.statement import Job
 from tests.test_house import valid
-from tests.trust.keys import NOW, a_key, allowed, keygen, line, signing
+from tests.trust.keys import NOW, a_certificate, a_key, allowed, keygen, line, signing
 
 ONE, OTHER = sha256(b"one"), sha256(b"other")
 HOUR = 3600
@@ -92,6 +92,30 @@ def test_a_signature_given_twice_counts_once(alice: Path, bob: Path, tmp_path: P
     border = Border(tmp_path, line("alice", alice), line("bob", bob), signers=2)
     sealed = number(alice, 7)
     assert "1 of 2" in border.refused(sealed._replace(signatures=sealed.signatures * 2))
+
+
+def test_one_key_with_two_names_by_certificates_is_one_signer(alice: Path, bob: Path, tmp_path: Path) -> None:
+    own = a_key(tmp_path, "own")
+    lines = (line("*", bob, "cert-authority"), line("erin", own))
+    border = Border(tmp_path / "state", *lines, signers=2)
+    carol, dave = (a_certificate(own, bob, name, name) for name in ("carol", "dave"))
+    sealed = signing(own, Terms()).join(signing(dave, Terms()).join(number(carol, 7)))
+    assert len(sealed.signatures) == 3
+    assert "1 of 2 signers: no other has signed it" in border.refused(sealed)
+    other = signing(a_certificate(alice, bob, "alice"), Terms()).join(sealed)
+    told = border.crossed(other).told
+    assert told is not None
+    assert [signer.principal for signer in told.signers] == ["carol", "alice"]
+
+
+def test_a_certificate_signs_one_statement_once_and_a_renewed_one_again(alice: Path, tmp_path: Path) -> None:
+    own = a_key(tmp_path, "own")
+    certificate = a_certificate(own, alice, "carol")
+    sealed = number(certificate, 7)
+    assert signing(certificate, Terms()).join(sealed) is sealed
+    assert signing(certificate).stands_in(sealed)
+    renewed = signing(a_certificate(own, alice, "carol", "renewed"), Terms()).join(sealed)
+    assert len(renewed.signatures) == 2
 
 
 def test_signatures_of_another_statement_do_not_count(border: Border, alice: Path) -> None:

@@ -15,7 +15,7 @@ from bundler.limits import DEFAULT_LIMITS
 from bundler.trust.armor import Signature, signatures_in
 from bundler.trust.keygen import Allowed, Signer
 from tests.registries import require
-from tests.trust.keys import NOW, a_key, allowed, in_place_of_ssh_keygen, keygen, line
+from tests.trust.keys import NOW, a_certificate, a_key, allowed, in_place_of_ssh_keygen, keygen, line
 
 DAY = 86_400
 HASTY = DEFAULT_LIMITS._replace(helper_seconds=0.2, signing_seconds=0.2)
@@ -155,10 +155,8 @@ def test_principals_may_be_several_and_patterns(principals: str, alice: Path) ->
 
 def test_a_certificate_counts_by_its_authority(alice: Path, tmp_path: Path) -> None:
     own = a_key(tmp_path, "own")
-    command = [require("ssh-keygen"), "-q", "-s", str(alice), "-I", "id", "-n", "carol", f"{own}.pub"]
-    subprocess.run(command, check=True)
     known = allowed(line("carol", alice, "cert-authority"))
-    made = keygen().sign(tmp_path / "own-cert.pub", b"message")
+    made = keygen().sign(a_certificate(own, alice, "carol"), b"message")
     assert keygen().signer(known, made, b"message", (NOW,)).principal == "carol"
     assert "its key is not in signers" in refusal(own, known)
 

@@ -67,7 +67,9 @@ def test_an_export_leaves_out_what_nobody_wanted_has_signed(
         tags = bundle.inventory.repositories[0].tags
     assert {tag for tag in tags if not tag.startswith("sha256-")} == {"1.0.0", "1.1.0"}
     signed = json.loads(report.read_text())["signed"]
-    assert signed == [{"item": f"{source}:{tag}", "by": [ACCEPTED]} for tag in ("1.0.0", "1.1.0")]
+    assert signed == [
+        {"item": f"{source}:{tag}", "by": [ACCEPTED], "unchecked": 0} for tag in ("1.0.0", "1.1.0")
+    ]
 
 
 def test_a_verification_names_who_signed_and_who_did_not(
@@ -81,7 +83,7 @@ def test_a_verification_names_who_signed_and_who_did_not(
     bundle = str(a_bundle(tmp_path / "one.tar.zst", {"ghcr.io/team/app": module}))
     assert f"\n1 signed by {ACCEPTED}\n" in bundler("verify", bundle, *options).stdout
     shown = json.loads(bundler("verify", bundle, "--json", *options).stdout)
-    assert shown["signed"] == [{"item": "ghcr.io/team/app:1.0.0", "by": [ACCEPTED]}]
+    assert shown["signed"] == [{"item": "ghcr.io/team/app:1.0.0", "by": [ACCEPTED], "unchecked": 0}]
 
 
 def test_an_import_pushes_nothing_unless_all_is_signed_and_reports_by_whom(
@@ -95,7 +97,9 @@ def test_an_import_pushes_nothing_unless_all_is_signed_and_reports_by_whom(
     stage.by_tag(module, module.tags["1.0.0"])
     done = bundler("import", str(a_bundle(tmp_path / "s.tar.zst", {f"ghcr.io/{path}": module})), *target)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["signed"] == [{"item": f"ghcr.io/{path}:1.0.0", "by": [ACCEPTED]}]
+    assert json.loads(done.stdout)["signed"] == [
+        {"item": f"ghcr.io/{path}:1.0.0", "by": [ACCEPTED], "unchecked": 0}
+    ]
 
 
 def test_a_pipe_can_not_be_checked(options: tuple[str, ...]) -> None:

@@ -141,6 +141,12 @@ def test_a_signature_without_a_statement_says_nothing_in_a_directory(signed: Pat
     assert code(folder, alice) == 11
 
 
+def test_a_statement_without_its_signature_is_no_signature_in_a_directory(signed: Path, alice: Path) -> None:
+    folder = unpacked(signed)
+    (folder / SIGNATURE_FILE).unlink()
+    assert code(folder, alice) == 11
+
+
 # --- what is refused -------------------------------------------------------------------------------------
 
 
