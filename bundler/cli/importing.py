@@ -77,7 +77,7 @@ def carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tup
     known = registries(task.settings, progress, [task.destination.prefix.registry])
     jobs = task.settings.jobs or DEFAULT_JOBS
     with ExitStack() as stack:
-        beside = [stack.enter_context(open_bundle(path)) for path in task.beside]
+        beside = [stack.enter_context(open_bundle(path, volumes_in=task.volumes_in)) for path in task.beside]
         means = Means(beside, gate, known, progress, jobs)
         if dry_run:
             return _planned(task, means)

@@ -9,6 +9,7 @@ import click
 
 from bundler import describe, open_bundle
 from bundler.bundle.contents import Contents, RepositoryContents
+from bundler.cli.cutting import more_volumes
 from bundler.cli.display import SHORT_DIGEST, size_text
 from bundler.cli.printing import print_document, signed_text
 from bundler.errors import printable
@@ -18,14 +19,15 @@ from bundler.selection import version_order
 
 @click.command("inspect")
 @click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@more_volumes
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/contents.schema.json).")
-def command(bundle: Path, *, as_json: bool) -> int:
+def command(bundle: Path, *, volumes_in: tuple[Path, ...], as_json: bool) -> int:
     """Show what a bundle holds: repositories, tags, digests, versions, dates, sizes.
 
     SIZE is all that a tag needs, OWN what nothing else in the bundle needs. Only the manifests are
     read: `verify` proves the rest.
     """
-    with open_bundle(bundle) as opened:
+    with open_bundle(bundle, volumes_in=volumes_in) as opened:
         contents = describe(opened)
     if as_json:
         print_document(document(contents), sys.stdout)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bundler import open_bundle
 from bundler.cli.cutting import cut_options, gathered_cut, more_volumes
 from bundler.cli.printing import print_failures
 from bundler.errors import UsageError
@@ -43,19 +44,30 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, **options
     cut = gathered_cut(options)
     if cut is None:
         raise UsageError("volumes split", "it is not said how large", "give --volume-size")
-    if not bundle.is_file():
-        raise UsageError(str(bundle), "not a file", "name a bundle file")
-    volumes = split(bundle, _folder(out, bundle), cut, only)
+    folder = _folder(out, bundle)
+    _check_whole_file(bundle)
+    volumes = split(bundle, folder, cut, only)
     parity = sum(volume.is_parity for volume in volumes)
-    click.echo(f"{_folder(out, bundle) / bundle.name}.*: {len(volumes)} volumes, {parity} of them parity")
+    written = volumes[only - 1].name if only else f"{len(volumes)} volumes, {parity} of them parity"
+    click.echo(f"{folder / bundle.name}.*: {written}")
     return 0
+
+
+def _check_whole_file(bundle: Path) -> None:
+    """Raise unless it is a bundle in one file; its content is left to `verify`."""
+    if bundle.is_dir():
+        raise UsageError(str(bundle), "not a file", "name a bundle file")
+    with open_bundle(bundle) as opened:
+        if opened.volumes:
+            next_step = "`timoni-bundler merge` makes one file of the volumes of a full bundle"
+            raise UsageError(str(bundle), "it is in volumes already", next_step)
 
 
 @command.command("check")
 @_VOLUMES
 @more_volumes
 def check_command(path: Path, *, volumes_in: tuple[Path, ...]) -> int:
-    """Hash every volume, and say which are damaged or missing."""
+    """Hash every volume, and say which are damaged or missing, of those of parity too."""
     from bundler.exporter.repair import check_volumes, complaint
 
     checked = check_volumes(path, volumes_in)
@@ -75,7 +87,8 @@ def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None
     """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only."""
     from bundler.exporter.repair import check_volumes, repair
 
-    made = repair(check_volumes(path, volumes_in), out or (path if path.is_dir() else path.parent))
+    folder = _folder(out, path / "any" if path.is_dir() else path)
+    made = repair(check_volumes(path, volumes_in), folder)
     for file in made:
         click.echo(f"{file}: made again")
     if not made:

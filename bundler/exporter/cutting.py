@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.parity import encoded, parity_count, require_parity
-from bundler.bundle.pieces import OneFile, is_volume, is_whole, opened_files, read_trailer
+from bundler.bundle.pieces import OneFile, opened_files
 from bundler.bundle.volume_format import (
     MOST,
     MOST_WITH_PARITY,
@@ -20,7 +20,8 @@ from bundler.bundle.volume_format import (
     file_name,
 )
 from bundler.durable import WholeFile, sync_directory, temporary_of
-from bundler.errors import IntegrityError, UsageError
+from bundler.errors import UsageError
+from bundler.exporter.standing import is_there
 from bundler.oci.content import CHUNK
 
 SMALLEST = 64 * 1024
@@ -103,14 +104,14 @@ class Splitter:
             replace(shared, number=number, sha256=digest.hexdigest())
             for number, digest in enumerate(self._digests, 1)
         ]
-        wanted = [
-            (file, volume)
-            for file, volume in zip(self._files, volumes, strict=True)
-            if only in (None, volume.number) and not _is_there(file.path, volume)
-        ]
-        for file, volume in wanted:
+        for file, volume in zip(self._files, volumes, strict=True):
             file.write(encode_trailer(volume))
-        for file, _ in wanted:
+        wanted = [
+            file
+            for file, volume in zip(self._files, volumes, strict=True)
+            if only in (None, volume.number) and not is_there(file, volume)
+        ]
+        for file in wanted:
             file.commit(sync_folder=False)
             self._files.remove(file)
         sync_directory(self._bundle.parent)
@@ -130,21 +131,6 @@ class Splitter:
         """Remove what has no name yet."""
         for file in self._files:
             file.discard()
-
-
-def _is_there(path: Path, volume: Volume) -> bool:
-    """Whether this volume is there, whole. Raises UsageError where another set's volume is in its place."""
-    if not path.exists():
-        return False
-    with suppress(IntegrityError):
-        if not is_volume(path):
-            raise UsageError(str(path), "it exists, and is no volume", "choose another name")
-        there = read_trailer(path)
-        if there.set != volume.set:
-            next_step = "choose another name or folder, or remove the old set"
-            raise UsageError(str(path), "it exists, and belongs to another set", next_step)
-        return there == volume and is_whole(path, volume)
-    return False
 
 
 @contextmanager

@@ -23,7 +23,12 @@ from bundler.report import Report, RepositoryReport, TagReport
 
 
 def merge_bundles(
-    paths: Sequence[Path], out: Output, *, limits: Limits = DEFAULT_LIMITS, progress: Progress = SILENCE
+    paths: Sequence[Path],
+    out: Output,
+    *,
+    volumes_in: Sequence[Path] = (),
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = SILENCE,
 ) -> Report:
     """Make one full bundle, byte for byte what a full export of the same state makes.
 
@@ -34,7 +39,7 @@ def merge_bundles(
         raise UsageError(out.name, "a merged bundle is a file", "let its name end in .tar.zst")
     out.check()
     with ExitStack() as stack:
-        bundles = [stack.enter_context(open_bundle(path, limits)) for path in paths]
+        bundles = [stack.enter_context(open_bundle(path, limits, volumes_in=volumes_in)) for path in paths]
         pool = ManifestPool(limits)
         inventory = merged_inventory([read_link(bundle, pool) for bundle in bundles], limits)
         there = out.unchanged(inventory, progress)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler.bundle.pieces import OneFile, find_volumes, open_set
+from bundler.bundle.pieces import OneFile
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.volume_format import MAGIC, TRAILER, decode_trailer, encode_trailer
+from bundler.bundle.volume_sets import find_volumes, open_set
 from bundler.errors import BundlerError, ContentError, UsageError
-from bundler.exporter.cutting import SMALLEST, Cut, split
 from bundler.exporter.repair import check_volumes, complaint, repair
 from bundler.importer import verify_bundle
 from tests.builders import a_bundle, a_module, noise
@@ -26,28 +26,7 @@ from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 from tests.server.client import writable_registry
 from tests.sweeps import LoadedProgram
-
-SIZE = SMALLEST
-
-
-def cut(folder: Path, data: bytes, *, parity: int = 0, size: int = SIZE) -> list[Path]:
-    """The volumes of some bytes."""
-    source = folder / "x.tar.zst"
-    source.write_bytes(data)
-    out = folder / "volumes"
-    out.mkdir()
-    split(source, out, Cut(size, parity))
-    return sorted(out.iterdir())
-
-
-def read(path: Path, *more: Path) -> bytes:
-    """All bytes of a set."""
-    pieces = open_set(path, more)
-    try:
-        return pieces.read_at(pieces.size + 1, 0)
-    finally:
-        pieces.close()
-
+from tests.volumes.cuts import SIZE, cut, read
 
 # --- the format --------------------------------------------------------------------------------------
 
