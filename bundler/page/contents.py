@@ -21,6 +21,8 @@ class FileFacts(NamedTuple):
     format: int
     kind: str
     """`full` or `delta`."""
+    volumes: int = 0
+    """How many it lies in; 0 for one file or a directory."""
     base: tuple[str, ...] = ()
     """Ids of the bundles that a delta adds to."""
 
@@ -30,7 +32,7 @@ class Proof(NamedTuple):
 
     every_byte: bool
     sidecar: bool
-    """Whether a `.sha256` lay beside the file; it agreed, or there would be no page."""
+    """Whether a `.sha256` lay beside the file, or volumes say it; it agreed, or there would be no page."""
 
 
 class Fact(NamedTuple):

@@ -62,7 +62,7 @@ def page_of(
     roots = sorted(roots_of(inventory), key=lambda root: (root.repository, *version_order(str(root.tag))))
     needs = _needs(roots, manifests, limits)
     return PageContents(
-        title=printable(title or bundle.path.name, _LONGEST_NAME),
+        title=printable(title or bundle.name, _LONGEST_NAME),
         file=_file(bundle, proof),
         proof=proof,
         origin=tuple(origin),
@@ -96,10 +96,11 @@ def _needs(roots: Iterable[Root], manifests: Manifests, limits: Limits) -> Needs
 def _file(bundle: Bundle, proof: Proof) -> FileFacts:
     inventory = bundle.inventory
     return FileFacts(
-        name=printable(bundle.path.name, _LONGEST_NAME),
+        name=printable(bundle.name, _LONGEST_NAME),
         id=bundle.id,
         sha256=bundle.sha256 if proof.every_byte else None,
         size=bundle.file_size,
+        volumes=bundle.volumes,
         format=inventory.format,
         kind=inventory.kind,
         base=inventory.base,
