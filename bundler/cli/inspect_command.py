@@ -49,8 +49,10 @@ def contents_text(contents: Contents) -> str:
     lines.append(f"blobs      {contents.blobs}, {size_text(contents.distinct_size)} distinct")
     lines.append(f"as listed  {size_text(contents.listed_size)}, of which {size_text(shared)} shared")
     if contents.file_size is not None:
-        share = contents.file_size / max(contents.distinct_size, 1)
-        lines.append(f"file       {size_text(contents.file_size)}, {share:.0%} of the distinct bytes")
+        size, whole = contents.file_size, contents.distinct_size
+        lines.append(
+            f"file       {size_text(size)}" + (f", {size / whole:.0%} of the distinct bytes" if whole else "")
+        )
     return "\n".join(lines)
 
 
@@ -61,8 +63,13 @@ def _table(entry: RepositoryContents) -> list[str]:
         rows.append((*(printable(cell, 40) for cell in cells), size_text(tag.size), size_text(tag.own_size)))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     title = f"{entry.name}  ({len(entry.tags)} tags, {size_text(entry.size)})"
-    table = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-    ]
+    table = (
+        []
+        if len(rows) == 1
+        else [
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        ]
+    )
     table += [f"  {gone[:40]}  removed" for gone in entry.removed]
     return [title, *(line.rstrip() for line in table)]

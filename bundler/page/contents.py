@@ -25,6 +25,8 @@ class FileFacts(NamedTuple):
     """How many it lies in; 0 for one file or a directory."""
     base: tuple[str, ...] = ()
     """Ids of the bundles that a delta adds to."""
+    required: int = 0
+    """Bytes that the tags of a delta need, and that its base brought."""
 
 
 class Proof(NamedTuple):
@@ -81,6 +83,8 @@ class RepositoryPart(NamedTuple):
     """Distinct bytes of all that it holds."""
     shared_size: int
     """Those of them that another repository needs too."""
+    gone: tuple[str, ...] = ()
+    """Tags that a delta says are gone; signatures and the like are not told one by one."""
 
 
 class Namer(NamedTuple):

@@ -74,7 +74,7 @@ def page_of(
         blobs=len(inventory.manifests) + len(inventory.blobs),
         left_out=len(inventory.omitted),
         repositories=_repositories(inventory, roots, manifests, needs),
-        images=images_part(roots, manifests, bundle, progress, limits),
+        images=images_part(roots, manifests, (bundle, *since), progress, limits),
         changes=changes,
     )
 
@@ -104,6 +104,7 @@ def _file(bundle: Bundle, proof: Proof) -> FileFacts:
         format=inventory.format,
         kind=inventory.kind,
         base=inventory.base,
+        required=sum(blob.size for blob in inventory.required),
     )
 
 
@@ -163,6 +164,7 @@ def _repository(
         belongings=len(roots) - len(own),
         size=sum(together.values()),
         shared_size=sum(size for digest, size in together.items() if users[digest] > 1),
+        gone=tuple(sorted((name for name in entry.removed if not is_belonging_tag(name)), key=version_order)),
     )
 
 
