@@ -7,6 +7,7 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -20,7 +21,15 @@ from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.unpacked import BundleDirectory, absent, is_layout
 from bundler.bundle.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
 from bundler.bundle.wire import unpacked
-from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
+from bundler.errors import (
+    BundlerError,
+    ContentError,
+    IntegrityError,
+    NotFoundError,
+    TrustError,
+    UsageError,
+    printable,
+)
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
 from bundler.trust.sealed import Sealed
@@ -97,6 +106,17 @@ def _means_volumes(path: Path, more: Iterable[Path]) -> bool:
     return not is_layout(path) and bool(volumes_among(path) or any(map(volumes_among, more)))
 
 
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What is wrong with the bundle as such is told of its file: there may be several of them."""
+    try:
+        yield
+    except (ContentError, IntegrityError, TrustError) as error:
+        if error.item == "bundle":
+            error.item = printable(path, 400)
+        raise
+
+
 class BundleFile:
     """A bundle's bytes with random access by their seek table; the same open files from first to last."""
 
@@ -109,10 +129,11 @@ class BundleFile:
         self.file_size: int | None = pieces.size
         self.volumes = pieces.volumes
         try:
-            start = BundleStream(self._from_start(), limits, judge)
-            self.inventory = start.open()
-            self.id, self.sealed = start.id, start.sealed
-            self._frames = self._read_seek_table()
+            with _named(path):
+                start = BundleStream(self._from_start(), limits, judge)
+                self.inventory = start.open()
+                self.id, self.sealed = start.id, start.sealed
+                self._frames = self._read_seek_table()
         except BaseException:
             pieces.close()
             raise
@@ -143,10 +164,11 @@ class BundleFile:
         """The whole file once from its start, every byte accounted for."""
         stream = BundleStream(self._from_start(), self._limits)
         try:
-            stream.open()
-            if (stream.id, stream.sealed) != (self.id, self.sealed):
-                raise IntegrityError(str(self.path), "it changed while it was read")
-            yield from stream.blobs()
+            with _named(self.path):
+                stream.open()
+                if (stream.id, stream.sealed) != (self.id, self.sealed):
+                    raise IntegrityError(str(self.path), "it changed while it was read")
+                yield from stream.blobs()
         except (IntegrityError, ContentError):
             self._pieces.diagnose()
             raise
@@ -206,12 +228,11 @@ class BundleFile:
         data = self._pieces.read_at(frame.compressed, self._offsets[number])
         if len(data) < frame.compressed:
             raise IntegrityError(str(self.path), "it changed while it was read")
-        _, content = layout.frame_content(data[:13])
-        if content != frame.content:
-            raise IntegrityError(
-                str(self.path), "damaged: a frame is not of the size that its seek table says"
-            )
-        return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
+        with _named(self.path):
+            _, content = layout.frame_content(data[:13])
+            if content != frame.content:
+                raise IntegrityError("bundle", "damaged: a frame is not of the size that its seek table says")
+            return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
 
 
 class _Positioned(io.RawIOBase):
