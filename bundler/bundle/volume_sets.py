@@ -11,7 +11,14 @@ from pathlib import Path
 from bundler.bundle.pieces import OneFile, VolumeSet, is_whole, lacking
 from bundler.bundle.volume_format import MAGIC, TRAILER, Volume, decode_trailer, is_trailer
 from bundler.durable import local_errors
-from bundler.errors import BundlerError, IntegrityError, LocalError, NotFoundError, UsageError
+from bundler.errors import (
+    BundlerError,
+    ContentError,
+    IntegrityError,
+    LocalError,
+    NotFoundError,
+    UsageError,
+)
 
 _MOST_FILES = 10_000
 """Files of a folder that are looked at."""
@@ -106,7 +113,7 @@ def _read(*folders: Path) -> tuple[dict[Path, Volume], dict[Path, BundlerError]]
         for file in volumes_among(folder):
             try:
                 volumes[file] = read_trailer(file)
-            except (IntegrityError, UsageError) as error:
+            except (IntegrityError, ContentError, UsageError) as error:
                 wrong[file] = error
     return volumes, wrong
 
@@ -134,6 +141,12 @@ def _best(files: list[Path], volumes: Mapping[Path, Volume]) -> Path:
     if len(files) == 1:
         return files[0]
     return next((file for file in files if is_whole(file, volumes[file])), files[0])
+
+
+def sets_in(folder: Path) -> list[Path]:
+    """A volume of each set that a folder holds, by which the set can be opened."""
+    volumes, _ = _read(folder)
+    return list({volume.shared: file for file, volume in volumes.items()}.values())
 
 
 def open_set(path: Path, more: Iterable[Path] = ()) -> VolumeSet:

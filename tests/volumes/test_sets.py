@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
-from bundler.bundle.volume_format import TRAILER, encode_trailer
+from bundler.bundle.volume_format import MAGIC, TRAILER, encode_trailer
 from bundler.bundle.volume_sets import find_volumes, open_set
-from bundler.errors import IntegrityError, NotFoundError, UsageError
+from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.exporter.cutting import Cut, split
 from bundler.exporter.repair import check_volumes, complaint, repair
 from bundler.importer import verify_bundle
-from tests.builders import a_bundle, a_module, noise
+from tests.builders import a_bundle, a_module, add_version, noise
+from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 from tests.trust.keys import a_key
 from tests.volumes.cuts import SIZE, cut, damage, moved, read
@@ -112,6 +115,19 @@ def test_what_is_lacking_is_said_as_it_is(tmp_path: Path) -> None:
         repair(check_volumes(files[0]), files[0].parent)
 
 
+def test_a_volume_of_a_newer_format_beside_a_set_does_not_matter(tmp_path: Path) -> None:
+    data = noise("beside", 2 * SIZE)
+    files = cut(tmp_path, data)
+    text = json.dumps({"format": 2}).encode().ljust(TRAILER - len(MAGIC) - 32)
+    newer = files[0].with_name("a.tar.zst.001")
+    newer.write_bytes(text + hashlib.sha256(text).digest() + MAGIC)
+    assert read(files[0].parent) == data
+    for file in files:
+        file.unlink()
+    with pytest.raises(ContentError, match="format"):
+        open_set(newer)
+
+
 def test_lost_parity_is_told_too(tmp_path: Path) -> None:
     files = cut(tmp_path, noise("lost parity", 2 * SIZE), parity=100)
     files[-1].unlink()
@@ -174,6 +190,20 @@ def test_volumes_on_another_medium_may_be_of_more_sets(volumes: list[Path], tmp_
     Path(f"{older}.sha256").unlink()
     with open_bundle(tmp_path, volumes_in=[medium]) as opened:
         verify_bundle(opened)
+
+
+def test_a_chain_in_volumes_is_a_base_by_its_last_link(tmp_path: Path) -> None:
+    content = a_module("1.0.0", size=50_000)
+    with MemoryRegistry({"app": content}) as registry:
+        source = f"{registry.host}/app"
+        for number, version in enumerate(("1.1.0", "1.2.0", "1.3.0")):
+            out, before = tmp_path / f"{number}.tar.zst", tmp_path / f"{number - 1}.tar.zst.001"
+            base = ["--base", str(before)] if number else []
+            assert run(["export", source, "-o", str(out), "--volume-size", "64KiB", "-q", *base]) == 0
+            add_version(content, version, size=50_000)
+    with open_bundle(out) as last:
+        assert [list(entry.tags) for entry in last.inventory.repositories] == [["1.2.0"]]
+        assert last.volumes > 0
 
 
 READERS = {

@@ -26,7 +26,7 @@ from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 from tests.server.client import writable_registry
 from tests.sweeps import LoadedProgram
-from tests.volumes.cuts import SIZE, cut, read
+from tests.volumes.cuts import SIZE, cut, damage, read
 
 # --- the format --------------------------------------------------------------------------------------
 
@@ -265,3 +265,36 @@ def test_117_a_set_that_was_struck_while_it_was_written_is_made_whole_by_the_nex
             assert path.is_dir() or path.read_bytes() == expected[path.name], (point, path)
         assert program.traced(tmp_path / "log", *command(folder), options=("-e", "trace=none")).code == 0
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected, point
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"), [("split", "signal=KILL"), ("repair", "signal=KILL"), ("repair", "error=ENOSPC")]
+)
+def test_117_a_cut_or_repair_that_was_struck_spoils_nothing_and_the_next_run_completes_it(
+    name: str, fault: str, program: LoadedProgram, tmp_path: Path
+) -> None:
+    cut(tmp_path, a_bundle(tmp_path / "x", {"h.example/app": a_module(size=50_000)}).read_bytes(), parity=60)
+    good = {path.name: path.read_bytes() for path in (tmp_path / "volumes").iterdir()}
+    rest = {path: data for path, data in good.items() if path in ("x.tar.zst.002", "x.tar.zst.p01")}
+    assert len(good) == 5
+
+    def prepared(number: object) -> list[str]:
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "volumes", folder)
+        (folder / "x.tar.zst.001").unlink()
+        damage(folder / "x.tar.zst.003")
+        size = ["--volume-size", str(SIZE), "--parity", "60", "-o"]
+        return {
+            "split": ["volumes", "split", str(tmp_path / "x.tar.zst"), *size, str(folder)],
+            "repair": ["volumes", "repair", str(folder)],
+        }[name]
+
+    points = program.points_of(tmp_path / "whole", *prepared("whole"), calls=CHANGES)
+    assert len(points) >= 9
+    for number, point in enumerate(points):
+        command = prepared(number)
+        folder = tmp_path / str(number)
+        assert program.struck(folder, point, fault, *command).code in (-9, 9), point
+        assert {path: (folder / path).read_bytes() for path in rest} == rest
+        assert program.traced(tmp_path / "log", *command, options=("-e", "trace=none")).code == 0
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == good, point
