@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.bundle.inventory import Inventory, bundle_id, encode
-from bundler.bundle.volume_format import MOST, TRAILER, file_name
+from bundler.bundle.volume_format import MOST, file_name
 from bundler.bundle.writer import largest_size
 from bundler.errors import ContentError, IntegrityError, LocalError, UsageError
 from bundler.exporter.cutting import Cut, splitting
@@ -70,14 +70,11 @@ class VolumesOutput:
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:
         """The folder, and the largest size that all volumes can have."""
-        size = largest_size(inventory)
-        data = -(-size // self.cut.piece)
-        parity = (-(-data * self.cut.parity // 100) or 1) * self.cut.piece if self.cut.parity else 0
-        return self.path.parent, size + parity + (data + 256) * TRAILER
+        return self.path.parent, self.cut.need(largest_size(inventory))
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write them under temporary names; they get their own when all are durable."""
         with splitting(self.path, self.cut) as splitter:
             written = pack(splitter.write, self.name, inventory, source, progress, signing=self.signing)
-            splitter.finish()
+            splitter.finish(progress)
         return written

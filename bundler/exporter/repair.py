@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 from bundler.bundle.parity import decoded, encoded, require_parity
 from bundler.bundle.pieces import is_whole, lacking, opened_files, piece_of
-from bundler.bundle.volume_format import Volume, bundle_name, encode_trailer, file_name, needed
+from bundler.bundle.volume_format import TRAILER, Volume, bundle_name, encode_trailer, file_name, needed
 from bundler.bundle.volume_sets import Found, find_volumes
 from bundler.durable import WholeFile, sync_directory, temporary_of
 from bundler.errors import BundlerError, IntegrityError
+from bundler.exporter.room import check_disk
 from bundler.exporter.standing import is_there
+from bundler.progress import SILENCE, Progress
 
 
 class Checked(NamedTuple):
@@ -41,10 +43,16 @@ class Checked(NamedTuple):
         return next(iter(self.volumes))
 
 
-def check_volumes(path: Path, more: Iterable[Path] = ()) -> Checked:
+def check_volumes(path: Path, more: Iterable[Path] = (), progress: Progress = SILENCE) -> Checked:
     """Hash every volume of a set. Raises what keeps the set from being found."""
     found = find_volumes(path, more)
-    return Checked(found, {file: volume for file, volume in found.items() if not is_whole(file, volume)})
+    damaged: dict[Path, Volume] = {}
+    with progress.step("checking", len(found), sum(volume.size for volume in found.values())) as step:
+        for file, volume in found.items():
+            if not is_whole(file, volume):
+                damaged[file] = volume
+            step.advance(items=1, size=volume.size)
+    return Checked(found, damaged)
 
 
 def complaint(checked: Checked) -> BundlerError | None:
@@ -61,7 +69,7 @@ def complaint(checked: Checked) -> BundlerError | None:
     return IntegrityError(str(checked.first.parent), cause, "`timoni-bundler volumes repair` makes it again")
 
 
-def repair(checked: Checked, folder: Path) -> list[Path]:
+def repair(checked: Checked, folder: Path, progress: Progress = SILENCE) -> list[Path]:
     """Make the missing and damaged volumes again, in `folder`, from any as many as there are data volumes.
 
     Raises IntegrityError if too few are left, and UsageError without the library.
@@ -76,10 +84,11 @@ def repair(checked: Checked, folder: Path) -> list[Path]:
         next_step = f"carry {one.data - len(whole)} of these again, and repair: {lost}"
         raise IntegrityError(str(checked.first.parent), cause, next_step)
     require_parity()
+    check_disk([(folder, sum(replace(one, number=number).size + TRAILER for number in missing))])
     bundle = folder / bundle_name(checked.first.name, one)
     files = {number: _begun(bundle, number, one.data) for number in missing}
     try:
-        digests = _rebuild(one, whole, files)
+        digests = _rebuild(one, whole, files, progress)
         _prove(one, whole, files)
         for number, file in files.items():
             made = replace(one, number=number, sha256=digests[number].hexdigest())
@@ -100,12 +109,15 @@ def _begun(bundle: Path, number: int, data: int) -> WholeFile:
 
 
 def _rebuild(
-    one: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile]
+    one: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile], progress: Progress
 ) -> dict[int, hashlib._Hash]:
     """All data pieces from what is left, and of these the parity pieces, stripe by stripe."""
     used = sorted(whole)[: one.data]
     digests = {number: hashlib.sha256() for number in files}
-    with opened_files([whole[number] for number in used]) as opened:
+    with (
+        opened_files([whole[number] for number in used]) as opened,
+        progress.step("making again", len(files), one.piece * one.data) as step,
+    ):
         readers = {
             number - 1: partial(_within, file.read_at, replace(one, number=number).size)
             for number, file in zip(used, opened, strict=True)
@@ -118,6 +130,8 @@ def _rebuild(
                 digests[number].update(part)
                 file.write(part)
             offset += len(stripe[0])
+            step.advance(size=len(stripe[0]) * one.data)
+        step.advance(items=len(files))
     return digests
 
 

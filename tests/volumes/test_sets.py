@@ -14,13 +14,13 @@ from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.volume_format import MAGIC, TRAILER, encode_trailer
 from bundler.bundle.volume_sets import find_volumes, open_set
-from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
+from bundler.errors import ContentError, IntegrityError, LocalError, NotFoundError, UsageError
 from bundler.exporter.cutting import Cut, split
 from bundler.exporter.repair import check_volumes, complaint, repair
 from bundler.importer import verify_bundle
 from tests.builders import a_bundle, a_module, add_version, noise
 from tests.doubles import MemoryRegistry
-from tests.processes import bundler
+from tests.processes import bundler, small_disk
 from tests.trust.keys import a_key
 from tests.volumes.cuts import SIZE, cut, damage, moved, read
 
@@ -239,6 +239,29 @@ def test_volumes_are_not_signed_and_not_cut_again(
     again = bundler("volumes", "split", str(volumes[0]), "--volume-size", "1MiB")
     assert (again.returncode, "in volumes already" in again.stderr) == (2, True)
     assert sorted(volumes[0].parent.iterdir()) == before
+
+
+def test_one_volume_made_again_needs_room_for_that_one_alone(tmp_path: Path) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0", size=150_000)})
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    split(bundle, whole, Cut(SIZE, 50))
+    with small_disk(tmp_path / "stick", 3 * SIZE):
+        with pytest.raises(LocalError, match="it needs up to"):
+            split(bundle, tmp_path / "stick", Cut(SIZE, 50))
+        for file in (sorted(whole.iterdir())[number] for number in (1, -1)):
+            only = find_volumes(file)[file].number
+            split(bundle, tmp_path / "stick", Cut(SIZE, 50), only)
+            (made,) = (tmp_path / "stick").iterdir()
+            assert (made.name, made.read_bytes()) == (file.name, file.read_bytes())
+            made.unlink()
+
+
+def test_long_work_on_volumes_shows_how_far_it_is(volumes: list[Path], tmp_path: Path) -> None:
+    volumes[1].unlink()
+    done = bundler("volumes", "repair", str(tmp_path))
+    assert ("checking: " in done.stderr, "making again: " in done.stderr) == (True, True)
+    assert bundler("volumes", "check", str(tmp_path), "-q").stderr == ""
 
 
 def test_only_a_bundle_is_cut(tmp_path: Path) -> None:
