@@ -126,7 +126,9 @@ def _check(volume: Volume, written: object, name: str) -> None:
     if not (
         sound
         and 0 < volume.data <= MOST
-        and 0 <= volume.parity <= MOST_WITH_PARITY
+        and volume.parity >= 0
+        and (volume.parity == 0 or volume.data + volume.parity <= MOST_WITH_PARITY)
+        and (volume.data > 1 or volume.piece == volume.total)
         and 0 < volume.number <= volume.data + volume.parity
         and (volume.data - 1) * volume.piece < volume.total <= volume.data * volume.piece < 1 << 62
     ):

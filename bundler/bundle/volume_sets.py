@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bundler.bundle.pieces import OneFile, VolumeSet, is_whole, lacking
-from bundler.bundle.volume_format import MAGIC, TRAILER, Volume, decode_trailer, is_trailer
+from bundler.bundle.volume_format import MAGIC, TRAILER, Volume, bundle_name, decode_trailer, is_trailer
 from bundler.durable import local_errors
 from bundler.errors import (
     BundlerError,
@@ -141,6 +142,15 @@ def _best(files: list[Path], volumes: Mapping[Path, Volume]) -> Path:
     if len(files) == 1:
         return files[0]
     return next((file for file in files if is_whole(file, volumes[file])), files[0])
+
+
+def broken_off(found: Found) -> Iterator[Path]:
+    """Files that are named like a volume of the set, and end like none: copies that broke off."""
+    places = {(file.parent, bundle_name(file.name, volume)) for file, volume in found.items()}
+    for folder, name in sorted(places):
+        for path in sorted(folder.glob(f"{glob.escape(name)}.*")):
+            if _NUMBER.fullmatch(path.suffix) and path.is_file() and not is_volume(path):
+                yield path
 
 
 def sets_in(folder: Path) -> list[Path]:

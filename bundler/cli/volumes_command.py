@@ -74,6 +74,7 @@ def _check_whole_file(bundle: Path) -> None:
 @_QUIET
 def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> int:
     """Hash every volume, and say which are damaged or missing, of those of parity too."""
+    from bundler.bundle.volume_sets import broken_off
     from bundler.exporter.repair import check_volumes, complaint
 
     checked = check_volumes(path, volumes_in, display(quiet=quiet))
@@ -81,6 +82,8 @@ def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> i
         click.echo(f"{file}: {volume.name} {'is damaged' if file in checked.damaged else 'OK'}")
     for file, error in checked.volumes.wrong.items():
         click.echo(f"{file}: {error.cause}")
+    for file in broken_off(checked.volumes):
+        click.echo(f"{file}: its end is missing: the copy broke off")
     lacks = complaint(checked)
     return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
 

@@ -228,6 +228,16 @@ def test_every_command_reads_volumes_on_several_media(
     assert done.returncode == 0, done.stderr
 
 
+def test_a_copy_that_broke_off_is_named_by_the_check(volumes: list[Path], tmp_path: Path) -> None:
+    volumes[1].write_bytes(volumes[1].read_bytes()[:-1])
+    (tmp_path / "b.tar.zst.txt").write_text("notes")
+    done = bundler("volumes", "check", str(tmp_path), "-q")
+    assert done.returncode == 6
+    assert [line for line in done.stdout.splitlines() if not line.endswith("OK")] == [
+        f"{volumes[1]}: its end is missing: the copy broke off"
+    ]
+
+
 def test_volumes_are_not_signed_and_not_cut_again(
     volumes: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -96,6 +96,8 @@ WRONG: dict[str, dict[str, object]] = {
     "a size that can't be": {"total": 1 << 63},
     "a piece that can't be": {"piece": 0},
     "no numbers": {"data": True},
+    "more parity than there can be": {"parity": 256},
+    "parity longer than the only volume": {"parity": 1, "piece": 1 << 50},
     "a newer format": {"format": 2},
     "a digest that is none": {"set": "x"},
 }
