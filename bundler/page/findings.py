@@ -100,7 +100,7 @@ def _images(page: PageContents) -> Iterator[Finding]:
         yield _good("All container images that the modules name are in this file.")
     if page.images.unknown:
         what = "Some modules may run images that can't be read from them."
-        yield _look(what, _named([place.place for place in page.images.unknown]))
+        yield _look(what, _named(list(dict.fromkeys(place.place for place in page.images.unknown))))
 
 
 def _contradictions(page: PageContents) -> Iterator[Finding]:

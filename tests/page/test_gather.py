@@ -11,7 +11,7 @@ from bundler.bundle.contents import describe
 from bundler.bundle.reader import open_bundle
 from bundler.errors import ContentError
 from bundler.limits import Limits
-from bundler.page.contents import Fact, Marks, PageContents, Proof
+from bundler.page.contents import Fact, Marks, PageContents, Proof, UnknownImage
 from bundler.page.findings import findings
 from bundler.page.gather import page_of
 from bundler.page.render import render_page
@@ -257,6 +257,13 @@ def test_a_file_without_sidecar_and_signature_is_told_to_be_so(tmp_path: Path) -
     assert "ok: Every byte was checked." in said(page)
     assert "look: No .sha256 file lies beside it." in said(page)
     assert "look: No signature on this file. Consistency is proven, origin is not" in said(page)
+
+
+def test_a_place_that_can_not_be_read_is_named_once(tmp_path: Path) -> None:
+    page = page_in(tmp_path, {APP: a_module("1.0.0")})
+    places = tuple(UnknownImage("values.cue", reason, 1) for reason in ("a", "b"))
+    told = said(page._replace(images=page.images._replace(unknown=places)))
+    assert told.count("values.cue") == 1
 
 
 def test_what_was_not_checked_is_not_called_consistent(tmp_path: Path) -> None:
