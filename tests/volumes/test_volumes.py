@@ -209,10 +209,12 @@ def test_volumes_of_another_content_are_not_written_over(registry: MemoryRegistr
     export(registry, tmp_path / "b.tar.zst", "--tag", "1.0.0")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     size = ["--volume-size", "64KiB", "-q"]
+    registry.seen.clear()
     refused = bundler("export", f"{registry.host}/app", "-o", str(tmp_path / "b.tar.zst"), *size)
     assert refused.returncode == 2
     assert "another set" in refused.stderr
     assert {path: path.read_bytes() for path in before} == before
+    assert [seen for seen in registry.seen if "/blobs/" in seen.path] == []
 
 
 @pytest.mark.parametrize(
