@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from bundler import merge_bundles, open_bundle, output_to
+from bundler.bundle.inventory import roots_of
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.page.output import is_page
 from bundler.registry.registries import Registries
 from tests.builders import a_module, push_to
+from tests.doubles import MemoryRegistry, says
 from tests.registries import RealRegistry
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -56,9 +59,32 @@ def test_a_second_night_fetches_nothing_again(source: str, tmp_path: Path) -> No
     for night in range(2):
         ended = run_example("nightly.sh", str(tmp_path / "store"), str(folder), source)
         assert ended.returncode == 0, ended.stderr
-        report = json.loads(next(folder.glob("*.report.json")).read_text())
+        report = json.loads(max(folder.glob("*.report.json")).read_text())
         assert (report["blobs"]["moved"] > 0) is (night == 0)
     assert len(list(folder.glob("*.tar.zst"))) == 1
+
+
+def test_a_night_that_ended_with_8_is_completed_by_the_same_command(tmp_path: Path) -> None:
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    with MemoryRegistry({"app": a_module("1.0.0", "1.1.0")}) as registry:
+        registry.on("GET", "manifests/1.1.0", says(404))
+        codes = [
+            run_example("nightly.sh", str(tmp_path / "store"), str(folder), f"{registry.host}/app").returncode
+            for _ in range(3)
+        ]
+    assert codes == [8, 0, 0]
+    first, second = sorted(folder.glob("*.tar.zst"))
+    assert second.name == f"{first.name.removesuffix('.tar.zst')}_2.tar.zst"
+    assert merged(first, second) == {"1.0.0", "1.1.0"}
+
+
+def merged(*bundles: Path) -> set[str | None]:
+    """The tags of a chain."""
+    out = bundles[0].with_name("all.tar.zst")
+    merge_bundles(bundles, output_to(str(out)))
+    with open_bundle(out) as opened:
+        return {root.tag for root in roots_of(opened.inventory)}
 
 
 def test_every_example_is_named_in_the_readme() -> None:

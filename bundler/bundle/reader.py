@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, Self
@@ -12,30 +13,40 @@ import zstandard
 
 from bundler.bundle import format as layout
 from bundler.bundle.frames import Frames
-from bundler.bundle.index import check_index
-from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
-from bundler.bundle.pieces import OneFile, Pieces, ends_like_volume, open_set, volumes_among
+from bundler.bundle.inventory import Inventory
+from bundler.bundle.pieces import OneFile, Pieces
 from bundler.bundle.stream import BundleStream, Judge
+from bundler.bundle.unpacked import BundleDirectory, absent, is_layout
+from bundler.bundle.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
 from bundler.bundle.wire import unpacked
-from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, TrustError, UsageError
-from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
+from bundler.errors import (
+    BundlerError,
+    ContentError,
+    IntegrityError,
+    NotFoundError,
+    TrustError,
+    UsageError,
+    printable,
+)
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
-from bundler.trust.armor import SIGNATURE_FILE
-from bundler.trust.sealed import Sealed, sealed_of
-from bundler.trust.statement import STATEMENT_FILE
+from bundler.trust.sealed import Sealed
 
 
 class Bundle(Protocol):
     """What export made, in either form. A BlobSource."""
 
     path: Path
+    name: str
+    """What it is called, without a folder; volumes by the name of the bundle that they make."""
     id: Digest
     inventory: Inventory
     sha256: str | None
     """Of the whole file, once `everything` has passed; None for a directory."""
     file_size: int | None
     """Bytes of the file, or of all volumes together; None for a directory."""
+    volumes: int
+    """How many it lies in, those of parity not counted; 0 for one file or a directory."""
     sealed: Sealed | None
     """What was signed of it; None for a bundle without a signature."""
 
@@ -61,13 +72,13 @@ def open_bundle(
 ) -> Bundle:
     """Open a bundle file, volumes or an unpacked layout; read its inventory, if the judge lets it in.
 
-    A set is named by any of its volumes, or by the folder that holds it; `volumes_in` are more folders.
-    Bundles that are read together share `frames`, and so the memory for them.
+    A set is named by any of its volumes, by the folder that holds it, or by the bundle's name beside them;
+    `volumes_in` are more folders. Bundles that are read together share `frames`, and so the memory for them.
 
     Raises NotFoundError, UsageError for what is neither file nor directory, and what its content
     deserves: ContentError, IntegrityError, TrustError.
     """
-    if path.is_dir() and (volumes_in or _holds_volumes(path)):
+    if _means_volumes(path, volumes_in):
         return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
     if path.is_dir():
         return BundleDirectory(path, limits, judge)
@@ -84,19 +95,22 @@ def open_bundle(
     return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
 
 
-def _holds_volumes(path: Path) -> bool:
-    """Whether a folder is no layout, and has a volume."""
-    if (path / INVENTORY_FILE).exists() or (path / LAYOUT_FILE).exists():
-        return False
-    return bool(volumes_among(path))
+def _means_volumes(path: Path, more: Iterable[Path]) -> bool:
+    """Whether what is no file means volumes."""
+    if not path.is_dir():
+        return names_lost_volume(path)
+    return not is_layout(path) and bool(volumes_among(path) or any(map(volumes_among, more)))
 
 
-def _absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:
-    """Why a bundle has no such blob."""
-    if inventory.kind == "full":
-        return NotFoundError(f"blob {blob.digest}", f"not in {path}")
-    next_step = "`timoni-bundler merge` makes a full bundle of a delta and its base"
-    return NotFoundError(f"blob {blob.digest}", f"{path} is a delta, and leaves it to its base", next_step)
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What is wrong with the bundle as such is told of its file: there may be several of them."""
+    try:
+        yield
+    except (ContentError, IntegrityError, TrustError) as error:
+        if error.item == "bundle":
+            error.item = printable(path, 400)
+        raise
 
 
 class BundleFile:
@@ -114,12 +128,15 @@ class BundleFile:
         self.sha256: str | None = None
         self._limits = limits
         self._pieces = pieces
+        self.name = pieces.name
         self.file_size: int | None = pieces.size
+        self.volumes = pieces.volumes
         try:
-            start = BundleStream(self._from_start(), limits, judge)
-            self.inventory = start.open()
-            self.id, self.sealed = start.id, start.sealed
-            self._frames = self._read_seek_table()
+            with _named(path):
+                start = BundleStream(self._from_start(), limits, judge)
+                self.inventory = start.open()
+                self.id, self.sealed = start.id, start.sealed
+                self._frames = self._read_seek_table()
         except BaseException:
             pieces.close()
             raise
@@ -142,20 +159,22 @@ class BundleFile:
         """A blob's bytes, verified; only the frames that hold it are read."""
         start = self._places.get(blob.digest)
         if start is None:
-            raise _absent(blob, self.inventory, self.path)
+            raise absent(blob, self.inventory, self.path)
         return verified(blob, self._range(start, start + blob.size))
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """The whole file once from its start, every byte accounted for."""
         stream = BundleStream(self._from_start(), self._limits)
         try:
-            stream.open()
-            if (stream.id, stream.sealed) != (self.id, self.sealed):
-                raise IntegrityError(str(self.path), "it changed while it was read")
-            yield from stream.blobs()
+            with _named(self.path):
+                stream.open()
+                if (stream.id, stream.sealed) != (self.id, self.sealed):
+                    raise IntegrityError(str(self.path), "it changed while it was read")
+                yield from stream.blobs()
         except (IntegrityError, ContentError):
             self._pieces.diagnose()
             raise
+        self._pieces.check(stream.sha256)
         self.sha256 = stream.sha256
 
     def _from_start(self) -> _FromStart:
@@ -201,12 +220,11 @@ class BundleFile:
         data = self._pieces.read_at(frame.compressed, self._offsets[number])
         if len(data) < frame.compressed:
             raise IntegrityError(str(self.path), "it changed while it was read")
-        _, content = layout.frame_content(data[:13])
-        if content != frame.content:
-            raise IntegrityError(
-                str(self.path), "damaged: a frame is not of the size that its seek table says"
-            )
-        return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
+        with _named(self.path):
+            _, content = layout.frame_content(data[:13])
+            if content != frame.content:
+                raise IntegrityError("bundle", "damaged: a frame is not of the size that its seek table says")
+            return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
 
 
 class _FromStart:
@@ -221,64 +239,3 @@ class _FromStart:
         data = self._pieces.read_at(size, self._position)
         self._position += len(data)
         return data
-
-
-class BundleDirectory:
-    """An unpacked bundle, or the directory that `export -o DIR` keeps."""
-
-    def __init__(self, path: Path, limits: Limits, judge: Judge | None = None) -> None:
-        self.path = path
-        self.sha256: str | None = None
-        self.file_size: int | None = None
-        self._layout = Layout(path)
-        try:
-            data = self._layout.file(INVENTORY_FILE, limits.inventory)
-        except NotFoundError as error:
-            next_step = "an interrupted export has none: run it again; other layouts are not bundles"
-            raise ContentError(str(path), f"not a bundle (no {INVENTORY_FILE})", next_step) from error
-        self.id = bundle_id(data)
-        self.sealed = self._read_seal(limits)
-        if judge:
-            judge(self.sealed)
-        self.inventory = decode(data, limits=limits)
-        if self._layout.file(LAYOUT_FILE, len(LAYOUT) + 1024).split() != LAYOUT.split():
-            raise ContentError(str(path / LAYOUT_FILE), "not an OCI image layout 1.0.0")
-        check_index(self._layout.file(INDEX_FILE, limits.inventory), self.inventory, limits=limits)
-
-    def _read_seal(self, limits: Limits) -> Sealed | None:
-        """Without a statement there is none; a signature that lies there alone speaks of nothing."""
-        try:
-            statement = self._layout.file(STATEMENT_FILE, limits.statement)
-        except NotFoundError:
-            return None
-        try:
-            signatures = self._layout.file(SIGNATURE_FILE, limits.signatures)
-        except NotFoundError:
-            cause = f"{STATEMENT_FILE} without {SIGNATURE_FILE}"
-            raise TrustError(str(self.path), cause, "carry the directory again") from None
-        return sealed_of(self.id, statement, signatures, limits)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Nothing is held open."""
-
-    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes, verified."""
-        try:
-            yield from self._layout.chunks(blob)
-        except NotFoundError as error:
-            if any(blob.digest == left.digest for left in self.inventory.required):
-                raise _absent(blob, self.inventory, self.path) from None
-            raise IntegrityError(
-                f"blob {blob.digest}", f"missing in {self.path}", "carry the directory again"
-            ) from error
-
-    def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
-        """Every blob that the inventory names. Other files of the directory don't matter."""
-        for blob in self.inventory.content:
-            chunks = self.chunks(blob)
-            yield blob, chunks
-            for _ in chunks:
-                pass

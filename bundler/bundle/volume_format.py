@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 from bundler.errors import ContentError, IntegrityError, printable
 from bundler.oci import strict_json
@@ -61,6 +61,11 @@ class Volume:
         return self.piece if self.is_parity else min(self.piece, self.total - self.offset)
 
     @property
+    def shared(self) -> Volume:
+        """What all volumes of a set say alike: the same bundle cut otherwise is another set."""
+        return replace(self, number=1, sha256="")
+
+    @property
     def name(self) -> str:
         """For messages: `volume 3 of 5`."""
         if self.is_parity:
@@ -71,6 +76,12 @@ class Volume:
 def file_name(bundle: str, volume: int, data: int) -> str:
     """`NAME.tar.zst.003`, `NAME.tar.zst.p01`: FAT and Windows take them."""
     return f"{bundle}.{volume:03}" if volume <= data else f"{bundle}.p{volume - data:02}"
+
+
+def bundle_name(file: str, volume: Volume) -> str:
+    """The bundle's name in that of a volume, if it has one of the usual kind."""
+    suffix = file_name("", volume.number, volume.data)
+    return file[: -len(suffix)] if file.lower().endswith(suffix) else file
 
 
 def encode_trailer(volume: Volume) -> bytes:
@@ -115,16 +126,17 @@ def _check(volume: Volume, written: object, name: str) -> None:
     if not (
         sound
         and 0 < volume.data <= MOST
-        and 0 <= volume.parity <= MOST_WITH_PARITY
+        and volume.parity >= 0
+        and (volume.parity == 0 or volume.data + volume.parity <= MOST_WITH_PARITY)
+        and (volume.data > 1 or volume.piece == volume.total)
         and 0 < volume.number <= volume.data + volume.parity
         and (volume.data - 1) * volume.piece < volume.total <= volume.data * volume.piece < 1 << 62
     ):
         raise ContentError(name, "what it says of its set can't be")
 
 
-def needed(volumes: Iterable[Volume], wrong: Iterable[int], data: int) -> str:
-    """`volume 3 of 5`, `volumes 1, 3 of 5`: what is missing or damaged of the data volumes."""
-    there = {volume.number for volume in volumes} - set(wrong)
-    missing = [number for number in range(1, data + 1) if number not in there]
-    text = ", ".join(map(str, missing[:20])) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
-    return f"volume{'s' * (len(missing) > 1)} {text} of {data}" if missing else ""
+def needed(missing: Sequence[int], data: int) -> str:
+    """`volume 3 of 5`, `volumes 1, 3 of 5`."""
+    shown = sorted(missing)[:20]
+    text = ", ".join(map(str, shown)) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
+    return f"volume{'s' * (len(missing) > 1)} {text} of {data}"

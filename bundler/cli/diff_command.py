@@ -10,6 +10,7 @@ import click
 
 from bundler import difference, open_bundle
 from bundler.bundle.difference import Difference, TagChange, TagState
+from bundler.cli.cutting import more_volumes
 from bundler.cli.display import SHORT_DIGEST, size_text
 from bundler.cli.printing import print_document
 from bundler.errors import printable
@@ -22,9 +23,10 @@ SIGNS = {"added": "+", "removed": "-", "moved": "~"}
 @click.command("diff")
 @click.argument("old", metavar="OLD", type=click.Path(path_type=Path))
 @click.argument("new", metavar="NEW", type=click.Path(path_type=Path))
+@more_volumes
 @click.option("--markdown", is_flag=True, help="Print a table for a change note.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/difference.schema.json).")
-def command(old: Path, new: Path, *, markdown: bool, as_json: bool) -> int:
+def command(old: Path, new: Path, *, volumes_in: tuple[Path, ...], markdown: bool, as_json: bool) -> int:
     """Show what changed between two bundles: tags added, removed and moved, versions, revisions, bytes.
 
     OLD and NEW are bundles or their directories. Only inventories and manifests are read: `verify`
@@ -33,7 +35,10 @@ def command(old: Path, new: Path, *, markdown: bool, as_json: bool) -> int:
     \b
     timoni-bundler diff sunday.tar.zst monday.tar.zst --markdown > change-note.md
     """
-    with open_bundle(old) as before, open_bundle(new) as after:
+    with (
+        open_bundle(old, volumes_in=volumes_in) as before,
+        open_bundle(new, volumes_in=volumes_in) as after,
+    ):
         found = difference(before, after)
     if as_json:
         print_document(document(found), sys.stdout)

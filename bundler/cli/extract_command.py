@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bundler import Extracted, extract, open_bundle
+from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display, size_text
 from bundler.cli.log import current_log
 from bundler.cli.printing import print_document
@@ -26,10 +27,20 @@ from bundler.report import document
     type=click.Path(path_type=Path),
     help="NAME.tar for an OCI archive, else a new or empty directory for the files.",
 )
+@more_volumes
 @click.option("--force", is_flag=True, help="Replace an archive that exists. A directory is never replaced.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/extracted.schema.json).")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
-def command(bundle: Path, reference: str, out: Path, *, force: bool, as_json: bool, quiet: bool) -> int:
+def command(
+    bundle: Path,
+    reference: str,
+    out: Path,
+    *,
+    volumes_in: tuple[Path, ...],
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Take one version out of a bundle, with nothing but the bundle.
 
     REF is HOST/REPOSITORY:TAG as `inspect` shows it, its first parts left out where no other fits
@@ -45,7 +56,7 @@ def command(bundle: Path, reference: str, out: Path, *, force: bool, as_json: bo
     files of every tar+gzip layer (Timoni modules and artifacts, Helm charts, Flux artifacts); links,
     devices and names that lead out of it are refused. Either is there whole or not at all.
     """
-    with open_bundle(bundle) as opened:
+    with open_bundle(bundle, volumes_in=volumes_in) as opened:
         done = extract(opened, reference, out, force=force, progress=display(quiet=quiet))
     for layer in done.left_out:
         current_log().warn(f"not unpacked, because it is no archive of files: {layer}")

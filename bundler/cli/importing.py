@@ -78,8 +78,8 @@ def carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tup
     known = registries(task.settings, progress, [task.destination.prefix.registry])
     jobs = task.settings.jobs or DEFAULT_JOBS
     with ExitStack() as stack:
-        frames = Frames()
-        beside = [stack.enter_context(open_bundle(path, frames=frames)) for path in task.beside]
+        opened = partial(open_bundle, volumes_in=task.volumes_in, frames=Frames())
+        beside = [stack.enter_context(opened(path)) for path in task.beside]
         means = Means(beside, gate, known, progress, jobs)
         if dry_run:
             return _planned(task, means)

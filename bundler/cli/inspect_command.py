@@ -9,6 +9,7 @@ import click
 
 from bundler import describe, open_bundle
 from bundler.bundle.contents import Contents, RepositoryContents
+from bundler.cli.cutting import more_volumes
 from bundler.cli.display import SHORT_DIGEST, size_text
 from bundler.cli.printing import print_document, signed_text
 from bundler.errors import printable
@@ -18,14 +19,15 @@ from bundler.selection import version_order
 
 @click.command("inspect")
 @click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@more_volumes
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/contents.schema.json).")
-def command(bundle: Path, *, as_json: bool) -> int:
+def command(bundle: Path, *, volumes_in: tuple[Path, ...], as_json: bool) -> int:
     """Show what a bundle holds: repositories, tags, digests, versions, dates, sizes.
 
     SIZE is all that a tag needs, OWN what nothing else in the bundle needs. Only the manifests are
     read: `verify` proves the rest.
     """
-    with open_bundle(bundle) as opened:
+    with open_bundle(bundle, volumes_in=volumes_in) as opened:
         contents = describe(opened)
     if as_json:
         print_document(document(contents), sys.stdout)
@@ -47,8 +49,10 @@ def contents_text(contents: Contents) -> str:
     lines.append(f"blobs      {contents.blobs}, {size_text(contents.distinct_size)} distinct")
     lines.append(f"as listed  {size_text(contents.listed_size)}, of which {size_text(shared)} shared")
     if contents.file_size is not None:
-        share = contents.file_size / max(contents.distinct_size, 1)
-        lines.append(f"file       {size_text(contents.file_size)}, {share:.0%} of the distinct bytes")
+        size, whole = contents.file_size, contents.distinct_size
+        lines.append(
+            f"file       {size_text(size)}" + (f", {size / whole:.0%} of the distinct bytes" if whole else "")
+        )
     return "\n".join(lines)
 
 
@@ -59,8 +63,13 @@ def _table(entry: RepositoryContents) -> list[str]:
         rows.append((*(printable(cell, 40) for cell in cells), size_text(tag.size), size_text(tag.own_size)))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     title = f"{entry.name}  ({len(entry.tags)} tags, {size_text(entry.size)})"
-    table = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-    ]
+    table = (
+        []
+        if len(rows) == 1
+        else [
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        ]
+    )
     table += [f"  {gone[:40]}  removed" for gone in entry.removed]
     return [title, *(line.rstrip() for line in table)]

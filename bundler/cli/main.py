@@ -53,14 +53,22 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"bundler.cli.{cmd_name}_command").command
-        if LOG_FORMAT not in command.params:
-            command.params.append(LOG_FORMAT)
+        _with_log_format(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, without loading any command."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _with_log_format(command: click.Command) -> None:
+    """Every command has the option, and those of a group too."""
+    if LOG_FORMAT not in command.params:
+        command.params.append(LOG_FORMAT)
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            _with_log_format(one)
 
 
 LOG_FORMAT = click.Option(

@@ -15,7 +15,7 @@ from bundler.about import VERSION
 from bundler.cli.job import checked_job, job_option
 from bundler.cli.printing import failed_report
 from bundler.durable import local_errors, write_whole
-from bundler.errors import BundlerError, UsageError
+from bundler.errors import BundlerError, LocalError, UsageError
 from bundler.report import Report
 
 SUFFIX = ".prom"
@@ -108,11 +108,20 @@ def metrics_options(name: Name) -> Callable[[Callable[..., int]], Callable[..., 
 def _measured(command: Callable[..., int], meter: Meter, options: dict[str, Any]) -> int:
     try:
         code = command(meter=meter, **options)
-    except BundlerError as error:
-        meter.noted(failed_report(meter.command, error))
+    except Exception as error:
+        meter.noted(failed_report(meter.command, _told(error)))
         # What ended the run is what must be told.
         with suppress(BundlerError):
             meter.write()
         raise
     meter.write()
     return code
+
+
+def _told(error: Exception) -> BundlerError:
+    """What `__main__` will say of it: standard output that is closed or full, or a bug."""
+    if isinstance(error, BundlerError):
+        return error
+    if isinstance(error, OSError):
+        return LocalError("standard output", str(error.strerror or error))
+    return BundlerError("internal error", type(error).__name__)

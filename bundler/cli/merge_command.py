@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bundler import merge_bundles, output_to
+from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display
 from bundler.cli.files import allow_open_files
 from bundler.cli.options import check_report, output_options
@@ -20,10 +21,18 @@ from bundler.errors import BundlerError
 @click.option(
     "--output", "-o", "out", metavar="OUT", required=True, help="NAME.tar.zst, or - for standard output."
 )
+@more_volumes
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @output_options
 def command(
-    bundles: tuple[Path, ...], out: str, *, force: bool, report: Path | None, as_json: bool, quiet: bool
+    bundles: tuple[Path, ...],
+    out: str,
+    *,
+    volumes_in: tuple[Path, ...],
+    force: bool,
+    report: Path | None,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Make one full bundle of a full one and the deltas on it, or of the shards of one selection.
 
@@ -39,7 +48,8 @@ def command(
         check_report(wish, out, *bundles)
         report = wish
         allow_open_files()
-        done = merge_bundles(bundles, output_to(out, force=force), progress=display(quiet=quiet))
+        output = output_to(out, force=force)
+        done = merge_bundles(bundles, output, volumes_in=volumes_in, progress=display(quiet=quiet))
     except BundlerError as error:
         return conclude(
             failed_report("merge", error), summary="", file=report, as_json=as_json, stream=stream

@@ -10,6 +10,8 @@ import click
 
 from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sidecar import sidecar_of
+from bundler.bundle.volume_sets import names_lost_volume
+from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display, size_text
 from bundler.cli.trusting import complete, gate_of, gathered_trust, trust_options
 from bundler.errors import NotFoundError
@@ -33,6 +35,7 @@ STDOUT = "-"
     type=click.Path(path_type=Path),
     help="Also tell what changed since this bundle or directory. Repeatable.",
 )
+@more_volumes
 @click.option("--title", metavar="TEXT", default="", help="What stands on top, instead of the file's name.")
 @click.option("--no-verify", is_flag=True, help="Don't check every byte first; the page says so.")
 @click.option("--force", is_flag=True, help="Replace a file that is no report page.")
@@ -43,6 +46,7 @@ def command(
     *,
     out: str,
     since: tuple[Path, ...],
+    volumes_in: tuple[Path, ...],
     title: str,
     no_verify: bool,
     force: bool,
@@ -67,13 +71,13 @@ def command(
     trust, progress = complete(gathered_trust(options)), display(quiet=quiet)
     with contextlib.ExitStack() as stack:
         gate = stack.enter_context(gate_of(trust))
-        opened = stack.enter_context(open_bundle(bundle, judge=gate))
+        opened = stack.enter_context(open_bundle(bundle, judge=gate, volumes_in=volumes_in))
         # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
         for path in since:
-            if not path.exists():
+            if not path.exists() and not names_lost_volume(path):
                 raise NotFoundError(str(path), "not there")
         proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
-        older = [stack.enter_context(open_bundle(path)) for path in since]
+        older = [stack.enter_context(open_bundle(path, volumes_in=volumes_in)) for path in since]
         said = gate.told if gate else opened.sealed.told() if opened.sealed else None
         origin, claimed = signature_of(said)
         page = page_of(
@@ -97,7 +101,9 @@ def signature_of(said: StatementReport | None) -> tuple[list[Fact], list[Fact]]:
 def proven(bundle: Bundle, progress: Progress) -> Proof:
     """Check every byte. Raises what `verify` raises."""
     verify_bundle(bundle, progress)
-    return Proof(every_byte=True, sidecar=bundle.sha256 is not None and sidecar_of(bundle.path).is_file())
+    # What volumes say of the whole was compared as they were read.
+    beside = bundle.volumes > 0 or sidecar_of(bundle.path).is_file()
+    return Proof(every_byte=True, sidecar=bundle.sha256 is not None and beside)
 
 
 def told(page: PageContents, text: str, out: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bundler.cli.cutting import more_volumes
 from bundler.cli.log import current_log
 from bundler.errors import UsageError
 from bundler.server.content import read_only
@@ -19,12 +20,21 @@ from bundler.server.writable import writable
 @click.option(
     "--writable", "takes_pushes", is_flag=True, help="Accept pushes into DIR; it may be new or empty."
 )
+@more_volumes
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port", "-p", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 for any free one."
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print the address, and no line per request.")
-def command(content: Path, host: str, port: int, *, takes_pushes: bool, quiet: bool) -> int:
+def command(
+    content: Path,
+    host: str,
+    port: int,
+    *,
+    takes_pushes: bool,
+    volumes_in: tuple[Path, ...],
+    quiet: bool,
+) -> int:
     """Run a registry straight off a bundle or a directory, until it is interrupted.
 
     Repositories are found at their source path, without the source host. Nothing is unpacked. There is
@@ -39,7 +49,7 @@ def command(content: Path, host: str, port: int, *, takes_pushes: bool, quiet: b
             str(content), "a bundle file takes no pushes", "give a directory, or leave --writable out"
         )
     line = partial(current_log().tell, "note")
-    opening = writable if takes_pushes else read_only
+    opening = writable if takes_pushes else partial(read_only, volumes_in=volumes_in)
     with (
         opening(content) as opened,
         RegistryServer(opened, host, port, log=None if quiet else line, trouble=line) as server,

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from bundler import Bundle, Sealed, Signing, open_bundle, seal_bundle, verify_bundle
-from bundler.bundle.pieces import is_volume
 from bundler.cli.display import display
 from bundler.cli.job import checked_job, job_option
 from bundler.cli.signing import gathered_signing, signing, signing_options
@@ -40,10 +39,10 @@ def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **
     """
     wanted, progress = signing(key, gathered_signing(options), checked_job(job)), display(quiet=quiet)
     assert wanted is not None
-    if bundle.is_file() and is_volume(bundle):
-        next_step = "sign the bundle before it is cut, or export with --sign-key and --volume-size"
-        raise UsageError(str(bundle), "a volume", next_step)
     with open_bundle(bundle) as opened:
+        if opened.volumes:
+            next_step = "sign the bundle before it is cut, or export with --sign-key and --volume-size"
+            raise UsageError(str(bundle), "it is in volumes", next_step)
         verify_bundle(opened, progress)
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)

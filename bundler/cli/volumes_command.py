@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from bundler import open_bundle
 from bundler.cli.cutting import cut_options, gathered_cut, more_volumes
+from bundler.cli.display import display
 from bundler.cli.printing import print_failures
 from bundler.errors import UsageError
 from bundler.report import failure
@@ -15,6 +17,9 @@ from bundler.report import failure
 _VOLUMES = click.argument("path", metavar="VOLUME|DIR", type=click.Path(path_type=Path))
 _OUT = click.option("-o", "--output", "out", metavar="DIR", type=click.Path(path_type=Path),
                     help="Where to write.  [default: beside what is read]")  # fmt: skip
+
+
+_QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
 
 
 @click.group("volumes")
@@ -33,7 +38,8 @@ def command() -> None:
 @cut_options
 @click.option("--only", metavar="N", type=click.IntRange(1), help="Write this volume alone.")
 @_OUT
-def split_command(bundle: Path, *, only: int | None, out: Path | None, **options: Any) -> int:
+@_QUIET
+def split_command(bundle: Path, *, only: int | None, out: Path | None, quiet: bool, **options: Any) -> int:
     """Cut a bundle file into volumes. What is there whole already is left alone.
 
     Parity volumes are counted behind the others: with 5 volumes and 1 of parity, --only 6 is that.
@@ -43,26 +49,41 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, **options
     cut = gathered_cut(options)
     if cut is None:
         raise UsageError("volumes split", "it is not said how large", "give --volume-size")
-    if not bundle.is_file():
-        raise UsageError(str(bundle), "not a file", "name a bundle file")
-    volumes = split(bundle, _folder(out, bundle), cut, only)
+    folder = _folder(out, bundle)
+    _check_whole_file(bundle)
+    volumes = split(bundle, folder, cut, only, display(quiet=quiet))
     parity = sum(volume.is_parity for volume in volumes)
-    click.echo(f"{_folder(out, bundle) / bundle.name}.*: {len(volumes)} volumes, {parity} of them parity")
+    written = volumes[only - 1].name if only else f"{len(volumes)} volumes, {parity} of them parity"
+    click.echo(f"{folder / bundle.name}.*: {written}")
     return 0
+
+
+def _check_whole_file(bundle: Path) -> None:
+    """Raise unless it is a bundle in one file; its content is left to `verify`."""
+    if bundle.is_dir():
+        raise UsageError(str(bundle), "not a file", "name a bundle file")
+    with open_bundle(bundle) as opened:
+        if opened.volumes:
+            next_step = "`timoni-bundler merge` makes one file of the volumes of a full bundle"
+            raise UsageError(str(bundle), "it is in volumes already", next_step)
 
 
 @command.command("check")
 @_VOLUMES
 @more_volumes
-def check_command(path: Path, *, volumes_in: tuple[Path, ...]) -> int:
-    """Hash every volume, and say which are damaged or missing."""
+@_QUIET
+def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> int:
+    """Hash every volume, and say which are damaged or missing, of those of parity too."""
+    from bundler.bundle.volume_sets import broken_off
     from bundler.exporter.repair import check_volumes, complaint
 
-    checked = check_volumes(path, volumes_in)
+    checked = check_volumes(path, volumes_in, display(quiet=quiet))
     for file, volume in checked.volumes.items():
         click.echo(f"{file}: {volume.name} {'is damaged' if file in checked.damaged else 'OK'}")
     for file, error in checked.volumes.wrong.items():
         click.echo(f"{file}: {error.cause}")
+    for file in broken_off(checked.volumes):
+        click.echo(f"{file}: its end is missing: the copy broke off")
     lacks = complaint(checked)
     return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
 
@@ -71,11 +92,14 @@ def check_command(path: Path, *, volumes_in: tuple[Path, ...]) -> int:
 @_VOLUMES
 @more_volumes
 @_OUT
-def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None) -> int:
+@_QUIET
+def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None, quiet: bool) -> int:
     """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only."""
     from bundler.exporter.repair import check_volumes, repair
 
-    made = repair(check_volumes(path, volumes_in), out or (path if path.is_dir() else path.parent))
+    folder = _folder(out, path / "any" if path.is_dir() else path)
+    progress = display(quiet=quiet)
+    made = repair(check_volumes(path, volumes_in, progress), folder, progress)
     for file in made:
         click.echo(f"{file}: made again")
     if not made:

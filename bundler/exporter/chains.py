@@ -13,6 +13,7 @@ from pathlib import Path
 from bundler.bundle.inventory import BUNDLE_SUFFIX, decode
 from bundler.bundle.receipt import Receipt, decode_receipt
 from bundler.bundle.state import Link, ManifestPool, link_of
+from bundler.bundle.volume_sets import sets_in
 from bundler.durable import local_errors
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter.replacing import open_bundle
@@ -124,7 +125,7 @@ class Chains:
         """Look for a bundle in the folders of the named ones; who is there is found out once."""
         while self._folders:
             folder = self._folders.pop()
-            for path in sorted(folder.glob(f"*{BUNDLE_SUFFIX}")):
+            for path in [*sorted(folder.glob(f"*{BUNDLE_SUFFIX}")), *sets_in(folder)]:
                 # Others are somebody else's files.
                 with suppress(BundlerError), open_bundle(path, self._limits) as bundle:
                     self._beside[bundle.id] = path

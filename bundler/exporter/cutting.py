@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.parity import encoded, parity_count, require_parity
-from bundler.bundle.pieces import OneFile, is_volume, is_whole, opened_files, read_trailer
+from bundler.bundle.pieces import OneFile, opened_files
 from bundler.bundle.volume_format import (
     MOST,
     MOST_WITH_PARITY,
@@ -20,8 +21,11 @@ from bundler.bundle.volume_format import (
     file_name,
 )
 from bundler.durable import WholeFile, sync_directory, temporary_of
-from bundler.errors import IntegrityError, UsageError
+from bundler.errors import UsageError
+from bundler.exporter.room import check_disk
+from bundler.exporter.standing import is_there
 from bundler.oci.content import CHUNK
+from bundler.progress import SILENCE, Progress
 
 SMALLEST = 64 * 1024
 """Bytes that a volume may have at least."""
@@ -39,6 +43,12 @@ class Cut(NamedTuple):
         """Bytes of the bundle in one volume."""
         return self.size - 1 - TRAILER
 
+    def need(self, size: int) -> int:
+        """Bytes of all volumes of a bundle of `size` bytes."""
+        data = -(-size // self.piece)
+        parity = parity_count(data, self.parity) if self.parity else 0
+        return size + parity * min(self.piece, size) + (data + parity) * TRAILER
+
     def check(self, largest: int) -> None:
         """Raise UsageError for what can't be, if the bundle may have `largest` bytes."""
         if self.size < SMALLEST:
@@ -55,10 +65,11 @@ class Cut(NamedTuple):
 class Splitter:
     """Takes a bundle's bytes in order, and makes the volumes of it under temporary names."""
 
-    def __init__(self, bundle: Path, cut: Cut) -> None:
+    def __init__(self, bundle: Path, cut: Cut, only: int | None = None) -> None:
         self._bundle = bundle
         self._cut = cut
-        self._files: list[WholeFile] = []
+        self._only = only
+        self._files: list[WholeFile | None] = []
         self._digests: list[hashlib._Hash] = []
         self._whole = hashlib.sha256()
         self._room = 0
@@ -80,22 +91,26 @@ class Splitter:
 
     def _begin(self, name: str) -> None:
         path = self._bundle.with_name(name)
-        self._files.append(WholeFile(path, temporary_of(path)))
+        wanted = self._only in (None, len(self._files) + 1)
+        self._files.append(WholeFile(path, temporary_of(path)) if wanted else None)
         self._digests.append(hashlib.sha256())
 
     def _append(self, number: int, data: bytes | memoryview) -> None:
-        self._files[number].write(data)
+        if file := self._files[number]:
+            file.write(data)
         self._digests[number].update(data)
 
-    def finish(self, only: int | None = None) -> list[Volume]:
+    def finish(self, progress: Progress = SILENCE, source: OneFile | None = None) -> list[Volume]:
         """Make parity, say in each volume what it is, and give them their names.
+
+        `source` has all the bytes, where not all volumes are written.
 
         What is there whole already is left alone. Raises UsageError, before any name is given, where a
         volume of another set has one of the names.
         """
         data = len(self._files)
         if self._cut.parity:
-            self._make_parity(data)
+            self._make_parity(data, progress, source)
         # One volume alone may be short: then parity is of its length.
         piece = self._cut.piece if data > 1 else self._total
         shared = Volume(self._whole.hexdigest(), 1, data, len(self._files) - data, piece, self._total, "")
@@ -103,71 +118,62 @@ class Splitter:
             replace(shared, number=number, sha256=digest.hexdigest())
             for number, digest in enumerate(self._digests, 1)
         ]
-        wanted = [
-            (file, volume)
-            for file, volume in zip(self._files, volumes, strict=True)
-            if only in (None, volume.number) and not _is_there(file.path, volume)
-        ]
-        for file, volume in wanted:
+        made = [(file, volume) for file, volume in zip(self._files, volumes, strict=True) if file]
+        for file, volume in made:
             file.write(encode_trailer(volume))
-        for file, _ in wanted:
+        for file in [file for file, volume in made if not is_there(file, volume)]:
             file.commit(sync_folder=False)
             self._files.remove(file)
         sync_directory(self._bundle.parent)
         return volumes
 
-    def _make_parity(self, data: int) -> None:
+    def _make_parity(self, data: int, progress: Progress, source: OneFile | None) -> None:
         count = parity_count(data, self._cut.parity)
         piece = self._cut.piece if data > 1 else self._total
-        with opened_files([file.temporary for file in self._files]) as pieces:
+        written = [file.temporary for file in self._files if file] if source is None else []
+        with opened_files(written) as pieces, progress.step("making parity", size=data * piece) as step:
             for number in range(data + 1, data + count + 1):
                 self._begin(file_name(self._bundle.name, number, data))
-            for stripe in encoded([one.read_at for one in pieces], count, piece):
+            readers = [partial(_piece_of, source, piece, number) for number in range(data)] if source else []
+            for stripe in encoded(readers or [one.read_at for one in pieces], count, piece):
                 for number, part in enumerate(stripe, data):
                     self._append(number, part)
+                step.advance(size=data * len(stripe[0]))
 
     def discard(self) -> None:
         """Remove what has no name yet."""
         for file in self._files:
-            file.discard()
+            if file:
+                file.discard()
 
 
-def _is_there(path: Path, volume: Volume) -> bool:
-    """Whether this volume is there, whole. Raises UsageError where another set's volume is in its place."""
-    if not path.exists():
-        return False
-    with suppress(IntegrityError):
-        if not is_volume(path):
-            raise UsageError(str(path), "it exists, and is no volume", "choose another name")
-        there = read_trailer(path)
-        if there.set != volume.set:
-            next_step = "choose another name or folder, or remove the old set"
-            raise UsageError(str(path), "it exists, and belongs to another set", next_step)
-        return there == volume and is_whole(path, volume)
-    return False
+def _piece_of(source: OneFile, piece: int, number: int, size: int, offset: int) -> bytes:
+    """Bytes of a piece that stands in the whole."""
+    return source.read_at(size, number * piece + offset)
 
 
 @contextmanager
-def splitting(bundle: Path, cut: Cut) -> Iterator[Splitter]:
+def splitting(bundle: Path, cut: Cut, only: int | None = None) -> Iterator[Splitter]:
     """A splitter whose temporary files are gone in the end."""
-    splitter = Splitter(bundle, cut)
+    splitter = Splitter(bundle, cut, only)
     try:
         yield splitter
     finally:
         splitter.discard()
 
 
-def split(bundle: Path, folder: Path, cut: Cut, only: int | None = None) -> list[Volume]:
+def split(
+    bundle: Path, folder: Path, cut: Cut, only: int | None = None, progress: Progress = SILENCE
+) -> list[Volume]:
     """Cut a bundle file into volumes in `folder`; `only` one of them. Raises UsageError, LocalError."""
-    file = OneFile(bundle)
-    try:
+    with opened_files([bundle]) as (file,), splitting(folder / bundle.name, cut, only) as splitter:
         cut.check(file.size)
-        with splitting(folder / bundle.name, cut) as splitter:
+        check_disk([(folder, min(cut.size, file.size + TRAILER) if only else cut.need(file.size))])
+        with progress.step("cutting", size=file.size) as step:
             for offset in range(0, file.size, CHUNK):
                 splitter.write(file.read_at(CHUNK, offset))
-            volumes = splitter.finish(only)
-    finally:
-        file.close()
+                step.advance(size=min(CHUNK, file.size - offset))
+        volumes = splitter.finish(progress, file)
     if only is not None and only > len(volumes):
         raise UsageError("--only", f"there are {len(volumes)} volumes", "name one of them")
     return volumes

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from bundler.bundle.state import Base
 from bundler.errors import BundlerError
-from bundler.exporter.disk import check_disk, disk_needs
+from bundler.exporter.disk import disk_needs
 from bundler.exporter.drift import ROUNDS, OnDrift, moved_tags, note_drift, settle
 from bundler.exporter.fetch import fetch
 from bundler.exporter.output import Output
 from bundler.exporter.pinned import Pinned
 from bundler.exporter.plan import ExportPlan, plan_export
+from bundler.exporter.room import check_disk
 from bundler.oci.content import Descriptor
 from bundler.progress import Progress
 from bundler.registry.registries import Registries

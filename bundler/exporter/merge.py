@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from bundler.about import VERSION
@@ -13,8 +14,8 @@ from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle, open_bundle
 from bundler.bundle.state import Link, ManifestPool, State, full_inventory, state_of
 from bundler.errors import ContentError, IntegrityError, UsageError
-from bundler.exporter.disk import check_disk
 from bundler.exporter.output import Output
+from bundler.exporter.room import check_disk
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import reached
@@ -25,7 +26,12 @@ from bundler.report import Report, RepositoryReport, TagReport
 
 
 def merge_bundles(
-    paths: Sequence[Path], out: Output, *, limits: Limits = DEFAULT_LIMITS, progress: Progress = SILENCE
+    paths: Sequence[Path],
+    out: Output,
+    *,
+    volumes_in: Sequence[Path] = (),
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = SILENCE,
 ) -> Report:
     """Make one full bundle, byte for byte what a full export of the same state makes.
 
@@ -36,8 +42,8 @@ def merge_bundles(
         raise UsageError(out.name, "a merged bundle is a file", "let its name end in .tar.zst")
     out.check()
     with ExitStack() as stack:
-        frames = Frames()
-        bundles = [stack.enter_context(open_bundle(path, limits, frames=frames)) for path in paths]
+        opened = partial(open_bundle, limits=limits, volumes_in=volumes_in, frames=Frames())
+        bundles = [stack.enter_context(opened(path)) for path in paths]
         pool = ManifestPool(limits)
         inventory = merged_inventory([read_link(bundle, pool) for bundle in bundles], limits)
         there = out.unchanged(inventory, progress)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.bundle.inventory import Inventory, bundle_id, encode
-from bundler.bundle.volume_format import MOST, TRAILER, file_name
 from bundler.bundle.writer import largest_size
-from bundler.errors import ContentError, IntegrityError, LocalError, UsageError
+from bundler.errors import ContentError, IntegrityError, LocalError, NotFoundError, UsageError
 from bundler.exporter.cutting import Cut, splitting
 from bundler.exporter.packing import pack
 from bundler.exporter.replacing import open_bundle
@@ -21,6 +20,7 @@ from bundler.progress import Progress
 from bundler.report import BundleReport
 
 if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
     from bundler.trust.signing import Signing
 
 
@@ -50,34 +50,37 @@ class VolumesOutput:
         self.cut.check(0)
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """Volumes are always made again, and those that are there whole are left alone."""
-        self.cut.check(largest_size(inventory))
-        return self._signed_already(inventory, progress) if self.signing else None
+        """A signed set that is there, if its signature stands: another one would make another set.
 
-    def _signed_already(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """The set that is there, if its signature stands: another one would make another set."""
-        first = self.path.with_name(file_name(self.path.name, 1, MOST))
-        if not first.exists():
-            return None
-        with suppress(IntegrityError, ContentError), open_bundle(first, self.limits) as bundle:
-            sealed, same = bundle.sealed, bundle.id == bundle_id(encode(inventory))
-            if same and sealed and self.signing and self.signing.stands_in(sealed):
-                with progress.step("checking the volumes that are there") as step:
-                    for blob, _ in bundle.everything():
-                        step.advance(size=blob.size)
-                return BundleReport(self.name, bundle.id, bundle.sha256, bundle.file_size, sealed.told())
+        Other volumes are always made again, and those that are there whole are left alone. Raises
+        UsageError, before anything is fetched for it, if those of another bundle have the name.
+        """
+        self.cut.check(largest_size(inventory))
+        with (
+            suppress(NotFoundError, IntegrityError, ContentError),
+            open_bundle(self.path, self.limits) as there,
+        ):
+            if there.id != bundle_id(encode(inventory)):
+                next_step = "choose another name or folder, or remove them"
+                raise UsageError(self.name, "volumes of another set have this name", next_step)
+            return self._signed_already(there, progress)
         return None
+
+    def _signed_already(self, there: Bundle, progress: Progress) -> BundleReport | None:
+        if not (there.sealed and self.signing and self.signing.stands_in(there.sealed)):
+            return None
+        with progress.step("checking the volumes that are there") as step:
+            for blob, _ in there.everything():
+                step.advance(size=blob.size)
+        return BundleReport(self.name, there.id, there.sha256, there.file_size, there.sealed.told())
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:
         """The folder, and the largest size that all volumes can have."""
-        size = largest_size(inventory)
-        data = -(-size // self.cut.piece)
-        parity = (-(-data * self.cut.parity // 100) or 1) * self.cut.piece if self.cut.parity else 0
-        return self.path.parent, size + parity + (data + 256) * TRAILER
+        return self.path.parent, self.cut.need(largest_size(inventory))
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write them under temporary names; they get their own when all are durable."""
         with splitting(self.path, self.cut) as splitter:
             written = pack(splitter.write, self.name, inventory, source, progress, signing=self.signing)
-            splitter.finish()
+            splitter.finish(progress)
         return written

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.parity import decoded, encoded, require_parity
-from bundler.bundle.pieces import Found, find_volumes, is_whole, lacking, opened_files, piece_of
-from bundler.bundle.volume_format import Volume, encode_trailer, file_name
+from bundler.bundle.pieces import is_whole, lacking, opened_files, piece_of
+from bundler.bundle.volume_format import TRAILER, Volume, bundle_name, encode_trailer, file_name, needed
+from bundler.bundle.volume_sets import Found, find_volumes
 from bundler.durable import WholeFile, sync_directory, temporary_of
 from bundler.errors import BundlerError, IntegrityError
+from bundler.exporter.room import check_disk
+from bundler.exporter.standing import is_there
+from bundler.progress import SILENCE, Progress
 
 
 class Checked(NamedTuple):
@@ -33,24 +37,39 @@ class Checked(NamedTuple):
         """One of them, for what they share."""
         return next(iter(self.volumes.values()))
 
+    @property
+    def first(self) -> Path:
+        """The file of the first that is there."""
+        return next(iter(self.volumes))
 
-def check_volumes(path: Path, more: Iterable[Path] = ()) -> Checked:
+
+def check_volumes(path: Path, more: Iterable[Path] = (), progress: Progress = SILENCE) -> Checked:
     """Hash every volume of a set. Raises what keeps the set from being found."""
     found = find_volumes(path, more)
-    return Checked(found, {file: volume for file, volume in found.items() if not is_whole(file, volume)})
+    damaged: dict[Path, Volume] = {}
+    with progress.step("checking", len(found), sum(volume.size for volume in found.values())) as step:
+        for file, volume in found.items():
+            if not is_whole(file, volume):
+                damaged[file] = volume
+            step.advance(items=1, size=volume.size)
+    return Checked(found, damaged)
 
 
 def complaint(checked: Checked) -> BundlerError | None:
-    """What the set lacks, if it lacks data volumes."""
+    """What the set lacks: data volumes before those of parity, without which the bundle is whole."""
     one, whole = checked.any, checked.whole
-    if all(number in whole for number in range(1, one.data + 1)):
-        return None
-    wrong = [volume.number for volume in checked.damaged.values()]
+    wrong = {volume.number for volume in checked.damaged.values()}
     parity = sum(number > one.data for number in whole)
-    return lacking(next(iter(checked.volumes)), list(checked.volumes.values()), wrong, parity)
+    if any(number not in whole for number in range(1, one.data + 1)):
+        return lacking(checked.first, list(checked.volumes.values()), wrong, parity)
+    lost = [number for number in range(1, one.parity + 1) if one.data + number not in whole]
+    if not lost:
+        return None
+    cause = f"parity {needed(lost, one.parity)}: missing or damaged; the bundle is whole without"
+    return IntegrityError(str(checked.first.parent), cause, "`timoni-bundler volumes repair` makes it again")
 
 
-def repair(checked: Checked, folder: Path) -> list[Path]:
+def repair(checked: Checked, folder: Path, progress: Progress = SILENCE) -> list[Path]:
     """Make the missing and damaged volumes again, in `folder`, from any as many as there are data volumes.
 
     Raises IntegrityError if too few are left, and UsageError without the library.
@@ -60,19 +79,21 @@ def repair(checked: Checked, folder: Path) -> list[Path]:
     if not missing:
         return []
     if len(whole) < one.data:
-        complaining = complaint(checked)
         cause = f"{len(whole)} good volumes are left, and {one.data} are needed"
-        next_step = complaining.cause if complaining else ""
-        raise IntegrityError(str(next(iter(checked.volumes)).parent), cause, next_step)
+        lost = ", ".join(replace(one, number=number).name for number in missing[:20])
+        next_step = f"carry {one.data - len(whole)} of these again, and repair: {lost}"
+        raise IntegrityError(str(checked.first.parent), cause, next_step)
     require_parity()
-    bundle = folder / _bundle_name(checked)
+    check_disk([(folder, sum(replace(one, number=number).size + TRAILER for number in missing))])
+    bundle = folder / bundle_name(checked.first.name, one)
     files = {number: _begun(bundle, number, one.data) for number in missing}
     try:
-        digests = _rebuild(one, whole, files)
+        digests = _rebuild(one, whole, files, progress)
         _prove(one, whole, files)
         for number, file in files.items():
-            sha256 = digests[number].hexdigest()
-            file.write(encode_trailer(replace(one, number=number, sha256=sha256)))
+            made = replace(one, number=number, sha256=digests[number].hexdigest())
+            file.write(encode_trailer(made))
+            is_there(file, made)
         for number in missing:
             files.pop(number).commit(sync_folder=False)
         sync_directory(folder)
@@ -82,24 +103,21 @@ def repair(checked: Checked, folder: Path) -> list[Path]:
     return [bundle.with_name(file_name(bundle.name, number, one.data)) for number in missing]
 
 
-def _bundle_name(checked: Checked) -> str:
-    path, volume = next(iter(checked.volumes.items()))
-    suffix = file_name("", volume.number, volume.data)
-    return path.name.removesuffix(suffix)
-
-
 def _begun(bundle: Path, number: int, data: int) -> WholeFile:
     path = bundle.with_name(file_name(bundle.name, number, data))
     return WholeFile(path, temporary_of(path))
 
 
 def _rebuild(
-    one: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile]
+    one: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile], progress: Progress
 ) -> dict[int, hashlib._Hash]:
     """All data pieces from what is left, and of these the parity pieces, stripe by stripe."""
     used = sorted(whole)[: one.data]
     digests = {number: hashlib.sha256() for number in files}
-    with opened_files([whole[number] for number in used]) as opened:
+    with (
+        opened_files([whole[number] for number in used]) as opened,
+        progress.step("making again", len(files), one.piece * one.data) as step,
+    ):
         readers = {
             number - 1: partial(_within, file.read_at, replace(one, number=number).size)
             for number, file in zip(used, opened, strict=True)
@@ -112,6 +130,8 @@ def _rebuild(
                 digests[number].update(part)
                 file.write(part)
             offset += len(stripe[0])
+            step.advance(size=len(stripe[0]) * one.data)
+        step.advance(items=len(files))
     return digests
 
 

@@ -6,8 +6,8 @@ import glob
 from pathlib import Path
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX
-from bundler.bundle.pieces import is_volume
 from bundler.bundle.sidecar import remove_sidecar
+from bundler.bundle.volume_sets import is_volume
 from bundler.durable import remove_if_there, sync_directory
 from bundler.errors import BundlerError, IntegrityError
 from bundler.exporter.replacing import open_bundle

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Inventory
-from bundler.bundle.pieces import is_volume
 from bundler.bundle.reader import Bundle
 from bundler.bundle.sidecar import check_sidecar, sidecar_of
 from bundler.errors import ContentError, IntegrityError
@@ -37,8 +36,7 @@ def verify_bundle(bundle: Bundle, progress: Progress = SILENCE, limits: Limits =
     check_closure(bundle.inventory, collector.manifests, limits)
     warnings: tuple[str, ...] = ()
     # Each volume of a set has its own digest in it.
-    in_volumes = bundle.path.is_dir() or is_volume(bundle.path)
-    if bundle.sha256 and not in_volumes and not check_sidecar(bundle.path, bundle.sha256):
+    if bundle.sha256 and not bundle.volumes and not check_sidecar(bundle.path, bundle.sha256):
         warnings = (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
     return Verified(bundle, collector.manifests, warnings)
 

@@ -27,7 +27,7 @@ def changes_since(old: Bundle, new: Bundle, pool: ManifestPool) -> ChangesPart:
     # A delta names only what changed: of the others, only the number is known.
     delta = new.inventory.kind == "delta"
     return ChangesPart(
-        printable(old.path.name),
+        printable(old.name),
         found.old_id,
         tuple(_row(name, change) for name, change in told),
         found.unchanged if delta else there - sum(1 for _, change in told if change.new),

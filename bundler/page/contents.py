@@ -21,8 +21,12 @@ class FileFacts(NamedTuple):
     format: int
     kind: str
     """`full` or `delta`."""
+    volumes: int = 0
+    """How many it lies in; 0 for one file or a directory."""
     base: tuple[str, ...] = ()
     """Ids of the bundles that a delta adds to."""
+    required: int = 0
+    """Bytes that the tags of a delta need, and that its base brought."""
 
 
 class Proof(NamedTuple):
@@ -30,7 +34,7 @@ class Proof(NamedTuple):
 
     every_byte: bool
     sidecar: bool
-    """Whether a `.sha256` lay beside the file; it agreed, or there would be no page."""
+    """Whether a `.sha256` lay beside the file, or volumes say it; it agreed, or there would be no page."""
 
 
 class Fact(NamedTuple):
@@ -79,6 +83,8 @@ class RepositoryPart(NamedTuple):
     """Distinct bytes of all that it holds."""
     shared_size: int
     """Those of them that another repository needs too."""
+    gone: tuple[str, ...] = ()
+    """Tags that a delta says are gone; signatures and the like are not told one by one."""
 
 
 class Namer(NamedTuple):

@@ -35,6 +35,7 @@ def findings(page: PageContents) -> list[Finding]:
     return [
         *_proof(page),
         _origin(page),
+        *_gone(page),
         *_signatures(page),
         *_images(page),
         *_contradictions(page),
@@ -57,8 +58,15 @@ def _origin(page: PageContents) -> Finding:
         return _good("The signature on this file is valid.")
     if page.claimed:
         return _look("The signature on this file was not checked.", "`--allowed-signers` checks it.")
-    more = "Consistency is proven, origin is not: compare the bundle id by a way that you trust."
-    return _look("No signature on this file.", more)
+    proven = "Consistency is proven, origin is not" if page.proof.every_byte else "Its origin is not proven"
+    return _look("No signature on this file.", f"{proven}: compare the bundle id by a way that you trust.")
+
+
+def _gone(page: PageContents) -> Iterator[Finding]:
+    gone = [f"{entry.name}:{tag}" for entry in page.repositories for tag in entry.gone]
+    if gone:
+        more = f"{_named(gone)}. An import deletes them only with --prune."
+        yield _look(f"{counted(len(gone), 'tag')} said to be gone at the source.", more)
 
 
 def _signatures(page: PageContents) -> Iterator[Finding]:
@@ -67,10 +75,16 @@ def _signatures(page: PageContents) -> Iterator[Finding]:
     if unsigned:
         where = [f"{entry.name}: {count:,} of {len(entry.tags):,}" for entry, count in unsigned]
         count = sum(count for _, count in unsigned)
-        yield _look(f"{count:,} of {counted(tags, 'tag')} without a signature.", _named(where))
+        yield _look(
+            f"{count:,} of {counted(tags, 'tag')} without a signature.", _named(where) + _earlier(page)
+        )
     elif tags:
         more = "They go along; whether they are valid is for the keys inside to say."
         yield _good("Every tag has a signature.", more)
+
+
+def _earlier(page: PageContents) -> str:
+    return ". Earlier bundles may have brought some" if page.file.base else ""
 
 
 def _unsigned(entry: RepositoryPart) -> int:
@@ -81,12 +95,12 @@ def _images(page: PageContents) -> Iterator[Finding]:
     lacking = [row.reference for row in page.images.rows if row.state != "carried"]
     if lacking:
         what = f"{len(lacking):,} of {counted(len(page.images.rows), 'container image')} not in this file."
-        yield _look(what, _named(lacking))
+        yield _look(what, _named(lacking) + _earlier(page))
     elif page.images.rows:
         yield _good("All container images that the modules name are in this file.")
     if page.images.unknown:
         what = "Some modules may run images that can't be read from them."
-        yield _look(what, _named([place.place for place in page.images.unknown]))
+        yield _look(what, _named(list(dict.fromkeys(place.place for place in page.images.unknown))))
 
 
 def _contradictions(page: PageContents) -> Iterator[Finding]:

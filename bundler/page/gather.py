@@ -62,7 +62,7 @@ def page_of(
     roots = sorted(roots_of(inventory), key=lambda root: (root.repository, *version_order(str(root.tag))))
     needs = _needs(roots, manifests, limits)
     return PageContents(
-        title=printable(title or bundle.path.name, _LONGEST_NAME),
+        title=printable(title or bundle.name, _LONGEST_NAME),
         file=_file(bundle, proof),
         proof=proof,
         origin=tuple(origin),
@@ -74,7 +74,7 @@ def page_of(
         blobs=len(inventory.manifests) + len(inventory.blobs),
         left_out=len(inventory.omitted),
         repositories=_repositories(inventory, roots, manifests, needs),
-        images=images_part(roots, manifests, bundle, progress, limits),
+        images=images_part(roots, manifests, (bundle, *since), progress, limits),
         changes=changes,
     )
 
@@ -96,13 +96,15 @@ def _needs(roots: Iterable[Root], manifests: Manifests, limits: Limits) -> Needs
 def _file(bundle: Bundle, proof: Proof) -> FileFacts:
     inventory = bundle.inventory
     return FileFacts(
-        name=printable(bundle.path.name, _LONGEST_NAME),
+        name=printable(bundle.name, _LONGEST_NAME),
         id=bundle.id,
         sha256=bundle.sha256 if proof.every_byte else None,
         size=bundle.file_size,
+        volumes=bundle.volumes,
         format=inventory.format,
         kind=inventory.kind,
         base=inventory.base,
+        required=sum(blob.size for blob in inventory.required),
     )
 
 
@@ -162,6 +164,7 @@ def _repository(
         belongings=len(roots) - len(own),
         size=sum(together.values()),
         shared_size=sum(size for digest, size in together.items() if users[digest] > 1),
+        gone=tuple(sorted((name for name in entry.removed if not is_belonging_tag(name)), key=version_order)),
     )
 
 

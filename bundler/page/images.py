@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bundler.bundle.inventory import RepositoryEntry, Root
 from bundler.bundle.reader import Bundle
@@ -15,6 +15,7 @@ from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Manifest
 from bundler.oci.reference import RepositoryName
 from bundler.page.contents import ImageRow, ImagesPart, ImageState, Namer, UnknownImage
 from bundler.progress import Progress
+from bundler.selection.versions import version_order
 from bundler.timoni.image_names import image_reference
 from bundler.timoni.images import ANNOTATION, ModuleImages, images_of
 from bundler.timoni.layer import LayerLimits, layer_files
@@ -35,21 +36,34 @@ def is_module(manifest: Manifest) -> bool:
 
 
 def images_part(
-    roots: Iterable[Root], manifests: Manifests, bundle: Bundle, progress: Progress, limits: Limits
+    roots: Iterable[Root],
+    manifests: Manifests,
+    bundles: Sequence[Bundle],
+    progress: Progress,
+    limits: Limits,
 ) -> ImagesPart:
-    """What these tags name, in the order of versions, and whether the bundle has it."""
+    """What these tags name, in the order of versions, and whether the first of the bundles has it.
+
+    The others may have module layers that the first, a delta, leaves to them.
+    """
     modules = [root for root in roots if is_module(manifests[root.digest])]
-    read, found = _Layers(bundle, limits), _Found()
+    read, found = _Layers(bundles, limits), _Found()
     with progress.step("module images", len(modules)) as step:
         for root in modules:
             found.take(root, read.images(manifests[root.digest]))
             step.advance(items=1)
-    carried = {entry.name: entry for entry in bundle.inventory.repositories}
+    carried = {entry.name: entry for entry in bundles[0].inventory.repositories}
     rows = (
         ImageRow(printable(reference, _LONGEST), _state(reference, carried), tuple(namers.values()))
-        for reference, namers in sorted(found.namers.items())
+        for reference, namers in sorted(found.namers.items(), key=lambda item: _order(item[0]))
     )
     return ImagesPart(len(modules), tuple(rows), tuple(found.told()))
+
+
+def _order(reference: str) -> tuple[object, ...]:
+    """By name, and each image's tags in the order of versions."""
+    name, colon, tag = reference.rpartition(":")
+    return (name, *version_order(tag)) if colon and "/" not in tag else (reference,)
 
 
 class _Found:
@@ -85,8 +99,8 @@ class _Found:
 class _Layers:
     """Reads each module layer once, and only where the manifest doesn't name the images."""
 
-    def __init__(self, bundle: Bundle, limits: Limits) -> None:
-        self._bundle = bundle
+    def __init__(self, bundles: Sequence[Bundle], limits: Limits) -> None:
+        self._homes = {blob.digest: bundle for bundle in bundles for blob in bundle.inventory.content}
         self._limits = limits
         self._known: dict[Digest, ModuleImages] = {}
 
@@ -106,7 +120,10 @@ class _Layers:
     def _read(self, layer: Descriptor) -> ModuleImages:
         if layer.size > self._limits.module_layer:
             return _unread("module layer", f"over the limit of {self._limits.module_layer:,} bytes")
-        data = read_all(self._bundle, layer)
+        home = self._homes.get(layer.digest)
+        if home is None:
+            return _unread("module layer", "this delta leaves it to its base; `--since` names that")
+        data = read_all(home, layer)
         try:
             return images_of({}, layer_files(data, LayerLimits()))
         except ContentError as error:

@@ -88,6 +88,7 @@ def render_page(page: PageContents) -> str:
             tagged=sum(1 for entry in page.repositories if entry.tags),
             belongings=sum(entry.belongings for entry in page.repositories),
             sections=_sections(page),
+            gone=[(entry.name, tag) for entry in page.repositories for tag in entry.gone],
             sizes=_size_bars(page),
             most=MOST_ROWS,
             open_rows=_OPEN_ROWS,

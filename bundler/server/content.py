@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -107,7 +107,9 @@ class LayoutContent:
 
 
 @contextlib.contextmanager
-def read_only(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Content]:
+def read_only(
+    path: Path, limits: Limits = DEFAULT_LIMITS, volumes_in: Sequence[Path] = ()
+) -> Iterator[Content]:
     """A bundle file, an unpacked bundle, or the directory of a writable registry, to be served.
 
     Raises NotFoundError, UsageError for colliding repositories, and what damaged content deserves.
@@ -115,7 +117,7 @@ def read_only(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Content]:
     if not (path / INVENTORY_FILE).exists() and (path / INDEX_FILE).exists():
         yield LayoutContent(path, limits)
         return
-    with open_bundle(path, limits) as bundle:
+    with open_bundle(path, limits, volumes_in=volumes_in) as bundle:
         if bundle.inventory.kind == "delta":
             next_step = "make a full bundle of it and its base with `timoni-bundler merge`"
             raise UsageError(str(path), "a delta has not all that its tags need", next_step)

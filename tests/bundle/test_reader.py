@@ -188,3 +188,13 @@ def test_a_bundle_may_have_the_limit_of_manifest_bytes_and_no_more(over: int, tm
                 verify_bundle(bundle, limits=Limits(manifests=size - over))
         else:
             assert verify_bundle(bundle, limits=Limits(manifests=size))
+
+
+def test_a_damaged_bundle_is_told_by_its_path(tmp_path: Path) -> None:
+    path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    data = path.read_bytes()
+    for length in (100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        with pytest.raises(IntegrityError) as caught, open_bundle(path) as opened:
+            list(opened.everything())
+        assert caught.value.item == str(path)

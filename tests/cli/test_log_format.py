@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from bundler.__main__ import run
 from bundler.cli.display import Lines
 from bundler.cli.log import OPTION, VARIABLE, JsonLog, Log, log_for
-from bundler.cli.main import COMMANDS
+from bundler.cli.main import COMMANDS, program
 from tests.builders import Content, a_bundle, a_module
 from tests.doubles import ALWAYS, Answer, MemoryRegistry, Seen, Wire, says
 from tests.processes import PROGRAM, bundler, clean_environment
@@ -81,7 +82,9 @@ def test_warnings_and_retries_are_told(registry: MemoryRegistry, tmp_path: Path,
         (["no-such-command"], 2, "command line"),
         (["export", "-o"], 2, "command line"),
         (["verify", "/nonexistent"], 4, "/nonexistent"),
-        (["verify", "/etc/hostname"], 7, "bundle"),
+        (["verify", "/etc/hostname"], 7, "/etc/hostname"),
+        (["volumes", "check", "/nonexistent"], 4, "/nonexistent"),
+        (["store", "check", "/nonexistent"], 4, "/nonexistent"),
         (["export", "h.example/a", "-o", "/nonexistent/b.tar.zst"], 2, "/nonexistent/b.tar.zst"),
     ],
 )
@@ -220,10 +223,18 @@ def test_other_commands_tell_the_same_way(name: str, tmp_path: Path, capsys: Out
     parsed(capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+def every_command() -> Iterator[str]:
+    """Each command, and each of a group."""
+    for name in COMMANDS:
+        yield name
+        found = program.get_command(click.Context(program), name)
+        yield from (f"{name} {one}" for one in getattr(found, "commands", ()))
+
+
+@pytest.mark.parametrize("name", list(every_command()))
 def test_every_command_has_the_option_once(name: str, capsys: Output) -> None:
     for _ in range(2):
-        assert run([name, "--help"]) == 0
+        assert run([*name.split(), "--help"]) == 0
         assert capsys.readouterr().out.count(f"{OPTION} [text|json]") == 1
 
 

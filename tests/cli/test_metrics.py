@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from bundler.__main__ import run
 from tests.builders import a_bundle, a_module
 from tests.doubles import ALWAYS, Answer, MemoryRegistry, Seen, Wire, says
+from tests.processes import PROGRAM
 from tests.server.client import writable_registry
+from tests.trust.keys import a_key, line
 
 Output = pytest.CaptureFixture[str]
 Samples = dict[str, float]
@@ -181,6 +184,32 @@ def test_a_damaged_bundle_is_a_failed_import(night: Night) -> None:
     bundle.write_bytes(bundle.read_bytes()[:-9])
     assert run(["import", str(bundle), "--to", "127.0.0.1:1/mirror", "-q", *night.options()]) == 6
     assert (night.samples["last_exit_code"], night.samples["last_failures 6"]) == (6, 1)
+
+
+def test_a_run_whose_result_nobody_could_read_is_a_failed_one(night: Night) -> None:
+    bundle = a_bundle(night.out, {"h.example/app": a_module("1.0.0")})
+    with Path("/dev/full").open("w") as full:
+        words = [*PROGRAM, "verify", str(bundle), "-q", *night.options()]
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert ended.returncode == 9
+    assert (night.samples["last_exit_code"], night.samples["last_failures 9"]) == (9, 1)
+
+
+def test_a_bug_is_a_failed_run(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("bundler.cli.verify_command.open_bundle", broken)
+    assert run(["verify", "b.tar.zst", *night.options()]) == 1
+    assert (night.samples["last_exit_code"], night.samples["last_failures 1"]) == (1, 1)
+
+
+def test_an_unsigned_bundle_is_a_failed_verification(night: Night) -> None:
+    bundle = a_bundle(night.out, {"h.example/app": a_module("1.0.0")})
+    allowed = night.out.with_name("allowed")
+    allowed.write_text(line("carrier@example.org", a_key(night.out.parent, "key")))
+    assert run(["verify", str(bundle), "--allowed-signers", str(allowed), *night.options()]) == 11
+    assert (night.samples["last_exit_code"], night.samples["last_failures 11"]) == (11, 1)
 
 
 def test_tags_that_moved_are_counted(registry: MemoryRegistry, night: Night) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 import bundler
 from bundler.__main__ import run
+from bundler.exporter.cutting import SMALLEST, Cut, split
 from bundler.page.contents import Proof
 from bundler.page.output import is_page
 from tests.builders import a_bundle, a_module
@@ -193,3 +195,20 @@ def test_the_python_api_does_the_same(packed: str, out: Path) -> None:
         bundler.verify_bundle(opened)
         page = bundler.page_of(opened, Proof(every_byte=True, sidecar=True))
     assert bundler.render_page(page) == out.read_text()
+
+
+def test_volumes_are_told_by_the_bundle_s_name_and_what_they_make(
+    packed: str, out: Path, tmp_path: Path
+) -> None:
+    sha256 = hashlib.sha256(Path(packed).read_bytes()).hexdigest()
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    split(Path(packed), medium, Cut(SMALLEST))
+    for named in (medium, medium / "b.tar.zst.001"):
+        assert run(["report", str(named), "-o", str(out), "-q"]) == 0
+        page = out.read_text()
+        assert "<h1><bdi>b.tar.zst</bdi></h1>" in page
+        assert "<bdi>b.tar.zst</bdi>, in 1 volume<" in page
+        assert f"SHA-256 of the whole</dt><dd><code>{sha256}</code>" in page
+        assert "the volumes name the same SHA-256" in page
+        assert "No .sha256 file" not in page

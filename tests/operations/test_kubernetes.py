@@ -203,7 +203,13 @@ def test_the_merge_job_makes_one_bundle_of_all_shards(tmp_path: Path) -> None:
         assert run(words) == 0
         whole = tmp_path / "whole.tar.zst"
         assert run(["export", *(f"{server.host}/{path}" for path in paths), "-o", str(whole), "-q"]) == 0
-    assert (volumes.data / "modules.tar.zst").read_bytes() == whole.read_bytes()
+        assert (volumes.data / "modules.tar.zst").read_bytes() == whole.read_bytes()
+        # A month later, versions have left.
+        server.repositories |= {path: a_module("1.1.0", name=path) for path in paths}
+        for index in range(PODS["sharded-job/Job"].job["completions"]):
+            assert volumes.run({"JOB_COMPLETION_INDEX": str(index)}) == 0
+        assert run(words) == 0
+    assert {root.tag for root in roots_in(volumes.data / "modules.tar.zst")} == {"1.1.0"}
 
 
 def test_the_shards_are_as_many_as_the_pods_and_all_are_merged() -> None:

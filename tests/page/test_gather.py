@@ -6,14 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from bundler.__main__ import run
 from bundler.bundle.contents import describe
 from bundler.bundle.reader import open_bundle
 from bundler.errors import ContentError
 from bundler.limits import Limits
-from bundler.page.contents import Fact, Marks, PageContents, Proof
+from bundler.page.contents import Fact, Marks, PageContents, Proof, UnknownImage
 from bundler.page.findings import findings
 from bundler.page.gather import page_of
-from tests.builders import Content, a_bundle, a_module, a_signed_module, an_image, an_index, dumped
+from bundler.page.render import render_page
+from tests.builders import (
+    Content,
+    a_bundle,
+    a_module,
+    a_signed_module,
+    an_image,
+    an_index,
+    dumped,
+    sign_by_tag,
+)
+from tests.doubles import MemoryRegistry
 from tests.extractor.contents import a_version_of
 from tests.page.contents import APP, IMAGE, PROVEN, a_module_with_images, a_transfer, page_in
 
@@ -199,6 +211,44 @@ def test_what_changed_is_told_without_signatures_one_by_one(tmp_path: Path) -> N
     assert "2 versions with other content than in old.tar.zst." in said(page)
 
 
+# --- deltas ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def delta(tmp_path: Path) -> Path:
+    """Beside its base: a version under a new name, its module layer left to the base; two tags gone."""
+    base = a_module_with_images("1.0.0", "1.1.0", "1.2.0")
+    sign_by_tag(base, base.tags["1.0.0"])
+    with MemoryRegistry({"app": base}) as registry:
+        full, out = (
+            [f"{registry.host}/app", "-o", str(tmp_path / name), "-q"] for name in ("f.tar.zst", "d.tar.zst")
+        )
+        assert run(["export", *full]) == 0
+        base.tags = {"1.1.0": base.tags["1.1.0"], "stable": base.tags["1.1.0"]}
+        assert run(["export", *out, "--base", str(tmp_path / "f.tar.zst")]) == 0
+    return tmp_path / "d.tar.zst"
+
+
+def test_a_delta_tells_which_tags_are_gone_and_what_it_leaves_to_its_base(delta: Path) -> None:
+    with open_bundle(delta) as opened:
+        page = page_of(opened, PROVEN)
+    (entry,) = page.repositories
+    assert [tag.reference for tag in entry.tags] == ["stable"]
+    assert entry.gone == ("1.0.0", "1.2.0")
+    assert page.file.required > 0
+    assert f"look: 2 tags said to be gone at the source. {entry.name}:1.0.0, {entry.name}:1.2.0." in said(
+        page
+    )
+
+
+def test_a_module_layer_that_a_delta_leaves_to_its_base_is_read_there_or_told(delta: Path) -> None:
+    with open_bundle(delta) as opened, open_bundle(delta.with_name("f.tar.zst")) as base:
+        alone = page_of(opened, PROVEN).images
+        beside = page_of(opened, PROVEN, since=[base]).images
+    assert "leaves it to its base" in alone.unknown[0].reason
+    assert ([row.reference for row in beside.rows], beside.unknown) == ([f"{IMAGE}:1.1.0"], ())
+
+
 # --- what to look at ---------------------------------------------------------------------------------
 
 
@@ -207,6 +257,23 @@ def test_a_file_without_sidecar_and_signature_is_told_to_be_so(tmp_path: Path) -
     assert "ok: Every byte was checked." in said(page)
     assert "look: No .sha256 file lies beside it." in said(page)
     assert "look: No signature on this file. Consistency is proven, origin is not" in said(page)
+
+
+def test_a_place_that_can_not_be_read_is_named_once(tmp_path: Path) -> None:
+    page = page_in(tmp_path, {APP: a_module("1.0.0")})
+    places = tuple(UnknownImage("values.cue", reason, 1) for reason in ("a", "b"))
+    told = said(page._replace(images=page.images._replace(unknown=places)))
+    assert told.count("values.cue") == 1
+
+
+def test_what_was_not_checked_is_not_called_consistent(tmp_path: Path) -> None:
+    page = page_in(tmp_path, a_transfer(), Proof(every_byte=False, sidecar=False))
+    assert "onsistency is proven" not in said(page) + render_page(page)
+
+
+def test_images_stand_in_the_order_of_their_versions(tmp_path: Path) -> None:
+    page = page_in(tmp_path, {APP: a_module_with_images("1.2.0", "1.9.0", "1.10.0")})
+    assert [row.reference for row in page.images.rows] == [f"{IMAGE}:1.{minor}.0" for minor in (2, 9, 10)]
 
 
 def test_what_was_not_checked_is_told_first(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def transfer(tmp_path_factory: pytest.TempPathFactory) -> PageContents:
 def with_text(page: PageContents, text: str) -> PageContents:
     """The page with the text wherever a text can come from outside."""
     tag = TagRow(text, f"sha256:{'0' * 64}", text, text, text, text, 1, 1, Marks())
-    entry = page.repositories[0]._replace(name=text, kind=text, tags=(tag, tag))
+    entry = page.repositories[0]._replace(name=text, kind=text, tags=(tag, tag), gone=(text,))
     change = ChangeRow("moved", text, text, text, text, 1)
     changes = ChangesPart(text, text, (change,), 0, 0, 0, 0)
     row = ImageRow(text, "absent", (Namer(text, text, text, 2),))
@@ -245,14 +245,13 @@ def test_every_id_is_there_once_and_every_label_names_one(transfer: PageContents
     assert {value for name, value in attributes if name == "aria-labelledby"} == set(ids)
 
 
-def test_every_colour_of_text_stands_out_from_its_ground(transfer: PageContents) -> None:
-    style = render_page(transfer)
-    colours = dict(re.findall(r"--(ink|quiet|own|look|good): (#[0-9a-f]{6})", style))
-    assert len(colours) == 5
-    for name, colour in colours.items():
-        for ground in ("#ffffff", "#fdf6ec"):
-            assert ground in style or ground == "#ffffff"
-            assert contrast(colour, ground) >= 4.5, (name, ground)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_colour_of_text_stands_out_from_its_ground(scheme: str, transfer: PageContents) -> None:
+    (palette,) = re.findall(rf":root {{\s+color-scheme: {scheme};(.*?)}}", render_page(transfer), re.DOTALL)
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", palette))
+    for name in ("ink", "quiet", "own", "look", "good"):
+        for ground in ("paper", "warm"):
+            assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
 
 
 def contrast(one: str, other: str) -> float:

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler.bundle.pieces import OneFile, find_volumes, open_set
+from bundler.bundle.pieces import OneFile
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.volume_format import MAGIC, TRAILER, decode_trailer, encode_trailer
+from bundler.bundle.volume_sets import find_volumes, open_set
 from bundler.errors import BundlerError, ContentError, UsageError
-from bundler.exporter.cutting import SMALLEST, Cut, split
 from bundler.exporter.repair import check_volumes, complaint, repair
 from bundler.importer import verify_bundle
 from tests.builders import a_bundle, a_module, noise
@@ -26,28 +26,7 @@ from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 from tests.server.client import writable_registry
 from tests.sweeps import LoadedProgram
-
-SIZE = SMALLEST
-
-
-def cut(folder: Path, data: bytes, *, parity: int = 0, size: int = SIZE) -> list[Path]:
-    """The volumes of some bytes."""
-    source = folder / "x.tar.zst"
-    source.write_bytes(data)
-    out = folder / "volumes"
-    out.mkdir()
-    split(source, out, Cut(size, parity))
-    return sorted(out.iterdir())
-
-
-def read(path: Path, *more: Path) -> bytes:
-    """All bytes of a set."""
-    pieces = open_set(path, more)
-    try:
-        return pieces.read_at(pieces.size + 1, 0)
-    finally:
-        pieces.close()
-
+from tests.volumes.cuts import SIZE, cut, damage, read
 
 # --- the format --------------------------------------------------------------------------------------
 
@@ -117,6 +96,8 @@ WRONG: dict[str, dict[str, object]] = {
     "a size that can't be": {"total": 1 << 63},
     "a piece that can't be": {"piece": 0},
     "no numbers": {"data": True},
+    "more parity than there can be": {"parity": 256},
+    "parity longer than the only volume": {"parity": 1, "piece": 1 << 50},
     "a newer format": {"format": 2},
     "a digest that is none": {"set": "x"},
 }
@@ -228,10 +209,12 @@ def test_volumes_of_another_content_are_not_written_over(registry: MemoryRegistr
     export(registry, tmp_path / "b.tar.zst", "--tag", "1.0.0")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     size = ["--volume-size", "64KiB", "-q"]
+    registry.seen.clear()
     refused = bundler("export", f"{registry.host}/app", "-o", str(tmp_path / "b.tar.zst"), *size)
     assert refused.returncode == 2
     assert "another set" in refused.stderr
     assert {path: path.read_bytes() for path in before} == before
+    assert [seen for seen in registry.seen if "/blobs/" in seen.path] == []
 
 
 @pytest.mark.parametrize(
@@ -286,3 +269,36 @@ def test_117_a_set_that_was_struck_while_it_was_written_is_made_whole_by_the_nex
             assert path.is_dir() or path.read_bytes() == expected[path.name], (point, path)
         assert program.traced(tmp_path / "log", *command(folder), options=("-e", "trace=none")).code == 0
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected, point
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"), [("split", "signal=KILL"), ("repair", "signal=KILL"), ("repair", "error=ENOSPC")]
+)
+def test_117_a_cut_or_repair_that_was_struck_spoils_nothing_and_the_next_run_completes_it(
+    name: str, fault: str, program: LoadedProgram, tmp_path: Path
+) -> None:
+    cut(tmp_path, a_bundle(tmp_path / "x", {"h.example/app": a_module(size=50_000)}).read_bytes(), parity=60)
+    good = {path.name: path.read_bytes() for path in (tmp_path / "volumes").iterdir()}
+    rest = {path: data for path, data in good.items() if path in ("x.tar.zst.002", "x.tar.zst.p01")}
+    assert len(good) == 5
+
+    def prepared(number: object) -> list[str]:
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "volumes", folder)
+        (folder / "x.tar.zst.001").unlink()
+        damage(folder / "x.tar.zst.003")
+        size = ["--volume-size", str(SIZE), "--parity", "60", "-o"]
+        return {
+            "split": ["volumes", "split", str(tmp_path / "x.tar.zst"), *size, str(folder)],
+            "repair": ["volumes", "repair", str(folder)],
+        }[name]
+
+    points = program.points_of(tmp_path / "whole", *prepared("whole"), calls=CHANGES)
+    assert len(points) >= 9
+    for number, point in enumerate(points):
+        command = prepared(number)
+        folder = tmp_path / str(number)
+        assert program.struck(folder, point, fault, *command).code in (-9, 9), point
+        assert {path: (folder / path).read_bytes() for path in rest} == rest
+        assert program.traced(tmp_path / "log", *command, options=("-e", "trace=none")).code == 0
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == good, point

@@ -1,0 +1,93 @@
+"""A bundle that is unpacked: a directory, for reading any blob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from bundler.bundle.index import check_index
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
+from bundler.bundle.stream import Judge
+from bundler.errors import ContentError, IntegrityError, NotFoundError
+from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
+from bundler.limits import Limits
+from bundler.oci.content import Descriptor
+from bundler.trust.armor import SIGNATURE_FILE
+from bundler.trust.sealed import Sealed, sealed_of
+from bundler.trust.statement import STATEMENT_FILE
+
+
+def is_layout(path: Path) -> bool:
+    """Whether a folder is an OCI layout, or was meant to be one."""
+    return (path / INVENTORY_FILE).exists() or (path / LAYOUT_FILE).exists()
+
+
+def absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:
+    """Why a bundle has no such blob."""
+    if inventory.kind == "full":
+        return NotFoundError(f"blob {blob.digest}", f"not in {path}")
+    next_step = "`timoni-bundler merge` makes a full bundle of a delta and its base"
+    return NotFoundError(f"blob {blob.digest}", f"{path} is a delta, and leaves it to its base", next_step)
+
+
+class BundleDirectory:
+    """An unpacked bundle, or the directory that `export -o DIR` keeps."""
+
+    def __init__(self, path: Path, limits: Limits, judge: Judge | None = None) -> None:
+        self.path = path
+        self.name = path.name or path.resolve().name
+        self.sha256: str | None = None
+        self.file_size: int | None = None
+        self.volumes = 0
+        self._layout = Layout(path)
+        try:
+            data = self._layout.file(INVENTORY_FILE, limits.inventory)
+        except NotFoundError as error:
+            next_step = "an interrupted export has none: run it again; other layouts are not bundles"
+            raise ContentError(str(path), f"not a bundle (no {INVENTORY_FILE})", next_step) from error
+        self.id = bundle_id(data)
+        self.sealed = self._read_seal(limits)
+        if judge:
+            judge(self.sealed)
+        self.inventory = decode(data, limits=limits)
+        if self._layout.file(LAYOUT_FILE, len(LAYOUT) + 1024).split() != LAYOUT.split():
+            raise ContentError(str(path / LAYOUT_FILE), "not an OCI image layout 1.0.0")
+        check_index(self._layout.file(INDEX_FILE, limits.inventory), self.inventory, limits=limits)
+
+    def _read_seal(self, limits: Limits) -> Sealed | None:
+        """Without a statement there is none; a signature that lies there alone speaks of nothing."""
+        try:
+            statement = self._layout.file(STATEMENT_FILE, limits.statement)
+        except NotFoundError:
+            return None
+        try:
+            signatures = self._layout.file(SIGNATURE_FILE, limits.signatures)
+        except NotFoundError:
+            raise ContentError(str(self.path), f"{STATEMENT_FILE} without {SIGNATURE_FILE}") from None
+        return sealed_of(self.id, statement, signatures, limits)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing is held open."""
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified."""
+        try:
+            yield from self._layout.chunks(blob)
+        except NotFoundError as error:
+            if any(blob.digest == left.digest for left in self.inventory.required):
+                raise absent(blob, self.inventory, self.path) from None
+            raise IntegrityError(
+                f"blob {blob.digest}", f"missing in {self.path}", "carry the directory again"
+            ) from error
+
+    def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
+        """Every blob that the inventory names. Other files of the directory don't matter."""
+        for blob in self.inventory.content:
+            chunks = self.chunks(blob)
+            yield blob, chunks
+            for _ in chunks:
+                pass
