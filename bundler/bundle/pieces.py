@@ -213,7 +213,10 @@ def find_volumes(path: Path, more: Iterable[Path] = ()) -> Found:
     own = volumes.get(path)
     sets = {volume.set for volume in volumes.values()} if own is None else {own.set}
     if not sets:
-        first = next(iter(wrong.values()), NotFoundError(str(path), "no volumes are there"))
+        first = next(
+            iter(wrong.values()),
+            NotFoundError(str(path), "no volumes are there", "name a volume, or a folder of them"),
+        )
         raise first
     if len(sets) > 1:
         cause = f"volumes of {len(sets)} sets are there"
@@ -239,5 +242,5 @@ def read_trailer(path: Path) -> Volume:
         file.seek(max(size - TRAILER, 0))
         block = file.read(TRAILER)
     if not is_trailer(block):
-        raise UsageError(str(path), "not a volume")
+        raise UsageError(str(path), "not a volume", "name a file that --volume-size made")
     return decode_trailer(block, size, str(path))

@@ -19,7 +19,14 @@ from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decod
 from bundler.bundle.pieces import OneFile, Pieces, ends_like_volume, open_set, volumes_among
 from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.wire import unpacked
-from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
+from bundler.errors import (
+    BundlerError,
+    ContentError,
+    IntegrityError,
+    NotFoundError,
+    UsageError,
+    errors_of,
+)
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
@@ -70,12 +77,17 @@ def open_bundle(
     Raises NotFoundError, UsageError for what is neither file nor directory, and what its content
     deserves: ContentError, IntegrityError, TrustError.
     """
+    with errors_of(path):
+        return _opened(path, limits, judge, volumes_in)
+
+
+def _opened(path: Path, limits: Limits, judge: Judge | None, volumes_in: Iterable[Path]) -> Bundle:
     if path.is_dir() and (volumes_in or _holds_volumes(path)):
         return BundleFile(path, open_set(path, volumes_in), limits, judge)
     if path.is_dir():
         return BundleDirectory(path, limits, judge)
     if not path.exists():
-        raise NotFoundError(str(path), "not there")
+        raise NotFoundError(str(path), "not there", "check the path")
     if not path.is_file():
         raise UsageError(
             str(path), "neither a file nor a directory", "`-` reads a bundle from standard input"
@@ -92,6 +104,12 @@ def _holds_volumes(path: Path) -> bool:
     if (path / INVENTORY_FILE).exists() or (path / LAYOUT_FILE).exists():
         return False
     return bool(volumes_among(path))
+
+
+def _told_of(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks; an error among them names the file."""
+    with errors_of(path):
+        yield from chunks
 
 
 def _absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:
@@ -140,7 +158,7 @@ class BundleFile:
         start = self._places.get(blob.digest)
         if start is None:
             raise _absent(blob, self.inventory, self.path)
-        return verified(blob, self._range(start, start + blob.size))
+        return _told_of(self.path, verified(blob, self._range(start, start + blob.size)))
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """The whole file once from its start, every byte accounted for."""
@@ -149,7 +167,9 @@ class BundleFile:
             stream.open()
             if (stream.id, stream.sealed) != (self.id, self.sealed):
                 raise IntegrityError(str(self.path), "it changed while it was read")
-            yield from stream.blobs()
+            with errors_of(self.path):
+                for blob, chunks in stream.blobs():
+                    yield blob, _told_of(self.path, chunks)
         except (IntegrityError, ContentError):
             self._pieces.diagnose()
             raise

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from bundler.cli.shape import Command
 from bundler.demo import run_demo
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.option(
     "--directory",
     "-d",

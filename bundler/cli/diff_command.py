@@ -12,6 +12,7 @@ from bundler import difference, open_bundle
 from bundler.bundle.difference import Difference, TagChange, TagState
 from bundler.cli.display import SHORT_DIGEST, size_text
 from bundler.cli.printing import print_document
+from bundler.cli.shape import Command
 from bundler.errors import printable
 from bundler.report import document
 from bundler.selection import version_order
@@ -19,7 +20,7 @@ from bundler.selection import version_order
 SIGNS = {"added": "+", "removed": "-", "moved": "~"}
 
 
-@click.command("diff")
+@click.command("diff", cls=Command)
 @click.argument("old", metavar="OLD", type=click.Path(path_type=Path))
 @click.argument("new", metavar="NEW", type=click.Path(path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print a table for a change note.")

@@ -12,12 +12,13 @@ from bundler.cli.display import display
 from bundler.cli.options import registries, registry_options
 from bundler.cli.printing import print_document, print_failures
 from bundler.cli.selecting import asked, hosts_of, selected, selection_options
+from bundler.cli.shape import Command
 from bundler.cli.sharding import in_shard, shard_option
 from bundler.report import Explanation, document
 from bundler.workers import DEFAULT_JOBS
 
 
-@click.command("explain")
+@click.command("explain", cls=Command)
 @selection_options
 @shard_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/explanation.schema.json).")

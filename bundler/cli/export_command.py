@@ -30,6 +30,7 @@ from bundler.cli.selecting import (
     selection_options,
 )
 from bundler.cli.series import gathered_series, series_options
+from bundler.cli.shape import Command
 from bundler.cli.sharding import in_shard, lock_to_write, shard_option
 from bundler.cli.signing import gathered_signing, signing, signing_options
 from bundler.errors import BundlerError, UsageError
@@ -61,13 +62,14 @@ class Task(NamedTuple):
     signers: Signers
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @selection_options
 @click.option(
     "--output",
     "-o",
     "out",
     metavar="OUT",
+    type=click.Path(allow_dash=True, readable=False),
     help="NAME.tar.zst for a bundle, - for a bundle on standard output, else a directory.",
 )
 @click.option(
@@ -85,7 +87,7 @@ class Task(NamedTuple):
 @click.option(
     "--on-drift",
     type=click.Choice(["warn", "fail", "refetch"]),
-    help="Ask for every tag again at the end: what to do about one that moved meanwhile.",
+    help="Ask for every tag again at the end: what to do about one that moved meanwhile. Default: don't ask.",
 )
 @series_options
 @cut_options
@@ -148,7 +150,7 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
     cut = gathered_cut(options)
     out, store, lock = out or (file and file.output), options["store"], options["lock"]
     if not out:
-        raise UsageError("export", "it is not said where to", "name a file with -o")
+        raise UsageError("export", "no output is named", "say where to with -o NAME.tar.zst")
     store, lock = store or _file_path(file, "store"), lock or _file_path(file, "lock")
     report = report or _file_path(file, "report")
     series = gathered_series(options, file, out, store)

@@ -11,19 +11,24 @@ from bundler import describe, open_bundle
 from bundler.bundle.contents import Contents, RepositoryContents
 from bundler.cli.display import SHORT_DIGEST, size_text
 from bundler.cli.printing import print_document, signed_text
+from bundler.cli.shape import Command
 from bundler.errors import printable
 from bundler.report import document
 from bundler.selection import version_order
 
 
-@click.command("inspect")
-@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.command("inspect", cls=Command)
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/contents.schema.json).")
 def command(bundle: Path, *, as_json: bool) -> int:
     """Show what a bundle holds: repositories, tags, digests, versions, dates, sizes.
 
     SIZE is all that a tag needs, OWN what nothing else in the bundle needs. Only the manifests are
     read: `verify` proves the rest.
+
+    \b
+    timoni-bundler inspect modules.tar.zst
+    timoni-bundler inspect modules.tar.zst --json | jq -r '.repositories[].name'
     """
     with open_bundle(bundle) as opened:
         contents = describe(opened)

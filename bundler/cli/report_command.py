@@ -11,6 +11,7 @@ import click
 from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sidecar import sidecar_of
 from bundler.cli.display import display, size_text
+from bundler.cli.shape import Command
 from bundler.cli.trusting import gate_of, gathered_trust, trust_options
 from bundler.errors import NotFoundError
 from bundler.page.contents import Fact, PageContents, Proof
@@ -21,10 +22,16 @@ from bundler.report import StatementReport
 STDOUT = "-"
 
 
-@click.command("report")
-@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.command("report", cls=Command)
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--output", "-o", "out", metavar="FILE.html", required=True, help="The page; `-` is standard output."
+    "--output",
+    "-o",
+    "out",
+    metavar="FILE.html",
+    required=True,
+    type=click.Path(allow_dash=True),
+    help="The page; `-` is standard output.",
 )
 @click.option(
     "--since",
@@ -71,7 +78,7 @@ def command(
         # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
         for path in since:
             if not path.exists():
-                raise NotFoundError(str(path), "not there")
+                raise NotFoundError(str(path), "not there", "check the path")
         proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
         older = [stack.enter_context(open_bundle(path)) for path in since]
         said = gate.told if gate else opened.sealed.told() if opened.sealed else None

@@ -11,12 +11,13 @@ from bundler import Bundle, Sealed, Signing, open_bundle, seal_bundle, verify_bu
 from bundler.bundle.pieces import is_volume
 from bundler.cli.display import display
 from bundler.cli.job import checked_job, job_option
+from bundler.cli.shape import Command
 from bundler.cli.signing import gathered_signing, signing, signing_options
 from bundler.errors import UsageError
 
 
-@click.command("sign")
-@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.command("sign", cls=Command)
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.option(
     "--key",
     metavar="KEY",

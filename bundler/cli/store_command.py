@@ -10,6 +10,7 @@ import click
 
 from bundler.cli.display import display, size_text
 from bundler.cli.printing import print_document, print_failures
+from bundler.cli.shape import Command
 from bundler.errors import NotFoundError
 from bundler.exporter.upkeep import collect, find_garbage
 from bundler.layout import LAYOUT_FILE
@@ -33,7 +34,7 @@ def command() -> None:
     """
 
 
-@command.command("gc")
+@command.command("gc", cls=Command)
 @_DIR
 @click.option("--delete", is_flag=True, help="Remove it. Without: only show it.")
 @click.option(
@@ -46,6 +47,9 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
 
     Needed is what each job's last bundle makes together with all that it builds on. What is forgotten can't
     be a --base by its id any more; bundle files are not touched.
+
+    \b
+    timoni-bundler store gc /var/lib/modules --keep 14 --delete
     """
     with _opened(path) as store:
         garbage = find_garbage(store, Keep(keep, keep_days), int(time.time()))
@@ -67,13 +71,13 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
     return 0
 
 
-@command.command("check")
+@command.command("check", cls=Command)
 @_DIR
 @click.option("--remove", "removing", is_flag=True, help="Remove what is damaged: it will be fetched again.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
 @_JSON
 def check(path: Path, *, removing: bool, quiet: bool, as_json: bool) -> int:
-    """Read every blob, and compare it with the digest that it is named by."""
+    """Read every blob, and compare it with its digest."""
     with _opened(path) as store:
         wrong = damaged(store, jobs=DEFAULT_JOBS, progress=display(quiet=quiet))
         if removing:

@@ -27,6 +27,7 @@ from bundler.cli.log import current_log
 from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
 from bundler.cli.printing import conclude, print_document, signed_lines, signed_text
+from bundler.cli.shape import Command
 from bundler.cli.trusting import gate_of, gathered_trust, trust_options
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from bundler.trust.gate import Gate
 
 
-@click.command("verify")
+@click.command("verify", cls=Command)
 @click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.option(
     "--against",

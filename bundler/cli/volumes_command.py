@@ -9,6 +9,7 @@ import click
 
 from bundler.cli.cutting import cut_options, gathered_cut, more_volumes
 from bundler.cli.printing import print_failures
+from bundler.cli.shape import Command
 from bundler.errors import UsageError
 from bundler.report import failure
 
@@ -28,7 +29,7 @@ def command() -> None:
     """
 
 
-@command.command("split")
+@command.command("split", cls=Command)
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
 @cut_options
 @click.option("--only", metavar="N", type=click.IntRange(1), help="Write this volume alone.")
@@ -37,12 +38,15 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, **options
     """Cut a bundle file into volumes. What is there whole already is left alone.
 
     Parity volumes are counted behind the others: with 5 volumes and 1 of parity, --only 6 is that.
+
+    \b
+    timoni-bundler volumes split all.tar.zst --volume-size 4GiB --parity 20 -o /media/stick
     """
     from bundler.exporter.cutting import split
 
     cut = gathered_cut(options)
     if cut is None:
-        raise UsageError("volumes split", "it is not said how large", "give --volume-size")
+        raise UsageError("volumes split", "no size is named", "say how large with --volume-size")
     if not bundle.is_file():
         raise UsageError(str(bundle), "not a file", "name a bundle file")
     volumes = split(bundle, _folder(out, bundle), cut, only)
@@ -51,11 +55,15 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, **options
     return 0
 
 
-@command.command("check")
+@command.command("check", cls=Command)
 @_VOLUMES
 @more_volumes
 def check_command(path: Path, *, volumes_in: tuple[Path, ...]) -> int:
-    """Hash every volume, and say which are damaged or missing."""
+    """Hash every volume, and say which are damaged or missing.
+
+    \b
+    timoni-bundler volumes check /media/dvd --volumes-in /srv/incoming
+    """
     from bundler.exporter.repair import check_volumes, complaint
 
     checked = check_volumes(path, volumes_in)
@@ -67,12 +75,16 @@ def check_command(path: Path, *, volumes_in: tuple[Path, ...]) -> int:
     return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
 
 
-@command.command("repair")
+@command.command("repair", cls=Command)
 @_VOLUMES
 @more_volumes
 @_OUT
 def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None) -> int:
-    """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only."""
+    """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only.
+
+    \b
+    timoni-bundler volumes repair /media/dvd -o /srv/incoming
+    """
     from bundler.exporter.repair import check_volumes, repair
 
     made = repair(check_volumes(path, volumes_in), out or (path if path.is_dir() else path.parent))

@@ -56,7 +56,9 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
         if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
             return NetworkError(item, "it does not speak TLS", "--plain-http HOST allows plain http")
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
-            return NetworkError(item, "the host name is not known", "check the name and the DNS")
+            return NetworkError(
+                item, "the host name is not known", "check the name before the first /, and the DNS"
+            )
     if isinstance(causes[0], ValueError) and not isinstance(
         causes[0], requests.exceptions.ChunkedEncodingError
     ):
