@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import click
 
+from bundler.about import PROGRAM
 from bundler.cli.shape import Command
 from bundler.demo import run_demo
 
@@ -22,5 +26,11 @@ from bundler.demo import run_demo
 )
 def command(directory: Path) -> int:
     """Show the whole way on this machine: two embedded registries, and the real commands between them."""
-    run_demo(directory, click.echo)
+    run_demo(directory, click.echo, _called())
     return 0
+
+
+def _called() -> str:
+    """How this command is called here: by its name only where that is found."""
+    path = Path(sys.argv[0])
+    return PROGRAM if shutil.which(PROGRAM) or path.name != PROGRAM else shlex.quote(str(path))

@@ -10,7 +10,7 @@ import click
 
 from bundler import difference, open_bundle
 from bundler.bundle.difference import Difference, TagChange, TagState
-from bundler.cli.display import SHORT_DIGEST, size_text
+from bundler.cli.display import SHORT_DIGEST, counted, size_text
 from bundler.cli.printing import print_document
 from bundler.cli.shape import Command
 from bundler.errors import printable
@@ -86,6 +86,6 @@ def _sums(found: Difference) -> str:
         counts[change.change] += 1
     tags = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     return (
-        f"{tags}, {found.unchanged} unchanged; {found.added_blobs} blobs more "
+        f"{tags}, {found.unchanged} unchanged; {counted(found.added_blobs, 'blob')} more "
         f"({size_text(found.added_bytes)}), {found.removed_blobs} less ({size_text(found.removed_bytes)})"
     )

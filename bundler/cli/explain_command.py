@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bundler import explain_selection
-from bundler.cli.display import display
+from bundler.cli.display import counted, display
 from bundler.cli.options import registries, registry_options
 from bundler.cli.printing import print_document, print_failures
 from bundler.cli.selecting import asked, hosts_of, selected, selection_options
@@ -51,7 +51,7 @@ def explanation_text(found: Explanation) -> str:
     lines: list[str] = []
     for entry in found.repositories:
         taken = sum(decision.taken for decision in entry.decisions)
-        lines.append(f"{entry.name}  ({taken} of {len(entry.decisions)} tags)")
+        lines.append(f"{entry.name}  ({taken} of {counted(len(entry.decisions), 'tag')})")
         width = max((len(decision.tag) for decision in entry.decisions), default=0)
         lines += [
             f"  {'+' if decision.taken else '-'} {decision.tag.ljust(width)}  {decision.reason}"

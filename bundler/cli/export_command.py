@@ -12,7 +12,8 @@ import click
 from bundler import OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, workplace_of
 from bundler.cli.certified import gathered_signers, signer_options
 from bundler.cli.cutting import cut_options, gathered_cut
-from bundler.cli.display import display, size_text
+from bundler.cli.display import aligned, display, size_text
+from bundler.cli.log import current_log
 from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import (
     RegistryOptions,
@@ -60,6 +61,10 @@ class Task(NamedTuple):
     cut: Cut | None
     signing: Signing | None
     signers: Signers
+
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tzst", ".zst", ".zip")
+"""Endings that promise a file."""
 
 
 @click.command("export", cls=Command)
@@ -131,6 +136,8 @@ def command(
     nothing that it holds would be lost.
     """
     stream = sys.stderr if out == "-" else sys.stdout
+    if out and out.endswith(ARCHIVES) and not out.endswith(".tar.zst"):
+        current_log().warn(f"{out}: becomes a directory; only a name that ends in .tar.zst makes a bundle")
     # Written only when it is known that it replaces nothing of the command's own.
     wish, report = report, None
     try:
@@ -209,12 +216,17 @@ def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
 
 def plan_text(report: Report, requests: int, fetch: int, total: int, disk: int) -> str:
     """What a dry run says."""
-    lines = [
-        f"{entry.name}:{tag.reference}  {tag.digest or '-'}  "
-        f"{'-' if tag.size is None else size_text(tag.size)}  {tag.reason or tag.status}"
+    rows = [
+        (
+            f"{entry.name}:{tag.reference}",
+            tag.digest or "-",
+            "-" if tag.size is None else size_text(tag.size),
+            tag.reason or tag.status,
+        )
         for entry in report.repositories
         for tag in entry.tags
     ]
+    lines = aligned(rows)
     lines.append(f"requests to come: {requests}")
     lines.append(f"bytes to fetch:   {size_text(fetch)} of {size_text(total)} distinct")
     lines.append(f"disk needed:      at most {size_text(disk)}")

@@ -10,7 +10,7 @@ import click
 
 from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sidecar import sidecar_of
-from bundler.cli.display import display, size_text
+from bundler.cli.display import counted, display, size_text
 from bundler.cli.shape import Command
 from bundler.cli.trusting import gate_of, gathered_trust, trust_options
 from bundler.errors import NotFoundError
@@ -114,5 +114,7 @@ def told(page: PageContents, text: str, out: str) -> int:
         return 0
     write_page(Path(out), text)
     tags = sum(len(entry.tags) for entry in page.repositories)
-    click.echo(f"{out}: a page of {size_text(len(text.encode()))}, {tags} tags, bundle {page.file.id}")
+    click.echo(
+        f"{out}: a page of {size_text(len(text.encode()))}, {counted(tags, 'tag')}, bundle {page.file.id}"
+    )
     return 0

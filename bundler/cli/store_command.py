@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bundler.cli.display import display, size_text
+from bundler.cli.display import counted, display, size_text
 from bundler.cli.printing import print_document, print_failures
 from bundler.cli.shape import Command
 from bundler.errors import NotFoundError
@@ -65,7 +65,7 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
         print_document(document, sys.stdout)
         return 0
     done = "removed" if delete else "not needed (--delete removes them)"
-    click.echo(f"{path}: {len(garbage.blobs)} blobs ({size_text(garbage.size)}) {done}")
+    click.echo(f"{path}: {counted(len(garbage.blobs), 'blob')} ({size_text(garbage.size)}) {done}")
     for entry in garbage.forgotten:
         click.echo(f"{path}: bundle {entry.id} {'forgotten' if delete else 'would be forgotten'}")
     return 0
@@ -88,7 +88,7 @@ def check(path: Path, *, removing: bool, quiet: bool, as_json: bool) -> int:
     if as_json:
         print_document({"damaged": [blob.digest for blob, _ in wrong], "removed": removing}, sys.stdout)
     else:
-        state = f"{len(wrong)} blobs are damaged{', and were removed' if removing else ''}" if wrong else "OK"
+        state = f"{counted(len(wrong), 'damaged blob')}{', removed' if removing else ''}" if wrong else "OK"
         click.echo(f"{path}: {state}")
     return code
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bundler.cli.cutting import cut_options, gathered_cut, more_volumes
+from bundler.cli.display import counted
 from bundler.cli.printing import print_failures
 from bundler.cli.shape import Command
 from bundler.errors import UsageError
@@ -51,7 +52,9 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, **options
         raise UsageError(str(bundle), "not a file", "name a bundle file")
     volumes = split(bundle, _folder(out, bundle), cut, only)
     parity = sum(volume.is_parity for volume in volumes)
-    click.echo(f"{_folder(out, bundle) / bundle.name}.*: {len(volumes)} volumes, {parity} of them parity")
+    click.echo(
+        f"{_folder(out, bundle) / bundle.name}.*: {counted(len(volumes), 'volume')}, {parity} of them parity"
+    )
     return 0
 
 

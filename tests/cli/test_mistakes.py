@@ -13,6 +13,8 @@ from bundler.cli.main import COMMANDS, program
 from bundler.cli.shape import HEADINGS, MANY
 from bundler.server.http import RegistryServer
 from bundler.server.writable import writable
+from tests.builders import a_module, push_to
+from tests.server.client import writable_registry
 
 Output = pytest.CaptureFixture[str]
 
@@ -113,3 +115,15 @@ def test_what_may_not_be_looked_at_is_one_line_with_the_next_step(
 def test_the_shell_completes_names_of_files(words: str) -> None:
     shell = BashComplete(program, {}, PROGRAM, "_TIMONI_BUNDLER_COMPLETE")
     assert [item.type for item in shell.get_completions(words.split(), "b")] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tar", "a.tar.zst"])
+def test_a_directory_that_is_named_like_an_archive_is_warned_of(
+    name: str, tmp_path: Path, capsys: Output
+) -> None:
+    out = tmp_path / name
+    with writable_registry(tmp_path / "outside") as outside:
+        push_to(f"http://{outside.address}", "app", a_module("1.0.0"))
+        assert run(["export", f"{outside.address}/app", "-o", str(out)]) == 0
+    assert out.is_dir() == (f"{name}: becomes a directory" in capsys.readouterr().err)
+    assert out.is_dir() == (name != "a.tar.zst")
