@@ -11,10 +11,10 @@ from bundler.__main__ import run
 from bundler.about import PROGRAM
 from bundler.cli.main import COMMANDS, program
 from bundler.cli.shape import HEADINGS, MANY
+from bundler.server.content import read_only
 from bundler.server.http import RegistryServer
 from bundler.server.writable import writable
-from tests.builders import a_module, push_to
-from tests.server.client import writable_registry
+from tests.builders import a_bundle, a_module
 
 Output = pytest.CaptureFixture[str]
 
@@ -122,8 +122,8 @@ def test_a_directory_that_is_named_like_an_archive_is_warned_of(
     name: str, tmp_path: Path, capsys: Output
 ) -> None:
     out = tmp_path / name
-    with writable_registry(tmp_path / "outside") as outside:
-        push_to(f"http://{outside.address}", "app", a_module("1.0.0"))
-        assert run(["export", f"{outside.address}/app", "-o", str(out)]) == 0
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    with read_only(bundle) as content, RegistryServer(content) as server:
+        assert run(["export", f"{server.address}/app", "-o", str(out)]) == 0
     assert out.is_dir() == (f"{name}: becomes a directory" in capsys.readouterr().err)
     assert out.is_dir() == (name != "a.tar.zst")
