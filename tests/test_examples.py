@@ -61,6 +61,7 @@ def test_a_second_night_fetches_nothing_again(source: str, tmp_path: Path) -> No
     assert len(list(folder.glob("*.tar.zst"))) == 1
 
 
-def test_every_example_is_named_in_the_readme() -> None:
-    readme = (EXAMPLES.parent / "README.md").read_text()
-    assert [path.name for path in EXAMPLES.iterdir() if path.is_file() and path.name not in readme] == []
+def test_every_example_is_named_in_the_documentation() -> None:
+    root = EXAMPLES.parent
+    named = "".join(path.read_text() for path in (root / "README.md", *(root / "docs").glob("*.md")))
+    assert [path.name for path in EXAMPLES.iterdir() if path.is_file() and path.name not in named] == []
