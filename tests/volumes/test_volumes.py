@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from bundler.importer import verify_bundle
 from tests.builders import a_bundle, a_module, noise
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler
+from tests.registries import require
 from tests.server.client import writable_registry
 from tests.sweeps import LoadedProgram
 
@@ -222,6 +224,22 @@ def test_two_sets_in_one_folder_are_told_apart_by_a_volume_s_name(
         open_bundle(tmp_path)
     with open_bundle(tmp_path / "one.tar.zst.001") as bundle:
         assert set(bundle.inventory.repositories[0].tags) == {"1.0.0"}
+
+
+@pytest.mark.parametrize("by_folder", [True, False])
+def test_a_bundle_in_volumes_is_not_signed(by_folder: bool, tmp_path: Path) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    volumes = tmp_path / "volumes"
+    volumes.mkdir()
+    split(bundle, volumes, Cut(SIZE, 0))
+    before = {path.name: path.read_bytes() for path in volumes.iterdir()}
+    subprocess.run(
+        [require("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True
+    )
+    named = volumes if by_folder else next(volumes.iterdir())
+    done = bundler("sign", str(named), "--key", str(tmp_path / "key"))
+    assert (done.returncode, {path.name: path.read_bytes() for path in volumes.iterdir()}) == (2, before)
+    assert f"{named}: it is in volumes; sign the bundle before it is cut" in done.stderr
 
 
 def test_volumes_of_another_content_are_not_written_over(registry: MemoryRegistry, tmp_path: Path) -> None:
