@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -26,6 +27,9 @@ from bundler.demo import run_demo
 )
 def command(directory: Path) -> int:
     """Show the whole way on this machine: two embedded registries, and the real commands between them."""
+    if sys.stdout.isatty():
+        # The commands of the demo write into a pipe, and are shown here.
+        os.environ.setdefault("COLUMNS", str(shutil.get_terminal_size().columns))
     run_demo(directory, click.echo, _called())
     return 0
 

@@ -16,7 +16,9 @@ from bundler.errors import BundlerError
 
 
 @click.command("merge", cls=Command)
-@click.argument("bundles", metavar="BUNDLE|DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "bundles", metavar="BUNDLE|VOLUME|DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option(
     "--output",
     "-o",

@@ -16,7 +16,7 @@ from bundler.server.writable import writable
 
 
 @click.command("serve", cls=Command)
-@click.argument("content", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.argument("content", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.option(
     "--writable", "takes_pushes", is_flag=True, help="Accept pushes into DIR; it may be new or empty."
 )

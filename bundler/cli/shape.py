@@ -53,7 +53,7 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Under headings, if they are many."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": [], **{name: [] for name in HEADINGS}}
-        params = self.get_params(ctx)
+        params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
         for param in params:
             name = max(param.opts, key=len)
             heading = _HEADING_OF.get(name, "Options") if len(params) > MANY else "Options"

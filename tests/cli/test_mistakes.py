@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click import Option
 from click.shell_completion import BashComplete
 
 from bundler.__main__ import run
@@ -83,7 +84,7 @@ def test_help_and_version_are_understood_as_words(capsys: Output) -> None:
 def test_the_options_of_a_long_command_stand_under_headings(name: str) -> None:
     command = program.get_command(program.make_context("x", ["x"], resilient_parsing=True), name)
     assert command
-    params = [param for param in command.params if param.param_type_name == "option"]
+    params = [param for param in command.params if isinstance(param, Option)]
     known = " ".join(HEADINGS.values()).split()
     if len(params) > MANY:
         assert [long for param in params if (long := max(param.opts, key=len)) not in known] in (
