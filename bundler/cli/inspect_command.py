@@ -73,7 +73,7 @@ def _table(entry: RepositoryContents, width: int) -> list[str]:
 
 
 def _fitting(rows: list[tuple[str, ...]], width: int) -> list[str]:
-    """The table, on a narrow terminal with the day alone, then without what says least."""
+    """The table; on a narrow terminal with the day alone, then without what says least."""
     day, shown = COLUMNS.index("CREATED"), list(range(len(COLUMNS)))
     table = aligned(rows)
     for dropped in (None, "VERSION", "OWN", "CREATED"):

@@ -43,7 +43,7 @@ def command() -> None:
 @click.option("--keep-days", metavar="DAYS", type=click.IntRange(1), help="Forget bundles that are older.")
 @_JSON
 def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_json: bool) -> int:
-    """Show, and with --delete remove, the blobs that no job needs any more.
+    """Show, and with --delete remove, blobs that no job needs.
 
     Needed is what each job's last bundle makes together with all that it builds on. What is forgotten can't
     be a --base by its id any more; bundle files are not touched.

@@ -85,7 +85,12 @@ PASSING: tuple[tuple[tuple[type[BaseException], ...], Callable[[str, str], Trans
         lambda item, _: DroppedError(item, "the connection was dropped"),
     ),
     # Before the time-outs: the library counts a refused connection among them.
-    ((urllib3.exceptions.NewConnectionError,), TransientError),
+    (
+        (urllib3.exceptions.NewConnectionError,),
+        lambda item, cause: TransientError(
+            item, cause, "check host and port, then run the same command again"
+        ),
+    ),
     (
         (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError),
         lambda item, _: TransientError(item, "no answer in time"),
