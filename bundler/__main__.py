@@ -84,7 +84,7 @@ def _explained(error: BaseException, log: Log) -> int:
         # Without a file's name, what is left of the system's errors is about standard output: a closed
         # pipe, a full disk.
         place = printable(error.filename or "standard output", 400)
-        return _failed(log, place, str(error.strerror or error))
+        return _failed(log, place, str(error.strerror or error), error.errno or 0)
     if os.environ.get("TIMONI_BUNDLER_DEBUG"):  # noqa: TID251  a switch of no command
         raise error
     cause = f"{type(error).__name__}: {printable(error)}"
@@ -103,11 +103,12 @@ def _printed(line: str) -> int:
     return 0
 
 
-def _failed(log: Log, item: str, cause: str) -> int:
+def _failed(log: Log, item: str, cause: str, number: int = 0) -> int:
+    from bundler.durable import NEXT_STEP
     from bundler.errors import LocalError
 
     with contextlib.suppress(OSError):
-        log.failed(item, cause, "", LocalError.exit_code)
+        log.failed(item, cause, NEXT_STEP.get(number, ""), LocalError.exit_code)
     return LocalError.exit_code
 
 

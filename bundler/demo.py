@@ -30,6 +30,8 @@ Say = Callable[[str], None]
 FIRST_VERSION = "1.0.0"
 BUNDLE = "modules.tar.zst"
 LATEST = Tag("latest")
+SHOWN = len("sha256:") + 12
+"""Characters of a digest that are shown."""
 
 
 class Pair(NamedTuple):
@@ -40,27 +42,28 @@ class Pair(NamedTuple):
     tags: tuple[Tag, ...]
 
 
-def run_demo(directory: Path, say: Say) -> Path:
+def run_demo(directory: Path, say: Say, program: str = PROGRAM) -> Path:
     """Publish example modules, carry them in a bundle, prove that they arrived; the bundle's path.
 
-    Everything lies below `directory`, and replaces what an earlier demo left there. Raises
-    BundlerError when a command fails.
+    Everything lies below `directory`, and replaces what an earlier demo left there. `program` is how the
+    command is called at this place. Raises BundlerError when a command fails.
     """
     bundle = directory / BUNDLE
     _clear(directory)
     with _registry(directory / "outside") as outside, _registry(directory / "inside") as inside:
         say(f"# Outside, a registry at {outside}. It gets the versions of the example modules:")
         pairs = [_publish(module, outside, inside, say) for module in _modules()]
-        say("# All of it into one file:")
+        say("\n# All of it into one file:")
         _command(say, "export", *(pair.outside for pair in pairs), "-o", str(bundle))
-        say("# The file has crossed. Is it whole, and what is in it?")
+        say("\n# The file has crossed. Is it whole, and what is in it?")
         _command(say, "verify", str(bundle))
         _command(say, "inspect", str(bundle))
-        say(f"# Inside, another registry at {inside}. Replay everything below mirror/:")
+        say(f"\n# Inside, another registry at {inside}. Replay everything below mirror/:")
         _command(say, "import", str(bundle), "--to", f"oci://{inside}/mirror")
-        say("# Asking both registries for every tag:")
-        say(_proof(pairs))
-    say(f"The bundle is {bundle}: look at it with `{PROGRAM} inspect {shlex.quote(str(bundle))}`.")
+        say("\n# Every tag, asked of both registries:")
+        count = _proof(pairs, say)
+    say(f"{count} of {count} tags have the same digest outside and inside.")
+    say(f"The bundle is {bundle}: look at it with `{program} inspect {shlex.quote(str(bundle))}`.")
     return bundle
 
 
@@ -84,17 +87,18 @@ def _registry(directory: Path) -> Iterator[str]:
         yield server.address
 
 
-def _proof(pairs: list[Pair]) -> str:
+def _proof(pairs: list[Pair], say: Say) -> int:
+    """How many tags were asked for and found equal; a line for each."""
     registries = Registries()
-    count = 0
-    for outside, inside, tags in pairs:
-        for tag in tags:
-            expected = registries.target(outside).digest_of(tag)
-            seen = registries.target(inside).digest_of(tag)
-            if expected is None or seen != expected:
-                raise IntegrityError(f"{inside}:{tag}", f"it is {seen}, not {expected}")
-            count += 1
-    return f"{count} of {count} tags have the same digest outside and inside."
+    asked = [(outside, inside, tag) for outside, inside, tags in pairs for tag in tags]
+    for outside, inside, tag in asked:
+        expected = registries.target(outside).digest_of(tag)
+        seen = registries.target(inside).digest_of(tag)
+        if expected is None or seen != expected:
+            raise IntegrityError(f"{inside}:{tag}", f"it is {seen}, not {expected}")
+        name = f"{outside.path.rpartition('/')[2]}:{tag}"
+        say(f"{name:<20}  outside {expected[:SHOWN]}  inside {seen[:SHOWN]}")
+    return len(asked)
 
 
 def _command(say: Say, *arguments: str) -> None:

@@ -24,7 +24,7 @@ from bundler.workers import InOrder
 SYNC_EVERY = 64 * MIB
 """Bytes written before they are brought to the disk in the background."""
 
-_NEXT_STEP = {
+NEXT_STEP = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
     errno.EFBIG: "the file system or a limit allows no larger file here: choose another place",
@@ -33,7 +33,10 @@ _NEXT_STEP = {
     errno.EROFS: "the file system is read-only: choose another place",
     errno.EMFILE: "allow more open files (ulimit -n) or use fewer --jobs",
     errno.EIO: "the disk reports an error: check it before you try again",
+    errno.EEXIST: "choose another name, or move what is there",
+    errno.ENOENT: "check the path",
 }
+"""What helps, by the system's number."""
 
 
 @contextlib.contextmanager
@@ -43,7 +46,7 @@ def local_errors(path: Path, operation: str) -> Iterator[None]:
         yield
     except OSError as error:
         cause = f"can't {operation}: {error.strerror or error}"
-        raise LocalError(str(path), cause, _NEXT_STEP.get(error.errno or 0, "")) from error
+        raise LocalError(str(path), cause, NEXT_STEP.get(error.errno or 0, "")) from error
 
 
 def sync_directory(path: Path) -> None:

@@ -21,25 +21,29 @@ outcomes, see `bundler.__main__`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 EXIT_OK = 0
 EXIT_INTERNAL = 1
 EXIT_SOME_FAILED = 8
+BUNDLE = "bundle"
+"""The item of an error about a bundle whose name is not known where it is raised."""
 
 _QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*")
-_USERINFO = re.compile(r"(https?://)[^\s/@]*@")
+_USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@]*@")
+_BARE_USERINFO = re.compile(r"(?<![^\s'\"])[^\s/@:'\"]+:[^\s/@'\"]+@(?!sha[0-9]+:)")
 
 
 def printable(text: object, limit: int = 200) -> str:
     """Text from outside made fit for one line of a terminal or log.
 
-    Control and format characters become `.`; queries and user names in URLs are cut out, because
-    presigned URLs carry secrets there; the rest is cut at `limit` characters.
+    Control and format characters become `.`; queries in URLs, users and passwords are cut out, because
+    presigned URLs and mistaken command lines carry secrets there; the rest is cut at `limit` characters.
     """
     line = "".join(letter if letter.isprintable() else "." for letter in str(text)[: limit * 4])
-    line = _USERINFO.sub(r"\1", _QUERY.sub(r"\1?...", line))
+    line = _BARE_USERINFO.sub("", _USERINFO.sub(r"\1", _QUERY.sub(r"\1?...", line)))
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
@@ -57,6 +61,18 @@ class BundlerError(Exception):
     def __str__(self) -> str:
         line = f"{self.item}: {self.cause}"
         return f"{line}; {self.next_step}" if self.next_step else line
+
+
+@contextmanager
+def errors_of(bundle: object) -> Iterator[None]:
+    """Let an error about "bundle", raised where only its bytes are known, name the file."""
+    try:
+        yield
+    except BundlerError as error:
+        for one in error.problems if isinstance(error, SeveralErrors) else (error,):
+            if one.item == BUNDLE:
+                one.item = printable(bundle, 400)
+        raise
 
 
 class UsageError(BundlerError):

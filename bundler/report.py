@@ -31,7 +31,8 @@ class Failure:
 
 def failure(error: BundlerError, item: str = "") -> Failure:
     """An error as a report has it; `item` says more than the error's own, if given."""
-    cause = error.cause if item in ("", error.item) else f"{error.item}: {error.cause}"
+    same = item in ("", error.item) or item.startswith((f"{error.item}:", f"{error.item}@"))
+    cause = error.cause if same else f"{error.item}: {error.cause}"
     return Failure(item or error.item, cause, error.exit_code, error.next_step)
 
 

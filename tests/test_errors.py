@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bundler.errors import CollectedError, UsageError
+import pytest
+
+from bundler.errors import CollectedError, NetworkError, UsageError, printable
+from bundler.report import failure
 
 
 def problems(count: int) -> list[UsageError]:
@@ -29,3 +32,24 @@ def test_a_report_that_has_room_for_one_cause_has_all_of_them() -> None:
     assert "item 0" in error.cause
     assert "item 1" in error.cause
     assert "\n" not in error.cause
+
+
+def test_a_failure_of_a_tag_does_not_name_its_repository_twice() -> None:
+    closed = NetworkError("h.example/app", "it takes no uploads", "create it")
+    assert failure(closed, "h.example/app:1.0.0").cause == "it takes no uploads"
+    assert failure(closed, "h.example/other:1.0.0").cause == "h.example/app: it takes no uploads"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("oci://me:horse@h.io/a", "oci://h.io/a"),
+        ("me:horse@h.io/a", "h.io/a"),
+        ("'me:horse@h.io:5000' is no host", "'h.io:5000' is no host"),
+        ("app:1.0@sha256:00", "app:1.0@sha256:00"),
+        ("h.io/app:1.0@sha256:00", "h.io/app:1.0@sha256:00"),
+        ("signed by me@example.org", "signed by me@example.org"),
+    ],
+)
+def test_users_and_passwords_are_not_printable(text: str, shown: str) -> None:
+    assert printable(text) == shown

@@ -87,6 +87,7 @@ def merged(*bundles: Path) -> set[str | None]:
         return {root.tag for root in roots_of(opened.inventory)}
 
 
-def test_every_example_is_named_in_the_readme() -> None:
-    readme = (EXAMPLES.parent / "README.md").read_text()
-    assert [path.name for path in EXAMPLES.iterdir() if path.is_file() and path.name not in readme] == []
+def test_every_example_is_named_in_the_documentation() -> None:
+    root = EXAMPLES.parent
+    named = "".join(path.read_text() for path in (root / "README.md", *(root / "docs").glob("*.md")))
+    assert [path.name for path in EXAMPLES.iterdir() if path.is_file() and path.name not in named] == []

@@ -20,6 +20,7 @@ from tests.processes import bundler as run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+DOCUMENTED = "".join(path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
 SCHEMAS = sorted((ROOT / "schemas").glob("*.schema.json"))
 
 
@@ -46,7 +47,7 @@ def test_every_exit_code_is_in_the_readme() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself_and_every_option_is_in_the_readme(name: str) -> None:
+def test_every_command_explains_itself_and_every_option_is_in_the_documentation(name: str) -> None:
     shown = run(name, "--help")
     assert shown.returncode == 0
     assert "Usage: timoni-bundler" in shown.stdout
@@ -54,12 +55,22 @@ def test_every_command_explains_itself_and_every_option_is_in_the_readme(name: s
         "--help",
         "--output",
     }
-    assert {option for option in options if option not in README} == set()
+    assert {option for option in options if option not in DOCUMENTED} == set()
 
 
 def test_the_help_lists_every_command() -> None:
     shown = run("--help").stdout
     assert [name for name in COMMANDS if f"\n  {name} " not in shown] == []
+
+
+def test_every_room_of_the_house_is_in_the_table() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text()
+    rooms = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in (ROOT / "bundler").iterdir()
+        if path.name not in ("__init__.py", "__pycache__", "py.typed")
+    }
+    assert sorted(room for room in rooms if f"`{room}`" not in table) == []
 
 
 @pytest.mark.parametrize("document", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=str)

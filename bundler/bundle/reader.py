@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, Self
@@ -20,13 +19,13 @@ from bundler.bundle.unpacked import BundleDirectory, absent, is_layout
 from bundler.bundle.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
 from bundler.bundle.wire import unpacked
 from bundler.errors import (
+    BUNDLE,
     BundlerError,
     ContentError,
     IntegrityError,
     NotFoundError,
-    TrustError,
     UsageError,
-    printable,
+    errors_of,
 )
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
@@ -78,12 +77,19 @@ def open_bundle(
     Raises NotFoundError, UsageError for what is neither file nor directory, and what its content
     deserves: ContentError, IntegrityError, TrustError.
     """
+    with errors_of(path):
+        return _opened(path, limits, judge, volumes_in, frames)
+
+
+def _opened(
+    path: Path, limits: Limits, judge: Judge | None, volumes_in: Iterable[Path], frames: Frames | None
+) -> Bundle:
     if _means_volumes(path, volumes_in):
         return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
     if path.is_dir():
         return BundleDirectory(path, limits, judge)
     if not path.exists():
-        raise NotFoundError(str(path), "not there")
+        raise NotFoundError(str(path), "not there", "check the path")
     if not path.is_file():
         raise UsageError(
             str(path), "neither a file nor a directory", "`-` reads a bundle from standard input"
@@ -102,15 +108,10 @@ def _means_volumes(path: Path, more: Iterable[Path]) -> bool:
     return not is_layout(path) and bool(volumes_among(path) or any(map(volumes_among, more)))
 
 
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """What is wrong with the bundle as such is told of its file: there may be several of them."""
-    try:
-        yield
-    except (ContentError, IntegrityError, TrustError) as error:
-        if error.item == "bundle":
-            error.item = printable(path, 400)
-        raise
+def _told_of(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks; an error among them names the file."""
+    with errors_of(path):
+        yield from chunks
 
 
 class BundleFile:
@@ -132,11 +133,10 @@ class BundleFile:
         self.file_size: int | None = pieces.size
         self.volumes = pieces.volumes
         try:
-            with _named(path):
-                start = BundleStream(self._from_start(), limits, judge)
-                self.inventory = start.open()
-                self.id, self.sealed = start.id, start.sealed
-                self._frames = self._read_seek_table()
+            start = BundleStream(self._from_start(), limits, judge)
+            self.inventory = start.open()
+            self.id, self.sealed = start.id, start.sealed
+            self._frames = self._read_seek_table()
         except BaseException:
             pieces.close()
             raise
@@ -160,17 +160,18 @@ class BundleFile:
         start = self._places.get(blob.digest)
         if start is None:
             raise absent(blob, self.inventory, self.path)
-        return verified(blob, self._range(start, start + blob.size))
+        return _told_of(self.path, verified(blob, self._range(start, start + blob.size)))
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """The whole file once from its start, every byte accounted for."""
         stream = BundleStream(self._from_start(), self._limits)
         try:
-            with _named(self.path):
-                stream.open()
-                if (stream.id, stream.sealed) != (self.id, self.sealed):
-                    raise IntegrityError(str(self.path), "it changed while it was read")
-                yield from stream.blobs()
+            stream.open()
+            if (stream.id, stream.sealed) != (self.id, self.sealed):
+                raise IntegrityError(str(self.path), "it changed while it was read")
+            with errors_of(self.path):
+                for blob, chunks in stream.blobs():
+                    yield blob, _told_of(self.path, chunks)
         except (IntegrityError, ContentError):
             self._pieces.diagnose()
             raise
@@ -190,7 +191,7 @@ class BundleFile:
         if sum(frame.compressed for frame in frames) + layout.DIGEST_FRAME + length != size:
             raise self._diagnosis()
         if any(not 0 < frame.content <= layout.FRAME_CONTENT for frame in frames):
-            raise ContentError("bundle", "its seek table names a frame of a size that format 1 has not")
+            raise ContentError(BUNDLE, "its seek table names a frame of a size that format 1 has not")
         return frames
 
     def _diagnosis(self) -> BundlerError:
@@ -220,11 +221,10 @@ class BundleFile:
         data = self._pieces.read_at(frame.compressed, self._offsets[number])
         if len(data) < frame.compressed:
             raise IntegrityError(str(self.path), "it changed while it was read")
-        with _named(self.path):
-            _, content = layout.frame_content(data[:13])
-            if content != frame.content:
-                raise IntegrityError("bundle", "damaged: a frame is not of the size that its seek table says")
-            return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
+        _, content = layout.frame_content(data[:13])
+        if content != frame.content:
+            raise IntegrityError(BUNDLE, "damaged: a frame is not of the size that its seek table says")
+        return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
 
 
 class _FromStart:

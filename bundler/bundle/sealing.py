@@ -17,9 +17,10 @@ def seal_bundle(bundle: Bundle, sealed: Sealed, progress: Progress = SILENCE) ->
     """Write the statement and its signatures into the bundle; its id and its content stay.
 
     A file is written anew and replaced when it is whole; with nothing to change, only a sidecar that a
-    killed run did not come to write. Raises UsageError for a bundle with more in
-    its inventory than this program knows, and what the bundle raises for damaged content.
+    killed run did not come to write. Raises UsageError for a bundle in volumes, or with
+    more in its inventory than this program knows, and what the bundle raises for damaged content.
     """
+    refuse_volumes(bundle)
     if sealed == bundle.sealed:
         if bundle.sha256 and not check_sidecar(bundle.path, bundle.sha256):
             write_sidecar(bundle.path, bundle.sha256)
@@ -39,3 +40,10 @@ def seal_bundle(bundle: Bundle, sealed: Sealed, progress: Progress = SILENCE) ->
         # An old sidecar must not speak of the new file.
         remove_sidecar(bundle.path)
     write_sidecar(bundle.path, written.sha256)
+
+
+def refuse_volumes(bundle: Bundle) -> None:
+    """Raise UsageError for a bundle in volumes: each of them names the digest of what is unsigned."""
+    if bundle.volumes:
+        next_step = "sign the bundle before it is cut, or export with --sign-key and --volume-size"
+        raise UsageError(str(bundle.path), "it is in volumes", next_step)

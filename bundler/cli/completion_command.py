@@ -6,9 +6,10 @@ import click
 from click.shell_completion import get_completion_class
 
 from bundler.about import PROGRAM
+from bundler.cli.shape import Command
 
 
-@click.command("completion")
+@click.command("completion", cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> int:
     """Print the completion script of a shell.
@@ -21,5 +22,7 @@ def command(shell: str) -> int:
 
     kind = get_completion_class(shell)
     assert kind is not None  # the choice names only known ones
-    click.echo(kind(program, {}, PROGRAM, "_TIMONI_BUNDLER_COMPLETE").source())
+    script = kind(program, {}, PROGRAM, "_TIMONI_BUNDLER_COMPLETE").source()
+    # click's script for fish cuts a description at its first comma.
+    click.echo(script.replace('(string split "," $completion)', '(string split -m 1 "," $completion)'))
     return 0

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import click
 
+from bundler.about import PROGRAM
+from bundler.cli.shape import Command
 from bundler.demo import run_demo
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.option(
     "--directory",
     "-d",
@@ -21,5 +27,14 @@ from bundler.demo import run_demo
 )
 def command(directory: Path) -> int:
     """Show the whole way on this machine: two embedded registries, and the real commands between them."""
-    run_demo(directory, click.echo)
+    if sys.stdout.isatty():
+        # The commands of the demo write into a pipe, and are shown here.
+        os.environ.setdefault("COLUMNS", str(shutil.get_terminal_size().columns))
+    run_demo(directory, click.echo, _called())
     return 0
+
+
+def _called() -> str:
+    """How this command is called here: by its name only where that is found."""
+    path = Path(sys.argv[0])
+    return PROGRAM if shutil.which(PROGRAM) or path.name != PROGRAM else shlex.quote(str(path))

@@ -11,8 +11,9 @@ import click
 from bundler import difference, open_bundle
 from bundler.bundle.difference import Difference, TagChange, TagState
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import SHORT_DIGEST, size_text
+from bundler.cli.display import SHORT_DIGEST, counted, size_text
 from bundler.cli.printing import print_document
+from bundler.cli.shape import Command
 from bundler.errors import printable
 from bundler.report import document
 from bundler.selection import version_order
@@ -20,7 +21,7 @@ from bundler.selection import version_order
 SIGNS = {"added": "+", "removed": "-", "moved": "~"}
 
 
-@click.command("diff")
+@click.command("diff", cls=Command)
 @click.argument("old", metavar="OLD", type=click.Path(path_type=Path))
 @click.argument("new", metavar="NEW", type=click.Path(path_type=Path))
 @more_volumes
@@ -95,6 +96,6 @@ def _sums(found: Difference) -> str:
         counts[change.change] += 1
     tags = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     return (
-        f"{tags}, {found.unchanged} unchanged; {found.added_blobs} blobs more "
+        f"{tags}, {found.unchanged} unchanged; {counted(found.added_blobs, 'blob')} more "
         f"({size_text(found.added_bytes)}), {found.removed_blobs} less ({size_text(found.removed_bytes)})"
     )

@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO
 
 from bundler.cli.log import Event, Log, current_log
 from bundler.progress import SILENCE, Progress, Step
-from bundler.sizes import size_text as size_text  # noqa: PLC0414  the commands take it from here
+from bundler.sizes import counted as counted  # noqa: PLC0414  the commands take them from here
+from bundler.sizes import size_text as size_text  # noqa: PLC0414
 
 SHORT_DIGEST = 19
 """Characters of a digest where people read: `sha256:` and twelve digits."""
@@ -26,6 +27,14 @@ def display(*, quiet: bool) -> Progress:
         return SILENCE
     log = current_log()
     return Bars(sys.stderr) if sys.stderr.isatty() and not log.structured else Lines(log)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line per row, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 class Lines:

@@ -8,16 +8,17 @@ from typing import Any
 import click
 
 from bundler import explain_selection
-from bundler.cli.display import display
+from bundler.cli.display import counted, display
 from bundler.cli.options import registries, registry_options
 from bundler.cli.printing import print_document, print_failures
 from bundler.cli.selecting import asked, hosts_of, selected, selection_options
+from bundler.cli.shape import Command
 from bundler.cli.sharding import in_shard, shard_option
 from bundler.report import Explanation, document
 from bundler.workers import DEFAULT_JOBS
 
 
-@click.command("explain")
+@click.command("explain", cls=Command)
 @selection_options
 @shard_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/explanation.schema.json).")
@@ -50,7 +51,7 @@ def explanation_text(found: Explanation) -> str:
     lines: list[str] = []
     for entry in found.repositories:
         taken = sum(decision.taken for decision in entry.decisions)
-        lines.append(f"{entry.name}  ({taken} of {len(entry.decisions)} tags)")
+        lines.append(f"{entry.name}  ({taken} of {counted(len(entry.decisions), 'tag')})")
         width = max((len(decision.tag) for decision in entry.decisions), default=0)
         lines += [
             f"  {'+' if decision.taken else '-'} {decision.tag.ljust(width)}  {decision.reason}"

@@ -12,7 +12,8 @@ import click
 from bundler import OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, workplace_of
 from bundler.cli.certified import gathered_signers, signer_options
 from bundler.cli.cutting import cut_options, gathered_cut
-from bundler.cli.display import display, size_text
+from bundler.cli.display import aligned, display, size_text
+from bundler.cli.log import current_log
 from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import (
     RegistryOptions,
@@ -30,6 +31,7 @@ from bundler.cli.selecting import (
     selection_options,
 )
 from bundler.cli.series import gathered_series, series_options
+from bundler.cli.shape import Command
 from bundler.cli.sharding import in_shard, lock_to_write, shard_option
 from bundler.cli.signing import gathered_signing, signing, signing_options
 from bundler.errors import BundlerError, UsageError
@@ -61,13 +63,18 @@ class Task(NamedTuple):
     signers: Signers
 
 
-@click.command("export")
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tzst", ".zst", ".zip")
+"""Endings that promise a file."""
+
+
+@click.command("export", cls=Command)
 @selection_options
 @click.option(
     "--output",
     "-o",
     "out",
     metavar="OUT",
+    type=click.Path(allow_dash=True, readable=False),
     help="NAME.tar.zst for a bundle, - for a bundle on standard output, else a directory.",
 )
 @click.option(
@@ -85,7 +92,7 @@ class Task(NamedTuple):
 @click.option(
     "--on-drift",
     type=click.Choice(["warn", "fail", "refetch"]),
-    help="Ask for every tag again at the end: what to do about one that moved meanwhile.",
+    help="Ask for every tag again at the end: what to do about one that moved meanwhile. Default: don't ask.",
 )
 @series_options
 @cut_options
@@ -129,6 +136,8 @@ def command(
     nothing that it holds would be lost.
     """
     stream = sys.stderr if out == "-" else sys.stdout
+    if out and out.endswith(ARCHIVES) and not out.endswith(".tar.zst"):
+        current_log().warn(f"{out}: becomes a directory; only a name that ends in .tar.zst makes a bundle")
     # Written only when it is known that it replaces nothing of the command's own.
     wish, report = report, None
     try:
@@ -148,7 +157,7 @@ def _task(out: str | None, report: Path | None, options: dict[str, Any]) -> tupl
     cut = gathered_cut(options)
     out, store, lock = out or (file and file.output), options["store"], options["lock"]
     if not out:
-        raise UsageError("export", "it is not said where to", "name a file with -o")
+        raise UsageError("export", "no output is named", "say where to with -o NAME.tar.zst")
     store, lock = store or _file_path(file, "store"), lock or _file_path(file, "lock")
     report = report or _file_path(file, "report")
     series = gathered_series(options, file, out, store)
@@ -207,12 +216,17 @@ def _carried(task: Task, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
 
 def plan_text(report: Report, requests: int, fetch: int, total: int, disk: int) -> str:
     """What a dry run says."""
-    lines = [
-        f"{entry.name}:{tag.reference}  {tag.digest or '-'}  "
-        f"{'-' if tag.size is None else size_text(tag.size)}  {tag.reason or tag.status}"
+    rows = [
+        (
+            f"{entry.name}:{tag.reference}",
+            tag.digest or "-",
+            "-" if tag.size is None else size_text(tag.size),
+            tag.reason or tag.status,
+        )
         for entry in report.repositories
         for tag in entry.tags
     ]
+    lines = aligned(rows)
     lines.append(f"requests to come: {requests}")
     lines.append(f"bytes to fetch:   {size_text(fetch)} of {size_text(total)} distinct")
     lines.append(f"disk needed:      at most {size_text(disk)}")

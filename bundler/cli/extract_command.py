@@ -12,11 +12,12 @@ from bundler.cli.cutting import more_volumes
 from bundler.cli.display import display, size_text
 from bundler.cli.log import current_log
 from bundler.cli.printing import print_document
+from bundler.cli.shape import Command
 from bundler.report import document
 
 
-@click.command("extract")
-@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.command("extract", cls=Command)
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.argument("reference", metavar="REF")
 @click.option(
     "--output",

@@ -18,7 +18,8 @@ def text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), getattr(error, "strerror", None) or "not a text file") from None
+        cause = getattr(error, "strerror", None) or "not a text file"
+        raise UsageError(str(path), cause, "name a text file that can be read") from None
 
 
 def import_file(path: Path | None) -> ImportFile | None:

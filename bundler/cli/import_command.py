@@ -33,6 +33,7 @@ from bundler.cli.printing import conclude, failed_report, import_summary
 from bundler.cli.receipts import earlier_receipt, keep_receipt
 from bundler.cli.rolling_back import WayBack, check_alone, read_rollback, way_back_options
 from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
+from bundler.cli.shape import Command
 from bundler.cli.trusting import (
     gate_of,
     gathered_trust,
@@ -53,8 +54,8 @@ if TYPE_CHECKING:
     from bundler.config.values import ImportFile
 
 
-@click.command("import")
-@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR|-", required=False)
+@click.command("import", cls=Command)
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR|-", required=False, type=click.Path(allow_dash=True))
 @click.option(
     "--to",
     "target",
@@ -194,12 +195,12 @@ def _task(bundle: str | None, options: dict[str, Any]) -> Task:
     allowed = gathered_border(options)
     trust = with_signers(gathered_trust(options), allowed)
     if bundle is None:
-        raise UsageError("import", "it is not said what", "name a bundle, or - for standard input")
+        raise UsageError("import", "no bundle is named", "name a file or directory, or - for standard input")
     check_stdin(bundle, settings.creds_file)
     file = import_file(options["config"])
     prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
     if not prefix:
-        raise UsageError("import", "it is not said where to", "name a registry with --to")
+        raise UsageError("import", "no target is named", "say where to with --to oci://HOST[/PREFIX]")
     way_back = WayBack(options["rollback_file"], trust.state, str(prefix))
     way_back.check()
     arrivals = Arrivals(trust.state, str(prefix))

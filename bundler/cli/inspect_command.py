@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,15 +11,18 @@ import click
 from bundler import describe, open_bundle
 from bundler.bundle.contents import Contents, RepositoryContents
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import SHORT_DIGEST, size_text
+from bundler.cli.display import SHORT_DIGEST, aligned, counted, size_text
 from bundler.cli.printing import print_document, signed_text
+from bundler.cli.shape import Command
 from bundler.errors import printable
 from bundler.report import document
 from bundler.selection import version_order
 
+COLUMNS = ("TAG", "VERSION", "DIGEST", "CREATED", "SIZE", "OWN")
 
-@click.command("inspect")
-@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+
+@click.command("inspect", cls=Command)
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @more_volumes
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/contents.schema.json).")
 def command(bundle: Path, *, volumes_in: tuple[Path, ...], as_json: bool) -> int:
@@ -26,19 +30,24 @@ def command(bundle: Path, *, volumes_in: tuple[Path, ...], as_json: bool) -> int
 
     SIZE is all that a tag needs, OWN what nothing else in the bundle needs. Only the manifests are
     read: `verify` proves the rest.
+
+    \b
+    timoni-bundler inspect modules.tar.zst
+    timoni-bundler inspect modules.tar.zst --json | jq -r '.repositories[].name'
     """
     with open_bundle(bundle, volumes_in=volumes_in) as opened:
         contents = describe(opened)
     if as_json:
         print_document(document(contents), sys.stdout)
     else:
-        click.echo(contents_text(contents))
+        # Not a terminal: no width, unless $COLUMNS says one.
+        click.echo(contents_text(contents, shutil.get_terminal_size((0, 0)).columns))
     return 0
 
 
-def contents_text(contents: Contents) -> str:
-    """A table per repository, and the sums."""
-    lines = [line for entry in contents.repositories for line in (*_table(entry), "")]
+def contents_text(contents: Contents, width: int = 0) -> str:
+    """A table per repository, in `width` columns of a terminal if that is not 0, and the sums."""
+    lines = [line for entry in contents.repositories for line in (*_table(entry, width), "")]
     shared = contents.listed_size - contents.distinct_size
     lines.append(f"bundle     {contents.id}")
     if contents.kind == "delta":
@@ -56,20 +65,25 @@ def contents_text(contents: Contents) -> str:
     return "\n".join(lines)
 
 
-def _table(entry: RepositoryContents) -> list[str]:
-    rows: list[tuple[str, ...]] = [("TAG", "VERSION", "DIGEST", "CREATED", "SIZE", "OWN")]
+def _table(entry: RepositoryContents, width: int) -> list[str]:
+    rows: list[tuple[str, ...]] = [COLUMNS]
     for tag in sorted(entry.tags, key=lambda tag: version_order(tag.reference)):
         cells = (tag.reference[:40], tag.version or "-", tag.digest[:SHORT_DIGEST], tag.created or "-")
         rows.append((*(printable(cell, 40) for cell in cells), size_text(tag.size), size_text(tag.own_size)))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    title = f"{entry.name}  ({len(entry.tags)} tags, {size_text(entry.size)})"
-    table = (
-        []
-        if len(rows) == 1
-        else [
-            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            for row in rows
-        ]
-    )
-    table += [f"  {gone[:40]}  removed" for gone in entry.removed]
-    return [title, *(line.rstrip() for line in table)]
+    title = f"{entry.name}  ({counted(len(entry.tags), 'tag')}, {size_text(entry.size)})"
+    table = [] if len(rows) == 1 else _fitting(rows, width - 2) if width else aligned(rows)
+    table += [f"{gone[:40]}  removed" for gone in entry.removed]
+    return [title, *(f"  {line}" for line in table)]
+
+
+def _fitting(rows: list[tuple[str, ...]], width: int) -> list[str]:
+    """The table; on a narrow terminal with the day alone, then without what says least."""
+    day, shown = COLUMNS.index("CREATED"), list(range(len(COLUMNS)))
+    table = aligned(rows)
+    for dropped in (None, "VERSION", "OWN", "CREATED"):
+        if max(map(len, table)) <= width:
+            break
+        rows = [(*row[:day], row[day][: len("2026-11-23")], *row[day + 1 :]) for row in rows]
+        shown = [column for column in shown if COLUMNS[column] != dropped]
+        table = aligned([tuple(row[column] for column in shown) for row in rows])
+    return table

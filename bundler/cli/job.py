@@ -29,4 +29,4 @@ def checked_job(name: str) -> Job:
     try:
         return Job.parse(name)
     except ValueError as error:
-        raise UsageError("--job", str(error)) from None
+        raise UsageError("--job", str(error), "choose another name") from None

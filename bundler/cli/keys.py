@@ -23,7 +23,7 @@ def key_file(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(DEFAULT_LIMITS.config + 1)
     except OSError as error:
-        raise UsageError(str(path), error.strerror or "can't be read") from None
+        raise UsageError(str(path), error.strerror or "can't be read", "name a file of public keys") from None
     if len(data) > DEFAULT_LIMITS.config:
         raise UsageError(str(path), f"larger than the limit of {DEFAULT_LIMITS.config:,} bytes")
     return data

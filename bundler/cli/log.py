@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
@@ -78,10 +78,6 @@ class Log:
         """What ended a command."""
         self.tell("error", str(error), "error")
 
-    def usage(self, show: Callable[[], object], message: str, exit_code: int) -> None:
-        """A command line that can't be read; `show` prints it with the usage."""
-        show()
-
 
 class JsonLog(Log):
     """A JSON object per line."""
@@ -101,10 +97,6 @@ class JsonLog(Log):
         """One object for each of several that were found at once."""
         for one in error.problems if isinstance(error, SeveralErrors) else (error,):
             self.failed(one.item, one.cause, one.next_step, one.exit_code)
-
-    def usage(self, show: Callable[[], object], message: str, exit_code: int) -> None:
-        """The message alone."""
-        self.tell("error", message, "error", item="command line", cause=message, exit_code=exit_code)
 
 
 def _write(line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -53,8 +54,20 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"bundler.cli.{cmd_name}_command").command
+        command.short_help = COMMANDS[cmd_name]
         _with_log_format(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command; an unknown one is told with what it may have meant."""
+        name = args[0]
+        if name not in COMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, 1)
+            meant = f", did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"no such command: {name}{meant}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, without loading any command."""
@@ -93,12 +106,39 @@ program.params.append(LOG_FORMAT)
 
 
 def invoke(arguments: Sequence[str], log: Log) -> int:
-    """Run one command; the result is its exit code. Usage errors are shown here, with the usage."""
+    """Run one command; the result is its exit code. Usage errors are told here."""
+    words = _as_others_say_it(arguments)
     try:
-        result = program.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=log)
+        result = program.main(words, prog_name=PROGRAM, standalone_mode=False, obj=log)
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
-        log.usage(error.show, error.format_message(), error.exit_code)
-        return error.exit_code
+        return _misused(error, words, log)
     return result if isinstance(result, int) else 0
+
+
+def _as_others_say_it(arguments: Sequence[str]) -> list[str]:
+    """`help COMMAND` and `version`, which many programs have, as the options that they are here."""
+    if arguments and arguments[0] == "help":
+        return [*arguments[1:], "--help"]
+    return ["--version"] if list(arguments) == ["version"] else list(arguments)
+
+
+def _misused(error: click.ClickException, words: Sequence[str], log: Log) -> int:
+    """One line for a command line that can't be read, the help for none at all; the exit code."""
+    context = getattr(error, "ctx", None)
+    named = [word for word in words if word in COMMANDS][:1]
+    path = context.command_path if context else " ".join([PROGRAM, *named])
+    message = " ".join(error.format_message().split())
+    if isinstance(error, _NO_ARGUMENTS) and not log.structured:
+        error.show()
+    else:
+        item = path.removeprefix(PROGRAM).strip() or "command line"
+        log.failed(
+            item, message[:1].lower() + message[1:].rstrip("."), f"see `{path} --help`", error.exit_code
+        )
+    return error.exit_code
+
+
+_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""Not in click before 8.2, which ends with the help itself."""

@@ -13,13 +13,22 @@ from bundler.cli.display import display
 from bundler.cli.files import allow_open_files
 from bundler.cli.options import check_report, output_options
 from bundler.cli.printing import conclude, export_summary, failed_report
+from bundler.cli.shape import Command
 from bundler.errors import BundlerError
 
 
-@click.command("merge")
-@click.argument("bundles", metavar="BUNDLE|DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.command("merge", cls=Command)
+@click.argument(
+    "bundles", metavar="BUNDLE|VOLUME|DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option(
-    "--output", "-o", "out", metavar="OUT", required=True, help="NAME.tar.zst, or - for standard output."
+    "--output",
+    "-o",
+    "out",
+    metavar="OUT",
+    required=True,
+    type=click.Path(allow_dash=True),
+    help="NAME.tar.zst, or - for standard output.",
 )
 @more_volumes
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")

@@ -42,7 +42,7 @@ class RegistryOptions(NamedTuple):
 def registry_options(command: Command) -> Command:
     """Add them to a command; they arrive as one `registry` argument by `gathered`."""
     options = (
-        click.option("--jobs", "-j", type=click.IntRange(1, 128), default=None,
+        click.option("--jobs", "-j", metavar="N", type=click.IntRange(1, 128), default=None,
                      help=f"Requests under way at a time.  [default: {DEFAULT_JOBS}]"),
         click.option("--plain-http", metavar="HOST", multiple=True,
                      help="Speak plain http to this host[:port]. Loopback needs no leave. Repeatable."),
@@ -167,4 +167,4 @@ def _read_secret(path: Path) -> str:
         return sys.stdin.read() if str(path) == "-" else path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
-        raise UsageError(str(path), f"--creds-file: {reason}") from None
+        raise UsageError(str(path), f"--creds-file: {reason}", "name a file of lines") from None

@@ -12,11 +12,12 @@ from typing import Any, TextIO
 import click
 
 from bundler.about import VERSION
-from bundler.cli.display import size_text
+from bundler.cli.display import aligned, counted, size_text
 from bundler.cli.log import current_log
 from bundler.durable import write_whole
 from bundler.errors import BundlerError, SeveralErrors
 from bundler.report import Failure, Report, SignedReport, StatementReport, as_document, failure
+from bundler.selection import version_order
 
 
 def print_document(document: dict[str, Any], stream: TextIO) -> None:
@@ -62,7 +63,7 @@ def export_summary(report: Report) -> str:
     tags = sum(tag.status == "exported" for entry in report.repositories for tag in entry.tags)
     if report.bundle is None:
         return "nothing is new, nothing was written" if report.unchanged else "nothing was exported"
-    state = "unchanged, nothing was written" if report.unchanged else f"{tags} tags"
+    state = "unchanged, nothing was written" if report.unchanged else counted(tags, "tag")
     size = f", {size_text(report.bundle.size)}" if report.bundle.size is not None else ""
     line = f"{report.bundle.path}: {state}{size}, bundle {report.bundle.id}"
     return "\n".join([line, *signed_lines(report.signed)])
@@ -74,7 +75,7 @@ def import_summary(report: Report, target: str) -> str:
         return "\n".join(
             [
                 *_planned_lines(report),
-                f"{target}: {report.blobs.moved} blobs to send at most "
+                f"{target}: {counted(report.blobs.moved, 'blob')} to send at most "
                 f"({size_text(report.blobs.moved_bytes)}); nothing was written",
                 *signed_lines(report.signed),
             ]
@@ -84,7 +85,7 @@ def import_summary(report: Report, target: str) -> str:
         for tag in entry.tags:
             counts[tag.status] = counts.get(tag.status, 0) + 1
     parts = [f"{count} {status}" for status, count in counts.items()] or ["no tags"]
-    sent = f"{report.blobs.moved} blobs sent ({size_text(report.blobs.moved_bytes)})"
+    sent = f"{counted(report.blobs.moved, 'blob')} sent ({size_text(report.blobs.moved_bytes)})"
     line = f"{target}: {', '.join(parts)}; {sent}, {report.blobs.reused} there already"
     return "\n".join([line, *signed_lines(report.signed)])
 
@@ -110,9 +111,14 @@ def signed_text(said: StatementReport) -> str:
 
 
 def _planned_lines(report: Report) -> list[str]:
-    return [
-        f"{entry.name}:{tag.reference}  {tag.digest}  {tag.reason or tag.status}"
-        + (f", now {tag.previous}" if tag.previous else "")
-        for entry in report.repositories
-        for tag in entry.tags
-    ]
+    return aligned(
+        [
+            (
+                f"{entry.name}:{tag.reference}",
+                tag.digest or "-",
+                (tag.reason or tag.status) + (f", now {tag.previous}" if tag.previous else ""),
+            )
+            for entry in report.repositories
+            for tag in sorted(entry.tags, key=lambda tag: version_order(tag.reference))
+        ]
+    )

@@ -12,7 +12,8 @@ from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sidecar import sidecar_of
 from bundler.bundle.volume_sets import names_lost_volume
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import display, size_text
+from bundler.cli.display import counted, display, size_text
+from bundler.cli.shape import Command
 from bundler.cli.trusting import complete, gate_of, gathered_trust, trust_options
 from bundler.errors import NotFoundError
 from bundler.page.contents import Fact, PageContents, Proof
@@ -23,10 +24,16 @@ from bundler.report import StatementReport
 STDOUT = "-"
 
 
-@click.command("report")
-@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.command("report", cls=Command)
+@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--output", "-o", "out", metavar="FILE.html", required=True, help="The page; `-` is standard output."
+    "--output",
+    "-o",
+    "out",
+    metavar="FILE.html",
+    required=True,
+    type=click.Path(allow_dash=True),
+    help="The page; `-` is standard output.",
 )
 @click.option(
     "--since",
@@ -75,7 +82,7 @@ def command(
         # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
         for path in since:
             if not path.exists() and not names_lost_volume(path):
-                raise NotFoundError(str(path), "not there")
+                raise NotFoundError(str(path), "not there", "check the path")
         proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
         older = [stack.enter_context(open_bundle(path, volumes_in=volumes_in)) for path in since]
         said = gate.told if gate else opened.sealed.told() if opened.sealed else None
@@ -113,5 +120,7 @@ def told(page: PageContents, text: str, out: str) -> int:
         return 0
     write_page(Path(out), text)
     tags = sum(len(entry.tags) for entry in page.repositories)
-    click.echo(f"{out}: a page of {size_text(len(text.encode()))}, {tags} tags, bundle {page.file.id}")
+    click.echo(
+        f"{out}: a page of {size_text(len(text.encode()))}, {counted(tags, 'tag')}, bundle {page.file.id}"
+    )
     return 0

@@ -114,6 +114,6 @@ class WayBack(NamedTuple):
 def read_rollback(path: Path) -> Rollback:
     """Read a file. Raises UsageError, LocalError, ContentError."""
     if not path.is_file():
-        raise UsageError(str(path), "--rollback: no such file")
+        raise UsageError(str(path), "--rollback: no such file", "check the path")
     with local_errors(path, "read"):
         return decode_rollback(path.read_bytes(), str(path))

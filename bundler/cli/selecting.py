@@ -15,7 +15,7 @@ from bundler.cli.options import RegistryOptions, gathered, with_choices
 from bundler.cli.rules import NameRuleOptions, gathered_rules, name_rules, rule_options
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.platform import Platform, parse_platform
-from bundler.oci.reference import Reference, RegistryName, parse_reference
+from bundler.oci.reference import SOURCE_FORM, Reference, RegistryName, address, parse_reference
 from bundler.oci.referrer import KINDS
 from bundler.selection import Rules
 from bundler.wanted import PRESETS, Along, Namespace, Selection, selection_of
@@ -152,8 +152,10 @@ def _sources(
     references: list[Reference] = []
     namespaces: list[Namespace] = []
     for source in options.sources:
-        host, _, path = source.removeprefix("oci://").partition("/")
+        host, _, path = address(source, SOURCE_FORM).partition("/")
         if set(path) & set("*?["):
+            if ":" in path:
+                raise UsageError(source, "a glob is for repositories, not for tags", "choose tags with --tag")
             namespaces.append(Namespace(_registry(host, source), path, (), rules, along))
         else:
             references.append(parse_reference(source))
@@ -184,7 +186,7 @@ def _moments(options: SelectionOptions) -> tuple[int | None, int | None]:
         since = None if options.since is None else moment(options.since, now)
         return since, None if options.min_age is None else now - seconds_of(options.min_age)
     except ValueError as error:
-        raise UsageError("--since or --min-age", str(error)) from None
+        raise UsageError("--since or --min-age", str(error), "write 90d, 72h or 2026-11-01") from None
 
 
 def _along(options: SelectionOptions) -> Along:
@@ -202,4 +204,4 @@ def _platforms(texts: tuple[str, ...]) -> tuple[Platform, ...]:
     try:
         return tuple(parse_platform(part) for text in texts for part in text.split(","))
     except ValueError as error:
-        raise UsageError("--platform", str(error)) from None
+        raise UsageError("--platform", str(error), "write linux/amd64 or linux/arm/v7") from None

@@ -22,7 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def series_options(command: Command) -> Command:
     """Add them to a command; they arrive as one value by `gathered_series`."""
     options = (
-        click.option("--base", metavar="BUNDLE|ID|RECEIPT|last", multiple=True,
+        click.option("--base", metavar="BUNDLE|ID|RECEIPT|last", multiple=True, type=click.Path(),
                      help="Leave out what this bundle, or the target of this receipt, has: OUT becomes a "
                           "delta. `last`: what this job made last, with the same --store. Repeatable."),
         click.option("--allow-empty", is_flag=True,

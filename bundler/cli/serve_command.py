@@ -9,21 +9,30 @@ import click
 
 from bundler.cli.cutting import more_volumes
 from bundler.cli.log import current_log
+from bundler.cli.shape import Command
 from bundler.errors import UsageError
 from bundler.server.content import read_only
 from bundler.server.http import RegistryServer
 from bundler.server.writable import writable
 
 
-@click.command("serve")
-@click.argument("content", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
+@click.command("serve", cls=Command)
+@click.argument("content", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.option(
     "--writable", "takes_pushes", is_flag=True, help="Accept pushes into DIR; it may be new or empty."
 )
 @more_volumes
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", "-p", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 for any free one."
+    "--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="The address to listen on."
+)
+@click.option(
+    "--port",
+    "-p",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    default=5000,
+    show_default=True,
+    help="0 for any free one.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print the address, and no line per request.")
 def command(

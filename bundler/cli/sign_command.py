@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from bundler import Bundle, Sealed, Signing, open_bundle, seal_bundle, verify_bundle
+from bundler.bundle.sealing import refuse_volumes
 from bundler.cli.display import display
 from bundler.cli.job import checked_job, job_option
+from bundler.cli.shape import Command
 from bundler.cli.signing import gathered_signing, signing, signing_options
-from bundler.errors import UsageError
 
 
-@click.command("sign")
+@click.command("sign", cls=Command)
 @click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
 @click.option(
     "--key",
@@ -40,9 +41,7 @@ def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **
     wanted, progress = signing(key, gathered_signing(options), checked_job(job)), display(quiet=quiet)
     assert wanted is not None
     with open_bundle(bundle) as opened:
-        if opened.volumes:
-            next_step = "sign the bundle before it is cut, or export with --sign-key and --volume-size"
-            raise UsageError(str(bundle), "it is in volumes", next_step)
+        refuse_volumes(opened)
         verify_bundle(opened, progress)
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)

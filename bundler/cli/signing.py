@@ -82,7 +82,7 @@ def _expiry(text: str, now: int) -> Any:
         at = now + seconds_of(text) if text[-1:] in "smhdw" else moment(text, now)
         found = moment_at(at)
     except (ValueError, OverflowError, OSError) as error:
-        raise UsageError("--expires", str(error)) from None
+        raise UsageError("--expires", str(error), "write 30d, 72h or 2026-12-31") from None
     if at <= now:
         raise UsageError("--expires", f"{found} is over", "name a time to come")
     return found

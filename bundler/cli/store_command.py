@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from bundler.cli.display import display, size_text
+from bundler.cli.display import counted, display, size_text
 from bundler.cli.printing import print_document, print_failures
+from bundler.cli.shape import Command
 from bundler.errors import NotFoundError
 from bundler.exporter.upkeep import collect, find_garbage
 from bundler.layout import LAYOUT_FILE
@@ -33,7 +34,7 @@ def command() -> None:
     """
 
 
-@command.command("gc")
+@command.command("gc", cls=Command)
 @_DIR
 @click.option("--delete", is_flag=True, help="Remove it. Without: only show it.")
 @click.option(
@@ -42,10 +43,13 @@ def command() -> None:
 @click.option("--keep-days", metavar="DAYS", type=click.IntRange(1), help="Forget bundles that are older.")
 @_JSON
 def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_json: bool) -> int:
-    """Show, and with --delete remove, the blobs that no job needs any more.
+    """Show, and with --delete remove, blobs that no job needs.
 
     Needed is what each job's last bundle makes together with all that it builds on. What is forgotten can't
     be a --base by its id any more; bundle files are not touched.
+
+    \b
+    timoni-bundler store gc /var/lib/modules --keep 14 --delete
     """
     with _opened(path) as store:
         garbage = find_garbage(store, Keep(keep, keep_days), int(time.time()))
@@ -61,19 +65,19 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
         print_document(document, sys.stdout)
         return 0
     done = "removed" if delete else "not needed (--delete removes them)"
-    click.echo(f"{path}: {len(garbage.blobs)} blobs ({size_text(garbage.size)}) {done}")
+    click.echo(f"{path}: {counted(len(garbage.blobs), 'blob')} ({size_text(garbage.size)}) {done}")
     for entry in garbage.forgotten:
         click.echo(f"{path}: bundle {entry.id} {'forgotten' if delete else 'would be forgotten'}")
     return 0
 
 
-@command.command("check")
+@command.command("check", cls=Command)
 @_DIR
 @click.option("--remove", "removing", is_flag=True, help="Remove what is damaged: it will be fetched again.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
 @_JSON
 def check(path: Path, *, removing: bool, quiet: bool, as_json: bool) -> int:
-    """Read every blob, and compare it with the digest that it is named by."""
+    """Read every blob, and compare it with its digest."""
     with _opened(path) as store:
         wrong = damaged(store, jobs=DEFAULT_JOBS, progress=display(quiet=quiet))
         if removing:
@@ -84,7 +88,7 @@ def check(path: Path, *, removing: bool, quiet: bool, as_json: bool) -> int:
     if as_json:
         print_document({"damaged": [blob.digest for blob, _ in wrong], "removed": removing}, sys.stdout)
     else:
-        state = f"{len(wrong)} blobs are damaged{', and were removed' if removing else ''}" if wrong else "OK"
+        state = f"{counted(len(wrong), 'damaged blob')}{', removed' if removing else ''}" if wrong else "OK"
         click.echo(f"{path}: {state}")
     return code
 

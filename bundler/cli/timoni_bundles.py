@@ -73,6 +73,6 @@ def runtime_values(settings: Sequence[str]) -> Mapping[str, str]:
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not separator or not name:
-            raise UsageError(f"--set {setting}", "it is not NAME=VALUE")
+            raise UsageError(f"--set {setting}", "it is not NAME=VALUE", "write --set NAME=VALUE")
         values[name] = value
     return values

@@ -21,12 +21,13 @@ from bundler import (
 )
 from bundler.cli.bordering import border_of, border_options, gathered_border, with_signed, with_signers
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import display, size_text
+from bundler.cli.display import counted, display, size_text
 from bundler.cli.files import import_file
 from bundler.cli.log import current_log
 from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import RegistryOptions, gathered, registries, registry_options
 from bundler.cli.printing import conclude, print_document, signed_lines, signed_text
+from bundler.cli.shape import Command
 from bundler.cli.trusting import gate_of, gathered_trust, trust_options
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from bundler.trust.gate import Gate
 
 
-@click.command("verify")
+@click.command("verify", cls=Command)
 @click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
 @click.option(
     "--against",
@@ -109,9 +110,9 @@ def _told(
         print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0
     tags = sum(len(entry.tags) for entry in contents.repositories)
-    size = size_text(contents.distinct_size)
+    size = f"{counted(contents.blobs, 'blob')}, {size_text(contents.distinct_size)}"
     signed = f", {signed_text(contents.statement)}" if contents.statement else ""
-    line = f"{opened.path}: OK, {tags} tags, {contents.blobs} blobs, {size}, bundle {contents.id}{signed}"
+    line = f"{opened.path}: OK, {counted(tags, 'tag')}, {size}, bundle {contents.id}{signed}"
     click.echo("\n".join([line, *signed_lines(contents.signed)]))
     return 0
 
@@ -140,6 +141,6 @@ def _compared(
     found = meter.noted(with_signed(found, border))
     tags = sum(len(entry.tags) for entry in found.repositories)
     state = "has all of it" if found.unchanged else f"differs in {len(found.failures)} of {tags}"
-    summary = f"{destination.prefix}: {state}, {tags} tags, bundle {verified.bundle.id}"
+    summary = f"{destination.prefix}: {state}, {counted(tags, 'tag')}, bundle {verified.bundle.id}"
     summary = "\n".join([summary, *signed_lines(found.signed)])
     return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

@@ -9,8 +9,9 @@ import click
 
 from bundler import open_bundle
 from bundler.cli.cutting import cut_options, gathered_cut, more_volumes
-from bundler.cli.display import display
+from bundler.cli.display import counted, display
 from bundler.cli.printing import print_failures
+from bundler.cli.shape import Command
 from bundler.errors import UsageError
 from bundler.report import failure
 
@@ -33,7 +34,7 @@ def command() -> None:
     """
 
 
-@command.command("split")
+@command.command("split", cls=Command)
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
 @cut_options
 @click.option("--only", metavar="N", type=click.IntRange(1), help="Write this volume alone.")
@@ -43,17 +44,22 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, quiet: bo
     """Cut a bundle file into volumes. What is there whole already is left alone.
 
     Parity volumes are counted behind the others: with 5 volumes and 1 of parity, --only 6 is that.
+
+    \b
+    timoni-bundler volumes split all.tar.zst --volume-size 4GiB --parity 20 -o /media/stick
     """
     from bundler.exporter.cutting import split
 
     cut = gathered_cut(options)
     if cut is None:
-        raise UsageError("volumes split", "it is not said how large", "give --volume-size")
+        raise UsageError("volumes split", "no size is named", "say how large with --volume-size")
     folder = _folder(out, bundle)
     _check_whole_file(bundle)
     volumes = split(bundle, folder, cut, only, display(quiet=quiet))
     parity = sum(volume.is_parity for volume in volumes)
-    written = volumes[only - 1].name if only else f"{len(volumes)} volumes, {parity} of them parity"
+    written = (
+        volumes[only - 1].name if only else f"{counted(len(volumes), 'volume')}, {parity} of them parity"
+    )
     click.echo(f"{folder / bundle.name}.*: {written}")
     return 0
 
@@ -68,12 +74,16 @@ def _check_whole_file(bundle: Path) -> None:
             raise UsageError(str(bundle), "it is in volumes already", next_step)
 
 
-@command.command("check")
+@command.command("check", cls=Command)
 @_VOLUMES
 @more_volumes
 @_QUIET
 def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> int:
-    """Hash every volume, and say which are damaged or missing, of those of parity too."""
+    """Hash every volume, and say which are damaged or missing, of those of parity too.
+
+    \b
+    timoni-bundler volumes check /media/dvd --volumes-in /srv/incoming
+    """
     from bundler.bundle.volume_sets import broken_off
     from bundler.exporter.repair import check_volumes, complaint
 
@@ -88,13 +98,17 @@ def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> i
     return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
 
 
-@command.command("repair")
+@command.command("repair", cls=Command)
 @_VOLUMES
 @more_volumes
 @_OUT
 @_QUIET
 def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None, quiet: bool) -> int:
-    """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only."""
+    """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only.
+
+    \b
+    timoni-bundler volumes repair /media/dvd -o /srv/incoming
+    """
     from bundler.exporter.repair import check_volumes, repair
 
     folder = _folder(out, path / "any" if path.is_dir() else path)

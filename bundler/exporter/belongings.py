@@ -97,9 +97,9 @@ def _asked(
     found: dict[Subject, tuple[Descriptor, ...] | BundlerError] = {
         one: known[one] for one in subjects if one in known
     }
-    for wave in (list(firsts.values()), others):
+    for label, wave in (("referrers, one per registry", list(firsts.values())), ("referrers", others)):
         asked = [subject for subject in wave if not reading.registries.lacks_referrers(subject[0])]
-        found |= reading.each("referrers", asked, lambda subject: _referrers(subject, reading))
+        found |= reading.each(label, asked, lambda subject: _referrers(subject, reading))
     return ((subject, found[subject]) for subject in subjects if subject in found)
 
 

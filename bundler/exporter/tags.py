@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from bundler.about import PROGRAM
 from bundler.errors import BundlerError, ContentError, NotFoundError
 from bundler.exporter.pinned import Pinned
 from bundler.exporter.reading import Reading
@@ -82,7 +83,9 @@ def _in_namespaces(namespaces: Sequence[Namespace], reading: Reading, pinned: Pi
         found += own
         if not own:
             cause = f"none of the {len(catalog)} repositories in the catalog matches"
-            pinned.failures.append(failure(NotFoundError(f"{space.registry}/{space.glob}", cause)))
+            pinned.failures.append(
+                failure(NotFoundError(f"{space.registry}/{space.glob}", cause, "check the glob"))
+            )
     return found
 
 
@@ -94,7 +97,12 @@ def _chosen(source: Source, tags: TagList, reading: Reading, pinned: Pinned) -> 
         choice = _without_belongings(choice, source)
     name = source.repository
     pinned.failures += [
-        failure(NotFoundError(f"{name}:{tag}", "the repository has no such tag")) for tag in choice.absent
+        failure(
+            NotFoundError(
+                f"{name}:{tag}", "the repository has no such tag", f"`{PROGRAM} explain` lists them"
+            )
+        )
+        for tag in choice.absent
     ]
     if not choice.taken and not choice.absent:
         _nothing_taken(name, len(choice.decisions), pinned)

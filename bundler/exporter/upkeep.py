@@ -37,7 +37,7 @@ def find_garbage(store: Store, keep: Keep, now: int, limits: Limits = DEFAULT_LI
     Raises UsageError for a directory that was pushed to: whose blobs its own index needs.
     """
     if (store.path / INDEX_FILE).exists() and not (store.path / INVENTORY_FILE).exists():
-        raise UsageError(str(store.path), "a registry's directory, not the store of an export")
+        raise UsageError(str(store.path), "a registry's directory, not the store of an export", "name that")
     history = History(store.path)
     entries = history.entries()
     jobs = dict.fromkeys(entry.job for entry in entries)

@@ -30,14 +30,14 @@ def probe(
     names = {name for upload in plan.uploads for name in upload.repositories}
     steps = [step for step in plan.to_push if step.root.repository in names]
     closed = dict(
-        _refusals("asking for leave", names, lambda name: registries.target(name).probe(), jobs, progress)
+        _refusals("permission to push", names, lambda name: registries.target(name).probe(), jobs, progress)
     )
     offered: dict[Kind, Step] = {}
     for step in steps:
         if step.root.repository not in closed and not step.manifest.children:
             offered.setdefault(_kind(step), step)
     kinds = dict(
-        _refusals("offering", offered, lambda kind: _offer(offered[kind], registries), jobs, progress)
+        _refusals("kinds accepted", offered, lambda kind: _offer(offered[kind], registries), jobs, progress)
     )
     found = {step.root: closed.get(step.root.repository) or kinds.get(_kind(step)) for step in steps}
     return {root: error for root, error in found.items() if error}

@@ -15,7 +15,7 @@ from bundler.oci.graph import bottom_up
 from bundler.oci.reference import RepositoryName
 from bundler.progress import each_shown
 
-WAVES = 3
+WAVES = ("tags of signatures", "versions", "tags that move")
 
 
 class Tags:
@@ -49,9 +49,9 @@ class Tags:
     def move(self, steps: list[Step]) -> None:
         """Signatures, then versions, then the tags that move; then all of them are read back."""
         tagged = [step for step in steps if step.root.tag]
-        for number in range(WAVES):
+        for number, label in enumerate(WAVES):
             wave = [step for step in tagged if step.wave == number]
-            self._note(self._each("tags", wave, self._tag))
+            self._note(self._each(label, wave, self._tag))
         self._make_findable()
         moved = [step for step in tagged if step.root not in self._failed]
         self._note(self._each("reading back", moved, self._read_back))

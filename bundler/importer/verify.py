@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
 from bundler.bundle.sidecar import check_sidecar, sidecar_of
-from bundler.errors import ContentError, IntegrityError
+from bundler.errors import ContentError, IntegrityError, errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import bottom_up, heights, sparse
@@ -27,13 +27,14 @@ class Verified(NamedTuple):
 
 def verify_bundle(bundle: Bundle, progress: Progress = SILENCE, limits: Limits = DEFAULT_LIMITS) -> Verified:
     """Read all of it. Raises IntegrityError or ContentError that says what is wrong and where."""
-    collector = ManifestCollector(bundle.inventory, limits)
     content = list(bundle.inventory.content)
-    with progress.step("verifying", len(content), sum(blob.size for blob in content)) as step:
-        for blob, chunks in bundle.everything():
-            collector.take(blob, chunks)
-            step.advance(items=1, size=blob.size)
-    check_closure(bundle.inventory, collector.manifests, limits)
+    with errors_of(bundle.path):
+        collector = ManifestCollector(bundle.inventory, limits)
+        with progress.step("verifying", len(content), sum(blob.size for blob in content)) as step:
+            for blob, chunks in bundle.everything():
+                collector.take(blob, chunks)
+                step.advance(items=1, size=blob.size)
+        check_closure(bundle.inventory, collector.manifests, limits)
     warnings: tuple[str, ...] = ()
     # Each volume of a set has its own digest in it.
     if bundle.sha256 and not bundle.volumes and not check_sidecar(bundle.path, bundle.sha256):

@@ -18,6 +18,10 @@ _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = f"(?:{_LABEL}(?:\\.{_LABEL})*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{{1,5}})?"
 
 
+SOURCE_FORM = "[oci://]HOST/REPOSITORY[:TAG|@DIGEST]"
+TARGET_FORM = "oci://HOST[/PREFIX]"
+
+
 class Tag(Parsed):
     """A tag."""
 
@@ -97,9 +101,22 @@ class Reference(NamedTuple):
         return f"{self.repository}:{self.tag}" if self.tag else self.repository
 
 
+def address(text: str, form: str) -> str:
+    """What stands behind `oci://`, or alone.
+
+    Raises UsageError for another scheme, and for a user before the host.
+    """
+    scheme, there, rest = text.rpartition("://")
+    if there and scheme != "oci":
+        raise UsageError(text, f"{scheme}:// is not a registry's scheme here", f"write {form}")
+    if "@" in rest.partition("/")[0] and ":" in rest.partition("@")[0]:
+        raise UsageError(text, "a user or password has no place here", f"write {form}, and use --creds-file")
+    return rest
+
+
 def parse_reference(text: str) -> Reference:
     """`[oci://]HOST/PATH[:TAG|@DIGEST]`. Raises UsageError that says what was expected."""
-    rest = text.removeprefix("oci://")
+    rest = address(text, SOURCE_FORM)
     rest, _, digest = rest.partition("@")
     head, slash, last = rest.rpartition("/")
     last, colon, tag = last.partition(":")
@@ -110,7 +127,7 @@ def parse_reference(text: str) -> Reference:
             Digest.parse(digest) if "@" in text else None,
         )
     except ValueError as error:
-        raise UsageError(text, str(error), "write [oci://]HOST/REPOSITORY[:TAG|@DIGEST]") from error
+        raise UsageError(text, str(error), f"write {SOURCE_FORM}") from error
 
 
 class Prefix(NamedTuple):
@@ -129,8 +146,8 @@ class Prefix(NamedTuple):
 
 def parse_prefix(text: str) -> Prefix:
     """`[oci://]HOST[/PATH]`. Raises UsageError."""
-    host, slash, path = text.removeprefix("oci://").rstrip("/").partition("/")
+    host, slash, path = address(text, TARGET_FORM).rstrip("/").partition("/")
     try:
         return Prefix(RegistryName.parse(host), RepositoryPath.parse(path) if slash else None)
     except ValueError as error:
-        raise UsageError(text, str(error), "write oci://HOST[/PREFIX]") from error
+        raise UsageError(text, str(error), f"write {TARGET_FORM}") from error

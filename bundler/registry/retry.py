@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import tenacity
 
 Result = TypeVar("Result")
+TOLD_EVERY = 1.0
+"""Seconds in which one cause is told once of a host."""
 
 
 class Retry:
@@ -23,6 +25,7 @@ class Retry:
         self._settings = settings
         self._traffic = traffic
         self._not_before = 0.0
+        self._told = ("", 0.0)
 
     def call(self, attempt: Callable[[], Result]) -> Result:
         """Call `attempt` until it ends without a TransientError, or the tries are used up."""
@@ -95,5 +98,14 @@ class Retry:
         self._traffic.count(retries=1)
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0.0
-        if wait > 0 and isinstance(error, TransientError):
+        if wait > 0 and isinstance(error, TransientError) and self._is_news(error.cause):
             self._settings.on_retry(f"{error.item}: {error.cause}; trying again in {wait:.1f} s")
+
+    def _is_news(self, cause: str) -> bool:
+        """Whether nobody was told so within the last moment: all threads meet the same trouble at once."""
+        now = self._settings.clock()
+        told, at = self._told
+        if told == cause and now - at < TOLD_EVERY:
+            return False
+        self._told = cause, now
+        return True

@@ -39,7 +39,7 @@ def meaning(request: Request, answer: Answer, limits: Limits) -> BundlerError:
     if answer.status in (401, 403):
         return AuthError(item, cause, "check the credentials and the rights of this user")
     if answer.status == 404:
-        return NotFoundError(item, cause)
+        return NotFoundError(item, cause, "check the name; some answer so to who may not see it")
     return refused(request, answer.status, code, cause)
 
 

@@ -56,7 +56,9 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
         if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
             return NetworkError(item, "it does not speak TLS", "--plain-http HOST allows plain http")
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
-            return NetworkError(item, "the host name is not known", "check the name and the DNS")
+            return NetworkError(
+                item, "the host name is not known", "check the name before the first /, and the DNS"
+            )
     if isinstance(causes[0], ValueError) and not isinstance(
         causes[0], requests.exceptions.ChunkedEncodingError
     ):
@@ -83,7 +85,12 @@ PASSING: tuple[tuple[tuple[type[BaseException], ...], Callable[[str, str], Trans
         lambda item, _: DroppedError(item, "the connection was dropped"),
     ),
     # Before the time-outs: the library counts a refused connection among them.
-    ((urllib3.exceptions.NewConnectionError,), TransientError),
+    (
+        (urllib3.exceptions.NewConnectionError,),
+        lambda item, cause: TransientError(
+            item, cause, "check host and port, then run the same command again"
+        ),
+    ),
     (
         (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError),
         lambda item, _: TransientError(item, "no answer in time"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from socket import socket
 from types import TracebackType
@@ -63,7 +64,7 @@ class RegistryServer:
             self._server.prepare()
         except OSError as error:
             next_step = "choose another port"
-            raise LocalError(self.address, f"can't listen there: {error}", next_step) from error
+            raise LocalError(self.address, f"can't listen there: {_reason(error)}", next_step) from error
         self._thread.start()
         return self
 
@@ -165,3 +166,9 @@ class _BoundedReads:
 
     def readline(self) -> Any:
         return self._file.readline(HEADERS)
+
+
+def _reason(error: OSError) -> str:
+    """Why there is no listening, in the system's words; cheroot puts its own around them."""
+    words = re.findall(r"\[Errno -?\d+\] ([^)\]]+)", str(error))
+    return words[-1].lower() if words else str(error)

@@ -133,7 +133,7 @@ def _check_place(path: Path) -> None:
     if not path.exists() or (path / LAYOUT_FILE).exists():
         return
     if not path.is_dir():
-        raise UsageError(str(path), "not a directory: only a directory can take pushes")
+        raise UsageError(str(path), "not a directory", "only a directory can take pushes")
     with local_errors(path, "read"):
         others = sorted({entry.name for entry in path.iterdir()} - _BEGINNINGS)
     if others:

@@ -105,7 +105,7 @@ def test_two_exports_give_the_same_bytes(places: Places) -> None:
 def test_a_dry_run_of_export_shows_the_plan_and_writes_nothing(places: Places, capsys: Output) -> None:
     assert run(["export", places.source, "-o", str(places.bundle), "--dry-run", "-q"]) == 0
     said = capsys.readouterr().out
-    assert f"{places.source}:1.0.0  sha256:" in said
+    assert f"{places.source}:1.0.0   sha256:" in said  # in line with `latest`
     assert "requests to come: 5" in said
     assert "disk needed:" in said
     assert listing(places.folder) == []

@@ -78,9 +78,9 @@ def test_warnings_and_retries_are_told(registry: MemoryRegistry, tmp_path: Path,
 @pytest.mark.parametrize(
     ("arguments", "code", "item"),
     [
-        (["export", "--no-such-option"], 2, "command line"),
+        (["export", "--no-such-option"], 2, "export"),
         (["no-such-command"], 2, "command line"),
-        (["export", "-o"], 2, "command line"),
+        (["export", "-o"], 2, "export"),
         (["verify", "/nonexistent"], 4, "/nonexistent"),
         (["verify", "/etc/hostname"], 7, "/etc/hostname"),
         (["volumes", "check", "/nonexistent"], 4, "/nonexistent"),
@@ -105,7 +105,7 @@ def test_the_environment_says_it_for_all_commands(monkeypatch: pytest.MonkeyPatc
     assert run(["inspect", "/nonexistent"]) == 4
     assert parsed(capsys.readouterr().err)
     assert run(["inspect", "/nonexistent", "--log-format=text"]) == 4
-    assert capsys.readouterr().err == "timoni-bundler: error: /nonexistent: not there\n"
+    assert capsys.readouterr().err == "timoni-bundler: error: /nonexistent: not there; check the path\n"
 
 
 @pytest.mark.parametrize("by_variable", [True, False])

@@ -16,7 +16,9 @@ from bundler.errors import AuthError, ContentError, NetworkError, NotFoundError
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth import Credentials
 from bundler.registry.host import Host
+from bundler.registry.retry import Retry
 from bundler.registry.settings import HostSettings, Traffic
+from bundler.registry.translation import TransientError
 from bundler.registry.transport import Transport, TransportSettings
 from tests.doubles import ALWAYS, FakeClock, LoopbackServer, Reply, Seen, hang_up, says, wants
 from tests.flows import QUICK
@@ -74,12 +76,34 @@ def test_waits_grow_and_are_capped(server: LoopbackServer, clock: FakeClock) -> 
     assert all(0 <= nap <= 0.5 * 2**number for number, nap in enumerate(clock.naps))
 
 
-def test_every_retry_is_told_in_one_line(server: LoopbackServer, clock: FakeClock) -> None:
+def test_a_retry_is_told_in_one_line(server: LoopbackServer, clock: FakeClock) -> None:
     lines: list[str] = []
     server.on("GET", "", says(503, "overloaded", Retry_After="7"))
     get(host_of(server, clock, on_retry=lines.append))
     (line,) = lines
     assert "503 overloaded; trying again in 7.0 s" in line
+
+
+def test_the_same_trouble_is_told_once_a_second(clock: FakeClock) -> None:
+    lines: list[str] = []
+    settings = HostSettings(limits=QUICK, clock=clock, sleep=lambda nap: None, on_retry=lines.append)
+    retry = Retry(settings, Traffic())
+
+    def meet(cause: str) -> None:
+        answers = iter([TransientError("GET x", cause)])
+        retry.call(lambda: raised(next(answers, None)))
+
+    for cause in ("refused", "refused", "reset"):
+        meet(cause)
+    clock.now += 1
+    meet("reset")
+    assert [line.split(";")[0] for line in lines] == ["GET x: refused", "GET x: reset", "GET x: reset"]
+
+
+def raised(error: Exception | None) -> None:
+    """Raise it, if there is one."""
+    if error:
+        raise error
 
 
 def test_a_wait_that_one_thread_was_asked_for_holds_for_all(server: LoopbackServer, clock: FakeClock) -> None:
