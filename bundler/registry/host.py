@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from bundler.errors import AuthError, ContentError, NetworkError
-from bundler.oci.addresses import leads_here, split_address
+from bundler.oci.addresses import leads_here, origin_of, split_address
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth import Credentials, Token, TokenAnswer, TokenRequest
 from bundler.registry.retry import Retry
@@ -137,8 +137,7 @@ class Host:
 
     def same_origin(self, url: str) -> bool:
         """Whether a URL is on this registry."""
-        parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.netloc}".lower() == self.origin.lower()
+        return origin_of(url) == origin_of(self.origin)
 
     def checked_url(self, location: str, base: str, item: str) -> str:
         """An address that the registry gave, made whole. Raises ContentError for one not to be used."""

@@ -221,3 +221,21 @@ def test_an_origin_is_scheme_host_and_port(
     url: str, same: bool, server: LoopbackServer, clock: FakeClock
 ) -> None:
     assert host_of(server, clock).same_origin(url.replace("BASE", server.base)) is same
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://registry.example:443/v2/", True),
+        ("https://REGISTRY.example/v2/", True),
+        ("https://registry.example:80/v2/", False),
+        ("https://registry.example:8443/v2/", False),
+        ("http://registry.example:443/v2/", False),
+    ],
+)
+def test_the_schemes_own_port_may_be_named_or_not(url: str, same: bool) -> None:
+    for name in ("registry.example", "registry.example:443"):
+        host = Host(
+            RegistryName(name), Transport(TransportSettings()), lambda _: None, HostSettings(), Traffic()
+        )
+        assert host.same_origin(url) is same
