@@ -86,8 +86,8 @@ class Repository:
         if following := next_link(self._host, reply, address, item):
             return following
         # Some registries cut the list at n and say nothing. If the next page brings nothing new,
-        # the registry did not understand `last`, and this was the whole list.
-        if len(page) >= self._limits.page_size and grew:
+        # the registry did not understand `last`, and this was the whole list; so is a page of more than n.
+        if len(page) == self._limits.page_size and grew:
             return f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size, 'last': page[-1]})}"
         return None
 
