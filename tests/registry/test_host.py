@@ -166,6 +166,19 @@ def test_a_token_server_that_is_down_for_a_moment_is_asked_again(
     assert get(host_of(server, clock)) == b"in"
 
 
+def test_a_wait_that_the_token_server_asks_one_thread_for_holds_for_all(
+    server: LoopbackServer, clock: FakeClock
+) -> None:
+    tokens(server)
+    server.on("GET", "/token", says(429, Retry_After="5"))
+    host = host_of(server, clock)
+    with pytest.raises(NetworkError, match="429"):
+        host.exchange("GET", "/v2/app/x", "scope", accept=frozenset({200}))
+    assert clock.naps == []
+    assert get(host) == b"in"
+    assert clock.naps == [5.0]
+
+
 def test_no_credentials_are_looked_for_where_nobody_asks(server: LoopbackServer, clock: FakeClock) -> None:
     def fails(name: RegistryName) -> Credentials:
         raise AssertionError(name)
