@@ -35,14 +35,28 @@ _QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*")
 _USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@]*@")
 _BARE_USERINFO = re.compile(r"(?<![^\s'\"])[^\s/@:'\"]+:[^\s/@'\"]+@(?!sha[0-9]+:)")
 
+_unspoken: set[str] = set()
+_LEAST = 6
+"""Characters of a secret that is looked for: a shorter one would be found in ordinary words."""
+
+
+def never_show(secret: str) -> None:
+    """Have `printable` cut this out from now on: what a registry was sent, it may say again."""
+    if len(secret) >= _LEAST:
+        _unspoken.add(secret)
+
 
 def printable(text: object, limit: int = 200) -> str:
     """Text from outside made fit for one line of a terminal or log.
 
     Control and format characters become `.`; queries in URLs, users and passwords are cut out, because
-    presigned URLs and mistaken command lines carry secrets there; the rest is cut at `limit` characters.
+    presigned URLs and mistaken command lines carry secrets there; so are the secrets of this run. The rest
+    is cut at `limit` characters.
     """
-    line = "".join(letter if letter.isprintable() else "." for letter in str(text)[: limit * 4])
+    whole = str(text)
+    for secret in sorted(_unspoken, key=len, reverse=True):
+        whole = whole.replace(secret, "***")
+    line = "".join(letter if letter.isprintable() else "." for letter in whole[: limit * 4])
     line = _BARE_USERINFO.sub("", _USERINFO.sub(r"\1", _QUERY.sub(r"\1?...", line)))
     return line if len(line) <= limit else line[: limit - 3] + "..."
 

@@ -34,6 +34,13 @@ def split_address(url: str) -> SplitResult | None:
     return parts
 
 
+def origin_of(url: str) -> str:
+    """`scheme://host[:port]` in one spelling: lower case, without the port that is the scheme's own."""
+    parts = urlsplit(url)
+    own = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(own) if own else parts.netloc}".lower()
+
+
 def is_here(host: str) -> bool:
     """Whether a host name or address (no port, no brackets) is this machine, or of its link alone.
 

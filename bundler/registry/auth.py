@@ -9,11 +9,11 @@ import base64
 import re
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from bundler.errors import AuthError, printable
 from bundler.oci import strict_json
-from bundler.oci.addresses import leads_here, split_address
+from bundler.oci.addresses import leads_here, origin_of, split_address
 
 EXPIRY_MARGIN = 10.0
 """Seconds before its end at which a token is not used any more."""
@@ -119,6 +119,17 @@ def converse(
     raise AuthError(origin, cause, _NEXT_STEP)
 
 
+def secrets_of(credentials: Credentials | None) -> Iterator[str]:
+    """What no message may show, as it is and as it goes over the wire."""
+    if credentials is None:
+        return
+    own = (credentials.password, credentials.identity_token, credentials.bearer_token)
+    for secret in filter(None, own):
+        yield secret
+        yield quote(secret, safe="")
+    yield credentials.basic.removeprefix("Basic ")
+
+
 def without_scope(header: str) -> str:
     """A challenge without the scope that it was made for, so that it serves for others."""
     head, found, tail = header.partition('scope="')
@@ -157,8 +168,10 @@ def _checked_realm(realm: str, origin: str, token_hosts: frozenset[str]) -> str:
 
 
 def _may_have_credentials(realm: str, origin: str, token_hosts: frozenset[str]) -> bool:
-    place = urlsplit(realm).netloc.lower()
-    return place == urlsplit(origin).netloc.lower() or place in token_hosts
+    place = urlsplit(origin_of(realm)).netloc
+    return place == urlsplit(origin_of(origin)).netloc or not token_hosts.isdisjoint(
+        {place, urlsplit(realm).netloc.lower()}
+    )
 
 
 def _token_request(

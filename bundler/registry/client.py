@@ -86,8 +86,8 @@ class Repository:
         if following := next_link(self._host, reply, address, item):
             return following
         # Some registries cut the list at n and say nothing. If the next page brings nothing new,
-        # the registry did not understand `last`, and this was the whole list.
-        if len(page) >= self._limits.page_size and grew:
+        # the registry did not understand `last`, and this was the whole list; so is a page of more than n.
+        if len(page) == self._limits.page_size and grew:
             return f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size, 'last': page[-1]})}"
         return None
 
@@ -166,7 +166,7 @@ class Repository:
         while True:
             # Opening and the first bytes are tried again with growing waits; a connection that
             # breaks after some progress is simply opened again.
-            first, stream = self._host.retrying(partial(self._first_chunk, blob, position))
+            first, stream = self._host.retrying(partial(self._first_chunk, blob, position, end))
             if not first:
                 return  # complete, or all that this registry has: the verdict is the reader's
             start, breaks = position, list[TransientError]()
@@ -186,9 +186,16 @@ class Repository:
                 cause = f"{breaks[0].cause}, {useless} times at {position:,} of {blob.size:,} bytes"
                 raise NetworkError(breaks[0].item, cause, "run the same command again to go on")
 
-    def _first_chunk(self, blob: Descriptor, offset: int) -> tuple[bytes, Iterator[bytes]]:
-        stream = self._open_blob(blob, offset)
-        return next(stream, b""), stream
+    def _first_chunk(self, blob: Descriptor, offset: int, end: float) -> tuple[bytes, Iterator[bytes]]:
+        skip, whole = self._open_blob(blob, offset)
+        for chunk in whole:
+            if len(chunk) > skip:
+                return chunk[skip:], whole
+            # What is had already can be sent as slowly as the rest.
+            skip -= len(chunk)
+            if self._host.settings.clock() > end:
+                raise self._too_slow(blob, offset)
+        return b"", whole
 
     def _too_slow(self, blob: Descriptor, position: int) -> NetworkError:
         seconds = self._limits.blob_deadline(blob.size)
@@ -197,21 +204,21 @@ class Repository:
             f"blob {blob.digest} of {self.name}", cause, "run the same command again to go on"
         )
 
-    def _open_blob(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
+    def _open_blob(self, blob: Descriptor, offset: int) -> tuple[int, Iterator[bytes]]:
+        """What follows `offset`, behind so many bytes that are to be passed over."""
         if offset >= blob.size > 0:
-            return iter(())
+            return 0, iter(())
         path = f"{self._base}/blobs/{blob.digest}"
         headers = {"Range": f"bytes={offset}-{blob.size - 1}"} if offset else {}
         accept = frozenset({200, 206, 416}) if offset else OK
         answer = self._host.exchange("GET", path, self._pull, accept=accept, headers=headers)
         if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
-            return answer.chunks()
+            return 0, answer.chunks()
         if answer.status == 200:
-            return _skipped(answer.chunks(), offset)
+            return offset, answer.chunks()
         # 416, or another range than asked for: the whole blob, and what we have is passed over.
         answer.close()
-        answer = self._host.exchange("GET", path, self._pull, accept=OK)
-        return _skipped(answer.chunks(), offset)
+        return offset, self._host.exchange("GET", path, self._pull, accept=OK).chunks()
 
 
 @strict_json.alone
@@ -271,13 +278,3 @@ def _until_break(stream: Iterator[bytes], breaks: list[TransientError]) -> Itera
         yield from stream
     except TransientError as error:
         breaks.append(error)
-
-
-def _skipped(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """The chunks without the first `size` bytes."""
-    for chunk in chunks:
-        if size >= len(chunk):
-            size -= len(chunk)
-            continue
-        yield chunk[size:]
-        size = 0

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from bundler.errors import AuthError, ContentError, NetworkError
-from bundler.oci.addresses import leads_here, split_address
+from bundler.errors import AuthError, BundlerError, ContentError, NetworkError
+from bundler.oci.addresses import leads_here, origin_of, split_address
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth import Credentials, Token, TokenAnswer, TokenRequest
 from bundler.registry.retry import Retry
@@ -129,16 +129,12 @@ class Host:
         if answer.status not in accept:
             answer = self._followed(request, answer, scope)
         if answer.status not in accept:
-            error = meaning(request, answer, self.settings.limits)
-            if isinstance(error, TransientError) and error.retry_after:
-                self._retry.slow_down(error.retry_after)
-            raise error
+            raise self._meaning(request, answer)
         return answer
 
     def same_origin(self, url: str) -> bool:
         """Whether a URL is on this registry."""
-        parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.netloc}".lower() == self.origin.lower()
+        return origin_of(url) == origin_of(self.origin)
 
     def checked_url(self, location: str, base: str, item: str) -> str:
         """An address that the registry gave, made whole. Raises ContentError for one not to be used."""
@@ -165,6 +161,13 @@ class Host:
         self.traffic.count(requests=1)
         return self._transport.send(request)
 
+    def _meaning(self, request: Request, answer: Answer) -> BundlerError:
+        """The error that an answer is; a wait that it asks for holds for all threads from now on."""
+        error = meaning(request, answer, self.settings.limits)
+        if isinstance(error, TransientError) and error.retry_after:
+            self._retry.slow_down(error.retry_after)
+        return error
+
     def _authorized(self, request: Request, scope: str) -> Answer:
         """Send the request with what the host wants to know, asking for it if need be."""
         request = request._replace(url=self._on_scheme(request.url))
@@ -190,7 +193,7 @@ class Host:
         request = Request("POST" if asked.form else "GET", asked.url, headers, asked.form or None)
         answer = self._send(request)
         if answer.status in TRANSIENT:
-            raise meaning(request, answer, self.settings.limits)
+            raise self._meaning(request, answer)
         body = answer.read(self.settings.limits.token_answer)
         if body is None:
             raise AuthError(self.name, "the token server's answer is over the limit")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bundler.errors import AuthError
+from bundler.errors import AuthError, never_show
 from bundler.registry.auth import (
     EXPIRY_MARGIN,
     Credentials,
@@ -14,6 +14,7 @@ from bundler.registry.auth import (
     TokenAnswer,
     TokenRequest,
     converse,
+    secrets_of,
     without_scope,
 )
 from bundler.registry.settings import HostSettings
@@ -85,10 +86,13 @@ class Tokens:
                 asked = talk.send(self._ask(asked))
         except StopIteration as end:
             token: Token = end.value
+            never_show(token.authorization.partition(" ")[2])
             return token
 
     def _own_credentials(self) -> Credentials | None:
         with self._lock:
             if not self._credentials:
                 self._credentials.append(self._find_credentials())
+                for secret in secrets_of(self._credentials[0]):
+                    never_show(secret)
             return self._credentials[0]

@@ -453,6 +453,8 @@ def paged(source: MemoryRegistry, *links: str) -> None:
     [
         '</v2/app/tags/list?last=x&n=1>; rel="next"', '<BASE/v2/app/tags/list?last=x>; rel="next"',
         "<list?last=x>;rel=next", '</v2/app/tags/list?x=1,2>; title="a"; rel="next"',
+        '</x>; rel=prev; title="b, <c>", <list?last=x>; title="a, b; \\" rel=last"; REL="prev Next"',
+        "<list?last=x> ; hreflang ; rel = next ,", ', ,<list?last=x>;rel="next";rel="last"',
     ],
 )  # fmt: skip
 def test_20_a_link_to_the_next_page_is_followed_in_every_form(

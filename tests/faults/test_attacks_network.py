@@ -16,13 +16,23 @@ from bundler.bundle.reader import open_bundle
 from bundler.errors import AuthError
 from bundler.importer import Destination, import_bundle, verify_bundle
 from bundler.limits import MIB, Limits
+from bundler.oci.content import sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.oci.reference import parse_prefix
 from bundler.registry.credentials import CredentialSources
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
 from bundler.registry.transport import TransportSettings
-from tests.builders import a_bundle, a_module, an_image, index_document, sign_by_subject
+from tests.builders import (
+    Content,
+    a_bundle,
+    a_module,
+    an_image,
+    index_document,
+    manifest_document,
+    noise,
+    sign_by_subject,
+)
 from tests.doubles import (
     ALWAYS,
     Answer,
@@ -34,6 +44,7 @@ from tests.doubles import (
     Seen,
     Wire,
     changed,
+    cut_after,
     says,
     wants,
     with_headers,
@@ -197,6 +208,25 @@ def test_an_answer_without_end_ends(
     assert report.exit_code in (5, 6, 7), report.failures
     assert time.monotonic() - begun < 20
     assert not (tmp_path / "b.tar.zst").exists()
+
+
+def test_what_is_had_already_may_not_come_slower_than_the_limit(
+    source: MemoryRegistry, tmp_path: Path, clock: FakeClock
+) -> None:
+    """A cut, and then the whole blob instead of the range: its start is passed over, drop by drop."""
+    content = Content()
+    layer = noise("layer", 5_000)
+    content.add_manifest(manifest_document(content.add_blob(b"{}"), [content.add_blob(layer)]), "1.0.0")
+    source.repositories["slow"] = content
+    source.on("GET", sha256(layer), cut_after(4_900))
+    source.on("GET", sha256(layer), drips(layer, OK + b"Content-Length: 5000\r\n\r\n"), times=ALWAYS)
+    hosts = HostSettings(limits=SHORT, sleep=clock.sleep)
+    known = Registries(RegistrySettings(TransportSettings(limits=SHORT), hosts))
+    begun = time.monotonic()
+    report = exported(tmp_path / "b.tar.zst", f"{source.host}/slow", registries=known)
+    assert report.exit_code == 5
+    assert "slower than the limit: 4,900 of 5,000 bytes" in report.failures[0].cause
+    assert time.monotonic() - begun < 20
 
 
 ODD = {

@@ -8,6 +8,7 @@ import resource
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -244,6 +245,33 @@ def test_87_the_registrys_own_words_are_shown_as_one_clean_line(
     source.on("GET", "/manifests/", says(400, body.encode("utf-8", "replace")), times=ALWAYS)
     (failure,) = export(source, tmp_path, clock).failures
     assert len(failure.cause) <= 700
+
+
+@pytest.mark.parametrize(("scheme", "where"), [("Basic", "/v2/"), ("Bearer", "/v2/"), ("Bearer", "/token")])
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
+def test_87_a_secret_that_a_registry_says_again_is_not_shown(
+    scheme: str, where: str, status: int, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
+) -> None:
+    def echo(wire: Wire, request: Seen, answer: Answer) -> bool:
+        seen = request.headers.get("Authorization", "")
+        password = USER.partition(":")[2]
+        words = f"you sent {seen}, that is {password} or {quote(password)}"
+        error = {"errors": [{"code": "DENIED", "message": words}], "details": words}
+        wire.send(request, Reply(status, {}, json.dumps(error).encode()))
+        return True
+
+    def who(wire: Wire, request: Seen, answer: Answer) -> bool:
+        challenge = f'{scheme} realm="{source.base}/token"'
+        wire.send(request, Reply(401, {"WWW-Authenticate": challenge}))
+        return True
+
+    if scheme == "Bearer" and where == "/v2/":
+        source.on("GET", "/token", says(200, f'{{"token": "TOPSECRET-{status}"}}'), times=ALWAYS)
+    source.on("GET", "/v2/", who, times=ALWAYS if where == "/token" else 1)
+    source.on("GET", where, echo, times=ALWAYS)
+    report = export(source, tmp_path, clock)
+    assert report.exit_code in (3, 4, 5)
+    assert where == "/token" or "***" in report.failures[0].cause
 
 
 def test_87_of_an_endless_error_only_the_start_is_read(

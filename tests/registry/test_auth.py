@@ -134,6 +134,12 @@ def test_80_a_token_server_elsewhere_gets_them_only_with_leave() -> None:
     assert asked('Bearer realm="https://registry.example/t"', USER).authorization == ""  # another port
 
 
+@pytest.mark.parametrize("realm", ["https://registry.example:443/t", "https://REGISTRY.example/t"])
+def test_a_token_server_at_the_registrys_own_address_otherwise_spelt_gets_them(realm: str) -> None:
+    talk = converse(f'Bearer realm="{realm}"', USER, SCOPE, "https://registry.example", frozenset())
+    assert next(talk).authorization == USER.basic
+
+
 def test_an_identity_token_is_sent_as_a_form_and_never_in_the_address() -> None:
     request = asked(credentials=Credentials(identity_token="very-secret"))
     assert parse_qs(request.form)["refresh_token"] == ["very-secret"]

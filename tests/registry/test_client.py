@@ -37,6 +37,16 @@ def test_tags_are_listed_by_one_request(server: MemoryRegistry, repository: Repo
     assert [seen.target for seen in server.seen] == ["/v2/app/tags/list?n=1000"]
 
 
+@pytest.mark.parametrize(("count", "requests"), [(2, 1), (3, 2), (4, 1)])
+def test_a_list_of_more_tags_than_asked_for_is_whole(count: int, requests: int, clock: FakeClock) -> None:
+    """Distribution 2 knows no `n`: only a page of exactly that many may be cut."""
+    content = a_module(*(f"1.{number}.0" for number in range(count)))
+    with MemoryRegistry({"app": content}) as server:
+        known = registries_for(clock, limits=QUICK._replace(page_size=3))
+        assert len(known.source(server.repository("app")).tags().tags) == count
+        assert len(server.seen) == requests
+
+
 def test_a_manifest_is_asked_for_in_all_its_types(server: MemoryRegistry, repository: Repository) -> None:
     repository.manifest(Tag("1.0.0"))
     assert server.seen[0].headers["Accept"] == ", ".join(ACCEPTED)

@@ -190,6 +190,19 @@ def test_a_token_server_that_is_down_for_a_moment_is_asked_again(
     assert get(host_of(server, clock)) == b"in"
 
 
+def test_a_wait_that_the_token_server_asks_one_thread_for_holds_for_all(
+    server: LoopbackServer, clock: FakeClock
+) -> None:
+    tokens(server)
+    server.on("GET", "/token", says(429, Retry_After="5"))
+    host = host_of(server, clock)
+    with pytest.raises(NetworkError, match="429"):
+        host.exchange("GET", "/v2/app/x", "scope", accept=frozenset({200}))
+    assert clock.naps == []
+    assert get(host) == b"in"
+    assert clock.naps == [5.0]
+
+
 def test_no_credentials_are_looked_for_where_nobody_asks(server: LoopbackServer, clock: FakeClock) -> None:
     def fails(name: RegistryName) -> Credentials:
         raise AssertionError(name)
@@ -245,3 +258,21 @@ def test_an_origin_is_scheme_host_and_port(
     url: str, same: bool, server: LoopbackServer, clock: FakeClock
 ) -> None:
     assert host_of(server, clock).same_origin(url.replace("BASE", server.base)) is same
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://registry.example:443/v2/", True),
+        ("https://REGISTRY.example/v2/", True),
+        ("https://registry.example:80/v2/", False),
+        ("https://registry.example:8443/v2/", False),
+        ("http://registry.example:443/v2/", False),
+    ],
+)
+def test_the_schemes_own_port_may_be_named_or_not(url: str, same: bool) -> None:
+    for name in ("registry.example", "registry.example:443"):
+        host = Host(
+            RegistryName(name), Transport(TransportSettings()), lambda _: None, HostSettings(), Traffic()
+        )
+        assert host.same_origin(url) is same

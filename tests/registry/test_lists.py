@@ -8,10 +8,15 @@ from collections.abc import Callable
 import pytest
 
 from bundler.errors import AuthError, BundlerError, ContentError, NotFoundError
+from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.content import sha256
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RegistryName, RepositoryName
+from bundler.registry import host as hosts
+from bundler.registry.paging import next_link
 from bundler.registry.registries import Registries
+from bundler.registry.settings import HostSettings, Traffic
+from bundler.registry.transport import Transport, TransportSettings
 from tests.doubles import Canary, FakeClock, LoopbackServer, Reply, Seen
 from tests.flows import QUICK, registries_for
 
@@ -121,3 +126,12 @@ def test_names_that_no_repository_can_have_are_left_out() -> None:
 def test_a_registry_that_shows_no_catalog_says_what_to_do(status: int, kind: type[BundlerError]) -> None:
     with pytest.raises(kind, match="name the repositories one by one"):
         catalog_of(lambda seen: Reply(status))
+
+
+@pytest.mark.parametrize("part", ["<", "<>;", "<a>; ", '<a>;x="', '<a>;rel="', "<a>;;;", "<a>;rel=next-"])
+def test_a_long_hostile_link_is_read_in_linear_time(part: str) -> None:
+    settings = HostSettings(limits=DEFAULT_LIMITS._replace(location=1 << 22))
+    name, transport = RegistryName("registry.example"), Transport(TransportSettings())
+    host = hosts.Host(name, transport, lambda _: None, settings, Traffic())
+    reply = hosts.Reply(200, {"Link": part * (1_000_000 // len(part))}, b"")
+    assert next_link(host, reply, "/v2/app/tags/list", "tags") is None
