@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from queue import SimpleQueue
 from typing import TypeVar
 
 from bundler.errors import BundlerError, LocalError
 
 DEFAULT_JOBS = 16
 """Requests under way at a time: enough to hide a far registry's latency, few enough to be polite."""
+
+AHEAD = 4
+"""Items for each job that are handed out before they are due."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,7 +30,7 @@ def each(
     permission) would fail for all others too, so it stops everything, as does any other exception.
     """
 
-    def done(item: Item) -> Result | BundlerError:
+    def worked(item: Item) -> Result | BundlerError:
         try:
             return work(item)
         except LocalError:
@@ -36,11 +41,24 @@ def each(
             return error.with_traceback(None)
 
     pool = ThreadPoolExecutor(max_workers=max(1, jobs))
+    waiting, futures = iter(items), dict[Future[Result | BundlerError], Item]()
+    done = SimpleQueue[Future[Result | BundlerError]]()
+
+    def submit(count: int) -> None:
+        for item in islice(waiting, count):
+            future = pool.submit(worked, item)
+            futures[future] = item
+            future.add_done_callback(done.put)
+
     try:
-        futures = {pool.submit(done, item): item for item in items}
-        for future in as_completed(futures):
+        # A few ahead, and not all at once: a future is larger than most items.
+        submit(AHEAD * max(1, jobs))
+        while futures:
             # Popped, so that a long run doesn't hold every result until its end.
-            yield futures.pop(future), future.result()
+            future = done.get()
+            item, result = futures.pop(future), future.result()
+            submit(1)
+            yield item, result
     finally:
         # Not waited for: after an interrupt, a thread may sit in a read for a long time.
         pool.shutdown(wait=False, cancel_futures=True)

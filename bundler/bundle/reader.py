@@ -164,7 +164,8 @@ class BundleFile:
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """The whole file once from its start, every byte accounted for."""
-        stream = BundleStream(self._from_start(), self._limits)
+        known = (self.id, self.inventory)
+        stream = BundleStream(self._from_start(), self._limits, known=known)
         try:
             stream.open()
             if (stream.id, stream.sealed) != (self.id, self.sealed):

@@ -29,9 +29,17 @@ Judge = Callable[[Sealed | None], object]
 class BundleStream:
     """A bundle that is being read. First `open`, then `blobs` to the end; then it is proven."""
 
-    def __init__(self, file: ByteStream, limits: Limits, judge: Judge | None = None) -> None:
+    def __init__(
+        self,
+        file: ByteStream,
+        limits: Limits,
+        judge: Judge | None = None,
+        known: tuple[Digest, Inventory] | None = None,
+    ) -> None:
+        """`known`: an id and the inventory that has it, which then is not made, and held, a second time."""
         self._limits = limits
         self._judge = judge
+        self._known = known
         self._wire = Wire(file, limits)
         self._tar = _Tar(decompressed(self._wire))
         self.id: Digest
@@ -53,12 +61,17 @@ class BundleStream:
         must_be(header, layout.member_header(LAYOUT_FILE, len(LAYOUT)), LAYOUT_FILE)
         if self._judge:
             self._judge(self.sealed)
-        self.inventory = decode(data, limits=self._limits)
+        self.inventory = self._decoded(data)
         if self._tar.data(len(LAYOUT)) != LAYOUT:
             raise ContentError(LAYOUT_FILE, "not an OCI image layout 1.0.0")
         index = self._tar.small(self._tar.exactly(BLOCK), INDEX_FILE, self._limits.inventory)
         check_index(index, self.inventory, limits=self._limits)
         return self.inventory
+
+    def _decoded(self, data: bytes) -> Inventory:
+        if self._known and self._known[0] == self.id:
+            return self._known[1]
+        return decode(data, limits=self._limits)
 
     def _open_seal(self, header: bytes) -> bytes:
         """Read statement and signature if this is the statement's header; the header behind them."""

@@ -129,16 +129,30 @@ def plan_import(
     planned = (_step(root, manifests[root.digest], standing, on_conflict) for root in roots)
     steps = tuple(step._replace(action=Action.REFUSED) if step.root in refused else step for step in planned)
     to_push = [step.root for step in steps if step.action in SENT]
-    homes: dict[Descriptor, dict[RepositoryName, None]] = {}
     by_repository: dict[RepositoryName, list[Digest]] = {}
     for root in to_push:
         by_repository.setdefault(root.repository, []).append(root.digest)
+    uploads = _uploads(by_repository, manifests)
+    return ImportPlan(steps, uploads, _levels(to_push, manifests), _listings(roots, manifests), refused)
+
+
+def _uploads(
+    by_repository: Mapping[RepositoryName, list[Digest]], manifests: Manifests
+) -> tuple[Upload, ...]:
+    """Every blob once, and who needs it. Most are for one repository: these share what says so."""
+    homes: dict[Descriptor, tuple[RepositoryName, ...] | list[RepositoryName]] = {}
     for name, digests in by_repository.items():
+        alone = (name,)
         for manifest in bottom_up(digests, manifests):
             for blob in manifest.blobs:
-                homes.setdefault(Descriptor("", blob.digest, blob.size), {})[name] = None
-    uploads = tuple(Upload(blob, tuple(names)) for blob, names in homes.items())
-    return ImportPlan(steps, uploads, _levels(to_push, manifests), _listings(roots, manifests), refused)
+                there = homes.setdefault(Descriptor("", blob.digest, blob.size), alone)
+                if there[-1] == name:
+                    continue
+                if isinstance(there, list):
+                    there.append(name)
+                else:
+                    homes[Descriptor("", blob.digest, blob.size)] = [*there, name]
+    return tuple(Upload(blob, tuple(names)) for blob, names in homes.items())
 
 
 def _step(root: Root, manifest: Manifest, standing: Standing, on_conflict: OnConflict) -> Step:
