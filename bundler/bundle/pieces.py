@@ -19,7 +19,7 @@ from bundler.bundle.volume_format import (
     needed,
 )
 from bundler.durable import local_errors
-from bundler.errors import BundlerError, IntegrityError, LocalError, NotFoundError, UsageError
+from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, NotFoundError, UsageError
 from bundler.oci.content import CHUNK
 
 _MOST_FILES = 10_000
@@ -200,7 +200,8 @@ class Found(Mapping[Path, Volume]):
 def find_volumes(path: Path, more: Iterable[Path] = ()) -> Found:
     """The set that a volume belongs to, or that a folder holds, in this folder and in `more` of them.
 
-    Names and order don't matter. Raises NotFoundError if there is none, UsageError for several sets.
+    Names and order don't matter. Raises NotFoundError if there is none, UsageError for several sets,
+    ContentError for one that contradicts itself.
     """
     folders = [path if path.is_dir() else path.parent, *more]
     volumes: dict[Path, Volume] = {}
@@ -219,6 +220,8 @@ def find_volumes(path: Path, more: Iterable[Path] = ()) -> Found:
         cause = f"volumes of {len(sets)} sets are there"
         raise UsageError(str(path), cause, "name one volume of the set that you mean")
     chosen = {volume.number: file for file, volume in volumes.items() if volume.set in sets}
+    if len({volumes[file].of_set for file in chosen.values()}) > 1:
+        raise ContentError(str(folders[0]), "the volumes of the set contradict each other")
     return Found({file: volumes[file] for _, file in sorted(chosen.items())}, wrong)
 
 

@@ -9,12 +9,15 @@ import click
 
 from bundler.cli.cutting import cut_options, gathered_cut, more_volumes
 from bundler.cli.printing import print_failures
-from bundler.errors import UsageError
+from bundler.errors import UsageError, printable
 from bundler.report import failure
 
 _VOLUMES = click.argument("path", metavar="VOLUME|DIR", type=click.Path(path_type=Path))
 _OUT = click.option("-o", "--output", "out", metavar="DIR", type=click.Path(path_type=Path),
                     help="Where to write.  [default: beside what is read]")  # fmt: skip
+
+_LONGEST = 4096
+"""Characters of a path."""
 
 
 @click.group("volumes")
@@ -60,9 +63,10 @@ def check_command(path: Path, *, volumes_in: tuple[Path, ...]) -> int:
 
     checked = check_volumes(path, volumes_in)
     for file, volume in checked.volumes.items():
-        click.echo(f"{file}: {volume.name} {'is damaged' if file in checked.damaged else 'OK'}")
+        state = "is damaged" if file in checked.damaged else "OK"
+        click.echo(f"{printable(file, _LONGEST)}: {volume.name} {state}")
     for file, error in checked.volumes.wrong.items():
-        click.echo(f"{file}: {error.cause}")
+        click.echo(f"{printable(file, _LONGEST)}: {error.cause}")
     lacks = complaint(checked)
     return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
 
@@ -77,7 +81,7 @@ def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None
 
     made = repair(check_volumes(path, volumes_in), out or (path if path.is_dir() else path.parent))
     for file in made:
-        click.echo(f"{file}: made again")
+        click.echo(f"{printable(file, _LONGEST)}: made again")
     if not made:
         click.echo(f"{path}: nothing is missing")
     return 0
