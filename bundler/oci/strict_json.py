@@ -10,22 +10,29 @@ import re
 from typing import Any
 
 from bundler.errors import ContentError
+from bundler.limits import DEFAULT_LIMITS
 
+NAMES = DEFAULT_LIMITS.tags
+"""Names in one object, at most: tags of a repository are the longest list of names."""
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
 
 
-def loads(data: bytes, *, item: str, depth: int) -> Any:
+def loads(data: bytes, *, item: str, depth: int, values: int = DEFAULT_LIMITS.manifest_values) -> Any:
     """The document. Raises ContentError that names `item`."""
-    text = _text(data, item=item, depth=depth)
+    text = _text(data, item=item, depth=depth, values=values)
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ContentError(item, f"not valid JSON: {error}") from error
 
 
-def check(data: bytes, *, item: str, depth: int) -> None:
+def check(data: bytes, *, item: str, depth: int, values: int = DEFAULT_LIMITS.json_values) -> None:
     """The same checks for a large document, without keeping what it says."""
-    text = _text(data, item=item, depth=depth)
+    text = _text(data, item=item, depth=depth, values=values)
+    if not text.isascii():
+        # One letter beyond the others makes a text take four times its bytes; what is not ASCII matters
+        # here only to tell one key from another.
+        text = data.decode("latin-1")
     try:
         json.loads(text, object_pairs_hook=_forget, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -43,7 +50,11 @@ def pretty(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-def _text(data: bytes, *, item: str, depth: int) -> str:
+def _text(data: bytes, *, item: str, depth: int, values: int) -> str:
+    # Each value has a comma or a bracket before it, and takes 50 to 250 bytes of memory. Those in strings are
+    # counted too: nothing that is right comes near the limit.
+    if sum(data.count(letter) for letter in (b",", b"[", b"{")) > values:
+        raise ContentError(item, f"JSON of more than the limit of {values:,} values")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -59,6 +70,7 @@ def _text(data: bytes, *, item: str, depth: int) -> str:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _few(pairs)
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ValueError("duplicate key")
@@ -66,8 +78,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _forget(pairs: list[tuple[str, Any]]) -> None:
+    _few(pairs)
     if len({key for key, _ in pairs}) != len(pairs):
         raise ValueError("duplicate key")
+
+
+def _few(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) > NAMES:
+        raise ValueError(f"an object of more than the limit of {NAMES:,} names")
 
 
 def _refuse(constant: str) -> None:

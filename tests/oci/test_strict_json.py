@@ -84,3 +84,21 @@ def test_one_content_has_one_spelling(document: dict[str, int]) -> None:
     assert spelled == strict_json.canonical(dict(reversed(document.items())))
     assert json.loads(spelled) == document
     assert spelled.endswith(b"\n")
+
+
+@pytest.mark.parametrize("read", [strict_json.loads, strict_json.check])
+@pytest.mark.parametrize(("data", "number"), [(b"[1, 2, [], {}]", 6), (b'{"a": {"b": 1}, "c": 2}', 3)])
+def test_65_values_are_allowed_up_to_the_limit(read: object, data: bytes, number: int) -> None:
+    assert callable(read)
+    read(data, item="x", depth=8, values=number)
+    with pytest.raises(ContentError, match=f"limit of {number - 1} values"):
+        read(data, item="x", depth=8, values=number - 1)
+
+
+@pytest.mark.parametrize("read", [strict_json.loads, strict_json.check])
+def test_65_names_of_one_object_are_allowed_up_to_the_limit(read: object) -> None:
+    assert callable(read)
+    names = [f"{number:x}" for number in range(strict_json.NAMES + 1)]
+    read(json.dumps(dict.fromkeys(names[1:])).encode(), item="x", depth=8)
+    with pytest.raises(ContentError, match="names"):
+        read(json.dumps(dict.fromkeys(names)).encode(), item="x", depth=8)
