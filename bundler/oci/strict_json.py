@@ -12,6 +12,10 @@ from typing import Any
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS
 
+_HALF_A_LETTER = re.compile(
+    r"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F])*+\\u", re.DOTALL
+)
+"""Up to the first escape of a surrogate that is not one of a pair."""
 NAMES = DEFAULT_LIMITS.tags
 """Names in one object, at most: tags of a repository are the longest list of names."""
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
@@ -59,6 +63,9 @@ def _text(data: bytes, *, item: str, depth: int, values: int) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ContentError(item, "not UTF-8 text") from error
+    if ("\\ud" in text or "\\uD" in text) and _HALF_A_LETTER.match(text):
+        # Some readers put another letter there, some refuse it, and it can't be written again.
+        raise ContentError(item, "not valid JSON: half a letter (a surrogate without the other)")
     level = 0
     # Counted before parsing: the parser would go as deep as its stack allows.
     for token in _STRING_OR_BRACKET.finditer(text) if text.count("[") + text.count("{") > depth else ():

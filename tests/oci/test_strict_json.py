@@ -28,6 +28,10 @@ REFUSED = {
     "two documents": b"{} {}",
     "control character": b'{"a": "\x01"}',
     "comment": b"{} // x",
+    "half a letter": b'{"a": "\\ud83d"}',
+    "the other half": b'{"a": "x\\\\\\uDE00"}',
+    "halves in the wrong order": b'{"\\ude00\\ud83d": 1}',
+    "half a letter behind a whole one": b'["\\ud83d\\ude00\\ud83d"]',
     "open string full of brackets": b'"' + b"[" * 100,
 }
 
@@ -54,6 +58,12 @@ def test_nesting_is_allowed_up_to_the_limit(depth: int, fits: bool) -> None:
 def test_brackets_in_strings_are_not_nesting() -> None:
     data = json.dumps({"a": "[{" * 100, 'b"[': "\\"}).encode()
     assert strict_json.loads(data, item="x", depth=1) == json.loads(data)
+
+
+def test_whole_letters_in_escapes_are_read() -> None:
+    data = b'["\\ud83d\\uDE00", "\\\\ud83d", "\\u00e9\\n"]'
+    strict_json.check(data, item="x", depth=2)
+    assert strict_json.loads(data, item="x", depth=2) == ["\U0001f600", "\\ud83d", "\u00e9\n"]
 
 
 values = st.recursive(
