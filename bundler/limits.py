@@ -29,6 +29,10 @@ class Limits(NamedTuple):
     """Tags asked for per page (`n`; ECR refuses more); referrers given in one."""
     json_depth: int = 64
     """Nesting of any JSON or YAML document."""
+    json_values: int = 400_000
+    """Values of an inventory, `index.json` or a receipt: its commas and brackets are counted."""
+    manifest_values: int = 200_000
+    """The same of any other JSON document: a manifest, an answer of a registry."""
     config: int = 4 * MIB
     """Characters of a file that a person wrote."""
     config_nodes: int = 100_000
@@ -41,6 +45,8 @@ class Limits(NamedTuple):
     """Manifests of one run."""
     descriptors: int = 100_000
     """Layers and children of all manifests that one run holds in memory."""
+    annotations: int = 32 * MIB
+    """Bytes of memory that the annotations of all these manifests take."""
     needs: int = 5_000_000
     """Blobs that repositories or tags need, all that each of them needs counted in full."""
     frames: int = 200_000

@@ -24,6 +24,7 @@ from bundler.exporter.lock import Lock
 from bundler.extractor import Extracted
 from bundler.importer.rollback import Moved, Rollback
 from bundler.oci.content import Digest
+from bundler.oci.document import adapter_of
 from bundler.oci.grammar import Size, camel
 from bundler.report import (
     BlobCounts,
@@ -104,9 +105,9 @@ def documents() -> dict[str, dict[str, Any]]:
         "report.schema.json": report,
         "explanation.schema.json": TypeAdapter(Explanation).json_schema(mode="serialization"),
         "log-line.schema.json": TypeAdapter(LogLine).json_schema(mode="serialization"),
-        "lock.schema.json": inventory.adapter_of(Lock).json_schema(),
-        "receipt.schema.json": inventory.adapter_of(Receipt).json_schema(),
-        "rollback.schema.json": inventory.adapter_of(Rollback).json_schema(),
+        "lock.schema.json": adapter_of(Lock, inventory.RepositoryEntry).json_schema(),
+        "receipt.schema.json": adapter_of(Receipt).json_schema(),
+        "rollback.schema.json": adapter_of(Rollback).json_schema(),
         "contents.schema.json": TypeAdapter(Contents).json_schema(mode="serialization"),
         "difference.schema.json": TypeAdapter(Difference).json_schema(mode="serialization"),
         "export-file.schema.json": ExportKeys.model_json_schema(),

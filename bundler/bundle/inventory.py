@@ -6,17 +6,16 @@ that the package works with and, read by pydantic, the published schema.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from bundler.errors import ContentError, printable
+from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256
-from bundler.oci.grammar import camel
+from bundler.oci.document import Names, adapter_of, checked, read_document
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName, Tag
@@ -33,7 +32,7 @@ class RepositoryEntry:
     """One repository: its tags, and manifests taken by digest."""
 
     name: RepositoryName
-    tags: Mapping[Tag, Digest]
+    tags: Annotated[Mapping[Tag, Digest], Names(Tag, Digest)]
     untagged: tuple[Digest, ...] = ()
     removed: tuple[Tag | Digest, ...] = ()
     """Of a delta: what the base has here, and the selection has no more."""
@@ -75,6 +74,17 @@ class Inventory:
     def content(self) -> Iterator[Descriptor]:
         """Everything under `blobs/`, in file order."""
         return chain(self.manifests, self.blobs)
+
+
+PARTS = (RepositoryEntry, Descriptor, Required)
+"""The types of what is in an inventory, for pydantic."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What every later format has too."""
+
+    format: Any = None
 
 
 def is_empty(inventory: Inventory) -> bool:
@@ -193,10 +203,14 @@ def bundle_id(encoded: bytes) -> Digest:
 
 def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
     """Read `bundle.json`. Raises ContentError: malformed, contradictory, or a newer format."""
-    if len(data) > limits.inventory:
-        raise ContentError(INVENTORY_FILE, f"larger than the limit of {limits.inventory:,} bytes")
-    strict_json.check(data, item=INVENTORY_FILE, depth=limits.json_depth)
-    inventory = _validated(data)
+    document = checked(data, item=INVENTORY_FILE, limits=limits)
+    head = read_document(_Head, document)
+    if type(head.format) is int and head.format > FORMAT:
+        cause = f"bundle format {head.format}; this program reads format {FORMAT}"
+        raise ContentError(INVENTORY_FILE, cause, "use a newer timoni-bundler here")
+    inventory = read_document(Inventory, document, parts=PARTS)
+    if inventory.format != FORMAT:
+        raise ContentError(INVENTORY_FILE, f"bundle format {inventory.format} does not exist")
     _check_consistent(inventory)
     _check_sizes(inventory, limits)
     return inventory
@@ -204,39 +218,8 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of `bundle.json`."""
-    described: dict[str, Any] = adapter_of(Inventory).json_schema()
+    described: dict[str, Any] = adapter_of(Inventory, *PARTS).json_schema()
     return described
-
-
-@functools.cache
-def adapter_of(of: Any) -> Any:
-    """How pydantic reads a document of these types; imported here, because export never reads one."""
-    from pydantic import ConfigDict, TypeAdapter, with_config
-
-    # Unknown fields of a newer writer are left alone.
-    own: tuple[Any, ...] = (Inventory, RepositoryEntry, Descriptor, Required)
-    for kind in (*own, *([of] if is_dataclass(of) else [])):
-        with_config(ConfigDict(alias_generator=camel, extra="ignore", strict=True))(kind)
-    return TypeAdapter(of)
-
-
-def _validated(data: bytes) -> Inventory:
-    from pydantic import ValidationError
-
-    try:
-        head = adapter_of(dict[str, Any]).validate_json(data).get("format")
-        if type(head) is int and head > FORMAT:
-            cause = f"bundle format {head}; this program reads format {FORMAT}"
-            raise ContentError(INVENTORY_FILE, cause, "use a newer timoni-bundler here")
-        inventory: Inventory = adapter_of(Inventory).validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        cause = f"{error.error_count()} errors, the first at {where}: {first['msg']}"
-        raise ContentError(INVENTORY_FILE, printable(cause)) from None
-    if inventory.format != FORMAT:
-        raise ContentError(INVENTORY_FILE, f"bundle format {inventory.format} does not exist")
-    return inventory
 
 
 def _check_consistent(inventory: Inventory) -> None:

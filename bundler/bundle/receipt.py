@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from bundler.bundle.inventory import Inventory, Root, adapter_of, entries_of, roots_of
-from bundler.errors import ContentError, printable
+from bundler.bundle.inventory import Inventory, Root, entries_of, roots_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
+from bundler.oci.document import Names, checked, read_document
 from bundler.oci.reference import RepositoryName, Tag
 
 
@@ -24,7 +24,7 @@ class ReceivedRepository:
     name: RepositoryName
     """Its name outside."""
     target: RepositoryName
-    tags: Mapping[Tag, Digest]
+    tags: Annotated[Mapping[Tag, Digest], Names(Tag, Digest)]
     untagged: tuple[Digest, ...] = ()
 
 
@@ -117,16 +117,5 @@ def encode_receipt(receipt: Receipt) -> bytes:
 
 def decode_receipt(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> Receipt:
     """Read one. Raises ContentError that names the file."""
-    from pydantic import ConfigDict, ValidationError, with_config
-
-    if len(data) > limits.inventory:
-        raise ContentError(name, f"larger than the limit of {limits.inventory:,} bytes")
-    strict_json.check(data, item=name, depth=limits.json_depth)
-    with_config(ConfigDict(strict=True, extra="ignore"))(ReceivedRepository)
-    try:
-        receipt: Receipt = adapter_of(Receipt).validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ContentError(name, printable(f"no receipt: {where}: {first['msg']}")) from None
-    return receipt
+    document = checked(data, item=name, limits=limits)
+    return read_document(Receipt, document, parts=(ReceivedRepository,), what="no receipt: ")

@@ -25,7 +25,7 @@ from bundler.oci.content import BlobSource, Descriptor, Digest, read_all
 from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.oci.tally import Tally
+from bundler.oci.tally import HeldManifests, Tally
 
 Name = tuple[RepositoryName, Tag | Digest]
 """What only one root can have: a tag of a repository, or a digest without one."""
@@ -37,7 +37,7 @@ class ManifestPool:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.limits = limits
         self._held: dict[Descriptor, Manifest] = {}
-        self._descriptors = Tally("bundle", limits.descriptors, "layers and children of its manifests")
+        self._memory = HeldManifests(limits)
         self._bytes = Tally("bundles", limits.manifests, "bytes of manifests, of all together")
 
     def read(self, blob: Descriptor, source: BlobSource) -> Manifest:
@@ -46,7 +46,7 @@ class ManifestPool:
             self._bytes.add(blob.size)
             data = read_all(source, blob)
             manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self.limits)
-            self._descriptors.add(manifest.descriptors)
+            self._memory.add(manifest)
             self._held[blob] = manifest
         return self._held[blob]
 

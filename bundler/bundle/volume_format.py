@@ -8,7 +8,7 @@ piece of the same length, made of all data pieces (docs/volumes.md).
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -24,6 +24,8 @@ MOST = 999
 MOST_WITH_PARITY = 256
 """Volumes of a set with parity: its arithmetic is on bytes."""
 _TEXT = TRAILER - len(MAGIC) - 32
+_DEPTH = 8
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,9 @@ def decode_trailer(block: bytes, size: int, name: str) -> Volume:
     if hashlib.sha256(text).digest() != block[_TEXT : _TEXT + 32]:
         raise IntegrityError(name, "this volume is damaged: its last bytes are not what they were", _AGAIN)
     try:
-        document = json.loads(text)
+        document = strict_json.loads(text, item=name, depth=_DEPTH)
         found = Volume(**{key: document[key] for key in Volume.__dataclass_fields__})
-    except (ValueError, LookupError, TypeError) as error:
+    except (LookupError, TypeError) as error:
         raise ContentError(name, printable(f"not a volume of format {FORMAT}: {error}")) from None
     _check(found, document.get("format"), name)
     if size != found.size + TRAILER:
@@ -121,15 +123,16 @@ def _check(volume: Volume, written: object, name: str) -> None:
         raise ContentError(name, cause, "use a newer timoni-bundler here")
     numbers = (volume.number, volume.data, volume.parity, volume.piece, volume.total)
     sound = all(type(number) is int for number in numbers) and all(
-        type(text) is str and len(text) == 64 for text in (volume.set, volume.sha256)
+        type(text) is str and _SHA256.fullmatch(text) for text in (volume.set, volume.sha256)
     )
     if not (
         sound
         and 0 < volume.data <= MOST
         and volume.parity >= 0
-        and (volume.parity == 0 or volume.data + volume.parity <= MOST_WITH_PARITY)
+        and (not volume.parity or volume.data + volume.parity <= MOST_WITH_PARITY)
         and (volume.data > 1 or volume.piece == volume.total)
         and 0 < volume.number <= volume.data + volume.parity
+        and volume.piece <= volume.total
         and (volume.data - 1) * volume.piece < volume.total <= volume.data * volume.piece < 1 << 62
     ):
         raise ContentError(name, "what it says of its set can't be")

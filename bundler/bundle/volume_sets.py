@@ -92,12 +92,13 @@ def find_volumes(path: Path, more: Iterable[Path] = ()) -> Found:
     folder = path if path.is_dir() else path.parent
     volumes, wrong = _read(folder, *more)
     if path.is_file() and path not in volumes and path not in wrong:
-        raise UsageError(str(path), "not a volume")
+        raise UsageError(str(path), "not a volume", "name a file that --volume-size made")
     if not volumes and wrong:
         raise next(iter(wrong.values()))
     sets = {volume.shared for volume in _meant(path, volumes).values()}
     if not sets:
-        raise NotFoundError(str(path), "no volumes are there" if path.is_dir() else "not there")
+        cause = "no volumes are there" if path.is_dir() else "not there"
+        raise NotFoundError(str(path), cause, "name a volume, or a folder of them")
     if len(sets) > 1:
         cause = f"volumes of {len(sets)} sets are there"
         raise UsageError(str(path), cause, "name one volume of the set that you mean")
@@ -176,5 +177,5 @@ def read_trailer(path: Path) -> Volume:
         file.seek(max(size - TRAILER, 0))
         block = file.read(TRAILER)
     if not is_trailer(block):
-        raise UsageError(str(path), "not a volume")
+        raise UsageError(str(path), "not a volume", "name a file that --volume-size made")
     return decode_trailer(block, size, str(path))

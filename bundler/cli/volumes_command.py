@@ -12,12 +12,15 @@ from bundler.cli.cutting import cut_options, gathered_cut, more_volumes
 from bundler.cli.display import counted, display
 from bundler.cli.printing import print_failures
 from bundler.cli.shape import Command
-from bundler.errors import UsageError
+from bundler.errors import UsageError, printable
 from bundler.report import failure
 
 _VOLUMES = click.argument("path", metavar="VOLUME|DIR", type=click.Path(path_type=Path))
 _OUT = click.option("-o", "--output", "out", metavar="DIR", type=click.Path(path_type=Path),
                     help="Where to write.  [default: beside what is read]")  # fmt: skip
+
+_LONGEST = 4096
+"""Characters of a path."""
 
 
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
@@ -89,11 +92,12 @@ def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> i
 
     checked = check_volumes(path, volumes_in, display(quiet=quiet))
     for file, volume in checked.volumes.items():
-        click.echo(f"{file}: {volume.name} {'is damaged' if file in checked.damaged else 'OK'}")
+        state = "is damaged" if file in checked.damaged else "OK"
+        click.echo(f"{printable(file, _LONGEST)}: {volume.name} {state}")
     for file, error in checked.volumes.wrong.items():
-        click.echo(f"{file}: {error.cause}")
+        click.echo(f"{printable(file, _LONGEST)}: {error.cause}")
     for file in broken_off(checked.volumes):
-        click.echo(f"{file}: its end is missing: the copy broke off")
+        click.echo(f"{printable(file, _LONGEST)}: its end is missing: the copy broke off")
     lacks = complaint(checked)
     return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
 
@@ -115,7 +119,7 @@ def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None
     progress = display(quiet=quiet)
     made = repair(check_volumes(path, volumes_in, progress), folder, progress)
     for file in made:
-        click.echo(f"{file}: made again")
+        click.echo(f"{printable(file, _LONGEST)}: made again")
     if not made:
         click.echo(f"{path}: nothing is missing")
     return 0

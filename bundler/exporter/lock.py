@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bundler.bundle.inventory import Inventory, RepositoryEntry, adapter_of, roots_of
+from bundler.bundle.inventory import Inventory, RepositoryEntry, roots_of
 from bundler.durable import local_errors, write_whole
-from bundler.errors import ContentError, UsageError, printable
+from bundler.errors import UsageError
 from bundler.exporter.pinned import Pinned
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
+from bundler.oci.document import checked, read_document
 from bundler.oci.reference import Reference, RepositoryName
 from bundler.wanted import Along, Pin, Selection
 
@@ -57,21 +58,11 @@ def keep_lock(path: Path | None, pinned: Pinned) -> None:
 
 def read_lock(path: Path, limits: Limits = DEFAULT_LIMITS) -> Lock:
     """Read a lock file. Raises ContentError, LocalError."""
-    from pydantic import ValidationError
-
     with local_errors(path, "read"), path.open("rb") as file:
         data = file.read(limits.inventory + 1)
-    if len(data) > limits.inventory:
-        raise ContentError(str(path), f"larger than the limit of {limits.inventory:,} bytes")
-    strict_json.check(data, item=str(path), depth=limits.json_depth)
-    try:
-        lock: Lock = adapter_of(Lock).validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        cause = printable(f"no lock file: {where}: {first['msg']}")
-        raise ContentError(str(path), cause, "remove it to pin anew") from None
-    return lock
+    document = checked(data, item=str(path), limits=limits)
+    next_step = "remove it to pin anew"
+    return read_document(Lock, document, parts=(RepositoryEntry,), what="no lock file: ", next_step=next_step)
 
 
 def locked_selection(lock: Lock, named: Collection[RepositoryName], path: Path) -> Selection:

@@ -10,19 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from bundler.about import VERSION
-from bundler.bundle.inventory import adapter_of
 from bundler.errors import (
     BundlerError,
-    ContentError,
     IntegrityError,
     NotFoundError,
     TargetRefusedError,
-    printable,
 )
 from bundler.importer.plan import Step
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
+from bundler.oci.document import checked, read_document
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.progress import SILENCE, Progress, each_shown
 from bundler.registry.registries import Registries
@@ -101,18 +99,8 @@ def encode_rollback(rollback: Rollback) -> bytes:
 
 def decode_rollback(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> Rollback:
     """Read one. Raises ContentError that names the file."""
-    from pydantic import ValidationError
-
-    if len(data) > limits.inventory:
-        raise ContentError(name, f"larger than the limit of {limits.inventory:,} bytes")
-    strict_json.check(data, item=name, depth=limits.json_depth)
-    try:
-        rollback: Rollback = adapter_of(Rollback).validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ContentError(name, printable(f"no rollback file: {where}: {first['msg']}")) from None
-    return rollback
+    document = checked(data, item=name, limits=limits)
+    return read_document(Rollback, document, parts=(Moved,), what="no rollback file: ")
 
 
 class _Left(NamedTuple):

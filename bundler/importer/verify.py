@@ -13,7 +13,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import bottom_up, heights, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
-from bundler.oci.tally import Tally
+from bundler.oci.tally import HeldManifests, Tally
 from bundler.progress import SILENCE, Progress
 
 
@@ -50,7 +50,7 @@ class ManifestCollector:
         self._wanted = {blob.digest for blob in inventory.manifests}
         self._omitted = frozenset(inventory.omitted)
         self._limits = limits
-        self._tally = Tally("bundle", limits.descriptors, "layers and children of its manifests")
+        self._held = HeldManifests(limits)
         if (total := sum(blob.size for blob in inventory.manifests)) > limits.manifests:
             raise ContentError(
                 "bundle", f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}"
@@ -62,7 +62,7 @@ class ManifestCollector:
             return False
         data = b"".join(chunks)
         manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self._limits)
-        self._tally.add(manifest.descriptors)
+        self._held.add(manifest)
         self.manifests[blob.digest] = sparse(manifest, self._omitted)
         return True
 

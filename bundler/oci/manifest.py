@@ -44,6 +44,8 @@ VERSION = "org.opencontainers.image.version"
 REVISION = "org.opencontainers.image.revision"
 
 
+_PAIR = 100
+"""Bytes that a dictionary takes for a name and its value, themselves not counted."""
 NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -79,6 +81,16 @@ class Manifest(NamedTuple):
         return 1 + len(self.layers) + len(self.children)
 
     @property
+    def annotated(self) -> int:
+        """Bytes of memory that its annotations take, about."""
+        parts = (self.config, *self.layers) if self.config else self.layers
+        return sum(
+            _PAIR + sys.getsizeof(name) + sys.getsizeof(text)
+            for said in (self.annotations, *(part.annotations for part in parts))
+            for name, text in said.items()
+        )
+
+    @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """What must be carried along with it, manifests excluded."""
         parts = (self.config, *self.layers) if self.config else self.layers
@@ -100,7 +112,7 @@ def parse_manifest(
         raise ContentError(item, f"media type {media_type!r} is no manifest or index")
     if len(data) > limits.manifest:
         raise ContentError(item, f"larger than the limit of {limits.manifest:,} bytes")
-    document = strict_json.loads(data, item=item, depth=limits.json_depth)
+    document = strict_json.loads(data, item=item, depth=limits.json_depth, values=limits.manifest_values)
     try:
         return _manifest(Descriptor(media_type, digest, len(data)), data, document)
     except ValueError as error:
@@ -118,7 +130,7 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
             item, "an HTML page instead of a manifest", "a login or proxy page may be in between"
         )
     strict_json.check_width(data, item=item)
-    document = strict_json.loads(data, item=item, depth=limits.json_depth)
+    document = strict_json.loads(data, item=item, depth=limits.json_depth, values=limits.manifest_values)
     if not isinstance(document, dict):
         raise ContentError(item, "not a manifest: the answer is no JSON object")
     own = document.get("mediaType", "")

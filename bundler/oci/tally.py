@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bundler.errors import ContentError
+from bundler.limits import Limits
+from bundler.oci.manifest import Manifest
 
 
 class Tally:
@@ -18,3 +20,16 @@ class Tally:
         self._left -= number
         if self._left < 0:
             raise ContentError(self._item, f"more than the limit of {self._limit:,} {self._what}")
+
+
+class HeldManifests:
+    """Counts what manifests take in memory: much more than their bytes, if they are made for that."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._descriptors = Tally("bundle", limits.descriptors, "layers and children of its manifests")
+        self._annotations = Tally("bundle", limits.annotations, "bytes that its manifests' annotations take")
+
+    def add(self, manifest: Manifest) -> None:
+        """Count one. Raises ContentError over a limit."""
+        self._descriptors.add(manifest.descriptors)
+        self._annotations.add(manifest.annotated)

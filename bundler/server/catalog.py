@@ -140,7 +140,7 @@ def _named(path: RepositoryPath, repository: Repository) -> Iterator[tuple[str, 
 
 def decode_index(data: bytes, limits: Limits) -> Iterator[Entry]:
     """Read `index.json`. Raises ContentError for one that names something else than this module writes."""
-    document = strict_json.loads(data, item=INDEX_FILE, depth=limits.json_depth)
+    document = strict_json.loads(data, item=INDEX_FILE, depth=limits.json_depth, values=limits.json_values)
     try:
         for fields in document["manifests"] or ():
             yield _entry(fields)

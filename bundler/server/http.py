@@ -25,8 +25,8 @@ STALLED = 60
 """Seconds without a byte, after which a connection is given up."""
 HEADERS = 64 * 1024
 """Bytes of a request's line and headers."""
-LARGEST_CHUNK = 64 * MIB
-"""Bytes of one chunk of a chunked body: cheroot holds one in memory."""
+LARGEST_CHUNK = 4 * MIB
+"""Bytes of one chunk of a chunked body: cheroot holds one in memory, in every thread. Clients send less."""
 
 
 class RegistryServer:

@@ -348,8 +348,11 @@ def test_an_empty_repository_of_content_is_no_trouble(nights: Nights) -> None:
     assert not nights.night("monday", base).exists()
 
 
-def test_a_damaged_journal_is_said(nights: Nights) -> None:
+@pytest.mark.parametrize(
+    "text", ["[1", '{"bundles":[{"id":"\\ud83d"}]}', '{"bundles":[' + "[]," * 200_000 + "1]}"]
+)
+def test_a_damaged_journal_is_said(text: str, nights: Nights) -> None:
     nights.full("sunday")
-    (nights.folder / "store" / ".journal.json").write_text("[1")
+    (nights.folder / "store" / ".journal.json").write_text(text)
     with pytest.raises(BundlerError, match="journal"):
         nights.night("monday", "last")

@@ -179,6 +179,29 @@ def a_billion_laughs() -> bytes:
     return whole({NAME: {"1.0.0": descriptor_of(documents[-1][1]).digest}}, documents, [b""])
 
 
+def annotations_of_wide_letters() -> bytes:
+    """One letter that takes four bytes makes all of its text take four for each."""
+    empty = {"mediaType": "x", "digest": descriptor_of(b"").digest, "size": 0}
+    text = "a" * 3_900_000 + "\U0001f600"
+    manifests = [
+        json.dumps(manifest_document(empty, [], annotations={"a": f"{number}{text}"}), ensure_ascii=False)
+        for number in range(15)
+    ]
+    encoded = [(OCI_MANIFEST, manifest.encode()) for manifest in manifests]
+    tags = {f"1.{number}.0": descriptor_of(data).digest for number, (_, data) in enumerate(encoded)}
+    return whole({NAME: tags}, encoded, [b""])
+
+
+def annotations_of_few_letters() -> bytes:
+    """Names and values of a few bytes take two hundred in memory."""
+    empty = {"mediaType": "x", "digest": descriptor_of(b"").digest, "size": 0}
+    said = {f"{number:x}": "" for number in range(99_000)}
+    documents = [manifest_document(empty, [], annotations=said, x=number) for number in range(15)]
+    encoded = [(OCI_MANIFEST, _compact(document)) for document in documents]
+    tags = {f"1.{number}.0": descriptor_of(data).digest for number, (_, data) in enumerate(encoded)}
+    return whole({NAME: tags}, encoded, [b""])
+
+
 ALLOWED: dict[str, Callable[[], bytes]] = {
     "as much as is allowed": as_much_as_is_allowed,
     "many tags": one_manifest_of_many_tags,
@@ -189,6 +212,8 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "manifests full of layers": manifests_full_of_layers,
     "many repositories": one_manifest_of_many_repositories,
     "many indexes": one_manifest_of_many_indexes,
+    "wide annotations": annotations_of_wide_letters,
+    "short annotations": annotations_of_few_letters,
 }
 
 
@@ -225,6 +250,41 @@ def annotations_by_the_million() -> bytes:
     return framed(tar_of(members))
 
 
+def _inventory_of(field: bytes) -> bytes:
+    document = b'{"format":1,"kind":"full",%s}' % field
+    return framed(tar_of([("bundle.json", document), *members_of({NAME: a_module("1.0.0")})[1:]]))
+
+
+def mistakes_by_the_hundred_thousand() -> bytes:
+    """Blobs that are none."""
+    return _inventory_of(b'"repositories":[],"manifests":[],"blobs":[%s{}]' % (b"{}," * 199_000))
+
+
+def names_that_are_none() -> bytes:
+    tags = b",".join(b'"%x":1' % number for number in range(78_000))
+    entries = b",".join(b'{"name":"h.example/a%d","tags":{%s}}' % (number, tags) for number in range(5))
+    return _inventory_of(b'"repositories":[%s],"manifests":[],"blobs":[]' % entries)
+
+
+def names_of_one_repository() -> bytes:
+    """More than a repository may have tags."""
+    tags = b",".join(b'"%x":1' % number for number in range(390_000))
+    entry = b'{"name":"h.example/app","tags":{%s}}' % tags
+    return _inventory_of(b'"repositories":[%s],"manifests":[],"blobs":[]' % entry)
+
+
+def values_by_the_million() -> bytes:
+    """Nothing takes more memory for its bytes than an empty list."""
+    return _inventory_of(b'"repositories":[],"manifests":[],"blobs":[],"x":[%s[]]' % (b"[]," * 5_000_000))
+
+
+def as_many_values_as_may_be() -> bytes:
+    """Each of them a name of its own, one of them of a letter that makes all of the text wide."""
+    names = b",".join(b'"%x":0' % number for number in range(390_000))
+    wide = "\U0001f600".encode() + b"x" * 9_000_000
+    return _inventory_of(b'"repositories":[],"manifests":[],"blobs":[],"x":{%s},"y":"%s"' % (names, wide))
+
+
 def a_manifest_of_gigabytes() -> bytes:
     """Spaces behind it, of which a thousand fit into a byte."""
     members = members_of({NAME: a_module("1.0.0")})
@@ -241,6 +301,11 @@ HUGE: dict[str, Callable[[], bytes]] = {
     "numbers beyond all": numbers_beyond_all,
     "annotations by the million": annotations_by_the_million,
     "a manifest of gigabytes": a_manifest_of_gigabytes,
+    "mistakes by the hundred thousand": mistakes_by_the_hundred_thousand,
+    "names that are none": names_that_are_none,
+    "names of one repository": names_of_one_repository,
+    "values by the million": values_by_the_million,
+    "as many values as may be": as_many_values_as_may_be,
     **{name: partial(_flood, name) for name in FLOODS},
 }
 

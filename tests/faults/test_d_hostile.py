@@ -294,6 +294,7 @@ INDEXES: dict[str, Callable[[bytes], bytes]] = {
     "NaN": lambda good: good.replace(b'"schemaVersion":2', b'"schemaVersion":NaN'),
     "duplicate keys": lambda good: good.replace(b'"schemaVersion":2', b'"manifests":[],"schemaVersion":2'),
     "UTF-16": lambda good: good.decode().encode("utf-16"),
+    "half a letter": lambda good: good.replace(b'"schemaVersion":2', b'"x":"\\ud83d","schemaVersion":2'),
     "null": lambda good: b"null",
     "empty": lambda good: b"",
 }

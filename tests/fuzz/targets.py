@@ -7,6 +7,7 @@ not be asked, no error that is not one clean line.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import threading
@@ -23,10 +24,13 @@ from bundler.bundle.format import END_OF_ARCHIVE, parse_seek_table
 from bundler.bundle.index import check_index
 from bundler.bundle.inventory import decode, encode, roots_of
 from bundler.bundle.reader import open_bundle
+from bundler.bundle.receipt import Receipt, ReceivedRepository, decode_receipt, encode_receipt
 from bundler.bundle.stream import BundleStream
+from bundler.bundle.volume_format import MAGIC, TRAILER, Volume, decode_trailer, encode_trailer
 from bundler.config.export_file import read_export_file
 from bundler.config.import_file import read_import_file
 from bundler.errors import BundlerError, ContentError, UsageError
+from bundler.importer.rollback import Moved, Rollback, decode_rollback, encode_rollback
 from bundler.importer.verify import ManifestCollector, check_closure, verify_bundle
 from bundler.limits import DEFAULT_LIMITS, MIB
 from bundler.oci.content import Digest, sha256
@@ -42,6 +46,10 @@ from bundler.timoni.bundle_file import read_bundle_files
 from bundler.timoni.image_names import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
 from bundler.timoni.places import SourceText
+from bundler.trust.armor import armored, signatures_in
+from bundler.trust.statement import Job, Moment, Statement
+from bundler.trust.statement import decode as decode_statement
+from bundler.trust.statement import encode as encode_statement
 from tests.builders import (
     SHAPES,
     a_module,
@@ -238,6 +246,52 @@ def timoni(data: bytes) -> None:
             continue
 
 
+def seal(data: bytes) -> None:
+    """What is signed, and its signatures."""
+    statement, _, signatures = data.partition(BREAK)
+    for read in (lambda: decode_statement(statement), lambda: signatures_in(signatures)):
+        try:
+            read()
+        except ContentError:
+            continue
+
+
+def volume(data: bytes) -> None:
+    """What a volume says of itself, behind its own digest."""
+    text = data[: TRAILER - len(MAGIC) - 32].ljust(TRAILER - len(MAGIC) - 32)
+    found = decode_trailer(text + hashlib.sha256(text).digest() + MAGIC, TRAILER + 10, "volume")
+    assert found.size == 10
+    assert 0 <= found.offset <= found.total
+
+
+def records(data: bytes) -> None:
+    """What imports keep or send back: receipts, ways back."""
+    for read in (decode_receipt, decode_rollback):
+        try:
+            read(data, "r.json")
+        except ContentError:
+            continue
+
+
+def receipts() -> list[bytes]:
+    """One of each kind."""
+    digest, name = sha256(b""), RepositoryName(NAME)
+    received = ReceivedRepository(name, name, {Tag("1.0.0"): digest}, (digest,))
+    moved = Moved(name, Tag("1.0.0"), None, digest)
+    return [
+        encode_receipt(Receipt(1, "h.example", "2026-01-31T09:00:00Z", (digest,), (received,))),
+        encode_rollback(Rollback(1, digest, "h.example", (moved,))),
+    ]
+
+
+def seals() -> list[bytes]:
+    """A statement, and a signature of the right form by nobody."""
+    said = Statement(sha256(b""), Job("nightly"), 7, Moment("2026-01-31T09:00:00Z"))
+    parts = (b"\0\0\0\x0bssh-ed25519", b"timoni-bundler", b"", b"sha512", b"x" * 64)
+    blob = b"SSHSIG\0\0\0\1" + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return [BREAK.join((encode_statement(said), armored(blob)))]
+
+
 # --- what registries say -------------------------------------------------------------------------------
 
 
@@ -325,6 +379,11 @@ TARGETS = {
     "inventory": Target(inventory, lambda: [one.split(BREAK)[0] for one in documents_of_bundles()]),
     "index": Target(index, lambda: [one.split(BREAK)[2] for one in documents_of_bundles()]),
     "manifest": Target(manifest, manifests),
+    "seal": Target(seal, seals),
+    "volume": Target(
+        volume, lambda: [encode_trailer(Volume("a" * 64, 1, 1, 0, 10, 10, "b" * 64))[: -len(MAGIC) - 32]]
+    ),
+    "records": Target(records, receipts),
     "config": Target(config, lambda: [path.read_bytes() for path in EXAMPLES.glob("*.yaml")]),
     "timoni": Target(timoni, lambda: [path.read_bytes() for path in BUNDLE_FILES.iterdir()]),
     "references": Target(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,11 @@ import pytest
 from tests.fuzz.targets import TARGETS, run
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_the_search_is_led_by_coverage_where_that_can_be_had() -> None:
+    wheels = sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 14)
+    assert find_spec("atheris") or not wheels
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -27,4 +34,5 @@ def test_no_input_does_harm_that_is_found_within_a_second(part: int, tmp_path: P
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count("nothing found") == len(names)
+    assert ("unled" in ended.stdout) == (find_spec("atheris") is None)
     assert list(tmp_path.iterdir()) == []

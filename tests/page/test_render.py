@@ -40,7 +40,7 @@ HOSTILE = [
     "{{ 7 * 7 }}{% include '/etc/passwd' %}",
     "&lt;b&gt; &#x3c;b&#x3e;",
     "\u202egnp.exe\u2066 \u200b\ufeff",
-    "a\x00b\x1b[31m\r\n\tc\ud800\x85\u2028",
+    "a\x00b\x1b[31m\r\n\tc\x85\u2028",
     "]]><!--",
 ]
 

@@ -17,7 +17,7 @@ import requests
 from bundler.errors import LocalError
 from bundler.limits import MIB
 from bundler.server.content import read_only
-from bundler.server.http import RegistryServer
+from bundler.server.http import LARGEST_CHUNK, THREADS, RegistryServer
 from bundler.server.writable import writable
 from tests.server.client import Client
 
@@ -56,11 +56,17 @@ def raw(client: Client, request: bytes) -> bytes:
     return bytes(received)
 
 
-def test_a_chunk_that_says_it_is_huge_is_refused(registry: Client) -> None:
+@pytest.mark.parametrize("size", ["FFFFFFFFFF", f"{4 * MIB + 1:x}"])
+def test_a_chunk_that_says_it_is_huge_is_refused(size: str, registry: Client) -> None:
     head = f"PATCH {registry.begin('team/app')} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    answer = raw(registry, head.encode() + b"FFFFFFFFFF\r\nxx")
+    answer = raw(registry, head.encode() + size.encode() + b"\r\nxx")
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"SIZE_INVALID" in answer
+
+
+def test_chunks_in_all_threads_fit_into_the_memory() -> None:
+    # A chunk, and what was waiting before it.
+    assert THREADS * 2 * LARGEST_CHUNK < 150 * MIB
 
 
 @pytest.mark.parametrize("length", ["-1", "-5", "x"])

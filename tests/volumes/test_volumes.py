@@ -8,7 +8,9 @@ import random
 import shutil
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -100,6 +102,8 @@ WRONG: dict[str, dict[str, object]] = {
     "parity longer than the only volume": {"parity": 1, "piece": 1 << 50},
     "a newer format": {"format": 2},
     "a digest that is none": {"set": "x"},
+    "a digest of other letters": {"set": "\x1b" * 64},
+    "a piece beyond the whole": {"piece": 1 << 40},
 }
 
 
@@ -111,6 +115,33 @@ def test_a_volume_that_says_what_can_not_be_is_refused(name: str, tmp_path: Path
     text = json.dumps(document).encode().ljust(TRAILER - len(MAGIC) - 32)
     with pytest.raises(ContentError):
         decode_trailer(text + hashlib.sha256(text).digest() + MAGIC, file.stat().st_size, "v")
+
+
+@pytest.mark.parametrize("text", [b"[" * 976, b'{"format":1,"format":1}', b"[]", b"\xff", b"null"])
+def test_a_volume_that_says_nothing_is_refused(text: bytes) -> None:
+    text = text.ljust(TRAILER - len(MAGIC) - 32)
+    with pytest.raises(ContentError):
+        decode_trailer(text + hashlib.sha256(text).digest() + MAGIC, TRAILER + 1, "v")
+
+
+@pytest.mark.parametrize("changed", [{"parity": 1}, {"data": 3, "total": 3 * SIZE - 3100}])
+def test_volumes_that_say_otherwise_of_their_set_are_of_another(
+    changed: dict[str, Any], tmp_path: Path
+) -> None:
+    files = cut(tmp_path, b"x" * (2 * SIZE - 2 * TRAILER - 2))
+    second = replace(find_volumes(files[1])[files[1]], **changed)
+    files[1].write_bytes(files[1].read_bytes()[:-TRAILER] + encode_trailer(second))
+    for name in ("volumes check", "volumes repair", "inspect"):
+        ended = bundler(*name.split(), str(tmp_path / "volumes"))
+        assert (ended.returncode, "volumes of 2 sets are there" in ended.stderr) == (2, True), ended
+
+
+def test_the_name_of_a_volume_is_shown_as_one_clean_line(tmp_path: Path) -> None:
+    (file,) = cut(tmp_path, b"some bytes")
+    file.rename(file.with_name("\x1b[31m\u202ered\n.001"))
+    ended = bundler("volumes", "check", str(file.parent))
+    assert ended.returncode == 0
+    assert ended.stdout == f"{file.parent}/.[31m.red..001: volume 1 of 1 OK\n"
 
 
 def test_a_trailer_is_what_the_page_says(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""Long documents that a program wrote, read by pydantic: within bounds, ended by the first mistake."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from bundler.errors import ContentError, printable
+from bundler.limits import Limits
+from bundler.oci import strict_json
+from bundler.oci.grammar import Parsed, camel
+
+Read = TypeVar("Read")
+
+
+class Checked(NamedTuple):
+    """The bytes of a document that are JSON, and not too much of it."""
+
+    data: bytes
+    item: str
+
+
+def checked(data: bytes, *, item: str, limits: Limits) -> Checked:
+    """Raise ContentError that names `item`: too large, too many values, or not JSON."""
+    if len(data) > limits.inventory:
+        raise ContentError(item, f"larger than the limit of {limits.inventory:,} bytes")
+    strict_json.check(data, item=item, depth=limits.json_depth, values=limits.json_values)
+    return Checked(data, item)
+
+
+def read_document(
+    of: type[Read], document: Checked, *, parts: tuple[type, ...] = (), what: str = "", next_step: str = ""
+) -> Read:
+    """The document as a value; `parts` are the types of what is in it. Raises ContentError.
+
+    `what` is said before the mistake: "no receipt: ".
+    """
+    from pydantic import ValidationError
+
+    try:
+        read: Read = _reader((of, *parts)).validate_json(document.data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "its top"
+        raise ContentError(document.item, printable(f"{what}{where}: {first['msg']}"), next_step) from None
+    return read
+
+
+@functools.cache
+def adapter_of(of: Any, *parts: type) -> Any:
+    """How pydantic reads a document of these types; imported here, because export never reads one."""
+    from pydantic import ConfigDict, TypeAdapter, with_config
+
+    # Unknown fields of a newer writer are left alone.
+    kinds: list[Any] = [*parts, *([of] if is_dataclass(of) else [])]
+    for kind in kinds:
+        with_config(ConfigDict(alias_generator=camel, extra="ignore", strict=True))(kind)
+    return TypeAdapter(of)
+
+
+@functools.cache
+def _reader(kinds: Any) -> Any:
+    """The same, ended by the first mistake in a list: pydantic would tell all, and each takes a kilobyte."""
+    from pydantic_core import SchemaValidator
+
+    return SchemaValidator(_hasty(adapter_of(*kinds).core_schema))
+
+
+def _hasty(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_hasty(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    ended = {"fail_fast": True} if schema.get("type") == "tuple" else {}
+    return {name: _hasty(part) for name, part in schema.items()} | ended
+
+
+class Names:
+    """Tells pydantic to read a mapping no further than the first mistake, for `Annotated`."""
+
+    def __init__(self, key: type[Parsed], value: type[Parsed]) -> None:
+        self._key = key
+        self._value = value
+
+    def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Any:
+        """Looked at by plain code, before pydantic does."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(self._looked_at, handler(source))
+
+    def _looked_at(self, names: object) -> object:
+        if isinstance(names, Mapping):
+            for key, value in names.items():
+                self._key.parse(key)
+                self._value.parse(value)
+        return names
