@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlencode, urlsplit
+
+from bundler.limits import MIB
+
+CHUNK_UPLOAD = 4 * MIB
+"""Bytes of one PATCH where a registry takes no single PUT; ghcr.io refuses more."""
+LARGEST_PIECE = 64 * MIB
+"""Bytes of one PATCH that a registry may ask for."""
+
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 class Body:
@@ -21,6 +31,11 @@ class Body:
         for chunk in self._chunks:
             self._count(sent=len(chunk))
             yield chunk
+
+
+def piece_size(least: str, usual: int) -> int:
+    """Bytes of one PATCH where a registry wants them to be no less: what lies on S3 does."""
+    return min(max(CHUNK_UPLOAD, int(least)), LARGEST_PIECE) if _NUMBER.fullmatch(least) else usual
 
 
 def pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

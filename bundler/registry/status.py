@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from email.utils import parsedate_to_datetime
 
@@ -14,6 +15,9 @@ from bundler.registry.transport import Answer, Request, place
 TRANSIENT = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
 TOO_MANY = "TOOMANYREQUESTS"
 """Some registries say so with another status than 429."""
+
+
+_TYPE_WORDS = re.compile("media.?type|artifact.?type|unsupported|not supported", re.IGNORECASE)
 
 
 class RefusedError(NetworkError):
@@ -48,6 +52,11 @@ def refused(request: Request, status: int, code: str, cause: str) -> RefusedErro
     error = RefusedError(item_of(request), cause)
     error.status, error.code = status, code
     return error
+
+
+def about_types(error: RefusedError) -> bool:
+    """Whether a refusal is about a media type, and not about this one manifest."""
+    return error.status in (405, 415) or error.code == "UNSUPPORTED" or bool(_TYPE_WORDS.search(error.cause))
 
 
 def own_words(body: bytes) -> tuple[str, str]:

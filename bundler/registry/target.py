@@ -5,7 +5,6 @@ Source: distribution-spec 1.1, "Push". What real registries do otherwise is said
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from urllib.parse import urlencode, urlsplit
@@ -20,28 +19,20 @@ from bundler.errors import (
     TargetRefusedError,
     printable,
 )
-from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest, held_back
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.bodies import Body, pieces, with_query
+from bundler.registry.bodies import CHUNK_UPLOAD, Body, piece_size, pieces, with_query
 from bundler.registry.client import Repository, digest_at
 from bundler.registry.hints import missing_hint, type_hint
 from bundler.registry.host import REDIRECTS, Host, Reply
-from bundler.registry.status import RefusedError
+from bundler.registry.status import RefusedError, about_types
 from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer
 
 _ABOUT_A_BLOB = frozenset({200, 400, 404, 405, 406, 501})
 """What a registry may say of a blob; where it can't be asked, the blob is sent."""
 UPLOAD_BEGUN = frozenset({201, 202})
-CHUNK_UPLOAD = 4 * MIB
-"""Bytes of one PATCH where a registry takes no single PUT; ghcr.io refuses more."""
-LARGEST_PIECE = 64 * MIB
-"""Bytes of one PATCH that a registry may ask for."""
-
-_NUMBER = re.compile("[0-9]{1,18}")
-_TYPE_WORDS = re.compile("media.?type|artifact.?type|unsupported|not supported", re.IGNORECASE)
 
 
 class MissingContentError(TargetRefusedError):
@@ -166,9 +157,7 @@ class TargetRepository:
             answer = self._post()
         answer.start_of_body(self._limits.error_body)
         if answer.status == 202:
-            least = answer.headers.get("OCI-Chunk-Min-Length", "")
-            if _NUMBER.fullmatch(least):  # what lies on S3 wants pieces of some size
-                self._piece = min(max(CHUNK_UPLOAD, int(least)), LARGEST_PIECE)
+            self._piece = piece_size(answer.headers.get("OCI-Chunk-Min-Length", ""), self._piece)
             return self._location(answer, f"upload to {self.name}")
         if mount_from is None:
             raise TargetRefusedError(self.name, "it answered 201 to a blob that was not sent")
@@ -312,7 +301,7 @@ class TargetRepository:
             if isinstance(reference, Tag) and self.digest_of(reference) == manifest.blob.digest:
                 return  # an immutable tag: somebody else has set it to the same, or the answer was lost
             hint = type_hint(self.name, error.cause) if error.status in (400, 405, 415) else ""
-            kind = TypeRefusedError if _about_types(error) else TargetRefusedError
+            kind = TypeRefusedError if about_types(error) else TargetRefusedError
             raise kind(item, f"the target refuses it: {error.cause}", hint) from error
         self._host.traffic.count(sent=len(manifest.data))
         said = reply.headers.get("Docker-Content-Digest", "")
@@ -323,8 +312,3 @@ class TargetRepository:
 def _contradicts(said: str, digest: Digest) -> bool:
     """Whether a registry names another digest; by another algorithm, it may be the same content."""
     return said.startswith(f"{digest.algorithm}:") and said != digest
-
-
-def _about_types(error: RefusedError) -> bool:
-    """Whether a refusal is about a media type, and not about this one manifest."""
-    return error.status in (405, 415) or error.code == "UNSUPPORTED" or bool(_TYPE_WORDS.search(error.cause))
