@@ -28,8 +28,11 @@ from bundler.bundle.format import (
 )
 from bundler.bundle.index import encode_index
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode
+from bundler.errors import ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
+from bundler.limits import Limits
 from bundler.oci.content import BlobSource, Digest
+from bundler.oci.document import checked
 from bundler.progress import Step
 from bundler.workers import InOrder, ordered
 
@@ -57,6 +60,16 @@ def files_of(inventory: Inventory, sealed: Sealed | None = None) -> list[tuple[s
         (LAYOUT_FILE, LAYOUT),
         (INDEX_FILE, encode_index(inventory)),
     ]
+
+
+def check_readable(inventory: Inventory, limits: Limits) -> None:
+    """Raise ContentError for more than a reader takes; to be known before anything is fetched."""
+    for name, data in files_of(inventory):
+        try:
+            checked(data, item="selection", limits=limits)
+        except ContentError as error:
+            cause = f"its {name} would be {error.cause}"
+            raise ContentError(error.item, cause, "export fewer repositories or tags at a time") from None
 
 
 def largest_size(inventory: Inventory) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from bundler.bundle.writer import check_readable
 from bundler.exporter.base import look_back
 from bundler.exporter.delivery import Delivery
 from bundler.exporter.disk import disk_needs
@@ -117,5 +118,6 @@ def plan_bundle(
         pinned = ask(jobs=jobs, progress=progress)
     base = base and base.completed(pinned.manifests)
     plan, inventory = plan_against(pinned, base, store), pinned.inventory(base)
+    check_readable(inventory, limits)
     needs = disk_needs(pinned, plan, out, store, inventory)
     return run.planned(pinned, inventory, plan), plan, sum(size for _, size in needs)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bundler.bundle.inventory import Inventory, is_empty
 from bundler.bundle.state import Base
+from bundler.bundle.writer import check_readable
 from bundler.exporter.lock import keep_lock
 from bundler.exporter.output import Output
 from bundler.exporter.pinned import Pinned
@@ -40,8 +41,12 @@ class Delivery(NamedTuple):
     def superfluous(
         self, pinned: Pinned, base: Base | None, store: Store, progress: Progress
     ) -> Delivered | None:
-        """What need not be written: the base has all of it, or it is there already. None if it must be."""
+        """What need not be written: the base has all of it, or it is there already. None if it must be.
+
+        Raises ContentError for what no reader would take.
+        """
         inventory = pinned.inventory(base)
+        check_readable(inventory, self.limits)
         if is_empty(inventory) and not self.series.allow_empty:
             return Delivered(inventory, None, self._done(pinned, store))
         there = self.out.unchanged(inventory, progress)

@@ -13,6 +13,7 @@ from bundler.bundle.inventory import Inventory, bundle_id, encode, roots_of
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle, open_bundle
 from bundler.bundle.state import Link, ManifestPool, State, full_inventory, state_of
+from bundler.bundle.writer import check_readable
 from bundler.errors import ContentError, IntegrityError, UsageError
 from bundler.exporter.output import Output
 from bundler.exporter.room import check_disk
@@ -46,6 +47,7 @@ def merge_bundles(
         bundles = [stack.enter_context(opened(path)) for path in paths]
         pool = ManifestPool(limits)
         inventory = merged_inventory([read_link(bundle, pool) for bundle in bundles], limits)
+        check_readable(inventory, limits)
         there = out.unchanged(inventory, progress)
         if there is None and (needed := out.need(inventory)):
             check_disk([needed])

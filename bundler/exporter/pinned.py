@@ -13,7 +13,7 @@ from bundler.oci.graph import bottom_up, needed_by, reached, sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.platform import sparse_index
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.oci.tally import Tally
+from bundler.oci.tally import HeldManifests
 from bundler.report import Failure, ImagesReport, failure
 from bundler.selection import Choice
 from bundler.wanted import ALONE, Along
@@ -48,7 +48,7 @@ class Pinned:
         self._limits = limits
         self._left_out = omitted
         self._bytes = 0
-        self._tally = Tally("selection", limits.descriptors, "layers and children of its manifests")
+        self._held = HeldManifests(limits, "selection")
         self._tags: dict[tuple[RepositoryName, Tag], Digest] = {}
 
     # --- taking in -------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class Pinned:
         known = self.manifests.get(digest)
         if known is None:
             self._bytes += manifest.blob.size
-            self._tally.add(manifest.descriptors)
+            self._held.add(manifest)
             self.warnings += _elsewhere(manifest)
         else:  # two repositories have it, with two wishes
             either = {*known.children, *kept.children}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bundler.errors import ContentError
+from bundler.errors import BUNDLE, ContentError
 from bundler.limits import Limits
 from bundler.oci.manifest import Manifest
 
@@ -25,9 +25,9 @@ class Tally:
 class HeldManifests:
     """Counts what manifests take in memory: much more than their bytes, if they are made for that."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._descriptors = Tally("bundle", limits.descriptors, "layers and children of its manifests")
-        self._annotations = Tally("bundle", limits.annotations, "bytes that its manifests' annotations take")
+    def __init__(self, limits: Limits, item: str = BUNDLE) -> None:
+        self._descriptors = Tally(item, limits.descriptors, "layers and children of its manifests")
+        self._annotations = Tally(item, limits.annotations, "bytes that its manifests' annotations take")
 
     def add(self, manifest: Manifest) -> None:
         """Count one. Raises ContentError over a limit."""
