@@ -9,7 +9,7 @@ from typing import Self
 from bundler.bundle.index import check_index
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
 from bundler.bundle.stream import Judge
-from bundler.errors import ContentError, IntegrityError, NotFoundError
+from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import Limits
 from bundler.oci.content import Descriptor
@@ -64,7 +64,8 @@ class BundleDirectory:
         try:
             signatures = self._layout.file(SIGNATURE_FILE, limits.signatures)
         except NotFoundError:
-            raise ContentError(str(self.path), f"{STATEMENT_FILE} without {SIGNATURE_FILE}") from None
+            cause = f"{STATEMENT_FILE} without {SIGNATURE_FILE}"
+            raise TrustError(str(self.path), cause, "carry the directory again") from None
         return sealed_of(self.id, statement, signatures, limits)
 
     def __enter__(self) -> Self:
