@@ -47,6 +47,8 @@ class Limits(NamedTuple):
     """Layers and children of all manifests that one run holds in memory."""
     annotations: int = 32 * MIB
     """Bytes of memory that the annotations of all these manifests take."""
+    failures: int = 10_000
+    """Tags or blobs of one export that may fail: more of them are no accident, and fill the report."""
     needs: int = 5_000_000
     """Blobs that repositories or tags need, all that each of them needs counted in full."""
     frames: int = 200_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bundler.exporter.failing import Failing
 from bundler.exporter.pinned import Pinned
 from bundler.exporter.reading import Reading
 from bundler.exporter.select import decide
@@ -24,7 +25,8 @@ def explain_selection(
 
     And one per candidate where creation times decide, one for a `latest` that is followed.
     """
-    reading = Reading(registries, None, jobs, progress, {})
+    failing = Failing(registries.settings.hosts.limits.failures)
+    reading = Reading(registries, None, jobs, progress, {}, failing)
     pinned = Pinned(reading.limits, selection.omitted)
     decide(selection, reading, pinned)
     found: dict[RepositoryName, list[TagDecision]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from bundler.errors import BundlerError, IntegrityError, NotFoundError
+from bundler.exporter.failing import Failing
 from bundler.exporter.plan import BlobTask, ExportPlan
 from bundler.oci.content import Descriptor
 from bundler.oci.manifest import Manifest
@@ -27,6 +28,7 @@ def fetch(
 ) -> dict[Descriptor, BundlerError]:
     """Put everything into the store; the result is what could not be had, and why."""
     missing: dict[Descriptor, BundlerError] = {}
+    failing = Failing(registries.settings.hosts.limits.failures)
 
     def work(item: Manifest | BlobTask) -> None:
         if isinstance(item, BlobTask):
@@ -41,6 +43,7 @@ def fetch(
             if isinstance(item, BlobTask):
                 step.advance(items=1)
                 if isinstance(result, BundlerError):
+                    failing.add(result)
                     missing[item.blob] = result
     store.sync()
     return missing

@@ -34,7 +34,10 @@ def pin(
             found[want] = _kept(want, known[want], pinned)
     unknown = [want for want in items if want not in known]
     for want, answer in reading.each(label, unknown, lambda want: _read(want, reading)):
-        found[want] = answer if isinstance(answer, BundlerError) else _kept(want, answer, pinned)
+        root = answer if isinstance(answer, BundlerError) else _kept(want, answer, pinned)
+        if isinstance(root, BundlerError):
+            reading.failing.add(root)
+        found[want] = root
     return {want: found[want] for want in items}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple, TypeVar
 
 from bundler.errors import BundlerError, ContentError
+from bundler.exporter.failing import Failing
 from bundler.exporter.trusted import NOBODY, Trusted
 from bundler.limits import Limits
 from bundler.oci.content import BlobStore, Descriptor, Digest, read_all
@@ -29,6 +30,8 @@ class Reading(NamedTuple):
     progress: Progress
     lists: dict[RepositoryName, TagList | BundlerError]
     """The tag lists that were read so far."""
+    failing: Failing
+    """Tags that could not be had."""
     keep: bool = True
     """Whether what was read may be put into the store."""
     locked: bool = False

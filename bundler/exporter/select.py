@@ -12,6 +12,7 @@ from types import MappingProxyType
 from bundler.errors import BundlerError
 from bundler.exporter.belongings import find_belongings, lacking
 from bundler.exporter.descend import descend, gap_below
+from bundler.exporter.failing import Failing
 from bundler.exporter.pinned import Pinned
 from bundler.exporter.pins import nowhere, pin
 from bundler.exporter.reading import Reading
@@ -46,8 +47,9 @@ def select(
 
     What is `trusted` is taken as it was, and not asked for.
     """
+    failing = Failing(registries.settings.hosts.limits.failures)
     reading = Reading(
-        registries, store, jobs, progress, {}, keep=keep, locked=selection.locked, trusted=trusted
+        registries, store, jobs, progress, {}, failing, keep=keep, locked=selection.locked, trusted=trusted
     )
     pinned = Pinned(reading.limits, selection.omitted)
     pinned.failures += [failure(problem) for problem in selection.problems]

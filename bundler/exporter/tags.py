@@ -61,10 +61,10 @@ def choose_tags(selection: Selection, reading: Reading, pinned: Pinned) -> list[
         if isinstance(tags, BundlerError):
             pinned.failures.append(failure(tags, str(name)))
             continue
-        pinned.failures += [
-            failure(ContentError(f"{name}: {bad}", "the registry lists it, but it can't be a tag"))
-            for bad in tags.invalid
-        ]
+        for bad in tags.invalid:
+            error = ContentError(f"{name}: {bad}", "the registry lists it, but it can't be a tag")
+            reading.failing.add(error)
+            pinned.failures.append(failure(error))
         own = [source for source in sources if source.repository == name]
         chosen += [_chosen(source, tags, reading, pinned) for source in dict.fromkeys(own)]
     return chosen
@@ -116,6 +116,7 @@ def _read(source: Source, tags: Sequence[Tag], reading: Reading, pinned: Pinned)
     name = source.repository
     for tag, answer in reading.each("creation times", tags, lambda tag: reading.manifest(name, tag)):
         if isinstance(answer, BundlerError):
+            reading.failing.add(answer)
             pinned.failures.append(failure(answer, f"{name}:{tag}"))
         else:
             known[tag] = answer
