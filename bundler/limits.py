@@ -33,6 +33,12 @@ class Limits(NamedTuple):
     """Values of an inventory, `index.json` or a receipt: its commas and brackets are counted."""
     manifest_values: int = 200_000
     """The same of any other JSON document: a manifest, an answer of a registry."""
+    json_names: int = 100_000
+    """Names in one JSON object: no list of names is longer than that of a repository's tags."""
+    json_wide: int = 1 * MIB
+    """Bytes of an answer whose letters may take four bytes each in memory, all of them for one that does."""
+    json_beside: int = 256 * KIB
+    """Bytes of a JSON document that is parsed beside others; larger ones are parsed one after the other."""
     config: int = 4 * MIB
     """Characters of a file that a person wrote."""
     config_nodes: int = 100_000

@@ -11,6 +11,7 @@ from bundler.bundle.inventory import RepositoryEntry
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
 from bundler.bundle.state import ManifestPool
+from bundler.errors import BUNDLE, errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, bottom_up, needed_by
@@ -85,7 +86,8 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifes
     inventory = bundle.inventory
     manifests = read_link(bundle, ManifestPool(limits)).manifests if manifests is None else manifests
     needed = (digest for entry in inventory.repositories for digest in dict.fromkeys(entry.roots()))
-    sums = added_up(needed, manifests, limits)
+    with errors_of(bundle.path):
+        sums = added_up(needed, manifests, limits)
     repositories = tuple(_repository(entry, manifests, sums) for entry in inventory.repositories)
     return Contents(
         path=str(bundle.path),
@@ -115,7 +117,7 @@ def added_up(roots: Iterable[Digest], manifests: Manifests, limits: Limits) -> M
 
     Tags that share a digest don't share bytes with anybody else by that. Raises ContentError over the limit.
     """
-    tally = Tally("bundle", limits.needs, "blobs that its repositories and tags need")
+    tally = Tally(BUNDLE, limits.needs, "blobs that its repositories and tags need")
     users, counts = Counter[Digest](), dict[Digest, int]()
     for digest in roots:
         if digest not in counts:

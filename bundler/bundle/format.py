@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from bundler.errors import ContentError, IntegrityError
+from bundler.errors import BUNDLE, ContentError, IntegrityError
 from bundler.limits import MIB
 
 BLOCK = 512
@@ -32,6 +32,7 @@ SKIPPABLE_MAGICS = tuple(struct.pack("<I", 0x184D2A50 + low) for low in range(16
 _DESCRIPTOR_MASK = 0b0011_1111
 _DESCRIPTOR = 0b0010_0100
 _SIZE_FIELD = {0: 1, 1: 2, 2: 4, 3: 8}
+_AGAIN = "carry the file again"
 
 
 # --- ustar -----------------------------------------------------------------------------------------
@@ -57,6 +58,16 @@ def _header(name: str, size: int, kind: bytes) -> bytes:
     return plain[:148] + b"%06o\0 " % sum(plain) + plain[156:]
 
 
+def damaged(cause: str) -> IntegrityError:
+    """What to raise of bytes that are not those that were written."""
+    return IntegrityError(BUNDLE, f"damaged: {cause}", _AGAIN)
+
+
+def truncated(cause: str = "the file ends too early") -> IntegrityError:
+    """What to raise where bytes are missing, wherever that is noticed."""
+    return IntegrityError(BUNDLE, f"truncated: {cause}", _AGAIN)
+
+
 def padding(size: int) -> bytes:
     """The zeros after a member's data."""
     return bytes(-size % BLOCK)
@@ -71,7 +82,7 @@ def first_member_size(header: bytes, name: str) -> int:
     """The size in the first member's header. Raises ContentError unless it is that member."""
     size = size_in(header)
     if size < 0 or header != member_header(name, size):
-        raise ContentError("bundle", f"its archive does not begin with {name}: not made by this program")
+        raise ContentError(BUNDLE, f"its archive does not begin with {name}: not made by this program")
     return size
 
 
@@ -127,20 +138,18 @@ def frame_content(header: bytes) -> tuple[int, int]:
     missing checksum, too much content.
     """
     if header[:4] in SKIPPABLE_MAGICS:
-        raise ContentError("bundle", "a skippable frame where format 1 has none")
+        raise ContentError(BUNDLE, "a skippable frame where format 1 has none")
     if header[:4] != ZSTD_MAGIC:
-        raise IntegrityError("bundle", "damaged: no zstd frame begins where one should")
+        raise damaged("no zstd frame begins where one should")
     descriptor = header[4]
     if descriptor & _DESCRIPTOR_MASK != _DESCRIPTOR:
-        raise ContentError("bundle", "a zstd frame with another window, a dictionary or no checksum")
+        raise ContentError(BUNDLE, "a zstd frame with another window, a dictionary or no checksum")
     width = _SIZE_FIELD[descriptor >> 6]
     content = int.from_bytes(header[5 : 5 + width], "little") + (256 if width == 2 else 0)
     if content > FRAME_CONTENT:
-        raise ContentError(
-            "bundle", f"a zstd frame of {content:,} bytes, over the format's {FRAME_CONTENT:,}"
-        )
+        raise ContentError(BUNDLE, f"a zstd frame of {content:,} bytes, over the format's {FRAME_CONTENT:,}")
     if not content:
-        raise ContentError("bundle", "an empty zstd frame")
+        raise ContentError(BUNDLE, "an empty zstd frame")
     return 5 + width, content
 
 
@@ -149,7 +158,7 @@ def block_size(header: bytes) -> tuple[int, bool]:
     value = int.from_bytes(header, "little")
     kind, size = value >> 1 & 3, value >> 3
     if kind == 3:
-        raise IntegrityError("bundle", "damaged: a zstd block of a reserved type")
+        raise damaged("a zstd block of a reserved type")
     return 1 if kind == 1 else size, bool(value & 1)
 
 
@@ -198,7 +207,7 @@ def parse_seek_table(table: bytes) -> list[Frame]:
     entries = table[8:-SEEK_TABLE_FOOTER]
     frames = [Frame(*pair) for pair in struct.iter_unpack("<II", entries[: len(entries) & -8])]
     if seek_table(frames) != table:
-        raise IntegrityError("bundle", "damaged: its seek table contradicts itself")
+        raise damaged("its seek table contradicts itself")
     return frames
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bundler.bundle.reader import Bundle
 from bundler.bundle.state import Link, ManifestPool, link_of
+from bundler.errors import errors_of
 
 
 def read_link(bundle: Bundle, pool: ManifestPool) -> Link:
     """Read the manifests into the pool. Raises what a damaged bundle deserves."""
-    return link_of(bundle.id, bundle.inventory, bundle.inventory.manifests, bundle, pool)
+    with errors_of(bundle.path):
+        return link_of(bundle.id, bundle.inventory, bundle.inventory.manifests, bundle, pool)

@@ -169,7 +169,9 @@ class BundleFile:
         try:
             stream.open()
             if (stream.id, stream.sealed) != (self.id, self.sealed):
-                raise IntegrityError(str(self.path), "it changed while it was read")
+                raise IntegrityError(
+                    str(self.path), "it changed while it was read", "run the same command again"
+                )
             with errors_of(self.path):
                 for blob, chunks in stream.blobs():
                     yield blob, _told_of(self.path, chunks)
@@ -195,6 +197,9 @@ class BundleFile:
             raise ContentError(BUNDLE, "its seek table names a frame of a size that format 1 has not")
         return frames
 
+    def _changed(self) -> IntegrityError:
+        return IntegrityError(str(self.path), "it changed while it was read", "run the same command again")
+
     def _diagnosis(self) -> BundlerError:
         """The end is not as it should be: reading from the start finds out why."""
         try:
@@ -202,7 +207,7 @@ class BundleFile:
                 pass
         except BundlerError as error:
             return error
-        return IntegrityError(str(self.path), "damaged: its end is not that of a bundle")
+        return layout.damaged("its end is not that of a bundle")
 
     def _range(self, start: int, end: int) -> Iterator[bytes]:
         """Bytes of the tar stream."""
@@ -221,10 +226,10 @@ class BundleFile:
         frame = self._frames[number]
         data = self._pieces.read_at(frame.compressed, self._offsets[number])
         if len(data) < frame.compressed:
-            raise IntegrityError(str(self.path), "it changed while it was read")
+            raise self._changed()
         _, content = layout.frame_content(data[:13])
         if content != frame.content:
-            raise IntegrityError(BUNDLE, "damaged: a frame is not of the size that its seek table says")
+            raise layout.damaged("a frame is not of the size that its seek table says")
         return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
 
 

@@ -14,7 +14,7 @@ from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
 from bundler.bundle.index import check_index
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
 from bundler.bundle.wire import ByteStream, Wire, decompressed
-from bundler.errors import ContentError, IntegrityError
+from bundler.errors import BUNDLE, ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
@@ -113,7 +113,7 @@ def must_be(found: bytes, expected: bytes, what: str) -> None:
     """Raise ContentError that says what stands in the place of `what`, unless it is that."""
     if found != expected:
         name = found[:100].rstrip(b"\0").decode("utf-8", "replace")
-        raise ContentError("bundle", f"its archive holds {name!r:.120} where {what} must stand")
+        raise ContentError(BUNDLE, f"its archive holds {name!r:.120} where {what} must stand")
 
 
 class _Tar:
@@ -130,9 +130,7 @@ class _Tar:
             if not self._waiting:
                 self._waiting = memoryview(self._next())
                 if not self._waiting:
-                    raise IntegrityError(
-                        "bundle", "truncated: its archive ends too early", "carry the file again"
-                    )
+                    raise layout.truncated("its archive ends too early")
             chunk = bytes(self._waiting[: min(size, CHUNK)])
             self._waiting = self._waiting[len(chunk) :]
             size -= len(chunk)
@@ -167,4 +165,4 @@ class _Tar:
     def finish(self) -> None:
         """Raise ContentError if anything follows."""
         if self._waiting or self._next():
-            raise ContentError("bundle", "its archive goes on after its end")
+            raise ContentError(BUNDLE, "its archive goes on after its end")

@@ -15,7 +15,7 @@ import zstandard
 
 from bundler.bundle import format as layout
 from bundler.bundle.format import Frame
-from bundler.errors import ContentError, IntegrityError
+from bundler.errors import BUNDLE, ContentError
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK
 from bundler.workers import InOrder, ordered
@@ -56,9 +56,9 @@ class Wire:
         if head[:4] == layout.ZSTD_MAGIC:
             return
         if head and not any(head):
-            raise IntegrityError("bundle", "damaged: it begins with zeros")
+            raise layout.damaged("it begins with zeros")
         cause = f"not a bundle (found {_kind(head)})"
-        raise ContentError("bundle", cause, "give a file that `timoni-bundler export` made")
+        raise ContentError(BUNDLE, cause, "give a file that `timoni-bundler export` made")
 
     def next_frame(self) -> tuple[bytearray, int] | None:
         """The next frame and the size of its content; None behind the last one."""
@@ -66,7 +66,7 @@ class Wire:
         if head[:4] == layout.DIGEST_MAGIC:
             return None
         if len(head) < 13:
-            raise truncated()
+            raise layout.truncated()
         header_size, content = layout.frame_content(head)
         frame = bytearray()
         self._take_into(frame, header_size)
@@ -77,11 +77,11 @@ class Wire:
             self._take_into(frame, 3)
             size, last = layout.block_size(bytes(frame[-3:]))
             if len(frame) + size > most:
-                raise ContentError("bundle", "a zstd frame of more blocks than its content needs")
+                raise ContentError(BUNDLE, "a zstd frame of more blocks than its content needs")
             self._take_into(frame, size)
         self._take_into(frame, 4)
         if len(self._frames) >= self._limits.frames:
-            raise ContentError("bundle", f"more than the limit of {self._limits.frames:,} zstd frames")
+            raise ContentError(BUNDLE, f"more than the limit of {self._limits.frames:,} zstd frames")
         self._frames.append(Frame(len(frame), content))
         self._digest.update(frame)
         return frame, content
@@ -90,13 +90,13 @@ class Wire:
         """The digest of all that was read and the seek table of its frames must follow, then nothing."""
         digest = layout.digest_frame(self._digest.digest())
         if self._take(len(digest)) != digest:
-            raise IntegrityError("bundle", "damaged: its bytes are not those that were written")
+            raise layout.damaged("its bytes are not those that were written")
         expected = layout.seek_table(self._frames)
         if self._take(len(expected)) != expected:
-            raise IntegrityError("bundle", "damaged: its seek table is not that of its frames")
+            raise layout.damaged("its seek table is not that of its frames")
         if rest := self._peek(4):
             what = "another archive" if rest == layout.ZSTD_MAGIC else "something else"
-            raise ContentError("bundle", f"{what} follows after its end")
+            raise ContentError(BUNDLE, f"{what} follows after its end")
 
     def sha256(self) -> str:
         """Of all that was taken."""
@@ -120,7 +120,7 @@ class Wire:
             if self._at == len(self._ahead):
                 self._ahead, self._at = self._file.read(CHUNK), 0
                 if not self._ahead:
-                    raise truncated()
+                    raise layout.truncated()
             part = memoryview(self._ahead)[self._at : self._at + size]
             frame += part
             self._at += len(part)
@@ -158,11 +158,6 @@ class _Digest:
             self._hash.update(part)
 
 
-def truncated() -> IntegrityError:
-    """The file ends too early, wherever that is noticed."""
-    return IntegrityError("bundle", "truncated: the file ends too early", "carry the file again")
-
-
 def _kind(head: bytes) -> str:
     """What a file is that is no bundle, without showing any of it."""
     if not head:
@@ -194,7 +189,7 @@ def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes | bytearray,
     try:
         data = decompressor.decompress(frame, max_output_size=content, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise IntegrityError("bundle", f"damaged: {error}", "carry the file again") from error
+        raise layout.damaged(str(error)) from error
     if len(data) != content:
-        raise IntegrityError("bundle", "damaged: a frame is not of the size that it says")
+        raise layout.damaged("a frame is not of the size that it says")
     return data

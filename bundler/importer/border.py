@@ -7,7 +7,7 @@ from itertools import chain
 
 from bundler.bundle.belongings import Belongings, told_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
-from bundler.errors import BundlerError, ContentError, TrustError, UnsignedError, ViolationsError
+from bundler.errors import BUNDLE, BundlerError, ContentError, TrustError, UnsignedError, ViolationsError
 from bundler.oci.content import BlobSource
 from bundler.oci.graph import Manifests
 from bundler.oci.manifest import Manifest
@@ -118,7 +118,7 @@ def _sizes(policy: Policy, inventory: Inventory) -> Iterator[ContentError]:
     )
     for what, count, most in counted:
         if most is not None and count > most:
-            yield _refused("bundle", f"{count:,} {what}, and the policy allows {most:,}")
+            yield _refused(BUNDLE, f"{count:,} {what}, and the policy allows {most:,}")
     for blob in blobs:
         if policy.blob_bytes is not None and blob.size > policy.blob_bytes:
             cause = f"{blob.size:,} bytes, and the policy allows {policy.blob_bytes:,}"

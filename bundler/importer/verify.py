@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
 from bundler.bundle.sidecar import check_sidecar, sidecar_of
-from bundler.errors import ContentError, IntegrityError, errors_of
+from bundler.errors import BUNDLE, ContentError, IntegrityError, errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import bottom_up, heights, sparse
@@ -53,7 +53,7 @@ class ManifestCollector:
         self._held = HeldManifests(limits)
         if (total := sum(blob.size for blob in inventory.manifests)) > limits.manifests:
             raise ContentError(
-                "bundle", f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}"
+                BUNDLE, f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}"
             )
 
     def take(self, blob: Descriptor, chunks: Iterable[bytes]) -> bool:
@@ -76,7 +76,7 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], li
     sizes = {blob.digest: blob.size for blob in (*inventory.content, *inventory.required)}
     needed: set[Digest] = set()
     checked: set[Digest] = set()
-    tally = Tally("bundle", limits.needs, "blobs that its repositories need")
+    tally = Tally(BUNDLE, limits.needs, "blobs that its repositories need")
     for entry in inventory.repositories:
         if max(heights(entry.roots(), manifests).values(), default=0) > limits.index_depth:
             raise ContentError(entry.name, f"indexes nested more than {limits.index_depth} deep")
@@ -96,4 +96,4 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], li
                     raise IntegrityError(f"blob {blob.digest}", cause, "export it again")
     if extra := [digest for digest in sizes if digest not in needed]:
         cause = f"{len(extra)} blobs that no tag needs, the first {extra[0]}"
-        raise ContentError("bundle", cause, "it was not made by this program")
+        raise ContentError(BUNDLE, cause, "it was not made by this program")

@@ -129,7 +129,7 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
         raise ContentError(
             item, "an HTML page instead of a manifest", "a login or proxy page may be in between"
         )
-    strict_json.check_width(data, item=item)
+    strict_json.check_width(data, item=item, most=limits.json_wide)
     document = strict_json.loads(data, item=item, depth=limits.json_depth, values=limits.manifest_values)
     if not isinstance(document, dict):
         raise ContentError(item, "not a manifest: the answer is no JSON object")

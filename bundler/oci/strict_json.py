@@ -19,12 +19,6 @@ from bundler.limits import DEFAULT_LIMITS
 Result = TypeVar("Result")
 Others = ParamSpec("Others")
 
-LARGE = 1 << 18
-"""Bytes of a document that is no usual one."""
-
-WIDE = 1 << 20
-"""Bytes of a document whose letters may take four bytes each in memory, all of them for one that does."""
-
 _one = RLock()
 _BEYOND_LATIN_1 = re.compile(rb"[\xc4-\xff]")
 
@@ -32,8 +26,6 @@ _HALF_A_LETTER = re.compile(
     r"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F])*+\\u", re.DOTALL
 )
 """Up to the first escape of a surrogate that is not one of a pair."""
-NAMES = DEFAULT_LIMITS.tags
-"""Names in one object, at most: tags of a repository are the longest list of names."""
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
 
 
@@ -45,7 +37,7 @@ def alone(read: Callable[Concatenate[bytes, Others], Result]) -> Callable[Concat
 
     @wraps(read)
     def one_at_a_time(data: bytes, /, *arguments: Others.args, **more: Others.kwargs) -> Result:
-        if len(data) <= LARGE:
+        if len(data) <= DEFAULT_LIMITS.json_beside:
             return read(data, *arguments, **more)
         with _one:
             try:
@@ -58,10 +50,10 @@ def alone(read: Callable[Concatenate[bytes, Others], Result]) -> Callable[Concat
     return one_at_a_time
 
 
-def check_width(data: bytes, *, item: str) -> None:
+def check_width(data: bytes, *, item: str, most: int = DEFAULT_LIMITS.json_wide) -> None:
     """Raise ContentError for a document that takes much more room as text than on the wire."""
-    if len(data) > WIDE and _BEYOND_LATIN_1.search(data):
-        raise ContentError(item, f"letters beyond Latin-1 in JSON of more than {WIDE:,} bytes")
+    if len(data) > most and _BEYOND_LATIN_1.search(data):
+        raise ContentError(item, f"letters beyond Latin-1 in JSON of more than {most:,} bytes")
 
 
 def loads(data: bytes, *, item: str, depth: int, values: int = DEFAULT_LIMITS.manifest_values) -> Any:
@@ -134,8 +126,8 @@ def _forget(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _few(pairs: list[tuple[str, Any]]) -> None:
-    if len(pairs) > NAMES:
-        raise ValueError(f"an object of more than the limit of {NAMES:,} names")
+    if len(pairs) > (most := DEFAULT_LIMITS.json_names):
+        raise ValueError(f"an object of more than the limit of {most:,} names")
 
 
 def _refuse(constant: str) -> None:

@@ -9,7 +9,7 @@ from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
 from bundler.bundle.state import ManifestPool
-from bundler.errors import printable
+from bundler.errors import BUNDLE, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, bottom_up, needed_by
@@ -84,7 +84,7 @@ def _needs(roots: Iterable[Root], manifests: Manifests, limits: Limits) -> Needs
 
     Tags that share a digest are looked at once: there may be many.
     """
-    tally = Tally("bundle", limits.needs // 5, "blobs that its tags need")
+    tally = Tally(BUNDLE, limits.needs // 5, "blobs that its tags need")
     found: dict[Digest, Mapping[Digest, int]] = {}
     for _, digest in dict.fromkeys((root.repository, root.digest) for root in roots):
         tally.add(sum(one.descriptors for one in bottom_up([digest], manifests)))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
-from bundler.limits import KIB
+from bundler.limits import KIB, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
@@ -69,7 +69,7 @@ class Repository:
         for _ in range(self._limits.tag_pages):
             visited.add(address)
             reply = self._host.fetch("GET", address, self._pull, accept=OK, limit=self._limits.tag_page)
-            page = _tag_page(reply.body, item, self._limits.json_depth)
+            page = _tag_page(reply.body, item, self._limits)
             before = len(seen)
             seen.update(dict.fromkeys(page))
             if len(seen) > self._limits.tags:
@@ -222,9 +222,9 @@ class Repository:
 
 
 @strict_json.alone
-def _tag_page(body: bytes, item: str, depth: int) -> list[str]:
-    strict_json.check_width(body, item=item)
-    document = strict_json.loads(body, item=item, depth=depth)
+def _tag_page(body: bytes, item: str, limits: Limits) -> list[str]:
+    strict_json.check_width(body, item=item, most=limits.json_wide)
+    document = strict_json.loads(body, item=item, depth=limits.json_depth, values=limits.manifest_values)
     names = document.get("tags") if isinstance(document, dict) else document
     if names is None and isinstance(document, dict):
         return []  # what some registries say when the last tag is gone

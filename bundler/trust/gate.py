@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple, Self
 
-from bundler.errors import TrustError
+from bundler.errors import BUNDLE, TrustError
 from bundler.report import SignerReport, StatementReport
 from bundler.trust.keygen import Allowed, Signer, SshKeygen
 from bundler.trust.memory import Memory, Seen
@@ -58,7 +58,7 @@ class Gate:
         """Raise TrustError unless enough of the right people signed it, and nothing newer was imported."""
         if sealed is None:
             cause = "it is not signed, and a signature is required"
-            raise TrustError("bundle", cause, "sign it where it is made: timoni-bundler sign")
+            raise TrustError(BUNDLE, cause, "sign it where it is made: timoni-bundler sign")
         signers = self._signers(sealed)
         self._statement = sealed.statement
         self._last = self._memory.last(sealed.statement.job) if self._memory else None
@@ -97,7 +97,7 @@ class Gate:
         if len(found) < needed:
             why = "; ".join(str(error) for error in refused) or "no other has signed it"
             have = f"{len(found)} of {needed} signers: " if needed > 1 else ""
-            raise TrustError("bundle", have + why, f"allowed are those of {self._requirement.allowed.name}")
+            raise TrustError(BUNDLE, have + why, f"allowed are those of {self._requirement.allowed.name}")
         return list(found.values())
 
 

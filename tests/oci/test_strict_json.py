@@ -118,16 +118,16 @@ def test_of_large_documents_one_is_read_at_a_time_and_nothing_of_it_is_kept() ->
         except ValueError as error:
             raise ContentError("the thing", "refused") from error
 
-    large = bytes(strict_json.LARGE + 1)
+    large = bytes(DEFAULT_LIMITS.json_beside + 1)
     for _, error in each([large] * 20, read, jobs=8):
         assert isinstance(error, ContentError)
         assert (error.__cause__, error.__context__, error.__traceback__) == (None, None, None)
 
 
 def test_large_documents_that_are_wide_as_text_are_refused() -> None:
-    wide = "é" + "中" + " " * (strict_json.WIDE - 5)
+    wide = "é" + "中" + " " * (DEFAULT_LIMITS.json_wide - 5)
     strict_json.check_width(wide.encode(), item="the thing")
-    strict_json.check_width("é".encode() * strict_json.WIDE, item="the thing")
+    strict_json.check_width("é".encode() * DEFAULT_LIMITS.json_wide, item="the thing")
     with pytest.raises(ContentError, match="Latin-1"):
         strict_json.check_width((wide + " ").encode(), item="the thing")
 
@@ -144,7 +144,7 @@ def test_65_values_are_allowed_up_to_the_limit(read: object, data: bytes, number
 @pytest.mark.parametrize("read", [strict_json.loads, strict_json.check])
 def test_65_names_of_one_object_are_allowed_up_to_the_limit(read: object) -> None:
     assert callable(read)
-    names = [f"{number:x}" for number in range(strict_json.NAMES + 1)]
+    names = [f"{number:x}" for number in range(DEFAULT_LIMITS.json_names + 1)]
     read(json.dumps(dict.fromkeys(names[1:])).encode(), item="x", depth=8)
     with pytest.raises(ContentError, match="names"):
         read(json.dumps(dict.fromkeys(names)).encode(), item="x", depth=8)
