@@ -16,6 +16,7 @@ from bundler.about import PROGRAM
 from bundler.durable import make_directories, remove_if_there
 from bundler.errors import BundlerError, IntegrityError, NotFoundError
 from bundler.layout import LAYOUT_FILE
+from bundler.oci.content import shortened
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.registries import Registries
 from bundler.registry.target import TargetRepository
@@ -30,8 +31,6 @@ Say = Callable[[str], None]
 FIRST_VERSION = "1.0.0"
 BUNDLE = "modules.tar.zst"
 LATEST = Tag("latest")
-SHOWN = len("sha256:") + 12
-"""Characters of a digest that are shown."""
 
 
 class Pair(NamedTuple):
@@ -97,7 +96,7 @@ def _proof(pairs: list[Pair], say: Say) -> int:
         if expected is None or seen != expected:
             raise IntegrityError(f"{inside}:{tag}", f"it is {seen}, not {expected}")
         name = f"{outside.path.rpartition('/')[2]}:{tag}"
-        say(f"{name:<20}  outside {expected[:SHOWN]}  inside {seen[:SHOWN]}")
+        say(f"{name:<20}  outside {shortened(expected)}  inside {shortened(seen)}")
     return len(asked)
 
 

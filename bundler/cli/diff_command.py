@@ -11,10 +11,11 @@ import click
 from bundler import difference, open_bundle
 from bundler.bundle.difference import Difference, TagChange, TagState
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import SHORT_DIGEST, counted, size_text
+from bundler.cli.display import counted, size_text
 from bundler.cli.printing import print_document
 from bundler.cli.shape import Command
 from bundler.errors import printable
+from bundler.oci.content import shortened
 from bundler.report import document
 from bundler.selection import version_order
 
@@ -78,7 +79,7 @@ def _ordered(found: Difference) -> Iterator[tuple[str, TagChange]]:
 
 def _told(change: TagChange, arrow: str) -> str:
     return _joined(
-        change, arrow, lambda state: f"{printable(state.version or '-', 40)} {state.digest[:SHORT_DIGEST]}"
+        change, arrow, lambda state: f"{printable(state.version or '-', 40)} {shortened(state.digest)}"
     )
 
 

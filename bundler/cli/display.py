@@ -15,8 +15,6 @@ from bundler.progress import SILENCE, Progress, Step
 from bundler.sizes import counted as counted  # noqa: PLC0414  the commands take them from here
 from bundler.sizes import size_text as size_text  # noqa: PLC0414
 
-SHORT_DIGEST = 19
-"""Characters of a digest where people read: `sha256:` and twelve digits."""
 LINE_EVERY = 30.0
 """Seconds between two lines of one step, where there is no terminal."""
 

@@ -11,10 +11,11 @@ import click
 from bundler import describe, open_bundle
 from bundler.bundle.contents import Contents, RepositoryContents
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import SHORT_DIGEST, aligned, counted, size_text
+from bundler.cli.display import aligned, counted, size_text
 from bundler.cli.printing import print_document, signed_text
 from bundler.cli.shape import Command
 from bundler.errors import printable
+from bundler.oci.content import shortened
 from bundler.report import document
 from bundler.selection import version_order
 
@@ -68,7 +69,7 @@ def contents_text(contents: Contents, width: int = 0) -> str:
 def _table(entry: RepositoryContents, width: int) -> list[str]:
     rows: list[tuple[str, ...]] = [COLUMNS]
     for tag in sorted(entry.tags, key=lambda tag: version_order(tag.reference)):
-        cells = (tag.reference[:40], tag.version or "-", tag.digest[:SHORT_DIGEST], tag.created or "-")
+        cells = (tag.reference[:40], tag.version or "-", shortened(tag.digest), tag.created or "-")
         rows.append((*(printable(cell, 40) for cell in cells), size_text(tag.size), size_text(tag.own_size)))
     title = f"{entry.name}  ({counted(len(entry.tags), 'tag')}, {size_text(entry.size)})"
     table = [] if len(rows) == 1 else _fitting(rows, width - 2) if width else aligned(rows)

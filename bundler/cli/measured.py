@@ -16,6 +16,7 @@ from bundler.cli.job import checked_job, job_option
 from bundler.cli.printing import failed_report
 from bundler.durable import local_errors, write_whole
 from bundler.errors import BundlerError, LocalError, UsageError
+from bundler.places import check_folder
 from bundler.report import Report
 
 SUFFIX = ".prom"
@@ -34,12 +35,10 @@ class MetricsFile(NamedTuple):
 
     def check(self) -> None:
         """Raise UsageError before any work if it can't be written, or is not what it seems."""
-        folder = self.path.parent
         if self.path.suffix != SUFFIX:
             cause = f"--metrics: the collector reads only files that end in {SUFFIX}"
             raise UsageError(str(self.path), cause, f"name it {self.path.name}{SUFFIX}")
-        if not folder.is_dir():
-            raise UsageError(str(self.path), "--metrics: its folder does not exist", f"create {folder}")
+        check_folder(self.path, "--metrics")
         self.last_success()
 
     def last_success(self) -> float:

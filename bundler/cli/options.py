@@ -14,6 +14,7 @@ import click
 from bundler.bundle.sidecar import sidecar_of
 from bundler.errors import UsageError
 from bundler.oci.reference import RegistryName
+from bundler.places import check_folder
 from bundler.progress import Progress
 from bundler.registry.credentials import CredentialSources, auth_files
 from bundler.registry.registries import Registries, RegistrySettings
@@ -79,8 +80,7 @@ def check_report(report: Path | None, *others: str | Path | None) -> None:
     """Raise UsageError before any work where the report can't be written, or would replace `others`."""
     if report is None:
         return
-    if not report.parent.is_dir():
-        raise UsageError(str(report), "--report: its folder does not exist", f"create {report.parent}")
+    check_folder(report, "--report")
     if report.is_dir():
         raise UsageError(str(report), "--report: a directory has this name", "name a file")
     there = report.resolve()

@@ -18,6 +18,7 @@ from bundler.durable import local_errors, make_directories, write_whole
 from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.importer.rollback import Moved, Rollback, decode_rollback, encode_rollback
 from bundler.oci.content import Digest
+from bundler.places import check_folder
 
 Command = TypeVar("Command", bound=Callable[..., int])
 
@@ -62,8 +63,8 @@ class WayBack(NamedTuple):
 
     def check(self) -> None:
         """Raise UsageError before any work if it can't be written, or would replace something else."""
-        if self.file and not self.file.parent.is_dir():
-            raise UsageError(str(self.file), "--rollback-file: its folder does not exist", "create it")
+        if self.file:
+            check_folder(self.file, "--rollback-file")
         if self.file and self.file.exists():
             try:
                 read_rollback(self.file)

@@ -12,6 +12,7 @@ import click
 from bundler.cli.files import text_of
 from bundler.durable import write_whole
 from bundler.errors import UsageError
+from bundler.places import check_folder
 from bundler.report import Report
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -60,8 +61,8 @@ def gathered_written(options: dict[str, Any]) -> Written:
     if to is not None:
         _check_folder(to, written.timoni_bundles)
     for option, file in (("--write-image-map", written.image_map), ("--receipt", written.receipt)):
-        if file and not file.parent.is_dir():
-            raise UsageError(str(file), f"{option}: its folder does not exist", f"create {file.parent}")
+        if file:
+            check_folder(file, option)
     return written
 
 

@@ -14,6 +14,7 @@ from bundler.exporter.replacing import open_bundle, refuse_loss
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci.content import BlobSource, Digest
+from bundler.places import check_folder
 from bundler.progress import Progress
 from bundler.report import BundleReport
 
@@ -43,8 +44,7 @@ class DirectoryOutput:
         """Raise UsageError if something else is there."""
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(self.name, "a file has this name", f"a bundle's name ends in {BUNDLE_SUFFIX}")
-        if not self.path.parent.is_dir():
-            raise UsageError(self.name, "its folder does not exist", f"create {self.path.parent}")
+        check_folder(self.path)
         # What a run leaves that was killed before the layout's file had its name.
         left = {".partial", ".lock", "blobs", temporary_of(self.path / LAYOUT_FILE).name}
         names = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +10,12 @@ from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sidecar import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import largest_size
 from bundler.durable import sync_directory, whole_file
-from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, TrustError, UsageError
+from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
 from bundler.exporter.packing import pack
 from bundler.exporter.replacing import explained, open_bundle, refuse_loss, refuse_own_base
 from bundler.limits import Limits
 from bundler.oci.content import BlobSource
+from bundler.places import check_folder, check_writable
 from bundler.progress import Progress
 from bundler.report import BundleReport
 
@@ -40,15 +40,13 @@ class FileOutput:
 
     def check(self) -> None:
         """Raise before any request if this can't be written."""
-        if not self.path.parent.is_dir():
-            raise UsageError(self.name, "its folder does not exist", f"create {self.path.parent}")
+        check_folder(self.path)
         if self.path.is_dir():
             raise UsageError(self.name, "a directory has this name", "choose another name")
         if self.path.exists() and not self.force:
             with explained(self.path), open_bundle(self.path, self.limits):
                 pass
-        if not os.access(self.path.parent, os.W_OK | os.X_OK):
-            raise LocalError(self.name, "no permission to write into its folder", "choose another place")
+        check_writable(self.path)
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
         """What is there, if it is the same; proven by its digests, as the sidecar may be missing."""

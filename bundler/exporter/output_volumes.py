@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import largest_size
-from bundler.errors import ContentError, IntegrityError, LocalError, NotFoundError, UsageError
+from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.exporter.cutting import Cut, splitting
 from bundler.exporter.packing import pack
 from bundler.exporter.replacing import open_bundle
 from bundler.limits import Limits
 from bundler.oci.content import BlobSource
+from bundler.places import check_folder, check_writable
 from bundler.progress import Progress
 from bundler.report import BundleReport
 
@@ -41,12 +41,10 @@ class VolumesOutput:
 
     def check(self) -> None:
         """Raise before any request if this can't be written."""
-        if not self.path.parent.is_dir():
-            raise UsageError(self.name, "its folder does not exist", f"create {self.path.parent}")
+        check_folder(self.path)
         if self.path.exists():
             raise UsageError(self.name, "a file or directory has this name", "choose another name")
-        if not os.access(self.path.parent, os.W_OK | os.X_OK):
-            raise LocalError(self.name, "no permission to write into its folder", "choose another place")
+        check_writable(self.path)
         self.cut.check(0)
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:

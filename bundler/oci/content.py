@@ -45,6 +45,11 @@ class Digest(Parsed):
         return Digest(f"{self.algorithm}:{hashlib.new(self.algorithm, data).hexdigest()}")
 
 
+def shortened(digest: str) -> str:
+    """What is shown of it where people read: the algorithm and twelve digits."""
+    return digest[:19]
+
+
 def sha256(data: bytes) -> Digest:
     """The sha256 digest of `data`."""
     return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")

@@ -10,11 +10,10 @@ from bundler.bundle.links import read_link
 from bundler.bundle.reader import Bundle
 from bundler.bundle.state import ManifestPool
 from bundler.errors import printable
+from bundler.oci.content import shortened
 from bundler.oci.referrer import is_belonging_tag
 from bundler.page.contents import ChangeRow, ChangesPart
 from bundler.selection.versions import version_order
-
-_SHORT_DIGEST = 19
 
 
 def changes_since(old: Bundle, new: Bundle, pool: ManifestPool) -> ChangesPart:
@@ -63,4 +62,4 @@ def _row(name: str, change: TagChange) -> ChangeRow:
 def _told(state: TagState | None) -> str:
     if state is None:
         return ""
-    return f"{printable(state.version or '', 60)} {state.digest[:_SHORT_DIGEST]}".strip()
+    return f"{printable(state.version or '', 60)} {shortened(state.digest)}".strip()

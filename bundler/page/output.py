@@ -9,12 +9,12 @@ from pathlib import Path
 from bundler.durable import local_errors, write_whole
 from bundler.errors import UsageError
 from bundler.page.render import FIRST_LINES
+from bundler.places import check_folder
 
 
 def check_place(out: Path, read: Iterable[Path], *, force: bool) -> None:
     """Raise UsageError before any work if the page can't go there. `read` is what it is made from."""
-    if not out.parent.is_dir():
-        raise UsageError(str(out), "its folder does not exist", f"create {out.parent}")
+    check_folder(out)
     for path in read:
         if out.resolve().is_relative_to(path.resolve()):
             raise UsageError(str(out), f"it is, or lies in, {path}, which is read", "choose another name")
