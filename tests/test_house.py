@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -56,6 +57,18 @@ def test_every_command_explains_itself_and_every_option_is_in_the_documentation(
         "--output",
     }
     assert {option for option in options if option not in DOCUMENTED} == set()
+
+
+@pytest.mark.parametrize("kind", ["UsageError", "AuthError", "TargetRefusedError", "NetworkError"])
+def test_an_error_that_somebody_can_do_something_about_says_what(kind: str) -> None:
+    silent = [
+        f"{path.name}:{call.lineno}"
+        for path in (ROOT / "bundler").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == kind
+        if len(call.args) == 2 and not call.keywords
+    ]
+    assert silent == []
 
 
 def test_the_help_lists_every_command() -> None:

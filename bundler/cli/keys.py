@@ -11,6 +11,8 @@ from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS
 from bundler.trust.keygen import SshKeygen
 
+_KEYS = "name a file of public keys"
+
 
 def keygen() -> SshKeygen:
     """ssh-keygen with this environment; it may ask for a passphrase where somebody sits at a terminal."""
@@ -23,9 +25,10 @@ def key_file(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(DEFAULT_LIMITS.config + 1)
     except OSError as error:
-        raise UsageError(str(path), error.strerror or "can't be read", "name a file of public keys") from None
+        raise UsageError(str(path), error.strerror or "can't be read", _KEYS) from None
     if len(data) > DEFAULT_LIMITS.config:
-        raise UsageError(str(path), f"larger than the limit of {DEFAULT_LIMITS.config:,} bytes")
+        cause = f"larger than the limit of {DEFAULT_LIMITS.config:,} bytes"
+        raise UsageError(str(path), cause, _KEYS)
     return data
 
 

@@ -21,6 +21,8 @@ from bundler.report import failure
 from bundler.selection import Choice, Decision, candidates, choose, created_at
 from bundler.wanted import Along, Namespace, Pin, Selection, Source
 
+_NO_TAG = "name it by its digest, or tag it otherwise there"
+
 
 class Wanted(NamedTuple):
     """One manifest to pin: a tag, or a digest."""
@@ -62,7 +64,7 @@ def choose_tags(selection: Selection, reading: Reading, pinned: Pinned) -> list[
             pinned.failures.append(failure(tags, str(name)))
             continue
         for bad in tags.invalid:
-            error = ContentError(f"{name}: {bad}", "the registry lists it, but it can't be a tag")
+            error = ContentError(f"{name}: {bad}", "the registry lists it, but it can't be a tag", _NO_TAG)
             reading.failing.add(error)
             pinned.failures.append(failure(error))
         own = [source for source in sources if source.repository == name]

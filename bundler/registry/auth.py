@@ -24,6 +24,8 @@ _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SCHEME = re.compile(rf"[\s,]*+({_WORD})(?=[\s,]|$)\s*")
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]++=*+(?=\s*(?:,|$))")
 _PARAMETER = re.compile(rf'[\s,]*+({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
+BETWEEN = "a login or proxy page may be in between"
+_THEIRS = "tell those who run the registry"
 _NEXT_STEP = "log in with docker or podman, or use --creds-file"
 
 
@@ -157,13 +159,13 @@ def _bearer(
 def _checked_realm(realm: str, origin: str, token_hosts: frozenset[str]) -> str:
     parts = split_address(realm)
     if parts is None:
-        raise AuthError(origin, f"401: its token server's address {realm!r} can't be used")
+        raise AuthError(origin, f"401: its token server's address {realm!r} can't be used", _THEIRS)
     if urlsplit(origin).scheme == "https" and parts.scheme == "http":
-        raise AuthError(origin, f"401: its token server {realm!r} is plain http, the registry https")
+        cause = f"401: its token server {realm!r} is plain http, the registry https"
+        raise AuthError(origin, cause, _THEIRS)
     if leads_here(realm, origin) and parts.netloc.lower() not in token_hosts:
-        raise AuthError(
-            origin, f"401: its token server {realm!r} is an address that only this machine can mean"
-        )
+        cause = f"401: its token server {realm!r} is an address that only this machine can mean"
+        raise AuthError(origin, cause, _THEIRS)
     return realm
 
 
@@ -207,7 +209,7 @@ def _token(body: bytes, origin: str) -> Token:
     except Exception:  # whatever it is, it is no token
         token = None
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise AuthError(origin, "the token server's answer holds no token")
+        raise AuthError(origin, "the token server's answer holds no token", BETWEEN)
     seconds = document.get("expires_in")
     known = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0
     return Token(f"Bearer {token}", float(seconds) if known else DEFAULT_EXPIRY)

@@ -229,7 +229,7 @@ def _tag_page(body: bytes, item: str, limits: Limits) -> list[str]:
     if names is None and isinstance(document, dict):
         return []  # what some registries say when the last tag is gone
     if not isinstance(names, list):
-        raise ContentError(item, "the answer is no tag list")
+        raise ContentError(item, "the answer is no tag list", "check the address: it may be no registry")
     return [name if isinstance(name, str) else f"{name!r} (no string)" for name in names]
 
 

@@ -21,6 +21,9 @@ from bundler.registry.auth import Credentials
 DOCKER_HUB = "https://index.docker.io/v1/"
 DOCKER_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
+_CHECK = "check this docker or podman configuration"
+_BY_HAND = "run it by hand to see why"
+
 
 class CredentialSources(NamedTuple):
     """Where to look. Made at the edge, from options and environment."""
@@ -89,14 +92,15 @@ def _read_auth_file(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), f"can't read credentials: {type(error).__name__}") from None
+        cause = f"can't read credentials: {type(error).__name__}"
+        raise UsageError(str(path), cause, "make it readable, or use --creds-file") from None
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         # The parser's message may quote the file, and the file holds secrets.
-        raise UsageError(str(path), "not valid JSON", "check this docker or podman configuration") from None
+        raise UsageError(str(path), "not valid JSON", _CHECK) from None
     if not isinstance(document, dict):
-        raise UsageError(str(path), "no JSON object", "check this docker or podman configuration")
+        raise UsageError(str(path), "no JSON object", _CHECK)
     return document
 
 
@@ -129,7 +133,7 @@ def _names(host: RegistryName) -> list[str]:
 def _table(document: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
     value = document.get(key) or {}
     if not isinstance(value, dict):
-        raise UsageError(str(path), f"{key} is no object", "check this docker or podman configuration")
+        raise UsageError(str(path), f"{key} is no object", _CHECK)
     return value
 
 
@@ -159,7 +163,7 @@ def _from_helper(helper: str, server: str, path: Path, sources: CredentialSource
 
     name = f"docker-credential-{helper}"
     if "/" in helper:
-        raise UsageError(str(path), f"credential helper {helper!r} is no name")
+        raise UsageError(str(path), f"credential helper {helper!r} is no name", _CHECK)
     try:
         ended = subprocess.run(  # noqa: S603
             [name, "get"],
@@ -174,13 +178,13 @@ def _from_helper(helper: str, server: str, path: Path, sources: CredentialSource
         raise AuthError(name, f"named in {path}, but not installed", "install it or log in again") from None
     except subprocess.TimeoutExpired:
         cause = f"gave no answer in {sources.helper_seconds:.0f} s"
-        raise AuthError(name, cause, "run it by hand to see why") from None
+        raise AuthError(name, cause, _BY_HAND) from None
     except (OSError, ValueError) as error:
-        raise AuthError(name, f"can't be run: {type(error).__name__}") from None
+        raise AuthError(name, f"can't be run: {type(error).__name__}", _BY_HAND) from None
     if ended.returncode:
         if "credentials not found" in (ended.stdout + ended.stderr).lower():
             return None
-        raise AuthError(name, f"failed with exit code {ended.returncode}", "run it by hand to see why")
+        raise AuthError(name, f"failed with exit code {ended.returncode}", _BY_HAND)
     return _from_helper_answer(name, ended.stdout)
 
 
@@ -189,9 +193,7 @@ def _from_helper_answer(name: str, answer: str) -> Credentials:
         document = json.loads(answer)
         user, secret = str(document["Username"]), str(document["Secret"])
     except (ValueError, KeyError, TypeError):
-        raise AuthError(
-            name, "its answer is no JSON with Username and Secret", "run it by hand to see why"
-        ) from None
+        raise AuthError(name, "its answer is no JSON with Username and Secret", _BY_HAND) from None
     if user == "<token>":
         return Credentials(identity_token=secret)
     return Credentials(username=user, password=secret)

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from bundler.errors import AuthError, BundlerError, ContentError, NetworkError
 from bundler.oci.addresses import leads_here, origin_of, split_address
 from bundler.oci.reference import RegistryName
-from bundler.registry.auth import Credentials, Token, TokenAnswer, TokenRequest
+from bundler.registry.auth import BETWEEN, Credentials, Token, TokenAnswer, TokenRequest
 from bundler.registry.retry import Retry
 from bundler.registry.settings import HostSettings, Traffic
 from bundler.registry.status import TRANSIENT, item_of, meaning, refused
@@ -196,7 +196,7 @@ class Host:
             raise self._meaning(request, answer)
         body = answer.read(self.settings.limits.token_answer)
         if body is None:
-            raise AuthError(self.name, "the token server's answer is over the limit")
+            raise AuthError(self.name, "the token server's answer is over the limit", BETWEEN)
         return TokenAnswer(answer.status, body)
 
     # --- which scheme a loopback host speaks -------------------------------------------------------
@@ -246,7 +246,7 @@ class Host:
                 request, self.checked_url(location, answer.url, item_of(request)), scope
             )
         answer.close()
-        raise NetworkError(item_of(request), f"more than {self.settings.limits.redirects} redirects")
+        raise NetworkError(item_of(request), f"more than {self.settings.limits.redirects} redirects", BETWEEN)
 
     def _redirected(self, request: Request, url: str, scope: str) -> Answer:
         headers = {name: value for name, value in request.headers.items() if name in REDIRECTED_HEADERS}

@@ -13,7 +13,6 @@ from bundler.errors import (
     AuthError,
     BundlerError,
     ContentError,
-    IntegrityError,
     NetworkError,
     NotFoundError,
     TargetRefusedError,
@@ -26,6 +25,12 @@ from bundler.registry.bodies import CHUNK_UPLOAD, Body, piece_size, pieces, with
 from bundler.registry.client import Repository, digest_at
 from bundler.registry.hints import missing_hint, type_hint
 from bundler.registry.host import REDIRECTS, Host, Reply
+from bundler.registry.refusals import (
+    MissingContentError,
+    RepositoryRefusedError,
+    StoredOtherwiseError,
+    TypeRefusedError,
+)
 from bundler.registry.status import RefusedError, about_types
 from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer
@@ -33,22 +38,7 @@ from bundler.registry.transport import Answer
 _ABOUT_A_BLOB = frozenset({200, 400, 404, 405, 406, 501})
 """What a registry may say of a blob; where it can't be asked, the blob is sent."""
 UPLOAD_BEGUN = frozenset({201, 202})
-
-
-class MissingContentError(TargetRefusedError):
-    """The target says that a blob or manifest is missing which it said it had."""
-
-
-class TypeRefusedError(TargetRefusedError):
-    """The target takes no artifacts of this kind."""
-
-
-class RepositoryRefusedError(TargetRefusedError):
-    """The target takes nothing into this repository: more tries with other blobs are no use."""
-
-
-class StoredOtherwiseError(IntegrityError):
-    """The target says that it stored other bytes than it was sent."""
+_THERE = "mend it at the target, and run the import again"
 
 
 class TargetRepository:
@@ -148,7 +138,7 @@ class TargetRepository:
             return self._host.retrying(attempt)
         except RefusedError as error:
             item = f"blob {blob.digest} for {self.name}"
-            raise TargetRefusedError(item, f"the target refuses it: {error.cause}") from error
+            raise TargetRefusedError(item, f"the target refuses it: {error.cause}", _THERE) from error
 
     def _start_upload(self, blob: Descriptor, mount_from: RepositoryName | None) -> str | None:
         """Where to send the bytes; None if the blob was mounted."""
@@ -160,7 +150,7 @@ class TargetRepository:
             self._piece = piece_size(answer.headers.get("OCI-Chunk-Min-Length", ""), self._piece)
             return self._location(answer, f"upload to {self.name}")
         if mount_from is None:
-            raise TargetRefusedError(self.name, "it answered 201 to a blob that was not sent")
+            raise TargetRefusedError(self.name, "it answered 201 to a blob that was not sent", _THERE)
         return None
 
     def _mounted(self, blob: Descriptor, mount_from: RepositoryName) -> Answer | None:
@@ -214,9 +204,10 @@ class TargetRepository:
         try:
             url = self._host.checked_url(answer.headers.get("Location", ""), answer.url, item)
         except ContentError as error:
-            raise TargetRefusedError(item, error.cause) from error
+            raise TargetRefusedError(item, error.cause, _THERE) from error
         if not self._host.same_origin(url):
-            raise TargetRefusedError(item, f"it wants the bytes sent to another host, {urlsplit(url).netloc}")
+            cause = f"it wants the bytes sent to another host, {urlsplit(url).netloc}"
+            raise TargetRefusedError(item, cause, _THERE)
         return url
 
     def _upload(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> None:

@@ -62,7 +62,7 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
     if isinstance(causes[0], ValueError) and not isinstance(
         causes[0], requests.exceptions.ChunkedEncodingError
     ):
-        return NetworkError(item, f"not a usable address: {_innermost(causes)}")
+        return NetworkError(item, f"not a usable address: {_innermost(causes)}", "check the name")
     return None
 
 

@@ -125,6 +125,7 @@ def _time_faults(rules: Rules) -> Iterator[UsageError]:
     since, until = rules.created_since, rules.created_until
     for name, second in (("created since", since), ("created until", until)):
         if second is not None and not 0 <= second <= LAST_SECOND:
-            yield UsageError(f"{name} {second}", "not a second of the years 1970 to 9999")
+            yield UsageError(f"{name} {second}", "not a second of the years 1970 to 9999", "name another")
     if since is not None and until is not None and since > until:
-        yield UsageError("created since and until", "no tag can be younger than one and older than the other")
+        cause = "no tag can be younger than one and older than the other"
+        yield UsageError("created since and until", cause, "name an earlier `since`, or a later `until`")

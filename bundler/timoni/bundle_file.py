@@ -85,7 +85,7 @@ def _bundle(file: SourceText, files: int) -> Parsed:
 
 def _no_bundle(*files: SourceText) -> ContentError:
     names = ", ".join(file.name for file in files)
-    return ContentError(names, f"not a Timoni Bundle: it has no field `{_BUNDLE}`")
+    return ContentError(names, f"not a Timoni Bundle: it has no field `{_BUNDLE}`", "name one")
 
 
 def _regular(instances: Node) -> list[Node]:
@@ -190,7 +190,7 @@ def rewritten(text: SourceText, urls: Mapping[str, str]) -> str:
     for url in urls.values():
         problem = _problem(url)
         if problem:
-            raise UsageError(printable(url), problem)
+            raise UsageError(printable(url), problem, "name a module as oci://HOST/REPOSITORY")
     bundle = merged([parsed(text)], {}).child(_BUNDLE)
     instances = bundle.child(_INSTANCES) if bundle else None
     texts = Texts()

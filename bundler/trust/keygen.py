@@ -22,6 +22,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.trust.armor import NAMESPACE, Signature, certificate_in, signatures_in
 
 PROGRAM = "ssh-keygen"
+_BY_HAND = "run it by hand to see why"
 _FINGERPRINT = re.compile(rb"[0-9]+ (SHA256:[A-Za-z0-9+/]{43}) ")
 
 
@@ -160,9 +161,9 @@ class SshKeygen:
             raise LocalError(PROGRAM, "not installed", "install OpenSSH (openssh-client)") from None
         except subprocess.TimeoutExpired:
             cause = f"gave no answer in {seconds:.0f} s"
-            raise LocalError(PROGRAM, cause, "run it by hand to see why") from None
+            raise LocalError(PROGRAM, cause, _BY_HAND) from None
         except (OSError, ValueError) as error:
-            raise LocalError(PROGRAM, f"can't be run: {type(error).__name__}") from None
+            raise LocalError(PROGRAM, f"can't be run: {type(error).__name__}", _BY_HAND) from None
         if ended.returncode < 0:
             raise LocalError(PROGRAM, f"ended by signal {-ended.returncode}", "run the same command again")
         return Ended(ended.returncode, ended.stdout, ended.stderr.decode("utf-8", "replace").strip())
