@@ -21,6 +21,7 @@ from bundler.about import VERSION
 if TYPE_CHECKING:
     from bundler.bundle.contents import describe
     from bundler.bundle.difference import difference
+    from bundler.bundle.frames import Frames
     from bundler.bundle.reader import Bundle, open_bundle
     from bundler.bundle.sealing import seal_bundle
     from bundler.bundle.stream import BundleStream
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
         read_lock,
         workplace_of,
     )
+    from bundler.exporter.cutting import Cut, split
     from bundler.exporter.explain import explain_selection
     from bundler.exporter.merge import merge_bundles
+    from bundler.exporter.repair import Checked, check_volumes, repair
     from bundler.extractor import Extracted, extract
     from bundler.importer import (
         Destination,
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
         plan_bundle_import,
         verify_bundle,
     )
+    from bundler.importer.border import Border
+    from bundler.importer.rollback import Rollback, decode_rollback, roll_back
     from bundler.limits import Limits
     from bundler.mapping import Mapping, MappingRule
     from bundler.oci.reference import parse_prefix, parse_reference
@@ -62,6 +67,7 @@ if TYPE_CHECKING:
     from bundler.trust.gate import Gate, Requirement
     from bundler.trust.keygen import Allowed, SshKeygen
     from bundler.trust.memory import Memory
+    from bundler.trust.policy import Policy
     from bundler.trust.sealed import Sealed
     from bundler.trust.signing import Signing, Terms
     from bundler.wanted import Along, Selection, selection_of
@@ -71,54 +77,65 @@ __version__ = VERSION
 _HOMES = {
     "Allowed": "bundler.trust.keygen",
     "Along": "bundler.wanted",
+    "Border": "bundler.importer.border",
     "Bundle": "bundler.bundle.reader",
-    "BundleStream": "bundler.bundle.stream",
     "BundlerError": "bundler.errors",
-    "Destination": "bundler.importer",
-    "Extracted": "bundler.extractor",
-    "Gate": "bundler.trust.gate",
-    "Limits": "bundler.limits",
-    "Keep": "bundler.exporter",
-    "Memory": "bundler.trust.memory",
-    "OnConflict": "bundler.importer",
-    "OnDrift": "bundler.exporter",
-    "Mapping": "bundler.mapping",
-    "MappingRule": "bundler.mapping",
-    "Part": "bundler.importer",
-    "Registries": "bundler.registry.registries",
-    "RegistrySettings": "bundler.registry.registries",
-    "Report": "bundler.report",
-    "Requirement": "bundler.trust.gate",
-    "Rules": "bundler.selection",
-    "Sealed": "bundler.trust.sealed",
-    "Selection": "bundler.wanted",
-    "Series": "bundler.exporter",
-    "Signing": "bundler.trust.signing",
-    "SshKeygen": "bundler.trust.keygen",
-    "Terms": "bundler.trust.signing",
-    "Shard": "bundler.shard",
-    "Verified": "bundler.importer",
+    "BundleStream": "bundler.bundle.stream",
+    "check_volumes": "bundler.exporter.repair",
+    "Checked": "bundler.exporter.repair",
     "compare_with_target": "bundler.importer",
+    "Cut": "bundler.exporter.cutting",
+    "decode_rollback": "bundler.importer.rollback",
     "describe": "bundler.bundle.contents",
+    "Destination": "bundler.importer",
     "difference": "bundler.bundle.difference",
     "explain_selection": "bundler.exporter.explain",
     "export_bundle": "bundler.exporter",
     "extract": "bundler.extractor",
+    "Extracted": "bundler.extractor",
+    "Frames": "bundler.bundle.frames",
+    "Gate": "bundler.trust.gate",
     "import_bundle": "bundler.importer",
     "import_stream": "bundler.importer",
-    "open_bundle": "bundler.bundle.reader",
+    "Keep": "bundler.exporter",
+    "Limits": "bundler.limits",
     "locked_selection": "bundler.exporter",
+    "Mapping": "bundler.mapping",
+    "MappingRule": "bundler.mapping",
+    "Memory": "bundler.trust.memory",
     "merge_bundles": "bundler.exporter.merge",
+    "OnConflict": "bundler.importer",
+    "OnDrift": "bundler.exporter",
+    "open_bundle": "bundler.bundle.reader",
     "output_to": "bundler.exporter",
     "page_of": "bundler.page.gather",
     "parse_prefix": "bundler.oci.reference",
     "parse_reference": "bundler.oci.reference",
+    "Part": "bundler.importer",
     "plan_bundle": "bundler.exporter",
     "plan_bundle_import": "bundler.importer",
-    "render_page": "bundler.page.render",
+    "Policy": "bundler.trust.policy",
     "read_lock": "bundler.exporter",
+    "Registries": "bundler.registry.registries",
+    "RegistrySettings": "bundler.registry.registries",
+    "render_page": "bundler.page.render",
+    "repair": "bundler.exporter.repair",
+    "Report": "bundler.report",
+    "Requirement": "bundler.trust.gate",
+    "roll_back": "bundler.importer.rollback",
+    "Rollback": "bundler.importer.rollback",
+    "Rules": "bundler.selection",
     "seal_bundle": "bundler.bundle.sealing",
+    "Sealed": "bundler.trust.sealed",
+    "Selection": "bundler.wanted",
     "selection_of": "bundler.wanted",
+    "Series": "bundler.exporter",
+    "Shard": "bundler.shard",
+    "Signing": "bundler.trust.signing",
+    "split": "bundler.exporter.cutting",
+    "SshKeygen": "bundler.trust.keygen",
+    "Terms": "bundler.trust.signing",
+    "Verified": "bundler.importer",
     "verify_bundle": "bundler.importer",
     "workplace_of": "bundler.exporter",
 }
@@ -128,11 +145,14 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
     "Selection", "selection_of", "Rules", "Along", "Shard",
     "explain_selection", "output_to", "workplace_of", "plan_bundle", "export_bundle",
     "OnDrift", "read_lock", "locked_selection", "Series", "Keep", "merge_bundles",
-    "Bundle", "BundleStream", "open_bundle", "describe", "difference", "verify_bundle", "Verified",
+    "Cut", "split", "Checked", "check_volumes", "repair",
+    "Bundle", "BundleStream", "Frames", "open_bundle", "describe", "difference", "verify_bundle", "Verified",
     "Destination", "Mapping", "MappingRule", "Part", "OnConflict",
     "plan_bundle_import", "import_bundle", "import_stream", "compare_with_target",
+    "Rollback", "decode_rollback", "roll_back",
     "extract", "Extracted",
     "SshKeygen", "Signing", "Terms", "Sealed", "seal_bundle", "Allowed", "Requirement", "Memory", "Gate",
+    "Policy", "Border",
     "page_of", "render_page",
     "Report", "BundlerError",
 ]  # fmt: skip
