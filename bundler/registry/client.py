@@ -20,6 +20,7 @@ from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.host import Host, Reply
 from bundler.registry.paging import next_link
 from bundler.registry.referrers import referrers
+from bundler.registry.retry import Deadline
 from bundler.registry.status import RefusedError
 from bundler.registry.translation import TransientError
 
@@ -161,7 +162,7 @@ class Repository:
         Goes on by Range after a break. Raises NetworkError when it no longer moves, or takes longer
         than the limits allow in all.
         """
-        end = self._host.settings.clock() + self._limits.blob_deadline(blob.size)
+        end = self._host.deadline(self._limits.blob_deadline(blob.size))
         position, useless = offset, 0
         while True:
             # Opening and the first bytes are tried again with growing waits; a connection that
@@ -174,7 +175,7 @@ class Repository:
                 position += len(chunk)
                 self._host.traffic.count(received=len(chunk))
                 yield chunk
-                if self._host.settings.clock() > end:
+                if end.passed:
                     raise self._too_slow(blob, position)
             if position >= blob.size:
                 continue  # to the end of the answer, which may hold too much
@@ -186,14 +187,14 @@ class Repository:
                 cause = f"{breaks[0].cause}, {useless} times at {position:,} of {blob.size:,} bytes"
                 raise NetworkError(breaks[0].item, cause, "run the same command again to go on")
 
-    def _first_chunk(self, blob: Descriptor, offset: int, end: float) -> tuple[bytes, Iterator[bytes]]:
+    def _first_chunk(self, blob: Descriptor, offset: int, end: Deadline) -> tuple[bytes, Iterator[bytes]]:
         skip, whole = self._open_blob(blob, offset)
         for chunk in whole:
             if len(chunk) > skip:
                 return chunk[skip:], whole
             # What is had already can be sent as slowly as the rest.
             skip -= len(chunk)
-            if self._host.settings.clock() > end:
+            if end.passed:
                 raise self._too_slow(blob, offset)
         return b"", whole
 

@@ -16,7 +16,7 @@ from bundler.errors import AuthError, BundlerError, ContentError, NetworkError
 from bundler.oci.addresses import leads_here, origin_of, split_address
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth import Credentials, Token, TokenAnswer, TokenRequest
-from bundler.registry.retry import Retry
+from bundler.registry.retry import Deadline, Retry
 from bundler.registry.settings import HostSettings, Traffic
 from bundler.registry.status import TRANSIENT, item_of, meaning, refused
 from bundler.registry.tokens import Tokens
@@ -108,6 +108,10 @@ class Host:
     def settled(self, ask: Callable[[], bool]) -> bool:
         """Whether `ask` says yes, asked again a few times after a wait."""
         return self._retry.settled(ask)
+
+    def deadline(self, seconds: float) -> Deadline:
+        """An end to what this thread begins now; waits that this host asks for don't count."""
+        return self._retry.deadline(seconds)
 
     def exchange(
         self,

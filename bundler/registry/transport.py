@@ -26,6 +26,7 @@ from bundler.about import PROGRAM, VERSION
 from bundler.errors import NetworkError, UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.registry.patience import PatientResponse
+from bundler.registry.sending import SLICE, Outgoing
 from bundler.registry.translation import TransientError, translated
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -40,7 +41,7 @@ class SizedBody(Protocol):
     def __len__(self) -> int:
         """Bytes in all."""
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         """The bytes."""
 
 
@@ -185,9 +186,19 @@ class Transport:
         item = f"{request.method} {place(request.url)}"
         with translated(item):
             response: Any = self._adapter(request.url).send(
-                _prepared(request), stream=True, timeout=self._timeout, proxies=self._proxies(request.url)
+                _prepared(self._in_slices(request, item)),
+                stream=True,
+                timeout=self._timeout,
+                proxies=self._proxies(request.url),
             )
         return Answer(request, response, self._settings.limits)
+
+    def _in_slices(self, request: Request, item: str) -> Request:
+        body = request.body
+        if body is None or isinstance(body, str) or (isinstance(body, bytes) and len(body) <= SLICE):
+            return request
+        seconds = self._settings.limits.blob_deadline(len(body))
+        return request._replace(body=Outgoing(body, len(body), item, seconds))
 
     def _adapter(self, url: str) -> _Adapter:
         scheme = urlsplit(url).scheme
