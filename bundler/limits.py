@@ -25,6 +25,8 @@ class Limits(NamedTuple):
     """Pages of one tag list."""
     tags: int = 100_000
     """Tags of one repository."""
+    listed: int = 300_000
+    """Tags of all lists that one run reads."""
     page_size: int = 1_000
     """Tags asked for per page (`n`; ECR refuses more); referrers given in one."""
     json_depth: int = 64

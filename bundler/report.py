@@ -6,6 +6,7 @@ The field names and docstrings are the published schema (`schemas/`).
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from typing import Any, Literal
 
 from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError
 from bundler.oci.grammar import camel
+
+_PART = 1 << 16
+"""Characters of a text that are written at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +264,32 @@ class Phases:
 def as_document(report: Report) -> dict[str, Any]:
     """The report as it is written to JSON."""
     return {**document(report), "exitCode": report.exit_code}
+
+
+def json_parts(document: dict[str, Any]) -> Iterator[str]:
+    """A document as indented text, part by part; values in it may be those of this module.
+
+    A hundred thousand tags as dicts, or as one text, take many times what they take as values.
+    """
+    parts: list[str] = []
+    size = 0
+    for part in json.JSONEncoder(indent=2, default=spelled).iterencode(document):
+        parts.append(part)
+        size += len(part)
+        if size > _PART:
+            yield "".join(parts)
+            parts, size = [], 0
+    yield "".join([*parts, "\n"])
+
+
+def reported(report: Report) -> dict[str, Any]:
+    """The report for `json_parts`."""
+    return {**spelled(report), "exitCode": report.exit_code}
+
+
+def spelled(value: Any) -> dict[str, Any]:
+    """A value of these types as JSON spells it, and the values in it as they are."""
+    return {camel(field.name): getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def document(value: Any) -> dict[str, Any]:

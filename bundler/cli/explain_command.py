@@ -14,7 +14,7 @@ from bundler.cli.printing import print_document, print_failures
 from bundler.cli.selecting import asked, hosts_of, selected, selection_options
 from bundler.cli.shape import Command
 from bundler.cli.sharding import in_shard, shard_option
-from bundler.report import Explanation, document
+from bundler.report import Explanation, spelled
 from bundler.workers import DEFAULT_JOBS
 
 
@@ -40,7 +40,7 @@ def command(*, as_json: bool, quiet: bool, **options: Any) -> int:
     known = registries(settings, progress, hosts_of(selection))
     found = explain_selection(selection, known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
     if as_json:
-        print_document(document(found), sys.stdout)
+        print_document(spelled(found), sys.stdout)
     else:
         click.echo(explanation_text(found))
     return print_failures(found.failures, found.exit_code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -14,30 +13,42 @@ import click
 from bundler.about import VERSION
 from bundler.cli.display import aligned, counted, size_text
 from bundler.cli.log import current_log
-from bundler.durable import write_whole
+from bundler.durable import whole_file
 from bundler.errors import BundlerError, SeveralErrors
-from bundler.report import Failure, Report, SignedReport, StatementReport, as_document, failure
+from bundler.report import (
+    Failure,
+    Report,
+    SignedReport,
+    StatementReport,
+    as_document,
+    failure,
+    json_parts,
+    reported,
+)
 from bundler.selection import version_order
 
 
 def print_document(document: dict[str, Any], stream: TextIO) -> None:
     """A JSON document for scripts."""
-    click.echo(json.dumps(document, indent=2), file=stream)
+    for part in json_parts(document):
+        click.echo(part, file=stream, nl=False)
 
 
 def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, stream: TextIO) -> int:
     """Write and print a report; the result is the exit code."""
-    document = as_document(report) if file is not None or as_json else {}
     if file is not None:
-        write_whole(file, json.dumps(document, indent=2).encode() + b"\n")
+        with whole_file(file) as written:
+            for part in json_parts(reported(report)):
+                written.write(part.encode())
     log = current_log()
     for warning in report.warnings:
         log.warn(warning)
     print_failures(report.failures, report.exit_code)
     if log.structured and stream is sys.stderr:
-        log.tell("result", summary, exit_code=report.exit_code, report=document if as_json else None)
+        document = as_document(report) if as_json else None
+        log.tell("result", summary, exit_code=report.exit_code, report=document)
     elif as_json:
-        print_document(document, stream)
+        print_document(reported(report), stream)
     elif summary:
         click.echo(summary, file=stream)
     return report.exit_code

@@ -105,7 +105,7 @@ def _asked(
 
 def _referrers(subject: Subject, reading: Reading) -> tuple[Descriptor, ...]:
     name, digest = subject
-    return reading.registries.source(name).referrers(digest) or ()
+    return reading.registries.source(name).referrers(digest, reading.held.count_referrers) or ()
 
 
 def _named(subject: Subject, reading: Reading) -> list[Tag]:

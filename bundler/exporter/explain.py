@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bundler.exporter.failing import Failing
+from bundler.exporter.held import Held
 from bundler.exporter.pinned import Pinned
 from bundler.exporter.reading import Reading
 from bundler.exporter.select import decide
@@ -26,7 +27,8 @@ def explain_selection(
     And one per candidate where creation times decide, one for a `latest` that is followed.
     """
     failing = Failing(registries.settings.hosts.limits.failures)
-    reading = Reading(registries, None, jobs, progress, {}, failing)
+    held = Held(registries.settings.hosts.limits)
+    reading = Reading(registries, None, jobs, progress, {}, failing, held)
     pinned = Pinned(reading.limits, selection.omitted)
     decide(selection, reading, pinned)
     found: dict[RepositoryName, list[TagDecision]] = {}

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from bundler.errors import BundlerError, ContentError
 from bundler.exporter.failing import Failing
+from bundler.exporter.held import Held, TooMuchError
 from bundler.exporter.trusted import NOBODY, Trusted
 from bundler.limits import Limits
 from bundler.oci.content import BlobStore, Descriptor, Digest, read_all
@@ -14,6 +15,7 @@ from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.progress import Progress, each_shown
 from bundler.registry.client import PinnedManifest, TagList
+from bundler.registry.large import LARGE, few, take_place
 from bundler.registry.registries import Registries
 
 Item = TypeVar("Item")
@@ -32,6 +34,8 @@ class Reading(NamedTuple):
     """The tag lists that were read so far."""
     failing: Failing
     """Tags that could not be had."""
+    held: Held
+    """What was read so far."""
     keep: bool = True
     """Whether what was read may be put into the store."""
     locked: bool = False
@@ -47,20 +51,31 @@ class Reading(NamedTuple):
     def each(
         self, label: str, items: Collection[Item], work: Callable[[Item], Result]
     ) -> Iterator[tuple[Item, Result | BundlerError]]:
-        """`work` done on all items, several at a time; pairs come as they are finished."""
-        return each_shown(self.progress, label, items, work, jobs=self.jobs)
+        """`work` done on all items, several at a time; pairs come as they are finished.
+
+        Raises TooMuchError where one of them met a limit of the whole run.
+        """
+        for item, result in each_shown(self.progress, label, items, work, jobs=self.jobs):
+            if isinstance(result, TooMuchError):
+                raise result
+            yield item, result
 
     def read_lists(self, names: Collection[RepositoryName]) -> None:
         """Read the tag lists of these repositories into `lists`, failures included."""
         unread = [name for name in dict.fromkeys(names) if name not in self.lists]
-        for name, answer in self.each("tag lists", unread, lambda name: self.registries.source(name).tags()):
+        for name, answer in self.each("tag lists", unread, self._list):
             self.lists[name] = answer
 
+    def _list(self, name: RepositoryName) -> TagList:
+        return self.registries.source(name).tags(self.held.count_names)
+
+    @few
     def manifest(self, name: RepositoryName, reference: Tag | Digest) -> PinnedManifest:
         """A manifest by tag or digest."""
         if known := self.trusted.manifests.get((name, reference)):
             return PinnedManifest(known)
-        return self.registries.source(name).manifest(reference)
+        answer = self.registries.source(name).manifest(reference)
+        return answer._replace(manifest=self.held.one(answer.manifest))
 
     def small_blob(self, blob: Descriptor, name: RepositoryName) -> bytes:
         """A blob that is read now and carried later. Raises ContentError over the limit."""
@@ -73,11 +88,14 @@ class Reading(NamedTuple):
             self.store.add(blob, lambda offset: [data[offset:]])
         return data
 
+    @few
     def child(self, child: Descriptor, name: RepositoryName) -> Manifest:
         """A manifest that an index names; from the store, if it is there."""
         if self.store is not None and self.store.has(child):
+            if child.size > LARGE:
+                take_place()
             data = read_all(self.store, child)
-            return parse_manifest(data, child.media_type, child.digest, limits=self.limits)
+            return self.held.one(parse_manifest(data, child.media_type, child.digest, limits=self.limits))
         manifest = self.manifest(name, child.digest).manifest
         if manifest.blob.media_type != child.media_type or manifest.blob.size != child.size:
             found = manifest.blob

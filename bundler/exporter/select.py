@@ -13,6 +13,7 @@ from bundler.errors import BundlerError
 from bundler.exporter.belongings import find_belongings, lacking
 from bundler.exporter.descend import descend, gap_below
 from bundler.exporter.failing import Failing
+from bundler.exporter.held import Held
 from bundler.exporter.pinned import Pinned
 from bundler.exporter.pins import nowhere, pin
 from bundler.exporter.reading import Reading
@@ -47,9 +48,18 @@ def select(
 
     What is `trusted` is taken as it was, and not asked for.
     """
-    failing = Failing(registries.settings.hosts.limits.failures)
+    limits = registries.settings.hosts.limits
     reading = Reading(
-        registries, store, jobs, progress, {}, failing, keep=keep, locked=selection.locked, trusted=trusted
+        registries,
+        store,
+        jobs,
+        progress,
+        {},
+        Failing(limits.failures),
+        Held(limits),
+        keep=keep,
+        locked=selection.locked,
+        trusted=trusted,
     )
     pinned = Pinned(reading.limits, selection.omitted)
     pinned.failures += [failure(problem) for problem in selection.problems]

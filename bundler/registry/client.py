@@ -5,7 +5,7 @@ Source: distribution-spec 1.1. What real registries do otherwise is said where i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
@@ -18,8 +18,10 @@ from bundler.oci.content import Descriptor, Digest, sha256, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.host import Host, Reply
+from bundler.registry.large import few
 from bundler.registry.paging import next_link
 from bundler.registry.referrers import referrers
+from bundler.registry.retry import Deadline
 from bundler.registry.status import RefusedError
 from bundler.registry.translation import TransientError
 
@@ -27,6 +29,10 @@ OK = frozenset({200})
 FOUND_OR_NOT = frozenset({200, 404})
 PROGRESS = 64 * KIB
 """Bytes that a broken connection must have brought to be no lost try."""
+
+
+def _uncounted(number: int) -> None:
+    """Nobody counts."""
 
 
 class TagList(NamedTuple):
@@ -57,8 +63,8 @@ class Repository:
         self._base = f"/v2/{name.path}"
         self._pull = f"repository:{name.path}:pull"
 
-    def tags(self) -> TagList:
-        """All tags, over all pages; one request per page.
+    def tags(self, count: Callable[[int], None] = _uncounted) -> TagList:
+        """All tags, over all pages; one request per page. `count` is told how many came with each.
 
         Raises ContentError for endless or hostile lists, NotFoundError for no such repository.
         """
@@ -68,10 +74,10 @@ class Repository:
         visited: set[str] = set()
         for _ in range(self._limits.tag_pages):
             visited.add(address)
-            reply = self._host.fetch("GET", address, self._pull, accept=OK, limit=self._limits.tag_page)
-            page = _tag_page(reply.body, item, self._limits)
+            reply, page = self._page(address, item)
             before = len(seen)
             seen.update(dict.fromkeys(page))
+            count(len(seen) - before)
             if len(seen) > self._limits.tags:
                 raise ContentError(item, f"more than the limit of {self._limits.tags:,} tags")
             following = self._next_page(reply, address, page, item, grew=len(seen) > before)
@@ -81,6 +87,12 @@ class Repository:
                 raise ContentError(item, "its Link headers go round in a circle")
             address = following
         raise ContentError(item, f"more than the limit of {self._limits.tag_pages:,} pages")
+
+    @few
+    def _page(self, address: str, item: str) -> tuple[Reply, list[str]]:
+        """One page of the list, and its answer without the body."""
+        reply = self._host.fetch("GET", address, self._pull, accept=OK, limit=self._limits.tag_page)
+        return reply._replace(body=b""), _tag_page(reply.body, item, self._limits)
 
     def _next_page(self, reply: Reply, address: str, page: list[str], item: str, *, grew: bool) -> str | None:
         if following := next_link(self._host, reply, address, item):
@@ -95,6 +107,7 @@ class Repository:
         """What a tag or digest points to now, by one HEAD; None if it is not there."""
         return digest_at(self._host, self.name, reference, self._pull)
 
+    @few
     def manifest(self, reference: Tag | Digest) -> PinnedManifest:
         """A manifest or index by tag or digest: its exact bytes, proven.
 
@@ -147,9 +160,11 @@ class Repository:
         )
         return parse_manifest(reply.body, media_type, digest, limits=self._limits)
 
-    def referrers(self, subject: Digest) -> tuple[Descriptor, ...] | None:
+    def referrers(
+        self, subject: Digest, count: Callable[[int], None] = _uncounted
+    ) -> tuple[Descriptor, ...] | None:
         """The manifests that refer to `subject`; None where the registry can't be asked."""
-        return referrers(self._host, self.name, subject)
+        return referrers(self._host, self.name, subject, count)
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified; a broken connection is taken up where it broke. A BlobSource."""
@@ -161,7 +176,7 @@ class Repository:
         Goes on by Range after a break. Raises NetworkError when it no longer moves, or takes longer
         than the limits allow in all.
         """
-        end = self._host.settings.clock() + self._limits.blob_deadline(blob.size)
+        end = self._host.deadline(self._limits.blob_deadline(blob.size))
         position, useless = offset, 0
         while True:
             # Opening and the first bytes are tried again with growing waits; a connection that
@@ -174,7 +189,7 @@ class Repository:
                 position += len(chunk)
                 self._host.traffic.count(received=len(chunk))
                 yield chunk
-                if self._host.settings.clock() > end:
+                if end.passed:
                     raise self._too_slow(blob, position)
             if position >= blob.size:
                 continue  # to the end of the answer, which may hold too much
@@ -186,14 +201,14 @@ class Repository:
                 cause = f"{breaks[0].cause}, {useless} times at {position:,} of {blob.size:,} bytes"
                 raise NetworkError(breaks[0].item, cause, "run the same command again to go on")
 
-    def _first_chunk(self, blob: Descriptor, offset: int, end: float) -> tuple[bytes, Iterator[bytes]]:
+    def _first_chunk(self, blob: Descriptor, offset: int, end: Deadline) -> tuple[bytes, Iterator[bytes]]:
         skip, whole = self._open_blob(blob, offset)
         for chunk in whole:
             if len(chunk) > skip:
                 return chunk[skip:], whole
             # What is had already can be sent as slowly as the rest.
             skip -= len(chunk)
-            if self._host.settings.clock() > end:
+            if end.passed:
                 raise self._too_slow(blob, offset)
         return b"", whole
 

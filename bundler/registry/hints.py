@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 from bundler.oci.reference import RepositoryName
+from bundler.registry.status import FULL
 
 _ECR = re.compile(r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 
@@ -80,8 +81,29 @@ _ANY = _kind(
 )
 
 
+_REFUSALS = (
+    (re.compile(f".*{FULL}", re.DOTALL), "make room at the target, then run the import again"),
+    (
+        re.compile("413 ?"),
+        "a proxy before the registry may limit bodies: raise that (nginx: client_max_body_size)",
+    ),
+    (
+        re.compile("405 ?|.*read.?only", re.IGNORECASE | re.DOTALL),
+        "it may be read-only (maintenance), or a mirror of another registry",
+    ),
+)
+"""Refusals that are of one kind at every registry."""
+
+
+def refusal_hint(words: str) -> str:
+    """What helps where a registry takes nothing, given its status and words; empty if nobody knows."""
+    return next((hint for kind, hint in _REFUSALS if kind.match(words)), "")
+
+
 def missing_hint(name: RepositoryName, words: str) -> str:
-    """What makes a registry have a repository, given what it said."""
+    """What makes a registry have a repository, or take something into it, given what it said."""
+    if hint := refusal_hint(words):
+        return hint
     region = _ECR.fullmatch(name.registry.hostname)
     rest = name.path.partition("/")[2] or name.path
     first = name.path.partition("/")[0]

@@ -16,7 +16,8 @@ from bundler.errors import AuthError, BundlerError, ContentError, NetworkError
 from bundler.oci.addresses import leads_here, origin_of, split_address
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth import BETWEEN, Credentials, Token, TokenAnswer, TokenRequest
-from bundler.registry.retry import Retry
+from bundler.registry.large import few, take_place
+from bundler.registry.retry import Deadline, Retry
 from bundler.registry.settings import HostSettings, Traffic
 from bundler.registry.status import TRANSIENT, item_of, meaning, refused
 from bundler.registry.tokens import Tokens
@@ -74,6 +75,7 @@ class Host:
 
     # --- what the client calls -------------------------------------------------------------------
 
+    @few
     def fetch(
         self,
         method: str,
@@ -92,7 +94,7 @@ class Host:
 
         def attempt() -> Reply:
             answer = self.exchange(method, path, scope, accept=accept, headers=headers, body=body)
-            data = answer.read(limit)
+            data = answer.read(limit, take_place)
             if data is None:
                 cause = f"answer over the limit of {limit:,} bytes"
                 raise ContentError(f"{method} {self.origin}{path}", cause)
@@ -108,6 +110,10 @@ class Host:
     def settled(self, ask: Callable[[], bool]) -> bool:
         """Whether `ask` says yes, asked again a few times after a wait."""
         return self._retry.settled(ask)
+
+    def deadline(self, seconds: float) -> Deadline:
+        """An end to what this thread begins now; waits that this host asks for don't count."""
+        return self._retry.deadline(seconds)
 
     def exchange(
         self,

@@ -7,12 +7,15 @@ challenge (Harbor up to 2.7), 405, 501, or a page of HTML.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bundler.errors import ContentError
 from bundler.oci.content import Descriptor, Digest, sha256
 from bundler.oci.manifest import OCI_INDEX, parse_manifest
 from bundler.oci.reference import RepositoryName
 from bundler.registry.auth import NoChallengeError
 from bundler.registry.host import REDIRECTS, Host, Reply
+from bundler.registry.large import few
 from bundler.registry.paging import next_link
 from bundler.registry.status import own_words
 
@@ -22,7 +25,9 @@ _NONE_HERE = frozenset({"MANIFEST_UNKNOWN"})
 """Codes of registries that have the API, and answer 404 where nothing refers."""
 
 
-def referrers(host: Host, name: RepositoryName, subject: Digest) -> tuple[Descriptor, ...] | None:
+def referrers(
+    host: Host, name: RepositoryName, subject: Digest, count: Callable[[int], None]
+) -> tuple[Descriptor, ...] | None:
     """The manifests whose subject is `subject`, over all pages; None where there is no such API.
 
     Once a host was found to lack it, it isn't asked again. Raises what else keeps it from answering:
@@ -37,14 +42,15 @@ def referrers(host: Host, name: RepositoryName, subject: Digest) -> tuple[Descri
     limits = host.settings.limits
     for _ in range(limits.tag_pages):
         visited.add(address)
-        reply = _asked(host, name, address or "")
+        reply, listed = _page(host, name, address or "")
         if reply is None:
             host.lacks_referrers = True
             return None
         if reply.status != 200:
             return ()
-        index = parse_manifest(reply.body, OCI_INDEX, sha256(reply.body), limits=limits)
-        found |= {child.digest: child for child in index.children}
+        before = len(found)
+        found |= {child.digest: child for child in listed}
+        count(len(found) - before)
         if len(found) > limits.graph_nodes:
             raise ContentError(item, f"more than the limit of {limits.graph_nodes:,}")
         address = next_link(host, reply, address or "", item)
@@ -53,6 +59,17 @@ def referrers(host: Host, name: RepositoryName, subject: Digest) -> tuple[Descri
         if address in visited:
             raise ContentError(item, "its Link headers go round in a circle")
     raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")
+
+
+@few
+def _page(host: Host, name: RepositoryName, address: str) -> tuple[Reply | None, tuple[Descriptor, ...]]:
+    """One page, and its answer without the body."""
+    reply = _asked(host, name, address)
+    if reply is None or reply.status != 200:
+        return reply, ()
+    limits = host.settings.limits
+    index = parse_manifest(reply.body, OCI_INDEX, sha256(reply.body), limits=limits)
+    return reply._replace(body=b""), index.children
 
 
 def _asked(host: Host, name: RepositoryName, address: str) -> Reply | None:

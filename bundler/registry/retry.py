@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,25 @@ TOLD_EVERY = 1.0
 """Seconds in which one cause is told once of a host."""
 
 
+class Deadline:
+    """Seconds that something may take; what was waited meanwhile is added, up to `most` seconds."""
+
+    def __init__(
+        self, clock: Callable[[], float], waited: Callable[[], float], seconds: float, most: float
+    ) -> None:
+        self._clock = clock
+        self._waited = waited
+        self._most = most
+        self._before = waited()
+        self._end = clock() + seconds
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is over."""
+        waited = min(max(self._waited() - self._before, 0.0), self._most)
+        return self._clock() > self._end + waited
+
+
 class Retry:
     """Tries again what is worth it, for all threads that speak to one host."""
 
@@ -26,6 +46,7 @@ class Retry:
         self._traffic = traffic
         self._not_before = 0.0
         self._told = ("", 0.0)
+        self._waits = threading.local()
 
     def call(self, attempt: Callable[[], Result]) -> Result:
         """Call `attempt` until it ends without a TransientError, or the tries are used up."""
@@ -51,7 +72,7 @@ class Retry:
             | tenacity.stop_after_delay(limits.attempts * (limits.retry_after + limits.read_timeout)),
             retry=tenacity.retry_if_exception_type(TransientError),
             wait=self._wait,
-            sleep=self._settings.sleep,
+            sleep=self._sleep,
             before_sleep=self._tell,
             reraise=True,
         )
@@ -70,7 +91,7 @@ class Retry:
             if ask():
                 return True
             self._traffic.count(retries=1)
-            self._settings.sleep(wait)
+            self._sleep(wait)
             wait *= 2
         return ask()
 
@@ -78,7 +99,21 @@ class Retry:
         """Wait as long as the host has asked everybody to."""
         wait = self._not_before - self._settings.clock()
         if wait > 0:
-            self._settings.sleep(wait)
+            self._sleep(wait)
+
+    def deadline(self, seconds: float) -> Deadline:
+        """An end to what this thread begins now; waits between tries don't count, within bounds."""
+        limits = self._settings.limits
+        return Deadline(self._settings.clock, self._waited, seconds, limits.attempts * limits.retry_after)
+
+    def _waited(self) -> float:
+        """Seconds that this thread has waited so far because it was asked to, or for another try."""
+        waited: float = getattr(self._waits, "seconds", 0.0)
+        return waited
+
+    def _sleep(self, seconds: float) -> None:
+        self._settings.sleep(seconds)
+        self._waits.seconds = self._waited() + seconds
 
     def slow_down(self, seconds: float) -> None:
         """The host asked for a wait: it holds for all threads."""

@@ -16,6 +16,11 @@ TRANSIENT = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
 TOO_MANY = "TOOMANYREQUESTS"
 """Some registries say so with another status than 429."""
 
+FULL = "its disk is full"
+"""How a full disk is told."""
+
+_NO_SPACE = re.compile(rb'no space left on device|disk quota exceeded|"Err": ?(?:28|122)\b', re.IGNORECASE)
+"""Distribution says no more than "unknown error", and this in the details: ENOSPC, EDQUOT."""
 
 _TYPE_WORDS = re.compile("media.?type|artifact.?type|unsupported|not supported", re.IGNORECASE)
 
@@ -34,8 +39,11 @@ def item_of(request: Request) -> str:
 
 def meaning(request: Request, answer: Answer, limits: Limits) -> BundlerError:
     """The error that an answer is, with the registry's own words; reads the start of its body."""
-    code, words = own_words(answer.start_of_body(limits.error_body))
+    body = answer.start_of_body(limits.error_body)
+    code, words = own_words(body)
     item, cause = item_of(request), f"{answer.status} {words}".strip()
+    if answer.status >= 500 and _NO_SPACE.search(body):
+        return refused(request, answer.status, code, f"{cause}: {FULL}")
     if answer.status in TRANSIENT or code == TOO_MANY:
         error = TransientError(item, cause)
         error.retry_after = retry_after(answer.headers.get("Retry-After"), limits)

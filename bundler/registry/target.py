@@ -23,7 +23,7 @@ from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.bodies import CHUNK_UPLOAD, Body, piece_size, pieces, with_query
 from bundler.registry.client import Repository, digest_at
-from bundler.registry.hints import missing_hint, type_hint
+from bundler.registry.hints import missing_hint, refusal_hint, type_hint
 from bundler.registry.host import REDIRECTS, Host, Reply
 from bundler.registry.refusals import (
     MissingContentError,
@@ -138,7 +138,8 @@ class TargetRepository:
             return self._host.retrying(attempt)
         except RefusedError as error:
             item = f"blob {blob.digest} for {self.name}"
-            raise TargetRefusedError(item, f"the target refuses it: {error.cause}", _THERE) from error
+            cause = f"the target refuses it: {error.cause}"
+            raise TargetRefusedError(item, cause, refusal_hint(error.cause) or _THERE) from error
 
     def _start_upload(self, blob: Descriptor, mount_from: RepositoryName | None) -> str | None:
         """Where to send the bytes; None if the blob was mounted."""
@@ -291,7 +292,8 @@ class TargetRepository:
                 raise MissingContentError(item, error.cause) from error
             if isinstance(reference, Tag) and self.digest_of(reference) == manifest.blob.digest:
                 return  # an immutable tag: somebody else has set it to the same, or the answer was lost
-            hint = type_hint(self.name, error.cause) if error.status in (400, 405, 415) else ""
+            types = error.status in (400, 405, 415)
+            hint = type_hint(self.name, error.cause) if types else refusal_hint(error.cause)
             kind = TypeRefusedError if about_types(error) else TargetRefusedError
             raise kind(item, f"the target refuses it: {error.cause}", hint) from error
         self._host.traffic.count(sent=len(manifest.data))

@@ -13,6 +13,14 @@ import urllib3
 
 from bundler.errors import NetworkError
 
+TRUST = "name the authority with --ca-file"
+CERTIFICATE = {
+    9: "check this machine's clock",
+    10: "have the registry's certificate renewed, and check this machine's clock",
+    62: "use a name that its certificate is for",
+    64: "use a name that its certificate is for",
+}
+"""What helps by OpenSSL's reason: not yet valid, expired, another name, another address."""
 NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 
 
@@ -52,7 +60,7 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             text = f"its certificate is not trusted: {cause.verify_message}"
-            return NetworkError(item, text, "name the authority with --ca-file")
+            return NetworkError(item, text, CERTIFICATE.get(cause.verify_code, TRUST))
         if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
             return NetworkError(item, "it does not speak TLS", "--plain-http HOST allows plain http")
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:

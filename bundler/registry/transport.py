@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -25,7 +25,9 @@ import requests.adapters
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import NetworkError, UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.registry.large import LARGE
 from bundler.registry.patience import PatientResponse
+from bundler.registry.sending import SLICE, Outgoing
 from bundler.registry.translation import TransientError, translated
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -34,13 +36,17 @@ READ_SIZE = 1 << 16
 """Bytes asked for in one read; what has arrived is returned, so that a drip is seen as it drips."""
 
 
+def _at_once() -> float:
+    return 0.0
+
+
 class SizedBody(Protocol):
     """A request body that is sent as it comes, and whose length is known."""
 
     def __len__(self) -> int:
         """Bytes in all."""
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         """The bytes."""
 
 
@@ -74,6 +80,7 @@ class Answer:
         self.headers: Mapping[str, str] = _each_once(response.headers)
         self._raw = response
         self._limits = limits
+        self._waited = 0.0
         self._item = f"{request.method} {place(request.url)}"
 
     def chunks(self) -> Iterator[bytes]:
@@ -88,20 +95,25 @@ class Answer:
         finally:
             self.close()
 
-    def read(self, limit: int) -> bytes | None:
-        """The whole body, or None if it has more than `limit` bytes. Raises TransientError for a drip."""
+    def read(self, limit: int, wait_if_large: Callable[[], float] = _at_once) -> bytes | None:
+        """The whole body, or None if it has more than `limit` bytes. Raises TransientError for a drip.
+
+        `wait_if_large` is called before more is read of a large one, and says how many seconds it waited.
+        """
         body = bytearray()
         for chunk in self._in_time(limit):
             body += chunk
             if len(body) > limit:
                 return None
+            if len(body) > LARGE:
+                self._waited += wait_if_large()
         return bytes(body)
 
     def _in_time(self, limit: int) -> Iterator[bytes]:
         """The body, as long as it takes no longer than a blob of `limit` bytes may."""
         end = time.monotonic() + self._limits.blob_deadline(limit)
         for chunk in self.chunks():
-            if time.monotonic() > end:
+            if time.monotonic() > end + self._waited:
                 raise TransientError(self._item, f"{self.status}: its body came slower than the limit")
             yield chunk
 
@@ -185,9 +197,19 @@ class Transport:
         item = f"{request.method} {place(request.url)}"
         with translated(item):
             response: Any = self._adapter(request.url).send(
-                _prepared(request), stream=True, timeout=self._timeout, proxies=self._proxies(request.url)
+                _prepared(self._in_slices(request, item)),
+                stream=True,
+                timeout=self._timeout,
+                proxies=self._proxies(request.url),
             )
         return Answer(request, response, self._settings.limits)
+
+    def _in_slices(self, request: Request, item: str) -> Request:
+        body = request.body
+        if body is None or isinstance(body, str) or (isinstance(body, bytes) and len(body) <= SLICE):
+            return request
+        seconds = self._settings.limits.blob_deadline(len(body))
+        return request._replace(body=Outgoing(body, len(body), item, seconds))
 
     def _adapter(self, url: str) -> _Adapter:
         scheme = urlsplit(url).scheme

@@ -121,6 +121,14 @@ def test_03_04_a_wait_that_the_registry_asks_for_is_kept_and_capped(
     assert sum(clock.naps) == pytest.approx(waits, abs=0.01)
 
 
+def test_03_a_wait_longer_than_a_blob_may_take_does_not_count_as_slowness(
+    source: MemoryRegistry, tmp_path: Path, clock: FakeClock
+) -> None:
+    source.on("GET", "/blobs/", says(429, Retry_After="100"), times=2)
+    report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=registries_for(clock), jobs=1)
+    assert (report.exit_code, sum(clock.naps)) == (0, 200)
+
+
 @pytest.mark.parametrize("header", ["-5", "soon", "", "1e999", "\u00b2", "nan", "Mon, 99 Foo 2024"])
 def test_04_a_wait_that_means_nothing_is_the_usual_wait(
     header: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock

@@ -231,9 +231,12 @@ def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-@pytest.mark.parametrize("wrong", ["unknown authority", "expired", "wrong name"])
-def test_36_a_certificate_that_is_not_trusted_ends_at_once(
-    wrong: str, tmp_path: Path, clock: FakeClock
+@pytest.mark.parametrize(
+    ("wrong", "next_step"),
+    [("unknown authority", "--ca-file"), ("expired", "renewed"), ("wrong name", "use a name")],
+)
+def test_36_a_certificate_that_is_not_trusted_ends_at_once_and_what_helps_is_said(
+    wrong: str, next_step: str, tmp_path: Path, clock: FakeClock
 ) -> None:
     authority, other = trustme.CA(), trustme.CA()
     other.cert_pem.write_to_path(tmp_path / "other.pem")
@@ -247,6 +250,7 @@ def test_36_a_certificate_that_is_not_trusted_ends_at_once(
         report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=known)
     assert report.exit_code == 5
     assert "certificate is not trusted" in report.failures[0].cause
+    assert next_step in report.failures[0].next_step
     assert (clock.naps, source.seen) == ([], [])
 
 

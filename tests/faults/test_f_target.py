@@ -359,6 +359,25 @@ def test_101_the_next_run_after_a_full_target_goes_on(target: Target) -> None:
     assert len(target.proxy.asked("PUT", UPLOAD)) == sent + 2
 
 
+@pytest.mark.parametrize("detail", ["write data: no space left on device", {"Enclosed": {"Err": 28}}])
+@pytest.mark.parametrize(("method", "path"), [("POST", "uploads"), ("PUT", UPLOAD), ("PUT", "/manifests/")])
+def test_101_a_full_disk_that_is_told_in_details_only_is_a_refusal_at_once(
+    method: str, path: str, detail: object, target: Target
+) -> None:
+    body = {"errors": [{"code": "UNKNOWN", "message": "unknown error", "detail": detail}]}
+    target.proxy.on(method, path, says(500, json.dumps(body)), times=ALWAYS)
+    report = target.imports(an_image())
+    assert (report.exit_code, target.clock.naps) == (10, [])
+    assert "its disk is full" in report.failures[0].cause
+    assert "make room" in report.failures[0].next_step
+
+
+def test_98_a_small_body_that_is_too_large_comes_with_a_hint(target: Target) -> None:
+    target.proxy.on("PUT", UPLOAD, says(413, "<html>413 Request Entity Too Large</html>"), times=ALWAYS)
+    (failure,) = target.imports(an_image()).failures
+    assert (failure.exit_code, "client_max_body_size" in failure.next_step) == (10, True)
+
+
 def test_98_a_media_type_that_is_refused_comes_with_a_hint(target: Target) -> None:
     body = '{"errors": [{"code": "MANIFEST_INVALID", "message": "no such type"}]}'
     target.proxy.on("PUT", "/manifests/", says(415, body), times=ALWAYS)

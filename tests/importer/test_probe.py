@@ -89,6 +89,7 @@ def test_who_may_not_push_is_told_before_the_first_blob(
         ("quay.io/org/app", "", "create the Quay organisation org"),
         ("registry.gitlab.com/group/app", "", "create the GitLab project group"),
         ("acme.jfrog.io/docker-local/app", "", "create the Artifactory repository docker-local"),
+        ("registry.example/app", "405 Method not allowed", "read-only"),
         ("registry.example/app", "what?", "to be created first"),
     ],
 )

@@ -26,6 +26,7 @@ CONNECTION = urllib3.connection.HTTPConnection("registry.example")
 def _verification() -> ssl.SSLCertVerificationError:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = "unable to get local issuer certificate"
+    error.verify_code = 20
     return error
 
 
