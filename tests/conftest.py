@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 import trustme
@@ -38,6 +39,21 @@ _numbers = itertools.count(1)
 
 # Every run that asks a registry has a secret in its hands, for another host.
 os.environ.setdefault("TIMONI_BUNDLER_CREDS", PLANTED)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What imports remember of targets is not kept in the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.getbasetemp() / "memory"
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def memory_of_its_own(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does a test remember what another imported: there are only so many ports."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(memory / str(next(_numbers))))
 
 
 @pytest.fixture(autouse=True)

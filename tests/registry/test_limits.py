@@ -60,7 +60,7 @@ class Bound(NamedTuple):
 
 BOUNDS = [
     Bound("manifest", len(LARGEST), "over the limit|larger than the limit"),
-    Bound("manifests", sum(manifest.blob.size for manifest in MANIFESTS), "bytes of them"),
+    Bound("manifests", sum(manifest.blob.size for manifest in MANIFESTS), "bytes of manifests"),
     Bound("manifest_values", sum(LARGEST.count(letter) for letter in b",[{"), "JSON of more than the limit"),
     Bound("json_depth", 4, "JSON nested more than 3 deep"),
     Bound("tag_page", len(TAGS), "limit"),
