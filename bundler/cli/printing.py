@@ -12,12 +12,13 @@ from typing import Any, TextIO
 import click
 
 from bundler.about import VERSION
-from bundler.cli.display import aligned, counted, size_text
+from bundler.cli.display import aligned
 from bundler.cli.log import current_log
 from bundler.durable import write_whole
 from bundler.errors import BundlerError, SeveralErrors
 from bundler.report import Failure, Report, SignedReport, StatementReport, as_document, failure
 from bundler.selection import version_order
+from bundler.sizes import counted, size_text
 
 
 def print_document(document: dict[str, Any], stream: TextIO) -> None:
