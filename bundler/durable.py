@@ -78,10 +78,10 @@ class WholeFile:
         if not resume:
             self.restart()
 
-    def written(self, chunk_size: int = 1 << 20) -> Iterator[bytes]:
+    def written(self) -> Iterator[bytes]:
         """What an earlier run left, from the start; afterwards writing goes on behind it."""
         with local_errors(self.temporary, "read"):
-            while chunk := self._file.read(chunk_size):
+            while chunk := self._file.read(MIB):
                 yield chunk
 
     def write(self, data: bytes | memoryview) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import resource
 import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -91,6 +92,15 @@ def pytest_runtest_makereport(
     except AssertionError as error:
         report.outcome, report.longrepr = "failed", str(error)
     return report
+
+
+@pytest.fixture
+def few_open_files() -> Iterator[None]:
+    """A shell that allows no more than ten more; the system would."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 10, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_a_resumed_file_is_read_first_and_appended_to(tmp_path: Path) -> None:
     path, temporary = tmp_path / "file", tmp_path / "partial"
     temporary.write_bytes(b"first")
     file = WholeFile(path, temporary, resume=True)
-    assert b"".join(file.written(chunk_size=2)) == b"first"
+    assert b"".join(file.written()) == b"first"
     file.write(b" second")
     file.commit()
     assert path.read_bytes() == b"first second"

@@ -11,13 +11,13 @@ import click
 from bundler import difference, open_bundle
 from bundler.bundle.difference import Difference, TagChange, TagState
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import counted, size_text
 from bundler.cli.printing import print_document
 from bundler.cli.shape import Command
 from bundler.errors import printable
 from bundler.oci.content import shortened
 from bundler.report import document
 from bundler.selection import version_order
+from bundler.sizes import counted, size_text
 
 SIGNS = {"added": "+", "removed": "-", "moved": "~"}
 

@@ -1,4 +1,4 @@
-"""Progress for a terminal (bars, by tqdm) and for anything else (a line per step); sizes for people."""
+"""Progress for a terminal (bars, by tqdm) and for anything else (a line per step); tables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any, TextIO
 
 from bundler.cli.log import Event, Log, current_log
 from bundler.progress import SILENCE, Progress, Step
-from bundler.sizes import counted as counted  # noqa: PLC0414  the commands take them from here
-from bundler.sizes import size_text as size_text  # noqa: PLC0414
+from bundler.sizes import size_text
 
 LINE_EVERY = 30.0
 """Seconds between two lines of one step, where there is no terminal."""

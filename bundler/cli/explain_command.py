@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from bundler import explain_selection
-from bundler.cli.display import counted, display
+from bundler.cli.display import display
 from bundler.cli.options import registries, registry_options
 from bundler.cli.printing import print_document, print_failures
 from bundler.cli.selecting import asked, hosts_of, selected, selection_options
 from bundler.cli.shape import Command
 from bundler.cli.sharding import in_shard, shard_option
 from bundler.report import Explanation, spelled
+from bundler.sizes import counted
 from bundler.workers import DEFAULT_JOBS
 
 

@@ -12,7 +12,7 @@ import click
 from bundler import OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, workplace_of
 from bundler.cli.certified import gathered_signers, signer_options
 from bundler.cli.cutting import cut_options, gathered_cut
-from bundler.cli.display import aligned, display, size_text
+from bundler.cli.display import aligned, display
 from bundler.cli.log import current_log
 from bundler.cli.measured import Meter, metrics_options
 from bundler.cli.options import (
@@ -37,6 +37,7 @@ from bundler.cli.signing import gathered_signing, signing, signing_options
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter import Series
 from bundler.report import Report
+from bundler.sizes import size_text
 from bundler.wanted import Selection
 from bundler.workers import DEFAULT_JOBS
 

@@ -9,11 +9,12 @@ import click
 
 from bundler import Extracted, extract, open_bundle
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import display, size_text
+from bundler.cli.display import display
 from bundler.cli.log import current_log
 from bundler.cli.printing import print_document
 from bundler.cli.shape import Command
 from bundler.report import document
+from bundler.sizes import size_text
 
 
 @click.command("extract", cls=Command)

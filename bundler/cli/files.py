@@ -1,4 +1,4 @@
-"""Files that a person wrote."""
+"""Files that a person wrote, and how many may be open at a time."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from bundler.bundle.frames import Frames
 from bundler.cli.arrivals import Arrivals
 from bundler.cli.bordering import border_of, with_signed
 from bundler.cli.display import display
+from bundler.cli.files import allow_open_files
 from bundler.cli.options import RegistryOptions, registries
 from bundler.cli.receipts import Brought
 from bundler.cli.rolling_back import WayBack
@@ -77,6 +78,7 @@ def carried(task: Task, gate: Gate | None, *, dry_run: bool, quiet: bool) -> tup
     progress = display(quiet=quiet)
     known = registries(task.settings, progress, [task.destination.prefix.registry])
     jobs = task.settings.jobs or DEFAULT_JOBS
+    allow_open_files()
     with ExitStack() as stack:
         opened = partial(open_bundle, volumes_in=task.volumes_in, frames=Frames())
         beside = [stack.enter_context(opened(path)) for path in task.beside]

@@ -11,13 +11,14 @@ import click
 from bundler import describe, open_bundle
 from bundler.bundle.contents import Contents, RepositoryContents
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import aligned, counted, size_text
+from bundler.cli.display import aligned
 from bundler.cli.printing import print_document, signed_text
 from bundler.cli.shape import Command
 from bundler.errors import printable
 from bundler.oci.content import shortened
 from bundler.report import document
 from bundler.selection import version_order
+from bundler.sizes import counted, size_text
 
 COLUMNS = ("TAG", "VERSION", "DIGEST", "CREATED", "SIZE", "OWN")
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import click
 
 from bundler.about import VERSION
-from bundler.cli.display import aligned, counted, size_text
+from bundler.cli.display import aligned
 from bundler.cli.log import current_log
 from bundler.durable import whole_file
 from bundler.errors import BundlerError, SeveralErrors
@@ -26,6 +26,7 @@ from bundler.report import (
     reported,
 )
 from bundler.selection import version_order
+from bundler.sizes import counted, size_text
 
 
 def print_document(document: dict[str, Any], stream: TextIO) -> None:

@@ -12,7 +12,7 @@ from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sidecar import sidecar_of
 from bundler.bundle.volume_sets import names_lost_volume
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import counted, display, size_text
+from bundler.cli.display import display
 from bundler.cli.shape import Command
 from bundler.cli.trusting import complete, gate_of, gathered_trust, trust_options
 from bundler.errors import NotFoundError
@@ -20,6 +20,7 @@ from bundler.page.contents import Fact, PageContents, Proof
 from bundler.page.output import check_place, write_page
 from bundler.progress import Progress
 from bundler.report import StatementReport
+from bundler.sizes import counted, size_text
 
 STDOUT = "-"
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from bundler.cli.display import counted, display, size_text
+from bundler.cli.display import display
 from bundler.cli.printing import print_document, print_failures
 from bundler.cli.shape import Command
 from bundler.errors import NotFoundError
 from bundler.exporter.upkeep import collect, find_garbage
 from bundler.layout import LAYOUT_FILE
 from bundler.report import Failure, failure
+from bundler.sizes import counted, size_text
 from bundler.store import Keep, Store
 from bundler.store.upkeep import damaged, remove
 from bundler.workers import DEFAULT_JOBS

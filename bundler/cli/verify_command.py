@@ -21,7 +21,7 @@ from bundler import (
 )
 from bundler.cli.bordering import border_of, border_options, gathered_border, with_signed, with_signers
 from bundler.cli.cutting import more_volumes
-from bundler.cli.display import counted, display, size_text
+from bundler.cli.display import display
 from bundler.cli.files import import_file
 from bundler.cli.log import current_log
 from bundler.cli.measured import Meter, metrics_options
@@ -33,6 +33,7 @@ from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.progress import Progress
 from bundler.report import document
+from bundler.sizes import counted, size_text
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ import click
 
 from bundler import open_bundle
 from bundler.cli.cutting import cut_options, gathered_cut, more_volumes
-from bundler.cli.display import counted, display
+from bundler.cli.display import display
 from bundler.cli.printing import print_failures
 from bundler.cli.shape import Command
 from bundler.errors import UsageError, printable
 from bundler.report import failure
+from bundler.sizes import counted
 
 _VOLUMES = click.argument("path", metavar="VOLUME|DIR", type=click.Path(path_type=Path))
 _OUT = click.option("-o", "--output", "out", metavar="DIR", type=click.Path(path_type=Path),

@@ -1,4 +1,4 @@
-"""What uploads are made of: bodies that are sent as they are read, and their addresses."""
+"""What uploads are made of: bodies sent as they are read, the sizes of their pieces, their addresses."""
 
 from __future__ import annotations
 

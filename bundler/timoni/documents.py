@@ -10,8 +10,6 @@ from bundler.timoni.cue import LONGEST, parse
 from bundler.timoni.merged import Parsed
 from bundler.timoni.places import Places, SourceText
 
-_JSON_DEPTH = 64
-
 
 def parsed(file: SourceText) -> Parsed:
     """The tree of a file, by the ending of its name.

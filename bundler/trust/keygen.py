@@ -1,4 +1,4 @@
-"""ssh-keygen as a helper: the only place that signs or verifies.
+"""ssh-keygen, run: the only place that signs or verifies.
 
 It is called with fixed arguments and no shell. What it reads stands in memory, not in temporary files:
 on Linux no directory need be writable, and nobody can swap a file between two calls.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 from collections import namedtuple
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,15 +12,6 @@ from bundler.__main__ import run
 from bundler.errors import LocalError
 from bundler.exporter import output_to
 from tests.builders import a_bundle, a_module
-
-
-@pytest.fixture
-def few_open_files() -> Iterator[None]:
-    """A shell that allows no more than ten more; the system would."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 10, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.usefixtures("few_open_files")

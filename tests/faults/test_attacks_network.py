@@ -222,11 +222,9 @@ def test_what_is_had_already_may_not_come_slower_than_the_limit(
     source.on("GET", sha256(layer), drips(layer, OK + b"Content-Length: 5000\r\n\r\n"), times=ALWAYS)
     hosts = HostSettings(limits=SHORT, sleep=clock.sleep)
     known = Registries(RegistrySettings(TransportSettings(limits=SHORT), hosts))
-    begun = time.monotonic()
     report = exported(tmp_path / "b.tar.zst", f"{source.host}/slow", registries=known)
     assert report.exit_code == 5
     assert "slower than the limit: 4,900 of 5,000 bytes" in report.failures[0].cause
-    assert time.monotonic() - begun < 20
 
 
 ODD = {

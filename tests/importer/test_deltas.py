@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import NotFoundError, UsageError
@@ -17,7 +18,7 @@ from bundler.importer import Destination, import_stream, verify_bundle
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.reference import Tag, parse_prefix
 from bundler.report import Report
-from tests.builders import Content, a_module, a_signed_module, add_version, push_to, sign_by_tag
+from tests.builders import Content, a_bundle, a_module, a_signed_module, add_version, push_to, sign_by_tag
 from tests.doubles import FakeClock, MemoryRegistry
 from tests.flows import exported, imported, registries_for
 from tests.processes import bundler
@@ -304,3 +305,16 @@ def test_a_registry_that_deletes_tags_loses_the_tag_alone(far: Far, tmp_path: Pa
             imported(bundle, client.address)
         assert imported(without(far, "stable"), client.address, prune=5).exit_code == 0
         assert set(client.get(f"/v2/{far.path}/tags/list").json()["tags"]) == set(far.app.tags)
+
+
+@pytest.mark.usefixtures("few_open_files")
+def test_more_bundles_may_be_lent_than_a_shell_allows_open_files(
+    target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    bundles = [
+        str(a_bundle(tmp_path / f"{number}.tar.zst", {f"h.example/{fresh(str(number))}": a_module()}))
+        for number in range(20)
+    ]
+    lent = [part for bundle in bundles[1:] for part in ("--with", bundle)]
+    to = ["--to", target_registry.host, "--state", str(tmp_path), "--dry-run", "-q"]
+    assert run(["import", bundles[0], *lent, *to]) == 0
