@@ -36,7 +36,7 @@ class Connection(HTTPConnection):
 
     def __init__(self, server: Any, sock: socket, makefile: Any) -> None:
         self.paced = PacedSocket(sock)
-        super().__init__(server, self.paced, makefile)  # type: ignore[no-untyped-call]
+        super().__init__(server, self.paced, makefile)
 
     def communicate(self) -> Any:
         """One request and its answer; whether the connection stays open."""
