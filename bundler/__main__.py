@@ -29,6 +29,7 @@ def main() -> None:
     # A short run makes few cycles, and starts a tenth sooner without a search for them.
     gc.set_threshold(50_000, 50, 50)
     _leave_out_what_guesses_encodings()
+    _open_what_is_closed()
     signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
@@ -36,6 +37,23 @@ def main() -> None:
             stream.flush()
     # Not sys.exit: that waits for threads, and one may sit in a read from a stalled registry.
     os._exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Have the three standard streams, also those that the caller closed.
+
+    The next file to be opened would have a closed one's number, and get what this program or one that it
+    calls says. Reading from a closed input and writing to a closed output fail, as they should; what would
+    be told is lost.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number, and so this one: those below it are open.
+            os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_WRONLY)
+            os.set_inheritable(number, True)  # noqa: FBT003  it takes no keyword
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
 
 
 def _leave_out_what_guesses_encodings() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bundler.durable import local_errors, remove_if_there, sync_directory, write_whole
 from bundler.errors import IntegrityError
+from bundler.limits import KIB
 
-_LINE = re.compile(r"\\?([0-9a-fA-F]{64})(?: [ *].*)?")
-_LONGEST = 4096
+_LINE = re.compile(r"\\?([0-9a-fA-F]{64})(?: [ *](.*))?")
+_LONGEST = 64 * KIB
 
 
 def sidecar_of(bundle: Path) -> Path:
@@ -33,16 +34,25 @@ def remove_sidecar(bundle: Path) -> None:
 
 
 def check_sidecar(bundle: Path, sha256: str) -> bool:
-    """Whether there is one; it must name `sha256`. Raises IntegrityError. Line ends don't matter."""
+    """Whether there is one; it must name `sha256`. Raises IntegrityError. Line ends don't matter.
+
+    Of several lines those count that name the bundle; a bundle that was renamed has the first.
+    """
     path = sidecar_of(bundle)
     if not path.is_file():
         return False
     with local_errors(path, "read"), path.open("rb") as file:
         text = file.read(_LONGEST).decode("utf-8", "replace")
-    line = _LINE.fullmatch(text.strip().splitlines()[0] if text.strip() else "")
-    if line is None:
+    lines = [line for line in map(_LINE.fullmatch, text.strip().splitlines()) if line]
+    if not lines:
         raise IntegrityError(str(path), "no line of sha256sum", "carry it again, or remove it")
-    if line[1].lower() != sha256:
-        cause = f"it says {line[1].lower()}, the bundle has {sha256}"
-        raise IntegrityError(str(path), cause, "carry both files again")
+    for line in [line for line in lines if _file_of(line) == bundle.name] or lines[:1]:
+        if (digest := line[1].lower()) != sha256:
+            cause = f"it says {digest}, the bundle has {sha256}"
+            raise IntegrityError(str(path), cause, "carry both files again")
     return True
+
+
+def _file_of(line: re.Match[str]) -> str:
+    """What it speaks of, without a folder."""
+    return (line[2] or "").rpartition("/")[2]

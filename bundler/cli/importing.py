@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -32,6 +32,7 @@ from bundler.cli.receipts import Brought
 from bundler.cli.rolling_back import WayBack
 from bundler.cli.trusting import TrustOptions
 from bundler.cli.written import Written
+from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.importer.prune import to_prune, with_planned
 from bundler.importer.result import planned_report
@@ -103,9 +104,7 @@ def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
     if task.bundle == "-":
         if sys.stdin.isatty():
             raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
-        # What has come is read at once: a bundle that must not come in is refused by its first frame.
-        pipe = io.FileIO(sys.stdin.buffer.fileno(), closefd=False)
-        stream = BundleStream(pipe, DEFAULT_LIMITS, means.gate)
+        stream = BundleStream(_StandardInput(), DEFAULT_LIMITS, means.gate)
         send["border"] = border_of(task.policy, None)
         done = import_stream(stream, to, means.known, policy, before_tags=_noted(task, means, stream), **send)
         return done, Brought(stream.id, stream.inventory)
@@ -116,6 +115,15 @@ def _imported(task: Task, means: Means) -> tuple[Report, Brought]:
             verified, to, means.known, policy, before_tags=_noted(task, means, opened), **send
         )
         return with_signed(done, border), Brought(opened.id, opened.inventory)
+
+
+class _StandardInput:
+    """The bundle that comes in by standard input. A ByteStream."""
+
+    def read(self, size: int, /) -> bytes:
+        """What has come, at once: a bundle that must not come in is refused by its first frame."""
+        with local_errors(Path("standard input"), "read"):
+            return os.read(sys.stdin.fileno(), size)
 
 
 def _noted(task: Task, means: Means, bundle: Bundle | BundleStream) -> BeforeTags:

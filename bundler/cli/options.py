@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from bundler.bundle.sidecar import sidecar_of
+from bundler.cli.files import LONGEST, read_at_most
 from bundler.errors import UsageError
 from bundler.oci.reference import RegistryName
 from bundler.places import check_folder
@@ -164,7 +165,10 @@ def _credential_sources(creds_file: Path | None, hosts: set[RegistryName]) -> Cr
 
 def _read_secret(path: Path) -> str:
     try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text()
+        data = sys.stdin.buffer.read(LONGEST + 1) if str(path) == "-" else read_at_most(path, LONGEST)
+        if len(data) > LONGEST:
+            raise UsageError(str(path), "--creds-file: too large", "name a file of lines")
+        return data.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise UsageError(str(path), f"--creds-file: {reason}", "name a file of lines") from None

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.bundle.receipt import Receipt, decode_receipt, encode_receipt, received
+from bundler.cli.files import read_at_most
 from bundler.durable import local_errors, write_whole
 from bundler.errors import UsageError
+from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.content import Digest
 from bundler.oci.reference import Prefix, RepositoryName
 from bundler.report import Report
@@ -27,7 +29,7 @@ def earlier_receipt(path: Path | None, target: Prefix) -> Receipt | None:
     if path is None or not path.exists():
         return None
     with local_errors(path, "read"):
-        earlier = decode_receipt(path.read_bytes(), str(path))
+        earlier = decode_receipt(read_at_most(path, DEFAULT_LIMITS.inventory), str(path))
     if earlier.target != str(target):
         raise UsageError(str(path), f"it is the receipt of {earlier.target}", "keep one for each target")
     return earlier

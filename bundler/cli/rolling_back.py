@@ -11,12 +11,14 @@ import click
 from click.core import ParameterSource
 
 from bundler.cli.arrivals import short_name
+from bundler.cli.files import read_at_most
 from bundler.cli.log import current_log
 from bundler.cli.options import RegistryOptions
 from bundler.cli.trusting import state_folder
 from bundler.durable import local_errors, make_directories, write_whole
 from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.importer.rollback import Moved, Rollback, decode_rollback, encode_rollback
+from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.content import Digest
 from bundler.places import check_folder
 
@@ -117,4 +119,4 @@ def read_rollback(path: Path) -> Rollback:
     if not path.is_file():
         raise UsageError(str(path), "--rollback: no such file", "check the path")
     with local_errors(path, "read"):
-        return decode_rollback(path.read_bytes(), str(path))
+        return decode_rollback(read_at_most(path, DEFAULT_LIMITS.inventory), str(path))

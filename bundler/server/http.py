@@ -12,21 +12,16 @@ from cheroot import wsgi
 
 from bundler.about import PROGRAM
 from bundler.errors import LocalError, printable
-from bundler.limits import DEFAULT_LIMITS, MIB, Limits
+from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK
 from bundler.server.app import Log, Registry
+from bundler.server.connections import HEADERS, STALLED, ChunkedBody, Connection
 from bundler.server.content import Content
 
 THREADS = 16
 """Requests answered at a time; more wait."""
 CONNECTIONS = 256
 """Idle connections kept for another request."""
-STALLED = 60
-"""Seconds without a byte, after which a connection is given up."""
-HEADERS = 64 * 1024
-"""Bytes of a request's line and headers."""
-LARGEST_CHUNK = 4 * MIB
-"""Bytes of one chunk of a chunked body: cheroot holds one in memory, in every thread. Clients send less."""
 
 
 class RegistryServer:
@@ -88,6 +83,7 @@ class _Server(wsgi.Server):
 
     expiration_interval = 0.1  # seconds that a stop may take
     keep_alive_conn_limit = CONNECTIONS
+    ConnectionClass = Connection
     max_request_header_size = HEADERS
 
     def __init__(self, host: str, port: int, registry: Registry, trouble: Log | None) -> None:
@@ -129,14 +125,10 @@ class _Gateway(wsgi.Gateway_10):
         """The request for the application."""
         environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
         if self.req.chunked_read:
-            self.req.rfile.rfile = _BoundedReads(self.req.rfile.rfile)
+            self.req.rfile.rfile = ChunkedBody(self.req.rfile.rfile)
             return environ
         # So that werkzeug watches for a body that breaks off before its Content-Length.
         environ.pop("wsgi.input_terminated", None)
-        if self.req.rfile.remaining < 0:
-            # cheroot takes a negative length as it is: reading it would have no end.
-            self.req.rfile.remaining = 0
-            self.req.close_connection = True
         return environ
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -151,21 +143,6 @@ class _Gateway(wsgi.Gateway_10):
             # Broken off, or broken: nobody knows where the next request would begin.
             self.req.close_connection = True
         return super().start_response(status, headers, exc_info)
-
-
-class _BoundedReads:
-    """A file that gives no more than a chunk's worth at once."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def read(self, size: int) -> Any:
-        if size > LARGEST_CHUNK:
-            raise ValueError(f"a chunk of {size:,} bytes, over the limit of {LARGEST_CHUNK:,}")
-        return self._file.read(size)
-
-    def readline(self) -> Any:
-        return self._file.readline(HEADERS)
 
 
 def _reason(error: OSError) -> str:

@@ -261,6 +261,16 @@ def test_51_a_right_sidecar_is_accepted_in_every_usual_spelling(text: str, tmp_p
     assert sidecar_says(tmp_path, text).warnings == ()
 
 
+@pytest.mark.parametrize("name", ["b.tar.zst", "/srv/out/b.tar.zst"])
+def test_51_of_several_lines_the_bundles_own_counts(name: str, tmp_path: Path) -> None:
+    other = "0" * 64
+    assert sidecar_says(tmp_path, f"{other}  a.tar.zst\nRIGHT  {name}\n").warnings == ()
+    with pytest.raises(IntegrityError, match=f"says {other}"):
+        sidecar_says(tmp_path, f"RIGHT  a.tar.zst\n{other}  {name}\n")
+    with pytest.raises(IntegrityError, match=f"says {other}"):
+        sidecar_says(tmp_path, f"RIGHT  {name}\n{other}  {name}\n")
+
+
 def test_51_a_missing_sidecar_is_a_warning(tmp_path: Path) -> None:
     (warning,) = sidecar_says(tmp_path, None).warnings
     assert "b.tar.zst.sha256: not there" in warning

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,3 +141,19 @@ def test_112_the_bundle_and_the_credentials_can_t_both_come_through_the_pipe(
     registry: MemoryRegistry,
 ) -> None:
     assert "both" in refused(registry, "import", "-", "--to", registry.host, "--creds-file", "-")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("export", "-o", "x.tar.zst", "--config"),
+        ("export", "-o", "x.tar.zst", "--from-timoni-bundle"),
+        ("export", "127.0.0.1:1/app", "-o", "x.tar.zst", "--creds-file"),
+        ("verify", "x.tar.zst", "--policy"),
+    ],
+)
+def test_106_a_file_without_end_is_read_no_further_than_its_limit(arguments: tuple[str, ...]) -> None:
+    command = ["sh", "-c", 'ulimit -v 800000; exec "$@"', "sh", *PROGRAM, *arguments, "/dev/zero"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert "larger than" in ended.stderr or "too large" in ended.stderr

@@ -215,6 +215,33 @@ def test_125_a_full_or_closed_standard_output_is_no_traceback(
     assert "Traceback" not in ended.stderr
 
 
+def closing(streams: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command, its streams closed as a shell does it."""
+    script = f'exec "$@" {streams}'
+    command = ["sh", "-c", script, "sh", *PROGRAM, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_125_closed_standard_streams_are_no_traceback(tmp_path: Path) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    ended = closing(">&-", "verify", bundle, "-q")
+    assert (ended.returncode, ended.stderr.count("\n")) == (9, 1), ended.stderr
+    assert "standard output: Bad file descriptor" in ended.stderr
+    ended = closing("2>&-", "verify", bundle)
+    assert (ended.returncode, ended.stdout.count("OK")) == (0, 1)
+    assert closing("2>&-", "verify", tmp_path / "none").returncode == 4
+    ended = closing("<&-", "import", "-", "--to", "oci://127.0.0.1:1/x")
+    assert ended.returncode == 9, ended.stderr
+    assert "standard input: can't read: Bad file descriptor" in ended.stderr
+
+
+def test_125_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    for name, streams in (("open.tar", ""), ("closed.tar", "<&- >&- 2>&-")):
+        closing(streams, "extract", bundle, "app:1.0.0", "-o", tmp_path / name)
+    assert (tmp_path / "closed.tar").read_bytes() == (tmp_path / "open.tar").read_bytes()
+
+
 def test_131_without_a_home_it_works(source: str, tmp_path: Path) -> None:
     out = tmp_path / "b.tar.zst"
     assert bundler("export", source, "-o", str(out), "-q", env=clean_environment()).returncode == 0

@@ -16,9 +16,11 @@ import requests
 
 from bundler.errors import LocalError
 from bundler.limits import MIB
+from bundler.server.connections import LARGEST_CHUNK, SLOWEST, STALLED, PacedSocket
 from bundler.server.content import read_only
-from bundler.server.http import LARGEST_CHUNK, THREADS, RegistryServer
+from bundler.server.http import THREADS, RegistryServer
 from bundler.server.writable import writable
+from tests.doubles import FakeClock
 from tests.server.client import Client
 
 PIECE = bytes(range(256)) * 4096
@@ -69,10 +71,75 @@ def test_chunks_in_all_threads_fit_into_the_memory() -> None:
     assert THREADS * 2 * LARGEST_CHUNK < 150 * MIB
 
 
-@pytest.mark.parametrize("length", ["-1", "-5", "x"])
+NEXT = b"GET /v2/ HTTP/1.1\r\n\r\n"
+
+
+@pytest.mark.parametrize("length", ["-1", "-5", "x", "+0", "0_0", "9" * 30, "0\r\nContent-Length: 0"])
 def test_a_length_that_is_none_ends_the_connection(registry: Client, length: str) -> None:
     head = f"PUT /v2/team/app/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
-    assert raw(registry, head.encode() + b"GET /v2/ HTTP/1.1\r\n\r\n").count(b"HTTP/1.1") == 1
+    answer = raw(registry, head.encode() + NEXT)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(
+    "headers", ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding : chunked"]
+)
+def test_a_length_that_a_proxy_may_read_otherwise_ends_the_connection(registry: Client, headers: str) -> None:
+    answer = raw(registry, f"GET /v2/ HTTP/1.1\r\n{headers}\r\n\r\n0\r\n\r\n".encode() + NEXT)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("size", ["-1", "+3", "0x3", "0_3", "", "3 3"])
+def test_a_chunk_whose_size_is_none_ends_the_connection(registry: Client, size: str) -> None:
+    head = b"GET /v2/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = raw(registry, head + f"{size}\r\nabc\r\n0\r\n\r\n".encode() + NEXT)
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_chunks_with_extensions_and_trailers_are_passed_over(registry: Client) -> None:
+    head = b"GET /v2/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = raw(registry, head + b"3 ;a=b\r\nabc\r\n0\r\nX: not a size\r\n\r\n" + NEXT)
+    assert answer.count(b"HTTP/1.1 200") == 2
+
+
+@pytest.mark.parametrize("target", ["http://[::1/v2/", "//[::1/v2/", "http://]/v2/", "http://[x]/v2/"])
+def test_an_address_that_can_not_be_split_is_refused_without_a_line(bundle: Path, target: str) -> None:
+    lines: list[str] = []
+    with read_only(bundle) as content, RegistryServer(content, trouble=lines.append) as server:
+        answer = raw(Client(server.address), f"GET {target} HTTP/1.1\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert lines == []
+
+
+class Dripping:
+    """A socket that gives and takes so many bytes, each time after so many seconds."""
+
+    def __init__(self, clock: FakeClock, seconds: float, size: int) -> None:
+        self._clock, self._seconds, self._size = clock, seconds, size
+
+    def recv_into(self, buffer: bytearray) -> int:
+        self._clock.now += self._seconds
+        return self._size
+
+    send = recv_into
+
+
+@pytest.mark.parametrize("way", ["recv_into", "send"])
+def test_a_peer_that_drips_is_given_up_and_may_ask_again(clock: FakeClock, way: str) -> None:
+    connection = PacedSocket(Dripping(clock, STALLED / 2, 1), clock)
+    move = getattr(connection, way)
+    assert [move(bytearray(1)) for _ in range(3)] == [1, 1, 1]
+    with pytest.raises(TimeoutError):
+        move(bytearray(1))
+    connection.begin()
+    assert move(bytearray(1)) == 1
+
+
+def test_a_peer_that_is_slow_is_waited_for(clock: FakeClock) -> None:
+    connection = PacedSocket(Dripping(clock, 2, 2 * SLOWEST), clock)
+    assert sum(connection.recv_into(bytearray(1)) for _ in range(1000)) == 2000 * SLOWEST
 
 
 def test_endless_headers_are_refused(registry: Client) -> None:
