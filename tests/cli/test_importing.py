@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -129,21 +130,10 @@ def test_a_stream_takes_the_same_part(
 ) -> None:
     prefix = fresh("mirror")
     with bundle.open("rb") as file:
-        monkeypatch.setattr("sys.stdin", _Standard(file))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
         command = ["import", "-", "--to", f"{target_registry.host}/{prefix}", "--repository", "*/db", "-q"]
         assert run(command) == 0
     assert names(target_registry, prefix) == {"org/modules/db:3.0.0"}
-
-
-class _Standard:
-    """A file as standard input."""
-
-    def __init__(self, buffer: object) -> None:
-        self.buffer = buffer
-
-    def isatty(self) -> bool:
-        """No terminal."""
-        return False
 
 
 def test_nothing_selected_is_not_found(bundle: Path, target_registry: RealRegistry, capsys: Output) -> None:
