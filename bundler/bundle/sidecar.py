@@ -49,7 +49,8 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
     for line in [line for line in lines if _file_of(line) == bundle.name] or lines[:1]:
         if (digest := line[1].lower()) != sha256:
             cause = f"it says {digest}, the bundle has {sha256}"
-            raise IntegrityError(str(path), cause, "carry both files again")
+            next_step = "carry both files again; or run this again, if the bundle was being replaced"
+            raise IntegrityError(str(path), cause, next_step)
     return True
 
 

@@ -163,7 +163,8 @@ class SshKeygen:
             cause = f"gave no answer in {seconds:.0f} s"
             raise LocalError(PROGRAM, cause, _BY_HAND) from None
         except (OSError, ValueError) as error:
-            raise LocalError(PROGRAM, f"can't be run: {type(error).__name__}", _BY_HAND) from None
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise LocalError(PROGRAM, f"can't be run: {reason}", _BY_HAND) from None
         if ended.returncode < 0:
             raise LocalError(PROGRAM, f"ended by signal {-ended.returncode}", "run the same command again")
         return Ended(ended.returncode, ended.stdout, ended.stderr.decode("utf-8", "replace").strip())
