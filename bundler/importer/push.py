@@ -79,7 +79,8 @@ class Push(Phases):
             target = self.registries.target(name)
             lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
-            if target.has(upload.blob):
+            there = target.has(upload.blob)
+            if there and target.readable(upload.blob):
                 self.outcome.reused[upload.blob] = None
                 return
             sent = target.add(upload.blob, chunks, mount_from=mount_from)

@@ -32,6 +32,7 @@ from bundler.registry.transport import Answer
 
 _ABOUT_A_BLOB = frozenset({200, 400, 404, 405, 406, 501})
 """What a registry may say of a blob; where it can't be asked, the blob is sent."""
+_ABOUT_A_BYTE = frozenset({200, 206, 416})
 UPLOAD_BEGUN = frozenset({201, 202})
 
 
@@ -96,8 +97,27 @@ class TargetRepository:
         return reply.status == 200 and (not length or length == str(blob.size))
 
     def keeps(self, blob: Descriptor) -> bool:
-        """Whether what was brought here stayed; False only where the registry says 404, several times."""
-        return self._host.settled(lambda: self._asked_for(blob).status != 404)
+        """Whether what was brought here stayed; False only where it can't be read, several times."""
+        return self._host.settled(lambda: self.readable(blob))
+
+    def readable(self, blob: Descriptor) -> bool:
+        """Whether the blob's first byte can be read: a cache tells of blobs that were removed (Distribution).
+
+        Where the registry does not let it be read, or can't, what it says of the blob is the answer.
+        """
+        path, first = f"{self._base}/blobs/{blob.digest}", {"Range": "bytes=0-0"}
+        try:
+            answer = self._host.exchange("GET", path, self._push, accept=_ABOUT_A_BYTE, headers=first)
+        except NotFoundError:
+            return False
+        except (AuthError, ContentError, NetworkError):
+            return self._asked_for(blob).status != 404
+        try:
+            return answer.status == 416 or blob.size == 0 or next(answer.chunks(), b"") != b""
+        except TransientError:
+            return False
+        finally:
+            answer.close()
 
     def shows(self, reference: Tag | Digest, digest: Digest) -> bool:
         """Whether a tag or digest points to what was put there; asked several times before it does not."""
