@@ -115,6 +115,9 @@ class Push(Phases):
 
     def _by_digest(self, item: tuple[RepositoryName, Manifest]) -> None:
         name, manifest = item
+        # No tag of it will move; and on a full disk, Distribution keeps what it could write of a manifest.
+        if closed := self._closed.get(name):
+            raise closed
         for part in (*manifest.blobs, *manifest.children):
             if error := self.lost.get((name, part.digest)):
                 raise error

@@ -26,7 +26,7 @@ from bundler.registry.bodies import CHUNK_UPLOAD, Body, piece_size, pieces, with
 from bundler.registry.client import Repository, digest_at
 from bundler.registry.hints import missing_hint, refusal_hint, type_hint
 from bundler.registry.host import REDIRECTS, Host, Reply
-from bundler.registry.status import RefusedError, about_types
+from bundler.registry.status import FULL, RefusedError, about_types
 from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer
 
@@ -169,7 +169,8 @@ class TargetRepository:
         except RefusedError as error:
             item = f"blob {blob.digest} for {self.name}"
             cause = f"the target refuses it: {error.cause}"
-            raise TargetRefusedError(item, cause, refusal_hint(error.cause)) from error
+            kind = RepositoryRefusedError if FULL in error.cause else TargetRefusedError
+            raise kind(item, cause, refusal_hint(error.cause)) from error
 
     def _start_upload(self, blob: Descriptor, mount_from: RepositoryName | None) -> str | None:
         """Where to send the bytes; None if the blob was mounted."""

@@ -372,6 +372,15 @@ def test_101_a_full_disk_that_is_told_in_details_only_is_a_refusal_at_once(
     assert "make room" in report.failures[0].next_step
 
 
+def test_101_a_full_target_gets_no_manifest(target: Target) -> None:
+    """Distribution keeps what it could write of one, and never lets go of it."""
+    body = {"errors": [{"code": "UNKNOWN", "message": "unknown error", "detail": "no space left on device"}]}
+    target.proxy.on("PUT", UPLOAD, says(500, json.dumps(body)), first=3, times=ALWAYS)
+    assert target.imports(a_module("1.0.0", "1.1.0")).exit_code == 10
+    offered = 1
+    assert len(target.proxy.asked("PUT", "/manifests/")) == offered
+
+
 def test_98_a_small_body_that_is_too_large_comes_with_a_hint(target: Target) -> None:
     target.proxy.on("PUT", UPLOAD, says(413, "<html>413 Request Entity Too Large</html>"), times=ALWAYS)
     (failure,) = target.imports(an_image()).failures
