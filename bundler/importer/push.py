@@ -14,8 +14,8 @@ from bundler.oci.graph import Manifests, is_sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.progress import Progress, each_shown
+from bundler.registry.refusals import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
 from bundler.registry.registries import Registries
-from bundler.registry.target import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
 from bundler.report import Phases
 from bundler.workers import each
 

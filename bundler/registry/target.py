@@ -13,7 +13,6 @@ from bundler.errors import (
     AuthError,
     BundlerError,
     ContentError,
-    IntegrityError,
     NetworkError,
     NotFoundError,
     TargetRefusedError,
@@ -26,30 +25,18 @@ from bundler.registry.bodies import CHUNK_UPLOAD, Body, piece_size, pieces, with
 from bundler.registry.client import Repository, digest_at
 from bundler.registry.hints import missing_hint, refusal_hint, type_hint
 from bundler.registry.host import REDIRECTS, Host, Reply
-from bundler.registry.status import FULL, RefusedError, about_types
+from bundler.registry.refusals import (
+    MissingContentError,
+    RepositoryRefusedError,
+    StoredOtherwiseError,
+    TypeRefusedError,
+    contradicts,
+)
+from bundler.registry.status import ABOUT_A_BLOB, ABOUT_A_BYTE, FULL, RefusedError, about_types
 from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer
 
-_ABOUT_A_BLOB = frozenset({200, 400, 404, 405, 406, 501})
-"""What a registry may say of a blob; where it can't be asked, the blob is sent."""
-_ABOUT_A_BYTE = frozenset({200, 206, 416})
 UPLOAD_BEGUN = frozenset({201, 202})
-
-
-class MissingContentError(TargetRefusedError):
-    """The target says that a blob or manifest is missing which it said it had."""
-
-
-class TypeRefusedError(TargetRefusedError):
-    """The target takes no artifacts of this kind."""
-
-
-class RepositoryRefusedError(TargetRefusedError):
-    """The target takes nothing into this repository: more tries with other blobs are no use."""
-
-
-class StoredOtherwiseError(IntegrityError):
-    """The target says that it stored other bytes than it was sent."""
 
 
 class TargetRepository:
@@ -107,7 +94,7 @@ class TargetRepository:
         """
         path, first = f"{self._base}/blobs/{blob.digest}", {"Range": "bytes=0-0"}
         try:
-            answer = self._host.exchange("GET", path, self._push, accept=_ABOUT_A_BYTE, headers=first)
+            answer = self._host.exchange("GET", path, self._push, accept=ABOUT_A_BYTE, headers=first)
         except NotFoundError:
             return False
         except (AuthError, ContentError, NetworkError):
@@ -125,12 +112,12 @@ class TargetRepository:
 
     def _asked_for(self, blob: Descriptor) -> Reply:
         path = f"{self._base}/blobs/{blob.digest}"
-        reply = self._host.fetch("HEAD", path, self._push, accept=_ABOUT_A_BLOB | REDIRECTS)
+        reply = self._host.fetch("HEAD", path, self._push, accept=ABOUT_A_BLOB | REDIRECTS)
         if reply.status not in REDIRECTS:
             return reply
         try:
             url = self._host.checked_url(reply.headers.get("Location", ""), self._host.origin + path, path)
-            return self._host.fetch("HEAD", url, self._push, accept=_ABOUT_A_BLOB)
+            return self._host.fetch("HEAD", url, self._push, accept=ABOUT_A_BLOB)
         except (AuthError, ContentError, NetworkError):
             # To a storage that lets nobody ask, because its addresses are signed for GET.
             return reply
@@ -253,7 +240,7 @@ class TargetRepository:
             answer = self._inpieces(blob, chunks, fresh or "")
         answer.start_of_body(self._limits.error_body)
         said = answer.headers.get("Docker-Content-Digest", "")
-        if _contradicts(said, blob.digest):
+        if contradicts(said, blob.digest):
             raise StoredOtherwiseError(
                 f"blob {blob.digest} at {self.name}", f"the target says it stored {printable(said)}"
             )
@@ -328,10 +315,5 @@ class TargetRepository:
             raise kind(item, f"the target refuses it: {error.cause}", hint) from error
         self._host.traffic.count(sent=len(manifest.data))
         said = reply.headers.get("Docker-Content-Digest", "")
-        if _contradicts(said, manifest.blob.digest):
+        if contradicts(said, manifest.blob.digest):
             raise StoredOtherwiseError(item, f"the target says it stored {printable(said)}")
-
-
-def _contradicts(said: str, digest: Digest) -> bool:
-    """Whether a registry names another digest; by another algorithm, it may be the same content."""
-    return said.startswith(f"{digest.algorithm}:") and said != digest

@@ -9,7 +9,8 @@ import pytest
 from bundler.errors import IntegrityError, TargetRefusedError
 from bundler.oci.content import verified
 from bundler.oci.reference import Tag
-from bundler.registry.target import MissingContentError, TargetRepository
+from bundler.registry.refusals import MissingContentError
+from bundler.registry.target import TargetRepository
 from tests.builders import Content, a_module, an_image, descriptor_of, noise, push_to
 from tests.doubles import ALWAYS, FakeClock, FaultProxy, with_headers
 from tests.flows import registries_for
