@@ -120,11 +120,15 @@ def running_registry(
     auth: str = "",
     tls: trustme.LeafCert | None = None,
     port: int = 0,
+    cache: bool = False,
 ) -> Iterator[RealRegistry]:
     """A registry that keeps its data in `folder`; `auth` is the YAML of its `auth` section."""
     program = require("docker-registry")
     config = folder / "config.yml"
-    config.write_text(_config(folder, auth, tls, port))
+    text = _config(folder, auth, tls, port)
+    if cache:  # of what is known of blobs, in memory
+        text = text.replace("storage: {", "storage: {cache: {blobdescriptor: inmemory}, ")
+    config.write_text(text)
     process = subprocess.Popen(
         [program, "serve", str(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -28,6 +28,9 @@ from bundler.report import (
 from bundler.selection import version_order
 from bundler.sizes import counted, size_text
 
+SHOWN = 1_000
+"""Failures that get a line; the report has all."""
+
 
 def print_document(document: dict[str, Any], stream: TextIO) -> None:
     """A JSON document for scripts."""
@@ -56,10 +59,12 @@ def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, 
 
 
 def print_failures(failures: tuple[Failure, ...], exit_code: int) -> int:
-    """A line on standard error for each; the result is the exit code."""
+    """A line on standard error for each, as far as anybody would read; the result is the exit code."""
     log = current_log()
-    for item in failures:
+    for item in failures[:SHOWN]:
         log.failed(item.item, item.cause, item.next_step, item.exit_code)
+    if more := len(failures[SHOWN:]):
+        log.failed(f"{more:,} more", "not shown", "--report FILE or --json tells all of them", exit_code)
     return exit_code
 
 

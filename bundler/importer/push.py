@@ -79,7 +79,8 @@ class Push(Phases):
             target = self.registries.target(name)
             lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
-            if target.has(upload.blob):
+            there = target.has(upload.blob)
+            if there and target.readable(upload.blob):
                 self.outcome.reused[upload.blob] = None
                 return
             sent = target.add(upload.blob, chunks, mount_from=mount_from)
@@ -114,6 +115,9 @@ class Push(Phases):
 
     def _by_digest(self, item: tuple[RepositoryName, Manifest]) -> None:
         name, manifest = item
+        # No tag of it will move; and on a full disk, Distribution keeps what it could write of a manifest.
+        if closed := self._closed.get(name):
+            raise closed
         for part in (*manifest.blobs, *manifest.children):
             if error := self.lost.get((name, part.digest)):
                 raise error

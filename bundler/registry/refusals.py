@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bundler.errors import IntegrityError, TargetRefusedError
+from bundler.oci.content import Digest
 
 
 class MissingContentError(TargetRefusedError):
@@ -19,3 +20,8 @@ class RepositoryRefusedError(TargetRefusedError):
 
 class StoredOtherwiseError(IntegrityError):
     """The target says that it stored other bytes than it was sent."""
+
+
+def contradicts(said: str, digest: Digest) -> bool:
+    """Whether a registry names another digest; by another algorithm, it may be the same content."""
+    return said.startswith(f"{digest.algorithm}:") and said != digest

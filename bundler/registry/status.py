@@ -12,6 +12,9 @@ from bundler.oci import strict_json
 from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer, Request, place
 
+ABOUT_A_BLOB = frozenset({200, 400, 404, 405, 406, 501})
+"""What a registry may say of a blob; where it can't be asked, the blob is sent."""
+ABOUT_A_BYTE = frozenset({200, 206, 416})
 TRANSIENT = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
 TOO_MANY = "TOOMANYREQUESTS"
 """Some registries say so with another status than 429."""

@@ -30,13 +30,12 @@ from bundler.registry.refusals import (
     RepositoryRefusedError,
     StoredOtherwiseError,
     TypeRefusedError,
+    contradicts,
 )
-from bundler.registry.status import RefusedError, about_types
+from bundler.registry.status import ABOUT_A_BLOB, ABOUT_A_BYTE, FULL, RefusedError, about_types
 from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer
 
-_ABOUT_A_BLOB = frozenset({200, 400, 404, 405, 406, 501})
-"""What a registry may say of a blob; where it can't be asked, the blob is sent."""
 UPLOAD_BEGUN = frozenset({201, 202})
 _THERE = "mend it at the target, and run the import again"
 
@@ -86,8 +85,27 @@ class TargetRepository:
         return reply.status == 200 and (not length or length == str(blob.size))
 
     def keeps(self, blob: Descriptor) -> bool:
-        """Whether what was brought here stayed; False only where the registry says 404, several times."""
-        return self._host.settled(lambda: self._asked_for(blob).status != 404)
+        """Whether what was brought here stayed; False only where it can't be read, several times."""
+        return self._host.settled(lambda: self.readable(blob))
+
+    def readable(self, blob: Descriptor) -> bool:
+        """Whether the blob's first byte can be read: a cache tells of blobs that were removed (Distribution).
+
+        Where the registry does not let it be read, or can't, what it says of the blob is the answer.
+        """
+        path, first = f"{self._base}/blobs/{blob.digest}", {"Range": "bytes=0-0"}
+        try:
+            answer = self._host.exchange("GET", path, self._push, accept=ABOUT_A_BYTE, headers=first)
+        except NotFoundError:
+            return False
+        except (AuthError, ContentError, NetworkError):
+            return self._asked_for(blob).status != 404
+        try:
+            return answer.status == 416 or blob.size == 0 or next(answer.chunks(), b"") != b""
+        except TransientError:
+            return False
+        finally:
+            answer.close()
 
     def shows(self, reference: Tag | Digest, digest: Digest) -> bool:
         """Whether a tag or digest points to what was put there; asked several times before it does not."""
@@ -95,12 +113,12 @@ class TargetRepository:
 
     def _asked_for(self, blob: Descriptor) -> Reply:
         path = f"{self._base}/blobs/{blob.digest}"
-        reply = self._host.fetch("HEAD", path, self._push, accept=_ABOUT_A_BLOB | REDIRECTS)
+        reply = self._host.fetch("HEAD", path, self._push, accept=ABOUT_A_BLOB | REDIRECTS)
         if reply.status not in REDIRECTS:
             return reply
         try:
             url = self._host.checked_url(reply.headers.get("Location", ""), self._host.origin + path, path)
-            return self._host.fetch("HEAD", url, self._push, accept=_ABOUT_A_BLOB)
+            return self._host.fetch("HEAD", url, self._push, accept=ABOUT_A_BLOB)
         except (AuthError, ContentError, NetworkError):
             # To a storage that lets nobody ask, because its addresses are signed for GET.
             return reply
@@ -139,7 +157,8 @@ class TargetRepository:
         except RefusedError as error:
             item = f"blob {blob.digest} for {self.name}"
             cause = f"the target refuses it: {error.cause}"
-            raise TargetRefusedError(item, cause, refusal_hint(error.cause) or _THERE) from error
+            kind = RepositoryRefusedError if FULL in error.cause else TargetRefusedError
+            raise kind(item, cause, refusal_hint(error.cause) or _THERE) from error
 
     def _start_upload(self, blob: Descriptor, mount_from: RepositoryName | None) -> str | None:
         """Where to send the bytes; None if the blob was mounted."""
@@ -223,7 +242,7 @@ class TargetRepository:
             answer = self._inpieces(blob, chunks, fresh or "")
         answer.start_of_body(self._limits.error_body)
         said = answer.headers.get("Docker-Content-Digest", "")
-        if _contradicts(said, blob.digest):
+        if contradicts(said, blob.digest):
             raise StoredOtherwiseError(
                 f"blob {blob.digest} at {self.name}", f"the target says it stored {printable(said)}"
             )
@@ -298,10 +317,5 @@ class TargetRepository:
             raise kind(item, f"the target refuses it: {error.cause}", hint) from error
         self._host.traffic.count(sent=len(manifest.data))
         said = reply.headers.get("Docker-Content-Digest", "")
-        if _contradicts(said, manifest.blob.digest):
+        if contradicts(said, manifest.blob.digest):
             raise StoredOtherwiseError(item, f"the target says it stored {printable(said)}")
-
-
-def _contradicts(said: str, digest: Digest) -> bool:
-    """Whether a registry names another digest; by another algorithm, it may be the same content."""
-    return said.startswith(f"{digest.algorithm}:") and said != digest

@@ -204,7 +204,7 @@ def test_93_what_is_seen_a_moment_after_it_was_written_is_waited_for(pattern: st
             asked.add(request.path)
         return True
 
-    target.proxy.on("HEAD", pattern, late, times=ALWAYS)
+    target.proxy.on("HEAD|GET", pattern, late, times=ALWAYS)
     assert target.imports(an_image()).exit_code == 0
     assert asked
     assert sum(target.clock.naps) > 0
@@ -370,6 +370,15 @@ def test_101_a_full_disk_that_is_told_in_details_only_is_a_refusal_at_once(
     assert (report.exit_code, target.clock.naps) == (10, [])
     assert "its disk is full" in report.failures[0].cause
     assert "make room" in report.failures[0].next_step
+
+
+def test_101_a_full_target_gets_no_manifest(target: Target) -> None:
+    """Distribution keeps what it could write of one, and never lets go of it."""
+    body = {"errors": [{"code": "UNKNOWN", "message": "unknown error", "detail": "no space left on device"}]}
+    target.proxy.on("PUT", UPLOAD, says(500, json.dumps(body)), first=3, times=ALWAYS)
+    assert target.imports(a_module("1.0.0", "1.1.0")).exit_code == 10
+    offered = 1
+    assert len(target.proxy.asked("PUT", "/manifests/")) == offered
 
 
 def test_98_a_small_body_that_is_too_large_comes_with_a_hint(target: Target) -> None:

@@ -92,7 +92,7 @@ def test_no_tag_of_a_repository_moves_unless_everything_is_there(name: str, insi
 
 def test_a_blob_that_is_gone_after_it_was_sent_holds_all_tags_back(inside: Inside) -> None:
     content = nightly("1.0.0", "1.1.0")
-    inside.proxy.on("HEAD", f"/app/blobs/{blob_of(content, '1.1.0')}", says(404), times=ALWAYS)
+    inside.proxy.on("HEAD|GET", f"/app/blobs/{blob_of(content, '1.1.0')}", says(404), times=ALWAYS)
     report = inside.imports(app=content)
     assert report.exit_code == 6
     assert inside.tags("app") == {}
@@ -102,7 +102,7 @@ def test_a_blob_that_was_said_to_be_mounted_and_is_not_holds_all_tags_back(insid
     content = nightly("1.0.0")
     mounted = f"/v2/{inside.path}/[a-z]+/blobs/uploads/.*mount="
     inside.proxy.on("POST", mounted, says(201), times=ALWAYS)
-    inside.proxy.on("HEAD", f"/two/blobs/{blob_of(content, '1.0.0')}", says(404), times=ALWAYS)
+    inside.proxy.on("HEAD|GET", f"/two/blobs/{blob_of(content, '1.0.0')}", says(404), times=ALWAYS)
     inside.proxy.on("PUT", "/two/manifests/", says(201), times=ALWAYS)
     inside.proxy.on(
         "HEAD", "/two/manifests/sha256", says(200, Docker_Content_Digest=content.tags["1.0.0"]), times=ALWAYS
