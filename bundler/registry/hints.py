@@ -11,6 +11,8 @@ from typing import NamedTuple
 from bundler.oci.reference import RepositoryName
 from bundler.registry.status import FULL
 
+THERE = "mend it at the target, and run the import again"
+"""Where nobody knows more."""
 _ECR = re.compile(r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 
 

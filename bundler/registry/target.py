@@ -23,7 +23,7 @@ from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.bodies import CHUNK_UPLOAD, Body, piece_size, pieces, with_query
 from bundler.registry.client import Repository, digest_at
-from bundler.registry.hints import missing_hint, refusal_hint, type_hint
+from bundler.registry.hints import THERE, missing_hint, refusal_hint, type_hint
 from bundler.registry.host import REDIRECTS, Host, Reply
 from bundler.registry.refusals import (
     MissingContentError,
@@ -37,7 +37,6 @@ from bundler.registry.translation import TransientError
 from bundler.registry.transport import Answer
 
 UPLOAD_BEGUN = frozenset({201, 202})
-_THERE = "mend it at the target, and run the import again"
 
 
 class TargetRepository:
@@ -158,7 +157,7 @@ class TargetRepository:
             item = f"blob {blob.digest} for {self.name}"
             cause = f"the target refuses it: {error.cause}"
             kind = RepositoryRefusedError if FULL in error.cause else TargetRefusedError
-            raise kind(item, cause, refusal_hint(error.cause) or _THERE) from error
+            raise kind(item, cause, refusal_hint(error.cause) or THERE) from error
 
     def _start_upload(self, blob: Descriptor, mount_from: RepositoryName | None) -> str | None:
         """Where to send the bytes; None if the blob was mounted."""
@@ -170,7 +169,7 @@ class TargetRepository:
             self._piece = piece_size(answer.headers.get("OCI-Chunk-Min-Length", ""), self._piece)
             return self._location(answer, f"upload to {self.name}")
         if mount_from is None:
-            raise TargetRefusedError(self.name, "it answered 201 to a blob that was not sent", _THERE)
+            raise TargetRefusedError(self.name, "it answered 201 to a blob that was not sent", THERE)
         return None
 
     def _mounted(self, blob: Descriptor, mount_from: RepositoryName) -> Answer | None:
@@ -224,10 +223,10 @@ class TargetRepository:
         try:
             url = self._host.checked_url(answer.headers.get("Location", ""), answer.url, item)
         except ContentError as error:
-            raise TargetRefusedError(item, error.cause, _THERE) from error
+            raise TargetRefusedError(item, error.cause, THERE) from error
         if not self._host.same_origin(url):
             cause = f"it wants the bytes sent to another host, {urlsplit(url).netloc}"
-            raise TargetRefusedError(item, cause, _THERE)
+            raise TargetRefusedError(item, cause, THERE)
         return url
 
     def _upload(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]], location: str) -> None:
