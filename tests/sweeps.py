@@ -31,12 +31,13 @@ for module in pkgutil.walk_packages(bundler.__path__, "bundler."):
 from pydantic import TypeAdapter, ValidationError, with_config
 from bundler.__main__ import main
 for line in sys.stdin:
-    arguments, said = json.loads(line)
+    arguments, said, environment = json.loads(line)
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
         sys.argv[1:] = arguments
+        os.environ.update(environment)
         signal.alarm(60)
         # PR_SET_PTRACER, PR_SET_PTRACER_ANY: Debian and Ubuntu let nobody trace a stranger's child.
         ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)
@@ -121,7 +122,7 @@ class LoadedProgram:
         said = log.with_suffix(".said")
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps([arguments, str(said)]) + "\n")
+        self._process.stdin.write(json.dumps([arguments, str(said), dict(os.environ)]) + "\n")
         self._process.stdin.flush()
         child = int(self._process.stdout.readline())
         command = ["strace", "-f", "-o", str(log), "-p", str(child), *options]
