@@ -169,9 +169,7 @@ class BundleFile:
         try:
             stream.open()
             if (stream.id, stream.sealed) != (self.id, self.sealed):
-                raise IntegrityError(
-                    str(self.path), "it changed while it was read", "run the same command again"
-                )
+                raise self._changed()
             with errors_of(self.path):
                 for blob, chunks in stream.blobs():
                     yield blob, _told_of(self.path, chunks)

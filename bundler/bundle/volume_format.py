@@ -132,7 +132,6 @@ def _check(volume: Volume, written: object, name: str) -> None:
         and (not volume.parity or volume.data + volume.parity <= MOST_WITH_PARITY)
         and (volume.data > 1 or volume.piece == volume.total)
         and 0 < volume.number <= volume.data + volume.parity
-        and volume.piece <= volume.total
         and (volume.data - 1) * volume.piece < volume.total <= volume.data * volume.piece < 1 << 62
     ):
         raise ContentError(name, "what it says of its set can't be")

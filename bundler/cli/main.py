@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -64,6 +63,8 @@ class Commands(click.Group):
         """The command; an unknown one is told with what it may have meant."""
         name = args[0]
         if name not in COMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
+            from difflib import get_close_matches
+
             near = get_close_matches(name, COMMANDS, 1)
             meant = f", did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"no such command: {name}{meant}", ctx)

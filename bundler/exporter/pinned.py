@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from bundler.bundle.inventory import Inventory, Root, bundle_order
 from bundler.bundle.state import Base, delta_inventory, full_inventory
 from bundler.errors import BundlerError, ContentError
+from bundler.exporter.held import FEWER, RUN
 from bundler.limits import Limits
 from bundler.oci.content import Digest
 from bundler.oci.graph import bottom_up, needed_by, reached, sparse
@@ -48,7 +49,7 @@ class Pinned:
         self._limits = limits
         self._left_out = omitted
         self._bytes = 0
-        self._held = HeldManifests(limits, "selection")
+        self._held = HeldManifests(limits, RUN)
         self._tags: dict[tuple[RepositoryName, Tag], Digest] = {}
 
     # --- taking in -------------------------------------------------------------------------------
@@ -94,7 +95,7 @@ class Pinned:
         if self._bytes > self._limits.manifests or len(self.manifests) > self._limits.graph_nodes:
             limits = self._limits
             cause = f"more than {limits.graph_nodes:,} manifests or {limits.manifests:,} bytes of them"
-            raise ContentError("selection", cause, "export fewer repositories or tags at a time")
+            raise ContentError(RUN, cause, FEWER)
 
     def fail(self, root: Root, error: BundlerError, item: str = "") -> None:
         """A root can't be had, or not all of it: leave it out, and say why."""

@@ -142,6 +142,9 @@ class Answer:
 
 def _each_once(headers: Any) -> Mapping[str, str]:
     """Headers by name, joined where there are several; what a proxy has said again counts once."""
+    plain: Mapping[str, str] = headers
+    if len(plain) == sum(1 for _ in headers.iteritems()):
+        return plain
     joined = ((name, ", ".join(dict.fromkeys(headers.getlist(name)))) for name in headers)
     return requests.structures.CaseInsensitiveDict(joined)
 
