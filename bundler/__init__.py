@@ -20,27 +20,25 @@ from bundler.about import VERSION
 
 if TYPE_CHECKING:
     from bundler.bundle.contents import describe
-    from bundler.bundle.difference import difference
-    from bundler.bundle.frames import Frames
     from bundler.bundle.reader import Bundle, open_bundle
     from bundler.bundle.sealing import seal_bundle
     from bundler.bundle.stream import BundleStream
+    from bundler.bundle.wire import FrameCache
+    from bundler.deltas.difference import difference
+    from bundler.deltas.merge import merge_bundles
     from bundler.errors import BundlerError
     from bundler.exporter import (
+        Incremental,
         Keep,
         OnDrift,
-        Series,
         export_bundle,
         locked_selection,
         output_to,
         plan_bundle,
         read_lock,
-        workplace_of,
+        store_location_of,
     )
-    from bundler.exporter.cutting import Cut, split
-    from bundler.exporter.explain import explain_selection
-    from bundler.exporter.merge import merge_bundles
-    from bundler.exporter.repair import Checked, check_volumes, repair
+    from bundler.exporter.resolve.resolver import explain_selection
     from bundler.extractor import Extracted, extract
     from bundler.importer import (
         Destination,
@@ -53,57 +51,58 @@ if TYPE_CHECKING:
         plan_bundle_import,
         verify_bundle,
     )
-    from bundler.importer.border import Border
-    from bundler.importer.rollback import Rollback, decode_rollback, roll_back
+    from bundler.importer.policy_check import PolicyCheck
+    from bundler.importer.roll_back import roll_back
+    from bundler.ledger.rollback_file import Rollback, decode_rollback
+    from bundler.ledger.sequences import Memory
+    from bundler.ledger.statement_verifier import Requirement, StatementVerifier
     from bundler.limits import Limits
     from bundler.mapping import Mapping, MappingRule
     from bundler.oci.reference import parse_prefix, parse_reference
     from bundler.page.gather import page_of
     from bundler.page.render import render_page
     from bundler.registry.registries import Registries, RegistrySettings
-    from bundler.report import Report
-    from bundler.selection import Rules
-    from bundler.shard import Shard
-    from bundler.trust.gate import Gate, Requirement
-    from bundler.trust.keygen import Allowed, SshKeygen
-    from bundler.trust.memory import Memory
+    from bundler.reporting.json_report import Report
+    from bundler.selection.rules import Rules
+    from bundler.selection.sources import Include, Selection, Shard, selection_of
+    from bundler.trust.bundle_signing import Signing, Terms
     from bundler.trust.policy import Policy
-    from bundler.trust.sealed import Sealed
-    from bundler.trust.signing import Signing, Terms
-    from bundler.wanted import Along, Selection, selection_of
+    from bundler.trust.ssh_keygen import Allowed, SshKeygen
+    from bundler.trust.statement import SignedStatement
+    from bundler.volumes.repair import VolumeCheck, check_volumes, repair
+    from bundler.volumes.volume_writer import Cut, split
+
 
 __version__ = VERSION
 
 _HOMES = {
-    "Allowed": "bundler.trust.keygen",
-    "Along": "bundler.wanted",
-    "Border": "bundler.importer.border",
+    "Allowed": "bundler.trust.ssh_keygen",
     "Bundle": "bundler.bundle.reader",
     "BundlerError": "bundler.errors",
     "BundleStream": "bundler.bundle.stream",
-    "check_volumes": "bundler.exporter.repair",
-    "Checked": "bundler.exporter.repair",
+    "check_volumes": "bundler.volumes.repair",
     "compare_with_target": "bundler.importer",
-    "Cut": "bundler.exporter.cutting",
-    "decode_rollback": "bundler.importer.rollback",
+    "Cut": "bundler.volumes.volume_writer",
+    "decode_rollback": "bundler.ledger.rollback_file",
     "describe": "bundler.bundle.contents",
     "Destination": "bundler.importer",
-    "difference": "bundler.bundle.difference",
-    "explain_selection": "bundler.exporter.explain",
+    "difference": "bundler.deltas.difference",
+    "explain_selection": "bundler.exporter.resolve.resolver",
     "export_bundle": "bundler.exporter",
     "extract": "bundler.extractor",
     "Extracted": "bundler.extractor",
-    "Frames": "bundler.bundle.frames",
-    "Gate": "bundler.trust.gate",
+    "FrameCache": "bundler.bundle.wire",
     "import_bundle": "bundler.importer",
     "import_stream": "bundler.importer",
+    "Include": "bundler.selection.sources",
+    "Incremental": "bundler.exporter",
     "Keep": "bundler.exporter",
     "Limits": "bundler.limits",
     "locked_selection": "bundler.exporter",
     "Mapping": "bundler.mapping",
     "MappingRule": "bundler.mapping",
-    "Memory": "bundler.trust.memory",
-    "merge_bundles": "bundler.exporter.merge",
+    "Memory": "bundler.ledger.sequences",
+    "merge_bundles": "bundler.deltas.merge",
     "OnConflict": "bundler.importer",
     "OnDrift": "bundler.exporter",
     "open_bundle": "bundler.bundle.reader",
@@ -115,44 +114,48 @@ _HOMES = {
     "plan_bundle": "bundler.exporter",
     "plan_bundle_import": "bundler.importer",
     "Policy": "bundler.trust.policy",
+    "PolicyCheck": "bundler.importer.policy_check",
     "read_lock": "bundler.exporter",
     "Registries": "bundler.registry.registries",
     "RegistrySettings": "bundler.registry.registries",
     "render_page": "bundler.page.render",
-    "repair": "bundler.exporter.repair",
-    "Report": "bundler.report",
-    "Requirement": "bundler.trust.gate",
-    "roll_back": "bundler.importer.rollback",
-    "Rollback": "bundler.importer.rollback",
-    "Rules": "bundler.selection",
+    "repair": "bundler.volumes.repair",
+    "Report": "bundler.reporting.json_report",
+    "Requirement": "bundler.ledger.statement_verifier",
+    "roll_back": "bundler.importer.roll_back",
+    "Rollback": "bundler.ledger.rollback_file",
+    "Rules": "bundler.selection.rules",
     "seal_bundle": "bundler.bundle.sealing",
-    "Sealed": "bundler.trust.sealed",
-    "Selection": "bundler.wanted",
-    "selection_of": "bundler.wanted",
-    "Series": "bundler.exporter",
-    "Shard": "bundler.shard",
-    "Signing": "bundler.trust.signing",
-    "split": "bundler.exporter.cutting",
-    "SshKeygen": "bundler.trust.keygen",
-    "Terms": "bundler.trust.signing",
+    "Selection": "bundler.selection.sources",
+    "selection_of": "bundler.selection.sources",
+    "Shard": "bundler.selection.sources",
+    "SignedStatement": "bundler.trust.statement",
+    "Signing": "bundler.trust.bundle_signing",
+    "split": "bundler.volumes.volume_writer",
+    "SshKeygen": "bundler.trust.ssh_keygen",
+    "StatementVerifier": "bundler.ledger.statement_verifier",
+    "store_location_of": "bundler.exporter",
+    "Terms": "bundler.trust.bundle_signing",
     "Verified": "bundler.importer",
     "verify_bundle": "bundler.importer",
-    "workplace_of": "bundler.exporter",
+    "VolumeCheck": "bundler.volumes.repair",
 }
 
 __all__ = [  # noqa: RUF022  in the order in which they are used
     "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
-    "Selection", "selection_of", "Rules", "Along", "Shard",
-    "explain_selection", "output_to", "workplace_of", "plan_bundle", "export_bundle",
-    "OnDrift", "read_lock", "locked_selection", "Series", "Keep", "merge_bundles",
-    "Cut", "split", "Checked", "check_volumes", "repair",
-    "Bundle", "BundleStream", "Frames", "open_bundle", "describe", "difference", "verify_bundle", "Verified",
+    "Selection", "selection_of", "Rules", "Include", "Shard",
+    "explain_selection", "output_to", "store_location_of", "plan_bundle", "export_bundle",
+    "OnDrift", "read_lock", "locked_selection", "Incremental", "Keep", "merge_bundles",
+    "Cut", "split", "VolumeCheck", "check_volumes", "repair",
+    "Bundle", "BundleStream", "FrameCache", "open_bundle", "describe", "difference",
+    "verify_bundle", "Verified",
     "Destination", "Mapping", "MappingRule", "Part", "OnConflict",
     "plan_bundle_import", "import_bundle", "import_stream", "compare_with_target",
     "Rollback", "decode_rollback", "roll_back",
     "extract", "Extracted",
-    "SshKeygen", "Signing", "Terms", "Sealed", "seal_bundle", "Allowed", "Requirement", "Memory", "Gate",
-    "Policy", "Border",
+    "SshKeygen", "Signing", "Terms", "SignedStatement", "seal_bundle",
+    "Allowed", "Requirement", "Memory", "StatementVerifier",
+    "Policy", "PolicyCheck",
     "page_of", "render_page",
     "Report", "BundlerError",
 ]  # fmt: skip

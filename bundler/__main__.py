@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from bundler.about import PROGRAM, VERSION
 
 if TYPE_CHECKING:
-    from bundler.cli.log import Event, Log
+    from bundler.cli.terminal.log import Event, Log
+
 
 AGAIN = "run the same command again to go on"
 
@@ -72,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         # Without the command line's modules: scripts ask this often.
         return _printed(f"{PROGRAM} {VERSION}")
-    from bundler.cli.log import log_for
+    from bundler.cli.terminal.log import log_for
 
     log = log_for(arguments)
     try:
@@ -115,7 +116,7 @@ def _printed(line: str) -> int:
     try:
         print(line, flush=True)  # noqa: T201
     except OSError as error:
-        from bundler.cli.log import Log
+        from bundler.cli.terminal.log import Log
 
         return _failed(Log(), "standard output", str(error.strerror or error))
     return 0

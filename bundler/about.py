@@ -3,4 +3,5 @@
 from __future__ import annotations
 
 PROGRAM = "timoni-bundler"
+
 VERSION = "0.1.0"

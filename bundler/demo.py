@@ -19,17 +19,19 @@ from bundler.layout import LAYOUT_FILE
 from bundler.oci.content import shortened
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.registries import Registries
-from bundler.registry.target import TargetRepository
-from bundler.selection import version_order
-from bundler.server.http import RegistryServer
+from bundler.registry.target_repository import TargetRepository
+from bundler.selection.semver import version_order
+from bundler.server.listener import RegistryServer
 from bundler.server.writable import writable
-from bundler.store import Store
+from bundler.store.blob_store import Store
 from bundler.timoni.module import PackedModule, pack_module
 
 Say = Callable[[str], None]
 
 FIRST_VERSION = "1.0.0"
+
 BUNDLE = "modules.tar.zst"
+
 LATEST = Tag("latest")
 
 

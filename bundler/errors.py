@@ -26,16 +26,22 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 EXIT_OK = 0
+
 EXIT_INTERNAL = 1
+
 EXIT_SOME_FAILED = 8
+
 BUNDLE = "bundle"
 """The item of an error about a bundle whose name is not known where it is raised."""
 
 _QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*")
+
 _USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@]*@")
+
 _BARE_USERINFO = re.compile(r"(?<![^\s'\"])[^\s/@:'\"]+:[^\s/@'\"]+@(?!sha[0-9]+:)")
 
 _unspoken: set[str] = set()
+
 _LEAST = 6
 """Characters of a secret that is looked for: a shorter one would be found in ordinary words."""
 

@@ -17,7 +17,9 @@ from bundler.errors import ContentError, NotFoundError
 from bundler.oci.content import CHUNK, Descriptor, verified
 
 LAYOUT_FILE = "oci-layout"
+
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}\n'
+
 INDEX_FILE = "index.json"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 KIB = 1024
+
 MIB = 1024 * KIB
 
 

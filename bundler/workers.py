@@ -18,6 +18,7 @@ AHEAD = 4
 """Items for each job that are handed out before they are due."""
 
 Item = TypeVar("Item")
+
 Result = TypeVar("Result")
 
 

@@ -14,19 +14,20 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 
 from bundler.bundle import inventory
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
-from bundler.bundle.difference import Difference, RepositoryDifference, TagChange, TagState
-from bundler.bundle.receipt import Receipt, ReceivedRepository
-from bundler.cli.log import LogLine
+from bundler.cli.terminal.log import LogLine
 from bundler.config.export_keys import ExportKeys
-from bundler.config.import_keys import ImportKeys
-from bundler.config.policy_keys import PolicyKeys
-from bundler.exporter.lock import Lock
+from bundler.config.import_file import ImportKeys
+from bundler.config.policy_file import PolicyKeys
+from bundler.deltas.difference import Difference, RepositoryDifference, TagChange, TagState
+from bundler.exporter.resolve.lock_file import Lock
 from bundler.extractor import Extracted
-from bundler.importer.rollback import Moved, Rollback
+from bundler.ledger import sequences
+from bundler.ledger.receipt import Receipt, ReceivedRepository
+from bundler.ledger.rollback_file import Moved, Rollback
 from bundler.oci.content import Digest
 from bundler.oci.document import adapter_of
 from bundler.oci.grammar import Size, camel
-from bundler.report import (
+from bundler.reporting.json_report import (
     BlobCounts,
     BundleReport,
     Explanation,
@@ -42,7 +43,7 @@ from bundler.report import (
     TagReport,
     TrafficReport,
 )
-from bundler.trust import memory, statement
+from bundler.trust import statement
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -115,7 +116,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "policy-file.schema.json": PolicyKeys.model_json_schema(),
         "extracted.schema.json": TypeAdapter(Extracted).json_schema(mode="serialization"),
         "statement.schema.json": statement.adapter_of(statement.Statement).json_schema(),
-        "import-state.schema.json": statement.adapter_of(memory.Seen).json_schema(),
+        "import-state.schema.json": statement.adapter_of(sequences.Seen).json_schema(),
         "tag-list.schema.json": TagList.model_json_schema(),
         "oci-manifest.schema.json": OciManifest.model_json_schema(),
         "registry-error.schema.json": RegistryError.model_json_schema(),

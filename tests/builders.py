@@ -25,7 +25,7 @@ from bundler.bundle.format import (
     seek_table,
 )
 from bundler.bundle.inventory import Inventory, Root, take_inventory
-from bundler.bundle.sidecar import write_sidecar
+from bundler.bundle.sealing import write_sidecar
 from bundler.bundle.writer import files_of, write_bundle
 from bundler.errors import NotFoundError
 from bundler.oci.content import CHUNK, Descriptor, Digest, Verifier, sha256, verified
@@ -38,7 +38,7 @@ from bundler.oci.manifest import (
     parse_manifest,
 )
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.progress import SILENCE
+from bundler.reporting.progress import SILENCE
 
 Document = dict[str, Any]
 

@@ -8,25 +8,25 @@ from functools import partial
 from pathlib import Path
 
 from bundler.bundle.reader import open_bundle
-from bundler.exporter import OnDrift, Series, export_bundle, output_to, workplace_of
+from bundler.exporter import Incremental, OnDrift, export_bundle, output_to, store_location_of
 from bundler.importer import Destination, OnConflict, Part, import_bundle, verify_bundle
 from bundler.importer.destination import WHOLE
 from bundler.limits import Limits
 from bundler.mapping import KEPT, Mapping
 from bundler.oci.reference import parse_prefix, parse_reference
-from bundler.registry.credentials import CredentialSources
+from bundler.registry.auth.credentials import CredentialSources
+from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
-from bundler.registry.transport import TransportSettings
-from bundler.report import Report
-from bundler.selection import Rules
-from bundler.wanted import ALONE, Along, selection_of
+from bundler.reporting.json_report import Report
+from bundler.selection.rules import Rules
+from bundler.selection.sources import ALONE, Include, selection_of
 from tests.doubles import FakeClock
 from tests.leaks import assert_none_in
 
 QUICK = Limits(connect_timeout=2.0, read_timeout=0.3)
 """Time-outs for tests in which somebody stays silent on purpose."""
-ALONE_TONIGHT = Series()
+ALONE_TONIGHT = Incremental()
 PATIENT = Limits(connect_timeout=5.0, read_timeout=20.0)
 
 
@@ -54,17 +54,17 @@ def exported(
     registries: Registries | None = None,
     store: Path | None = None,
     globs: tuple[str, ...] = (),
-    along: Along = ALONE,
+    along: Include = ALONE,
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
-    series: Series = ALONE_TONIGHT,
+    series: Incremental = ALONE_TONIGHT,
     jobs: int = 4,
 ) -> Report:
     """Export these references into `out`."""
     target = output_to(str(out))
     selection = selection_of((parse_reference(text) for text in references), Rules(globs=globs), along)
     known = registries or registries_for(FakeClock())
-    place = workplace_of(target, store)
+    place = store_location_of(target, store)
     report = export_bundle(
         selection, known, target, place, on_drift=on_drift, lock=lock, series=series, jobs=jobs
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bundler.errors import CollectedError, NetworkError, UsageError, printable
-from bundler.report import failure
+from bundler.reporting.json_report import failure
 
 
 def problems(count: int) -> list[UsageError]:

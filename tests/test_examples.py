@@ -14,7 +14,7 @@ import pytest
 from bundler import merge_bundles, open_bundle, output_to
 from bundler.bundle.inventory import roots_of
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.page.output import is_page
+from bundler.page.page_file import is_page
 from bundler.registry.registries import Registries
 from tests.builders import a_module, push_to
 from tests.doubles import MemoryRegistry, says

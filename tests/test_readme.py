@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.server.content import read_only
-from bundler.server.http import RegistryServer
+from bundler.server.listener import RegistryServer
+from bundler.server.served_content import read_only
 from bundler.server.writable import writable
 from tests.builders import a_bundle, a_module
 

@@ -13,7 +13,7 @@ import pytest
 from bundler.errors import ContentError, IntegrityError, LocalError, NotFoundError
 from bundler.layout import LAYOUT
 from bundler.oci.content import Descriptor, read_all
-from bundler.store import Store
+from bundler.store.blob_store import Store
 from tests.builders import descriptor_of, noise
 
 DATA = noise("blob", 5000)

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bundler.bundle.inventory import RepositoryEntry
-from bundler.bundle.links import read_link
+from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
-from bundler.bundle.state import ManifestPool
 from bundler.errors import BUNDLE, errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
-from bundler.oci.graph import Manifests, bottom_up, needed_by
+from bundler.oci.graph import Manifests, Tally, bottom_up, needed_by
 from bundler.oci.manifest import CREATED, REVISION, VERSION, Manifest
-from bundler.oci.tally import Tally
-from bundler.report import SignedReport, StatementReport
+from bundler.reporting.json_report import SignedReport, StatementReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ class Contents:
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifests | None = None) -> Contents:
     """Read the manifests, unless they are given, and add up. Raises what a damaged bundle deserves."""
     inventory = bundle.inventory
-    manifests = read_link(bundle, ManifestPool(limits)).manifests if manifests is None else manifests
+    manifests = read_chain_entry(bundle, ManifestPool(limits)).manifests if manifests is None else manifests
     needed = (digest for entry in inventory.repositories for digest in dict.fromkeys(entry.roots()))
     with errors_of(bundle.path):
         sums = added_up(needed, manifests, limits)

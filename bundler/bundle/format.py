@@ -15,23 +15,32 @@ from bundler.errors import BUNDLE, ContentError, IntegrityError
 from bundler.limits import MIB
 
 BLOCK = 512
+
 END_OF_ARCHIVE = bytes(2 * BLOCK)
 
 FRAME_CONTENT = 8 * MIB
 """Bytes of tar stream in one frame, at most: what a reader must hold to get at any blob."""
+
 PIECE = 2 * MIB
 """A larger member gets frames of its own, each of this much, so that readers need no more memory."""
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
 DIGEST_MAGIC = struct.pack("<I", 0x184D2A51)
+
 SEEK_TABLE_MAGIC = struct.pack("<I", 0x184D2A5E)
+
 SEEKABLE_MAGIC = struct.pack("<I", 0x8F92EAB1)
+
 SKIPPABLE_MAGICS = tuple(struct.pack("<I", 0x184D2A50 + low) for low in range(16))
 
 # Single segment, checksum, no dictionary, reserved bits clear: the window is the content's size.
 _DESCRIPTOR_MASK = 0b0011_1111
+
 _DESCRIPTOR = 0b0010_0100
+
 _SIZE_FIELD = {0: 1, 1: 2, 2: 4, 3: 8}
+
 _AGAIN = "carry the file again"
 
 

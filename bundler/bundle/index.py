@@ -14,6 +14,7 @@ from bundler.oci.content import Descriptor, sha256
 from bundler.oci.manifest import OCI_INDEX, parse_manifest
 
 REF_NAME = "org.opencontainers.image.ref.name"
+
 CONTAINERD_NAME = "io.containerd.image.name"
 
 

@@ -19,11 +19,14 @@ from bundler.oci.document import Names, adapter_of, checked, read_document
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.selection.versions import version_order
+from bundler.selection.semver import version_order
 
 INVENTORY_FILE = "bundle.json"
+
 BUNDLE_SUFFIX = ".tar.zst"
+
 FORMAT = 1
+
 _GROUPS = {"module/vendor": 0, "module": 1}
 
 

@@ -11,13 +11,10 @@ from typing import Protocol, Self
 import zstandard
 
 from bundler.bundle import format as layout
-from bundler.bundle.frames import Frames
 from bundler.bundle.inventory import Inventory
-from bundler.bundle.pieces import OneFile, Pieces
 from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.unpacked import BundleDirectory, absent, is_layout
-from bundler.bundle.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
-from bundler.bundle.wire import unpacked
+from bundler.bundle.wire import FrameCache, unpacked
 from bundler.errors import (
     BUNDLE,
     BundlerError,
@@ -29,7 +26,9 @@ from bundler.errors import (
 )
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
-from bundler.trust.sealed import Sealed
+from bundler.trust.statement import SignedStatement
+from bundler.volumes.volume_reader import BundleBytes, OneFile
+from bundler.volumes.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
 
 
 class Bundle(Protocol):
@@ -46,7 +45,7 @@ class Bundle(Protocol):
     """Bytes of the file, or of all volumes together; None for a directory."""
     volumes: int
     """How many it lies in, those of parity not counted; 0 for one file or a directory."""
-    sealed: Sealed | None
+    sealed: SignedStatement | None
     """What was signed of it; None for a bundle without a signature."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
@@ -67,7 +66,7 @@ def open_bundle(
     limits: Limits = DEFAULT_LIMITS,
     judge: Judge | None = None,
     volumes_in: Iterable[Path] = (),
-    frames: Frames | None = None,
+    frames: FrameCache | None = None,
 ) -> Bundle:
     """Open a bundle file, volumes or an unpacked layout; read its inventory, if the judge lets it in.
 
@@ -82,7 +81,7 @@ def open_bundle(
 
 
 def _opened(
-    path: Path, limits: Limits, judge: Judge | None, volumes_in: Iterable[Path], frames: Frames | None
+    path: Path, limits: Limits, judge: Judge | None, volumes_in: Iterable[Path], frames: FrameCache | None
 ) -> Bundle:
     if _means_volumes(path, volumes_in):
         return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
@@ -120,10 +119,10 @@ class BundleFile:
     def __init__(
         self,
         path: Path,
-        pieces: Pieces,
+        pieces: BundleBytes,
         limits: Limits,
         judge: Judge | None = None,
-        frames: Frames | None = None,
+        frames: FrameCache | None = None,
     ) -> None:
         self.path = path
         self.sha256: str | None = None
@@ -147,7 +146,7 @@ class BundleFile:
         self._places = {
             blob.digest: place for blob, place in zip(self.inventory.content, places, strict=True)
         }
-        self._shared = frames or Frames()
+        self._shared = frames or FrameCache()
 
     def __enter__(self) -> Self:
         return self
@@ -234,7 +233,7 @@ class BundleFile:
 class _FromStart:
     """Reads the pieces from their start without moving a position that others use. A ByteStream."""
 
-    def __init__(self, pieces: Pieces) -> None:
+    def __init__(self, pieces: BundleBytes) -> None:
         self._pieces = pieces
         self._position = 0
 

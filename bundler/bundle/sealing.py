@@ -1,19 +1,72 @@
-"""A statement and its signatures put into a bundle that is there already."""
+"""`NAME.tar.zst.sha256`: the digest beside a bundle, as `sha256sum -c` reads it."""
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
+
 from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.reader import Bundle
-from bundler.bundle.seal_files import write_seal
-from bundler.bundle.sidecar import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import write_bundle
-from bundler.durable import whole_file
-from bundler.errors import UsageError
-from bundler.progress import SILENCE, Progress
-from bundler.trust.sealed import Sealed
+from bundler.durable import local_errors, remove_if_there, sync_directory, whole_file, write_whole
+from bundler.errors import IntegrityError, UsageError
+from bundler.limits import KIB
+from bundler.reporting.progress import SILENCE, Progress
+from bundler.trust.armor import SIGNATURE_FILE
+from bundler.trust.statement import STATEMENT_FILE, SignedStatement
+
+_LINE = re.compile(r"\\?([0-9a-fA-F]{64})(?: [ *](.*))?")
+
+_LONGEST = 64 * KIB
 
 
-def seal_bundle(bundle: Bundle, sealed: Sealed, progress: Progress = SILENCE) -> None:
+def sidecar_of(bundle: Path) -> Path:
+    """Where the sidecar of a bundle lies."""
+    return bundle.with_name(bundle.name + ".sha256")
+
+
+def write_sidecar(bundle: Path, sha256: str) -> None:
+    """Write it, whole or not at all."""
+    write_whole(sidecar_of(bundle), f"{sha256}  {bundle.name}\n".encode())
+
+
+def remove_sidecar(bundle: Path) -> None:
+    """Remove it, for certain before the bundle that it speaks of is replaced."""
+    path = sidecar_of(bundle)
+    was_there = os.path.lexists(path)
+    remove_if_there(path)
+    if was_there:
+        sync_directory(path.parent)
+
+
+def check_sidecar(bundle: Path, sha256: str) -> bool:
+    """Whether there is one; it must name `sha256`. Raises IntegrityError. Line ends don't matter.
+
+    Of several lines those count that name the bundle; a bundle that was renamed has the first.
+    """
+    path = sidecar_of(bundle)
+    if not path.is_file():
+        return False
+    with local_errors(path, "read"), path.open("rb") as file:
+        text = file.read(_LONGEST).decode("utf-8", "replace")
+    lines = [line for line in map(_LINE.fullmatch, text.strip().splitlines()) if line]
+    if not lines:
+        raise IntegrityError(str(path), "no line of sha256sum", "carry it again, or remove it")
+    for line in [line for line in lines if _file_of(line) == bundle.name] or lines[:1]:
+        if (digest := line[1].lower()) != sha256:
+            cause = f"it says {digest}, the bundle has {sha256}"
+            next_step = "carry both files again; or run this again, if the bundle was being replaced"
+            raise IntegrityError(str(path), cause, next_step)
+    return True
+
+
+def _file_of(line: re.Match[str]) -> str:
+    """What it speaks of, without a folder."""
+    return (line[2] or "").rpartition("/")[2]
+
+
+def seal_bundle(bundle: Bundle, sealed: SignedStatement, progress: Progress = SILENCE) -> None:
     """Write the statement and its signatures into the bundle; its id and its content stay.
 
     A file is written anew and replaced when it is whole; with nothing to change, only a sidecar that a
@@ -47,3 +100,26 @@ def refuse_volumes(bundle: Bundle) -> None:
     if bundle.volumes:
         next_step = "sign the bundle before it is cut, or export with --sign-key and --volume-size"
         raise UsageError(str(bundle.path), "it is in volumes", next_step)
+
+
+def write_seal(folder: Path, sealed: SignedStatement) -> None:
+    """Write both files into a directory."""
+    (_, statement), (_, signatures) = sealed.files()
+    if _has(folder, statement):
+        write_whole(folder / SIGNATURE_FILE, signatures)
+        return
+    remove_if_there(folder / STATEMENT_FILE)
+    write_whole(folder / SIGNATURE_FILE, signatures)
+    write_whole(folder / STATEMENT_FILE, statement)
+
+
+def remove_seal(folder: Path) -> None:
+    """Remove what was signed of a bundle that is about to be replaced."""
+    for name in (STATEMENT_FILE, SIGNATURE_FILE):
+        remove_if_there(folder / name)
+
+
+def _has(folder: Path, statement: bytes) -> bool:
+    path = folder / STATEMENT_FILE
+    with local_errors(path, "read"):
+        return path.is_file() and path.read_bytes() == statement

@@ -19,10 +19,9 @@ from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
 from bundler.trust.armor import SIGNATURE_FILE
-from bundler.trust.sealed import Sealed, sealed_of
-from bundler.trust.statement import STATEMENT_FILE
+from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of
 
-Judge = Callable[[Sealed | None], object]
+Judge = Callable[[SignedStatement | None], object]
 """Hears what was signed, or that nothing was. Raises TrustError for a bundle that must not come in."""
 
 
@@ -43,7 +42,7 @@ class BundleStream:
         self._wire = Wire(file, limits)
         self._tar = _Tar(decompressed(self._wire))
         self.id: Digest
-        self.sealed: Sealed | None = None
+        self.sealed: SignedStatement | None = None
         self.inventory: Inventory
 
     def open(self) -> Inventory:
@@ -79,7 +78,7 @@ class BundleStream:
             return header
         statement = self._tar.small(header, STATEMENT_FILE, self._limits.statement)
         signatures = self._tar.small(self._tar.exactly(BLOCK), SIGNATURE_FILE, self._limits.signatures)
-        self.sealed = sealed_of(self.id, statement, signatures, self._limits)
+        self.sealed = signed_statement_of(self.id, statement, signatures, self._limits)
         return self._tar.exactly(BLOCK)
 
     def blobs(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:

@@ -14,8 +14,7 @@ from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import Limits
 from bundler.oci.content import Descriptor
 from bundler.trust.armor import SIGNATURE_FILE
-from bundler.trust.sealed import Sealed, sealed_of
-from bundler.trust.statement import STATEMENT_FILE
+from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of
 
 
 def is_layout(path: Path) -> bool:
@@ -55,7 +54,7 @@ class BundleDirectory:
             raise ContentError(str(path / LAYOUT_FILE), "not an OCI image layout 1.0.0")
         check_index(self._layout.file(INDEX_FILE, limits.inventory), self.inventory, limits=limits)
 
-    def _read_seal(self, limits: Limits) -> Sealed | None:
+    def _read_seal(self, limits: Limits) -> SignedStatement | None:
         """Without a statement there is none; a signature that lies there alone speaks of nothing."""
         try:
             statement = self._layout.file(STATEMENT_FILE, limits.statement)
@@ -66,7 +65,7 @@ class BundleDirectory:
         except NotFoundError:
             cause = f"{STATEMENT_FILE} without {SIGNATURE_FILE}"
             raise TrustError(str(self.path), cause, "carry the directory again") from None
-        return sealed_of(self.id, statement, signatures, limits)
+        return signed_statement_of(self.id, statement, signatures, limits)
 
     def __enter__(self) -> Self:
         return self

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import zstandard
 
 from bundler.bundle import format as layout
-from bundler.bundle.format import Frame
+from bundler.bundle.format import FRAME_CONTENT, Frame
 from bundler.errors import BUNDLE, ContentError
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK
@@ -193,3 +194,28 @@ def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes | bytearray,
     if len(data) != content:
         raise layout.damaged("a frame is not of the size that it says")
     return data
+
+
+KEPT = 3 * FRAME_CONTENT
+"""Bytes, however many bundles share them: a chain of a year must not take a year's memory."""
+
+
+class FrameCache:
+    """As many of the last frames as there is room for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[object, int], bytes] = OrderedDict()
+        self._size = 0
+
+    def get(self, bundle: object, number: int, unpacked: Callable[[int], bytes]) -> bytes:
+        """A frame of a bundle; one thread unpacks it, the others find the result."""
+        key = bundle, number
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = unpacked(number)
+                self._size += len(self._kept[key])
+            self._kept.move_to_end(key)
+            while self._size > KEPT:
+                self._size -= len(self._kept.popitem(last=False)[1])
+            return self._kept[key]

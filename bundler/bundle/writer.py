@@ -33,18 +33,20 @@ from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci.content import BlobSource, Digest
 from bundler.oci.document import checked
-from bundler.progress import Step
+from bundler.reporting.progress import Step
 from bundler.workers import InOrder, ordered
 
 if TYPE_CHECKING:
-    from bundler.trust.sealed import Sealed
+    from bundler.trust.statement import SignedStatement
+
 
 LEVEL = 3
+
 WINDOW_LOG = FRAME_CONTENT.bit_length() - 1
 """One frame is one window, so every match in it is in reach."""
 
 
-class Written(NamedTuple):
+class WrittenBundle(NamedTuple):
     """What came out: the bundle's id, and the file's sha256 and size in bytes."""
 
     bundle_id: Digest
@@ -52,7 +54,7 @@ class Written(NamedTuple):
     size: int
 
 
-def files_of(inventory: Inventory, sealed: Sealed | None = None) -> list[tuple[str, bytes]]:
+def files_of(inventory: Inventory, sealed: SignedStatement | None = None) -> list[tuple[str, bytes]]:
     """The members that describe the others, in file order."""
     return [
         (INVENTORY_FILE, encode(inventory)),
@@ -84,8 +86,8 @@ def write_bundle(
     inventory: Inventory,
     source: BlobSource,
     step: Step,
-    sealed: Sealed | None = None,
-) -> Written:
+    sealed: SignedStatement | None = None,
+) -> WrittenBundle:
     """Write the bundle by calls of `write`, in order, without ever seeking.
 
     Raises what `source` raises for a blob that it does not have whole.
@@ -108,7 +110,7 @@ def write_bundle(
     end = digest_frame(digest.digest()) + seek_table(frames)
     pass_on(end)
     size = sum(frame.compressed for frame in frames) + len(end)
-    return Written(bundle_id(files[0][1]), digest.hexdigest(), size)
+    return WrittenBundle(bundle_id(files[0][1]), digest.hexdigest(), size)
 
 
 def _tar(

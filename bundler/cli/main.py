@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from bundler.about import PROGRAM, VERSION
-from bundler.cli.log import JSON, OPTION, VARIABLE, Log
+from bundler.cli.terminal.log import JSON, OPTION, VARIABLE, Log
 
 COMMANDS = {
     "export": "Outside: carry modules from registries into a bundle.",
@@ -27,6 +27,14 @@ COMMANDS = {
     "store": "Look after the directory that an export keeps.",
     "completion": "Print the shell's completion script.",
 }
+
+_GROUPS = {
+    "transfer": "export explain import merge extract serve",
+    "review": "verify sign inspect diff report",
+    "maintain": "store volumes demo completion",
+}
+_GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names.split()}
+"""The folder of `commands` that each command is in."""
 
 HELP = """Carry Timoni modules and other OCI artifacts across an air gap.
 
@@ -52,7 +60,9 @@ class Commands(click.Group):
         """The command, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"bundler.cli.{cmd_name}_command").command
+        command: click.Command = import_module(
+            f"bundler.cli.commands.{_GROUP_OF[cmd_name]}.{cmd_name}_command"
+        ).command
         command.short_help = COMMANDS[cmd_name]
         _with_log_format(command)
         return command

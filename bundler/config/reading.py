@@ -1,21 +1,109 @@
-"""A file's text, its shape checked: all problems at once."""
+"""What pydantic finds wrong, in words for the person who wrote the file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from bundler.config.fields import Circumstances
-from bundler.config.refusal import Problem, Where, refuse
-from bundler.config.wording import problem_of
-from bundler.config.yaml_document import Document, UnreadableError, read_document
+from bundler.config.problems import Problem, RefusedValueError, Where, refuse
+from bundler.config.yaml_document import (
+    NOTHING,
+    Document,
+    Unclear,
+    UnreadableError,
+    read_document,
+    why_no_text,
+)
 from bundler.limits import DEFAULT_LIMITS
+
+_WANTED = {
+    "missing": "is missing",
+    "string_too_short": "is empty",
+    "too_short": "is empty",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "is not a name (letters, digits, _)",
+    "list_type": "must be a list",
+    "model_type": "must have keys and values",
+    "dict_type": "must have keys and values",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+}
+
+
+def problem_of(error: ErrorDetails, document: Document, model: type[BaseModel]) -> Problem:
+    """One of pydantic's errors, with its line, key path, and what to write instead."""
+    where = tuple(part for part in error["loc"] if part != "[key]")
+    if error["type"] == "extra_forbidden":
+        return Problem(
+            document.key_line(where), where, "unknown key", _meant(str(where[-1]), where[:-1], model)
+        )
+    return Problem(document.line(where), where, *_cause(error, where))
+
+
+def _cause(error: ErrorDetails, where: Where) -> tuple[str, str]:
+    value = error["input"]
+    reason = error.get("ctx", {}).get("error")
+    if isinstance(reason, RefusedValueError):
+        return str(reason), reason.next_step
+    if reason is not None:
+        return str(reason), ""
+    if error["type"] == "string_type" and not isinstance(value, list | dict):
+        return why_no_text(value, secret="set" in where)
+    if value is None or (isinstance(value, Unclear) and value.kind == NOTHING):
+        return "nothing is there", "write a value, or leave the key out"
+    wanted = _WANTED.get(error["type"], error["msg"]).format_map(error.get("ctx", {}))
+    return wanted, _instead(error["type"], value)
+
+
+def _instead(kind: str, value: Any) -> str:
+    if kind == "list_type" and isinstance(value, str):
+        return f'write ["{value}"]'
+    if kind == "too_short":
+        return "name at least one, or leave the key out"
+    if kind == "int_type" and isinstance(value, str) and value.isdecimal():
+        return f"write {value}, without quotes"
+    return ""
+
+
+def _meant(key: str, above: Where, model: type[BaseModel]) -> str:
+    """The key that was meant, or all that there are."""
+    known = {_plain(name): name for name in _keys_at(above, model)}
+    if close := get_close_matches(_plain(key), known, n=1):
+        return f"did you mean {known[close[0]]}?"
+    return f"there are {', '.join(known.values())}"
+
+
+def _plain(key: str) -> str:
+    return key.replace("-", "").replace("_", "").replace(" ", "").lower()
+
+
+def _keys_at(where: Where, model: type[BaseModel]) -> list[str]:
+    for part in where:
+        fields = {field.alias: field.annotation for field in model.model_fields.values()}
+        model = _model_in(fields[part]) if isinstance(part, str) else model
+    return [str(field.alias) for field in model.model_fields.values()]
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model in `list[Model] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(part) for part in get_args(annotation))
+    return next((model for model in found if model), None)
+
 
 VERSION = 1
 
 Model = TypeVar("Model", bound=BaseModel)
+
 Found = Iterable[tuple[Where, str, str]]
 """Where, cause, next step."""
 

@@ -1,19 +1,98 @@
-"""YAML as a person writes it, and nothing that two readers could read in two ways.
+"""What one plain scalar of YAML means, where YAML 1.1 and YAML 1.2 agree on it.
 
-Every value keeps its line. No tag, no second document and no key twice passes. Nesting and the
-number of values are bounded, each use of an alias counted in full.
+YAML 1.1 takes `1.10` for a number, `no` for false and `2026-01-01` for a date. What the two read
+differently, or neither as a text, an integer, a boolean or null, is never guessed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import yaml
 
-from bundler.config.refusal import Problem, RefusedError, Where
-from bundler.config.scalars import meaning, why_no_text
+from bundler.config.problems import Problem, RefusedValueError, Where
 from bundler.limits import Limits
+
+_INTEGER = re.compile("[-+]?(?:0|[1-9][0-9]{0,17})")
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+_SAME_IN_BOTH: dict[str, bool | None] = {
+    **dict.fromkeys(("~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+# Wider than both versions' grammars: whatever begins like a number and is none is better quoted too.
+_NUMBER = re.compile(
+    "[-+]?(?:[0-9][0-9_]*(?:[.][0-9_]*)?|[.][0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
+    "|[-+]?0[xob][0-9a-fA-F_]+|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:[.][0-9_]*)?"
+    "|[-+]?[.](?:inf|Inf|INF)|[.](?:nan|NaN|NAN)"
+)
+
+_DATE = re.compile("[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t][0-9 \t:.Zz+-]*)?")
+
+_BOOLEAN = re.compile("y|n|yes|no|on|off", re.IGNORECASE)
+
+
+class Unclear(NamedTuple):
+    """A scalar that some readers take for a text and others for something else."""
+
+    text: str
+    kind: str
+
+
+NOTHING = "nothing"
+
+NOT_PRINTABLE = "with a control character"
+
+Meaning = str | int | bool | Unclear | None
+
+
+def meaning(text: str, *, plain: bool) -> Meaning:
+    """What the scalar says; `plain` is one without quotes."""
+    if _CONTROL.search(text):
+        return Unclear(text, NOT_PRINTABLE)
+    if not plain:
+        return text
+    if text in _SAME_IN_BOTH:
+        return _SAME_IN_BOTH[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    kind = _kind(text)
+    return Unclear(text, kind) if kind else text
+
+
+def why_no_text(value: Meaning, *, secret: bool = False) -> tuple[str, str]:
+    """Cause and next step where a text is wanted; what may be secret is not shown."""
+    kind = value.kind if isinstance(value, Unclear) else _simple_kind(value)
+    if kind == NOT_PRINTABLE:
+        return "a control character", "leave it out"
+    text = value.text if isinstance(value, Unclear) else str(value)
+    if kind == NOTHING:
+        return "nothing is there", 'write a value, or "" for an empty text'
+    if secret:
+        return f"without quotes it is {kind}", "write it in quotes"
+    return f"{text} without quotes is {kind}", f'write it in quotes: "{text}"'
+
+
+def _simple_kind(value: Meaning) -> str:
+    if value is None:
+        return NOTHING
+    return "true or false" if isinstance(value, bool) else "a number"
+
+
+def _kind(text: str) -> str | None:
+    """What some reader takes a text for."""
+    if _NUMBER.fullmatch(text):
+        return "a number"
+    if _DATE.fullmatch(text):
+        return "a date"
+    if _BOOLEAN.fullmatch(text):
+        return "true or false"
+    return {"": NOTHING, "<<": "a merge key", "=": "a default"}.get(text)
 
 
 class Scalar(NamedTuple):
@@ -24,7 +103,7 @@ class Scalar(NamedTuple):
     plain: bool
 
 
-class Items(NamedTuple):
+class YamlList(NamedTuple):
     """A list."""
 
     line: int
@@ -38,7 +117,7 @@ class Pairs(NamedTuple):
     nodes: tuple[tuple[Scalar, Node], ...]
 
 
-Node = Scalar | Items | Pairs
+Node = Scalar | YamlList | Pairs
 
 
 class Document:
@@ -64,7 +143,7 @@ class Document:
 
     def _content(self, node: Node, where: Where) -> Any:
         self._lines[where] = self._key_lines.get(where, node.line)
-        if isinstance(node, Items):
+        if isinstance(node, YamlList):
             return [self._content(child, (*where, place)) for place, child in enumerate(node.nodes)]
         if isinstance(node, Pairs):
             return {key.text: self._content(child, here) for key, child, here in self._entries(node, where)}
@@ -107,7 +186,7 @@ def read_document(text: str, limits: Limits) -> Document:
     return Document(root, composer.problems)
 
 
-class UnreadableError(RefusedError):
+class UnreadableError(RefusedValueError):
     """The whole file can't be read; `line` says from where on."""
 
     def __init__(self, line: int, cause: str, next_step: str = "") -> None:
@@ -170,7 +249,7 @@ class _Composer:
         if isinstance(event, yaml.ScalarEvent):
             return Scalar(_line(event), event.value, plain=event.style is None)
         if isinstance(event, yaml.SequenceStartEvent):
-            return Items(_line(event), tuple(self._until(yaml.SequenceEndEvent, depth)))
+            return YamlList(_line(event), tuple(self._until(yaml.SequenceEndEvent, depth)))
         nodes = list(self._until(yaml.MappingEndEvent, depth))
         keys, values = nodes[::2], nodes[1::2]
         return Pairs(_line(event), tuple(zip(map(_key, keys), values, strict=True)))

@@ -5,52 +5,51 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.writer import check_readable
-from bundler.exporter.base import look_back
-from bundler.exporter.delivery import Delivery
-from bundler.exporter.disk import disk_needs
-from bundler.exporter.drift import OnDrift
-from bundler.exporter.gather import gather, plan_against
-from bundler.exporter.lock import locked_selection, read_lock
-from bundler.exporter.output import Output, output_to
-from bundler.exporter.plan import ExportPlan
-from bundler.exporter.result import ExportRun
-from bundler.exporter.select import select
-from bundler.exporter.series import ALONE, Series
-from bundler.exporter.signed import drop_unsigned
-from bundler.exporter.workplace import Workplace, workplace_of
-from bundler.progress import SILENCE, Progress
+from bundler.deltas.base import look_back
+from bundler.deltas.retention import ALONE, Incremental, Keep
+from bundler.exporter.export_report import ExportRun
+from bundler.exporter.fetch.fetch_all import disk_needs, fetch_all, plan_against
+from bundler.exporter.fetch.fetch_plan import ExportPlan
+from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
+from bundler.exporter.output.finish import Finish
+from bundler.exporter.output.outputs import output_to
+from bundler.exporter.resolve.drift import OnDrift
+from bundler.exporter.resolve.lock_file import locked_selection, read_lock
+from bundler.exporter.resolve.resolver import select
+from bundler.exporter.resolve.signed_only import drop_unsigned
 from bundler.registry.registries import Registries
-from bundler.report import Report
-from bundler.store import Keep
-from bundler.trust.signers import NOBODY, Signers
-from bundler.wanted import Selection
+from bundler.reporting.json_report import Report
+from bundler.reporting.progress import SILENCE, Progress
+from bundler.selection.sources import Selection
+from bundler.trust.module_signers import NOBODY, Signers
 from bundler.workers import DEFAULT_JOBS
 
 __all__ = [
+    "BundleOutput",
+    "Incremental",
     "Keep",
     "OnDrift",
-    "Output",
-    "Series",
-    "Workplace",
+    "StoreLocation",
     "export_bundle",
     "locked_selection",
     "output_to",
     "plan_bundle",
     "read_lock",
-    "workplace_of",
+    "store_location_of",
 ]
 
 
 def export_bundle(
     selection: Selection,
     registries: Registries,
-    out: Output,
-    place: Workplace,
+    out: BundleOutput,
+    place: StoreLocation,
     *,
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
-    series: Series = ALONE,
+    series: Incremental = ALONE,
     signers: Signers = NOBODY,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
@@ -71,13 +70,13 @@ def export_bundle(
             pinned = choose()
         run.check_locked(selection, pinned)
         base = base and base.completed(pinned.manifests)
-        delivery = Delivery(out, place, series, lock, limits)
+        delivery = Finish(out, place, series, lock, limits)
         if run.has_nothing(selection, pinned):
             return run.nothing(pinned)
         if there := delivery.superfluous(pinned, base, store, progress):
             return run.unchanged(pinned, there)
         with run.phase("fetch"):
-            found = gather(
+            found = fetch_all(
                 pinned,
                 choose,
                 registries,
@@ -101,10 +100,10 @@ def export_bundle(
 def plan_bundle(
     selection: Selection,
     registries: Registries,
-    out: Output,
-    place: Workplace,
+    out: BundleOutput,
+    place: StoreLocation,
     *,
-    series: Series = ALONE,
+    series: Incremental = ALONE,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> tuple[Report, ExportPlan, int]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bundler.bundle.reader import Bundle
-from bundler.extractor.files import unpack_files
-from bundler.extractor.find import find
+from bundler.extractor.find import Extracted, find
+from bundler.extractor.module_files import unpack_files
 from bundler.extractor.oci_archive import ARCHIVE_SUFFIX, write_archive
-from bundler.extractor.result import Extracted
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.progress import SILENCE, Progress
+from bundler.reporting.progress import SILENCE, Progress
 
 __all__ = ["Extracted", "extract"]
 

@@ -1,22 +1,44 @@
-"""One version of a bundle, by the name that a person gives it. No I/O."""
+"""What an extraction gave, as a value and as a JSON document."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import NotFoundError, UsageError
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.reference import Tag
 
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """One version that was taken out of a bundle."""
+
+    reference: str
+    """`host/repository:tag`, or the digest."""
+    digest: str
+    """Of its manifest or index."""
+    path: str
+    """Where it is now."""
+    form: Literal["oci-archive", "directory"]
+    items: int
+    """Blobs of the archive, manifests included; or files of the directory."""
+    size: int
+    """Bytes of these."""
+    left_out: tuple[str, ...] = ()
+    """Layers that are no archives of files, and so not in the directory: digest and media type."""
+
+
 SHOWN = 4
 """Names that an error lists."""
+
 _FORM = "write [HOST/]REPOSITORY:TAG or @DIGEST, as `inspect` shows them"
 
 
-class Version(NamedTuple):
+class FoundVersion(NamedTuple):
     """What was found."""
 
     name: str
@@ -25,7 +47,7 @@ class Version(NamedTuple):
     manifest: Descriptor
 
 
-def find(text: str, inventory: Inventory) -> Version:
+def find(text: str, inventory: Inventory) -> FoundVersion:
     """`[oci://][HOST/]REPOSITORY:TAG`, or `[...]@DIGEST` of any manifest.
 
     The first parts of a repository may be left out; a name that is whole comes before one that is not.
@@ -35,7 +57,7 @@ def find(text: str, inventory: Inventory) -> Version:
     return _by_digest(text, name, digest, inventory) if at else _by_tag(text, name, inventory)
 
 
-def _by_digest(text: str, name: str, digest: str, inventory: Inventory) -> Version:
+def _by_digest(text: str, name: str, digest: str, inventory: Inventory) -> FoundVersion:
     try:
         wanted = Digest.parse(digest)
     except ValueError as error:
@@ -44,10 +66,10 @@ def _by_digest(text: str, name: str, digest: str, inventory: Inventory) -> Versi
     manifest = next(manifests, None)
     if manifest is None or (name and not any(_named(entry.name, name) for entry in inventory.repositories)):
         raise _unknown(text, inventory)
-    return Version(wanted, None, manifest)
+    return FoundVersion(wanted, None, manifest)
 
 
-def _by_tag(text: str, rest: str, inventory: Inventory) -> Version:
+def _by_tag(text: str, rest: str, inventory: Inventory) -> FoundVersion:
     name, colon, tag = rest.rpartition(":")
     if not colon or not name or "/" in tag:
         raise UsageError(text, "it names no tag", _FORM)
@@ -60,9 +82,9 @@ def _by_tag(text: str, rest: str, inventory: Inventory) -> Version:
     return _version(found[0], inventory)
 
 
-def _version(root: Root, inventory: Inventory) -> Version:
+def _version(root: Root, inventory: Inventory) -> FoundVersion:
     manifest = next(blob for blob in inventory.manifests if blob.digest == root.digest)
-    return Version(str(root), root.tag, manifest)
+    return FoundVersion(str(root), root.tag, manifest)
 
 
 def _named(repository: str, name: str) -> bool:

@@ -16,21 +16,20 @@ from bundler.bundle.inventory import descriptor
 from bundler.bundle.reader import Bundle
 from bundler.durable import whole_file
 from bundler.errors import IntegrityError, UsageError
-from bundler.extractor.find import Version
-from bundler.extractor.result import Extracted
+from bundler.extractor.find import Extracted, FoundVersion
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci import strict_json
 from bundler.oci.content import BlobSource, Descriptor, Digest, read_all
 from bundler.oci.graph import sparse
 from bundler.oci.manifest import OCI_INDEX, parse_manifest
-from bundler.progress import Progress, Step
+from bundler.reporting.progress import Progress, Step
 
 ARCHIVE_SUFFIX = ".tar"
 
 
 def write_archive(
-    version: Version, bundle: Bundle, out: Path, *, force: bool, progress: Progress, limits: Limits
+    version: FoundVersion, bundle: Bundle, out: Path, *, force: bool, progress: Progress, limits: Limits
 ) -> Extracted:
     """Write it, every blob verified on the way; the file is there whole or not at all.
 
@@ -51,7 +50,7 @@ def write_archive(
 
 def _write(
     write: Callable[[bytes], object],
-    version: Version,
+    version: FoundVersion,
     needed: Iterable[Descriptor],
     source: BlobSource,
     step: Step,
@@ -68,7 +67,7 @@ def _write(
     write(END_OF_ARCHIVE)
 
 
-def _index(version: Version) -> bytes:
+def _index(version: FoundVersion) -> bytes:
     entry: dict[str, object] = dict(descriptor(version.manifest))
     if version.tag:
         entry["annotations"] = {REF_NAME: version.tag}

@@ -7,29 +7,28 @@ from functools import partial
 
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
-from bundler.importer.against import compare_with_target
-from bundler.importer.arrange import arrange
-from bundler.importer.border import Border
 from bundler.importer.destination import Destination, Part
-from bundler.importer.plan import ImportPlan, OnConflict
+from bundler.importer.import_plan import ImportPlan, OnConflict
+from bundler.importer.import_report import compare_with_target, import_report
+from bundler.importer.move_tags import finish
+from bundler.importer.policy_check import PolicyCheck
+from bundler.importer.prepare import arrange
 from bundler.importer.prune import pruned, to_prune
-from bundler.importer.push import Push
-from bundler.importer.required import Content
-from bundler.importer.result import import_report
-from bundler.importer.rollback import BeforeTags
+from bundler.importer.push import ContentPush
+from bundler.importer.required import AvailableContent
 from bundler.importer.streaming import send_as_it_comes
-from bundler.importer.tags import finish
 from bundler.importer.verify import Verified, verify_bundle
-from bundler.progress import SILENCE, Progress
+from bundler.ledger.rollback_file import BeforeTags
 from bundler.registry.registries import Registries
-from bundler.report import Report
+from bundler.reporting.json_report import Report
+from bundler.reporting.progress import SILENCE, Progress
 from bundler.workers import DEFAULT_JOBS
 
 __all__ = [
-    "Border",
     "Destination",
     "OnConflict",
     "Part",
+    "PolicyCheck",
     "Verified",
     "compare_with_target",
     "import_bundle",
@@ -46,12 +45,12 @@ def plan_bundle_import(
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
-    border: Border | None = None,
+    border: PolicyCheck | None = None,
     jobs: int = DEFAULT_JOBS,
     progress: Progress = SILENCE,
 ) -> ImportPlan:
     """What an import would do; the target is asked, and nothing is written."""
-    content = Content(verified.bundle, verified.bundle.inventory, beside)
+    content = AvailableContent(verified.bundle, verified.bundle.inventory, beside)
     return arrange(
         verified.bundle.inventory,
         verified.manifests,
@@ -73,7 +72,7 @@ def import_bundle(
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
-    border: Border | None = None,
+    border: PolicyCheck | None = None,
     prune: int | None = None,
     before_tags: BeforeTags | None = None,
     jobs: int = DEFAULT_JOBS,
@@ -87,7 +86,7 @@ def import_bundle(
     left to do but to move them, and again before any is deleted.
     """
     gone = to_prune(verified.bundle.inventory, destination, prune)
-    content = Content(verified.bundle, verified.bundle.inventory, beside)
+    content = AvailableContent(verified.bundle, verified.bundle.inventory, beside)
     plan = arrange(
         verified.bundle.inventory,
         verified.manifests,
@@ -100,7 +99,7 @@ def import_bundle(
         jobs=jobs,
         progress=progress,
     )
-    push = Push(plan, verified.manifests, registries, jobs=jobs, progress=progress)
+    push = ContentPush(plan, verified.manifests, registries, jobs=jobs, progress=progress)
     with push.phase("blobs"):
         push.blobs(content, plan.uploads)
     finish(push, before_tags)
@@ -115,7 +114,7 @@ def import_stream(
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
-    border: Border | None = None,
+    border: PolicyCheck | None = None,
     prune: int | None = None,
     before_tags: BeforeTags | None = None,
     jobs: int = DEFAULT_JOBS,

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from bundler.attachments.referrers import attachment_tags, is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.errors import NotFoundError
 from bundler.mapping import KEPT, Mapping, map_all
 from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, reached
 from bundler.oci.reference import Prefix, RepositoryName
-from bundler.oci.referrer import belonging_tags, is_belonging_tag
-from bundler.selection import ALL, Decision, Rules, choose
+from bundler.selection import choose
+from bundler.selection.choose import EVERY_TAG, Decision
+from bundler.selection.rules import Rules
 
 
 class Part(NamedTuple):
@@ -21,7 +23,7 @@ class Part(NamedTuple):
 
     repositories: tuple[str, ...] = ()
     """Globs on `host/path`, the name outside (`*` is also for `/`)."""
-    rules: Rules = ALL
+    rules: Rules = EVERY_TAG
     """Which tags of them; what belongs to a tag comes along."""
 
 
@@ -54,9 +56,9 @@ def take_part(inventory: Inventory, manifests: Manifests, part: Part) -> Taken:
     for entry in inventory.repositories:
         if part.repositories and not any(fnmatchcase(entry.name, glob) for glob in part.repositories):
             continue
-        choice = choose([tag for tag in entry.tags if not is_belonging_tag(tag)], part.rules)
+        choice = choose([tag for tag in entry.tags if not is_attachment_tag(tag)], part.rules)
         chosen = [Root(entry.name, tag, entry.tags[tag]) for tag in choice.taken]
-        if part.rules == ALL:
+        if part.rules == EVERY_TAG:
             chosen += [Root(entry.name, None, digest) for digest in entry.untagged]
         taken += dict.fromkeys([*chosen, *_belonging(entry, chosen, manifests)])
         left_out += [(entry.name, decision) for decision in choice.left_out]
@@ -78,7 +80,7 @@ def _belonging(entry: RepositoryEntry, chosen: list[Root], manifests: Manifests)
             if digest in seen:
                 continue
             seen.add(digest)
-            named = [tag for tag in belonging_tags(digest) if tag in entry.tags]
+            named = [tag for tag in attachment_tags(digest) if tag in entry.tags]
             found = [*referrers.get(digest, ()), *(Root(entry.name, tag, entry.tags[tag]) for tag in named)]
             yield from found
             waiting += [root.digest for root in found]

@@ -13,14 +13,14 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Inventory
 from bundler.errors import BundlerError, TargetRefusedError, UsageError
 from bundler.importer.destination import Destination
-from bundler.importer.rollback import BeforeTags, Moved
+from bundler.ledger.rollback_file import BeforeTags, Moved
 from bundler.mapping import map_all
 from bundler.oci.content import Digest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.progress import Progress, each_shown
 from bundler.registry.registries import Registries
-from bundler.registry.target import TargetRepository
-from bundler.report import Report, RepositoryReport, TagReport, failure
+from bundler.registry.target_repository import TargetRepository
+from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure
+from bundler.reporting.progress import Progress, each_shown
 
 
 class Gone(NamedTuple):

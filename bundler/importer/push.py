@@ -8,15 +8,15 @@ from functools import partial
 
 from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
-from bundler.importer.plan import ImportPlan, Upload
+from bundler.importer.import_plan import ImportPlan, PlannedUpload
 from bundler.oci.content import BlobSource, Descriptor, Digest
 from bundler.oci.graph import Manifests, is_sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.progress import Progress, each_shown
-from bundler.registry.refusals import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
+from bundler.registry.quirks import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
 from bundler.registry.registries import Registries
-from bundler.report import Phases
+from bundler.reporting.json_report import Phases
+from bundler.reporting.progress import Progress, each_shown
 from bundler.workers import each
 
 Chunks = Callable[[int], Iterable[bytes]]
@@ -31,7 +31,7 @@ class Outcome:
     failed: dict[Root, BundlerError] = field(default_factory=dict)
 
 
-class Push(Phases):
+class ContentPush(Phases):
     """What one import writes before any tag moves. Called in order: blobs, manifests, confirm."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Push(Phases):
 
     # --- blobs -----------------------------------------------------------------------------------
 
-    def blobs(self, source: BlobSource, uploads: Sequence[Upload]) -> None:
+    def blobs(self, source: BlobSource, uploads: Sequence[PlannedUpload]) -> None:
         """Every blob into the first repository that needs it, then into the others by mounting."""
         self._source = source
         firsts = [(upload, upload.repositories[0]) for upload in uploads]
@@ -66,10 +66,10 @@ class Push(Phases):
                     if isinstance(done, BundlerError):
                         raise done  # only what concerns the bundle itself comes this far
 
-    def _sent_from(self, source: BlobSource) -> Callable[[tuple[Upload, RepositoryName]], None]:
+    def _sent_from(self, source: BlobSource) -> Callable[[tuple[PlannedUpload, RepositoryName]], None]:
         return lambda item: self.blob(item[0], item[1], partial(_whole, source, item[0].blob))
 
-    def blob(self, upload: Upload, name: RepositoryName, chunks: Chunks) -> None:
+    def blob(self, upload: PlannedUpload, name: RepositoryName, chunks: Chunks) -> None:
         """One blob into one repository; what the target refuses is kept for the roots that need it."""
         first = upload.repositories[0]
         if name in self._closed:

@@ -10,19 +10,20 @@ from bundler.bundle.inventory import Inventory, Required
 from bundler.bundle.reader import Bundle
 from bundler.errors import BundlerError, NotFoundError, UsageError
 from bundler.importer.destination import Destination
-from bundler.importer.plan import ImportPlan, Upload
+from bundler.importer.import_plan import ImportPlan, PlannedUpload
 from bundler.mapping import target_name
 from bundler.oci.content import BlobSource, Descriptor, Digest
 from bundler.oci.reference import RepositoryName
-from bundler.progress import Progress, each_shown
 from bundler.registry.registries import Registries
+from bundler.reporting.progress import Progress, each_shown
 
 Place = tuple[Required, RepositoryName]
 """A blob, and a repository at the target that may have it."""
+
 Found = tuple[Digest, RepositoryName]
 
 
-class Content:
+class AvailableContent:
     """What a bundle has itself, what others beside it have, and what the target can give. A BlobSource."""
 
     def __init__(self, own: BlobSource, inventory: Inventory, beside: Sequence[Bundle]) -> None:
@@ -77,7 +78,9 @@ def check_order(inventory: Inventory, destination: Destination) -> None:
         )
 
 
-def find_required(plan: ImportPlan, inventory: Inventory, content: Content, target: Target) -> ImportPlan:
+def find_required(
+    plan: ImportPlan, inventory: Inventory, content: AvailableContent, target: Target
+) -> ImportPlan:
     """The plan without uploads of what is there already; a required blob elsewhere is mounted or copied.
 
     One HEAD for each required blob in each repository that needs it. Raises NotFoundError that names the
@@ -121,11 +124,11 @@ def _there(places: Collection[Place], target: Target) -> set[Found]:
     return found
 
 
-def _left(upload: Upload, there: set[Found], having: Mapping[Digest, RepositoryName]) -> Upload:
+def _left(upload: PlannedUpload, there: set[Found], having: Mapping[Digest, RepositoryName]) -> PlannedUpload:
     """The upload where it is still needed, mounted from where the target has it."""
     digest = upload.blob.digest
     names = tuple(name for name in upload.repositories if (digest, name) not in there)
-    return Upload(upload.blob, names, having.get(digest))
+    return PlannedUpload(upload.blob, names, having.get(digest))
 
 
 def _home(blob: Required, target: Target) -> RepositoryName | None:

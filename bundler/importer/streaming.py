@@ -16,15 +16,15 @@ from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import NetworkError
-from bundler.importer.plan import ImportPlan, Upload
-from bundler.importer.push import Push
-from bundler.importer.required import Content
+from bundler.importer.import_plan import ImportPlan, PlannedUpload
+from bundler.importer.push import ContentPush
+from bundler.importer.required import AvailableContent
 from bundler.importer.verify import ManifestCollector, check_closure
 from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import Manifest
-from bundler.progress import Progress
 from bundler.registry.registries import Registries
+from bundler.reporting.progress import Progress
 
 HELD = 2 * MIB
 """Bytes of a blob that is held in memory; `jobs` of them are at a time."""
@@ -39,7 +39,7 @@ def send_as_it_comes(
     *,
     jobs: int,
     progress: Progress,
-) -> tuple[ImportPlan, Push]:
+) -> tuple[ImportPlan, ContentPush]:
     """Read the open stream to its proven end; send every blob that the target needs.
 
     `arranged` makes the plan as soon as the manifests are known. Raises IntegrityError or ContentError
@@ -53,9 +53,9 @@ def send_as_it_comes(
             collector.take(blob, chunks)
             bar.advance(items=1, size=blob.size)
         check_closure(inventory, collector.manifests, registries.settings.hosts.limits)
-        sources = Content(_Gone(), inventory, beside)
+        sources = AvailableContent(_Gone(), inventory, beside)
         plan = arranged(inventory, collector.manifests, content=sources)
-        push = Push(plan, collector.manifests, registries, jobs=jobs, progress=progress)
+        push = ContentPush(plan, collector.manifests, registries, jobs=jobs, progress=progress)
         pool = ThreadPoolExecutor(jobs)
         try:
             sender = _Sender(push, plan, registries, pool, jobs)
@@ -83,7 +83,7 @@ class Arranged(Protocol):
     """Makes the plan, as soon as the manifests are known."""
 
     def __call__(
-        self, inventory: Inventory, manifests: Mapping[Digest, Manifest], *, content: Content
+        self, inventory: Inventory, manifests: Mapping[Digest, Manifest], *, content: AvailableContent
     ) -> ImportPlan:
         """Ask the target. Raises what keeps it from being asked."""
 
@@ -92,7 +92,7 @@ class _Sender:
     """Sends what the plan wants of the blobs that come by."""
 
     def __init__(
-        self, push: Push, plan: ImportPlan, registries: Registries, pool: ThreadPoolExecutor, jobs: int
+        self, push: ContentPush, plan: ImportPlan, registries: Registries, pool: ThreadPoolExecutor, jobs: int
     ) -> None:
         self._push = push
         self._wanted = {upload.blob.digest: upload for upload in plan.uploads}
@@ -116,7 +116,7 @@ class _Sender:
             self._under_way.popleft().result()
 
     @property
-    def left(self) -> list[Upload]:
+    def left(self) -> list[PlannedUpload]:
         """What a delta needs, and did not bring."""
         return [upload for digest, upload in self._wanted.items() if digest not in self._taken]
 
@@ -125,11 +125,11 @@ class _Sender:
         while self._under_way:
             self._under_way.popleft().result()
 
-    def _small(self, upload: Upload, data: bytes) -> None:
+    def _small(self, upload: PlannedUpload, data: bytes) -> None:
         for name in upload.repositories:
             self._push.blob(upload, name, lambda _: iter([data]))
 
-    def _large(self, upload: Upload, chunks: Iterator[bytes]) -> None:
+    def _large(self, upload: PlannedUpload, chunks: Iterator[bytes]) -> None:
         first, *others = upload.repositories
         once = [chunks]
 

@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
-from bundler.bundle.sidecar import check_sidecar, sidecar_of
+from bundler.bundle.sealing import check_sidecar, sidecar_of
 from bundler.errors import BUNDLE, ContentError, IntegrityError, errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
-from bundler.oci.graph import bottom_up, heights, sparse
+from bundler.oci.graph import HeldManifests, Tally, bottom_up, heights, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
-from bundler.oci.tally import HeldManifests, Tally
-from bundler.progress import SILENCE, Progress
+from bundler.reporting.progress import SILENCE, Progress
 
 
 class Verified(NamedTuple):

@@ -11,8 +11,11 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 _NAME = "[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+
 _PLACE = re.compile(rf"(?:{_NAME}\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
+
 _NUMBER = re.compile("[0-9]+|0[xX][0-9a-fA-F]*")
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv4 behind IPv6, RFC 6052."""
 

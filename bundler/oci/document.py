@@ -15,23 +15,28 @@ from bundler.oci.grammar import Parsed, camel
 Read = TypeVar("Read")
 
 
-class Checked(NamedTuple):
+class CheckedDocument(NamedTuple):
     """The bytes of a document that are JSON, and not too much of it."""
 
     data: bytes
     item: str
 
 
-def checked(data: bytes, *, item: str, limits: Limits) -> Checked:
+def checked(data: bytes, *, item: str, limits: Limits) -> CheckedDocument:
     """Raise ContentError that names `item`: too large, too many values, or not JSON."""
     if len(data) > limits.inventory:
         raise ContentError(item, f"larger than the limit of {limits.inventory:,} bytes")
     strict_json.check(data, item=item, depth=limits.json_depth, values=limits.json_values)
-    return Checked(data, item)
+    return CheckedDocument(data, item)
 
 
 def read_document(
-    of: type[Read], document: Checked, *, parts: tuple[type, ...] = (), what: str = "", next_step: str = ""
+    of: type[Read],
+    document: CheckedDocument,
+    *,
+    parts: tuple[type, ...] = (),
+    what: str = "",
+    next_step: str = "",
 ) -> Read:
     """The document as a value; `parts` are the types of what is in it. Raises ContentError.
 

@@ -51,5 +51,6 @@ class _Counted:
 
 
 LARGEST_SIZE = 1 << 62
+
 Size = Annotated[int, _Counted()]
 """A number of bytes: at least 0, below 2^62."""

@@ -21,12 +21,17 @@ from bundler.oci.content import Descriptor, Digest
 from bundler.oci.grammar import LARGEST_SIZE
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+
 DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
 
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+
 ACCEPTED = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST)
 """Every type that is asked for. All four: some registries answer schema 1 for less."""
 
@@ -39,13 +44,17 @@ MEDIA_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
 """Looser than RFC 6838, because registries are; tight enough for every log and document."""
 
 TIMONI_CONTENT_TYPE = "sh.timoni.content.type"
+
 CREATED = "org.opencontainers.image.created"
+
 VERSION = "org.opencontainers.image.version"
+
 REVISION = "org.opencontainers.image.revision"
 
 
 _PAIR = 100
 """Bytes that a dictionary takes for a name and its value, themselves not counted."""
+
 NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
 
 

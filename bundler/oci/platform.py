@@ -14,7 +14,9 @@ from bundler.errors import ContentError, printable
 from bundler.oci.manifest import Manifest
 
 _GRAMMAR = re.compile("([a-z0-9._-]+)/([a-z0-9._-]+)(?:/([a-z0-9._-]+))?")
+
 _ATTACHED_TO = "vnd.docker.reference.digest"
+
 _UNKNOWN = "unknown"
 
 

@@ -14,11 +14,14 @@ from bundler.oci.content import Digest
 from bundler.oci.grammar import Parsed
 
 _COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*"
+
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+
 _HOST = f"(?:{_LABEL}(?:\\.{_LABEL})*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{{1,5}})?"
 
 
 SOURCE_FORM = "[oci://]HOST/REPOSITORY[:TAG|@DIGEST]"
+
 TARGET_FORM = "oci://HOST[/PREFIX]"
 
 

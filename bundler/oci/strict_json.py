@@ -17,15 +17,18 @@ from bundler.errors import BundlerError, ContentError
 from bundler.limits import DEFAULT_LIMITS
 
 Result = TypeVar("Result")
+
 Others = ParamSpec("Others")
 
 _one = RLock()
+
 _BEYOND_LATIN_1 = re.compile(rb"[\xc4-\xff]")
 
 _HALF_A_LETTER = re.compile(
     r"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F])*+\\u", re.DOTALL
 )
 """Up to the first escape of a surrogate that is not one of a pair."""
+
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bundler.page.contents import ChangesPart, PageContents, RepositoryPart, TagRow
-from bundler.selection.versions import version_of
-from bundler.sizes import counted
+from bundler.page.values import ChangesPart, PageContents, RepositoryPart, TagRow
+from bundler.reporting.progress import counted
+from bundler.selection.semver import version_of
 
 _MOST_NAMED = 5
 

@@ -5,35 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from bundler.attachments.referrers import is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
-from bundler.bundle.links import read_link
+from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
-from bundler.bundle.state import ManifestPool
 from bundler.errors import BUNDLE, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
-from bundler.oci.graph import Manifests, bottom_up, needed_by
+from bundler.oci.graph import Manifests, Tally, bottom_up, needed_by
 from bundler.oci.manifest import CREATED, INDEXES, REVISION, VERSION, Manifest
 from bundler.oci.reference import RepositoryName
-from bundler.oci.referrer import is_belonging_tag
-from bundler.oci.tally import Tally
-from bundler.page.belongings import Belongings
-from bundler.page.changes import changes_since
-from bundler.page.contents import Fact, FileFacts, PageContents, Proof, RepositoryPart, Sizes, TagRow
-from bundler.page.images import images_part, is_module
-from bundler.progress import SILENCE, Progress
-from bundler.selection.created import created_at, rfc3339
-from bundler.selection.versions import version_order
+from bundler.page.gathered_parts import Vouchers, changes_since
+from bundler.page.listed_images import images_part, is_module
+from bundler.page.values import FileFacts, LabelledFact, PageContents, Proof, RepositoryPart, Sizes, TagRow
+from bundler.reporting.progress import SILENCE, Progress
+from bundler.selection.creation_time import created_at, rfc3339
+from bundler.selection.semver import version_order
 from bundler.timoni.module import SOURCE
 
 Needs = Mapping[Digest, Mapping[Digest, int]]
 """What each root needs, with the sizes."""
 
 _LONGEST_NAME = 120
+
 _IMAGE_CONFIGS = (
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 )
+
 _HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
 
 
@@ -43,8 +42,8 @@ def page_of(
     *,
     since: Sequence[Bundle] = (),
     title: str = "",
-    origin: Sequence[Fact] = (),
-    claimed: Sequence[Fact] = (),
+    origin: Sequence[LabelledFact] = (),
+    claimed: Sequence[LabelledFact] = (),
     progress: Progress = SILENCE,
     limits: Limits = DEFAULT_LIMITS,
 ) -> PageContents:
@@ -58,7 +57,7 @@ def page_of(
     pool = ManifestPool(limits)
     # First, because it holds the manifests of both in memory.
     changes = tuple(changes_since(old, bundle, pool) for old in since)
-    manifests = read_link(bundle, pool).manifests
+    manifests = read_chain_entry(bundle, pool).manifests
     roots = sorted(roots_of(inventory), key=lambda root: (root.repository, *version_order(str(root.tag))))
     needs = _needs(roots, manifests, limits)
     return PageContents(
@@ -148,7 +147,7 @@ def _repository(
     needs: Needs,
     users: Mapping[Digest, int],
 ) -> RepositoryPart:
-    belongings = Belongings(entry, manifests)
+    belongings = Vouchers(entry, manifests)
     own = [root for root in roots if not _belongs(root, manifests)]
     sizes = _sizes(own, needs)
     rows = []
@@ -164,16 +163,18 @@ def _repository(
         belongings=len(roots) - len(own),
         size=sum(together.values()),
         shared_size=sum(size for digest, size in together.items() if users[digest] > 1),
-        gone=tuple(sorted((name for name in entry.removed if not is_belonging_tag(name)), key=version_order)),
+        gone=tuple(
+            sorted((name for name in entry.removed if not is_attachment_tag(name)), key=version_order)
+        ),
     )
 
 
 def _belongs(root: Root, manifests: Manifests) -> bool:
     """Whether it is there for another manifest's sake."""
-    return is_belonging_tag(root.tag) or (root.tag is None and manifests[root.digest].subject is not None)
+    return is_attachment_tag(root.tag) or (root.tag is None and manifests[root.digest].subject is not None)
 
 
-def _row(root: Root, manifest: Manifest, belongings: Belongings, size: int, new_size: int) -> TagRow:
+def _row(root: Root, manifest: Manifest, belongings: Vouchers, size: int, new_size: int) -> TagRow:
     said = manifest.annotations
     return TagRow(
         reference=root.tag or root.digest,

@@ -18,21 +18,34 @@ from markupsafe import Markup
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import printable
 from bundler.oci.content import Digest
-from bundler.page.contents import ChangesPart, PageContents, RepositoryPart, TagRow
 from bundler.page.findings import findings
-from bundler.page.pictures import Bar, Column, Segment, bar_of, columns, repository_bar
-from bundler.selection.versions import version_of
-from bundler.sizes import counted, size_text
+from bundler.page.values import (
+    Bar,
+    ChangesPart,
+    Column,
+    PageContents,
+    RepositoryPart,
+    Segment,
+    TagRow,
+    bar_of,
+    columns,
+    repository_bar,
+)
+from bundler.reporting.progress import counted, size_text
+from bundler.selection.semver import version_of
 
 FIRST_LINES = "<!doctype html>\n<!-- A report page of timoni-bundler -->\n"
 """How every page begins: what begins so may be replaced by a newer one."""
 
 MOST_TAGS = 5_000
 """Tags that a page lists, over all repositories; all are counted."""
+
 MOST_ROWS = 1_000
 """Repositories, changes and images that a page lists."""
+
 _OPEN_ROWS = 12
 """A longer table is folded on a screen."""
+
 _LONGEST = 600
 
 

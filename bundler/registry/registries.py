@@ -6,15 +6,15 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.oci.reference import RegistryName, RepositoryName
-from bundler.registry.auth import Credentials
-from bundler.registry.client import Repository
-from bundler.registry.credentials import CredentialSources, find_credentials
-from bundler.registry.host import Host
+from bundler.registry.auth.credentials import CredentialSources, find_credentials
+from bundler.registry.auth.token_exchange import Credentials
+from bundler.registry.http.exchange import Transport, TransportSettings
+from bundler.registry.http.host import Host
+from bundler.registry.repository import Repository
 from bundler.registry.settings import HostSettings, Traffic
-from bundler.registry.transport import Transport, TransportSettings
 
 if TYPE_CHECKING:
-    from bundler.registry.target import TargetRepository
+    from bundler.registry.target_repository import TargetRepository
 
 
 class RegistrySettings(NamedTuple):
@@ -42,13 +42,13 @@ class Registries:
 
     def target(self, name: RepositoryName) -> TargetRepository:
         """A repository to write."""
-        from bundler.registry.target import TargetRepository
+        from bundler.registry.target_repository import TargetRepository
 
         return TargetRepository(self._host(name.registry), name)
 
     def catalog(self, name: RegistryName) -> tuple[RepositoryName, ...]:
         """All repositories that a registry lists. Raises NotFoundError where it has no such list."""
-        from bundler.registry.catalog import catalog
+        from bundler.registry.listings import catalog
 
         return catalog(self._host(name))
 

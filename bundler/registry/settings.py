@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.report import TrafficReport
+from bundler.reporting.json_report import TrafficReport
 
 
 def _unheard(line: str) -> None:

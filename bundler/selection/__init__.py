@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bundler.selection.choose import EVERY_TAG as ALL
 from bundler.selection.choose import Choice, Decision, also_latest, candidates, choose
-from bundler.selection.created import created_at
+from bundler.selection.creation_time import created_at
 from bundler.selection.rules import LATEST, Rules, check
-from bundler.selection.versions import version_of, version_order
+from bundler.selection.semver import version_of, version_order
 
 __all__ = [
     "ALL",

@@ -10,11 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from bundler.oci.reference import Tag
-from bundler.selection.created import rfc3339
-from bundler.selection.rules import Rules, newest_rules
-from bundler.selection.semver import Version
-from bundler.selection.versions import version_order, versions_of
-from bundler.selection.ways import Ways
+from bundler.selection.creation_time import rfc3339
+from bundler.selection.rules import Rules, TagMatcher, newest_rules
+from bundler.selection.semver import Version, version_order, versions_of
 
 EVERY_TAG = Rules()
 
@@ -53,7 +51,7 @@ def candidates(tags: Iterable[Tag], rules: Rules) -> tuple[Tag, ...]:
     if not rules.asks_creation:
         return ()
     ordered = sorted(set(tags), key=version_order)
-    return _entered(ordered, Ways(rules, versions_of(ordered))).taken
+    return _entered(ordered, TagMatcher(rules, versions_of(ordered))).taken
 
 
 def choose(
@@ -65,7 +63,7 @@ def choose(
     """
     ordered = sorted(set(tags), key=version_order)
     versions = versions_of(ordered)
-    ways = Ways(rules, versions)
+    ways = TagMatcher(rules, versions)
     choice = _entered(ordered, ways)
     if rules.asks_creation:
         choice = _without(choice, _held_back(choice.taken, rules, created or {}))
@@ -90,7 +88,7 @@ def also_latest(choice: Choice, version: Tag) -> Choice:
     )
 
 
-def _entered(ordered: Iterable[Tag], ways: Ways) -> Choice:
+def _entered(ordered: Iterable[Tag], ways: TagMatcher) -> Choice:
     decisions = []
     excluded = set()
     for tag in ordered:
@@ -130,7 +128,7 @@ def _why_held_back(rules: Rules, second: int | None) -> str | None:
 
 
 def _not_newest(
-    tags: Iterable[Tag], rules: Rules, ways: Ways, versions: Mapping[Tag, Version]
+    tags: Iterable[Tag], rules: Rules, ways: TagMatcher, versions: Mapping[Tag, Version]
 ) -> dict[Tag, str]:
     """Names only add: a tag is ranked where it would be had nobody named it, and stays."""
     ranked = {tag: versions[tag] for tag in tags if tag in versions and ways.unnamed_way_in(tag)}

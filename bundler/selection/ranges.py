@@ -18,10 +18,15 @@ from typing import NamedTuple
 from bundler.selection.semver import Version
 
 _OPERATOR = r"(<=?|>=?|=|\^|~>?)"
+
 _NUMBER = r"([xX*]|0|[1-9][0-9]*)"
+
 _LABELS = r"[0-9A-Za-z.-]+"
+
 _POINT = rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}(-{_LABELS})?(?:\+{_LABELS})?)?)?"
+
 _BOUNDS = {"<": lt, "<=": le, ">": gt, ">=": ge}
+
 _FIRST = "-0"
 
 

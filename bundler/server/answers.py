@@ -17,10 +17,11 @@ from bundler.errors import printable
 from bundler.oci.content import CHUNK, Descriptor, Digest, held_back
 from bundler.oci.grammar import Parsed
 from bundler.oci.reference import RepositoryPath, Tag
-from bundler.server.catalog import Repository
-from bundler.server.content import Content
+from bundler.server.served_catalog import ServedRepository
+from bundler.server.served_content import ServedContent
 
 JSON = "application/json"
+
 Name = TypeVar("Name", bound=Parsed)
 
 
@@ -56,7 +57,7 @@ def parse_tag_or_digest(text: str) -> Tag | Digest:
     return parse_digest(text) if ":" in text else _parsed(Tag, text, "MANIFEST_INVALID")
 
 
-def known_repository(content: Content, path: RepositoryPath) -> Repository:
+def known_repository(content: ServedContent, path: RepositoryPath) -> ServedRepository:
     """The repository of that name. Raises ApiError when there is none."""
     repository = content.repository(path)
     if repository is None:

@@ -18,19 +18,21 @@ from werkzeug.routing import Map, Rule
 from bundler.errors import BundlerError, LocalError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.server.answers import ApiError
-from bundler.server.content import Content
-from bundler.server.discovery import Discovery
-from bundler.server.pull import Pull
-from bundler.server.push import Push
+from bundler.server.read_api import ContentApi, DiscoveryApi
+from bundler.server.served_content import ServedContent
 from bundler.server.writable import WritableContent
+from bundler.server.write_api import WriteApi
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+
 Log = Callable[[str], None]
+
 Endpoint = Callable[..., Response]
 
 _UPLOAD = "/v2/<path:name>/blobs/uploads/<upload>"
+
 _ROUTES = Map(
     [
         Rule("/v2/", methods=["GET"], endpoint="version"),
@@ -66,7 +68,7 @@ class Registry:
 
     def __init__(
         self,
-        content: Content,
+        content: ServedContent,
         *,
         log: Log | None = None,
         trouble: Log | None = None,
@@ -75,9 +77,9 @@ class Registry:
     ) -> None:
         self._log = log
         self._trouble = trouble
-        self._rooms: list[object] = [Pull(content), Discovery(content, limits, referrers=referrers)]
+        self._rooms: list[object] = [ContentApi(content), DiscoveryApi(content, limits, referrers=referrers)]
         if isinstance(content, WritableContent):
-            self._rooms.append(Push(content, limits, referrers=referrers))
+            self._rooms.append(WriteApi(content, limits, referrers=referrers))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """One request, as WSGI has it."""

@@ -19,15 +19,20 @@ from bundler.limits import KIB, MIB
 
 STALLED = 60
 """Seconds that a peer may make one request wait in all, or without a byte..."""
+
 SLOWEST = 16 * KIB
 """...and one more for so many bytes that came or went."""
+
 HEADERS = 64 * KIB
 """Bytes of a request's line and headers, and of any line of a chunked body."""
+
 LARGEST_CHUNK = 4 * MIB
 """Bytes of one chunk of a chunked body: cheroot holds one in memory, in every thread. Clients send less."""
 
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -88,7 +93,7 @@ class _HeaderReader(HeaderReader):
         return super()._transform_key(key_name)  # type: ignore[misc]  # not in cheroot's stub
 
 
-class Request(HTTPRequest):
+class ServerRequest(HTTPRequest):
     """A request whose line and lengths can be read in one way only."""
 
     header_reader = _HeaderReader()
@@ -107,7 +112,7 @@ class Request(HTTPRequest):
             return False
 
 
-Connection.RequestHandlerClass = Request
+Connection.RequestHandlerClass = ServerRequest
 
 
 class _Headers(dict[bytes, bytes]):

@@ -19,10 +19,11 @@ from bundler.oci.content import Digest
 
 SESSIONS = 200
 """Sessions at a time, each an open file; beyond them the one begun first is given up."""
+
 _PREFIX = "upload-"
 
 
-class Upload:
+class UploadSession:
     """One session. Its methods are called with its lock held."""
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +73,7 @@ class Uploads:
     def __init__(self, folder: Path, sessions: int = SESSIONS) -> None:
         self._folder = folder
         self._sessions = sessions
-        self._open: dict[str, Upload] = {}
+        self._open: dict[str, UploadSession] = {}
         self._lock = threading.Lock()
         for left in folder.glob(f"{_PREFIX}*"):
             remove_if_there(left)
@@ -82,11 +83,11 @@ class Uploads:
         name = secrets.token_hex(16)
         with self._lock:
             self._make_room()
-            self._open[name] = Upload(self._folder / f"{_PREFIX}{name}")
+            self._open[name] = UploadSession(self._folder / f"{_PREFIX}{name}")
         return name
 
     @contextlib.contextmanager
-    def session(self, name: str) -> Iterator[Upload | None]:
+    def session(self, name: str) -> Iterator[UploadSession | None]:
         """A session, for nobody else meanwhile; None if it is over or never was."""
         upload = self._open.get(name)
         if upload is None:

@@ -23,11 +23,10 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryPath, Tag
-from bundler.server.catalog import Repository, encode_index
-from bundler.server.content import LayoutContent
-from bundler.server.uploads import Upload, Uploads
-from bundler.store import Store
-from bundler.store.content import LOCK, PARTIAL
+from bundler.server.served_catalog import ServedRepository, encode_index
+from bundler.server.served_content import LayoutContent
+from bundler.server.uploads import Uploads, UploadSession
+from bundler.store.blob_store import LOCK, PARTIAL, Store
 
 _BEGINNINGS = frozenset({LOCK, PARTIAL, "blobs", temporary_of(Path(LAYOUT_FILE)).name})
 """What a new directory holds before it is a layout."""
@@ -52,7 +51,7 @@ class WritableContent(LayoutContent):
         """A blob by its digest, under any name: a repository begins with its first manifest."""
         return self.held(digest)
 
-    def keep_blob(self, upload: Upload, digest: Digest) -> None:
+    def keep_blob(self, upload: UploadSession, digest: Digest) -> None:
         """Make a finished upload a blob. Raises IntegrityError."""
         upload.keep(digest, self._store.path / digest.path)
 
@@ -63,7 +62,7 @@ class WritableContent(LayoutContent):
         size that it has not.
         """
         with self._changing:
-            repository = self._catalog.get(name, Repository())
+            repository = self._catalog.get(name, ServedRepository())
             self._check_parts(manifest)
             changed = repository.with_manifest(manifest.blob, tag)
             self._store.add_bytes(manifest.blob, manifest.data)
@@ -74,7 +73,7 @@ class WritableContent(LayoutContent):
     def delete_tag(self, name: RepositoryPath, tag: Tag) -> bool:
         """Take a tag off, on disk when this returns; False if it is not there."""
         with self._changing:
-            repository = self._catalog.get(name, Repository())
+            repository = self._catalog.get(name, ServedRepository())
             if tag not in repository.tags:
                 return False
             changed = repository.without_tag(tag)
@@ -92,7 +91,7 @@ class WritableContent(LayoutContent):
                 cause = f"it has {held.size:,} bytes, the manifest says {blob.size:,}"
                 raise ContentError(f"blob {blob.digest}", cause)
 
-    def _write_index(self, catalog: dict[RepositoryPath, Repository]) -> None:
+    def _write_index(self, catalog: dict[RepositoryPath, ServedRepository]) -> None:
         data = encode_index(catalog)
         if len(data) > self._limits.inventory:
             # What could not be read again after a restart is not written.

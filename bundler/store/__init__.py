@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bundler.store.content import Store
-from bundler.store.history import Entry, History
-from bundler.store.retention import Keep, expired
+from bundler.store.blob_store import Store
+from bundler.store.history import History, HistoryEntry
 
-__all__ = ["Entry", "History", "Keep", "Store", "expired"]
+__all__ = ["History", "HistoryEntry", "Store"]

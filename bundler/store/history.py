@@ -19,13 +19,15 @@ from bundler.oci.content import Digest
 from bundler.trust.statement import Job
 
 BUNDLES = ".bundles"
+
 JOURNAL = ".journal.json"
+
 LARGEST = 64 << 20
 """Bytes of a journal: some 200,000 entries."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One bundle that was written."""
 
     id: Digest
@@ -44,7 +46,7 @@ class History:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[HistoryEntry, ...]:
         """Everything that was written, oldest first. Raises ContentError for a damaged journal."""
         path = self._path / JOURNAL
         with local_errors(path, "read"):
@@ -54,7 +56,7 @@ class History:
                 data = file.read(LARGEST + 1)
         return _decoded(data, path)
 
-    def last(self, job: str) -> Entry | None:
+    def last(self, job: str) -> HistoryEntry | None:
         """What a job wrote last."""
         return next((entry for entry in reversed(self.entries()) if entry.job == job), None)
 
@@ -76,10 +78,10 @@ class History:
             data = path.read_bytes()
         return data if id_.computed(data) == id_ else None
 
-    def record(self, entry: Entry, inventory: bytes) -> None:
+    def record(self, entry: HistoryEntry, inventory: bytes) -> None:
         """Remember a bundle that was written; again only if another one came after it."""
         known = self.entries()
-        if known and known[-1] == Entry(entry.id, entry.job, known[-1].time, entry.base, entry.path):
+        if known and known[-1] == HistoryEntry(entry.id, entry.job, known[-1].time, entry.base, entry.path):
             return
         make_directories(self._path / BUNDLES)
         write_whole(self._remembered(entry.id), inventory)
@@ -97,7 +99,7 @@ class History:
         for id_ in gone:
             remove_if_there(self._remembered(id_))
 
-    def _write(self, entries: tuple[Entry, ...]) -> None:
+    def _write(self, entries: tuple[HistoryEntry, ...]) -> None:
         documents = [
             {
                 "id": entry.id,
@@ -118,16 +120,16 @@ class History:
 def _adapter() -> Any:
     from pydantic import ConfigDict, TypeAdapter, with_config
 
-    with_config(ConfigDict(strict=True, extra="ignore"))(Entry)
-    return TypeAdapter(tuple[Entry, ...])
+    with_config(ConfigDict(strict=True, extra="ignore"))(HistoryEntry)
+    return TypeAdapter(tuple[HistoryEntry, ...])
 
 
-def _decoded(data: bytes, path: Path) -> tuple[Entry, ...]:
+def _decoded(data: bytes, path: Path) -> tuple[HistoryEntry, ...]:
     from pydantic import ValidationError
 
     try:
         document = strict_json.loads(data, item=str(path), depth=8)
-        found: tuple[Entry, ...] = _adapter().validate_json(strict_json.canonical(document["bundles"]))
+        found: tuple[HistoryEntry, ...] = _adapter().validate_json(strict_json.canonical(document["bundles"]))
     except (ValidationError, LookupError, TypeError) as error:
         cause = printable(f"not the journal of a store: {type(error).__name__}")
         raise ContentError(str(path), cause, "remove it: it only tells what was written when") from None

@@ -13,15 +13,17 @@ from typing import NamedTuple
 from bundler.errors import ContentError, UsageError, printable
 from bundler.oci.content import Digest
 from bundler.oci.reference import RepositoryName, Tag, parse_reference
-from bundler.timoni.cue_tree import Expression, Label, Text
+from bundler.timoni.cue.cue_tokens import words_of
+from bundler.timoni.cue.cue_tree import Expression, Label, Text
+from bundler.timoni.cue.merged_tree import Node, ParsedFile, merged
+from bundler.timoni.cue.resolved import Known, Texts, Unknown, kind_of
 from bundler.timoni.documents import ending_of, parsed
-from bundler.timoni.merged import Node, Parsed, merged
-from bundler.timoni.places import SourceText, Unreadable
-from bundler.timoni.resolved import Known, Texts, Unknown, kind_of
-from bundler.timoni.spelling import as_cue, as_yaml
+from bundler.timoni.source_text import SourceText, Unreadable
 
 LATEST = Tag("latest")
+
 _BUNDLE, _INSTANCES = "bundle", "instances"
+
 _REMOTE, _LOCAL = "oci://", "file://"
 
 
@@ -75,7 +77,7 @@ def read_bundle_files(files: Sequence[SourceText], values: Mapping[str, str]) ->
     )
 
 
-def _bundle(file: SourceText, files: int) -> Parsed:
+def _bundle(file: SourceText, files: int) -> ParsedFile:
     """One file. Only CUE files may help others along without saying anything of the bundle itself."""
     document = parsed(file)
     if (files == 1 or ending_of(file) != "cue") and not merged([document], {}).child(_BUNDLE):
@@ -219,3 +221,21 @@ def _replaced(file: SourceText, changes: Mapping[Expression, tuple[str, str]]) -
         parts += [file.text[at : place.start], write(file.text[place.start : place.end], old, new)]
         at = place.end
     return "".join([*parts, file.text[at:]])
+
+
+def as_cue(written: str, old: str, new: str) -> str:
+    """In CUE and JSON: between the quotes that are there; a reference becomes a plain string."""
+    words = words_of(written)
+    if words is None:
+        return f'"{new}"'
+    return written[: words.start] + new + written[words.end :]
+
+
+def as_yaml(written: str, old: str, new: str) -> str:
+    """In YAML: in the style that is there, unless the old url had escapes or the new one needs quotes."""
+    before, found, after = written.rpartition(old)
+    bare = not after and "\n" not in before and not before.endswith(("'", '"'))
+    if found and not (bare and "[" in new):
+        return f"{before}{new}{after}"
+    properties = before if found else written[: written.find('"')]
+    return f'{properties}"{new}"'

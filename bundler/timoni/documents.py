@@ -1,17 +1,141 @@
-"""CUE, JSON and YAML files as one kind of tree, with exact places. No I/O."""
+"""YAML as the tree that CUE makes, with exact places. No I/O.
+
+Read from the parser's events, so nothing is built that the text does not spell out: an alias stays
+opaque, and with it what it could multiply. Nesting and size are bounded.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import yaml
 
 from bundler.errors import ContentError, printable
-from bundler.timoni.cue import LONGEST, parse
-from bundler.timoni.merged import Parsed
-from bundler.timoni.places import Places, SourceText
+from bundler.timoni.cue.cue_parser import LONGEST, parse
+from bundler.timoni.cue.cue_tree import (
+    CueList,
+    Declaration,
+    Expression,
+    Field,
+    Label,
+    Opaque,
+    Pattern,
+    Struct,
+    Text,
+    Tree,
+)
+from bundler.timoni.cue.merged_tree import ParsedFile
+from bundler.timoni.source_text import Places, SourceText
+
+LONGEST_YAML = 512 * 1024
+"""Characters of one file: the parser needs some seconds for as many."""
+
+DEEPEST = 64
+
+_TEXT = "tag:yaml.org,2002:str"
 
 
-def parsed(file: SourceText) -> Parsed:
+def parse_yaml(file: SourceText) -> Tree:
+    """The tree of one document. Raises ContentError that names the file, with the line if there is one."""
+    if len(file.text) > LONGEST_YAML:
+        raise ContentError(file.name, f"larger than the limit of {LONGEST:,} characters")
+    try:
+        return Tree(_Reader(file).document())
+    # The parser lets some of Python's own errors pass, for impossible escapes and numbers.
+    except (yaml.YAMLError, ValueError, ArithmeticError) as error:
+        raise ContentError(file.name, f"not valid YAML: {_cause(error)}") from error
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem or error.context}"
+    return printable(error)
+
+
+def _start(event: yaml.Event) -> int:
+    return event.start_mark.index if event.start_mark else 0
+
+
+def _end(event: yaml.Event) -> int:
+    return event.end_mark.index if event.end_mark else 0
+
+
+class _Kinds(Protocol):
+    """What says of a plain scalar whether it is text, a number or something else."""
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """The tag."""
+
+
+class _Reader:
+    def __init__(self, file: SourceText) -> None:
+        self._file = file
+        self._places = Places(file)
+        self._kinds: _Kinds = yaml.SafeLoader("")
+        self._events: Iterator[yaml.Event] = yaml.parse(file.text, yaml.SafeLoader)
+        self._depth = 0
+
+    def document(self) -> Struct:
+        """The one document of the file; an empty one if there is none."""
+        content: Expression = Opaque("nothing", 0, 0)
+        documents = 0
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self._refuse(event, "a second document")
+            elif isinstance(event, yaml.NodeEvent):
+                content = self._node(event)
+        return content if isinstance(content, Struct) else Struct((), 0, 0)
+
+    def _node(self, event: yaml.Event) -> Expression:
+        start, end = _start(event), _end(event)
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event, start, end)
+        if not isinstance(event, yaml.CollectionStartEvent):
+            return Opaque("an alias", start, end)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            self._refuse(event, f"nested more than {DEEPEST} deep")
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        found = self._mapping(start) if mapping else self._sequence(start)
+        self._depth -= 1
+        return found
+
+    def _scalar(self, event: yaml.ScalarEvent, start: int, end: int) -> Expression:
+        kind = event.tag or self._kinds.resolve(yaml.ScalarNode, event.value, event.implicit)
+        if kind == _TEXT or event.tag == "!":
+            return Text(event.value, start, end)
+        return Opaque(f"a YAML {printable(kind.rpartition(':')[2])}: put it in quotes", start, end)
+
+    def _sequence(self, start: int) -> CueList:
+        elements = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            elements.append(self._node(event))
+        return CueList(tuple(elements), start, _end(event))
+
+    def _mapping(self, start: int) -> Struct:
+        fields: list[Declaration] = []
+        seen: set[str] = set()
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._node(event)
+            value = self._node(next(self._events))
+            if not isinstance(key, Text):
+                fields.append(Pattern(None, value, key.start))
+                continue
+            if key.value in seen:
+                self._refuse(event, f"the key {printable(repr(key.value))} twice in one mapping")
+            seen.add(key.value)
+            fields.append(Field(Label(key.value), value, key.start))
+        return Struct(tuple(fields), start, _end(event))
+
+    def _refuse(self, event: yaml.Event, cause: str) -> None:
+        raise ContentError(self._places.at(_start(event)), cause)
+
+
+def parsed(file: SourceText) -> ParsedFile:
     """The tree of a file, by the ending of its name.
 
     Raises ContentError: another ending, over a limit, malformed, a key twice. Malformed CUE is no
@@ -19,13 +143,13 @@ def parsed(file: SourceText) -> Parsed:
     """
     ending = ending_of(file)
     if ending == "cue":
-        return Parsed(parse(file.name, file.text), Places(file))
+        return ParsedFile(parse(file.name, file.text), Places(file))
     if ending == "json":
         _check_json(file)
-        return Parsed(parse(file.name, file.text, json=True), Places(file))
-    from bundler.timoni.yaml_tree import parse_yaml
+        return ParsedFile(parse(file.name, file.text, json=True), Places(file))
+    from bundler.timoni.documents import parse_yaml
 
-    return Parsed(parse_yaml(file), Places(file))
+    return ParsedFile(parse_yaml(file), Places(file))
 
 
 def ending_of(file: SourceText) -> str:

@@ -1,4 +1,7 @@
-"""Images in the CUE files of a module: structs of repository, tag and digest, and `image` fields. No I/O."""
+"""Names of container images, as people and modules write them. No I/O.
+
+Source: distribution/reference, normalize.go: the short names of Docker.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,48 @@ from itertools import islice, pairwise
 from typing import NamedTuple, TypeAlias
 
 from bundler.errors import ContentError, UsageError, printable
-from bundler.timoni.cue import MOST_TOKENS, parse
-from bundler.timoni.cue_strings import text_of
-from bundler.timoni.cue_tokens import CLOSERS, NAME, OPENERS, STRING, Token, tokens
-from bundler.timoni.cue_tree import Choice, Opaque, Reference, Struct
-from bundler.timoni.image_names import image_reference
-from bundler.timoni.merged import Fact, Node, Parsed, is_anything, merged
-from bundler.timoni.places import Places, SourceText
-from bundler.timoni.resolved import Known, Texts, Unknown, kind_of
+from bundler.oci.content import Digest
+from bundler.oci.reference import Reference, RepositoryName, Tag
+from bundler.timoni.cue.cue_parser import MOST_TOKENS, parse
+from bundler.timoni.cue.cue_tokens import CLOSERS, NAME, OPENERS, STRING, CueToken, text_of, tokens
+from bundler.timoni.cue.cue_tree import CueReference, Disjunction, Opaque, Struct
+from bundler.timoni.cue.merged_tree import Declared, Node, ParsedFile, is_anything, merged
+from bundler.timoni.cue.resolved import Known, Texts, Unknown, kind_of
+from bundler.timoni.source_text import Places, SourceText
+
+_DOCKER = "docker.io"
+
+_LATEST = Tag("latest")
+
+
+def image_reference(text: str) -> Reference:
+    """`[HOST/]PATH[:TAG][@DIGEST]`; `redis` is `docker.io/library/redis:latest`. Raises UsageError."""
+    name, at, digest = text.partition("@")
+    head, slash, last = name.rpartition("/")
+    last, colon, tag = last.partition(":")
+    try:
+        return Reference(
+            RepositoryName.parse(_with_host(f"{head}{slash}{last}")),
+            Tag.parse(tag) if colon else None if at else _LATEST,
+            Digest.parse(digest) if at else None,
+        )
+    except ValueError as error:
+        raise UsageError(text, str(error), "write [HOST/]REPOSITORY[:TAG][@DIGEST]") from error
+
+
+def _with_host(name: str) -> str:
+    host, slash, path = name.partition("/")
+    if not slash or not (set(host) & set(".:[") or host == "localhost" or host != host.lower()):
+        host, path = _DOCKER, name
+    if host in {_DOCKER, f"index.{_DOCKER}"}:
+        host, path = _DOCKER, path if "/" in path else f"library/{path}"
+    return f"{host}/{path}"
+
 
 _PARTS = ("repository", "tag", "digest")
+
 _SCHEMA = frozenset({"type", "description", "properties", "pattern"})
+
 _FAR = 100
 """Tokens of a field's value that are looked at."""
 
@@ -37,7 +71,7 @@ class Image(NamedTuple):
 def read_cue(name: str, data: bytes) -> Node:
     """All that a file declares. Raises ContentError."""
     source = SourceText(name, _decoded(name, data))
-    return merged([Parsed(parse(name, source.text), Places(source))], {})
+    return merged([ParsedFile(parse(name, source.text), Places(source))], {})
 
 
 def _decoded(name: str, data: bytes) -> str:
@@ -74,20 +108,20 @@ def likely_text() -> TextAt:
 
 def hidden_at(node: Node, path: str, text: TextAt) -> Iterator[Image]:
     """The parts of a struct that may bring fields which hold an image."""
-    referring = any(isinstance(fact.expression, Reference) for fact in node.facts)
+    referring = any(isinstance(fact.expression, CueReference) for fact in node.facts)
     is_struct = bool(node.children) or (referring and not isinstance(text(node), Known))
     hiding = [fact for fact in node.facts if _may_hide(fact, is_struct=is_struct)]
     for fact in (*hiding, *(doubt.fact for doubt in node.patterns)):
         yield Image(fact.place, path, "", f"images may come from {kind_of(fact)}")
 
 
-def _may_hide(fact: Fact, *, is_struct: bool) -> bool:
+def _may_hide(fact: Declared, *, is_struct: bool) -> bool:
     expression = fact.expression
-    if isinstance(expression, Choice):
+    if isinstance(expression, Disjunction):
         return any(isinstance(option.value, Struct) for option in expression.options)
     if isinstance(expression, Opaque) and expression.bodies:
         return True
-    return is_struct and isinstance(expression, Opaque | Reference) and not is_anything(fact)
+    return is_struct and isinstance(expression, Opaque | CueReference) and not is_anything(fact)
 
 
 def _image(node: Node, path: str, text: TextAt) -> Image | None:
@@ -163,14 +197,14 @@ def image_lines(name: str, data: bytes) -> list[Image]:
     return lines
 
 
-def _word(text: str, token: Token) -> str:
+def _word(text: str, token: CueToken) -> str:
     """A label's name; empty for other tokens."""
     if token.kind not in {NAME, STRING} or token.end - token.start > 40:
         return ""
     return text[token.start : token.end].strip('"')
 
 
-def _is_schema(text: str, found: list[Token], at: int) -> bool:
+def _is_schema(text: str, found: list[CueToken], at: int) -> bool:
     """Whether the value that begins there describes a field of a custom resource, as JSON Schema does."""
     if found[at].kind != "{":
         return False

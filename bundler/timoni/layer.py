@@ -15,10 +15,15 @@ from bundler.errors import ContentError
 from bundler.limits import MIB
 
 _BLOCK = 512
+
 _GZIP = 16 + zlib.MAX_WBITS
+
 _MOST_GZIP_MEMBERS = 16
+
 _FILES = (b"0", b"\0")
+
 _ABOUT_THE_NEXT = (b"x", b"L", b"K")
+
 _TEMPLATES = "templates/"
 
 

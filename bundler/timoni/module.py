@@ -26,7 +26,9 @@ from bundler.oci.manifest import (
 )
 
 CONFIG_TYPE = "application/vnd.timoni.config.v1+json"
+
 LAYER_TYPE = "application/vnd.timoni.content.v1.tar+gzip"
+
 SOURCE = "org.opencontainers.image.source"
 
 CONFIG = (
@@ -36,7 +38,9 @@ CONFIG = (
 """The config of every module: an empty image's, so that all share one blob of 115 bytes."""
 
 VENDOR = "cue.mod"
+
 _GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")
+
 _BLOCK = 512
 
 

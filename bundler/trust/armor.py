@@ -17,11 +17,15 @@ from bundler.errors import ContentError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 
 SIGNATURE_FILE = "statement.sig"
+
 NAMESPACE = "timoni-bundler"
 
 _ARMORED = re.compile(rb"-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=\n]+)\n-----END SSH SIGNATURE-----\n")
+
 _MAGIC = b"SSHSIG\0\0\0\1"
+
 _CERTIFICATE = b"-cert-v01@openssh.com"
+
 # What of a certificate is its key: the key's own kind, and the fields that it has behind the nonce.
 # Source: OpenSSH, PROTOCOL.certkeys, PROTOCOL.u2f.
 _CERTIFIED = {
@@ -33,6 +37,7 @@ _CERTIFIED = {
     b"sk-ssh-ed25519": (b"sk-ssh-ed25519@openssh.com", 2),
     b"sk-ecdsa-sha2-nistp256": (b"sk-ecdsa-sha2-nistp256@openssh.com", 3),
 }
+
 _COLUMNS = 70
 
 

@@ -20,13 +20,20 @@ from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+
 SIGSTORE_BUNDLE = "application/vnd.dev.sigstore.bundle"
+
 SIGNATURE = "dev.cosignproject.cosign/signature"
+
 CERTIFICATE = "dev.sigstore.cosign/certificate"
+
 PROMISE = "dev.sigstore.cosign/bundle"
+
 SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/"
+
 LARGEST = 1 << 20
 """Bytes of a payload or bundle that is read."""
+
 _DEPTH = 32
 
 

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from sigstore.models import Bundle, TrustedRoot
     from sigstore.verify import Verifier
 
+
 _LONGEST = 300
 """Characters of a name that are told."""
+
 _DEPTH = 8
 
 
-class Checked(NamedTuple):
+class CheckedSignature(NamedTuple):
     """What became of one signature."""
 
     accepted: bool
@@ -51,7 +53,7 @@ class Keyless:
         """The identities that are wanted, for people."""
         return tuple(map(str, self._identities))
 
-    def check(self, evidence: Evidence) -> Checked:
+    def check(self, evidence: Evidence) -> CheckedSignature:
         """Whether one of the identities made a signature. Raises nothing, whatever is in it."""
         wanted = _Wanted(self._identities)
         try:
@@ -60,8 +62,8 @@ class Keyless:
                 warnings.simplefilter("ignore")
                 self._verify(evidence, wanted)
         except Exception as error:  # a stranger's bytes, through four parsers: none of it counts
-            return Checked(accepted=False, told=wanted.refusal or f"not valid: {printable(error)}")
-        return Checked(accepted=wanted.accepted is not None, told=wanted.accepted or "not valid")
+            return CheckedSignature(accepted=False, told=wanted.refusal or f"not valid: {printable(error)}")
+        return CheckedSignature(accepted=wanted.accepted is not None, told=wanted.accepted or "not valid")
 
     def _verify(self, evidence: Evidence, wanted: _Wanted) -> None:
         if isinstance(evidence.certified, Promised):
@@ -177,7 +179,7 @@ def _promised(signature: bytes, certified: Promised) -> Bundle:
     from sigstore.models import Bundle, TransparencyLogEntry
     from sigstore_models.bundle.v1 import Bundle as Document
 
-    class Entry(TransparencyLogEntry):
+    class LogEntry(TransparencyLogEntry):
         def _validate(self) -> None:
             """There is no proof to be whole."""
 
@@ -187,7 +189,7 @@ def _promised(signature: bytes, certified: Promised) -> Bundle:
     class PromisedBundle(Bundle):
         def _verify(self) -> None:
             self._signing_certificate = certificate
-            self._log_entry = Entry(self._inner.verification_material.tlog_entries[0])
+            self._log_entry = LogEntry(self._inner.verification_material.tlog_entries[0])
 
     if len(certified.certificate) + len(certified.promise) > LARGEST:
         raise ValueError("its annotations are too large")

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 _WILD = "*?["
+
 # Before the first wildcard of a URL: a host, and at least whose it is there. Of an address: the domain.
 _NARROW = re.compile(r"[a-z][a-z0-9+.-]*://[^/*?[]+/[^/*?[]+/.*|[^/]*@[^/@*?[]+\.[^/@*?[]+", re.DOTALL)
 

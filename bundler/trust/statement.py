@@ -9,13 +9,15 @@ import functools
 import re
 from calendar import monthrange, timegm
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from bundler.errors import ContentError, printable
+from bundler.errors import ContentError, TrustError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
 from bundler.oci.grammar import Parsed, Size, camel
+from bundler.reporting.json_report import StatementReport
+from bundler.trust.armor import SIGNATURE_FILE, Signature, signatures_in
 
 STATEMENT_FILE = "statement.json"
 
@@ -118,3 +120,34 @@ def adapter_of(of: Any) -> Any:
         ConfigDict(alias_generator=camel, extra="forbid", strict=True, use_attribute_docstrings=True)
     )(of)
     return TypeAdapter(of)
+
+
+class SignedStatement(NamedTuple):
+    """What a signed bundle says of itself; true only if its signatures are."""
+
+    statement: Statement
+    encoded: bytes
+    """The exact bytes that are signed."""
+    signatures: tuple[Signature, ...]
+
+    def files(self) -> list[tuple[str, bytes]]:
+        """The members, in file order."""
+        armored = b"".join(signature.armored for signature in self.signatures)
+        return [(STATEMENT_FILE, self.encoded), (SIGNATURE_FILE, armored)]
+
+    def told(self) -> StatementReport:
+        """As reports have it, nobody's word proven."""
+        said = self.statement
+        keys = tuple(signature.key for signature in self.signatures)
+        return StatementReport(said.job, said.sequence, said.time, said.expires, keys)
+
+
+def signed_statement_of(
+    bundle: Digest, statement: bytes, signatures: bytes, limits: Limits = DEFAULT_LIMITS
+) -> SignedStatement:
+    """Both members read. Raises ContentError, and TrustError for the statement of another bundle."""
+    said = decode(statement, limits=limits)
+    if said.bundle != bundle:
+        cause = f"it speaks of another bundle, {said.bundle}; this one is {bundle}"
+        raise TrustError(STATEMENT_FILE, cause, "carry the bundle again")
+    return SignedStatement(said, statement, signatures_in(signatures, limits=limits))

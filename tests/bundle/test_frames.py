@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bundler.bundle.format import FRAME_CONTENT
-from bundler.bundle.frames import KEPT, Frames
+from bundler.bundle.wire import KEPT, FrameCache
 
 
 class Counted:
@@ -19,14 +19,14 @@ class Counted:
 
 
 def test_neighbours_are_unpacked_once() -> None:
-    frames, bundle = Frames(), Counted()
+    frames, bundle = FrameCache(), Counted()
     for number in (0, 1, 0, 1, 2, 0):
         frames.get(bundle, number, bundle.frame)
     assert bundle.unpacked == [0, 1, 2]
 
 
 def test_many_bundles_together_hold_no_more_than_one_alone() -> None:
-    frames, bundles = Frames(), [Counted() for _ in range(2 * KEPT // FRAME_CONTENT)]
+    frames, bundles = FrameCache(), [Counted() for _ in range(2 * KEPT // FRAME_CONTENT)]
     for _ in range(2):
         for bundle in bundles:
             frames.get(bundle, 0, bundle.frame)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from bundler.bundle.format import DIGEST_FRAME, Frame, parse_seek_table, seek_table_size
 from bundler.bundle.inventory import bundle_id, encode
-from bundler.bundle.sidecar import sidecar_of
+from bundler.bundle.sealing import sidecar_of
 from bundler.bundle.writer import largest_size, write_bundle
 from bundler.errors import IntegrityError, NotFoundError
-from bundler.progress import SILENCE
+from bundler.reporting.progress import SILENCE
 from tests.builders import SHAPES, Content, a_bundle, a_module, an_image, manifest_document, noise, packed
 from tests.registries import require
 

@@ -14,9 +14,9 @@ import click
 import pytest
 
 from bundler.__main__ import run
-from bundler.cli.display import Lines
-from bundler.cli.log import OPTION, VARIABLE, JsonLog, Log, log_for
 from bundler.cli.main import COMMANDS, program
+from bundler.cli.terminal.display import Lines
+from bundler.cli.terminal.log import OPTION, VARIABLE, JsonLog, Log, log_for
 from tests.builders import Content, a_bundle, a_module
 from tests.doubles import ALWAYS, Answer, MemoryRegistry, Seen, Wire, says
 from tests.processes import PROGRAM, bundler, clean_environment
@@ -192,7 +192,7 @@ def test_a_bug_is_a_line(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> Non
     def broken(*arguments: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("bundler.cli.inspect_command.open_bundle", broken)
+    monkeypatch.setattr("bundler.cli.commands.review.inspect_command.open_bundle", broken)
     assert run(["inspect", "x", *AS_JSON]) == 1
     (line,) = parsed(capsys.readouterr().err)
     assert (line["event"], line["exitCode"]) == ("internal error", 1)

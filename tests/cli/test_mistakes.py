@@ -11,9 +11,9 @@ from click.shell_completion import BashComplete
 from bundler.__main__ import run
 from bundler.about import PROGRAM
 from bundler.cli.main import COMMANDS, program
-from bundler.cli.shape import HEADINGS, MANY
-from bundler.server.content import read_only
-from bundler.server.http import RegistryServer
+from bundler.cli.terminal.help_layout import HEADINGS, MANY
+from bundler.server.listener import RegistryServer
+from bundler.server.served_content import read_only
 from bundler.server.writable import writable
 from tests.builders import a_bundle, a_module
 

@@ -13,9 +13,9 @@ import pytest
 
 import bundler
 from bundler.__main__ import run
-from bundler.exporter.cutting import SMALLEST, Cut, split
-from bundler.page.contents import Proof
-from bundler.page.output import is_page
+from bundler.page.page_file import is_page
+from bundler.page.values import Proof
+from bundler.volumes.volume_writer import SMALLEST, Cut, split
 from tests.builders import a_bundle, a_module
 from tests.extractor.contents import unpacked_bundle
 from tests.page.contents import APP, a_transfer

@@ -18,7 +18,7 @@ bundler.__main__.main()
 """
 NOT_OF_AN_EXPORT = {
     "bundler.config",
-    "bundler.exporter.merge",
+    "bundler.deltas.merge",
     "bundler.importer",
     "bundler.server",
     "bundler.timoni",

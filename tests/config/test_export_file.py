@@ -6,14 +6,13 @@ import re
 
 import pytest
 
-from bundler.config.export_file import read_export_file
-from bundler.config.merging import merged
-from bundler.config.rules import Rules
-from bundler.config.values import ExportFile, RegistryChoices, Source
+from bundler.config.export_file import merged, read_export_file
+from bundler.config.file_values import ConfiguredSource, ExportFile, RegistryChoices
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.platform import Platform
 from bundler.oci.reference import RepositoryName, RepositoryPath
-from bundler.wanted import Along
+from bundler.selection.rules import Rules
+from bundler.selection.sources import Include
 
 DAY = 86_400
 NOW = 1_800_000_000
@@ -26,7 +25,7 @@ def read(text: str, name: str = "export.yaml") -> ExportFile:
     return read_export_file(name, f"version: 1\n{text}", environment=ENVIRONMENT, now=NOW)
 
 
-def source(text: str) -> Source:
+def source(text: str) -> ConfiguredSource:
     """A file's only source, given as a flow mapping's inside."""
     (only,) = read(f"sources: [{{{text}}}]").sources
     return only
@@ -59,13 +58,15 @@ def test_a_source_is_a_repository_with_rules_and_what_goes_along() -> None:
         "exclude": ("*-rc*",),
     }  # fmt: skip
     platforms = (Platform("linux", "arm", "v7"),)
-    assert found.along == Along(
+    assert found.along == Include(
         images=True, referrers=False, require=frozenset({"signature", "sbom"}), platforms=platforms
     )
 
 
 def test_a_source_that_says_nothing_takes_all_tags_and_what_refers_to_them() -> None:
-    expected = Source(RepositoryName("h.example/app"), None, Rules(), Along(images=False, referrers=True))
+    expected = ConfiguredSource(
+        RepositoryName("h.example/app"), None, Rules(), Include(images=False, referrers=True)
+    )
     assert source("repository: h.example/app") == expected
 
 

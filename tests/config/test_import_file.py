@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from bundler.config.file_values import ConfiguredPart, ImportFile
 from bundler.config.import_file import read_import_file
-from bundler.config.rules import Rules
-from bundler.config.values import ImportFile, Part
 from bundler.errors import UsageError
 from bundler.mapping import Mapping, MappingRule, Match
 from bundler.oci.reference import RegistryName, parse_prefix
+from bundler.selection.rules import Rules
 
 
 def read(text: str) -> ImportFile:
@@ -39,7 +39,7 @@ def test_a_file_says_where_to_under_which_names_and_which_part() -> None:
         to=parse_prefix("r.local:5000/mirror"),
         mapping=Mapping(rules, 3, ("mirror/*",)),
         on_conflict="skip",
-        select=Part(("*/b",), Rules(globs=("6.*",), newest=2)),
+        select=ConfiguredPart(("*/b",), Rules(globs=("6.*",), newest=2)),
         image_map="conf/images.txt",
     )
     assert file.to is not None

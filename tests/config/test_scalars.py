@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.config.scalars import Unclear, meaning, why_no_text
+from bundler.config.yaml_document import Unclear, meaning, why_no_text
 
 OLDER = yaml.SafeLoader("")
 

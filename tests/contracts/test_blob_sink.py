@@ -11,7 +11,7 @@ import pytest
 
 from bundler.errors import IntegrityError, NetworkError
 from bundler.oci.content import BlobSink, BlobSource, Descriptor, read_all, verified
-from bundler.store import Store
+from bundler.store.blob_store import Store
 from tests.builders import MemoryStore, descriptor_of, noise
 from tests.doubles import FakeClock
 from tests.flows import registries_for

@@ -14,7 +14,7 @@ from bundler.bundle.reader import open_bundle
 from bundler.errors import IntegrityError, NotFoundError
 from bundler.oci.content import BlobSource, Descriptor, read_all
 from bundler.oci.reference import RepositoryName
-from bundler.store import Store
+from bundler.store.blob_store import Store
 from tests.builders import Content, MemoryStore, a_bundle, an_image, descriptor_of, noise, push_to
 from tests.doubles import FakeClock
 from tests.flows import registries_for

@@ -9,7 +9,7 @@ import pytest
 from bundler.bundle.reader import open_bundle
 from bundler.exporter import OnDrift
 from bundler.importer import verify_bundle
-from bundler.report import Report
+from bundler.reporting.json_report import Report
 from tests.builders import a_module
 from tests.doubles import ALWAYS, Answer, Fault, MemoryRegistry, Seen, Wire
 from tests.flows import exported

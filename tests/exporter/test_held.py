@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bundler.errors import ContentError
-from bundler.exporter.held import Held, TooMuchError
+from bundler.exporter.resolve.source_reader import ReadBudget, TooMuchError
 from bundler.limits import MIB, Limits
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from tests.builders import EMPTY_TYPE, Content, a_module, manifest_document
@@ -24,7 +24,7 @@ FEW_REFERRERS = PATIENT._replace(graph_nodes=3)
 
 def test_equal_manifests_are_one_and_count_once() -> None:
     content = a_module("1.0.0")
-    held = Held(Limits(manifests=1000))
+    held = ReadBudget(Limits(manifests=1000))
     (one,), (same,) = content.parsed().values(), content.parsed().values()
     assert one is not same
     assert held.one(same) is held.one(same)
@@ -34,9 +34,9 @@ def test_equal_manifests_are_one_and_count_once() -> None:
 def test_a_run_ends_that_reads_more_than_it_may_hold() -> None:
     (manifest,) = a_module("1.0.0").parsed().values()
     with pytest.raises(TooMuchError, match="bytes of manifests"):
-        Held(Limits(manifests=10)).one(manifest)
+        ReadBudget(Limits(manifests=10)).one(manifest)
     with pytest.raises(TooMuchError, match="layers and children"):
-        Held(Limits(descriptors=2)).one(manifest)
+        ReadBudget(Limits(descriptors=2)).one(manifest)
 
 
 def test_tags_of_all_lists_together_are_limited(tmp_path: Path, clock: FakeClock) -> None:

@@ -12,8 +12,8 @@ from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
 from bundler.oci.content import Digest
 from bundler.oci.platform import parse_platform
-from bundler.report import Report
-from bundler.wanted import Along
+from bundler.reporting.json_report import Report
+from bundler.selection.sources import Include
 from tests.builders import Content, index_document
 from tests.doubles import MemoryRegistry
 from tests.flows import exported, imported
@@ -51,7 +51,7 @@ def registry() -> Iterator[MemoryRegistry]:
 
 def carry(registry: MemoryRegistry, out: Path, *platforms: str) -> Report:
     """Export it for some platforms."""
-    along = Along(platforms=tuple(parse_platform(text) for text in platforms))
+    along = Include(platforms=tuple(parse_platform(text) for text in platforms))
     return exported(out, f"{registry.host}/app", along=along)
 
 

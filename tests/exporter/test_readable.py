@@ -9,12 +9,12 @@ import pytest
 
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.writer import files_of
+from bundler.deltas.merge import merge_bundles
 from bundler.errors import ContentError
-from bundler.exporter import output_to, plan_bundle, workplace_of
-from bundler.exporter.merge import merge_bundles
+from bundler.exporter import output_to, plan_bundle, store_location_of
 from bundler.limits import Limits
 from bundler.oci.reference import parse_reference
-from bundler.wanted import selection_of
+from bundler.selection.sources import selection_of
 from tests.builders import a_bundle, a_module
 from tests.doubles import FakeClock, MemoryRegistry
 from tests.flows import PATIENT, exported, registries_for
@@ -39,7 +39,7 @@ def test_what_no_reader_would_take_is_told_before_a_blob_is_fetched(
             exported(out, name, registries=known())
         to = output_to(str(out))
         with pytest.raises(ContentError, match=cause):
-            plan_bundle(selection_of([parse_reference(name)]), known(), to, workplace_of(to))
+            plan_bundle(selection_of([parse_reference(name)]), known(), to, store_location_of(to))
         assert not [seen for seen in registry.seen if "/blobs/" in seen.path]
     assert not out.exists()
 

@@ -13,10 +13,10 @@ from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.bundle.reader import open_bundle
 from bundler.importer import verify_bundle
 from bundler.oci.reference import RepositoryName
-from bundler.shard import Shard
+from bundler.selection.sources import Shard
 from tests.builders import an_image, sign_by_tag
 from tests.doubles import MemoryRegistry
-from tests.exporter.test_images import a_timoni_module, annotated
+from tests.exporter.test_wanted_images import a_timoni_module, annotated
 from tests.flows import imported
 from tests.server.client import writable_registry
 

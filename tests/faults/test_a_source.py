@@ -15,7 +15,7 @@ from bundler.errors import AuthError, ContentError, NotFoundError
 from bundler.importer import verify_bundle
 from bundler.oci.content import sha256
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
-from bundler.report import Report
+from bundler.reporting.json_report import Report
 from tests.builders import (
     SHAPES,
     Content,

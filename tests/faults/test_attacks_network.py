@@ -19,10 +19,10 @@ from bundler.limits import MIB, Limits
 from bundler.oci.content import sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.oci.reference import parse_prefix
-from bundler.registry.credentials import CredentialSources
+from bundler.registry.auth.credentials import CredentialSources
+from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
-from bundler.registry.transport import TransportSettings
 from tests.builders import (
     Content,
     a_bundle,
@@ -307,7 +307,7 @@ def test_a_tag_list_with_one_new_tag_on_every_page_ends(
 
 def test_referrers_that_refer_to_each_other_end(tmp_path: Path, clock: FakeClock) -> None:
     """A list may say so; a manifest can't hold its own digest, so one of them refers to another."""
-    from bundler.wanted import Along
+    from bundler.selection.sources import Include
 
     content = a_module("1.0.0")
     first = sign_by_subject(content, content.tags["1.0.0"], listed=False)
@@ -324,7 +324,7 @@ def test_referrers_that_refer_to_each_other_end(tmp_path: Path, clock: FakeClock
         source.on("GET", "/referrers/", says(200, json.dumps(index_document(*entries))), times=ALWAYS)
         report = exported(
             tmp_path / "b.tar.zst", f"{source.host}/app:1.0.0",
-            registries=registries_for(clock), along=Along(referrers=True),
+            registries=registries_for(clock), along=Include(referrers=True),
         )  # fmt: skip
         assert len(source.seen) < 20
     assert report.exit_code == 7

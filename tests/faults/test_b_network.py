@@ -14,11 +14,11 @@ import trustme
 from bundler.bundle.reader import open_bundle
 from bundler.importer import verify_bundle
 from bundler.oci.content import sha256
-from bundler.registry.credentials import CredentialSources
+from bundler.registry.auth.credentials import CredentialSources
+from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
-from bundler.registry.transport import TransportSettings
-from bundler.report import Report
+from bundler.reporting.json_report import Report
 from tests.builders import Content, a_module, an_image, manifest_document, noise
 from tests.doubles import (
     ALWAYS,

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.bundle.reader import open_bundle
-from bundler.bundle.sidecar import sidecar_of
+from bundler.bundle.sealing import sidecar_of
 from bundler.bundle.stream import BundleStream
 from bundler.errors import ContentError, IntegrityError, LocalError
 from bundler.importer import Verified, verify_bundle

@@ -12,9 +12,8 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.trust.armor import signatures_in
-from bundler.trust.sealed import Sealed
-from bundler.trust.signing import Terms
-from bundler.trust.statement import Job
+from bundler.trust.bundle_signing import Terms
+from bundler.trust.statement import Job, SignedStatement
 from tests.builders import a_bundle, a_module, framed, members_of, tar_of
 from tests.doubles import Canary
 from tests.processes import PROGRAM
@@ -79,7 +78,7 @@ def in_another_namespace(border: Border) -> None:
     _written(border, sealed._replace(signatures=signatures_in(made.stdout)))
 
 
-def _written(border: Border, sealed: Sealed) -> None:
+def _written(border: Border, sealed: SignedStatement) -> None:
     first, *others = members_of(CONTENTS)
     border.bundle.write_bytes(framed(tar_of([first, *sealed.files(), *others])))
 

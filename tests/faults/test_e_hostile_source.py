@@ -15,7 +15,7 @@ import trustme
 
 from bundler.limits import MIB
 from bundler.oci.content import Digest
-from bundler.report import Report
+from bundler.reporting.json_report import Report
 from tests.builders import a_module
 from tests.doubles import (
     ALWAYS,

@@ -15,7 +15,7 @@ from bundler.importer import OnConflict
 from bundler.limits import MIB
 from bundler.oci.content import Digest, sha256
 from bundler.oci.manifest import ACCEPTED
-from bundler.report import Report
+from bundler.reporting.json_report import Report
 from tests.builders import Content, a_bundle, a_module, an_image, an_index, manifest_document, noise, push_to
 from tests.doubles import (
     ALWAYS,

@@ -18,38 +18,38 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from bundler.bundle.archive import Allowance, Archive
 from bundler.bundle.contents import describe
 from bundler.bundle.format import END_OF_ARCHIVE, parse_seek_table
 from bundler.bundle.index import check_index
 from bundler.bundle.inventory import decode, encode, roots_of
 from bundler.bundle.reader import open_bundle
-from bundler.bundle.receipt import Receipt, ReceivedRepository, decode_receipt, encode_receipt
 from bundler.bundle.stream import BundleStream
-from bundler.bundle.volume_format import MAGIC, TRAILER, Volume, decode_trailer, encode_trailer
 from bundler.config.export_file import read_export_file
 from bundler.config.import_file import read_import_file
 from bundler.errors import BundlerError, ContentError, UsageError
-from bundler.importer.rollback import Moved, Rollback, decode_rollback, encode_rollback
+from bundler.extractor.archive import Allowance, Archive
 from bundler.importer.verify import ManifestCollector, check_closure, verify_bundle
+from bundler.ledger.receipt import Receipt, ReceivedRepository, decode_receipt, encode_receipt
+from bundler.ledger.rollback_file import Moved, Rollback, decode_rollback, encode_rollback
 from bundler.limits import DEFAULT_LIMITS, MIB
 from bundler.oci.content import Digest, sha256
 from bundler.oci.manifest import ACCEPTED, media_type_of, parse_manifest
 from bundler.oci.platform import parse_platform
 from bundler.oci.reference import RegistryName, RepositoryName, Tag, parse_prefix, parse_reference
-from bundler.registry.auth import Credentials, TokenAnswer, converse, parse_challenges
-from bundler.registry.host import Host, Reply
-from bundler.registry.paging import next_link
+from bundler.registry.auth.token_exchange import Credentials, TokenAnswer, converse, parse_challenges
+from bundler.registry.http.host import Host, Reply
+from bundler.registry.http.status import own_words, retry_after
+from bundler.registry.listings import next_link
 from bundler.registry.registries import Registries
-from bundler.registry.status import own_words, retry_after
 from bundler.timoni.bundle_file import read_bundle_files
-from bundler.timoni.image_names import image_reference
+from bundler.timoni.image_fields import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
-from bundler.timoni.places import SourceText
+from bundler.timoni.source_text import SourceText
 from bundler.trust.armor import armored, signatures_in
 from bundler.trust.statement import Job, Moment, Statement
 from bundler.trust.statement import decode as decode_statement
 from bundler.trust.statement import encode as encode_statement
+from bundler.volumes.volume_format import MAGIC, TRAILER, Volume, decode_trailer, encode_trailer
 from tests.builders import (
     SHAPES,
     a_module,

@@ -11,7 +11,7 @@ import pytest
 from bundler.__main__ import run
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
-from bundler.cli.arrivals import Arrivals
+from bundler.cli.import_log import ImportLog
 from bundler.oci.content import Digest, sha256
 from tests.builders import Content, a_module, add_version
 from tests.doubles import MemoryRegistry
@@ -127,7 +127,7 @@ def test_everything_can_come_again_from_the_start(nights: Nights) -> None:
 
 def test_what_was_made_in_place_of_a_lost_night_counts_no_more_once_that_came(tmp_path: Path) -> None:
     """Both build on the same; whichever comes last has the last word, and only that may be built upon."""
-    arrivals = Arrivals(tmp_path, "registry.internal")
+    arrivals = ImportLog(tmp_path, "registry.internal")
     sunday, lost, instead = (a_delta(None), "0"), (a_delta("0"), "1"), (a_delta("0"), "2")
     for inventory, name in (sunday, instead, lost):
         arrivals.came(an_id(name), inventory)
@@ -135,7 +135,7 @@ def test_what_was_made_in_place_of_a_lost_night_counts_no_more_once_that_came(tm
 
 
 def test_an_older_one_that_was_cut_off_counts_as_having_come_again(tmp_path: Path) -> None:
-    arrivals = Arrivals(tmp_path, "registry.internal")
+    arrivals = ImportLog(tmp_path, "registry.internal")
     for number in range(3):
         arrivals.came(an_id(str(number)), a_delta(str(number - 1) if number else None))
     arrivals.begins(an_id("1"), a_delta("0"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bundler.oci.reference import RepositoryName
-from bundler.registry.hints import missing_hint, type_hint
-from bundler.report import Report
+from bundler.registry.quirks import missing_hint, type_hint
+from bundler.reporting.json_report import Report
 from tests.builders import a_bundle, a_module, an_artifact
 from tests.doubles import ALWAYS, FaultProxy, says
 from tests.flows import imported

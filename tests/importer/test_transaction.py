@@ -11,7 +11,7 @@ import pytest
 
 from bundler.oci.content import Digest
 from bundler.oci.reference import Tag
-from bundler.report import Report
+from bundler.reporting.json_report import Report
 from tests.builders import Content, a_bundle, a_module, add_version
 from tests.doubles import ALWAYS, FakeClock, FaultProxy, says
 from tests.flows import imported, registries_for

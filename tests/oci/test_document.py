@@ -7,9 +7,9 @@ import json
 import pytest
 
 from bundler.bundle.inventory import INVENTORY_FILE, decode
-from bundler.bundle.receipt import decode_receipt
 from bundler.errors import ContentError
-from bundler.importer.rollback import decode_rollback
+from bundler.ledger.receipt import decode_receipt
+from bundler.ledger.rollback_file import decode_rollback
 from bundler.limits import DEFAULT_LIMITS
 
 EMPTY = {"format": 1, "kind": "full", "repositories": [], "manifests": [], "blobs": []}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bundler.errors import ContentError
-from bundler.oci.tally import Tally
+from bundler.oci.graph import Tally
 
 
 def test_the_limit_may_be_reached_and_not_passed() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bundler.cli.main import HELP, program
 from bundler.errors import BundlerError
-from bundler.metrics import HELP as METRICS
+from bundler.reporting.prometheus import HELP as METRICS
 from tests.operations.test_systemd import MOST_EXPOSED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from bundler.metrics import exposition
-from bundler.report import Report
+from bundler.reporting.json_report import Report
+from bundler.reporting.prometheus import exposition
 from tests.registries import require
-from tests.test_metrics import BAD, GOOD, NIGHTLY
+from tests.reporting.test_prometheus import BAD, GOOD, NIGHTLY
 
 RULES = Path(__file__).parents[2] / "examples" / "prometheus" / "alerts.yaml"
 EPOCH = NIGHTLY._replace(ended=0.0)

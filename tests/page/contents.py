@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.reader import open_bundle
-from bundler.page.contents import PageContents, Proof
 from bundler.page.gather import page_of
 from bundler.page.render import render_page
+from bundler.page.values import PageContents, Proof
 from bundler.timoni.module import pack_module
 from tests.builders import Content, a_bundle, sign_by_subject, sign_by_tag
 

@@ -11,10 +11,10 @@ from bundler.bundle.contents import describe
 from bundler.bundle.reader import open_bundle
 from bundler.errors import ContentError
 from bundler.limits import Limits
-from bundler.page.contents import Fact, Marks, PageContents, Proof, UnknownImage
 from bundler.page.findings import findings
 from bundler.page.gather import page_of
 from bundler.page.render import render_page
+from bundler.page.values import LabelledFact, Marks, PageContents, Proof, UnknownImage
 from tests.builders import (
     Content,
     a_bundle,
@@ -285,14 +285,14 @@ def test_what_was_not_checked_is_told_first(tmp_path: Path) -> None:
 def test_a_signature_that_nobody_checked_is_not_called_valid(tmp_path: Path) -> None:
     path = a_bundle(tmp_path / "b.tar.zst", {APP: a_module()})
     with open_bundle(path) as opened:
-        page = page_of(opened, PROVEN, claimed=[Fact("Signed, not checked, by", "SHA256:x")])
+        page = page_of(opened, PROVEN, claimed=[LabelledFact("Signed, not checked, by", "SHA256:x")])
     assert "look: The signature on this file was not checked." in said(page)
     assert "is valid" not in said(page)
 
 
 def test_an_origin_that_was_proven_takes_the_warning_away(tmp_path: Path) -> None:
     with open_bundle(a_bundle(tmp_path / "b.tar.zst", a_transfer())) as opened:
-        page = page_of(opened, PROVEN, origin=[Fact("Signed by", "carrier@example.org")])
+        page = page_of(opened, PROVEN, origin=[LabelledFact("Signed by", "carrier@example.org")])
     assert "look: No signature on this file" not in said(page)
     assert "ok: The signature on this file is valid." in said(page)
 

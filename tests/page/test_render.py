@@ -15,20 +15,20 @@ from hypothesis import strategies as st
 
 from bundler.bundle.reader import open_bundle
 from bundler.errors import printable
-from bundler.page.contents import (
+from bundler.page.gather import page_of
+from bundler.page.render import FIRST_LINES, render_page
+from bundler.page.values import (
     ChangeRow,
     ChangesPart,
-    Fact,
     ImageRow,
     ImagesPart,
+    LabelledFact,
     Marks,
     Namer,
     PageContents,
     TagRow,
     UnknownImage,
 )
-from bundler.page.gather import page_of
-from bundler.page.render import FIRST_LINES, render_page
 from tests.builders import Content, a_bundle, a_module, an_image, manifest_document
 from tests.page.contents import ALLOWED, APP, PROVEN, TakenApart, a_transfer, page_in, taken_apart
 
@@ -61,7 +61,7 @@ def with_text(page: PageContents, text: str) -> PageContents:
     return page._replace(
         title=text,
         file=page.file._replace(name=text, kind=text, base=(text,)),
-        origin=(Fact(text, text),),
+        origin=(LabelledFact(text, text),),
         repositories=(entry,),
         images=ImagesPart(1, (row,), (UnknownImage(text, text, 1),)),
         changes=(changes,),
@@ -185,7 +185,7 @@ def test_a_delta_names_what_it_adds_to(transfer: PageContents) -> None:
 
 
 def test_a_proven_origin_is_shown(transfer: PageContents) -> None:
-    page = taken_apart(transfer._replace(origin=(Fact("Signed by", "carrier@example.org"),)))
+    page = taken_apart(transfer._replace(origin=(LabelledFact("Signed by", "carrier@example.org"),)))
     assert "Signed by: carrier@example.org" in page.text
     assert "origin is not" not in page.text
 

@@ -12,8 +12,8 @@ import pytest
 
 from bundler.errors import AuthError, UsageError
 from bundler.oci.reference import RegistryName
-from bundler.registry.auth import Credentials
-from bundler.registry.credentials import CredentialSources, auth_files, find_credentials
+from bundler.registry.auth.credentials import CredentialSources, auth_files, find_credentials
+from bundler.registry.auth.token_exchange import Credentials
 
 HOST = RegistryName("registry.example:5000")
 SECRET = "correct-horse"

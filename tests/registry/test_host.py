@@ -14,12 +14,12 @@ import trustme
 
 from bundler.errors import AuthError, ContentError, NetworkError, NotFoundError
 from bundler.oci.reference import RegistryName
-from bundler.registry.auth import Credentials
-from bundler.registry.host import Host
-from bundler.registry.retry import Retry
+from bundler.registry.auth.token_exchange import Credentials
+from bundler.registry.http.exchange import Transport, TransportSettings
+from bundler.registry.http.host import Host
+from bundler.registry.http.library_errors import TransientError
+from bundler.registry.http.retry import Retry
 from bundler.registry.settings import HostSettings, Traffic
-from bundler.registry.translation import TransientError
-from bundler.registry.transport import Transport, TransportSettings
 from tests.doubles import ALWAYS, FakeClock, LoopbackServer, Reply, Seen, hang_up, says, wants
 from tests.flows import QUICK
 

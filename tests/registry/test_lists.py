@@ -12,11 +12,11 @@ from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.content import sha256
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RegistryName, RepositoryName
-from bundler.registry import host as hosts
-from bundler.registry.paging import next_link
+from bundler.registry.http import host as hosts
+from bundler.registry.http.exchange import Transport, TransportSettings
+from bundler.registry.listings import next_link
 from bundler.registry.registries import Registries
 from bundler.registry.settings import HostSettings, Traffic
-from bundler.registry.transport import Transport, TransportSettings
 from tests.doubles import Canary, FakeClock, LoopbackServer, Reply, Seen
 from tests.flows import QUICK, registries_for
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bundler.oci.reference import Tag
-from bundler.selection import Choice, Rules, also_latest, candidates, choose
+from bundler.selection import choose
+from bundler.selection.choose import Choice, also_latest, candidates
+from bundler.selection.rules import Rules
 
 TAGS = "6.12.0 6.13.0 6.14.0 6.14.1 7.0.0-rc.1 edge latest"
 NOON = 1_795_176_000

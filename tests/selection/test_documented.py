@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bundler.oci.reference import Tag
-from bundler.selection import Rules, check, choose
+from bundler.selection import choose
+from bundler.selection.rules import Rules, check
 
 PAGE = (Path(__file__).parents[2] / "docs" / "selection.md").read_text()
 TAGS = [Tag(text) for text in re.findall(r"^    (6\.12\.0 .*)$", PAGE, re.MULTILINE)[0].split()]

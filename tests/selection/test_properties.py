@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundler.oci.reference import Tag
-from bundler.selection import Rules, candidates, check, choose, version_order
+from bundler.selection import choose
+from bundler.selection.choose import candidates
+from bundler.selection.rules import Rules, check
+from bundler.selection.semver import version_order
 from tests.selection import oracle
 from tests.selection.oracle import Part, glob_matches, in_range, is_prerelease, key
 from tests.selection.strategies import counts, glob_lists, range_parts, tag_lists, tags

@@ -6,7 +6,7 @@ import pytest
 
 from bundler.errors import UsageError
 from bundler.oci.reference import Tag
-from bundler.selection import Rules, check
+from bundler.selection.rules import Rules, check
 
 DECENT = Rules(
     tags=(Tag("1.0.0"),),

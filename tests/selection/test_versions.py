@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.oci.reference import Tag
-from bundler.selection import Rules, choose, version_of, version_order
+from bundler.selection import choose
+from bundler.selection.rules import Rules
+from bundler.selection.semver import version_of, version_order
 
 tags = st.lists(
     st.from_regex(r"[0-9]{1,2}\.[0-9]\.[0-9](-(rc|beta)\.[0-9])?|latest|main|v[0-9]", fullmatch=True).map(Tag)

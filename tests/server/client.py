@@ -12,8 +12,8 @@ import requests
 
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest, sha256
-from bundler.server.content import Content as Served
-from bundler.server.http import RegistryServer
+from bundler.server.listener import RegistryServer
+from bundler.server.served_content import ServedContent as Served
 from bundler.server.writable import writable
 from tests.builders import Content
 

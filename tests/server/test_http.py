@@ -17,8 +17,8 @@ import requests
 from bundler.errors import LocalError
 from bundler.limits import MIB
 from bundler.server.connections import LARGEST_CHUNK, SLOWEST, STALLED, PacedSocket
-from bundler.server.content import read_only
-from bundler.server.http import THREADS, RegistryServer
+from bundler.server.listener import THREADS, RegistryServer
+from bundler.server.served_content import read_only
 from bundler.server.writable import writable
 from tests.doubles import FakeClock
 from tests.server.client import Client

@@ -11,7 +11,7 @@ import pytest
 from bundler.limits import Limits
 from bundler.oci.content import Digest, sha256
 from bundler.oci.manifest import OCI_MANIFEST
-from bundler.store.content import PARTIAL
+from bundler.store.blob_store import PARTIAL
 from tests.builders import SHAPES, Content, a_module, dumped, manifest_document, noise
 from tests.server.client import Client, tag_digest, writable_registry
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundler.errors import ContentError, UsageError
-from bundler.server.content import read_only
+from bundler.server.served_content import read_only
 from tests.builders import SHAPES, a_bundle, a_module, an_index, members_of
 from tests.server.client import Client, served, tag_digest, writable_registry
 

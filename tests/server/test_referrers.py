@@ -18,10 +18,10 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest, sha256
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from bundler.oci.reference import RepositoryName, RepositoryPath
-from bundler.progress import SILENCE
-from bundler.server.content import read_only
-from bundler.server.pages import referrers_page
-from bundler.server.referrers import Referrer
+from bundler.reporting.progress import SILENCE
+from bundler.server.read_api import referrers_page
+from bundler.server.referrer_index import Referrer
+from bundler.server.served_content import read_only
 from tests.builders import (
     EMPTY_TYPE,
     MISSING,

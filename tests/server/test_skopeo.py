@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.server.content import read_only
+from bundler.server.served_content import read_only
 from tests.builders import SHAPES, a_bundle
 from tests.server.client import Client, served, tag_digest, writable_registry
 

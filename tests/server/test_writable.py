@@ -13,7 +13,7 @@ from bundler.errors import ContentError, LocalError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.server.uploads import Uploads
 from bundler.server.writable import writable
-from bundler.store.content import PARTIAL
+from bundler.store.blob_store import PARTIAL
 from tests.builders import SHAPES, a_module, an_index
 from tests.server.client import tag_digest, writable_registry
 from tests.server.test_read_only import assert_serves_the_module, unpacked

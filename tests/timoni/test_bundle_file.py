@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bundler.errors import ContentError, UsageError
 from bundler.oci.reference import RepositoryName
 from bundler.timoni.bundle_file import BundleModules, read_bundle_files, rewritten
-from bundler.timoni.places import SourceText
+from bundler.timoni.source_text import SourceText
 from tests.timoni.test_cue import CUE_LIKE
 
 FILES = Path(__file__).parent / "bundle_files"

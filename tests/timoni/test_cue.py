@@ -9,23 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.errors import ContentError
-from bundler.timoni.cue import LONGEST, MOST_TOKENS, parse
-from bundler.timoni.cue_strings import text_of
-from bundler.timoni.cue_tokens import END, UNTERMINATED, tokens
-from bundler.timoni.cue_tree import (
+from bundler.timoni.cue.cue_parser import LONGEST, MOST_TOKENS, parse
+from bundler.timoni.cue.cue_tokens import END, UNTERMINATED, text_of, tokens
+from bundler.timoni.cue.cue_tree import (
     Both,
     Bound,
-    Choice,
+    CueList,
+    CueReference,
     Declaration,
+    Disjunction,
     Embedded,
     Expression,
     Field,
-    Items,
     Label,
     Let,
     Opaque,
     Pattern,
-    Reference,
     Struct,
     Text,
     Tree,
@@ -212,13 +211,13 @@ def test_let_and_embedding_are_no_fields() -> None:
     ("text", "kind"),
     [
         ('("x")', Text),
-        ('*"x" | string', Choice),
-        ('string | *"x"', Choice),
-        ("_versions.app", Reference),
+        ('*"x" | string', Disjunction),
+        ('string | *"x"', Disjunction),
+        ("_versions.app", CueReference),
         ("#Base & {a: 1}", Both),
         ('=~"^oci://"', Bound),
-        ('["x", {a: 1}]', Items),
-        ('["x",\n]', Items),
+        ('["x", {a: 1}]', CueList),
+        ('["x",\n]', CueList),
         ("{}", Struct),
         ("1", Opaque),
         ("null", Opaque),
@@ -237,13 +236,13 @@ def test_an_expression_is_of_a_known_form_or_opaque(text: str, kind: type) -> No
 
 def test_a_default_is_marked() -> None:
     found = value('v: string | *"x" | *_y')
-    assert isinstance(found, Choice)
+    assert isinstance(found, Disjunction)
     assert [option.default for option in found.options] == [False, True, True]
 
 
 def test_an_expression_goes_on_behind_an_operator() -> None:
     found = tree('v: *"a" |\n\tstring\nw: {\n} & {\n}\n').root.declarations
-    assert [type(field.value) for field in found if isinstance(field, Field)] == [Choice, Both]
+    assert [type(field.value) for field in found if isinstance(field, Field)] == [Disjunction, Both]
 
 
 # --- what is broken ----------------------------------------------------------------------------------

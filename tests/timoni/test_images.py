@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.errors import UsageError
-from bundler.timoni.image_names import image_reference
-from bundler.timoni.images import ANNOTATION, ModuleImages, images_of
+from bundler.timoni.image_fields import image_reference
+from bundler.timoni.module_images import ANNOTATION, ModuleImages, images_of
 from tests.timoni.test_cue import CUE_LIKE
 
 SHA = "sha256:" + "a" * 64

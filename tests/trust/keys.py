@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bundler.bundle.inventory import bundle_id, encode
-from bundler.bundle.sidecar import write_sidecar
+from bundler.bundle.sealing import write_sidecar
 from bundler.bundle.writer import write_bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.progress import SILENCE
-from bundler.trust.keygen import Allowed, SshKeygen
-from bundler.trust.sealed import Sealed
-from bundler.trust.signing import Signing, Terms
-from bundler.trust.statement import Moment
+from bundler.reporting.progress import SILENCE
+from bundler.trust.bundle_signing import Signing, Terms
+from bundler.trust.ssh_keygen import Allowed, SshKeygen
+from bundler.trust.statement import Moment, SignedStatement
 from tests.builders import Content, a_module, packed
 from tests.registries import require
 
@@ -71,7 +70,7 @@ def signing(key: Path, terms: Terms = Terms(sequence=7), now: int = NOW) -> Sign
 def a_signed_bundle(
     path: Path, key: Path, terms: Terms = Terms(sequence=7), *,  # noqa: B008  a value
     now: int = NOW, contents: Mapping[str, Content] | None = None
-) -> Sealed:  # fmt: skip
+) -> SignedStatement:  # fmt: skip
     """A bundle file with its sidecar, signed; what was signed."""
     inventory, store = packed(contents or {NAME: a_module("1.0.0", size=300)})
     sealed = signing(key, terms, now).seal(bundle_id(encode(inventory)))

@@ -16,9 +16,9 @@ import pytest
 from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
 from bundler.oci.content import sha256
-from bundler.store import Entry, History, Store
-from bundler.trust.sealed import Sealed
-from bundler.trust.statement import DEFAULT_JOB
+from bundler.store.blob_store import Store
+from bundler.store.history import History, HistoryEntry
+from bundler.trust.statement import DEFAULT_JOB, SignedStatement
 from tests.builders import Content, a_bundle, a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import PROGRAM, bundler
@@ -80,7 +80,7 @@ def place(tmp_path: Path, target_registry: RealRegistry, fresh: Callable[[str], 
         yield Place(tmp_path, source, f"oci://{target_registry.host}/{fresh('to')}")
 
 
-def sealed_in(path: Path) -> Sealed:
+def sealed_in(path: Path) -> SignedStatement:
     """What was signed."""
     with open_bundle(path) as bundle:
         assert bundle.sealed
@@ -107,7 +107,7 @@ def test_the_number_grows_where_the_clock_was_set_back(place: Place) -> None:
     store, ahead = place.folder / "store", int(time.time()) + 90 * 86_400
     numbers = []
     with Store(store):
-        History(store).record(Entry(sha256(b"another night"), DEFAULT_JOB, ahead), b"")
+        History(store).record(HistoryEntry(sha256(b"another night"), DEFAULT_JOB, ahead), b"")
     for number in range(3):
         add_version(place.source.repositories["app"], f"2.{number}.0")
         out = place.folder / f"{number}.tar.zst"

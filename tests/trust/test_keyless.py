@@ -12,7 +12,7 @@ import pytest
 from bundler.errors import UsageError
 from bundler.oci.manifest import Manifest
 from bundler.trust.cosign import Evidence, Promised, sigstore_bundle, simple_signing
-from bundler.trust.keyless import Checked, Keyless, read_trusted_root
+from bundler.trust.keyless import CheckedSignature, Keyless, read_trusted_root
 from bundler.trust.policy import Identity, is_narrow
 from tests.builders import a_module
 from tests.trust.authorities import ISSUER, USUAL, WORKFLOW, Forged, Terms
@@ -52,7 +52,7 @@ def keyless() -> Keyless:
     return wanting(WANTED)
 
 
-def check(keyless: Keyless, evidence: Evidence | None) -> Checked:
+def check(keyless: Keyless, evidence: Evidence | None) -> CheckedSignature:
     """What becomes of a signature that is about the manifest, and by a certificate."""
     assert evidence is not None
     assert evidence.certified is not None
@@ -64,7 +64,7 @@ def check(keyless: Keyless, evidence: Evidence | None) -> Checked:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_signature_by_a_wanted_identity_counts_and_is_told(form: Form, keyless: Keyless) -> None:
-    assert check(keyless, form(STAGE, SUBJECT, USUAL)) == Checked(True, ACCEPTED)
+    assert check(keyless, form(STAGE, SUBJECT, USUAL)) == CheckedSignature(True, ACCEPTED)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -76,7 +76,7 @@ def test_one_of_several_identities_is_enough(form: Form) -> None:
 
 def test_an_older_bundle_with_its_chain_counts(keyless: Keyless) -> None:
     terms = Terms(media_type="application/vnd.dev.sigstore.bundle+json;version=0.2")
-    assert check(keyless, by_referrer(STAGE, SUBJECT, terms)) == Checked(True, ACCEPTED)
+    assert check(keyless, by_referrer(STAGE, SUBJECT, terms)) == CheckedSignature(True, ACCEPTED)
 
 
 # --- what does not -----------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def test_an_older_bundle_with_its_chain_counts(keyless: Keyless) -> None:
 )
 def test_another_identity_or_issuer_does_not_count_and_is_named(wanted: Identity, form: Form) -> None:
     found = check(wanting(wanted), form(STAGE, SUBJECT, USUAL))
-    assert found == Checked(False, f"by {ACCEPTED}")
+    assert found == CheckedSignature(False, f"by {ACCEPTED}")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -18,13 +18,12 @@ from bundler.bundle.sealing import seal_bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError
 from bundler.importer import verify_bundle
+from bundler.ledger.statement_verifier import Requirement, StatementVerifier
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.content import sha256
 from bundler.trust.armor import SIGNATURE_FILE, Signature, armored, signatures_in
-from bundler.trust.gate import Gate, Requirement
-from bundler.trust.sealed import Sealed
-from bundler.trust.signing import Terms
-from bundler.trust.statement import STATEMENT_FILE, decode
+from bundler.trust.bundle_signing import Terms
+from bundler.trust.statement import STATEMENT_FILE, SignedStatement, decode
 from tests.builders import a_bundle, a_module, framed, members_of, tar_of
 from tests.registries import require
 from tests.trust.keys import NAME, NOW, a_signed_bundle, allowed, keygen, line, signing
@@ -33,9 +32,9 @@ Members = list[tuple[str, bytes]]
 CONTENTS = {NAME: a_module("1.0.0", size=300)}
 
 
-def gate(key: Path) -> Gate:
+def gate(key: Path) -> StatementVerifier:
     """Where this key is allowed."""
-    return Gate(keygen(), Requirement(allowed(line("alice", key))), now=NOW)
+    return StatementVerifier(keygen(), Requirement(allowed(line("alice", key))), now=NOW)
 
 
 def let_in(path: Path, key: Path) -> None:
@@ -246,8 +245,8 @@ def test_no_flipped_bit_of_the_signature_itself_is_let_in(
         gate(alice)(_with(members[1][1], signature))
 
 
-def _with(statement: bytes, signature: Signature) -> Sealed:
-    return Sealed(decode(statement), statement, (signature,))
+def _with(statement: bytes, signature: Signature) -> SignedStatement:
+    return SignedStatement(decode(statement), statement, (signature,))
 
 
 def test_nothing_behind_the_first_frame_is_read_before_the_gate(signed: Path, bob: Path) -> None:

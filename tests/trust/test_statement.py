@@ -13,7 +13,7 @@ from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci import strict_json
 from bundler.oci.content import Digest, sha256
-from bundler.trust.signing import moment_at
+from bundler.trust.bundle_signing import moment_at
 from bundler.trust.statement import Job, Moment, Statement, decode, encode
 from tests.test_house import valid
 from tests.trust.keys import AT, NOW

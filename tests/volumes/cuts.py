@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bundler.bundle.volume_sets import open_set
-from bundler.exporter.cutting import SMALLEST, Cut, split
+from bundler.volumes.volume_sets import open_set
+from bundler.volumes.volume_writer import SMALLEST, Cut, split
 
 SIZE = SMALLEST
 

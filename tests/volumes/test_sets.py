@@ -12,12 +12,12 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
-from bundler.bundle.volume_format import MAGIC, TRAILER, encode_trailer
-from bundler.bundle.volume_sets import find_volumes, open_set
 from bundler.errors import ContentError, IntegrityError, LocalError, NotFoundError, UsageError
-from bundler.exporter.cutting import Cut, split
-from bundler.exporter.repair import check_volumes, complaint, repair
 from bundler.importer import verify_bundle
+from bundler.volumes.repair import check_volumes, complaint, repair
+from bundler.volumes.volume_format import MAGIC, TRAILER, encode_trailer
+from bundler.volumes.volume_sets import find_volumes, open_set
+from bundler.volumes.volume_writer import Cut, split
 from tests.builders import a_bundle, a_module, add_version, noise
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler, small_disk

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler.bundle.pieces import OneFile
 from bundler.bundle.reader import open_bundle
-from bundler.bundle.volume_format import MAGIC, TRAILER, decode_trailer, encode_trailer
-from bundler.bundle.volume_sets import find_volumes, open_set
 from bundler.errors import BundlerError, ContentError, UsageError
-from bundler.exporter.repair import check_volumes, complaint, repair
 from bundler.importer import verify_bundle
+from bundler.volumes.repair import check_volumes, complaint, repair
+from bundler.volumes.volume_format import MAGIC, TRAILER, decode_trailer, encode_trailer
+from bundler.volumes.volume_reader import OneFile
+from bundler.volumes.volume_sets import find_volumes, open_set
 from tests.builders import a_bundle, a_module, noise
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler

@@ -1,0 +1,149 @@
+"""Manifests that belong to another: how they are named, and what they are good for.
+
+Two ways lead from a manifest to its signatures, attestations and SBOMs. A referrer names its subject,
+and is found by the Referrers API, or in the index under the subject's fallback tag where a registry
+lacks that API (distribution-spec 1.1, "Referrers Tag Schema"). cosign 2 uses tags derived from the
+digest instead (sigstore/cosign, SIGNATURE_SPEC.md).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bundler.oci import strict_json
+from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci.manifest import INDEXES, OCI_INDEX, Manifest, parse_manifest
+from bundler.oci.reference import Tag
+
+SIGNATURE, SBOM, ATTESTATION = "signature", "sbom", "attestation"
+
+KINDS = (SIGNATURE, SBOM, ATTESTATION)
+"""What a tag can be required to have."""
+
+_COSIGN = {".sig": SIGNATURE, ".att": ATTESTATION, ".sbom": SBOM}
+
+_FALLBACK = re.compile("(?:sha256|sha512)-[a-f0-9]{64}")
+
+_ANY = re.compile(rf"{_FALLBACK.pattern}(?:\.sig|\.att|\.sbom)?")
+
+_SIGSTORE_BUNDLE = "application/vnd.dev.sigstore.bundle"
+
+_PREDICATE = "dev.sigstore.bundle.predicateType"
+
+_SIGNED = "https://sigstore.dev/cosign/sign/"
+
+_SIGNATURE_TYPES = ("application/vnd.cncf.notary.signature", "application/vnd.dev.cosign.artifact.sig.")
+
+_SBOM_WORDS = ("spdx", "cyclonedx", "syft")
+
+_ATTESTATION_TYPES = ("application/vnd.in-toto", "application/vnd.dev.cosign.artifact.att.")
+
+
+def fallback_tag(subject: Digest) -> Tag:
+    """The tag whose index lists the referrers of `subject` where there is no Referrers API."""
+    return Tag(f"{subject.algorithm}-{subject.encoded[:64]}")
+
+
+def attachment_tags(subject: Digest) -> tuple[Tag, ...]:
+    """Every tag that may hold something of `subject`: the fallback tag, and cosign's."""
+    fallback = fallback_tag(subject)
+    return (fallback, *(Tag(fallback + suffix) for suffix in _COSIGN))
+
+
+def is_fallback_tag(tag: str | None) -> bool:
+    """Whether a tag is a subject's fallback tag."""
+    return tag is not None and _FALLBACK.fullmatch(tag) is not None
+
+
+def is_attachment_tag(tag: str | None) -> bool:
+    """Whether a tag is named after a digest: it holds what belongs to another manifest."""
+    return tag is not None and _ANY.fullmatch(tag) is not None
+
+
+def is_referrers_index(manifest: Manifest, subject: Digest | None = None) -> bool:
+    """Whether what stands under a fallback tag is a list of referrers.
+
+    Some registries take such a tag for the digest itself, and answer with the subject (GitLab).
+    """
+    return manifest.blob.media_type in INDEXES and manifest.blob.digest != subject
+
+
+def kinds_of(manifest: Manifest, tag: str | None = None) -> frozenset[str]:
+    """What a manifest that belongs to another is: `signature`, `sbom`, `attestation`, or several."""
+    suffix = (tag or "").rpartition(".")[2]
+    if kind := _COSIGN.get(f".{suffix}") if is_attachment_tag(tag) else None:
+        return frozenset({kind})
+    artifact_type = artifact_type_of(manifest)
+    predicate = manifest.annotations.get(_PREDICATE, "")
+    if artifact_type.startswith(_SIGSTORE_BUNDLE):
+        if not predicate or predicate.startswith(_SIGNED):
+            return frozenset({SIGNATURE})
+        return frozenset({ATTESTATION, *_sbom(predicate)})
+    if artifact_type.startswith(_SIGNATURE_TYPES):
+        return frozenset({SIGNATURE})
+    found = {ATTESTATION} if artifact_type.startswith(_ATTESTATION_TYPES) else set()
+    return frozenset({*found, *_sbom(artifact_type), *_sbom(predicate)})
+
+
+def artifact_type_of(manifest: Manifest) -> str:
+    """`artifactType`, else the config's media type (image-spec 1.1, "Guidelines for Artifact Usage")."""
+    if manifest.artifact_type or manifest.config is None:
+        return manifest.artifact_type
+    return manifest.config.blob.media_type
+
+
+def _sbom(text: str) -> Iterable[str]:
+    return (SBOM,) if any(word in text.lower() for word in _SBOM_WORDS) else ()
+
+
+def merged(ours: Manifest, theirs: Manifest) -> Manifest:
+    """Their index with the entries of ours that it lacks; theirs itself if it lacks none."""
+    return extended(theirs, _entries(ours))
+
+
+def lists_all_of(ours: Manifest, theirs: Manifest) -> bool:
+    """Whether nothing of their index is lost when ours takes its place."""
+    known = _entries(ours)
+    return all(entry in known for entry in _entries(theirs))
+
+
+def extended(index: Manifest, entries: Iterable[Mapping[str, Any]]) -> Manifest:
+    """The index with these entries at its end, as far as it lacks them."""
+    listed = _entries(index)
+    known = {entry["digest"] for entry in listed}
+    new = [entry for entry in entries if entry["digest"] not in known]
+    return _index({**json.loads(index.data), "manifests": [*listed, *new]}) if new else index
+
+
+def index_of(entries: Iterable[Mapping[str, Any]]) -> Manifest:
+    """An index of referrers that has these entries."""
+    return _index({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries)})
+
+
+def entry_of(referrer: Manifest) -> dict[str, Any]:
+    """A referrer as an index lists it: with what a reader filters by."""
+    blob: Descriptor = referrer.blob
+    entry: dict[str, Any] = {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
+    if referrer.annotations:
+        entry["annotations"] = dict(referrer.annotations)
+    if artifact_type := artifact_type_of(referrer):
+        entry["artifactType"] = artifact_type
+    return entry
+
+
+def has_all_of(one: Manifest, other: Manifest) -> bool:
+    """Whether one manifest has all the layers of another: cosign adds each signature as a layer."""
+    return {layer.blob.digest for layer in one.layers} >= {layer.blob.digest for layer in other.layers}
+
+
+def _entries(index: Manifest) -> list[dict[str, Any]]:
+    """What an index lists; the last entry gone, some registries and tools leave null."""
+    return json.loads(index.data).get("manifests") or []
+
+
+def _index(document: Mapping[str, Any]) -> Manifest:
+    data = strict_json.canonical(document)
+    return parse_manifest(data, str(document.get("mediaType", OCI_INDEX)), sha256(data))

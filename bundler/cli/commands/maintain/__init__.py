@@ -1,0 +1,1 @@
+"""Commands for upkeep of this machine: store, volumes, demo, completion."""

@@ -1,0 +1,28 @@
+"""`timoni-bundler completion`."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from bundler.about import PROGRAM
+from bundler.cli.terminal.help_layout import Command
+
+
+@click.command("completion", cls=Command)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> int:
+    """Print the completion script of a shell.
+
+    \b
+    eval "$(timoni-bundler completion bash)"
+    timoni-bundler completion fish > ~/.config/fish/completions/timoni-bundler.fish
+    """
+    from bundler.cli.main import program
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # the choice names only known ones
+    script = kind(program, {}, PROGRAM, "_TIMONI_BUNDLER_COMPLETE").source()
+    # click's script for fish cuts a description at its first comma.
+    click.echo(script.replace('(string split "," $completion)', '(string split -m 1 "," $completion)'))
+    return 0

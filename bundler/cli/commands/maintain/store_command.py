@@ -1,0 +1,101 @@
+"""`timoni-bundler store`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from bundler.cli.terminal.display import display
+from bundler.cli.terminal.help_layout import Command
+from bundler.cli.terminal.summaries import print_document, print_failures
+from bundler.deltas.garbage import collect, find_garbage
+from bundler.deltas.retention import Keep
+from bundler.errors import NotFoundError
+from bundler.layout import LAYOUT_FILE
+from bundler.reporting.json_report import Failure, failure
+from bundler.reporting.progress import counted, size_text
+from bundler.store.blob_store import Store, damaged, remove
+from bundler.workers import DEFAULT_JOBS
+
+_DIR = click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+
+
+@click.group("store")
+def command() -> None:
+    """Look after the directory that an export keeps with --store.
+
+    \b
+    timoni-bundler store gc /var/lib/modules                shows what nothing needs any more
+    timoni-bundler store gc /var/lib/modules --delete       removes it
+    timoni-bundler store check /var/lib/modules             reads and hashes every blob
+    """
+
+
+@command.command("gc", cls=Command)
+@_DIR
+@click.option("--delete", is_flag=True, help="Remove it. Without: only show it.")
+@click.option(
+    "--keep", metavar="N", type=click.IntRange(1), help="Forget all but the newest N bundles of a job."
+)
+@click.option("--keep-days", metavar="DAYS", type=click.IntRange(1), help="Forget bundles that are older.")
+@_JSON
+def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_json: bool) -> int:
+    """Show, and with --delete remove, blobs that no job needs.
+
+    Needed is what each job's last bundle makes together with all that it builds on. What is forgotten can't
+    be a --base by its id any more; bundle files are not touched.
+
+    \b
+    timoni-bundler store gc /var/lib/modules --keep 14 --delete
+    """
+    with _opened(path) as store:
+        garbage = find_garbage(store, Keep(keep, keep_days), int(time.time()))
+        if delete:
+            collect(store, garbage)
+    document = {
+        "deleted": delete,
+        "blobs": len(garbage.blobs),
+        "bytes": garbage.size,
+        "forgotten": [entry.id for entry in garbage.forgotten],
+    }
+    if as_json:
+        print_document(document, sys.stdout)
+        return 0
+    done = "removed" if delete else "not needed (--delete removes them)"
+    click.echo(f"{path}: {counted(len(garbage.blobs), 'blob')} ({size_text(garbage.size)}) {done}")
+    for entry in garbage.forgotten:
+        click.echo(f"{path}: bundle {entry.id} {'forgotten' if delete else 'would be forgotten'}")
+    return 0
+
+
+@command.command("check", cls=Command)
+@_DIR
+@click.option("--remove", "removing", is_flag=True, help="Remove what is damaged: it will be fetched again.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
+@_JSON
+def check(path: Path, *, removing: bool, quiet: bool, as_json: bool) -> int:
+    """Read every blob, and compare it with its digest."""
+    with _opened(path) as store:
+        wrong = damaged(store, jobs=DEFAULT_JOBS, progress=display(quiet=quiet))
+        if removing:
+            remove(store, (blob for blob, _ in wrong))
+    failures: tuple[Failure, ...] = tuple(failure(error) for _, error in wrong)
+    code = max((item.exit_code for item in failures), default=0)
+    print_failures(failures, code)
+    if as_json:
+        print_document({"damaged": [blob.digest for blob, _ in wrong], "removed": removing}, sys.stdout)
+    else:
+        state = f"{counted(len(wrong), 'damaged blob')}{', removed' if removing else ''}" if wrong else "OK"
+        click.echo(f"{path}: {state}")
+    return code
+
+
+def _opened(path: Path) -> Store:
+    if not (path / LAYOUT_FILE).exists():
+        raise NotFoundError(str(path), "no store is there", "name the directory of --store")
+    return Store(path)

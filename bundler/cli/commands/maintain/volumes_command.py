@@ -1,0 +1,133 @@
+"""`timoni-bundler volumes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bundler import open_bundle
+from bundler.cli.options.volume_options import cut_options, gathered_cut, more_volumes
+from bundler.cli.terminal.display import display
+from bundler.cli.terminal.help_layout import Command
+from bundler.cli.terminal.summaries import print_failures
+from bundler.errors import UsageError, printable
+from bundler.reporting.json_report import failure
+from bundler.reporting.progress import counted
+
+_VOLUMES = click.argument("path", metavar="VOLUME|DIR", type=click.Path(path_type=Path))
+
+_OUT = click.option("-o", "--output", "out", metavar="DIR", type=click.Path(path_type=Path),
+                    help="Where to write.  [default: beside what is read]")  # fmt: skip
+
+_LONGEST = 4096
+"""Characters of a path."""
+
+
+_QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
+
+
+@click.group("volumes")
+def command() -> None:
+    """Cut a bundle into volumes, check a set of them, make lost ones again.
+
+    \b
+    timoni-bundler volumes split all.tar.zst --volume-size 4GiB --parity 20 -o /media/stick
+    timoni-bundler volumes check /media/stick
+    timoni-bundler volumes repair /media/stick -o /srv/incoming
+    """
+
+
+@command.command("split", cls=Command)
+@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
+@cut_options
+@click.option("--only", metavar="N", type=click.IntRange(1), help="Write this volume alone.")
+@_OUT
+@_QUIET
+def split_command(bundle: Path, *, only: int | None, out: Path | None, quiet: bool, **options: Any) -> int:
+    """Cut a bundle file into volumes. What is there whole already is left alone.
+
+    Parity volumes are counted behind the others: with 5 volumes and 1 of parity, --only 6 is that.
+
+    \b
+    timoni-bundler volumes split all.tar.zst --volume-size 4GiB --parity 20 -o /media/stick
+    """
+    from bundler.volumes.volume_writer import split
+
+    cut = gathered_cut(options)
+    if cut is None:
+        raise UsageError("volumes split", "no size is named", "say how large with --volume-size")
+    folder = _folder(out, bundle)
+    _check_whole_file(bundle)
+    volumes = split(bundle, folder, cut, only, display(quiet=quiet))
+    parity = sum(volume.is_parity for volume in volumes)
+    written = (
+        volumes[only - 1].name if only else f"{counted(len(volumes), 'volume')}, {parity} of them parity"
+    )
+    click.echo(f"{folder / bundle.name}.*: {written}")
+    return 0
+
+
+def _check_whole_file(bundle: Path) -> None:
+    """Raise unless it is a bundle in one file; its content is left to `verify`."""
+    if bundle.is_dir():
+        raise UsageError(str(bundle), "not a file", "name a bundle file")
+    with open_bundle(bundle) as opened:
+        if opened.volumes:
+            next_step = "`timoni-bundler merge` makes one file of the volumes of a full bundle"
+            raise UsageError(str(bundle), "it is in volumes already", next_step)
+
+
+@command.command("check", cls=Command)
+@_VOLUMES
+@more_volumes
+@_QUIET
+def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> int:
+    """Hash every volume, and say which are damaged or missing, of those of parity too.
+
+    \b
+    timoni-bundler volumes check /media/dvd --volumes-in /srv/incoming
+    """
+    from bundler.volumes.repair import check_volumes, complaint
+    from bundler.volumes.volume_sets import broken_off
+
+    checked = check_volumes(path, volumes_in, display(quiet=quiet))
+    for file, volume in checked.volumes.items():
+        state = "is damaged" if file in checked.damaged else "OK"
+        click.echo(f"{printable(file, _LONGEST)}: {volume.name} {state}")
+    for file, error in checked.volumes.wrong.items():
+        click.echo(f"{printable(file, _LONGEST)}: {error.cause}")
+    for file in broken_off(checked.volumes):
+        click.echo(f"{printable(file, _LONGEST)}: its end is missing: the copy broke off")
+    lacks = complaint(checked)
+    return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
+
+
+@command.command("repair", cls=Command)
+@_VOLUMES
+@more_volumes
+@_OUT
+@_QUIET
+def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None, quiet: bool) -> int:
+    """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only.
+
+    \b
+    timoni-bundler volumes repair /media/dvd -o /srv/incoming
+    """
+    from bundler.volumes.repair import check_volumes, repair
+
+    folder = _folder(out, path / "any" if path.is_dir() else path)
+    progress = display(quiet=quiet)
+    made = repair(check_volumes(path, volumes_in, progress), folder, progress)
+    for file in made:
+        click.echo(f"{printable(file, _LONGEST)}: made again")
+    if not made:
+        click.echo(f"{path}: nothing is missing")
+    return 0
+
+
+def _folder(out: Path | None, bundle: Path) -> Path:
+    if out is not None and not out.is_dir():
+        raise UsageError(str(out), "no such folder", f"create {out}")
+    return out or bundle.parent

@@ -1,0 +1,1 @@
+"""Commands that carry modules: export, explain, import, merge, extract, serve."""

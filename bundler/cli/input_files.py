@@ -1,0 +1,29 @@
+"""Files that a person wrote, and how many may be open at a time."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.named_files import text_of
+
+if TYPE_CHECKING:
+    from bundler.config.file_values import ImportFile
+
+
+def import_file(path: Path | None) -> ImportFile | None:
+    """What an import file says, if there is one. Raises UsageError with all that is wrong in it."""
+    if path is None:
+        return None
+    from bundler.config.import_file import read_import_file
+
+    return read_import_file(str(path), text_of(path))
+
+
+def allow_open_files() -> None:
+    """As many as the system lets this process have: a chain of years is more than a shell gives at first."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

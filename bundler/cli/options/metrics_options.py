@@ -1,0 +1,127 @@
+"""`--metrics`: what a run did, written for node_exporter's textfile collector, also when it failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import click
+
+from bundler.about import VERSION
+from bundler.cli.options.job_options import checked_job, job_option
+from bundler.cli.terminal.summaries import failed_report
+from bundler.durable import local_errors, write_whole
+from bundler.errors import BundlerError, LocalError, UsageError
+from bundler.named_files import check_folder
+from bundler.reporting.json_report import Report
+
+SUFFIX = ".prom"
+
+READABLE = 0o644
+"""The collector is another user."""
+
+Name = Literal["export", "import", "verify"]
+
+
+class MetricsFile(NamedTuple):
+    """Where the metrics of one command and job are kept."""
+
+    path: Path
+    command: Name
+    job: str
+
+    def check(self) -> None:
+        """Raise UsageError before any work if it can't be written, or is not what it seems."""
+        if self.path.suffix != SUFFIX:
+            cause = f"--metrics: the collector reads only files that end in {SUFFIX}"
+            raise UsageError(str(self.path), cause, f"name it {self.path.name}{SUFFIX}")
+        check_folder(self.path, "--metrics")
+        self.last_success()
+
+    def last_success(self) -> float:
+        """As the file has it. Raises UsageError if it is somebody else's."""
+        from bundler.reporting.prometheus import labels_of, last_success
+
+        with local_errors(self.path, "read"):
+            text = self.path.read_text(errors="replace") if self.path.exists() else ""
+        found = last_success(text, labels_of(self.command, self.job))
+        if found is None:
+            cause = f"--metrics: it does not belong to command {self.command}, job {self.job}"
+            raise UsageError(str(self.path), cause, "give each command and job a file of its own")
+        return found
+
+    def write(self, report: Report, duration: float) -> None:
+        """Write it whole; a run that failed keeps the last success."""
+        from bundler.reporting.prometheus import Run, exposition
+
+        text = exposition(report, Run(self.job, time.time(), duration), self.last_success())
+        write_whole(self.path, text.encode(), mode=READABLE)
+
+
+class Meter:
+    """One run under way."""
+
+    def __init__(self, file: MetricsFile | None, command: Name) -> None:
+        self.command = command
+        self._file = file
+        self._began = time.monotonic()
+        self._report = Report(command, VERSION, (), ())
+
+    def noted(self, report: Report) -> Report:
+        """The report, as it came; the metrics will be made from it."""
+        self._report = report
+        return report
+
+    def write(self) -> None:
+        """Write the metrics, where they are wanted."""
+        if self._file:
+            self._file.write(self._report, time.monotonic() - self._began)
+
+
+def metrics_options(name: Name) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Add `--metrics` and `--job` to a command, which gets a `meter`. A dry run is not measured."""
+
+    def decorated(command: Callable[..., int]) -> Callable[..., int]:
+        @click.option(
+            "--metrics",
+            metavar="FILE.prom",
+            type=click.Path(path_type=Path),
+            help="Write Prometheus metrics of this run for node_exporter's textfile collector.",
+        )
+        @job_option
+        @wraps(command)
+        def measured(*, metrics: Path | None, **options: Any) -> int:
+            file = MetricsFile(metrics, name, checked_job(options["job"])) if metrics else None
+            if file:
+                file.check()
+            return _measured(command, Meter(None if options.get("dry_run") else file, name), options)
+
+        return measured
+
+    return decorated
+
+
+def _measured(command: Callable[..., int], meter: Meter, options: dict[str, Any]) -> int:
+    try:
+        code = command(meter=meter, **options)
+    except Exception as error:
+        meter.noted(failed_report(meter.command, _told(error)))
+        # What ended the run is what must be told.
+        with suppress(BundlerError):
+            meter.write()
+        raise
+    meter.write()
+    return code
+
+
+def _told(error: Exception) -> BundlerError:
+    """What `__main__` will say of it: standard output that is closed or full, or a bug."""
+    if isinstance(error, BundlerError):
+        return error
+    if isinstance(error, OSError):
+        return LocalError("standard output", str(error.strerror or error))
+    return BundlerError("internal error", type(error).__name__)

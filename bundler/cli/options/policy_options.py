@@ -1,0 +1,93 @@
+"""`--policy` and whose signatures on modules count: what may come in, made a border."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bundler.cli.options.cosign_options import gathered_demand, signer_options, signers_of
+from bundler.cli.options.trust_options import TrustOptions, complete
+from bundler.errors import UsageError
+from bundler.named_files import text_of
+
+if TYPE_CHECKING:
+    from bundler.importer.policy_check import PolicyCheck
+    from bundler.oci.content import BlobSource
+    from bundler.reporting.json_report import Report
+    from bundler.trust.policy import Policy
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def border_options(command: Command) -> Command:
+    """Add them to a command; `gathered_border` takes them out of its arguments."""
+    return click.option(
+        "--policy",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Refuse what this policy does not allow, all of it named at once "
+        "(YAML, schemas/policy-file.schema.json).",
+    )(signer_options(command))
+
+
+def gathered_border(options: dict[str, Any]) -> Policy | None:
+    """Take the options out of a command's arguments; the policy that they make. Raises UsageError."""
+    file, demand = options.pop("policy"), gathered_demand(options)
+    if file is None and demand is None:
+        return None
+    from bundler.trust.policy import Policy
+
+    policy = Policy()
+    if file:
+        from bundler.config.policy_file import read_policy_file
+
+        policy = read_policy_file(str(file), text_of(file))
+    return policy._replace(demands=(*policy.demands, demand)) if demand else policy
+
+
+def with_signers(trust: TrustOptions, policy: Policy | None) -> TrustOptions:
+    """The options, and what the policy says of who must have signed. Raises UsageError for two lists."""
+    if policy is None or policy.allowed_signers is None:
+        return complete(trust)
+    if trust.allowed_signers is not None:
+        cause = "the policy says already whose signatures count"
+        raise UsageError("--allowed-signers", cause, "leave it out, or take `signers` out of the policy")
+    if trust.revoked_keys and policy.revoked_keys:
+        cause = "the policy names already which keys don't count"
+        raise UsageError("--revoked-keys", cause, "leave it out, or take `revoked` out of the policy")
+    return trust._replace(
+        allowed_signers=Path(policy.allowed_signers),
+        revoked_keys=Path(policy.revoked_keys) if policy.revoked_keys else trust.revoked_keys,
+        require_signatures=max(trust.require_signatures or 1, policy.signatures or 1),
+    )
+
+
+def border_of(policy: Policy | None, content: BlobSource | None) -> PolicyCheck | None:
+    """The border; `content` is None for a pipe, whose signatures come after its manifests."""
+    if policy is None:
+        return None
+    from bundler.importer.policy_check import PolicyCheck
+
+    signers = signers_of(policy.demands)
+    if signers and content is None:
+        cause = "signatures on modules can't be checked while a pipe flows"
+        raise UsageError("-", cause, "give a file")
+    return PolicyCheck(policy, signers, content or _Nothing())
+
+
+def with_signed(report: Report, border: PolicyCheck | None) -> Report:
+    """The report, with what the border has proven of signatures on modules."""
+    return dataclasses.replace(report, signed=border.told) if border else report
+
+
+class _Nothing:
+    """Gives nothing: nothing is asked for."""
+
+    def chunks(self, blob: object) -> Any:
+        """Never called."""
+        raise AssertionError(blob)

@@ -1,0 +1,1 @@
+"""What a person sees: bars and lines, tables, summaries, log lines, help."""

@@ -1,0 +1,134 @@
+"""What goes to standard error: lines for people, or a JSON object per line for a log collector."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
+
+from bundler.about import PROGRAM
+from bundler.errors import BundlerError, SeveralErrors
+
+OPTION = "--log-format"
+
+VARIABLE = "TIMONI_BUNDLER_LOG_FORMAT"
+
+JSON = "json"
+
+Level = Literal["info", "warning", "error"]
+
+Event = Literal[
+    "step", "progress", "note", "result", "warning", "error", "interrupted", "terminated", "internal error"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line on standard error with `--log-format json`; what does not apply is left out."""
+
+    time: str
+    """RFC 3339, UTC."""
+    level: Level
+    event: Event
+    """`step` is done, `progress` is one under way; `note` is worth reading now, as a retry."""
+    message: str
+    """The line as people would read it, without the event."""
+    item: str | None = None
+    """What failed: a repository, tag, blob, file or option."""
+    cause: str | None = None
+    next_step: str | None = None
+    """What to do about it."""
+    exit_code: int | None = None
+    """The exit code that this error alone would have."""
+    step: str | None = None
+    """The name of the step."""
+    items: int | None = None
+    """How many items are done."""
+    items_total: int | None = None
+    size: int | None = None
+    """How many bytes have passed."""
+    size_total: int | None = None
+    seconds: float | None = None
+    """Since the step began."""
+    report: dict[str, Any] | None = None
+    """The report (report.schema.json), where standard output is the bundle."""
+
+
+class Log:
+    """Lines for people."""
+
+    structured: ClassVar[bool] = False
+
+    def tell(self, event: Event, message: str, level: Level = "info", **more: Any) -> None:
+        """One line; `more` are fields of `LogLine`. May be called from any thread."""
+        _write(message if level == "info" else f"{PROGRAM}: {event}: {message}")
+
+    def warn(self, message: str) -> None:
+        """Something to know, and no error."""
+        self.tell("warning", message, "warning")
+
+    def failed(self, item: str, cause: str, next_step: str, exit_code: int) -> None:
+        """One thing that failed."""
+        line = f"{item}: {cause}; {next_step}" if next_step else f"{item}: {cause}"
+        told = {"item": item, "cause": cause, "next_step": next_step or None}
+        self.tell("error", line, "error", **told, exit_code=exit_code)
+
+    def error(self, error: BundlerError) -> None:
+        """What ended a command."""
+        self.tell("error", str(error), "error")
+
+
+class JsonLog(Log):
+    """A JSON object per line."""
+
+    structured = True
+
+    def tell(self, event: Event, message: str, level: Level = "info", **more: Any) -> None:
+        """One object, written by one call."""
+        import json
+
+        from bundler.reporting.json_report import document
+
+        found = document(LogLine(_now(), level, event, message, **more))
+        _write(json.dumps({name: value for name, value in found.items() if value is not None}))
+
+    def error(self, error: BundlerError) -> None:
+        """One object for each of several that were found at once."""
+        for one in error.problems if isinstance(error, SeveralErrors) else (error,):
+            self.failed(one.item, one.cause, one.next_step, one.exit_code)
+
+
+def _write(line: str) -> None:
+    # In one call: the lines of several threads must not mix.
+    print(f"{line}\n", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _now() -> str:
+    from datetime import UTC, datetime
+
+    moment = datetime.fromtimestamp(time.time(), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def log_for(arguments: Sequence[str]) -> Log:
+    """What a command line and the environment ask for, before either is known to be right."""
+    words = list(arguments)
+    words = words[: words.index("--")] if "--" in words else words
+    chosen = os.environ.get(VARIABLE)
+    for word, following in pairwise([*words, ""]):
+        name, equals, value = word.partition("=")
+        if name == OPTION:
+            chosen = value if equals else following
+    return JsonLog() if chosen == JSON else Log()
+
+
+def current_log() -> Log:
+    """The log of the command that this thread carries out."""
+    import click
+
+    context = click.get_current_context(silent=True)
+    return (context.find_object(Log) if context else None) or Log()

@@ -1,0 +1,164 @@
+"""What a delta builds on: bundles, ids and receipts → what the other side has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from bundler.bundle.inventory import Root
+from bundler.bundle.manifest_pool import ChainEntry
+from bundler.deltas.chain import DeltaChain
+from bundler.deltas.retention import LAST, Incremental
+from bundler.deltas.state import Base, name_of, state_of
+from bundler.durable import local_errors
+from bundler.errors import UsageError
+from bundler.limits import Limits
+from bundler.oci.content import Descriptor, Digest
+from bundler.oci.graph import reached
+from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.selection.semver import version_of
+from bundler.store.blob_store import Store
+from bundler.store.history import History
+
+
+def find_base(series: Incremental, store: Store, out: Path | None, limits: Limits) -> Base | None:
+    """The base that a series names; None for a full bundle. `out` is the file that is to be written.
+
+    Raises UsageError for what is not at hand, and what a damaged bundle or receipt deserves.
+    """
+    names = [name for text in series.base if (name := _said(text, series.job, store, out))]
+    if not names:
+        return None
+    chains = DeltaChain(store, limits)
+    # All are opened before any is followed: one may be what another builds on.
+    heads = {name: None if _is_receipt(name) else chains.opened(name) for name in names}
+    told = [_told(name, head, chains) for name, head in heads.items()]
+    roots = {name_of(root): root for one in told for root in one.roots}
+    links = {link.id: link for one in told for link in one.links}
+    state = state_of(links.values())
+    return Base(
+        tuple(dict.fromkeys(head for one in told for head in one.heads)),
+        frozenset(roots.values()),
+        state.manifests,
+        frozenset(name_of(root) for root in state.roots) - roots.keys(),
+        frozenset(digest for one in told for digest in one.omitted),
+        tuple(chains.from_files.values()),
+    )
+
+
+class _Told(NamedTuple):
+    """What one name says."""
+
+    heads: tuple[Digest, ...]
+    links: list[ChainEntry]
+    roots: Iterable[Root]
+    omitted: Iterable[Digest]
+
+
+def _told(name: str, head: Digest | None, chains: DeltaChain) -> _Told:
+    if head is None:
+        receipt = chains.receipt(Path(name))
+        # It says itself what is there, so its bundles need not be at hand.
+        links = [link for id_ in receipt.bundles for link in chains.to(id_, gaps=True)]
+        return _Told(receipt.bundles, links, receipt.roots, receipt.omitted)
+    links = chains.to(head)
+    omitted = (digest for link in links for digest in link.inventory.omitted)
+    return _Told((head,), links, state_of(links).roots, omitted)
+
+
+class Before(NamedTuple):
+    """What earlier nights left to build on."""
+
+    base: Base | None
+    trusted: ImmutableTags
+
+
+def look_back(series: Incremental, store: Store, out: Path | None, limits: Limits) -> Before:
+    """The base, and what need not be asked for: by the base, or by what the job made last."""
+    base = known = find_base(series, store, out, limits)
+    if series.immutable and known is None:
+        # What it builds on may be forgotten: then everything is asked for, as on the first night.
+        with suppress(UsageError):
+            known = find_base(series._replace(base=(LAST,)), store, None, limits)
+    return Before(base, immutable_tags_of(known, series.immutable))
+
+
+def _said(text: str, job: str, store: Store, out: Path | None) -> str | None:
+    """The name of a base, `LAST` looked up.
+
+    What stands where the bundle is to be written is not its base: the same command again makes the same.
+    """
+    if text != LAST:
+        return text
+    from bundler.deltas.retention import files_of
+
+    path = str(out.absolute()) if out else None
+    for entry in reversed(History(store.path).entries()):
+        if entry.job == job and not (entry.path == path and files_of(entry)):
+            return entry.id
+    return None
+
+
+def _is_receipt(name: str) -> bool:
+    """By its first byte: a receipt is JSON, a bundle is not."""
+    path = Path(name)
+    if Digest.grammar.fullmatch(name) or not path.is_file():
+        return False
+    with local_errors(path, "read"), path.open("rb") as file:
+        return file.read(1) == b"{"
+
+
+SEMVER = "semver"
+"""Instead of a glob: every tag that is a version."""
+
+Named = tuple[RepositoryName, Tag | Digest]
+
+Subject = tuple[RepositoryName, Digest]
+
+
+class ImmutableTags(NamedTuple):
+    """Manifests by name, and the referrers of those that are not asked for again."""
+
+    manifests: Mapping[Named, Manifest] = MappingProxyType({})
+    referrers: Mapping[Subject, tuple[Descriptor, ...]] = MappingProxyType({})
+
+
+NOBODY = ImmutableTags()
+
+
+def immutable_tags_of(base: Base | None, immutable: Iterable[str]) -> ImmutableTags:
+    """What the base has under tags that don't move (`SEMVER`, or globs of tags), and all it has by digest."""
+    patterns = list(immutable)
+    if base is None or not patterns:
+        return NOBODY
+    manifests: dict[Named, Manifest] = {}
+    referrers: dict[Subject, list[Descriptor]] = {}
+    for root in base.roots:
+        for digest in reached(root.digest, base.manifests):
+            if known := base.manifests.get(digest):
+                manifests[root.repository, digest] = _whole(known)
+                referrers.setdefault((root.repository, digest), [])
+    for root in base.roots:
+        manifest = manifests.get((root.repository, root.digest))
+        if manifest and root.tag and any(_matches(root.tag, pattern) for pattern in patterns):
+            manifests[root.repository, root.tag] = manifest
+        subject = manifest.subject.digest if manifest and manifest.subject else None
+        if manifest and subject and root.tag is None:
+            referrers.setdefault((root.repository, subject), []).append(manifest.blob)
+    return ImmutableTags(manifests, {subject: tuple(found) for subject, found in referrers.items()})
+
+
+def _matches(tag: Tag, pattern: str) -> bool:
+    return version_of(tag) is not None if pattern == SEMVER else fnmatchcase(tag, pattern)
+
+
+def _whole(manifest: Manifest) -> Manifest:
+    """With all children: which are wanted now is not the base's to say."""
+    if not manifest.children:
+        return manifest
+    return parse_manifest(manifest.data, manifest.blob.media_type, manifest.blob.digest)

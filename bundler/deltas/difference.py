@@ -1,0 +1,134 @@
+"""What changed from one bundle to another: for the note that goes along with a transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bundler.bundle.contents import added_up
+from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
+from bundler.bundle.reader import Bundle
+from bundler.deltas.state import State, state_of
+from bundler.errors import UsageError
+from bundler.limits import Limits
+from bundler.oci.graph import needed_by
+from bundler.oci.manifest import REVISION, VERSION
+
+Change = Literal["added", "removed", "moved"]
+
+
+@dataclass(frozen=True, slots=True)
+class TagState:
+    """What a tag points to in one of the bundles."""
+
+    digest: str
+    version: str | None
+    """`org.opencontainers.image.version`."""
+    revision: str | None
+    """`org.opencontainers.image.revision`."""
+    size: int
+    """Bytes of all that it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagChange:
+    """One tag, or one manifest without a tag, that is not the same in both."""
+
+    reference: str
+    """The tag, or the digest."""
+    change: Change
+    old: TagState | None
+    """In the older bundle; null if it was added."""
+    new: TagState | None
+    """In the newer bundle; null if it was removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryDifference:
+    """One repository in which something changed."""
+
+    name: str
+    changes: tuple[TagChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed from one bundle to another."""
+
+    old_id: str
+    """sha256 of the older inventory."""
+    new_id: str
+    repositories: tuple[RepositoryDifference, ...]
+    unchanged: int
+    """Tags that are the same in both."""
+    added_blobs: int
+    """Distinct blobs, manifests included, that only the newer bundle has."""
+    added_bytes: int
+    removed_blobs: int
+    removed_bytes: int
+
+
+def difference(old: Bundle, new: Bundle, pool: ManifestPool | None = None) -> Difference:
+    """Compare two bundles by their inventories and manifests; a delta, with the bundle that it builds on.
+
+    `pool` holds the manifests for a caller who reads them too. Raises UsageError for a delta whose base
+    is not the other one, and what a damaged bundle deserves.
+    """
+    pool = pool or ManifestPool()
+    first, second = read_chain_entry(old, pool), read_chain_entry(new, pool)
+    _check_base(old, new)
+    before = state_of([first])
+    after = state_of([first, second] if new.inventory.kind == "delta" else [second])
+    states = _states(before, pool.limits), _states(after, pool.limits)
+    repositories = [
+        RepositoryDifference(name, tuple(_changes(*(state.get(name, {}) for state in states))))
+        for name in sorted({*states[0], *states[1]})
+    ]
+    same = {*before.roots} & {*after.roots}
+    gone, there = (needed_by((root.digest for root in one.roots), one.manifests) for one in (before, after))
+    added = [size for digest, size in there.items() if digest not in gone]
+    removed = [size for digest, size in gone.items() if digest not in there]
+    return Difference(
+        old.id,
+        new.id,
+        tuple(entry for entry in repositories if entry.changes),
+        len(same),
+        len(added),
+        sum(added),
+        len(removed),
+        sum(removed),
+    )
+
+
+def _check_base(old: Bundle, new: Bundle) -> None:
+    next_step = "make full bundles of deltas with `timoni-bundler merge` first"
+    if old.inventory.kind == "delta":
+        raise UsageError(str(old.path), "a delta does not tell what was there before it", next_step)
+    if (
+        new.inventory.kind == "delta"
+        and (old.id,) != new.inventory.base
+        and old.id != new.inventory.base_state
+    ):
+        raise UsageError(str(new.path), f"it builds on {' and '.join(new.inventory.base)}", next_step)
+
+
+def _states(state: State, limits: Limits) -> dict[str, dict[str, TagState]]:
+    found: dict[str, dict[str, TagState]] = {}
+    each = dict.fromkeys((root.repository, root.digest) for root in state.roots)
+    sums = added_up((digest for _, digest in each), state.manifests, limits)
+    for root in state.roots:
+        annotations = state.manifests[root.digest].annotations
+        size = sums[root.digest].size
+        told = TagState(root.digest, annotations.get(VERSION), annotations.get(REVISION), size)
+        found.setdefault(root.repository, {})[root.tag or root.digest] = told
+    return found
+
+
+def _changes(before: Mapping[str, TagState], after: Mapping[str, TagState]) -> Iterator[TagChange]:
+    for reference in dict.fromkeys((*before, *after)):
+        old, new = before.get(reference), after.get(reference)
+        if old is None or new is None:
+            yield TagChange(reference, "added" if old is None else "removed", old, new)
+        elif old.digest != new.digest:
+            yield TagChange(reference, "moved", old, new)

@@ -1,0 +1,62 @@
+"""What is there already under the name of an output: replaced only if nothing in it would be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.bundle.inventory import Inventory, roots_of
+from bundler.deltas.state import Name, name_of
+from bundler.errors import BundlerError, LocalError, UsageError
+from bundler.limits import Limits
+from bundler.oci.content import Digest
+
+if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
+
+
+def open_bundle(path: Path, limits: Limits) -> Bundle:
+    """As `bundler.bundle.reader` has it; loaded only where an earlier output is there."""
+    from bundler.bundle import reader
+
+    return reader.open_bundle(path, limits)
+
+
+def refuse_loss(name: str, old: Inventory, new: Inventory) -> None:
+    """Raise UsageError if something that is in the old bundle would not be in the new one."""
+    kept = set(roots_of(new))
+    lost = [root for root in roots_of(old) if root not in kept]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        cause = f"it exists, and holds {lost[0]}{more}, which the new one would not hold as it is"
+        raise UsageError(name, cause, "choose another name, or --force to replace it")
+    known = {name_of(root) for root in kept} | set(_removed(new))
+    if untold := [gone for gone in _removed(old) if gone not in known]:
+        repository, tag = untold[0]
+        cause = f"it exists, and says that {repository}:{tag} is gone, which the new one would not say"
+        raise UsageError(name, cause, "choose another name, or --force to replace it")
+
+
+def refuse_own_base(name: str, old: Digest, new: Inventory) -> None:
+    """Raise UsageError, also under `force`, if the new bundle builds on what it would replace."""
+    if old in new.base:
+        raise UsageError(name, "it exists, and the new one builds on it", "choose another name")
+
+
+def _removed(inventory: Inventory) -> Iterator[Name]:
+    return ((entry.name, gone) for entry in inventory.repositories for gone in entry.removed)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say of what is there that it is in the way; what could not be seen stays a LocalError."""
+    try:
+        yield
+    except LocalError:
+        raise  # what it holds could not be seen: no reason to replace it
+    except BundlerError as error:
+        raise UsageError(
+            str(path), f"it exists: {error.cause}", "choose another name, or --force to replace it"
+        ) from error

@@ -1,0 +1,115 @@
+"""Bundles made one: a full bundle and the deltas on it, or shards of one selection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from bundler.about import VERSION
+from bundler.bundle.bundle_output import BundleOutput
+from bundler.bundle.inventory import Inventory, bundle_id, encode, roots_of
+from bundler.bundle.manifest_pool import ChainEntry, ManifestPool, read_chain_entry
+from bundler.bundle.reader import Bundle, open_bundle
+from bundler.bundle.wire import FrameCache
+from bundler.bundle.writer import check_readable
+from bundler.deltas.state import State, full_inventory, state_of
+from bundler.disk_space import check_disk
+from bundler.errors import ContentError, IntegrityError, UsageError
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import Descriptor, Digest
+from bundler.oci.graph import Tally, reached
+from bundler.oci.reference import RepositoryName
+from bundler.reporting.json_report import Report, RepositoryReport, TagReport
+from bundler.reporting.progress import SILENCE, Progress
+
+
+def merge_bundles(
+    paths: Sequence[Path],
+    out: BundleOutput,
+    *,
+    volumes_in: Sequence[Path] = (),
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = SILENCE,
+) -> Report:
+    """Make one full bundle, byte for byte what a full export of the same state makes.
+
+    Applied in the order given: what a later one says of a tag holds. Raises UsageError that names a
+    bundle which one of them builds on, and which is not before it; and what damaged ones deserve.
+    """
+    if out.is_store:
+        raise UsageError(out.name, "a merged bundle is a file", "let its name end in .tar.zst")
+    out.check()
+    with ExitStack() as stack:
+        opened = partial(open_bundle, limits=limits, volumes_in=volumes_in, frames=FrameCache())
+        bundles = [stack.enter_context(opened(path)) for path in paths]
+        pool = ManifestPool(limits)
+        inventory = merged_inventory([read_chain_entry(bundle, pool) for bundle in bundles], limits)
+        check_readable(inventory, limits)
+        there = out.unchanged(inventory, progress)
+        if there is None and (needed := out.need(inventory)):
+            check_disk([needed])
+        written = there or out.write(inventory, _Together(bundles), progress)
+    tags: dict[RepositoryName, list[TagReport]] = {}
+    for root in roots_of(inventory):
+        told = TagReport(root.tag or root.digest, "exported", root.digest)
+        tags.setdefault(root.repository, []).append(told)
+    repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in tags.items())
+    return Report("merge", VERSION, repositories, (), written, unchanged=there is not None)
+
+
+def merged_inventory(chain: Sequence[ChainEntry], limits: Limits = DEFAULT_LIMITS) -> Inventory:
+    """The inventory of the full bundle that these make. No I/O. Raises ContentError over a limit."""
+    # One that is named twice has its place where it came first.
+    chain = list({link.id: link for link in chain}.values())
+    below: dict[Digest, set[Digest]] = {}
+    for link in chain:
+        bases = _bases(link, below)
+        below[link.id] = {link.id, *bases}.union(*(below[base] for base in bases))
+    state = state_of(chain)
+    _check_work(state, limits)
+    inventory = full_inventory(state.roots, state.manifests)
+    last = chain[-1]
+    # A delta says what it makes of all that it builds on; beside it there may be shards.
+    if last.inventory.state and below.keys() == below[last.id]:
+        made = bundle_id(encode(inventory))
+        if made != last.inventory.state:
+            cause = f"together they make {made}, but the delta was made to make {last.inventory.state}"
+            raise IntegrityError(f"bundle {last.id}", cause, "export a full bundle anew")
+    return inventory
+
+
+def _check_work(state: State, limits: Limits) -> None:
+    """Raise ContentError where it would be work without end."""
+    tally = Tally("merge", limits.needs, "blobs that its tags need")
+    for _, root in dict.fromkeys((root.repository, root.digest) for root in state.roots):
+        for digest in reached(root, state.manifests):
+            tally.add(state.manifests[digest].descriptors if digest in state.manifests else 1)
+
+
+def _bases(link: ChainEntry, known: Collection[Digest]) -> tuple[Digest, ...]:
+    """What a bundle builds on: the bundles themselves, or the full one that was merged of them."""
+    missing = [base for base in link.inventory.base if base not in known]
+    if not missing:
+        return link.inventory.base
+    whole = link.inventory.base_state
+    if whole and whole in known:
+        return (whole,)
+    cause = f"it builds on bundle {missing[0]}"
+    raise UsageError(f"bundle {link.id}", cause, "give that bundle too, before this one")
+
+
+class _Together:
+    """Several bundles as one BlobSource."""
+
+    def __init__(self, bundles: Sequence[Bundle]) -> None:
+        self._homes = {blob.digest: bundle for bundle in bundles for blob in bundle.inventory.content}
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified."""
+        if blob.digest not in self._homes:
+            raise ContentError(
+                f"blob {blob.digest}", "none of the bundles has it", "export a full bundle anew"
+            )
+        return self._homes[blob.digest].chunks(blob)

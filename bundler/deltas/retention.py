@@ -1,0 +1,164 @@
+"""Which bundles of a job stay, and which go. No I/O."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bundler.bundle.inventory import BUNDLE_SUFFIX
+from bundler.bundle.sealing import remove_sidecar
+from bundler.deltas.existing_bundle import open_bundle
+from bundler.durable import remove_if_there, sync_directory
+from bundler.errors import BundlerError, IntegrityError
+from bundler.limits import Limits
+from bundler.oci.content import Digest
+from bundler.store.blob_store import Store
+from bundler.store.history import History, HistoryEntry
+from bundler.trust.statement import DEFAULT_JOB, Job
+from bundler.volumes.volume_sets import is_volume
+
+DAY = 86_400
+
+
+class Keep(NamedTuple):
+    """What stays of the bundles that a job made; all of them without anything."""
+
+    newest: int | None = None
+    """As many of the newest."""
+    days: int | None = None
+    """Those that are younger."""
+
+    @property
+    def any(self) -> bool:
+        """Whether anything may go."""
+        return self.newest is not None or self.days is not None
+
+
+def expired(entries: Sequence[HistoryEntry], job: str, keep: Keep, now: int) -> list[HistoryEntry]:
+    """What a job may remove: neither kept itself, nor what any bundle that stays builds on.
+
+    The newest always stays. Where the clock was set back, an entry from the future counts as new; and one
+    from before its time is as old as the one before it.
+    """
+    if not keep.any:
+        return []
+    own = [entry for entry in entries if entry.job == job]
+    newest = own[-max(keep.newest or 1, 1) :]
+    since = now - (keep.days or 0) * DAY
+    young = [entry for entry, time in zip(own, _times(own, now), strict=True) if keep.days and time > since]
+    kept = [*newest, *young, *(entry for entry in entries if entry.job != job)]
+    needed = _needed(kept, entries)
+    return [entry for entry in own if entry.id not in needed]
+
+
+def _times(entries: Sequence[HistoryEntry], now: int) -> Iterator[int]:
+    """When they were written; a journal only grows, so none is older than what stands before it."""
+    latest = 0
+    for entry in entries:
+        if entry.time <= now:
+            latest = max(latest, entry.time)
+        yield max(entry.time, latest)
+
+
+def _needed(kept: Sequence[HistoryEntry], entries: Sequence[HistoryEntry]) -> set[Digest]:
+    """The ids that are kept, and all that they build on."""
+    bases = {entry.id: entry.base for entry in entries}
+    found: set[Digest] = set()
+    waiting = [entry.id for entry in kept]
+    while waiting:
+        id_ = waiting.pop()
+        if id_ not in found:
+            found.add(id_)
+            waiting += bases.get(id_, ())
+    return found
+
+
+LAST = "last"
+"""As a base: what the job wrote last; nothing at all on its first night."""
+
+
+class Incremental(NamedTuple):
+    """One export among others."""
+
+    job: Job = DEFAULT_JOB
+    now: int = 0
+    """Seconds since 1970, for the journal."""
+    base: tuple[str, ...] = ()
+    """Bundles, ids of bundles, or receipts of what the other side has; or `LAST`."""
+    allow_empty: bool = False
+    """Whether a delta is written that holds nothing."""
+    immutable: tuple[str, ...] = ()
+    """Tags that are taken as the base has them, without asking: `semver`, or globs."""
+    keep: Keep = Keep()
+    """Which of the job's bundles stay afterwards."""
+
+
+ALONE = Incremental()
+
+
+def retain(store: Store, series: Incremental, limits: Limits) -> tuple[list[str], list[str]]:
+    """Remove what is not kept. The results: the files that are gone, and warnings about those left alone.
+
+    A file goes only if it still is the bundle that this job wrote there. Raises IntegrityError, before
+    anything is removed, if the newest bundle is not whole.
+    """
+    history = History(store.path)
+    entries = history.entries()
+    gone = expired(entries, series.job, series.keep, series.now)
+    if not gone:
+        return [], []
+    newest = history.last(series.job)
+    if newest and newest.path and not files_of(newest):
+        return [], [f"{newest.path}: it is the newest bundle, and not there: no older one was removed"]
+    _prove(newest, limits)
+    removed: list[str] = []
+    warnings: list[str] = []
+    written_last = {entry.path: entry.id for entry in entries}
+    for entry in gone:
+        path, files = Path(entry.path or ""), files_of(entry)
+        if not files or written_last[entry.path] != entry.id:
+            continue  # carried away, or replaced by a newer one of the same name
+        if _is_ours(files[0], entry, limits):
+            remove_sidecar(path)
+            for file in files:
+                remove_if_there(file)
+            # Forgotten before it is gone for good, nobody would ever remove it.
+            sync_directory(path.parent)
+            removed.append(str(path))
+        else:
+            warnings.append(f"{path}: not removed: it is not the bundle that this job wrote there")
+    history.forget({entry.id for entry in gone})
+    return removed, warnings
+
+
+def files_of(entry: HistoryEntry) -> list[Path]:
+    """The bundle's file, or those of its volumes, as far as they are there."""
+    path = Path(entry.path or "")
+    if not path.name.endswith(BUNDLE_SUFFIX):
+        return []
+    if path.exists():
+        return [path]
+    names = sorted(path.parent.glob(f"{glob.escape(path.name)}.[0-9p]*")) if path.parent.is_dir() else []
+    return [name for name in names if is_volume(name)]
+
+
+def _prove(newest: HistoryEntry | None, limits: Limits) -> None:
+    if newest is None or not (files := files_of(newest)):
+        return
+    try:
+        with open_bundle(files[0], limits) as bundle:
+            for _ in bundle.everything():
+                pass
+    except BundlerError as error:
+        cause = f"the newest bundle is not whole, so no older one was removed: {error.cause}"
+        raise IntegrityError(str(files[0]), cause, "run the export again") from error
+
+
+def _is_ours(path: Path, entry: HistoryEntry, limits: Limits) -> bool:
+    try:
+        with open_bundle(path, limits) as bundle:
+            return bundle.id == entry.id
+    except BundlerError:
+        return False

@@ -1,0 +1,1 @@
+"""Resolution to blobs in the store."""

@@ -1,0 +1,86 @@
+"""What an export has to fetch, from where, and how many bytes: a value, made without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from bundler.bundle.inventory import Root
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import Descriptor
+from bundler.oci.graph import Manifests, Tally, bottom_up
+from bundler.oci.reference import RepositoryName
+
+
+class BlobTask(NamedTuple):
+    """One blob to fetch, once, and every repository that has it."""
+
+    blob: Descriptor
+    repositories: tuple[RepositoryName, ...]
+
+
+class ExportPlan(NamedTuple):
+    """What is to be done after the tags are pinned."""
+
+    tasks: tuple[BlobTask, ...]
+    present: tuple[Descriptor, ...]
+    manifest_bytes: int
+
+    @property
+    def fetch_bytes(self) -> int:
+        """Bytes to download."""
+        return sum(task.blob.size for task in self.tasks)
+
+    @property
+    def total_bytes(self) -> int:
+        """Unique bytes of everything selected."""
+        return self.fetch_bytes + sum(blob.size for blob in self.present) + self.manifest_bytes
+
+
+def plan_export(
+    roots: Iterable[Root],
+    manifests: Manifests,
+    has: Callable[[Descriptor], bool],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ExportPlan:
+    """Each distinct blob once, over all repositories, unless the store has it.
+
+    Two manifests may name one digest with different sizes: one of them is wrong. Each is a task of
+    its own, so that only the wrong one fails. Raises ContentError where it would be work without end.
+    """
+    homes: dict[Descriptor, dict[RepositoryName, None]] = {}
+    reached: dict[Descriptor, None] = {}
+    tally = Tally("selection", limits.needs, "blobs that its tags need")
+    for root in roots:
+        for manifest in bottom_up([root.digest], manifests):
+            reached[manifest.blob] = None
+            tally.add(manifest.descriptors)
+            for blob in manifest.blobs:
+                homes.setdefault(_key(blob), {})[root.repository] = None
+    known = {blob.digest for blob in reached}
+    wanted = {blob: tuple(names) for blob, names in homes.items() if blob.digest not in known}
+    present = tuple(blob for blob in wanted if has(blob))
+    there = set(present)
+    tasks = tuple(BlobTask(blob, names) for blob, names in wanted.items() if blob not in there)
+    return ExportPlan(tasks, present, sum(blob.size for blob in reached))
+
+
+def _key(blob: Descriptor) -> Descriptor:
+    """The descriptor without its media type: the same bytes may be called by several."""
+    return Descriptor("", blob.digest, blob.size)
+
+
+def incomplete(
+    roots: Iterable[Root], manifests: Manifests, missing: Callable[[Descriptor], bool]
+) -> dict[Root, Descriptor]:
+    """The roots that need a blob which could not be fetched, each with one such blob."""
+    known = set(manifests)
+    found: dict[Root, Descriptor] = {}
+    for root in roots:
+        for manifest in bottom_up([root.digest], manifests):
+            blobs = (_key(blob) for blob in manifest.blobs if blob.digest not in known)
+            if lacking := next((blob for blob in blobs if missing(blob)), None):
+                found[root] = lacking
+                break
+    return found

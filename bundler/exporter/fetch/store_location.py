@@ -1,0 +1,83 @@
+"""Where an export keeps its blobs while it works: a store that stays, or one beside the output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundler.bundle.bundle_output import BundleOutput
+from bundler.bundle.inventory import Inventory, bundle_id, encode
+from bundler.deltas.retention import Incremental
+from bundler.deltas.state import Base
+from bundler.durable import local_errors
+from bundler.errors import UsageError
+from bundler.store.blob_store import Store
+from bundler.store.history import History, HistoryEntry
+
+SUFFIX = ".store"
+
+
+@dataclass
+class StoreLocation:
+    """A directory for blobs. A temporary one goes when nothing more is expected of it."""
+
+    path: Path
+    temporary: bool
+    finished: bool = False
+
+    @contextmanager
+    def opened(self) -> Iterator[Store]:
+        """The store, locked. After an interruption, also a temporary one stays for the next run.
+
+        What was made for this run and holds nothing goes in any case.
+        """
+        with local_errors(self.path, "look at"):
+            was_there = self.path.exists()
+        with Store(self.path, temporary=self.temporary) as store:
+            try:
+                yield store
+            finally:
+                superfluous = self.temporary if self.finished else not was_there and store.empty()
+                if superfluous:
+                    store.remove()
+
+    def remember(
+        self, series: Incremental, inventory: Inventory, out: BundleOutput, base: Base | None, store: Store
+    ) -> None:
+        """Note what was written and what it builds on, for the nights to come; a temporary store has none."""
+        if self.temporary:
+            return
+        history = History(self.path)
+        for link in base.from_files if base else ():
+            for manifest in link.manifests.values():
+                store.add_bytes(manifest.blob, manifest.data)
+            store.sync()
+            history.keep(link.id, encode(link.inventory))
+        data = encode(inventory)
+        path = str(out.path.absolute()) if out.path else None
+        entry = HistoryEntry(bundle_id(data), series.job, series.now, inventory.base, path)
+        history.record(entry, data)
+
+    def looked_at(self) -> Store:
+        """The store as it is, nothing created and nothing locked: for a dry run."""
+        return Store(self.path)
+
+
+def store_location_of(out: BundleOutput, store: Path | None = None) -> StoreLocation:
+    """Where the blobs of an export go: a store of the user's, the output directory, or beside the file.
+
+    Beside the file, because that is where the user has room. Raises UsageError for a store that
+    the output leaves no place for.
+    """
+    path = out.path
+    if out.is_store and path is not None:
+        if store is not None and store.resolve() != path.resolve():
+            raise UsageError(out.name, "an output directory is its own store", "leave --store out")
+        return StoreLocation(path, temporary=False)
+    if store is not None:
+        return StoreLocation(store, temporary=False)
+    if path is None:
+        raise UsageError("-", "a bundle into a pipe needs a place for its blobs", "name one with --store DIR")
+    return StoreLocation(path.with_name(path.name + SUFFIX), temporary=True)

@@ -1,0 +1,1 @@
+"""Where an export goes: a file, a directory, a stream, volumes."""

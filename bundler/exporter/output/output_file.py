@@ -1,0 +1,158 @@
+"""A bundle file with its sidecar, as an output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.bundle.inventory import Inventory, bundle_id, encode
+from bundler.bundle.sealing import check_sidecar, remove_sidecar, write_sidecar
+from bundler.bundle.writer import largest_size, write_bundle
+from bundler.deltas.existing_bundle import explained, open_bundle, refuse_loss, refuse_own_base
+from bundler.durable import local_errors, sync_directory, whole_file
+from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
+from bundler.limits import Limits
+from bundler.named_files import check_folder, check_writable
+from bundler.oci.content import BlobSource
+from bundler.reporting.json_report import BundleReport
+from bundler.reporting.progress import Progress
+
+if TYPE_CHECKING:
+    from bundler.trust.bundle_signing import Signing
+
+
+@dataclass
+class FileOutput:
+    """A bundle file with its sidecar."""
+
+    path: Path
+    force: bool
+    limits: Limits
+    signing: Signing | None = None
+    is_store: bool = False
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.path)
+
+    def check(self) -> None:
+        """Raise before any request if this can't be written."""
+        check_folder(self.path)
+        if self.path.is_dir():
+            raise UsageError(self.name, "a directory has this name", "choose another name")
+        if self.path.exists() and not self.force:
+            with explained(self.path), open_bundle(self.path, self.limits):
+                pass
+        check_writable(self.path)
+
+    def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
+        """What is there, if it is the same; proven by its digests, as the sidecar may be missing."""
+        if not self.path.exists():
+            return None
+        try:
+            return self._same(inventory, progress)
+        except (IntegrityError, ContentError, TrustError):
+            if self.force:
+                return None
+            raise
+
+    def _same(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
+        with open_bundle(self.path, self.limits) as bundle:
+            if bundle.id != bundle_id(encode(inventory)):
+                refuse_own_base(self.name, bundle.id, inventory)
+                if not self.force:
+                    refuse_loss(self.name, bundle.inventory, inventory)
+                return None
+            if self.signing and not self.signing.stands_in(bundle.sealed):
+                return None
+            size = sum(blob.size for blob in inventory.content)
+            with progress.step("checking the bundle that is there", size=size) as step:
+                for blob, _ in bundle.everything():
+                    step.advance(size=blob.size)
+            sha256 = bundle.sha256 or ""
+            told = bundle.sealed.told() if bundle.sealed else None
+        if not _sidecar_right(self.path, sha256):
+            write_sidecar(self.path, sha256)
+        # A run that was killed may have given the names, and not made them durable.
+        sync_directory(self.path.parent)
+        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, told)
+
+    def need(self, inventory: Inventory) -> tuple[Path, int]:
+        """The folder, and the largest size that the bundle can have."""
+        return self.path.parent, largest_size(inventory)
+
+    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
+        """Write it under a temporary name; the old one stays until the new one is durable."""
+        with whole_file(self.path) as file:
+            written = pack(file.write, self.name, inventory, source, progress, signing=self.signing)
+            # An old sidecar must not speak of the new file.
+            remove_sidecar(self.path)
+        write_sidecar(self.path, written.sha256 or "")
+        return written
+
+
+def _sidecar_right(path: Path, sha256: str) -> bool:
+    try:
+        return check_sidecar(path, sha256)
+    except BundlerError:
+        return False
+
+
+def pack(
+    write: Callable[[bytes], object],
+    name: str,
+    inventory: Inventory,
+    source: BlobSource,
+    progress: Progress,
+    *,
+    signing: Signing | None = None,
+) -> BundleReport:
+    """Write the bundle by calls of `write`, in order; what it is. Raises what the source raises.
+
+    What is signed stands before the content, so it is signed before the first byte is written.
+    """
+    sealed = signing.seal(bundle_id(encode(inventory))) if signing else None
+    blobs = list(inventory.content)
+    with progress.step("packing", len(blobs), sum(blob.size for blob in blobs)) as step:
+        written = write_bundle(write, inventory, source, step, sealed)
+    told = sealed.told() if sealed else None
+    return BundleReport(name, written.bundle_id, written.sha256, written.size, told)
+
+
+STANDARD_OUTPUT = 1
+
+
+@dataclass
+class StreamOutput:
+    """Standard output: the bundle as it is made."""
+
+    descriptor: int
+    signing: Signing | None = None
+    path: None = None
+    name: str = "-"
+    is_store: bool = False
+
+    def check(self) -> None:
+        """Raise UsageError on a terminal."""
+        if os.isatty(self.descriptor):
+            raise UsageError("-", "standard output is a terminal", "send it into a file or a pipe")
+
+    def unchanged(self, inventory: Inventory, progress: Progress) -> None:
+        """A pipe holds nothing."""
+
+    def need(self, inventory: Inventory) -> None:
+        """No disk."""
+
+    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
+        """Write it in order."""
+        return pack(self._write, self.name, inventory, source, progress, signing=self.signing)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        with local_errors(Path("standard output"), "write"):
+            while view:
+                view = view[os.write(self.descriptor, view) :]

@@ -1,0 +1,84 @@
+"""A set of volumes as an output: written directly, never as one file first."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.bundle.inventory import Inventory, bundle_id, encode
+from bundler.bundle.writer import largest_size
+from bundler.deltas.existing_bundle import open_bundle
+from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
+from bundler.exporter.output.output_file import pack
+from bundler.limits import Limits
+from bundler.named_files import check_folder, check_writable
+from bundler.oci.content import BlobSource
+from bundler.reporting.json_report import BundleReport
+from bundler.reporting.progress import Progress
+from bundler.volumes.volume_writer import Cut, splitting
+
+if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
+    from bundler.trust.bundle_signing import Signing
+
+
+@dataclass
+class VolumesOutput:
+    """`path` is the name of the bundle that the volumes make; no file has it."""
+
+    path: Path
+    cut: Cut
+    limits: Limits
+    signing: Signing | None = None
+    is_store: bool = False
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.path)
+
+    def check(self) -> None:
+        """Raise before any request if this can't be written."""
+        check_folder(self.path)
+        if self.path.exists():
+            raise UsageError(self.name, "a file or directory has this name", "choose another name")
+        check_writable(self.path)
+        self.cut.check(0)
+
+    def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
+        """A signed set that is there, if its signature stands: another one would make another set.
+
+        Other volumes are always made again, and those that are there whole are left alone. Raises
+        UsageError, before anything is fetched for it, if those of another bundle have the name.
+        """
+        self.cut.check(largest_size(inventory))
+        with (
+            suppress(NotFoundError, IntegrityError, ContentError),
+            open_bundle(self.path, self.limits) as there,
+        ):
+            if there.id != bundle_id(encode(inventory)):
+                next_step = "choose another name or folder, or remove them"
+                raise UsageError(self.name, "volumes of another set have this name", next_step)
+            return self._signed_already(there, progress)
+        return None
+
+    def _signed_already(self, there: Bundle, progress: Progress) -> BundleReport | None:
+        if not (there.sealed and self.signing and self.signing.stands_in(there.sealed)):
+            return None
+        with progress.step("checking the volumes that are there") as step:
+            for blob, _ in there.everything():
+                step.advance(size=blob.size)
+        return BundleReport(self.name, there.id, there.sha256, there.file_size, there.sealed.told())
+
+    def need(self, inventory: Inventory) -> tuple[Path, int]:
+        """The folder, and the largest size that all volumes can have."""
+        return self.path.parent, self.cut.need(largest_size(inventory))
+
+    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
+        """Write them under temporary names; they get their own when all are durable."""
+        with splitting(self.path, self.cut) as splitter:
+            written = pack(splitter.write, self.name, inventory, source, progress, signing=self.signing)
+            splitter.finish(progress)
+        return written

@@ -1,0 +1,78 @@
+"""A lock file: every tag of one export pinned to its digest, so that it can be made again.
+
+It names what the bundle names: tags, what belongs to them, images, and the children of indexes that
+were left out. A tag that has moved since is taken by its digest; what is gone ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bundler.bundle.inventory import Inventory, RepositoryEntry, roots_of
+from bundler.durable import local_errors, write_whole
+from bundler.errors import UsageError
+from bundler.exporter.resolve.resolution import Resolution
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci import strict_json
+from bundler.oci.content import Digest
+from bundler.oci.document import checked, read_document
+from bundler.oci.reference import Reference, RepositoryName
+from bundler.selection.sources import Include, PinnedReference, Selection
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What one export carried."""
+
+    lock_version: Literal[1]
+    repositories: tuple[RepositoryEntry, ...]
+    omitted: tuple[Digest, ...] = ()
+    """Children of indexes that were left out because of their platform."""
+
+
+def keep_lock(path: Path | None, pinned: Resolution) -> None:
+    """Write down what was pinned, if a lock file is wanted."""
+    if path is None:
+        return
+    inventory = pinned.inventory()
+    repositories = [
+        {
+            "name": entry.name,
+            "tags": {str(tag): digest for tag, digest in entry.tags.items()},
+            "untagged": list(entry.untagged),
+        }
+        for entry in inventory.repositories
+    ]
+    document = {
+        "lockVersion": VERSION,
+        "repositories": repositories,
+        "omitted": list(inventory.omitted),
+    }
+    write_whole(path, strict_json.pretty(document))
+
+
+def read_lock(path: Path, limits: Limits = DEFAULT_LIMITS) -> Lock:
+    """Read a lock file. Raises ContentError, LocalError."""
+    with local_errors(path, "read"), path.open("rb") as file:
+        data = file.read(limits.inventory + 1)
+    document = checked(data, item=str(path), limits=limits)
+    next_step = "remove it to pin anew"
+    return read_document(Lock, document, parts=(RepositoryEntry,), what="no lock file: ", next_step=next_step)
+
+
+def locked_selection(lock: Lock, named: Collection[RepositoryName], path: Path) -> Selection:
+    """What the lock pins. Raises UsageError for a repository that was named, and that it doesn't know."""
+    if missing := set(named) - {entry.name for entry in lock.repositories}:
+        cause = f"{min(missing)} is not in it"
+        raise UsageError(str(path), cause, "remove the lock file to pin anew, or name another one")
+    inventory = Inventory(1, "full", lock.repositories, (), ())
+    alone = Include(referrers=False)
+    pins = (
+        PinnedReference(Reference(*root), alone, strict=root.tag is not None) for root in roots_of(inventory)
+    )
+    return Selection(tuple(pins), locked=True, omitted=frozenset(lock.omitted))

@@ -1,0 +1,177 @@
+"""One failing item costs one item; but when thousands fail, something else is wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple, TypeVar
+
+from bundler.deltas.base import NOBODY, ImmutableTags
+from bundler.errors import BundlerError, ContentError
+from bundler.limits import Limits
+from bundler.oci.content import BlobStore, Descriptor, Digest, read_all
+from bundler.oci.graph import HeldManifests, Tally
+from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.large_bodies import LARGE, limit_large_bodies, take_place
+from bundler.registry.registries import Registries
+from bundler.registry.repository import PinnedManifest, TagList
+from bundler.reporting.progress import Progress, each_shown
+
+
+class FailureLimit:
+    """Counts what failed in one run."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = 0
+
+    def add(self, error: BundlerError) -> None:
+        """Count one. Raises ContentError that tells it, when it is one too many."""
+        self._count += 1
+        if self._count > self._limit:
+            cause = f"{error.cause}; more than the limit of {self._limit:,} items failed"
+            raise ContentError(error.item, cause, "find out what they have in common, or choose fewer tags")
+
+
+RUN = "selection"
+
+FEWER = "export fewer repositories or tags at a time"
+
+
+class TooMuchError(ContentError):
+    """A limit of the whole run is reached: it ends."""
+
+
+class ReadBudget:
+    """Counts, and lets equal manifests be one."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._lock = threading.Lock()
+        self._manifests: dict[Descriptor, Manifest] = {}
+        self._parts = HeldManifests(limits, RUN)
+        self._bytes = Tally(RUN, limits.manifests, "bytes of manifests")
+        self._names = Tally(RUN, limits.listed, "tags listed")
+        self._referrers = Tally(RUN, limits.graph_nodes, "referrers listed")
+
+    def one(self, manifest: Manifest) -> Manifest:
+        """The manifest, or the same one that was read before. Raises TooMuchError."""
+        with self._lock:
+            known = self._manifests.get(manifest.blob)
+            if known is not None:
+                return known
+            self._add(self._bytes, manifest.blob.size)
+            try:
+                self._parts.add(manifest)
+            except ContentError as error:
+                raise _too_much(error) from None
+            self._manifests[manifest.blob] = manifest
+            return manifest
+
+    def count_names(self, number: int) -> None:
+        """So many more tags were listed. Raises TooMuchError."""
+        with self._lock:
+            self._add(self._names, number)
+
+    def count_referrers(self, number: int) -> None:
+        """So many more referrers were listed. Raises TooMuchError."""
+        with self._lock:
+            self._add(self._referrers, number)
+
+    def _add(self, tally: Tally, number: int) -> None:
+        try:
+            tally.add(number)
+        except ContentError as error:
+            raise _too_much(error) from None
+
+
+def _too_much(error: ContentError) -> TooMuchError:
+    return TooMuchError(error.item, error.cause, FEWER)
+
+
+Item = TypeVar("Item")
+
+Result = TypeVar("Result")
+
+
+class SourceReader(NamedTuple):
+    """Questions to registries; what was asked once is not asked again."""
+
+    registries: Registries
+    store: BlobStore | None
+    """Where manifests may be already; None where nothing is walked."""
+    jobs: int
+    progress: Progress
+    lists: dict[RepositoryName, TagList | BundlerError]
+    """The tag lists that were read so far."""
+    failing: FailureLimit
+    """Tags that could not be had."""
+    held: ReadBudget
+    """What was read so far."""
+    keep: bool = True
+    """Whether what was read may be put into the store."""
+    locked: bool = False
+    """A pin whose tag moved is taken by its digest."""
+    trusted: ImmutableTags = NOBODY
+    """What is not asked for, because it never moves."""
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds of this run."""
+        return self.registries.settings.hosts.limits
+
+    def each(
+        self, label: str, items: Collection[Item], work: Callable[[Item], Result]
+    ) -> Iterator[tuple[Item, Result | BundlerError]]:
+        """`work` done on all items, several at a time; pairs come as they are finished.
+
+        Raises TooMuchError where one of them met a limit of the whole run.
+        """
+        for item, result in each_shown(self.progress, label, items, work, jobs=self.jobs):
+            if isinstance(result, TooMuchError):
+                raise result
+            yield item, result
+
+    def read_lists(self, names: Collection[RepositoryName]) -> None:
+        """Read the tag lists of these repositories into `lists`, failures included."""
+        unread = [name for name in dict.fromkeys(names) if name not in self.lists]
+        for name, answer in self.each("tag lists", unread, self._list):
+            self.lists[name] = answer
+
+    def _list(self, name: RepositoryName) -> TagList:
+        return self.registries.source(name).tags(self.held.count_names)
+
+    @limit_large_bodies
+    def manifest(self, name: RepositoryName, reference: Tag | Digest) -> PinnedManifest:
+        """A manifest by tag or digest."""
+        if known := self.trusted.manifests.get((name, reference)):
+            return PinnedManifest(known)
+        answer = self.registries.source(name).manifest(reference)
+        return answer._replace(manifest=self.held.one(answer.manifest))
+
+    def small_blob(self, blob: Descriptor, name: RepositoryName) -> bytes:
+        """A blob that is read now and carried later. Raises ContentError over the limit."""
+        if blob.size > self.limits.module_layer:
+            raise ContentError(f"blob {blob.digest}", f"over the limit of {self.limits.module_layer:,} bytes")
+        if self.store is not None and self.store.has(blob):
+            return read_all(self.store, blob)
+        data = read_all(self.registries.source(name), blob)
+        if self.store is not None and self.keep:
+            self.store.add(blob, lambda offset: [data[offset:]])
+        return data
+
+    @limit_large_bodies
+    def child(self, child: Descriptor, name: RepositoryName) -> Manifest:
+        """A manifest that an index names; from the store, if it is there."""
+        if self.store is not None and self.store.has(child):
+            if child.size > LARGE:
+                take_place()
+            data = read_all(self.store, child)
+            return self.held.one(parse_manifest(data, child.media_type, child.digest, limits=self.limits))
+        manifest = self.manifest(name, child.digest).manifest
+        if manifest.blob.media_type != child.media_type or manifest.blob.size != child.size:
+            found = manifest.blob
+            said = f"{child.media_type}, {child.size:,} bytes"
+            cause = f"its index says {said}; it is {found.media_type}, {found.size:,} bytes"
+            raise ContentError(f"manifest {child.digest}", cause)
+        return manifest

@@ -1,0 +1,194 @@
+"""An import's report, made from its plan and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bundler.about import VERSION
+from bundler.bundle.inventory import Root
+from bundler.bundle.reader import Bundle
+from bundler.bundle.stream import BundleStream
+from bundler.errors import BundlerError, IntegrityError, NotFoundError, TargetRefusedError
+from bundler.importer.destination import Destination
+from bundler.importer.import_plan import SENT, Action, ImportPlan, OnConflict, PlannedTag
+from bundler.importer.prepare import arrange
+from bundler.importer.push import ContentPush
+from bundler.importer.verify import Verified
+from bundler.oci.reference import RepositoryName
+from bundler.registry.registries import Registries
+from bundler.reporting.json_report import (
+    BlobCounts,
+    BundleReport,
+    Report,
+    RepositoryReport,
+    Status,
+    TagReport,
+    failure,
+)
+from bundler.reporting.progress import SILENCE, Progress
+from bundler.workers import DEFAULT_JOBS
+
+STATUS: dict[Action, Status] = {
+    Action.PUSH: "pushed",
+    Action.MOVE: "moved",
+    Action.MERGE: "merged",
+    Action.PRESENT: "present",
+    Action.SKIP: "skipped",
+    Action.CONFLICT: "failed",
+    Action.REFUSED: "failed",
+}
+
+
+def import_report(
+    bundle: Bundle | BundleStream,
+    plan: ImportPlan,
+    push: ContentPush,
+    registries: Registries,
+    warnings: tuple[str, ...],
+) -> Report:
+    """What became of every root."""
+    outcome = push.outcome
+    failures = {**_conflicts(plan), **outcome.failed}
+    reused = outcome.reused.keys() - outcome.sent.keys()
+    blobs = BlobCounts(
+        moved=len(outcome.sent),
+        moved_bytes=sum(blob.size for blob in outcome.sent),
+        reused=len(reused),
+        reused_bytes=sum(blob.size for blob in reused),
+    )
+    return replace(
+        _report(bundle, plan, registries, failures, warnings),
+        blobs=blobs,
+        seconds=push.seconds,
+        unchanged=not failures and all(step.action is Action.PRESENT for step in plan.steps),
+    )
+
+
+def planned_report(
+    bundle: Bundle, plan: ImportPlan, registries: Registries, warnings: tuple[str, ...]
+) -> Report:
+    """What an import would do: tags to push are `planned`, with the digest that each replaces."""
+    return replace(
+        _report(bundle, plan, registries, _conflicts(plan), warnings, planned=True),
+        blobs=BlobCounts(moved=len(plan.uploads), moved_bytes=plan.upload_bytes),
+        dry_run=True,
+    )
+
+
+def compared_report(
+    bundle: Bundle,
+    plan: ImportPlan,
+    registries: Registries,
+    failures: Mapping[Root, BundlerError],
+    warnings: tuple[str, ...],
+) -> Report:
+    """A target held against a bundle: what is there is `present`, all else has failed."""
+    report = _report(bundle, plan, registries, failures, warnings)
+    return replace(report, command="verify", unchanged=not failures)
+
+
+def _report(
+    bundle: Bundle | BundleStream,
+    plan: ImportPlan,
+    registries: Registries,
+    failures: Mapping[Root, BundlerError],
+    warnings: tuple[str, ...],
+    *,
+    planned: bool = False,
+) -> Report:
+    """What all reports about a target have."""
+    return Report(
+        command="import",
+        tool_version=VERSION,
+        repositories=_repositories(plan, failures, planned=planned),
+        failures=tuple(failure(error, str(root)) for root, error in failures.items()),
+        bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
+        traffic=registries.traffic.report(),
+        warnings=warnings,
+        drifted=tuple(str(step.root) for step in plan.steps if _drifted(step)),
+    )
+
+
+def _drifted(step: PlannedTag) -> bool:
+    """Whether the target's tag is another; a list of referrers that grew is none."""
+    return step.action is not Action.MERGE and step.previous not in (None, step.root.digest)
+
+
+def _place(bundle: Bundle | BundleStream) -> str:
+    return "-" if isinstance(bundle, BundleStream) else str(bundle.path)
+
+
+def _conflicts(plan: ImportPlan) -> dict[Root, BundlerError]:
+    """Tags that exist with another digest, and may not be moved."""
+    found: dict[Root, BundlerError] = dict(plan.refused)
+    for step in plan.steps:
+        if step.action is Action.CONFLICT:
+            cause = (
+                f"the tag exists with another digest: there {step.previous}, in the bundle {step.root.digest}"
+            )
+            found[step.root] = TargetRefusedError(
+                str(step.root), cause, "--on-conflict skip or overwrite decides otherwise"
+            )
+    return found
+
+
+def _repositories(
+    plan: ImportPlan, failures: Mapping[Root, BundlerError], *, planned: bool
+) -> tuple[RepositoryReport, ...]:
+    tags: dict[RepositoryName, list[TagReport]] = {}
+    for step in plan.steps:
+        tags.setdefault(step.root.repository, []).append(_tag(step, failures.get(step.root), planned=planned))
+    for name, decision in plan.left_out:
+        tags.setdefault(name, []).append(TagReport(decision.tag, "skipped", reason=decision.reason))
+    sources = {target: source for source, target in plan.names.items()}
+    return tuple(RepositoryReport(name, tuple(own), sources.get(name)) for name, own in sorted(tags.items()))
+
+
+def _tag(step: PlannedTag, error: BundlerError | None, *, planned: bool) -> TagReport:
+    moved = step.previous if step.previous != step.root.digest else None
+    reference = step.root.tag or step.root.digest
+    if error is not None:
+        return TagReport(reference, "failed", step.root.digest, error.cause, moved)
+    if planned and step.action in SENT:
+        return TagReport(reference, "planned", step.root.digest, "would move" if moved else "new", moved)
+    reason = "the tag exists with another digest" if step.action is Action.SKIP else ""
+    return TagReport(reference, STATUS[step.action], step.manifest.blob.digest, reason, moved)
+
+
+def compare_with_target(
+    verified: Verified,
+    destination: Destination,
+    registries: Registries,
+    *,
+    jobs: int = DEFAULT_JOBS,
+    progress: Progress = SILENCE,
+) -> Report:
+    """Whether the target has everything that an import would bring, under the same digests.
+
+    One HEAD for each tag, and for each manifest without one; a GET more for a list of referrers that
+    has another digest, as it may have been merged. Every tag that is missing or another has failed.
+    """
+    plan = arrange(
+        verified.bundle.inventory,
+        verified.manifests,
+        destination,
+        registries,
+        on_conflict=OnConflict.FAIL,
+        content=None,
+        may_write=False,
+        jobs=jobs,
+        progress=progress,
+    )
+    return compared_report(verified.bundle, plan, registries, _differences(plan), verified.warnings)
+
+
+def _differences(plan: ImportPlan) -> dict[Root, BundlerError]:
+    return {step.root: _difference(step) for step in plan.steps if step.action is not Action.PRESENT}
+
+
+def _difference(step: PlannedTag) -> BundlerError:
+    if step.previous is None:
+        return NotFoundError(str(step.root), "the target does not have it", "run the import again")
+    cause = f"the target has {step.previous}, the bundle {step.root.digest}"
+    return IntegrityError(str(step.root), cause, "find out who moved it, or import again")

@@ -1,0 +1,158 @@
+"""Referrers made findable where the target has no Referrers API: listed under the fallback tag.
+
+Source: distribution-spec 1.1, "Pushing Manifests with Subject".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+from bundler.attachments.referrers import entry_of, extended, fallback_tag, index_of, is_referrers_index
+from bundler.bundle.inventory import Root
+from bundler.errors import BundlerError, IntegrityError
+from bundler.importer.import_plan import Listing, PlannedTag
+from bundler.importer.prepare import points_to
+from bundler.importer.push import ContentPush
+from bundler.importer.roll_back import moves_of
+from bundler.ledger.rollback_file import BeforeTags
+from bundler.oci.graph import bottom_up
+from bundler.oci.manifest import Manifest
+from bundler.oci.reference import RepositoryName
+from bundler.registry.registries import Registries
+from bundler.registry.target_repository import TargetRepository
+from bundler.reporting.progress import each_shown
+
+TRIES = 3
+"""Times that a list is written again because somebody else wrote it in between."""
+
+
+def make_findable(listing: Listing, registries: Registries) -> None:
+    """See to it that the target lists these referrers. Raises IntegrityError if it does not in the end."""
+    wanted = {referrer.blob.digest for referrer in listing.referrers}
+    by_api = registries.source(listing.repository).referrers(listing.subject)
+    if by_api is not None:
+        if missing := wanted - {found.digest for found in by_api}:
+            cause = f"the target's Referrers API does not list {min(missing)}, which it was sent"
+            raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
+        return
+    target = registries.target(listing.repository)
+    for _ in range(TRIES):
+        index = _current(listing, target)
+        needed = _with(listing, index)
+        if needed is index:
+            return
+        target.put_manifest(needed, fallback_tag(listing.subject))
+    cause = f"the target does not keep {fallback_tag(listing.subject)}, which lists its referrers"
+    raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
+
+
+def _current(listing: Listing, target: TargetRepository) -> Manifest | None:
+    """The list that is there; some registries take the tag for the subject's digest (GitLab)."""
+    found = target.manifest_at(fallback_tag(listing.subject))
+    return found if found and is_referrers_index(found, listing.subject) else None
+
+
+def _with(listing: Listing, index: Manifest | None) -> Manifest:
+    entries = [entry_of(referrer) for referrer in listing.referrers]
+    return index_of(entries) if index is None else extended(index, entries)
+
+
+WAVES = ("tags of signatures", "versions", "tags that move")
+
+
+class Tags:
+    """The last part of an import. `ready` first, then `move`."""
+
+    def __init__(self, push: ContentPush) -> None:
+        self._push = push
+        self._failed = push.outcome.failed
+
+    def ready(self) -> list[PlannedTag]:
+        """The steps whose repository has everything; the others have failed, or are held back."""
+        steps = list(self._push.plan.to_push)
+        lacking: dict[RepositoryName, BundlerError] = {}
+        for step in steps:
+            if error := next(self._missing(step), None):
+                self._failed[step.root] = error
+                lacking.setdefault(step.root.repository, error)
+        for step in steps:
+            if (error := lacking.get(step.root.repository)) and step.root not in self._failed:
+                cause = f"held back, because the repository has not everything: {error.item}: {error.cause}"
+                self._failed[step.root] = type(error)(str(step.root), cause, "run the import again")
+        return [step for step in steps if step.root not in self._failed]
+
+    def _missing(self, step: PlannedTag) -> Iterator[BundlerError]:
+        name = step.root.repository
+        for manifest in (step.manifest, *bottom_up([step.root.digest], self._push.known)):
+            for digest in (manifest.blob.digest, *(blob.digest for blob in manifest.blobs)):
+                if error := self._push.lost.get((name, digest)):
+                    yield error
+
+    def move(self, steps: list[PlannedTag]) -> None:
+        """Signatures, then versions, then the tags that move; then all of them are read back."""
+        tagged = [step for step in steps if step.root.tag]
+        for number, label in enumerate(WAVES):
+            wave = [step for step in tagged if step.wave == number]
+            self._note(self._each(label, wave, self._tag))
+        self._make_findable()
+        moved = [step for step in tagged if step.root not in self._failed]
+        self._note(self._each("reading back", moved, self._read_back))
+
+    def _each(
+        self, label: str, steps: Collection[PlannedTag], work: Callable[[PlannedTag], None]
+    ) -> Iterator[tuple[PlannedTag, BundlerError | None]]:
+        return each_shown(self._push.progress, label, steps, work, jobs=self._push.jobs)
+
+    def _note(self, results: Iterator[tuple[PlannedTag, BundlerError | None]]) -> None:
+        for step, done in results:
+            if isinstance(done, BundlerError):
+                self._failed[step.root] = done
+
+    def _tag(self, step: PlannedTag) -> None:
+        self._push.put(step.root.repository, step.manifest, step.root.tag or step.root.digest)
+
+    def _read_back(self, step: PlannedTag) -> None:
+        root, expected = step.root, step.manifest.blob.digest
+        if not self._push.registries.target(root.repository).shows(root.tag or root.digest, expected):
+            found = points_to(root, self._push.registries)
+            cause = f"read back, it points to {found or 'nothing'} instead of {expected}"
+            raise IntegrityError(str(root), cause, "run the import again")
+
+    def _make_findable(self) -> None:
+        """Referrers whose index the bundle does not have are listed at the target."""
+
+        def make(listing: Listing) -> None:
+            make_findable(listing, self._push.registries)
+
+        arrived = map(self._arrived, self._push.plan.listings)
+        listings = [listing for listing in arrived if listing.referrers]
+        for listing, done in each_shown(
+            self._push.progress, "lists of referrers", listings, make, jobs=self._push.jobs
+        ):
+            if isinstance(done, BundlerError):
+                root = Root(listing.repository, None, listing.referrers[0].blob.digest)
+                self._failed[root] = done
+
+    def _arrived(self, listing: Listing) -> Listing:
+        """The listing without what the target did not take."""
+        name = listing.repository
+        referrers = (
+            referrer
+            for referrer in listing.referrers
+            if (name, referrer.blob.digest) not in self._push.lost
+            and Root(name, None, referrer.blob.digest) not in self._failed
+        )
+        return listing._replace(referrers=tuple(referrers))
+
+
+def finish(push: ContentPush, before_tags: BeforeTags | None) -> None:
+    """Manifests, the proof that all is there, then the tags."""
+    with push.phase("manifests"):
+        push.put_manifests()
+        push.confirm()
+    tags = Tags(push)
+    ready = tags.ready()
+    with push.phase("tags"):
+        if before_tags:
+            before_tags(moves_of(ready))
+        tags.move(ready)

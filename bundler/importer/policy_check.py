@@ -1,0 +1,129 @@
+"""A bundle held against a border policy: every violation at once, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from bundler.attachments.evidence import Attachments, evidence_of
+from bundler.bundle.inventory import Inventory, Root, roots_of
+from bundler.errors import BUNDLE, BundlerError, ContentError, TrustError, UnsignedError, ViolationsError
+from bundler.oci.content import BlobSource
+from bundler.oci.graph import Manifests
+from bundler.oci.manifest import Manifest
+from bundler.oci.reference import RepositoryName
+from bundler.reporting.json_report import SignedReport
+from bundler.trust.module_signers import Signers
+from bundler.trust.policy import Demand, Policy, matches
+
+Names = Mapping[RepositoryName, RepositoryName]
+
+
+class PolicyCheck:
+    """A policy, those whose signatures it wants, and the content that signatures are read from."""
+
+    def __init__(self, policy: Policy, signers: Mapping[Demand, Signers], content: BlobSource) -> None:
+        self._policy = policy
+        self._signers = signers
+        self._content = content
+        self._told: dict[SignedReport, None] = {}
+
+    @property
+    def told(self) -> tuple[SignedReport, ...]:
+        """Who signed what, after the check."""
+        return tuple(self._told)
+
+    def check(self, inventory: Inventory, manifests: Manifests, names: Names | None = None) -> None:
+        """Raise what is violated: ContentError, or TrustError where only signatures on modules lack.
+
+        `names` are the repositories at the target, where one is known.
+        """
+        found: list[BundlerError] = []
+        more, only_unsigned = 0, True
+        for problem in chain(
+            _places(self._policy, inventory, names),
+            _types(self._policy, manifests),
+            _sizes(self._policy, inventory),
+            self._demanded(inventory, manifests),
+        ):
+            only_unsigned &= isinstance(problem, TrustError)
+            # A bundle that was made to violate in a million places does not fill the memory.
+            if len(found) < ViolationsError.most:
+                found.append(problem)
+            else:
+                more += 1
+        if found and only_unsigned:
+            raise UnsignedError("policy", found, more)
+        if found:
+            # One exit code for all of them: what is not allowed at all weighs more.
+            problems = [ContentError(one.item, one.cause, one.next_step) for one in found]
+            raise ViolationsError("policy", problems, more)
+
+    def _demanded(self, inventory: Inventory, manifests: Manifests) -> Iterator[BundlerError]:
+        belongings = Attachments(inventory, manifests)
+        for demand in self._policy.demands:
+            for root in roots_of(inventory):
+                if demand.is_for(root.repository) and not belongings.is_one(root):
+                    yield from self._of_one(root, demand, belongings)
+
+    def _of_one(self, root: Root, demand: Demand, belongings: Attachments) -> Iterator[BundlerError]:
+        if missing := demand.referrers - belongings.kinds(root):
+            cause = f"it has no {' and no '.join(sorted(missing))}, which the policy requires"
+            yield ContentError(str(root), cause, "have it made outside, and export again")
+        if demand.signed:
+            signers = self._signers[demand]
+            try:
+                found = belongings.signed(root, signers, self._content)
+                self._told[evidence_of(root, signers, found)] = None
+            except TrustError as error:
+                yield error
+
+
+# --- what does not depend on signatures --------------------------------------------------------------
+
+
+def _places(policy: Policy, inventory: Inventory, names: Names | None) -> Iterator[ContentError]:
+    for entry in inventory.repositories:
+        if policy.sources and not matches(entry.name, policy.sources):
+            yield _refused(entry.name, "the policy does not allow this source")
+        target = names.get(entry.name) if names else None
+        if target and policy.targets and not matches(target.path, policy.targets):
+            yield _refused(entry.name, f"it would become {target}, and the policy does not allow that place")
+
+
+def _types(policy: Policy, manifests: Manifests) -> Iterator[ContentError]:
+    if not policy.media_types:
+        return
+    seen: set[str] = set()
+    for manifest in manifests.values():
+        for kind in sorted(_types_of(manifest) - seen):
+            seen.add(kind)
+            if not matches(kind, policy.media_types):
+                item = f"manifest {manifest.blob.digest}"
+                yield _refused(item, f"the policy does not allow the type {kind}")
+
+
+def _types_of(manifest: Manifest) -> set[str]:
+    parts = (*([manifest.config] if manifest.config else []), *manifest.layers)
+    named = {manifest.artifact_type} if manifest.artifact_type else set()
+    return {manifest.blob.media_type, *(part.blob.media_type for part in parts)} | named
+
+
+def _sizes(policy: Policy, inventory: Inventory) -> Iterator[ContentError]:
+    blobs = list(inventory.content)
+    counted = (
+        ("bytes in all", sum(blob.size for blob in blobs), policy.bundle_bytes),
+        ("repositories", len(inventory.repositories), policy.repositories),
+        ("tags", sum(len(entry.tags) for entry in inventory.repositories), policy.tags),
+    )
+    for what, count, most in counted:
+        if most is not None and count > most:
+            yield _refused(BUNDLE, f"{count:,} {what}, and the policy allows {most:,}")
+    for blob in blobs:
+        if policy.blob_bytes is not None and blob.size > policy.blob_bytes:
+            cause = f"{blob.size:,} bytes, and the policy allows {policy.blob_bytes:,}"
+            yield _refused(f"blob {blob.digest}", cause)
+
+
+def _refused(item: str, cause: str) -> ContentError:
+    return ContentError(item, cause, "export without it, or have the policy changed")

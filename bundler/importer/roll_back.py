@@ -1,0 +1,119 @@
+"""What an import moves and deletes, written down before it does; and taken back.
+
+Taking back deletes nothing: a tag that did not exist before stays, and is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from bundler.about import VERSION
+from bundler.errors import BundlerError, IntegrityError, NotFoundError, TargetRefusedError
+from bundler.importer.import_plan import PlannedTag
+from bundler.ledger.rollback_file import Moved, Rollback
+from bundler.oci.content import Digest
+from bundler.oci.reference import RepositoryName
+from bundler.registry.registries import Registries
+from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure
+from bundler.reporting.progress import SILENCE, Progress, each_shown
+from bundler.workers import DEFAULT_JOBS
+
+
+def moves_of(steps: Iterable[PlannedTag]) -> tuple[Moved, ...]:
+    """What these steps do to tags."""
+    return tuple(
+        Moved(step.root.repository, step.root.tag, step.previous, step.manifest.blob.digest)
+        for step in steps
+        if step.root.tag
+    )
+
+
+class _Left(NamedTuple):
+    """A tag that is left as it is, and why."""
+
+    reason: str
+
+
+class _Back(NamedTuple):
+    """A tag that is pointed back, and what it pointed to before that."""
+
+    previous: Digest | None
+
+
+def roll_back(
+    rollback: Rollback,
+    registries: Registries,
+    *,
+    overwrite: bool = False,
+    may_write: bool = True,
+    jobs: int = DEFAULT_JOBS,
+    progress: Progress = SILENCE,
+) -> Report:
+    """Point every tag back to what it pointed to, by the manifests that the target still has.
+
+    A tag that was moved since is a failure, unless `overwrite`. One that was not there before stays.
+    Without `may_write` the target is only asked, and the report says what would be done.
+    """
+    found = dict(
+        each_shown(
+            progress,
+            "tags back",
+            rollback.moved,
+            lambda moved: _restored(moved, registries, overwrite=overwrite, may_write=may_write),
+            jobs=jobs,
+        )
+    )
+    tags: dict[RepositoryName, list[TagReport]] = {}
+    for moved in rollback.moved:
+        tags.setdefault(moved.repository, []).append(_told(moved, found[moved], may_write=may_write))
+    failures = tuple(
+        failure(error, str(moved)) for moved, error in found.items() if isinstance(error, BundlerError)
+    )
+    repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
+    done = any(tag.status == "moved" for entry in repositories for tag in entry.tags)
+    return Report(
+        command="import",
+        tool_version=VERSION,
+        repositories=repositories,
+        failures=failures,
+        traffic=registries.traffic.report(),
+        unchanged=not done and not failures and may_write,
+        dry_run=not may_write,
+    )
+
+
+def _restored(moved: Moved, registries: Registries, *, overwrite: bool, may_write: bool) -> _Left | _Back:
+    target = registries.target(moved.repository)
+    now = target.digest_of(moved.tag)
+    if moved.old is None:
+        return _Left("it was not there before; it is not deleted" if now else "it is not there")
+    if now == moved.old:
+        return _Left("")
+    if now not in (moved.new, None) and not overwrite:
+        deed = f"moved it to {moved.new}" if moved.new else "deleted it"
+        cause = f"it points to {now}, and the import had {deed}"
+        raise TargetRefusedError(str(moved), cause, "--on-conflict overwrite moves it all the same")
+    manifest = target.manifest_at(moved.old)
+    if manifest is None:
+        cause = f"the target does not have {moved.old} any more"
+        raise NotFoundError(str(moved), cause, "import a bundle that holds it")
+    if not may_write:
+        return _Back(now)
+    target.put_manifest(manifest, moved.tag)
+    if (seen := target.digest_of(moved.tag)) != moved.old:
+        cause = f"read back, it points to {seen or 'nothing'} instead of {moved.old}"
+        raise IntegrityError(str(moved), cause, "roll back again")
+    return _Back(now)
+
+
+def _told(moved: Moved, result: _Left | _Back | BundlerError, *, may_write: bool) -> TagReport:
+    if isinstance(result, BundlerError):
+        return TagReport(moved.tag, "failed", moved.old, result.cause)
+    if isinstance(result, _Back) and not may_write:
+        return TagReport(moved.tag, "planned", moved.old, "would move back", result.previous)
+    if isinstance(result, _Back):
+        return TagReport(moved.tag, "moved", moved.old, previous=result.previous)
+    if result.reason:
+        return TagReport(moved.tag, "skipped", moved.new, result.reason)
+    return TagReport(moved.tag, "present", moved.old)

@@ -1,0 +1,1 @@
+"""What an importing machine remembers of a target: sequences, imports, rollback, receipt."""

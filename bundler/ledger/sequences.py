@@ -1,0 +1,100 @@
+"""What was imported last of every job: one small file for each, so that nothing older comes after it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundler.durable import local_errors, locked, make_directories, write_whole
+from bundler.errors import ContentError, LocalError, NotFoundError
+from bundler.layout import Layout
+from bundler.oci import strict_json
+from bundler.oci.content import Digest
+from bundler.oci.grammar import Size
+from bundler.trust.statement import Job, Moment, adapter_of
+
+SUFFIX = ".json"
+
+_LONGEST = 16 * 1024
+
+_DEPTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The newest bundle of a job that was imported."""
+
+    job: Job
+    sequence: Size
+    """Of its statement; nothing below it is let in."""
+    bundle: Digest
+    """The bundle id: no other has this number."""
+    time: Moment
+    """When it was signed, by the signer's clock."""
+
+
+class Memory:
+    """A directory of such files. A job is locked from the first look at it until `close`."""
+
+    def __init__(self, folder: Path, *, may_write: bool = True) -> None:
+        self.folder = folder
+        self._may_write = may_write
+        self._lock: int | None = None
+
+    def last(self, job: Job) -> Seen | None:
+        """What was imported last. Raises LocalError: damaged, or another import of the job is under way."""
+        if self._may_write and self._lock is None:
+            make_directories(self.folder)
+            self._lock = _lock(self.folder / f".{job}.lock", job)
+        path = self.folder / f"{job}{SUFFIX}"
+        try:
+            return _seen(path, job, Layout(self.folder).file(path.name, _LONGEST))
+        except NotFoundError:
+            return None
+        except ContentError:
+            raise _damaged(path) from None
+
+    def remember(self, seen: Seen) -> None:
+        """Keep it, durably, in the place of what was there."""
+        document = {
+            "job": seen.job, "sequence": seen.sequence, "bundle": seen.bundle, "time": seen.time
+        }  # fmt: skip
+        write_whole(self.folder / f"{seen.job}{SUFFIX}", strict_json.pretty(document))
+
+    def close(self) -> None:
+        """Let others at the job."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _seen(path: Path, job: Job, data: bytes) -> Seen:
+    """A state that can't be read is no empty state: whoever damages it must not win by that."""
+    from pydantic import ValidationError
+
+    strict_json.check(data, item=str(path), depth=_DEPTH)
+    try:
+        seen: Seen = adapter_of(Seen).validate_json(data)
+    except ValidationError:
+        raise _damaged(path) from None
+    if seen.job != job:
+        raise LocalError(str(path), f"it is the state of another job, {seen.job}", "restore it")
+    return seen
+
+
+def _damaged(path: Path) -> LocalError:
+    return LocalError(str(path), "damaged: not what an import wrote", "restore it")
+
+
+def _lock(path: Path, job: Job) -> int:
+    with local_errors(path, "open"):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if not locked(descriptor, path):
+            cause = f"another import of the job {job} is under way"
+            raise LocalError(str(path.parent), cause, "wait until it has ended")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,45 @@
+"""Files that a person names: folders checked before any work, texts read within a bound."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bundler.errors import LocalError, UsageError
+from bundler.limits import DEFAULT_LIMITS
+
+
+def check_folder(file: Path, option: str = "") -> None:
+    """Raise UsageError unless there is a folder for a file; `option` is the one that named it."""
+    if not file.parent.is_dir():
+        cause = f"{option}: its folder does not exist" if option else "its folder does not exist"
+        raise UsageError(str(file), cause, f"create {file.parent}")
+
+
+def check_writable(file: Path) -> None:
+    """Raise LocalError unless a file may be made in its folder."""
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise LocalError(str(file), "no permission to write into its folder", "choose another place")
+
+
+LONGEST = 4 * DEFAULT_LIMITS.config
+"""Bytes of such a file: the characters that it may have, four bytes each."""
+
+
+def text_of(path: Path) -> str:
+    """A text file that a person wrote. Raises UsageError."""
+    try:
+        data = read_at_most(path, LONGEST)
+        if len(data) > LONGEST:
+            cause = f"larger than the limit of {LONGEST:,} bytes"
+            raise UsageError(str(path), cause, "name a file that a person wrote")
+        return data.decode().replace("\r\n", "\n").replace("\r", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "not a text file"
+        raise UsageError(str(path), cause, "name a text file that can be read") from None
+
+
+def read_at_most(path: Path, limit: int) -> bytes:
+    """A file's bytes; of a larger one, one more than `limit`. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(limit + 1)

@@ -1,0 +1,116 @@
+"""What vouches for a manifest inside one repository of a bundle: signatures, SBOMs, attestations. No I/O.
+
+Found as registries find it: by a referrer's subject, and by cosign's tags. What is counted is that it
+goes along; whether a signature is valid takes a key, and is not asked here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
+
+from bundler.attachments.referrers import (
+    ATTESTATION,
+    SBOM,
+    SIGNATURE,
+    attachment_tags,
+    is_attachment_tag,
+    kinds_of,
+)
+from bundler.bundle.inventory import RepositoryEntry, roots_of
+from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
+from bundler.bundle.reader import Bundle
+from bundler.deltas.difference import Difference, TagChange, TagState, difference
+from bundler.errors import printable
+from bundler.oci.content import Digest, shortened
+from bundler.oci.graph import Manifests, reached
+from bundler.oci.manifest import Manifest
+from bundler.oci.reference import Tag
+from bundler.page.values import ChangeRow, ChangesPart, Marks
+from bundler.selection.semver import version_order
+
+
+class Vouchers:
+    """Who belongs to whom in one repository."""
+
+    def __init__(self, entry: RepositoryEntry, manifests: Manifests) -> None:
+        self._tags = entry.tags
+        self._manifests = manifests
+        self._referrers: Mapping[Digest, dict[Digest, Manifest]] = _by_subject(entry, manifests)
+
+    def marks_of(self, subject: Digest) -> Marks:
+        """What belongs to a manifest directly."""
+        counts: Counter[str] = Counter()
+        for manifest, tag in self._of(subject):
+            # cosign keeps a layer for each signature; what has none says nothing.
+            count = len(manifest.layers) if tag else min(len(manifest.layers), 1)
+            counts.update(dict.fromkeys(kinds_of(manifest, tag), count))
+        return Marks(counts[SIGNATURE], counts[SBOM], counts[ATTESTATION])
+
+    def _of(self, subject: Digest) -> Iterator[tuple[Manifest, Tag | None]]:
+        for manifest in self._referrers.get(subject, {}).values():
+            yield manifest, None
+        for tag in attachment_tags(subject)[1:]:
+            if tag in self._tags:
+                yield self._manifests[self._tags[tag]], tag
+
+
+def _by_subject(entry: RepositoryEntry, manifests: Manifests) -> Mapping[Digest, dict[Digest, Manifest]]:
+    found: dict[Digest, dict[Digest, Manifest]] = defaultdict(dict)
+    for root in dict.fromkeys(entry.roots()):
+        for digest in reached(root, manifests):
+            manifest = manifests.get(digest)
+            if manifest is not None and manifest.subject is not None:
+                found[manifest.subject.digest][digest] = manifest
+    return found
+
+
+def changes_since(old: Bundle, new: Bundle, pool: ManifestPool) -> ChangesPart:
+    """Compare two bundles by their inventories and manifests."""
+    found = difference(old, new, pool)
+    referrers = _referrers(old, pool) | _referrers(new, pool)
+    every = list(_ordered(found))
+    told = [(name, change) for name, change in every if not _belongs(change.reference, referrers)]
+    there = sum(1 for root in roots_of(new.inventory) if not _belongs(root.tag or root.digest, referrers))
+    # A delta names only what changed: of the others, only the number is known.
+    delta = new.inventory.kind == "delta"
+    return ChangesPart(
+        printable(old.name),
+        found.old_id,
+        tuple(_row(name, change) for name, change in told),
+        found.unchanged if delta else there - sum(1 for _, change in told if change.new),
+        len(every) - len(told),
+        found.added_bytes,
+        found.removed_bytes,
+    )
+
+
+def _referrers(bundle: Bundle, pool: ManifestPool) -> set[str]:
+    return {
+        manifest.blob.digest
+        for manifest in read_chain_entry(bundle, pool).manifests.values()
+        if manifest.subject
+    }
+
+
+def _ordered(found: Difference) -> Iterator[tuple[str, TagChange]]:
+    for entry in found.repositories:
+        for change in sorted(entry.changes, key=lambda change: version_order(change.reference)):
+            yield entry.name, change
+
+
+def _belongs(reference: str, referrers: Collection[str]) -> bool:
+    """Whether it is a signature or the like, by a tag named after a digest, or as a referrer without tag."""
+    return is_attachment_tag(reference) or reference in referrers
+
+
+def _row(name: str, change: TagChange) -> ChangeRow:
+    there = change.new or change.old
+    size = there.size if there else 0
+    return ChangeRow(change.change, name, change.reference, _told(change.old), _told(change.new), size)
+
+
+def _told(state: TagState | None) -> str:
+    if state is None:
+        return ""
+    return f"{printable(state.version or '', 60)} {shortened(state.digest)}".strip()

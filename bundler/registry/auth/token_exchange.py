@@ -1,0 +1,222 @@
+"""The token conversation with a registry, without I/O: generators that ask and are told.
+
+Sources: RFC 9110 section 11 (challenges); distribution, "Token Authentication Specification".
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+from bundler.errors import AuthError, printable
+from bundler.oci import strict_json
+from bundler.oci.addresses import leads_here, origin_of, split_address
+
+EXPIRY_MARGIN = 10.0
+"""Seconds before its end at which a token is not used any more."""
+
+DEFAULT_EXPIRY = 60.0
+"""Seconds that a token lives whose answer names no `expires_in`, says the specification."""
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+
+_SCHEME = re.compile(rf"[\s,]*+({_WORD})(?=[\s,]|$)\s*")
+
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]++=*+(?=\s*(?:,|$))")
+
+_PARAMETER = re.compile(rf'[\s,]*+({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
+
+BETWEEN = "a login or proxy page may be in between"
+
+_THEIRS = "tell those who run the registry"
+
+_NEXT_STEP = "log in with docker or podman, or use --creds-file"
+
+
+class NoChallengeError(AuthError):
+    """401 without a word on how to authenticate: some registries say so of what they don't have."""
+
+
+class Credentials(NamedTuple):
+    """What one origin accepts: a user with a password, an identity token, or a bearer token."""
+
+    username: str = ""
+    password: str = ""
+    identity_token: str = ""
+    bearer_token: str = ""
+
+    def __repr__(self) -> str:
+        """Secrets stay out of every message and log."""
+        return "Credentials(...)"
+
+    @property
+    def basic(self) -> str:
+        """The value of an `Authorization` header."""
+        pair = f"{self.username}:{self.password}".encode()
+        return "Basic " + base64.b64encode(pair).decode()
+
+
+class Challenge(NamedTuple):
+    """One scheme of a `WWW-Authenticate` header."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+
+class TokenRequest(NamedTuple):
+    """What the conversation wants sent to a token server."""
+
+    url: str
+    authorization: str = ""
+    form: str = ""
+    """The body of a POST; empty for a GET."""
+
+
+class TokenAnswer(NamedTuple):
+    """What the token server said."""
+
+    status: int
+    body: bytes
+
+
+class BearerToken(NamedTuple):
+    """An `Authorization` value, and how many seconds it lives."""
+
+    authorization: str
+    expires_in: float
+
+
+def parse_challenges(header: str) -> Iterator[Challenge]:
+    """The challenges of one or several joined `WWW-Authenticate` headers; stops at what it can't read."""
+    position = 0
+    while scheme := _SCHEME.match(header, position):
+        position = scheme.end()
+        if blob := _TOKEN68.match(header, position):  # what Negotiate has in place of parameters
+            position = blob.end()
+        parameters: dict[str, str] = {}
+        while parameter := _PARAMETER.match(header, position):
+            position = parameter.end()
+            quoted, plain = parameter[2], parameter[3]
+            value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
+            parameters[parameter[1].lower()] = value
+        yield Challenge(scheme[1].lower(), parameters)
+
+
+def converse(
+    header: str, credentials: Credentials | None, scope: str, origin: str, token_hosts: frozenset[str]
+) -> Generator[TokenRequest, TokenAnswer, BearerToken]:
+    """Answer a 401 of `origin` (`https://host:port`): yields what to ask, returns what to send.
+
+    A realm on another host is asked without credentials, unless it is one of `token_hosts`.
+    Raises AuthError.
+    """
+    challenges = {challenge.scheme: challenge for challenge in parse_challenges(header)}
+    if "bearer" in challenges:
+        if credentials and credentials.bearer_token:
+            return BearerToken(f"Bearer {credentials.bearer_token}", float("inf"))
+        return (yield from _bearer(challenges["bearer"], credentials, scope, origin, token_hosts))
+    if "basic" in challenges:
+        if credentials is None or not credentials.username:
+            raise AuthError(origin, "401: it wants a user and a password", _NEXT_STEP)
+        return BearerToken(credentials.basic, float("inf"))
+    if not header:
+        raise NoChallengeError(origin, "401, and it doesn't say what it wants", _NEXT_STEP)
+    cause = f"401: it asks for {printable(header, 80)}, which is no Basic or Bearer challenge"
+    raise AuthError(origin, cause, _NEXT_STEP)
+
+
+def secrets_of(credentials: Credentials | None) -> Iterator[str]:
+    """What no message may show, as it is and as it goes over the wire."""
+    if credentials is None:
+        return
+    own = (credentials.password, credentials.identity_token, credentials.bearer_token)
+    for secret in filter(None, own):
+        yield secret
+        yield quote(secret, safe="")
+    yield credentials.basic.removeprefix("Basic ")
+
+
+def without_scope(header: str) -> str:
+    """A challenge without the scope that it was made for, so that it serves for others."""
+    head, found, tail = header.partition('scope="')
+    return header if not found else head.rstrip(", ") + tail.partition('"')[2]
+
+
+def _bearer(
+    challenge: Challenge,
+    credentials: Credentials | None,
+    scope: str,
+    origin: str,
+    token_hosts: frozenset[str],
+) -> Generator[TokenRequest, TokenAnswer, BearerToken]:
+    # What is behind a # is never sent, and would take the query along.
+    address = challenge.parameters.get("realm", "").partition("#")[0]
+    realm = _checked_realm(address, origin, token_hosts)
+    known = _may_have_credentials(realm, origin, token_hosts)
+    request = _token_request(realm, challenge, credentials if known else None, scope)
+    answer = yield request
+    if answer.status != 200:
+        raise AuthError(origin, _refusal(answer, realm, credentials, known=known), _NEXT_STEP)
+    return _token(answer.body, origin)
+
+
+def _checked_realm(realm: str, origin: str, token_hosts: frozenset[str]) -> str:
+    parts = split_address(realm)
+    if parts is None:
+        raise AuthError(origin, f"401: its token server's address {realm!r} can't be used", _THEIRS)
+    if urlsplit(origin).scheme == "https" and parts.scheme == "http":
+        cause = f"401: its token server {realm!r} is plain http, the registry https"
+        raise AuthError(origin, cause, _THEIRS)
+    if leads_here(realm, origin) and parts.netloc.lower() not in token_hosts:
+        cause = f"401: its token server {realm!r} is an address that only this machine can mean"
+        raise AuthError(origin, cause, _THEIRS)
+    return realm
+
+
+def _may_have_credentials(realm: str, origin: str, token_hosts: frozenset[str]) -> bool:
+    place = urlsplit(origin_of(realm)).netloc
+    return place == urlsplit(origin_of(origin)).netloc or not token_hosts.isdisjoint(
+        {place, urlsplit(realm).netloc.lower()}
+    )
+
+
+def _token_request(
+    realm: str, challenge: Challenge, credentials: Credentials | None, scope: str
+) -> TokenRequest:
+    service = challenge.parameters.get("service", "")
+    query = {"service": service} if service else {}
+    query["scope"] = challenge.parameters.get("scope", "") or scope
+    if credentials and credentials.identity_token:
+        form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token}
+        return TokenRequest(realm, form=urlencode({**form, **query, "client_id": "timoni-bundler"}))
+    joint = "&" if urlsplit(realm).query else "?"
+    authorization = credentials.basic if credentials and credentials.username else ""
+    return TokenRequest(f"{realm}{joint}{urlencode(query)}", authorization)
+
+
+def _refusal(answer: TokenAnswer, realm: str, credentials: Credentials | None, *, known: bool) -> str:
+    host = urlsplit(realm).netloc
+    cause = f"token server {host} answered {answer.status}"
+    if credentials and not known:
+        return (
+            f"{cause}; it is another host, so no credentials were sent there (--token-host {host} allows it)"
+        )
+    return cause
+
+
+@strict_json.alone
+def _token(body: bytes, origin: str) -> BearerToken:
+    document: Any = None
+    try:
+        document = strict_json.loads(body, item=origin, depth=8)
+        token = document.get("token") or document.get("access_token")
+    except Exception:  # whatever it is, it is no token
+        token = None
+    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise AuthError(origin, "the token server's answer holds no token", BETWEEN)
+    seconds = document.get("expires_in")
+    known = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0
+    return BearerToken(f"Bearer {token}", float(seconds) if known else DEFAULT_EXPIRY)

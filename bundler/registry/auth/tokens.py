@@ -1,0 +1,100 @@
+"""The tokens of one host: one per scope, asked for once however many threads need it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bundler.errors import AuthError, never_show
+from bundler.registry.auth.token_exchange import (
+    EXPIRY_MARGIN,
+    BearerToken,
+    Credentials,
+    TokenAnswer,
+    TokenRequest,
+    converse,
+    secrets_of,
+    without_scope,
+)
+from bundler.registry.settings import HostSettings
+
+FOREVER = float("inf")
+
+
+class _Kept(NamedTuple):
+    token: BearerToken
+    end: float
+
+
+class Tokens:
+    """Knows what to send with a request, and gets what is missing by `ask`."""
+
+    def __init__(
+        self,
+        host: str,
+        token_hosts: frozenset[str],
+        settings: HostSettings,
+        find_credentials: Callable[[], Credentials | None],
+        ask: Callable[[TokenRequest], TokenAnswer],
+    ) -> None:
+        self._host = host
+        self._token_hosts = settings.token_hosts | token_hosts
+        self._clock = settings.clock
+        self._find_credentials = find_credentials
+        self._ask = ask
+        self._challenge = ""
+        self._kept: dict[str, _Kept] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._credentials: list[Credentials | None] = []
+
+    def for_first_try(self, scope: str, origin: str) -> BearerToken | None:
+        """A live token; a new one where the host's way of asking is known; None before that."""
+        kept = self._kept.get(scope)
+        if kept and self._clock() < kept.end:
+            return kept.token
+        if not self._challenge:
+            return None
+        return self.renewed(scope, kept.token if kept else None, self._challenge, origin)
+
+    def may_have_expired(self, token: BearerToken | None) -> bool:
+        """Whether a 403 may only mean that a token is too old; some registries say so."""
+        return token is not None and token.expires_in != FOREVER
+
+    def renewed(
+        self, scope: str, used: BearerToken | None, challenge: str | None, origin: str
+    ) -> BearerToken:
+        """A token other than `used`. Raises AuthError; without a challenge, the last one is answered."""
+        with self._lock:
+            lock = self._locks.setdefault(scope, threading.Lock())
+        with lock:
+            kept = self._kept.get(scope)
+            if kept and kept.token != used and self._clock() < kept.end:
+                return kept.token
+            asked = self._challenge if challenge is None else challenge
+            token = self._talk(scope, asked, origin)
+            if token == used and token.expires_in == FOREVER:
+                raise AuthError(self._host, "401: the credentials are refused", "check user and password")
+            self._challenge = without_scope(asked)
+            self._kept[scope] = _Kept(token, self._clock() + max(token.expires_in - EXPIRY_MARGIN, 1.0))
+            return token
+
+    def _talk(self, scope: str, challenge: str, origin: str) -> BearerToken:
+        talk = converse(challenge, self._own_credentials(), scope, origin, self._token_hosts)
+        try:
+            asked = next(talk)
+            while True:
+                asked = talk.send(self._ask(asked))
+        except StopIteration as end:
+            token: BearerToken = end.value
+            never_show(token.authorization.partition(" ")[2])
+            return token
+
+    def _own_credentials(self) -> Credentials | None:
+        with self._lock:
+            if not self._credentials:
+                self._credentials.append(self._find_credentials())
+                for secret in secrets_of(self._credentials[0]):
+                    never_show(secret)
+            return self._credentials[0]

@@ -1,0 +1,129 @@
+"""The one table from the libraries' errors to ours; with `transport`, all that knows the libraries."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+
+import requests
+import urllib3
+
+from bundler.errors import NetworkError
+
+TRUST = "name the authority with --ca-file"
+
+CERTIFICATE = {
+    9: "check this machine's clock",
+    10: "have the registry's certificate renewed, and check this machine's clock",
+    62: "use a name that its certificate is for",
+    64: "use a name that its certificate is for",
+}
+"""What helps by OpenSSL's reason: not yet valid, expired, another name, another address."""
+
+NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
+
+
+class TransientError(NetworkError):
+    """Worth another try; `retry_after` is the server's wish in seconds, if it had one."""
+
+    retry_after: float | None = None
+
+
+class DroppedError(TransientError):
+    """The connection ended before an answer began: on a reused one that is a usual race."""
+
+
+@contextlib.contextmanager
+def translated(item: str) -> Iterator[None]:
+    """The one table from the libraries' errors to ours."""
+    try:
+        yield
+    except (
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        OSError,
+        ValueError,
+    ) as error:
+        raise classified(error, item) from error
+
+
+def classified(error: BaseException, item: str) -> NetworkError:
+    """What a library error means to us: worth another try or not, and in which words."""
+    causes = list(_chain(error))
+    return _final(causes, item) or _passing(causes, item)
+
+
+def _final(causes: list[BaseException], item: str) -> NetworkError | None:
+    """What another try can't mend."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            text = f"its certificate is not trusted: {cause.verify_message}"
+            return NetworkError(item, text, CERTIFICATE.get(cause.verify_code, TRUST))
+        if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
+            return NetworkError(item, "it does not speak TLS", "--plain-http HOST allows plain http")
+        if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
+            return NetworkError(
+                item, "the host name is not known", "check the name before the first /, and the DNS"
+            )
+    if isinstance(causes[0], ValueError) and not isinstance(
+        causes[0], requests.exceptions.ChunkedEncodingError
+    ):
+        return NetworkError(item, f"not a usable address: {_innermost(causes)}", "check the name")
+    return None
+
+
+def _passing(causes: list[BaseException], item: str) -> TransientError:
+    """What may be gone at the next try."""
+    for kinds, make in PASSING:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return make(item, _innermost(causes))
+    return TransientError(item, _innermost(causes))
+
+
+def _proxy_failed(item: str, cause: str) -> TransientError:
+    return TransientError(item, f"the proxy can't be reached: {cause}", "check --proxy or HTTPS_PROXY")
+
+
+PASSING: tuple[tuple[tuple[type[BaseException], ...], Callable[[str, str], TransientError]], ...] = (
+    ((urllib3.exceptions.ProxyError,), _proxy_failed),
+    (
+        (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError),
+        lambda item, _: DroppedError(item, "the connection was dropped"),
+    ),
+    # Before the time-outs: the library counts a refused connection among them.
+    (
+        (urllib3.exceptions.NewConnectionError,),
+        lambda item, cause: TransientError(
+            item, cause, "check host and port, then run the same command again"
+        ),
+    ),
+    (
+        (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError),
+        lambda item, _: TransientError(item, "no answer in time"),
+    ),
+)
+
+
+def _chain(error: BaseException | None) -> Iterable[BaseException]:
+    """The error and everything inside it: the libraries nest theirs in `args`, `reason` and `__cause__`."""
+    seen: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if not isinstance(current, BaseException) or current in seen:
+            continue
+        seen.append(current)
+        waiting += [getattr(current, "reason", None), getattr(current, "original_error", None)]
+        waiting += [current.__cause__, current.__context__, *current.args]
+    return seen
+
+
+def _innermost(causes: list[BaseException]) -> str:
+    for cause in reversed(causes):
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
+            return cause.strerror.lower()
+    return f"{type(causes[-1]).__name__}: {causes[-1]}"

@@ -1,0 +1,148 @@
+"""The one retry layer, and the pace that a host asks for. The sole user of tenacity."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from bundler.errors import NetworkError
+from bundler.registry.http.library_errors import DroppedError, TransientError
+from bundler.registry.settings import HostSettings, Traffic
+
+if TYPE_CHECKING:
+    import tenacity
+
+
+Result = TypeVar("Result")
+
+TOLD_EVERY = 1.0
+"""Seconds in which one cause is told once of a host."""
+
+
+class Deadline:
+    """Seconds that something may take; what was waited meanwhile is added, up to `most` seconds."""
+
+    def __init__(
+        self, clock: Callable[[], float], waited: Callable[[], float], seconds: float, most: float
+    ) -> None:
+        self._clock = clock
+        self._waited = waited
+        self._most = most
+        self._before = waited()
+        self._end = clock() + seconds
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is over."""
+        waited = min(max(self._waited() - self._before, 0.0), self._most)
+        return self._clock() > self._end + waited
+
+
+class Retry:
+    """Tries again what is worth it, for all threads that speak to one host."""
+
+    def __init__(self, settings: HostSettings, traffic: Traffic) -> None:
+        self._settings = settings
+        self._traffic = traffic
+        self._not_before = 0.0
+        self._told = ("", 0.0)
+        self._waits = threading.local()
+
+    def call(self, attempt: Callable[[], Result]) -> Result:
+        """Call `attempt` until it ends without a TransientError, or the tries are used up."""
+        try:
+            return attempt()
+        except TransientError as error:
+            return self._again(attempt, error)
+
+    def _again(self, attempt: Callable[[], Result], first: TransientError) -> Result:
+        """All that follows a first try that failed; loaded here, because most runs need none of it."""
+        import tenacity
+
+        limits = self._settings.limits
+        failed = [first]
+
+        def following() -> Result:
+            if failed:
+                raise failed.pop()
+            return attempt()
+
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(limits.attempts)
+            | tenacity.stop_after_delay(limits.attempts * (limits.retry_after + limits.read_timeout)),
+            retry=tenacity.retry_if_exception_type(TransientError),
+            wait=self._wait,
+            sleep=self._sleep,
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        try:
+            return retrying(following)
+        except TransientError as error:
+            tries = retrying.statistics.get("attempt_number", 1)
+            cause = f"{error.cause} (after {tries} attempts)" if tries > 1 else error.cause
+            next_step = error.next_step or "run the same command again to go on"
+            raise NetworkError(error.item, cause, next_step) from error
+
+    def settled(self, ask: Callable[[], bool]) -> bool:
+        """Whether `ask` says yes, now or in a moment: some registries show a little late what was written."""
+        wait = self._settings.backoff
+        for _ in range(self._settings.limits.integrity_attempts - 1):
+            if ask():
+                return True
+            self._traffic.count(retries=1)
+            self._sleep(wait)
+            wait *= 2
+        return ask()
+
+    def keep_pace(self) -> None:
+        """Wait as long as the host has asked everybody to."""
+        wait = self._not_before - self._settings.clock()
+        if wait > 0:
+            self._sleep(wait)
+
+    def deadline(self, seconds: float) -> Deadline:
+        """An end to what this thread begins now; waits between tries don't count, within bounds."""
+        limits = self._settings.limits
+        return Deadline(self._settings.clock, self._waited, seconds, limits.attempts * limits.retry_after)
+
+    def _waited(self) -> float:
+        """Seconds that this thread has waited so far because it was asked to, or for another try."""
+        waited: float = getattr(self._waits, "seconds", 0.0)
+        return waited
+
+    def _sleep(self, seconds: float) -> None:
+        self._settings.sleep(seconds)
+        self._waits.seconds = self._waited() + seconds
+
+    def slow_down(self, seconds: float) -> None:
+        """The host asked for a wait: it holds for all threads."""
+        self._not_before = max(self._not_before, self._settings.clock() + seconds)
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        if asked is not None:
+            return asked
+        if isinstance(error, DroppedError) and state.attempt_number == 1:
+            return 0.0  # a kept connection that the server closed meanwhile
+        top = min(self._settings.backoff * 2 ** (state.attempt_number - 1), self._settings.longest_backoff)
+        return random.uniform(0, top)  # noqa: S311  full jitter, no secret
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        self._traffic.count(retries=1)
+        error = state.outcome.exception() if state.outcome else None
+        wait = state.next_action.sleep if state.next_action else 0.0
+        if wait > 0 and isinstance(error, TransientError) and self._is_news(error.cause):
+            self._settings.on_retry(f"{error.item}: {error.cause}; trying again in {wait:.1f} s")
+
+    def _is_news(self, cause: str) -> bool:
+        """Whether nobody was told so within the last moment: all threads meet the same trouble at once."""
+        now = self._settings.clock()
+        told, at = self._told
+        if told == cause and now - at < TOLD_EVERY:
+            return False
+        self._told = cause, now
+        return True

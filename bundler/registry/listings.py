@@ -1,0 +1,175 @@
+"""Lists that come in pages: the `Link` header to the next one. Source: distribution-spec 1.1, RFC 8288."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from bundler.errors import AuthError, ContentError, NotFoundError, printable
+from bundler.oci import strict_json
+from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci.manifest import OCI_INDEX, parse_manifest
+from bundler.oci.reference import RepositoryName
+from bundler.registry.auth.token_exchange import NoChallengeError
+from bundler.registry.http.host import REDIRECTS, Host, Reply
+from bundler.registry.http.status import RequestRefusedError, own_words
+from bundler.registry.large_bodies import limit_large_bodies
+
+_TARGET = re.compile(r"[\s,]*+<([^>]*+)>")
+
+_PARAMETER = re.compile(r'\s*+;\s*+([^\s=;,"]*+)\s*+(?:=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]*+)))?')
+
+
+def next_link(host: Host, reply: Reply, address: str, item: str) -> str | None:
+    """The address of the next page, as the registry gave it; None on the last.
+
+    Raises ContentError for a header over the limit, or one that leads to another host.
+    """
+    header = reply.headers.get("Link", "")
+    if len(header) > host.settings.limits.location:
+        raise ContentError(item, "its Link header is over the limit")
+    target = _next_in(header)
+    if target is None:
+        return None
+    url = host.checked_url(target, urljoin(host.origin, address), item)
+    if not host.same_origin(url):
+        raise ContentError(item, f"its Link leads to another host, {printable(urlsplit(url).netloc)}")
+    return url
+
+
+def _next_in(header: str) -> str | None:
+    """The target whose relations have `next`; in one pass, whatever stands there."""
+    position = 0
+    while target := _TARGET.match(header, position):
+        position, relations = target.end(), ""
+        while parameter := _PARAMETER.match(header, position):
+            position = parameter.end()
+            if parameter[1].lower() == "rel":
+                relations = relations or parameter[2] or parameter[3] or ""
+        if "next" in relations.lower().split():
+            return target[1]
+    return None
+
+
+_SCOPE = "registry:catalog:*"
+
+_NEXT_STEP = "name the repositories one by one: many registries (ghcr.io, Docker Hub) have no catalog"
+
+
+def catalog(host: Host) -> tuple[RepositoryName, ...]:
+    """All repositories that this registry lists, by name; names that can't be repositories are left out.
+
+    Raises NotFoundError where the registry has no catalog, AuthError where it doesn't show it to us,
+    ContentError for an endless or malformed list.
+    """
+    limits, item = host.settings.limits, f"catalog of {host.name}"
+    address: str | None = f"/v2/_catalog?{urlencode({'n': limits.page_size})}"
+    found: dict[RepositoryName, None] = {}
+    visited: set[str | None] = set()
+    for _ in range(limits.tag_pages):
+        visited.add(address)
+        try:
+            reply = host.fetch("GET", address or "", _SCOPE, accept=frozenset({200}), limit=limits.tag_page)
+        except (AuthError, NotFoundError, RequestRefusedError) as error:
+            kind = AuthError if isinstance(error, AuthError) else NotFoundError
+            raise kind(item, f"it can't be read: {error.cause}", _NEXT_STEP) from error
+        found |= dict.fromkeys(
+            _names(host, strict_json.loads(reply.body, item=item, depth=limits.json_depth))
+        )
+        if len(found) > limits.tags:
+            raise ContentError(item, f"more than the limit of {limits.tags:,} repositories")
+        address = next_link(host, reply, address or "", item)
+        if address is None:
+            return tuple(sorted(found))
+        if address in visited:
+            raise ContentError(item, "its Link headers go round in a circle")
+    raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")
+
+
+def _names(host: Host, document: object) -> list[RepositoryName]:
+    names = document.get("repositories") if isinstance(document, dict) else document
+    if not isinstance(document, dict) or not isinstance(names, list | None):
+        raise ContentError(f"catalog of {host.name}", f"not a catalog: {printable(repr(names), 60)}")
+    found: list[RepositoryName] = []
+    for name in names or ():
+        try:
+            if isinstance(name, str):
+                found.append(RepositoryName.parse(f"{host.name}/{name}"))
+        except ValueError:
+            continue  # no tool could ask for it
+    return found
+
+
+_OK = frozenset({200})
+
+_NOT_THERE = frozenset({400, 404, 405, 406, 501}) | REDIRECTS
+
+_NONE_HERE = frozenset({"MANIFEST_UNKNOWN"})
+"""Codes of registries that have the API, and answer 404 where nothing refers."""
+
+
+def referrers(
+    host: Host, name: RepositoryName, subject: Digest, count: Callable[[int], None]
+) -> tuple[Descriptor, ...] | None:
+    """The manifests whose subject is `subject`, over all pages; None where there is no such API.
+
+    Once a host was found to lack it, it isn't asked again. Raises what else keeps it from answering:
+    an answer that could not be had is no absence.
+    """
+    if host.lacks_referrers:
+        return None
+    item = f"referrers of {name}@{subject}"
+    address: str | None = f"/v2/{name.path}/referrers/{subject}"
+    found: dict[Digest, Descriptor] = {}
+    visited: set[str | None] = set()
+    limits = host.settings.limits
+    for _ in range(limits.tag_pages):
+        visited.add(address)
+        reply, listed = _page(host, name, address or "")
+        if reply is None:
+            host.lacks_referrers = True
+            return None
+        if reply.status != 200:
+            return ()
+        before = len(found)
+        found |= {child.digest: child for child in listed}
+        count(len(found) - before)
+        if len(found) > limits.graph_nodes:
+            raise ContentError(item, f"more than the limit of {limits.graph_nodes:,}")
+        address = next_link(host, reply, address or "", item)
+        if address is None:
+            return tuple(found.values())
+        if address in visited:
+            raise ContentError(item, "its Link headers go round in a circle")
+    raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")
+
+
+@limit_large_bodies
+def _page(host: Host, name: RepositoryName, address: str) -> tuple[Reply | None, tuple[Descriptor, ...]]:
+    """One page, and its answer without the body."""
+    reply = _asked(host, name, address)
+    if reply is None or reply.status != 200:
+        return reply, ()
+    limits = host.settings.limits
+    index = parse_manifest(reply.body, OCI_INDEX, sha256(reply.body), limits=limits)
+    return reply._replace(body=b""), index.children
+
+
+def _asked(host: Host, name: RepositoryName, address: str) -> Reply | None:
+    """One page, or the 404 of a registry that has the API; None where it does not."""
+    scope, headers = f"repository:{name.path}:pull", {"Accept": OCI_INDEX}
+    limit = host.settings.limits.manifest
+    try:
+        reply = host.fetch("GET", address, scope, accept=_OK | _NOT_THERE, limit=limit, headers=headers)
+        if reply.status in REDIRECTS:
+            url = host.checked_url(reply.headers.get("Location", ""), f"{host.origin}{address}", address)
+            if not host.same_origin(url):
+                return None  # to a web site, which has no referrers
+            reply = host.fetch("GET", url, scope, accept=_OK | _NOT_THERE, limit=limit, headers=headers)
+    except NoChallengeError:
+        return None
+    if reply.status == 200:
+        return None if reply.body.lstrip()[:1] == b"<" else reply
+    none_here = reply.status == 404 and own_words(reply.body)[0] in _NONE_HERE
+    return reply if none_here else None

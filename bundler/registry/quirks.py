@@ -1,0 +1,147 @@
+"""What a target may refuse, told apart by what helps."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from bundler.errors import IntegrityError, TargetRefusedError
+from bundler.oci.content import Digest
+from bundler.oci.reference import RepositoryName
+from bundler.registry.http.status import FULL
+
+
+class MissingContentError(TargetRefusedError):
+    """The target says that a blob or manifest is missing which it said it had."""
+
+
+class TypeRefusedError(TargetRefusedError):
+    """The target takes no artifacts of this kind."""
+
+
+class RepositoryRefusedError(TargetRefusedError):
+    """The target takes nothing into this repository: more tries with other blobs are no use."""
+
+
+class StoredOtherwiseError(IntegrityError):
+    """The target says that it stored other bytes than it was sent."""
+
+
+def contradicts(said: str, digest: Digest) -> bool:
+    """Whether a registry names another digest; by another algorithm, it may be the same content."""
+    return said.startswith(f"{digest.algorithm}:") and said != digest
+
+
+THERE = "mend it at the target, and run the import again"
+"""Where nobody knows more."""
+
+_ECR = re.compile(r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+
+
+class _Kind(NamedTuple):
+    """One kind of registry: how it is known by its host or its words, and what helps."""
+
+    host: re.Pattern[str]
+    words: re.Pattern[str]
+    missing: str
+    """What creates a repository; `{path}`, `{first}` and `{region}` are filled in."""
+    types: str
+    """What lets it take a media type."""
+
+
+def _kind(host: str, words: str, missing: str, types: str) -> _Kind:
+    return _Kind(re.compile(host or "(?!)"), re.compile(words or "(?!)", re.IGNORECASE), missing, types)
+
+
+_KINDS = (
+    _kind(
+        r"public\.ecr\.aws",
+        "",
+        "aws ecr-public create-repository --repository-name {rest}",
+        "public ECR takes OCI and Docker types only",
+    ),
+    _kind(
+        _ECR.pattern,
+        r"in the registry with id",
+        "aws ecr create-repository --repository-name {path} --region {region}",
+        "ECR takes OCI and Docker types only; newer artifact types need a current region",
+    ),
+    _kind(
+        "",
+        r"project\b.*\bnot found|harbor",
+        "create the Harbor project {first}",
+        "Harbor: check the project's allowed artifact types",
+    ),
+    _kind(
+        r"quay\.io",
+        r"quay",
+        "create the Quay organisation {first}, or let this robot create repositories",
+        "Quay: FEATURE_GENERAL_OCI_SUPPORT: true and ALLOWED_OCI_ARTIFACT_TYPES in config.yaml",
+    ),
+    _kind(
+        r"gitlab\.|registry\.gitlab\.com",
+        r"gitlab",
+        "create the GitLab project {first}, and switch its container registry on",
+        "GitLab takes the types that its version knows: update it",
+    ),
+    _kind(
+        r".*\.jfrog\.io",
+        r"artifactory|jfrog",
+        "create the Artifactory repository {first} (its key is the first part of the path)",
+        "Artifactory: create the repository with the OCI package type",
+    ),
+    _kind(
+        "",
+        r"zot",
+        "zot creates repositories by itself: check accessControl",
+        'zot: "compat": ["docker2s2"] under http, for Docker types',
+    ),
+)
+
+_ANY = _kind(
+    "",
+    "",
+    "some registries want the repository or project to be created first, or another mapping",
+    "the target may have to be told to allow this media type, or speak a newer API",
+)
+
+
+_REFUSALS = (
+    (re.compile(f".*{FULL}", re.DOTALL), "make room at the target, then run the import again"),
+    (
+        re.compile("413 ?"),
+        "a proxy before the registry may limit bodies: raise that (nginx: client_max_body_size)",
+    ),
+    (
+        re.compile("405 ?|.*read.?only", re.IGNORECASE | re.DOTALL),
+        "it may be read-only (maintenance), or a mirror of another registry",
+    ),
+)
+"""Refusals that are of one kind at every registry."""
+
+
+def refusal_hint(words: str) -> str:
+    """What helps where a registry takes nothing, given its status and words; empty if nobody knows."""
+    return next((hint for kind, hint in _REFUSALS if kind.match(words)), "")
+
+
+def missing_hint(name: RepositoryName, words: str) -> str:
+    """What makes a registry have a repository, or take something into it, given what it said."""
+    if hint := refusal_hint(words):
+        return hint
+    region = _ECR.fullmatch(name.registry.hostname)
+    rest = name.path.partition("/")[2] or name.path
+    first = name.path.partition("/")[0]
+    text = _kind_of(name, words).missing
+    return text.format(path=name.path, first=first, rest=rest, region=region[1] if region else "REGION")
+
+
+def type_hint(name: RepositoryName, words: str) -> str:
+    """What makes a registry take a media type, given what it said."""
+    return _kind_of(name, words).types
+
+
+def _kind_of(name: RepositoryName, words: str) -> _Kind:
+    by_host = (kind for kind in _KINDS if kind.host.fullmatch(name.registry.hostname))
+    by_words = (kind for kind in _KINDS if kind.words.search(words))
+    return next(by_host, None) or next(by_words, _ANY)

@@ -1,0 +1,296 @@
+"""Reading one repository: tags, manifests, blobs.
+
+Source: distribution-spec 1.1. What real registries do otherwise is said where it is handled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
+from bundler.limits import KIB, Limits
+from bundler.oci import strict_json
+from bundler.oci.content import Descriptor, Digest, sha256, verified
+from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.http.host import Host, Reply
+from bundler.registry.http.library_errors import TransientError
+from bundler.registry.http.retry import Deadline
+from bundler.registry.http.status import RequestRefusedError
+from bundler.registry.large_bodies import limit_large_bodies
+from bundler.registry.listings import next_link, referrers
+
+OK = frozenset({200})
+
+FOUND_OR_NOT = frozenset({200, 404})
+
+PROGRESS = 64 * KIB
+"""Bytes that a broken connection must have brought to be no lost try."""
+
+
+def _uncounted(number: int) -> None:
+    """Nobody counts."""
+
+
+class TagList(NamedTuple):
+    """What a registry listed: valid tags, and names that can't be tags."""
+
+    tags: tuple[Tag, ...]
+    invalid: tuple[str, ...]
+    names: frozenset[str]
+    """The valid ones, for a quick answer whether there is one."""
+
+
+class PinnedManifest(NamedTuple):
+    """A manifest as it was served, with warnings about how."""
+
+    manifest: Manifest
+    warnings: tuple[str, ...] = ()
+    moved: bool = False
+    """Whether it was asked for by a tag that points elsewhere now, and taken by its digest."""
+
+
+class Repository:
+    """One repository of one registry, for any number of threads. A BlobSource."""
+
+    def __init__(self, host: Host, name: RepositoryName) -> None:
+        self.name = name
+        self._host = host
+        self._limits = host.settings.limits
+        self._base = f"/v2/{name.path}"
+        self._pull = f"repository:{name.path}:pull"
+
+    def tags(self, count: Callable[[int], None] = _uncounted) -> TagList:
+        """All tags, over all pages; one request per page. `count` is told how many came with each.
+
+        Raises ContentError for endless or hostile lists, NotFoundError for no such repository.
+        """
+        item = f"tags of {self.name}"
+        seen: dict[str, None] = {}
+        address = f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size})}"
+        visited: set[str] = set()
+        for _ in range(self._limits.tag_pages):
+            visited.add(address)
+            reply, page = self._page(address, item)
+            before = len(seen)
+            seen.update(dict.fromkeys(page))
+            count(len(seen) - before)
+            if len(seen) > self._limits.tags:
+                raise ContentError(item, f"more than the limit of {self._limits.tags:,} tags")
+            following = self._next_page(reply, address, page, item, grew=len(seen) > before)
+            if following is None:
+                return _tag_list(seen)
+            if following in visited:
+                raise ContentError(item, "its Link headers go round in a circle")
+            address = following
+        raise ContentError(item, f"more than the limit of {self._limits.tag_pages:,} pages")
+
+    @limit_large_bodies
+    def _page(self, address: str, item: str) -> tuple[Reply, list[str]]:
+        """One page of the list, and its answer without the body."""
+        reply = self._host.fetch("GET", address, self._pull, accept=OK, limit=self._limits.tag_page)
+        return reply._replace(body=b""), _tag_page(reply.body, item, self._limits)
+
+    def _next_page(self, reply: Reply, address: str, page: list[str], item: str, *, grew: bool) -> str | None:
+        if following := next_link(self._host, reply, address, item):
+            return following
+        # Some registries cut the list at n and say nothing. If the next page brings nothing new,
+        # the registry did not understand `last`, and this was the whole list; so is a page of more than n.
+        if len(page) == self._limits.page_size and grew:
+            return f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size, 'last': page[-1]})}"
+        return None
+
+    def digest_of(self, reference: Tag | Digest) -> Digest | None:
+        """What a tag or digest points to now, by one HEAD; None if it is not there."""
+        return digest_at(self._host, self.name, reference, self._pull)
+
+    @limit_large_bodies
+    def manifest(self, reference: Tag | Digest) -> PinnedManifest:
+        """A manifest or index by tag or digest: its exact bytes, proven.
+
+        Raises IntegrityError when the bytes are not what the digest says, also on another try.
+        """
+        item = f"{self.name}{'@' if isinstance(reference, Digest) else ':'}{reference}"
+        path = f"{self._base}/manifests/{reference}"
+        reply = self._read_manifest(path)
+        said = reply.headers.get("Docker-Content-Digest", "")
+        expected = reference if isinstance(reference, Digest) else said
+        seen = digest_like(expected, reply.body)
+        if isinstance(reference, Digest):
+            for _ in range(self._limits.integrity_attempts - 1):
+                if seen == reference:
+                    break
+                reply = self._read_manifest(path)
+                seen = digest_like(reference, reply.body)
+            if seen != reference:
+                raise IntegrityError(item, f"its bytes have the digest {seen}")
+            warning = said not in ("", reference)
+            return PinnedManifest(
+                self._parsed(reply, seen, item), (_wrong_header(item, said),) if warning else ()
+            )
+        if said in ("", seen):
+            return PinnedManifest(self._parsed(reply, seen, item))
+        return self._settle(reply, said, item)
+
+    def _settle(self, reply: Reply, said: str, item: str) -> PinnedManifest:
+        """Header and bytes of a tag disagree: the one that can be fetched by its digest is right."""
+        seen = sha256(reply.body)
+        for digest in (said, seen):
+            try:
+                known = Digest.parse(digest)
+                by_digest = self._read_manifest(f"{self._base}/manifests/{known}")
+            except (ValueError, NotFoundError, RequestRefusedError):
+                continue
+            if digest_like(known, by_digest.body) == known:
+                return PinnedManifest(self._parsed(by_digest, known, item), (_wrong_header(item, said),))
+        raise IntegrityError(item, f"the registry says {said}, its bytes have the digest {seen}")
+
+    def _read_manifest(self, path: str) -> Reply:
+        headers = {"Accept": ", ".join(ACCEPTED)}
+        return self._host.fetch(
+            "GET", path, self._pull, accept=OK, limit=self._limits.manifest, headers=headers
+        )
+
+    def _parsed(self, reply: Reply, digest: Digest, item: str) -> Manifest:
+        media_type = media_type_of(
+            reply.body, reply.headers.get("Content-Type", ""), item=item, limits=self._limits
+        )
+        return parse_manifest(reply.body, media_type, digest, limits=self._limits)
+
+    def referrers(
+        self, subject: Digest, count: Callable[[int], None] = _uncounted
+    ) -> tuple[Descriptor, ...] | None:
+        """The manifests that refer to `subject`; None where the registry can't be asked."""
+        return referrers(self._host, self.name, subject, count)
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified; a broken connection is taken up where it broke. A BlobSource."""
+        return verified(blob, self.chunks_from(blob, 0))
+
+    def chunks_from(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
+        """The bytes from `offset` on, not verified: the caller knows what comes before them.
+
+        Goes on by Range after a break. Raises NetworkError when it no longer moves, or takes longer
+        than the limits allow in all.
+        """
+        end = self._host.deadline(self._limits.blob_deadline(blob.size))
+        position, useless = offset, 0
+        while True:
+            # Opening and the first bytes are tried again with growing waits; a connection that
+            # breaks after some progress is simply opened again.
+            first, stream = self._host.retrying(partial(self._first_chunk, blob, position, end))
+            if not first:
+                return  # complete, or all that this registry has: the verdict is the reader's
+            start, breaks = position, list[TransientError]()
+            for chunk in chain((first,), _until_break(stream, breaks)):
+                position += len(chunk)
+                self._host.traffic.count(received=len(chunk))
+                yield chunk
+                if end.passed:
+                    raise self._too_slow(blob, position)
+            if position >= blob.size:
+                continue  # to the end of the answer, which may hold too much
+            self._host.traffic.count(retries=1)
+            useless = 0 if position - start >= PROGRESS else useless + 1
+            if useless >= self._limits.attempts:
+                if not breaks:
+                    return  # it says that this is all: the verdict is the reader's
+                cause = f"{breaks[0].cause}, {useless} times at {position:,} of {blob.size:,} bytes"
+                raise NetworkError(breaks[0].item, cause, "run the same command again to go on")
+
+    def _first_chunk(self, blob: Descriptor, offset: int, end: Deadline) -> tuple[bytes, Iterator[bytes]]:
+        skip, whole = self._open_blob(blob, offset)
+        for chunk in whole:
+            if len(chunk) > skip:
+                return chunk[skip:], whole
+            # What is had already can be sent as slowly as the rest.
+            skip -= len(chunk)
+            if end.passed:
+                raise self._too_slow(blob, offset)
+        return b"", whole
+
+    def _too_slow(self, blob: Descriptor, position: int) -> NetworkError:
+        seconds = self._limits.blob_deadline(blob.size)
+        cause = f"slower than the limit: {position:,} of {blob.size:,} bytes in {seconds:.0f} s"
+        return NetworkError(
+            f"blob {blob.digest} of {self.name}", cause, "run the same command again to go on"
+        )
+
+    def _open_blob(self, blob: Descriptor, offset: int) -> tuple[int, Iterator[bytes]]:
+        """What follows `offset`, behind so many bytes that are to be passed over."""
+        if offset >= blob.size > 0:
+            return 0, iter(())
+        path = f"{self._base}/blobs/{blob.digest}"
+        headers = {"Range": f"bytes={offset}-{blob.size - 1}"} if offset else {}
+        accept = frozenset({200, 206, 416}) if offset else OK
+        answer = self._host.exchange("GET", path, self._pull, accept=accept, headers=headers)
+        if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+            return 0, answer.chunks()
+        if answer.status == 200:
+            return offset, answer.chunks()
+        # 416, or another range than asked for: the whole blob, and what we have is passed over.
+        answer.close()
+        return offset, self._host.exchange("GET", path, self._pull, accept=OK).chunks()
+
+
+@strict_json.alone
+def _tag_page(body: bytes, item: str, limits: Limits) -> list[str]:
+    strict_json.check_width(body, item=item, most=limits.json_wide)
+    document = strict_json.loads(body, item=item, depth=limits.json_depth, values=limits.manifest_values)
+    names = document.get("tags") if isinstance(document, dict) else document
+    if names is None and isinstance(document, dict):
+        return []  # what some registries say when the last tag is gone
+    if not isinstance(names, list):
+        raise ContentError(item, "the answer is no tag list", "check the address: it may be no registry")
+    return [name if isinstance(name, str) else f"{name!r} (no string)" for name in names]
+
+
+def _tag_list(names: Iterable[str]) -> TagList:
+    tags: list[Tag] = []
+    invalid: list[str] = []
+    for name in names:
+        try:
+            tags.append(Tag.parse(name))
+        except ValueError:
+            invalid.append(printable(name, 140))
+    return TagList(tuple(tags), tuple(invalid), frozenset(tags))
+
+
+def digest_at(host: Host, name: RepositoryName, reference: Tag | Digest, scope: str) -> Digest | None:
+    """What a tag or digest points to now, by one HEAD; None if it is not there."""
+    path, headers = f"/v2/{name.path}/manifests/{reference}", {"Accept": ", ".join(ACCEPTED)}
+    reply = host.fetch("HEAD", path, scope, accept=frozenset({200, 404, 405}), headers=headers)
+    if reply.status == 404:
+        return None
+    try:
+        return Digest.parse(reply.headers.get("Docker-Content-Digest", ""))
+    except ValueError:
+        # A registry without the header, or without HEAD: the bytes tell.
+        limit = host.settings.limits.manifest
+        reply = host.fetch("GET", path, scope, accept=FOUND_OR_NOT, limit=limit, headers=headers)
+        like = reference if isinstance(reference, Digest) else ""
+        return digest_like(like, reply.body) if reply.status == 200 else None
+
+
+def digest_like(expected: str, data: bytes) -> Digest:
+    """The digest of `data`, by the algorithm of `expected`."""
+    try:
+        return Digest.parse(expected).computed(data)
+    except ValueError:
+        return sha256(data)
+
+
+def _wrong_header(item: str, said: str) -> str:
+    return f"{item}: the bytes are right, but Docker-Content-Digest says {printable(said, 80)}"
+
+
+def _until_break(stream: Iterator[bytes], breaks: list[TransientError]) -> Iterator[bytes]:
+    """The chunks until they end, or break off in a way that is worth another try."""
+    try:
+        yield from stream
+    except TransientError as error:
+        breaks.append(error)

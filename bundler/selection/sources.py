@@ -1,0 +1,181 @@
+"""One part of an export that several machines share: repositories dealt out by their names alone. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import NamedTuple, Self
+
+from bundler.errors import BundlerError, UsageError
+from bundler.oci.content import Digest
+from bundler.oci.platform import Platform
+from bundler.oci.reference import Reference, RegistryName, RepositoryName
+from bundler.selection.choose import EVERY_TAG
+from bundler.selection.rules import Rules
+
+_GRAMMAR = re.compile("([0-9]{1,4})/([0-9]{1,4})")
+
+_DIGITS = 16
+
+
+class Shard(NamedTuple):
+    """Part number `part` of `parts`, counted from 0 as Kubernetes counts the pods of an indexed Job."""
+
+    part: int
+    parts: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `I/N`. Raises UsageError."""
+        match = _GRAMMAR.fullmatch(text)
+        if match is None:
+            raise UsageError(text, "this is no shard", "write I/N, counted from 0: 0/3, 1/3, 2/3")
+        shard = cls(int(match[1]), int(match[2]))
+        if shard.part >= shard.parts:
+            last = shard.parts - 1
+            step = f"write 0/{shard.parts} to {last}/{shard.parts}" if shard.parts else "write 0/1 for all"
+            raise UsageError(text, "there is no such shard: they are counted from 0", step)
+        return shard
+
+    def takes(self, name: RepositoryName) -> bool:
+        """Whether a repository is in this part.
+
+        The first 16 hexadecimal digits of sha256(`host/path`), as a number, modulo the number of parts.
+        This never changes: shards that programs of two versions make must fit together.
+        """
+        return int(hashlib.sha256(name.encode()).hexdigest()[:_DIGITS], 16) % self.parts == self.part
+
+
+class Include(NamedTuple):
+    """What goes along with a tag."""
+
+    images: bool = False
+    """The container images that a Timoni module runs."""
+    referrers: bool = True
+    """Signatures, attestations, SBOMs: all that refers to it."""
+    require: frozenset[str] = frozenset()
+    """Kinds of referrers without which a tag fails."""
+    platforms: tuple[Platform, ...] = ()
+    """Of an index, only the children for these; all if empty."""
+
+    def joined(self, other: Include) -> Include:
+        """What two wishes for one repository come to."""
+        both = self.platforms and other.platforms
+        return Include(
+            self.images or other.images,
+            self.referrers or other.referrers,
+            self.require | other.require,
+            tuple(dict.fromkeys(self.platforms + other.platforms)) if both else (),
+        )
+
+
+ALONE = Include()
+
+
+PRESETS = {
+    "kubernetes-schema": RepositoryName("ghcr.io/stefanprodan/timoni/kubernetes-schema"),
+    "minimal": RepositoryName("ghcr.io/stefanprodan/timoni/minimal"),
+}
+"""What Timoni itself fetches, by fixed names: for `mod vendor k8s` and for `mod init`."""
+
+
+class PinnedReference(NamedTuple):
+    """One tag, or one digest."""
+
+    reference: Reference
+    along: Include = ALONE
+    strict: bool = False
+    """With tag and digest: the tag must point to that digest. Otherwise the digest alone is asked for."""
+
+
+class Source(NamedTuple):
+    """The tags of one repository that rules take."""
+
+    repository: RepositoryName
+    rules: Rules = EVERY_TAG
+    along: Include = ALONE
+
+
+class Namespace(NamedTuple):
+    """The repositories of a registry whose path matches a glob."""
+
+    registry: RegistryName
+    glob: str
+    exclude: tuple[str, ...] = ()
+    rules: Rules = EVERY_TAG
+    along: Include = ALONE
+
+    def sources(self, catalog: Iterable[RepositoryName]) -> Iterator[Source]:
+        """One source for each repository that matches."""
+        for name in catalog:
+            if fnmatchcase(name.path, self.glob) and not self._excluded(name):
+                yield Source(name, self.rules, self.along)
+
+    def _excluded(self, name: RepositoryName) -> bool:
+        return any(fnmatchcase(name.path, glob) for glob in self.exclude)
+
+
+class Selection(NamedTuple):
+    """All that one export is to carry."""
+
+    pins: tuple[PinnedReference, ...] = ()
+    sources: tuple[Source, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
+    locked: bool = False
+    """From a lock file: all of it or nothing; a pin whose tag moved is taken by its digest."""
+    omitted: frozenset[Digest] = frozenset()
+    """Children of indexes to leave out, besides those that no wished platform needs."""
+
+    problems: tuple[BundlerError, ...] = ()
+    """What was asked for and can't be read: failures of the export."""
+    shard: Shard | None = None
+    """The part of it to carry. Everything stays named, so that all parts know the same registries."""
+
+    @property
+    def own_pins(self) -> tuple[PinnedReference, ...]:
+        """The pins of this part."""
+        return tuple(pin for pin in self.pins if self._owns(pin.reference.repository))
+
+    def own_sources(self, found: Iterable[Source]) -> list[Source]:
+        """The sources of this part; `found` are those of the namespaces."""
+        return [source for source in (*self.sources, *found) if self._owns(source.repository)]
+
+    def _owns(self, name: RepositoryName) -> bool:
+        return self.shard is None or self.shard.takes(name)
+
+    def joined(self, *others: Selection) -> Selection:
+        """All of them as one."""
+        parts = (self, *others)
+        return self._replace(
+            pins=tuple(dict.fromkeys(pin for part in parts for pin in part.pins)),
+            sources=tuple(dict.fromkeys(source for part in parts for source in part.sources)),
+            namespaces=tuple(dict.fromkeys(space for part in parts for space in part.namespaces)),
+            problems=tuple(problem for part in parts for problem in part.problems),
+        )
+
+    @property
+    def with_images(self) -> bool:
+        """Whether images may come from registries that are not known yet."""
+        alongs = [pin.along for pin in self.pins] + [source.along for source in self.sources]
+        return any(along.images for along in alongs + [space.along for space in self.namespaces])
+
+    @property
+    def registries(self) -> frozenset[RegistryName]:
+        """Every registry that it names; images may come from others."""
+        names = {pin.reference.repository.registry for pin in self.pins}
+        names |= {source.repository.registry for source in self.sources}
+        return frozenset(names | {space.registry for space in self.namespaces})
+
+
+def selection_of(
+    references: Iterable[Reference], rules: Rules = EVERY_TAG, along: Include = ALONE
+) -> Selection:
+    """A selection of references: those with tag or digest as they are, of the others what rules take."""
+    known = list(dict.fromkeys(references))
+    pins = tuple(
+        PinnedReference(reference, along) for reference in known if reference.tag or reference.digest
+    )
+    names = [reference.repository for reference in known if not (reference.tag or reference.digest)]
+    return Selection(pins, tuple(Source(name, rules, along) for name in names))

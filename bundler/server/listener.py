@@ -1,0 +1,152 @@
+"""The registry on a port: cheroot's threads, sockets and HTTP/1.1, with bodies bounded as they stream."""
+
+from __future__ import annotations
+
+import re
+import threading
+from socket import socket
+from types import TracebackType
+from typing import Any, Self
+
+from cheroot import wsgi
+
+from bundler.about import PROGRAM
+from bundler.errors import LocalError, printable
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import CHUNK
+from bundler.server.app import Log, Registry
+from bundler.server.connections import HEADERS, STALLED, ChunkedBody, Connection
+from bundler.server.served_content import ServedContent
+
+THREADS = 16
+"""Requests answered at a time; more wait."""
+
+CONNECTIONS = 256
+"""Idle connections kept for another request."""
+
+
+class RegistryServer:
+    """A registry that listens. As a context manager it answers from a thread of its own.
+
+    Port 0 takes any free one; `address` tells which. `log` gets a line per request, `trouble` one for
+    each request that failed on this side. Without `referrers` it lacks the referrers API. Raises
+    LocalError if it can't listen there.
+    """
+
+    def __init__(
+        self,
+        content: ServedContent,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        log: Log | None = None,
+        trouble: Log | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        referrers: bool = True,
+    ) -> None:
+        registry = Registry(content, log=log, trouble=trouble, limits=limits, referrers=referrers)
+        self._server = _Server(host, port, registry, trouble)
+        self._thread = threading.Thread(target=self._server.serve, name="registry", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as it stands in references."""
+        host, port = self._server.bind_addr
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def __enter__(self) -> Self:
+        """Listen, and answer."""
+        try:
+            self._server.prepare()
+        except OSError as error:
+            next_step = "choose another port"
+            raise LocalError(self.address, f"can't listen there: {_reason(error)}", next_step) from error
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let requests under way end, within seconds, and stop."""
+        self._server.stop()
+        self._thread.join()
+
+    def serve_forever(self) -> None:
+        """Wait, inside the context, until the user interrupts."""
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            return
+
+
+class _Server(wsgi.Server):
+    """cheroot's server with this package's bounds."""
+
+    expiration_interval = 0.1  # seconds that a stop may take
+    keep_alive_conn_limit = CONNECTIONS
+    ConnectionClass = Connection
+    max_request_header_size = HEADERS
+
+    def __init__(self, host: str, port: int, registry: Registry, trouble: Log | None) -> None:
+        super().__init__(
+            (host, port),
+            registry,
+            numthreads=THREADS,
+            server_name=PROGRAM,
+            request_queue_size=128,
+            timeout=STALLED,
+        )
+        self.gateway = _Gateway
+        self._trouble = trouble
+
+    @staticmethod
+    def bind_socket(socket_: socket, bind_addr: tuple[str, int]) -> socket:
+        """Take the port. cheroot leaves a socket open that can't have it."""
+        try:
+            socket_.bind(bind_addr)
+        except OSError:
+            socket_.close()
+            raise
+        return socket_
+
+    def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:  # noqa: FBT001, FBT002  cheroot's signature
+        """Where cheroot tells what went wrong; its own way is standard error."""
+        if self._trouble:
+            self._trouble(printable(msg))
+
+
+class _Gateway(wsgi.Gateway_10):
+    """One request, its body read to the end before the answer goes out.
+
+    cheroot would read what the application left of a body into memory at once, and take what it left
+    of a chunked body for the next request.
+    """
+
+    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]  # cheroot's stub says None
+        """The request for the application."""
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        if self.req.chunked_read:
+            self.req.rfile.rfile = ChunkedBody(self.req.rfile.rfile)
+            return environ
+        # So that werkzeug watches for a body that breaks off before its Content-Length.
+        environ.pop("wsgi.input_terminated", None)
+        return environ
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """The answer begins."""
+        try:
+            while self.req.rfile.read(CHUNK):
+                pass
+            if self.req.chunked_read:
+                for _ in self.req.rfile.read_trailer_lines():
+                    pass
+        except (OSError, ValueError):
+            # Broken off, or broken: nobody knows where the next request would begin.
+            self.req.close_connection = True
+        return super().start_response(status, headers, exc_info)
+
+
+def _reason(error: OSError) -> str:
+    """Why there is no listening, in the system's words; cheroot puts its own around them."""
+    words = re.findall(r"\[Errno -?\d+\] ([^)\]]+)", str(error))
+    return words[-1].lower() if words else str(error)

@@ -1,0 +1,179 @@
+"""Lists that are given in pages, each with a `Link` to the next one.
+
+Source: distribution-spec 1.1, "Listing Tags" and "Listing Referrers"; for repositories, Distribution's
+`_catalog`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from itertools import islice
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from werkzeug import Request, Response
+from werkzeug.exceptions import NotFound
+
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import Digest
+from bundler.oci.manifest import OCI_INDEX
+from bundler.oci.reference import RepositoryPath, Tag
+from bundler.server.answers import (
+    JSON,
+    ApiError,
+    content_response,
+    known_repository,
+    parse_digest,
+    parse_name,
+    parse_tag_or_digest,
+)
+from bundler.server.referrer_index import Referrer, Referrers
+from bundler.server.served_content import BLOB, ServedContent
+
+Name = TypeVar("Name", bound=str)
+
+FILTER = "artifactType"
+"""The one thing that referrers are filtered by."""
+
+
+def tag_page(request: Request, name: RepositoryPath, tags: Iterable[Tag]) -> Response:
+    """A page of a tag list, as `n` and `last` ask for it. Raises ApiError."""
+    shown, link = _page(request, tags)
+    response = Response(json.dumps({"name": name, "tags": shown}), content_type=JSON)
+    return _linked(response, f"/v2/{name}/tags/list", link)
+
+
+def catalog_page(request: Request, names: Iterable[RepositoryPath]) -> Response:
+    """A page of the names of all repositories, as `n` and `last` ask for it. Raises ApiError."""
+    shown, link = _page(request, names)
+    response = Response(json.dumps({"repositories": shown}), content_type=JSON)
+    return _linked(response, "/v2/_catalog", link)
+
+
+def _page(request: Request, names: Iterable[Name]) -> tuple[list[Name], dict[str, str | int]]:
+    """What to show, and the query for what follows; none at the end."""
+    after = _lexical(request.args.get("last", ""))
+    ordered = sorted((name for name in names if _lexical(name) > after), key=_lexical)
+    count = _count(request.args.get("n"), len(ordered))
+    shown = ordered[:count]
+    return shown, {"n": count, "last": shown[-1]} if shown and count < len(ordered) else {}
+
+
+def _lexical(name: str) -> tuple[str, str]:
+    # What the specification calls lexical order: alphanumeric, without regard to case.
+    return name.lower(), name
+
+
+def _count(text: str | None, everything: int) -> int:
+    if text is None:
+        return everything
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ApiError(HTTPStatus.BAD_REQUEST, "PAGINATION_NUMBER_INVALID", f"n={text} is no number of names")
+    return int(text)
+
+
+# --- referrers ---------------------------------------------------------------------------------------
+
+
+def referrers_page(
+    request: Request, name: RepositoryPath, subject: Digest, referrers: Sequence[Referrer], limits: Limits
+) -> Response:
+    """A page of the referrers of `subject`, given in the order of their digests.
+
+    At most `limits.page_size` of them, and not more bytes than a manifest may have: clients read it as
+    one. What follows is asked for by the last digest, so that nothing is lost if others are pushed.
+    """
+    wanted = request.args.get(FILTER, "")
+    after = request.args.get("last", "")
+    matching = [
+        referrer
+        for referrer in referrers
+        if referrer.digest > after and wanted in ("", referrer.artifact_type)
+    ]
+    shown = list(_fitting(matching, limits))
+    listed = [referrer.fields for referrer in shown]
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
+    response = Response(json.dumps(document), content_type=OCI_INDEX)
+    more = {FILTER: wanted} if wanted else {}
+    if wanted:
+        response.headers["OCI-Filters-Applied"] = FILTER
+    link = {**more, "last": shown[-1].digest} if len(shown) < len(matching) else {}
+    return _linked(response, f"/v2/{name}/referrers/{subject}", link)
+
+
+def _fitting(referrers: Sequence[Referrer], limits: Limits) -> Iterable[Referrer]:
+    """Those of one page; the first in any case, or there would be no end."""
+    room = limits.manifest - 200
+    for referrer in islice(referrers, limits.page_size):
+        size = len(json.dumps(referrer.fields)) + 2
+        if size > room and referrer is not referrers[0]:
+            return
+        room -= size
+        yield referrer
+
+
+def _linked(response: Response, path: str, query: Mapping[str, str | int]) -> Response:
+    if query:
+        response.headers["Link"] = f'<{path}?{urlencode(query)}>; rel="next"'
+    return response
+
+
+class DiscoveryApi:
+    """Answers by endpoint name, see `bundler.server.app`. All raise ApiError."""
+
+    def __init__(
+        self, content: ServedContent, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
+    ) -> None:
+        self._content = content
+        self._limits = limits
+        self._referrers = Referrers(content, limits) if referrers else None
+
+    def catalog(self, request: Request) -> Response:
+        """A page of the names of all repositories."""
+        return catalog_page(request, self._content.names())
+
+    def tags(self, request: Request, name: str) -> Response:
+        """A page of the tags of a repository, in lexical order."""
+        path = parse_name(name)
+        return tag_page(request, path, known_repository(self._content, path).tags)
+
+    def referrers(self, request: Request, name: str, digest: str) -> Response:
+        """A page of the manifests whose subject is `digest`; an empty one where nothing is known of it.
+
+        Never 404 where the API is there: by that a client knows that it is not.
+        """
+        if self._referrers is None:
+            raise NotFound
+        path, subject = parse_name(name), parse_digest(digest)
+        return referrers_page(request, path, subject, self._referrers.of(path, subject), self._limits)
+
+
+class ContentApi:
+    """Answers by endpoint name, see `bundler.server.app`. All raise ApiError."""
+
+    def __init__(self, content: ServedContent) -> None:
+        self._content = content
+
+    def version(self, request: Request) -> Response:
+        """`GET /v2/`: yes, this is a registry."""
+        return Response(b"{}", content_type=JSON)
+
+    def manifest(self, request: Request, name: str, reference: str) -> Response:
+        """A manifest by tag or digest, as the bytes that were pushed."""
+        path, wanted = parse_name(name), parse_tag_or_digest(reference)
+        manifest = known_repository(self._content, path).resolve(wanted)
+        if manifest is None:
+            raise ApiError(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no manifest {wanted}")
+        return content_response(request, manifest, self._content.chunks)
+
+    def blob(self, request: Request, name: str, reference: str) -> Response:
+        """A blob by digest."""
+        path, digest = parse_name(name), parse_digest(reference)
+        blob = self._content.blob(path, digest)
+        if blob is None:
+            known_repository(self._content, path)
+            raise ApiError(HTTPStatus.NOT_FOUND, "BLOB_UNKNOWN", f"{path} has no blob {digest}")
+        return content_response(request, replace(blob, media_type=BLOB), self._content.chunks)

@@ -1,0 +1,130 @@
+"""What a registry serves, read-only: a bundle, or a directory that a writable registry left."""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from bundler.bundle.inventory import INVENTORY_FILE
+from bundler.bundle.reader import Bundle, open_bundle
+from bundler.errors import UsageError
+from bundler.layout import INDEX_FILE, Layout
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import Descriptor, Digest, read_all
+from bundler.oci.reference import RepositoryPath
+from bundler.server.served_catalog import (
+    ServedRepository,
+    catalog_of,
+    decode_index,
+    inventory_entries,
+    with_children,
+)
+
+BLOB = "application/octet-stream"
+"""The media type of a blob: which one a manifest gives it, the blob can't know."""
+
+
+class ServedContent(Protocol):
+    """What a registry serves. For any number of threads."""
+
+    def names(self) -> Collection[RepositoryPath]:
+        """The names of all repositories."""
+
+    def repository(self, name: RepositoryPath) -> ServedRepository | None:
+        """A repository as it is now; None if there is none of that name."""
+
+    def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
+        """A blob by its digest; None if the repository has it not."""
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob or manifest, verified."""
+
+
+class BundleContent:
+    """A bundle's repositories under their source paths, the source hosts dropped.
+
+    A blob is given under the name of any repository of the bundle: what it says is the same in all.
+    Raises UsageError when two repositories would have the same path.
+    """
+
+    def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._bundle = bundle
+        entries = inventory_entries(bundle.inventory)
+        self._blobs = {blob.digest: blob for blob in bundle.inventory.content}
+        read = partial(read_all, bundle)
+        self._catalog = catalog_of(
+            with_children(entries, read, lambda child: child.digest in self._blobs, limits)
+        )
+
+    def names(self) -> Collection[RepositoryPath]:
+        """The names of all repositories."""
+        return tuple(self._catalog)
+
+    def repository(self, name: RepositoryPath) -> ServedRepository | None:
+        """A repository; None if there is none of that name."""
+        return self._catalog.get(name)
+
+    def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
+        """A blob by its digest."""
+        return self._blobs.get(digest) if name in self._catalog else None
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob or manifest, verified."""
+        return self._bundle.chunks(blob)
+
+
+class LayoutContent:
+    """A directory that a writable registry keeps: an OCI image layout named by `index.json`."""
+
+    def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._layout = Layout(path)
+        self._limits = limits
+        entries = decode_index(self._layout.file(INDEX_FILE, limits.inventory), limits)
+        read = partial(read_all, self._layout)
+        self._catalog = catalog_of(with_children(entries, read, self._layout.has, limits))
+
+    def names(self) -> Collection[RepositoryPath]:
+        """The names of all repositories."""
+        return tuple(self._catalog)
+
+    def repository(self, name: RepositoryPath) -> ServedRepository | None:
+        """A repository; None if there is none of that name."""
+        return self._catalog.get(name)
+
+    def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
+        """A blob by its digest."""
+        return self.held(digest) if name in self._catalog else None
+
+    def held(self, digest: Digest) -> Descriptor | None:
+        """A blob that the directory holds, whoever pushed it."""
+        try:
+            status = (self._layout.path / digest.path).lstat()
+        except OSError:
+            return None
+        return Descriptor(BLOB, digest, status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob or manifest, verified."""
+        return self._layout.chunks(blob)
+
+
+@contextlib.contextmanager
+def read_only(
+    path: Path, limits: Limits = DEFAULT_LIMITS, volumes_in: Sequence[Path] = ()
+) -> Iterator[ServedContent]:
+    """A bundle file, an unpacked bundle, or the directory of a writable registry, to be served.
+
+    Raises NotFoundError, UsageError for colliding repositories, and what damaged content deserves.
+    """
+    if not (path / INVENTORY_FILE).exists() and (path / INDEX_FILE).exists():
+        yield LayoutContent(path, limits)
+        return
+    with open_bundle(path, limits, volumes_in=volumes_in) as bundle:
+        if bundle.inventory.kind == "delta":
+            next_step = "make a full bundle of it and its base with `timoni-bundler merge`"
+            raise UsageError(str(path), "a delta has not all that its tags need", next_step)
+        yield BundleContent(bundle, limits)

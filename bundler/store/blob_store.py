@@ -1,0 +1,239 @@
+"""An OCI image layout on disk that grows, and outlives interruptions. A BlobSource and a BlobSink.
+
+Present means verified: a blob gets its name only after its bytes were hashed and made durable.
+`.partial/` holds blobs under way; a later run goes on with them. Source: image-spec 1.1,
+image-layout.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from bundler.durable import (
+    WholeFile,
+    local_errors,
+    locked,
+    make_directories,
+    own_file,
+    remove_if_there,
+    sync_directory,
+    write_whole,
+)
+from bundler.errors import BundlerError, IntegrityError, LocalError
+from bundler.layout import LAYOUT, LAYOUT_FILE, Layout
+from bundler.oci.content import CHUNK, Descriptor, Digest, Verifier, verified
+from bundler.reporting.progress import Progress
+from bundler.workers import each
+
+PARTIAL = ".partial"
+
+LOCK = ".lock"
+
+
+class Store(Layout):
+    """A layout that is written to, by one process at a time."""
+
+    def __init__(self, path: Path, *, temporary: bool = False) -> None:
+        super().__init__(path)
+        self._held: dict[Digest, bytes] | None = {} if temporary else None
+        """What a store that goes when the run is done need not write: it is in memory anyway."""
+        self._lock: int | None = None
+        # An earlier run may have ended after it gave blobs their names, and before it made them durable.
+        self._names_unsynced = True
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Store:
+        """Create what is missing and lock it. Raises LocalError when another process holds it."""
+        make_directories(self.path / PARTIAL)
+        make_directories(self.path / "blobs" / "sha256")
+        self._lock = _lock(self.path / LOCK)
+        with local_errors(self.path, "look at"):
+            if not (self.path / LAYOUT_FILE).exists():
+                write_whole(self.path / LAYOUT_FILE, LAYOUT)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Unlock it."""
+        if self._lock is not None:
+            with local_errors(self.path / LOCK, "close"):
+                os.close(self._lock)
+            self._lock = None
+
+    def remove(self) -> None:
+        """Remove it all, lock included."""
+        with local_errors(self.path, "remove"):
+            shutil.rmtree(self.path)
+
+    def empty(self) -> bool:
+        """Whether it holds no blob, and none under way."""
+        with local_errors(self.path, "look at"):
+            folders = (self.path / PARTIAL, *(self.path / "blobs").iterdir())
+            return not any(entry for folder in folders for entry in folder.iterdir())
+
+    # --- blobs -----------------------------------------------------------------------------------
+
+    def left_over(self, blob: Descriptor) -> int:
+        """Bytes that an earlier run left of a blob under way."""
+        try:
+            return min(self._partial(blob).lstat().st_size, blob.size)
+        except OSError:
+            return 0
+
+    def add(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> None:
+        """Keep a blob; goes on with what an earlier run left of it.
+
+        On IntegrityError what came is gone; on any other error it stays for the next run.
+        """
+        file = WholeFile(self.path / blob.digest.path, self._partial(blob), resume=True)
+        try:
+            self._fill(file, blob, chunks)
+        except IntegrityError:
+            file.discard()
+            raise
+        except BaseException:
+            file.keep()
+            raise
+        self._commit(file)
+
+    def _commit(self, file: WholeFile) -> None:
+        if not file.path.parent.is_dir():
+            make_directories(file.path.parent)
+        file.commit(sync_folder=False)
+        self._names_unsynced = True
+
+    def _fill(self, file: WholeFile, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> None:
+        verifier = Verifier(blob)
+        try:
+            for chunk in file.written():
+                verifier.update(chunk)
+        except IntegrityError:  # longer than the blob: of no use
+            verifier = Verifier(blob)
+            file.restart()
+        if verifier.seen < blob.size or not blob.size:
+            for chunk in chunks(verifier.seen):
+                verifier.update(chunk)
+                file.write(chunk)
+        verifier.finish()
+
+    def add_bytes(self, blob: Descriptor, data: bytes) -> None:
+        """Keep a small blob that is in memory, and proven."""
+        if self._held is not None:
+            self._held[blob.digest] = data
+        elif not self.has(blob):
+            file = WholeFile(self.path / blob.digest.path, self._partial(blob))
+            try:
+                file.write(data)
+            except BaseException:
+                file.discard()
+                raise
+            self._commit(file)
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """A blob's bytes, verified. A damaged blob is removed, so that the next run fetches it again."""
+        if self._held and blob.digest in self._held:
+            yield from verified(blob, [self._held[blob.digest]])
+            return
+        try:
+            yield from super().chunks(blob)
+        except IntegrityError as error:
+            remove_if_there(self.path / blob.digest.path)
+            cause = f"{error.cause}; removed from {self.path}"
+            raise IntegrityError(error.item, cause, "run the same command again to fetch it again") from error
+
+    def sync(self) -> None:
+        """Make the names of all blobs durable: before anything is written that relies on them."""
+        if self._names_unsynced:
+            with local_errors(self.path, "sync"):
+                for folder in (self.path / "blobs").iterdir():
+                    sync_directory(folder)
+            sync_directory(self.path / "blobs")
+            # The store's own name: a directory that can't be read was not made by a run of ours.
+            if self._held is None and os.access(self.path.parent, os.R_OK):
+                sync_directory(self.path.parent)
+            self._names_unsynced = False
+
+    def write_file(self, name: str, data: bytes) -> None:
+        """Replace one of the layout's own files."""
+        write_whole(self.path / name, data)
+
+    def _partial(self, blob: Descriptor) -> Path:
+        return self.path / PARTIAL / f"{blob.digest.algorithm}-{blob.digest.encoded}"
+
+
+def _lock(path: Path) -> int:
+    descriptor = own_file(path, 0o600)
+    try:
+        if not locked(descriptor, path):
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+            cause = f"in use by another run (process {holder or 'unknown'})"
+            raise LocalError(str(path.parent), cause, "wait until it has ended")
+        with local_errors(path, "write"):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+class StoredBlob(NamedTuple):
+    """One blob on disk, by its name."""
+
+    digest: Digest
+    path: Path
+    size: int
+
+
+def stored_blobs(store: Store) -> Iterator[StoredBlob]:
+    """Every file under `blobs/` that is named like a blob."""
+    folder = store.path / "blobs"
+    with local_errors(folder, "look at"):
+        for path in sorted(folder.glob("*/*")):
+            name = f"{path.parent.name}:{path.name}"
+            if Digest.grammar.fullmatch(name) and path.is_file() and not path.is_symlink():
+                yield StoredBlob(Digest(name), path, path.stat().st_size)
+
+
+def unneeded(store: Store, needed: Callable[[Digest], bool]) -> list[StoredBlob]:
+    """What nothing needs."""
+    return [blob for blob in stored_blobs(store) if not needed(blob.digest)]
+
+
+def remove(store: Store, blobs: Iterable[StoredBlob]) -> None:
+    """Remove blobs, durably. The store's lock is held by the caller."""
+    folders: dict[Path, None] = {}
+    for blob in blobs:
+        remove_if_there(blob.path)
+        folders[blob.path.parent] = None
+    for folder in folders:
+        sync_directory(folder)
+
+
+def damaged(store: Store, *, jobs: int, progress: Progress) -> list[tuple[StoredBlob, BundlerError]]:
+    """Every blob whose bytes are not those of its name: each is read whole."""
+    blobs = list(stored_blobs(store))
+    found: list[tuple[StoredBlob, BundlerError]] = []
+    with progress.step("checking", len(blobs), sum(blob.size for blob in blobs)) as step:
+        for blob, result in each(blobs, _check, jobs=jobs):
+            step.advance(items=1, size=blob.size)
+            if isinstance(result, BundlerError):
+                found.append((blob, result))
+    return sorted(found, key=lambda item: item[0].digest)
+
+
+def _check(blob: StoredBlob) -> None:
+    verifier = Verifier(Descriptor("", blob.digest, blob.size))
+    with local_errors(blob.path, "read"), blob.path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            verifier.update(chunk)
+    try:
+        verifier.finish()
+    except IntegrityError as error:
+        raise IntegrityError(
+            str(blob.path), error.cause, "see `timoni-bundler store check --remove`"
+        ) from None

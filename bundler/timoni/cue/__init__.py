@@ -1,0 +1,1 @@
+"""CUE text to a tree of fields, without evaluating it. Pure."""

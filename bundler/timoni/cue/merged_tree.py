@@ -1,0 +1,252 @@
+"""All declarations of some files as one tree: what stands under each path, from everywhere. No I/O.
+
+CUE joins what several declarations say of a field, and the result never contradicts any of them. So
+a plain string is the field's value for certain, whatever else there is. Anything weaker (a default,
+nothing at all) is only certain if no other part could say more: such parts are the *doubts*.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from bundler.timoni.cue.cue_tree import (
+    Both,
+    Bound,
+    CueList,
+    CueReference,
+    Declaration,
+    Embedded,
+    Expression,
+    Field,
+    Label,
+    Let,
+    Opaque,
+    Pattern,
+    Struct,
+    Text,
+    Tree,
+)
+from bundler.timoni.source_text import Places
+
+ANYTHING = frozenset({"string", "_"})
+"""Names for values of which nothing is known."""
+
+_MOST_DOUBTS = 50
+
+
+class Scope(NamedTuple):
+    """One struct as it is written: the names that expressions inside may use."""
+
+    node: Node
+    names: Mapping[str, Label | Let]
+
+
+class Declared(NamedTuple):
+    """An expression that a field's value must agree with, and where it stands.
+
+    `variable`: the environment may put another value in its place.
+    """
+
+    expression: Expression
+    frames: tuple[Scope, ...]
+    places: Places
+    variable: str = ""
+    given: bool = False
+
+    @property
+    def place(self) -> str:
+        """`file:line`."""
+        return self.places.at(self.expression.start)
+
+
+class Doubt(NamedTuple):
+    """A fact that may say more of a struct's fields: of those in `fields`, or of any."""
+
+    fact: Declared
+    fields: Mapping[Label, Sequence[Expression]] | None = None
+
+    def about(self, label: Label) -> Doubt | None:
+        """What remains of it for one field."""
+        if self.fields is None:
+            return self
+        inside = self.fields.get(label, ())
+        return Doubt(self.fact, _fields(inside)) if inside else None
+
+
+class Node:
+    """A path and all that is declared for it."""
+
+    def __init__(self, label: Label, parent: Node | None, place: str) -> None:
+        self.label = label
+        self.parent = parent
+        self.place = place
+        self.children: dict[Label, Node] = {}
+        self.facts: list[Declared] = []
+        self.patterns: list[Doubt] = []
+        self.optional = True
+        self._doubts: list[Doubt] | None = None
+
+    def child(self, name: str) -> Node | None:
+        """The regular field of that name."""
+        return self.children.get(Label(name))
+
+    def own_doubts(self) -> list[Doubt]:
+        """The doubts about fields that this struct itself brings."""
+        doubts = (doubt_of(fact) for fact in self.facts)
+        return [doubt for doubt in doubts if doubt]
+
+    def doubts(self) -> list[Doubt]:
+        """What may say more of this node's fields, from here and from above."""
+        if self._doubts is None:
+            found = [*self.own_doubts(), *self.doubts_from_above()]
+            # Many are as good as one that may say anything: the work stays bounded.
+            self._doubts = found if len(found) <= _MOST_DOUBTS else [Doubt(found[0].fact)]
+        return self._doubts
+
+    def doubts_from_above(self) -> list[Doubt]:
+        """What the structs around this node may say of it."""
+        if self.parent is None:
+            return []
+        narrowed = (doubt.about(self.label) for doubt in self.parent.doubts())
+        patterns = self.parent.patterns if self.label.regular else ()
+        return [*(doubt for doubt in narrowed if doubt), *patterns]
+
+    def add_pattern(self, fact: Declared) -> None:
+        """Every field may get more by this one."""
+        few = len(self.patterns) < _MOST_DOUBTS
+        doubt = Doubt(fact, _fields((fact.expression,)) if few else None)
+        self.patterns = [*self.patterns, doubt] if few else [doubt]
+
+
+def doubt_of(fact: Declared) -> Doubt | None:
+    """What a fact about a struct leaves open."""
+    expression = fact.expression
+    if isinstance(expression, Bound) or is_anything(fact):
+        return None
+    if isinstance(expression, Opaque) and expression.bodies:
+        return Doubt(fact, _fields(expression.bodies))
+    return Doubt(fact)
+
+
+def is_anything(fact: Declared) -> bool:
+    """Whether it is `string` or `_`, which say nothing of the value."""
+    if not isinstance(fact.expression, CueReference) or len(fact.expression.path) != 1:
+        return False
+    name = fact.expression.path[0]
+    return name in ANYTHING and not any(name in frame.names for frame in fact.frames)
+
+
+def _fields(structs: Iterable[Expression]) -> Mapping[Label, Sequence[Expression]] | None:
+    """The fields that structs may give; None for any field."""
+    found: defaultdict[Label, list[Expression]] = defaultdict(list)
+    for struct in structs:
+        if not isinstance(struct, Struct):
+            return None
+        for declaration in struct.declarations:
+            if isinstance(declaration, Field):
+                found[declaration.label].append(declaration.value)
+            elif not isinstance(declaration, Let):
+                return None
+    return found
+
+
+class ParsedFile(NamedTuple):
+    """One file's tree, and the places in it."""
+
+    tree: Tree
+    places: Places
+
+
+def merged(files: Iterable[ParsedFile], values: Mapping[str, str]) -> Node:
+    """The root of all that the files declare, with the runtime values put in."""
+    files = tuple(files)
+    root = Node(Label("", regular=False), None, "")
+    merger = _Merger(values)
+    packages: defaultdict[str, dict[str, Label | Let]] = defaultdict(dict)
+    for file in files:
+        fields = {name: at for name, at in names_in(file.tree.root).items() if isinstance(at, Label)}
+        packages[file.tree.package].update(fields if file.tree.package else {})
+    for file in files:
+        frame = Scope(root, packages[file.tree.package] | names_in(file.tree.root))
+        merger.declare(root, file.tree.root.declarations, (frame,), file.places)
+        if file.tree.damage:
+            root.facts.append(Declared(file.tree.damage, (frame,), file.places))
+    return root
+
+
+def names_in(struct: Struct) -> dict[str, Label | Let]:
+    """The identifiers that a struct declares."""
+    found: dict[str, Label | Let] = {}
+    for declaration in struct.declarations:
+        if isinstance(declaration, Field):
+            found.update(dict.fromkeys(declaration.names, declaration.label))
+        elif isinstance(declaration, Let):
+            found[declaration.name] = declaration
+    return found
+
+
+class _Merger:
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def declare(
+        self, node: Node, declarations: tuple[Declaration, ...], frames: tuple[Scope, ...], places: Places
+    ) -> None:
+        """Add what a struct says to the node that it is about."""
+        for declaration in declarations:
+            if isinstance(declaration, Field):
+                child = self._child(node, declaration.label, places.at(declaration.start))
+                child.optional &= declaration.optional
+                self._add(child, self._fact(declaration, frames, places))
+            elif isinstance(declaration, Embedded):
+                self._add(node, Declared(declaration.value, frames, places))
+            elif isinstance(declaration, Pattern) and declaration.condition is not None:
+                node.add_pattern(Declared(declaration.value, frames, places))
+            elif isinstance(declaration, Pattern):
+                computed = Opaque("a field with a computed name", declaration.start, declaration.start)
+                node.facts.append(Declared(computed, frames, places))
+
+    def _fact(self, field: Field, frames: tuple[Scope, ...], places: Places) -> Declared:
+        """What a field says: its value, or the one that the environment puts there."""
+        kind, variable = variable_of(field.attributes)
+        if not variable or variable not in self._values:
+            return Declared(field.value, frames, places, variable)
+        start, end = field.value.start, field.value.end
+        if kind == "string":
+            return Declared(Text(self._values[variable], start, end), frames, places, variable, given=True)
+        return Declared(Opaque(f"a {kind}", start, end), frames, places, variable)
+
+    def _add(self, node: Node, fact: Declared) -> None:
+        expression = fact.expression
+        if isinstance(expression, Struct):
+            frame = Scope(node, names_in(expression))
+            self.declare(node, expression.declarations, (*fact.frames, frame), fact.places)
+        elif isinstance(expression, Both):
+            for part in expression.parts:
+                self._add(node, fact._replace(expression=part))
+        else:
+            node.facts.append(fact)
+            if isinstance(expression, CueList):
+                self._add_items(node, expression, fact)
+
+    def _add_items(self, node: Node, items: CueList, fact: Declared) -> None:
+        for number, element in enumerate(items.elements):
+            child = self._child(node, Label(str(number), regular=False), fact.places.at(element.start))
+            self._add(child, fact._replace(expression=element))
+
+    def _child(self, node: Node, label: Label, place: str) -> Node:
+        return node.children.setdefault(label, Node(label, node, place))
+
+
+_OPENING = "@timoni("
+
+
+def variable_of(attributes: Iterable[str]) -> tuple[str, str]:
+    """The type and the name of the variable that a field's value may come from; empty for none."""
+    first = next((text for text in attributes if text.startswith(_OPENING)), "")
+    parts = first.removeprefix(_OPENING).removesuffix(")").split(":")
+    if len(parts) == 3 and parts[0] == "runtime":
+        return parts[1], parts[2]
+    return "", ""

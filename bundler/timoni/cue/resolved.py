@@ -1,0 +1,178 @@
+"""What text a field holds, if that is certain without evaluating CUE. No I/O."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bundler.errors import printable
+from bundler.timoni.cue.cue_tree import (
+    Bound,
+    CueList,
+    CueReference,
+    Disjunction,
+    Expression,
+    Label,
+    Let,
+    Opaque,
+    Struct,
+    Text,
+)
+from bundler.timoni.cue.merged_tree import Declared, Node, Scope, is_anything
+
+_LONGEST_CHAIN = 30
+"""References that lead to one another."""
+
+
+class Known(NamedTuple):
+    """A text, and the expression in the file that gives it.
+
+    `default`: another declaration could still change it. `fixed`: neither the environment nor a `let`
+    has to do with it.
+    """
+
+    text: str
+    place: str
+    written: Expression
+    default: bool = False
+    fixed: bool = True
+
+
+class Unknown(NamedTuple):
+    """Why there is no certain text, and where that stands."""
+
+    place: str
+    reason: str
+
+
+class Texts:
+    """The texts of the fields of one tree. Each field is looked into once."""
+
+    def __init__(self) -> None:
+        self._found: dict[Node, Known | Unknown | None] = {}
+        self._chain = 0
+
+    def at(self, node: Node) -> Known | Unknown | None:
+        """The text that a field holds; None if nothing says anything about it."""
+        if node not in self._found:
+            # Whoever comes back here while this is being found out goes in a circle.
+            self._found[node] = Unknown(node.place, "it refers to itself")
+            self._found[node] = _with_variables(self._joined(node), node)
+        return self._found[node]
+
+    def each_at(self, node: Node) -> list[Known]:
+        """The text of each declaration of a field that has one."""
+        found = [self._of(fact) for fact in node.facts]
+        return [one for one in found if isinstance(one, Known)]
+
+    def _joined(self, node: Node) -> Known | Unknown | None:
+        """What all declarations of a field say together."""
+        found = [self._of(fact) for fact in node.facts]
+        known = [one for one in found if isinstance(one, Known)]
+        certain = [one for one in known if not one.default]
+        if certain:
+            return _same(certain)
+        unknown = [one for one in found if isinstance(one, Unknown)]
+        if unknown:
+            return unknown[0]
+        if node.children:
+            return Unknown(node.place, "it is a struct")
+        doubts = node.doubts_from_above()
+        if doubts:
+            doubt = doubts[0].fact
+            return Unknown(doubt.place, f"it may be set here, by {kind_of(doubt)}")
+        if known:
+            return _same(known)
+        return None
+
+    def _of(self, fact: Declared) -> Known | Unknown | None:
+        """What one declaration says; None if it only says what the text must look like."""
+        if isinstance(fact.expression, Bound) or is_anything(fact):
+            if not fact.variable:
+                return None
+            reason = f"the environment sets it: give it with --set {printable(fact.variable)}=..."
+            return Unknown(fact.place, reason)
+        if isinstance(fact.expression, Disjunction):
+            return self._default(fact, fact.expression)
+        return self._single(fact)
+
+    def _default(self, fact: Declared, choice: Disjunction) -> Known | Unknown:
+        defaults = [option.value for option in choice.options if option.default]
+        if len(defaults) != 1:
+            return Unknown(fact.place, f"it is {kind_of(fact)}")
+        found = self._single(fact._replace(expression=defaults[0]))
+        return found._replace(default=True) if isinstance(found, Known) else found
+
+    def _single(self, fact: Declared) -> Known | Unknown:
+        expression = fact.expression
+        if isinstance(expression, Text):
+            return Known(expression.value, fact.place, expression, fixed=not fact.given)
+        if isinstance(expression, CueReference):
+            return self._referred(fact, expression)
+        return Unknown(fact.place, f"it is {kind_of(fact)}")
+
+    # --- references --------------------------------------------------------------------------------
+
+    def _referred(self, fact: Declared, reference: CueReference) -> Known | Unknown:
+        if self._chain >= _LONGEST_CHAIN:
+            return Unknown(fact.place, "a long chain of references")
+        self._chain += 1
+        found = self._target(fact, reference)
+        self._chain -= 1
+        if isinstance(found, Unknown):
+            return found
+        if found is None:
+            return Unknown(fact.place, f"it is {kind_of(fact)}, which has no value in these files")
+        return Known(found.text, fact.place, reference, found.default, found.fixed)
+
+    def _target(self, fact: Declared, reference: CueReference) -> Known | Unknown | None:
+        name, *fields = reference.path
+        frames = fact.frames
+        while frames:
+            frame = frames[-1]
+            if name in frame.names:
+                return self._named(fact, frames, frame.names[name], fields)
+            frames = frames[:-1]
+        return None
+
+    def _named(
+        self, fact: Declared, frames: tuple[Scope, ...], meant: Label | Let, fields: list[str]
+    ) -> Known | Unknown | None:
+        if isinstance(meant, Let):
+            if fields:
+                return Unknown(fact.place, f"it is {kind_of(fact)}")
+            found = self._single(fact._replace(expression=meant.value, frames=frames))
+            return found._replace(fixed=False) if isinstance(found, Known) else found
+        node = frames[-1].node.children.get(meant)
+        for field in fields:
+            label = Label(field, not field.startswith(("_", "#")))
+            node = node.children.get(label) if node else None
+        return self.at(node) if node else None
+
+
+def _with_variables(found: Known | Unknown | None, node: Node) -> Known | Unknown | None:
+    """A text that the environment may replace is not fixed for those who refer to it."""
+    if isinstance(found, Known) and any(fact.variable for fact in node.facts):
+        return found._replace(fixed=False)
+    return found
+
+
+def _same(found: list[Known]) -> Known | Unknown:
+    """The one text that all of them are."""
+    first = found[0]
+    other = next((one for one in found if one.text != first.text), None)
+    if other is None:
+        return first
+    return Unknown(
+        other.place, f"{printable(repr(other.text))} here, but {printable(repr(first.text))} at {first.place}"
+    )
+
+
+def kind_of(fact: Declared) -> str:
+    """What a fact is that can't be read, in words."""
+    expression = fact.expression
+    if isinstance(expression, CueReference):
+        return f"a reference to {printable('.'.join(expression.path))}"
+    if isinstance(expression, Opaque):
+        return expression.what
+    names = {CueList: "a list", Disjunction: "one of several values", Struct: "a pattern for all fields"}
+    return names.get(type(expression), "a text")

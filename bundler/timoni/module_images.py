@@ -1,0 +1,138 @@
+"""Which container images a module version needs, as far as its artifact says. No I/O.
+
+In the order of trust: the annotation that Timoni 0.33 writes from `images.cue`, that file itself, and
+`values.cue`, where older modules keep them. What only an evaluation of the templates could tell is
+unknown, and said to be. Source: Timoni 0.33, cmd/timoni/mod_images.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+from bundler.errors import ContentError, printable
+from bundler.timoni.image_fields import (
+    Image,
+    certain_text,
+    checked,
+    hidden_at,
+    image_lines,
+    image_reference,
+    images_below,
+    likely_text,
+    read_cue,
+)
+from bundler.timoni.source_text import Unreadable
+
+ANNOTATION = "sh.timoni.images"
+
+ImagesSource: TypeAlias = Literal["annotation", "images.cue", "values.cue", "none"]
+
+_MOST_UNKNOWN = 100
+"""What is told of one module version: a report stays readable."""
+
+_FILES: tuple[ImagesSource, ...] = ("images.cue", "values.cue")
+
+
+class ModuleImages(NamedTuple):
+    """The images of one module version: sorted, `repository[:tag][@digest]`, as the module spells them.
+
+    `unknown` is what may be an image, and can't be read. With the source `none` and nothing unknown,
+    the module runs no images.
+    """
+
+    references: tuple[str, ...]
+    source: ImagesSource
+    unknown: tuple[Unreadable, ...]
+
+
+def images_of(annotations: Mapping[str, str], files: Mapping[str, bytes]) -> ModuleImages:
+    """The images that a module version names.
+
+    `annotations` are the manifest's, `files` the module's CUE files by path. Never raises for what a
+    module may hold: it is unknown then.
+    """
+    if ANNOTATION in annotations:
+        return _images("annotation", _annotated(annotations[ANNOTATION]))
+    for source in _FILES:
+        found = _declared(source, files)
+        if found:
+            more = _in_templates(files) if source == "values.cue" else []
+            return _images(source, [*found, *_unsure(more, found)])
+    return _images("none", _unsure(_in_templates(files), []))
+
+
+def _images(source: ImagesSource, found: Iterable[Image]) -> ModuleImages:
+    found = list(found)
+    unread = [_unreadable(image) for image in found if image.problem]
+    more = len(unread) - _MOST_UNKNOWN
+    if more > 0:
+        place = unread[_MOST_UNKNOWN].place
+        unread = [*unread[:_MOST_UNKNOWN], Unreadable(place, "images", f"{more:,} more like these")]
+    references = {image.reference for image in found if not image.problem}
+    return ModuleImages(tuple(sorted(references)), source, tuple(unread))
+
+
+def _unreadable(image: Image) -> Unreadable:
+    return Unreadable(printable(image.place), printable(image.path), image.problem)
+
+
+def _annotated(text: str) -> Iterator[Image]:
+    for name in text.split(","):
+        if name.strip():
+            yield checked(name.strip(), f"annotation {ANNOTATION}", name.strip())
+
+
+def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[Image]:
+    """The images in the `values` of a file."""
+    if name not in files:
+        return []
+    try:
+        root = read_cue(name, files[name])
+    except ContentError as error:
+        return [Image(name, "values", "", error.cause)]
+    values = root.child("values")
+    # What stands beside `values` says nothing of images, except for what may change it.
+    text = certain_text()
+    found = [*hidden_at(root, "values", text), *(images_below(values, "values", text) if values else ())]
+    if not values and not found and name == "images.cue":
+        return [Image(name, "values", "", "it has no field `values`")]
+    return found
+
+
+# --- templates -------------------------------------------------------------------------------------
+
+
+def _in_templates(files: Mapping[str, bytes]) -> list[Image]:
+    """What templates say of images: defaults, plain texts, and at least where an image is put."""
+    found: list[Image] = []
+    for name in sorted(files):
+        if name.startswith("templates/"):
+            try:
+                found += _in_template(name, files[name])
+            except ContentError as error:
+                found.append(Image(name, "image", "", error.cause))
+    certain = {image.place for image in found if image.reference}
+    return [image for image in found if image.reference or image.place not in certain]
+
+
+def _in_template(name: str, data: bytes) -> Iterator[Image]:
+    yield from image_lines(name, data)
+    if b"repository" in data:
+        found = images_below(read_cue(name, data), "", likely_text())
+        yield from (image for image in found if image.reference)
+
+
+def _unsure(templates: Iterable[Image], found: Iterable[Image]) -> Iterator[Image]:
+    """What templates say beyond what is known: it stays unknown, because values may change it."""
+    known = {_repository(image.reference) for image in found if not image.problem}
+    for image in templates:
+        if image.reference and _repository(image.reference) not in known:
+            shown = printable(repr(image.reference))
+            yield image._replace(problem=f"a template has {shown}: name it, if it is used")
+        elif not image.reference and not known:
+            yield image._replace(problem=image.problem or "a template computes it")
+
+
+def _repository(reference: str) -> str:
+    return image_reference(reference).repository

@@ -1,0 +1,84 @@
+"""Statements made and signed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from bundler.errors import TrustError, UsageError
+from bundler.oci.content import Digest
+from bundler.trust.armor import Signature
+from bundler.trust.ssh_keygen import SshKeygen
+from bundler.trust.statement import DEFAULT_JOB, Job, Moment, SignedStatement, Statement, encode
+
+
+class Terms(NamedTuple):
+    """What a new statement will say, besides which bundle it is."""
+
+    job: Job = DEFAULT_JOB
+    sequence: int | None = None
+    """None for the seconds since the epoch: it grows by itself."""
+    expires: Moment | None = None
+    least: int = 0
+    """Where the clock is behind this, the number is."""
+
+
+def moment_at(seconds: int) -> Moment:
+    """A time since the epoch. Raises ValueError for a year that has more than four digits."""
+    return Moment.parse(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)))
+
+
+class Signing:
+    """A key that signs, and what it will say; `now` is in seconds since the epoch."""
+
+    def __init__(self, keygen: SshKeygen, key: Path, terms: Terms, now: int) -> None:
+        """Raises UsageError if there is no such key."""
+        self._keygen = keygen
+        self._key = key
+        self._terms = terms
+        self._now = now
+        self._name = (keygen.fingerprint(key), keygen.certificate(key))
+
+    def seal(self, bundle: Digest) -> SignedStatement:
+        """A new statement about a bundle, signed. Raises LocalError where the key can't sign."""
+        job, sequence, expires, least = self._terms
+        sequence = max(self._now, least) if sequence is None else sequence
+        statement = Statement(bundle, job, sequence, moment_at(self._now), expires)
+        encoded = encode(statement)
+        return SignedStatement(statement, encoded, (self._keygen.sign(self._key, encoded),))
+
+    def stands_in(self, sealed: SignedStatement | None) -> bool:
+        """Whether a bundle has been signed so by this key, and that is still worth something."""
+        if sealed is None or not self._has_signed(sealed) or _expired(sealed.statement, self._now):
+            return False
+        job, sequence, *_ = self._terms
+        return sealed.statement.job == job and sequence in (None, sealed.statement.sequence)
+
+    def join(self, sealed: SignedStatement) -> SignedStatement:
+        """The same statement with one more signature, unless this key has signed it.
+
+        Raises UsageError where it should say something else, TrustError when it has expired.
+        """
+        if self._terms != Terms():
+            cause = "it is signed already, and what others signed can't be changed"
+            raise UsageError("--job, --sequence or --expires", cause, "--replace makes a new statement")
+        if _expired(sealed.statement, self._now):
+            cause = f"it expired at {sealed.statement.expires}"
+            raise TrustError("statement", cause, "--replace makes a new one")
+        if self._has_signed(sealed):
+            return sealed
+        made = self._keygen.sign(self._key, sealed.encoded)
+        return sealed._replace(signatures=(*sealed.signatures, made))
+
+    def _has_signed(self, sealed: SignedStatement) -> bool:
+        return self._name in map(_name_of, sealed.signatures)
+
+
+def _name_of(signature: Signature) -> tuple[str, str]:
+    """What a second signature would be another by: a renewed certificate of the same key is another."""
+    return signature.key, signature.certificate
+
+
+def _expired(statement: Statement, now: int) -> bool:
+    return statement.expires is not None and statement.expires.seconds <= now

@@ -1,0 +1,1 @@
+"""A bundle in numbered files: format, reader, writer, parity, repair."""

@@ -1,0 +1,203 @@
+"""Volumes: one bundle cut into numbered files, each of which says what it is. No I/O.
+
+A volume is a piece of the bundle's bytes, and behind it a block of 1,024 bytes: JSON, filled up with
+spaces; the sha256 of that; 16 bytes of magic. `head -c -1024` gives the piece. Parity volumes have a
+piece of the same length, made of all data pieces (docs/volumes.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bundler.errors import ContentError, IntegrityError, UsageError, printable
+from bundler.oci import strict_json
+
+FORMAT = 1
+
+TRAILER = 1024
+"""Bytes behind the piece."""
+
+MAGIC = b"timoni-volume-1\n"
+
+MOST = 999
+"""Data volumes, or parity volumes, of one set."""
+
+MOST_WITH_PARITY = 256
+"""Volumes of a set with parity: its arithmetic is on bytes."""
+
+_TEXT = TRAILER - len(MAGIC) - 32
+
+_DEPTH = 8
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """What one volume says of itself and of its set. Data volumes come first, then those of parity."""
+
+    set: str
+    """sha256 of the whole bundle file: what all volumes of a set share."""
+    number: int
+    """From 1 on."""
+    data: int
+    """Data volumes of the set."""
+    parity: int
+    """Parity volumes of the set."""
+    piece: int
+    """Bytes of every piece but the last data piece."""
+    total: int
+    """Bytes of the bundle file."""
+    sha256: str
+    """Of the piece."""
+
+    @property
+    def is_parity(self) -> bool:
+        """Whether it holds no part of the bundle itself."""
+        return self.number > self.data
+
+    @property
+    def offset(self) -> int:
+        """Where its piece stands in the bundle."""
+        return (self.number - 1) * self.piece
+
+    @property
+    def size(self) -> int:
+        """Bytes of its piece."""
+        return self.piece if self.is_parity else min(self.piece, self.total - self.offset)
+
+    @property
+    def shared(self) -> Volume:
+        """What all volumes of a set say alike: the same bundle cut otherwise is another set."""
+        return replace(self, number=1, sha256="")
+
+    @property
+    def name(self) -> str:
+        """For messages: `volume 3 of 5`."""
+        if self.is_parity:
+            return f"parity volume {self.number - self.data} of {self.parity}"
+        return f"volume {self.number} of {self.data}"
+
+
+def file_name(bundle: str, volume: int, data: int) -> str:
+    """`NAME.tar.zst.003`, `NAME.tar.zst.p01`: FAT and Windows take them."""
+    return f"{bundle}.{volume:03}" if volume <= data else f"{bundle}.p{volume - data:02}"
+
+
+def bundle_name(file: str, volume: Volume) -> str:
+    """The bundle's name in that of a volume, if it has one of the usual kind."""
+    suffix = file_name("", volume.number, volume.data)
+    return file[: -len(suffix)] if file.lower().endswith(suffix) else file
+
+
+def encode_trailer(volume: Volume) -> bytes:
+    """The last bytes of a volume."""
+    text = strict_json.canonical({"format": FORMAT, **asdict(volume)}).ljust(_TEXT)
+    return text + hashlib.sha256(text).digest() + MAGIC
+
+
+def is_trailer(block: bytes) -> bool:
+    """Whether a file that ends so is a volume."""
+    return len(block) == TRAILER and block.endswith(MAGIC)
+
+
+def decode_trailer(block: bytes, size: int, name: str) -> Volume:
+    """What a volume of `size` bytes says. Raises IntegrityError for a damaged one, ContentError."""
+    text = block[:_TEXT]
+    if hashlib.sha256(text).digest() != block[_TEXT : _TEXT + 32]:
+        raise IntegrityError(name, "this volume is damaged: its last bytes are not what they were", _AGAIN)
+    try:
+        document = strict_json.loads(text, item=name, depth=_DEPTH)
+        found = Volume(**{key: document[key] for key in Volume.__dataclass_fields__})
+    except (LookupError, TypeError) as error:
+        raise ContentError(name, printable(f"not a volume of format {FORMAT}: {error}")) from None
+    _check(found, document.get("format"), name)
+    if size != found.size + TRAILER:
+        cause = f"{found.name} is {size:,} bytes long instead of {found.size + TRAILER:,}"
+        raise IntegrityError(name, cause, _AGAIN)
+    return found
+
+
+_AGAIN = "carry it again, make it again from the bundle, or `timoni-bundler volumes repair`"
+
+
+def _check(volume: Volume, written: object, name: str) -> None:
+    if written != FORMAT:
+        cause = f"volume format {printable(str(written), 20)}; this program reads {FORMAT}"
+        raise ContentError(name, cause, "use a newer timoni-bundler here")
+    numbers = (volume.number, volume.data, volume.parity, volume.piece, volume.total)
+    sound = all(type(number) is int for number in numbers) and all(
+        type(text) is str and _SHA256.fullmatch(text) for text in (volume.set, volume.sha256)
+    )
+    if not (
+        sound
+        and 0 < volume.data <= MOST
+        and volume.parity >= 0
+        and (not volume.parity or volume.data + volume.parity <= MOST_WITH_PARITY)
+        and (volume.data > 1 or volume.piece == volume.total)
+        and 0 < volume.number <= volume.data + volume.parity
+        and (volume.data - 1) * volume.piece < volume.total <= volume.data * volume.piece < 1 << 62
+    ):
+        raise ContentError(name, "what it says of its set can't be")
+
+
+def needed(missing: Sequence[int], data: int) -> str:
+    """`volume 3 of 5`, `volumes 1, 3 of 5`."""
+    shown = sorted(missing)[:20]
+    text = ", ".join(map(str, shown)) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
+    return f"volume{'s' * (len(missing) > 1)} {text} of {data}"
+
+
+STRIPE = 64 * 1024
+"""Bytes of each piece that are worked on at a time."""
+
+Read = Callable[[int, int], bytes]
+"""Bytes of a piece, by size and offset."""
+
+
+def require_parity() -> Any:
+    """The library. Raises UsageError where it is not installed."""
+    try:
+        import zfec
+    except ImportError:
+        cause = "parity volumes need the library zfec"
+        raise UsageError("--parity", cause, "pip install 'timoni-bundler[parity]'") from None
+    return zfec
+
+
+def parity_count(data: int, percent: int) -> int:
+    """Parity volumes for so many data volumes: at least one."""
+    return max(-(-data * percent // 100), 1)
+
+
+def encoded(pieces: Sequence[Read], count: int, piece: int) -> Iterator[list[bytes]]:
+    """The parity pieces, a stripe of each at a time."""
+    encoder = require_parity().Encoder(len(pieces), len(pieces) + count)
+    numbers = range(len(pieces), len(pieces) + count)
+    for offset in range(0, piece, STRIPE):
+        size = min(STRIPE, piece - offset)
+        yield encoder.encode([_filled(read, size, offset) for read in pieces], numbers)
+
+
+def decoded(pieces: Mapping[int, Read], data: int, parity: int, piece: int) -> Iterator[list[bytes]]:
+    """All data pieces, a stripe of each at a time; `pieces` by number from 0, as many as `data`."""
+    chosen = sorted(pieces)[:data]
+    decoder = require_parity().Decoder(data, data + parity)
+    # What is at hand itself must stand in its own place.
+    order = _in_place(chosen, data)
+    for offset in range(0, piece, STRIPE):
+        size = min(STRIPE, piece - offset)
+        yield decoder.decode([_filled(pieces[number], size, offset) for number in order], order)
+
+
+def _in_place(chosen: Sequence[int], data: int) -> list[int]:
+    others = iter([number for number in chosen if number >= data])
+    return [number if number in chosen else next(others) for number in range(data)]
+
+
+def _filled(read: Read, size: int, offset: int) -> bytes:
+    return read(size, offset).ljust(size, b"\0")

@@ -1,0 +1,173 @@
+"""The bytes of a bundle, wherever they lie: in one file, or in the volumes of a set. Read in place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from bundler.durable import local_errors
+from bundler.errors import IntegrityError
+from bundler.oci.content import CHUNK
+from bundler.volumes.volume_format import Volume, bundle_name, needed
+
+
+class BundleBytes(Protocol):
+    """Bytes to be read at any place."""
+
+    name: str
+    """What the bundle is called, without a folder."""
+    size: int
+    volumes: int
+    """How many they lie in; 0 for one file."""
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        """At most `size` bytes; fewer only at the end. Raises LocalError."""
+
+    def close(self) -> None:
+        """Let go of the files."""
+
+    def diagnose(self) -> None:
+        """Raise IntegrityError with what is damaged, if that can be said more closely."""
+
+    def check(self, sha256: str) -> None:
+        """Raise IntegrityError if all bytes together should have another digest."""
+
+
+class OneFile:
+    """A bundle in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = path.name
+        self.volumes = 0
+        with local_errors(path, "open"):
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with local_errors(path, "look at"):
+            self.size = os.fstat(self._descriptor).st_size
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        """At most `size` bytes."""
+        with local_errors(self._path, "read"):
+            return os.pread(self._descriptor, size, offset)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
+
+    def diagnose(self) -> None:
+        """Nothing is known more closely."""
+
+    def check(self, sha256: str) -> None:
+        """A file says nothing of its own digest."""
+
+
+@contextmanager
+def opened_files(paths: Sequence[Path]) -> Iterator[list[OneFile]]:
+    """Files opened together."""
+    files: list[OneFile] = []
+    try:
+        for path in paths:
+            files.append(OneFile(path))
+        yield files
+    finally:
+        for file in files:
+            file.close()
+
+
+class VolumeSet:
+    """A bundle in volumes, all data volumes being there, in their lengths."""
+
+    def __init__(self, volumes: Mapping[Path, Volume]) -> None:
+        data = {path: volume for path, volume in volumes.items() if not volume.is_parity}
+        self._volumes = sorted(data.items(), key=lambda item: item[1].number)
+        first, volume = self._volumes[0]
+        self.name = bundle_name(first.name, volume)
+        self.size = volume.total
+        self.volumes = volume.data
+        self._starts = [volume.offset for _, volume in self._volumes]
+        self._files: list[OneFile] = []
+        self._with_parity = len(volumes) - len(data)
+        try:
+            self._files += (OneFile(path) for path, _ in self._volumes)
+        except BaseException:
+            self.close()
+            raise
+
+    def read_at(self, size: int, offset: int) -> bytes:
+        """At most `size` bytes, from as many volumes as they lie in."""
+        found = bytearray()
+        while len(found) < size and offset < self.size:
+            number = bisect_right(self._starts, offset) - 1
+            volume = self._volumes[number][1]
+            inside = offset - volume.offset
+            part = self._files[number].read_at(min(size - len(found), volume.size - inside), inside)
+            if not part:
+                break
+            found += part
+            offset += len(part)
+        return bytes(found)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for file in self._files:
+            file.close()
+
+    def diagnose(self) -> None:
+        """Hash every piece. Raises IntegrityError that names the damaged volumes."""
+        wrong = [volume.number for path, volume in self._volumes if not is_whole(path, volume)]
+        if wrong:
+            volumes = [volume for _, volume in self._volumes]
+            raise lacking(self._volumes[0][0], volumes, wrong, self._with_parity)
+
+    def check(self, sha256: str) -> None:
+        """Raise IntegrityError unless it is the digest that the volumes name their set by."""
+        first, volume = self._volumes[0]
+        if sha256 != volume.set:
+            cause = f"the volumes say that they make {volume.set}, and they make {sha256}"
+            raise IntegrityError(str(first.parent), cause, "carry the volumes again")
+
+
+def is_whole(path: Path, volume: Volume) -> bool:
+    """Whether a volume's piece has its digest."""
+    digest = hashlib.sha256()
+    for chunk in piece_of(path, volume):
+        digest.update(chunk)
+    return digest.hexdigest() == volume.sha256
+
+
+def piece_of(path: Path, volume: Volume) -> Iterator[bytes]:
+    """The bytes of a volume's piece."""
+    return chunks_of(path, volume.size)
+
+
+def chunks_of(path: Path, size: int) -> Iterator[bytes]:
+    """The first bytes of a file."""
+    left = size
+    with local_errors(path, "read"), path.open("rb") as file:
+        while left and (chunk := file.read(min(left, CHUNK))):
+            left -= len(chunk)
+            yield chunk
+
+
+def lacking(path: Path, volumes: Sequence[Volume], wrong: Collection[int], parity: int) -> IntegrityError:
+    """What to say of a set that has not all its data volumes whole; `parity` good volumes are there."""
+    data = volumes[0].data
+    there = {volume.number for volume in volumes}
+    absent = [number for number in range(1, data + 1) if number not in there]
+    damaged = [number for number in range(1, data + 1) if number in wrong]
+    states = [state for state, numbers in (("missing", absent), ("damaged", damaged)) if numbers]
+    count = len(absent) + len(damaged)
+    verb, them = ("is", "it") if count == 1 else ("are", "them")
+    if parity >= count:
+        next_step = f"`timoni-bundler volumes repair` makes {them} of the parity volumes that are here"
+    elif parity:
+        next_step = f"carry {count - parity} of them again: `timoni-bundler volumes repair` makes the others"
+    else:
+        next_step = f"carry {them} again, or make {them} again: `timoni-bundler volumes split --only`"
+    cause = f"need {needed([*absent, *damaged], data)} only: {verb} {' or '.join(states)}"
+    return IntegrityError(str(path.parent), cause, next_step)

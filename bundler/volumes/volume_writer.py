@@ -1,0 +1,222 @@
+"""What stands where a volume is to go: it itself, what is left of it, or something that must not be lost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from bundler.disk_space import check_disk
+from bundler.durable import WholeFile, local_errors, sync_directory, temporary_of
+from bundler.errors import IntegrityError, UsageError
+from bundler.oci.content import CHUNK
+from bundler.reporting.progress import SILENCE, Progress
+from bundler.volumes.volume_format import (
+    MOST,
+    MOST_WITH_PARITY,
+    TRAILER,
+    Volume,
+    encode_trailer,
+    encoded,
+    file_name,
+    parity_count,
+    require_parity,
+)
+from bundler.volumes.volume_reader import OneFile, chunks_of, is_whole, opened_files
+from bundler.volumes.volume_sets import is_volume, read_trailer
+
+_ELSEWHERE = "choose another name or folder, or remove it"
+
+
+def is_there(made: WholeFile, volume: Volume) -> bool:
+    """Whether a volume stands whole where it is to go; `made` has its bytes, and no name yet.
+
+    False if nothing is there, or only this volume damaged or cut off. Raises UsageError for all else.
+    """
+    path = made.path
+    if not path.exists():
+        return False
+    if not is_volume(path):
+        if _begins(made.temporary, path):
+            return False
+        raise UsageError(str(path), "it exists, and is no volume", _ELSEWHERE)
+    try:
+        there = read_trailer(path)
+    except IntegrityError:
+        return False
+    if there.shared != volume.shared:
+        raise UsageError(str(path), f"it exists, and belongs to another set{_cut(there, volume)}", _ELSEWHERE)
+    if there.number != volume.number:
+        raise UsageError(str(path), f"it exists, and is {there.name}", "choose another folder: -o DIR")
+    return is_whole(path, there)
+
+
+def _cut(there: Volume, volume: Volume) -> str:
+    return f": the same bundle, cut into {there.data} and {there.parity}" if there.set == volume.set else ""
+
+
+def _begins(whole: Path, part: Path) -> bool:
+    """Whether a file is the beginning of another: a copy that broke off."""
+    with local_errors(part, "look at"):
+        size = part.stat().st_size
+    digests = [hashlib.sha256(), hashlib.sha256()]
+    for digest, path in zip(digests, (whole, part), strict=True):
+        for chunk in chunks_of(path, size):
+            digest.update(chunk)
+    return size <= whole.stat().st_size and digests[0].digest() == digests[1].digest()
+
+
+SMALLEST = 64 * 1024
+"""Bytes that a volume may have at least."""
+
+
+class Cut(NamedTuple):
+    """How to cut: every file is smaller than `size` bytes (FAT32 takes less than 4 GiB)."""
+
+    size: int
+    parity: int = 0
+    """Percent of the data volumes, as parity volumes."""
+
+    @property
+    def piece(self) -> int:
+        """Bytes of the bundle in one volume."""
+        return self.size - 1 - TRAILER
+
+    def need(self, size: int) -> int:
+        """Bytes of all volumes of a bundle of `size` bytes."""
+        data = -(-size // self.piece)
+        parity = parity_count(data, self.parity) if self.parity else 0
+        return size + parity * min(self.piece, size) + (data + parity) * TRAILER
+
+    def check(self, largest: int) -> None:
+        """Raise UsageError for what can't be, if the bundle may have `largest` bytes."""
+        if self.size < SMALLEST:
+            raise UsageError("--volume-size", f"less than {SMALLEST:,} bytes", "name a larger one")
+        if self.parity:
+            require_parity()
+        data = -(-largest // self.piece)
+        if data > MOST or (self.parity and data + parity_count(data, self.parity) > MOST_WITH_PARITY):
+            cause = f"the bundle may need {data:,} volumes; a set has at most {MOST}"
+            cause += f", with parity {MOST_WITH_PARITY} in all" if self.parity else ""
+            raise UsageError("--volume-size", cause, "name a larger one")
+
+
+class Splitter:
+    """Takes a bundle's bytes in order, and makes the volumes of it under temporary names."""
+
+    def __init__(self, bundle: Path, cut: Cut, only: int | None = None) -> None:
+        self._bundle = bundle
+        self._cut = cut
+        self._only = only
+        self._files: list[WholeFile | None] = []
+        self._digests: list[hashlib._Hash] = []
+        self._whole = hashlib.sha256()
+        self._room = 0
+        self._total = 0
+
+    def write(self, data: bytes) -> None:
+        """Append to the volume under way, and begin the next where it is full."""
+        self._whole.update(data)
+        self._total += len(data)
+        view = memoryview(data)
+        while view:
+            if not self._room:
+                self._begin(file_name(self._bundle.name, len(self._files) + 1, MOST))
+                self._room = self._cut.piece
+            part = view[: self._room]
+            self._append(len(self._files) - 1, part)
+            self._room -= len(part)
+            view = view[len(part) :]
+
+    def _begin(self, name: str) -> None:
+        path = self._bundle.with_name(name)
+        wanted = self._only in (None, len(self._files) + 1)
+        self._files.append(WholeFile(path, temporary_of(path)) if wanted else None)
+        self._digests.append(hashlib.sha256())
+
+    def _append(self, number: int, data: bytes | memoryview) -> None:
+        if file := self._files[number]:
+            file.write(data)
+        self._digests[number].update(data)
+
+    def finish(self, progress: Progress = SILENCE, source: OneFile | None = None) -> list[Volume]:
+        """Make parity, say in each volume what it is, and give them their names.
+
+        `source` has all the bytes, where not all volumes are written.
+
+        What is there whole already is left alone. Raises UsageError, before any name is given, where a
+        volume of another set has one of the names.
+        """
+        data = len(self._files)
+        if self._cut.parity:
+            self._make_parity(data, progress, source)
+        # One volume alone may be short: then parity is of its length.
+        piece = self._cut.piece if data > 1 else self._total
+        shared = Volume(self._whole.hexdigest(), 1, data, len(self._files) - data, piece, self._total, "")
+        volumes = [
+            replace(shared, number=number, sha256=digest.hexdigest())
+            for number, digest in enumerate(self._digests, 1)
+        ]
+        made = [(file, volume) for file, volume in zip(self._files, volumes, strict=True) if file]
+        for file, volume in made:
+            file.write(encode_trailer(volume))
+        for file in [file for file, volume in made if not is_there(file, volume)]:
+            file.commit(sync_folder=False)
+            self._files.remove(file)
+        sync_directory(self._bundle.parent)
+        return volumes
+
+    def _make_parity(self, data: int, progress: Progress, source: OneFile | None) -> None:
+        count = parity_count(data, self._cut.parity)
+        piece = self._cut.piece if data > 1 else self._total
+        written = [file.temporary for file in self._files if file] if source is None else []
+        with opened_files(written) as pieces, progress.step("making parity", size=data * piece) as step:
+            for number in range(data + 1, data + count + 1):
+                self._begin(file_name(self._bundle.name, number, data))
+            readers = [partial(_piece_of, source, piece, number) for number in range(data)] if source else []
+            for stripe in encoded(readers or [one.read_at for one in pieces], count, piece):
+                for number, part in enumerate(stripe, data):
+                    self._append(number, part)
+                step.advance(size=data * len(stripe[0]))
+
+    def discard(self) -> None:
+        """Remove what has no name yet."""
+        for file in self._files:
+            if file:
+                file.discard()
+
+
+def _piece_of(source: OneFile, piece: int, number: int, size: int, offset: int) -> bytes:
+    """Bytes of a piece that stands in the whole."""
+    return source.read_at(size, number * piece + offset)
+
+
+@contextmanager
+def splitting(bundle: Path, cut: Cut, only: int | None = None) -> Iterator[Splitter]:
+    """A splitter whose temporary files are gone in the end."""
+    splitter = Splitter(bundle, cut, only)
+    try:
+        yield splitter
+    finally:
+        splitter.discard()
+
+
+def split(
+    bundle: Path, folder: Path, cut: Cut, only: int | None = None, progress: Progress = SILENCE
+) -> list[Volume]:
+    """Cut a bundle file into volumes in `folder`; `only` one of them. Raises UsageError, LocalError."""
+    with opened_files([bundle]) as (file,), splitting(folder / bundle.name, cut, only) as splitter:
+        cut.check(file.size)
+        check_disk([(folder, min(cut.size, file.size + TRAILER) if only else cut.need(file.size))])
+        with progress.step("cutting", size=file.size) as step:
+            for offset in range(0, file.size, CHUNK):
+                splitter.write(file.read_at(CHUNK, offset))
+                step.advance(size=min(CHUNK, file.size - offset))
+        volumes = splitter.finish(progress, file)
+    if only is not None and only > len(volumes):
+        raise UsageError("--only", f"there are {len(volumes)} volumes", "name one of them")
+    return volumes

@@ -1,0 +1,97 @@
+"""A lock file makes the same bundle on another day, or the run names what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bundler.errors import BundlerError, ContentError, IntegrityError, UsageError
+from bundler.exporter import export_bundle, locked_selection, output_to, read_lock, store_location_of
+from bundler.reporting.json_report import Report
+from tests.builders import a_module, a_signed_module
+from tests.doubles import ALWAYS, FakeClock, MemoryRegistry, says
+from tests.flows import exported, registries_for
+
+
+@pytest.fixture
+def registry() -> Iterator[MemoryRegistry]:
+    """A registry that a test changes between two runs."""
+    with MemoryRegistry({"app": a_signed_module()}) as server:
+        yield server
+
+
+def exported_from(lock: Path, out: Path) -> Report:
+    """Export what a lock file pins."""
+    target = output_to(str(out))
+    selection = locked_selection(read_lock(lock), (), lock)
+    return export_bundle(selection, registries_for(FakeClock()), target, store_location_of(target))
+
+
+def test_the_same_bundle_comes_of_it_though_there_are_new_tags(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    lock = tmp_path / "export.lock"
+    exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)
+    registry.repositories["app"].tags["2.0.0"] = registry.repositories["app"].tags["1.0.0"]
+    assert exported_from(lock, tmp_path / "b.tar.zst").exit_code == 0
+    assert (tmp_path / "a.tar.zst").read_bytes() == (tmp_path / "b.tar.zst").read_bytes()
+    assert registry.asked("GET", "tags/list")[1:] == []
+
+
+def test_a_tag_that_moved_is_taken_by_its_digest_and_said(registry: MemoryRegistry, tmp_path: Path) -> None:
+    lock, tags = tmp_path / "export.lock", registry.repositories["app"].tags
+    exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)
+    tags["1.3.0"] = tags["1.0.0"]
+    report = exported_from(lock, tmp_path / "b.tar.zst")
+    assert (tmp_path / "a.tar.zst").read_bytes() == (tmp_path / "b.tar.zst").read_bytes()
+    assert any("app:1.3.0: it must be sha256:" in warning for warning in report.warnings)
+
+
+def test_what_is_gone_ends_the_run_with_its_name_and_no_bundle(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    lock, content = tmp_path / "export.lock", registry.repositories["app"]
+    exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)
+    del content.manifests[content.tags["1.3.0"]]
+    content.tags["1.3.0"] = content.tags["1.0.0"]
+    with pytest.raises(IntegrityError, match=r"app:1\.3\.0.*what the lock file pins.*the tag points to"):
+        exported_from(lock, tmp_path / "b.tar.zst")
+    assert not (tmp_path / "b.tar.zst").exists()
+
+
+def test_a_blob_that_is_gone_ends_the_run_too(registry: MemoryRegistry, tmp_path: Path) -> None:
+    lock, content = tmp_path / "export.lock", registry.repositories["app"]
+    exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)
+    registry.on("GET", f"blobs/{next(iter(content.blobs))}", says(404), times=ALWAYS)
+    with pytest.raises(BundlerError, match="what the lock file pins"):
+        exported_from(lock, tmp_path / "b.tar.zst")
+
+
+def test_an_unchanged_bundle_is_locked_as_well(registry: MemoryRegistry, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_repository_that_the_lock_does_not_know_is_a_usage_error(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    lock = tmp_path / "export.lock"
+    exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)
+    with pytest.raises(UsageError, match="other is not in it"):
+        locked_selection(read_lock(lock), [registry.repository("other")], lock)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"lockVersion": 2, "repositories": []}', "\0", "{" * 99])
+def test_rubbish_is_no_lock_file(text: str, tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text(text)
+    with pytest.raises(ContentError):
+        read_lock(tmp_path / "lock")
+
+
+def test_a_module_of_another_repository_stays_out_of_it(tmp_path: Path) -> None:
+    with MemoryRegistry({"app": a_module("1.0.0"), "other": a_module("1.0.0")}) as server:
+        exported(tmp_path / "a.tar.zst", f"{server.host}/app", lock=tmp_path / "lock")
+    assert [entry.name.path for entry in read_lock(tmp_path / "lock").repositories] == ["app"]

@@ -1,0 +1,197 @@
+"""The container images of modules: carried with them, named where they can't be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bundler.bundle.inventory import roots_of
+from bundler.bundle.reader import open_bundle
+from bundler.exporter.resolve.wanted_images import leads_to_this_machine
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.reporting.json_report import Report
+from bundler.selection.sources import Include
+from bundler.timoni.module import CONFIG_TYPE, pack_module
+from tests.builders import (
+    Content,
+    a_module,
+    add_docker_image,
+    an_image,
+    document_of,
+    dumped,
+    manifest_document,
+    sign_by_tag,
+)
+from tests.doubles import MemoryRegistry
+from tests.flows import exported, imported
+from tests.server.client import writable_registry
+
+ALONG = Include(images=True)
+VALUES = b"""package main
+
+values: {
+	image: {
+		repository: "%s/hub/nginx"
+		digest:     ""
+		tag:        "1.25"
+	}
+}
+"""
+
+
+def a_timoni_module(files: Mapping[str, bytes], version: str = "1.0.0") -> Content:
+    """A module as Timoni packs it."""
+    packed = pack_module(
+        {"timoni.cue": b"package main\n", **files},
+        version=version,
+        created="2026-01-01T00:00:00Z",
+        source="https://example.com",
+        revision="main@sha1:0",
+    )
+    content = Content()
+    content.blobs |= {blob.digest: data for blob, data in packed.blobs.items()}
+    content.add_bytes(packed.manifest.data, packed.manifest.blob.media_type, version)
+    return content
+
+
+def annotated(images: str, version: str = "1.0.0") -> Content:
+    """A module whose manifest names its images."""
+    content = a_module(version)
+    digest = content.tags[version]
+    layers = content.parsed()[digest].layers
+    document = manifest_document(
+        content.add_blob(dumped({"v": version}), CONFIG_TYPE),
+        [document_of(layer.blob) for layer in layers],
+        annotations={"sh.timoni.images": images},
+    )
+    del content.manifests[digest]
+    content.add_bytes(dumped(document), document["mediaType"], version)
+    return content
+
+
+def carried(bundle: Path) -> set[str]:
+    """Every root of a bundle without its host."""
+    with open_bundle(bundle) as opened:
+        return {str(root).partition("/")[2] for root in roots_of(opened.inventory)}
+
+
+def run(server: MemoryRegistry, folder: Path, along: Include = ALONG) -> Report:
+    """Export the module with its images."""
+    return exported(folder / "b.tar.zst", f"{server.host}/app", along=along)
+
+
+def test_images_named_by_the_annotation_are_carried_without_reading_the_module(tmp_path: Path) -> None:
+    with MemoryRegistry({"hub/nginx": an_image("1.25"), "hub/redis": an_image("7")}) as server:
+        names = f"{server.host}/hub/nginx:1.25,{server.host}/hub/redis:7"
+        server.repositories["app"] = annotated(names)
+        report = run(server, tmp_path)
+    assert report.exit_code == 0
+    assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0", "hub/nginx:1.25", "hub/redis:7"}
+    assert (report.images[0].source, report.images[0].unknown) == ("annotation", ())
+    assert report.images[0].images == tuple(sorted(names.split(",")))
+
+
+def test_images_of_values_cue_are_carried_and_the_layer_is_fetched_once(tmp_path: Path) -> None:
+    with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
+        server.repositories["app"] = a_timoni_module({"values.cue": VALUES % server.host.encode()})
+        report = run(server, tmp_path)
+        fetched = [seen.path for seen in server.asked("GET", "/v2/app/blobs/")]
+    assert report.images[0].source == "values.cue"
+    assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0", "hub/nginx:1.25"}
+    assert len(fetched) == len(set(fetched))
+
+
+def test_what_can_t_be_read_is_said_and_nothing_is_guessed(tmp_path: Path) -> None:
+    template = b"package templates\n\n#Deployment: spec: containers: [{image: #config.image.reference}]\n"
+    with MemoryRegistry({"app": a_timoni_module({"templates/deployment.cue": template})}) as server:
+        report = run(server, tmp_path)
+    assert report.exit_code == 0
+    assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0"}
+    assert report.images[0].unknown
+    assert any("an image is unknown" in warning for warning in report.warnings)
+
+
+def test_an_image_that_is_gone_is_a_failure_of_its_own(tmp_path: Path) -> None:
+    with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
+        server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25,{server.host}/hub/gone:1")
+        report = run(server, tmp_path)
+        assert [item.item for item in report.failures] == [f"{server.host}/hub/gone:1"]
+    assert report.exit_code == 8
+    assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0", "hub/nginx:1.25"}
+
+
+def test_a_pinned_image_is_taken_by_its_digest_under_its_tag(tmp_path: Path) -> None:
+    image = an_image("1.25")
+    old = image.tags["1.25"]
+    add_docker_image(image, "newer", "1.25")
+    with MemoryRegistry({"hub/nginx": image}) as server:
+        server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25@{old}")
+        assert run(server, tmp_path).exit_code == 0
+    with open_bundle(tmp_path / "b.tar.zst") as opened:
+        (entry,) = (entry for entry in opened.inventory.repositories if entry.name.path == "hub/nginx")
+    assert entry.tags == {Tag("1.25"): old}
+
+
+def test_one_tag_that_two_versions_pin_to_two_digests_keeps_both(tmp_path: Path) -> None:
+    image = an_image("1.25")
+    old = image.tags["1.25"]
+    add_docker_image(image, "newer", "1.25")
+    new = image.tags["1.25"]
+    with MemoryRegistry({"hub/nginx": image}) as server:
+        first = annotated(f"{server.host}/hub/nginx:1.25@{old}", "1.0.0")
+        second = annotated(f"{server.host}/hub/nginx:1.25@{new}", "2.0.0")
+        both = Content(
+            first.tags | second.tags, first.manifests | second.manifests, first.blobs | second.blobs
+        )
+        server.repositories["app"] = both
+        assert run(server, tmp_path).exit_code == 0
+    with open_bundle(tmp_path / "b.tar.zst") as opened:
+        (entry,) = (entry for entry in opened.inventory.repositories if entry.name.path == "hub/nginx")
+    assert set(entry.roots()) == {old, new}
+
+
+def test_images_bring_their_signatures_and_arrive_with_the_module(tmp_path: Path) -> None:
+    image = an_image("1.25")
+    sign_by_tag(image, image.tags["1.25"])
+    with MemoryRegistry({"hub/nginx": image}) as server:
+        server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25")
+        run(server, tmp_path)
+    with writable_registry(tmp_path / "target") as client:
+        report = imported(tmp_path / "b.tar.zst", client.address)
+        assert report.exit_code == 0
+        names = {entry.name.partition("/")[2]: len(entry.tags) for entry in report.repositories}
+    assert names == {"app": 1, "hub/nginx": 2}
+
+
+def test_without_the_wish_no_image_is_looked_for(tmp_path: Path) -> None:
+    with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
+        server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25")
+        report = run(server, tmp_path, Include())
+    assert (carried(tmp_path / "b.tar.zst"), report.images) == ({"app:1.0.0"}, ())
+
+
+def test_a_dry_run_reads_the_module_and_writes_nothing(tmp_path: Path) -> None:
+    from bundler.__main__ import run as command
+
+    with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
+        server.repositories["app"] = a_timoni_module({"values.cue": VALUES % server.host.encode()})
+        out = str(tmp_path / "b.tar.zst")
+        assert command(["export", f"{server.host}/app", "--with-images", "--dry-run", "-o", out]) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "module", "leads_here"),
+    [
+        ("127.0.0.1:2375/x", "ghcr.io/org/app", True),
+        ("localhost/x", "ghcr.io/org/app", True),
+        ("docker.io/library/nginx", "ghcr.io/org/app", False),
+        ("127.0.0.1:5000/x", "localhost:5000/app", False),
+    ],
+)
+def test_a_module_from_elsewhere_can_t_have_this_machine_asked(
+    image: str, module: str, leads_here: bool
+) -> None:
+    assert leads_to_this_machine(RepositoryName.parse(image), RepositoryName.parse(module)) is leads_here

@@ -1,0 +1,119 @@
+"""Reading one repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bundler.errors import IntegrityError, NotFoundError
+from bundler.oci.content import Digest, read_all
+from bundler.oci.manifest import ACCEPTED
+from bundler.oci.reference import Tag
+from bundler.registry.repository import Repository, digest_like
+from tests.builders import a_module, descriptor_of, noise
+from tests.doubles import ALWAYS, FakeClock, MemoryRegistry, changed, cut_after, flipped, says, with_headers
+from tests.flows import QUICK, registries_for
+
+DATA = noise("client", 5_000_000)
+BLOB = descriptor_of(DATA)
+
+
+@pytest.fixture
+def server() -> Iterator[MemoryRegistry]:
+    content = a_module("1.0.0", "1.1.0")
+    content.add_blob(DATA)
+    with MemoryRegistry({"app": content}) as running:
+        yield running
+
+
+@pytest.fixture
+def repository(server: MemoryRegistry, clock: FakeClock) -> Repository:
+    return registries_for(clock, limits=QUICK).source(server.repository("app"))
+
+
+def test_tags_are_listed_by_one_request(server: MemoryRegistry, repository: Repository) -> None:
+    assert repository.tags().tags == ("1.0.0", "1.1.0")
+    assert [seen.target for seen in server.seen] == ["/v2/app/tags/list?n=1000"]
+
+
+@pytest.mark.parametrize(("count", "requests"), [(2, 1), (3, 2), (4, 1)])
+def test_a_list_of_more_tags_than_asked_for_is_whole(count: int, requests: int, clock: FakeClock) -> None:
+    """Distribution 2 knows no `n`: only a page of exactly that many may be cut."""
+    content = a_module(*(f"1.{number}.0" for number in range(count)))
+    with MemoryRegistry({"app": content}) as server:
+        known = registries_for(clock, limits=QUICK._replace(page_size=3))
+        assert len(known.source(server.repository("app")).tags().tags) == count
+        assert len(server.seen) == requests
+
+
+def test_a_manifest_is_asked_for_in_all_its_types(server: MemoryRegistry, repository: Repository) -> None:
+    repository.manifest(Tag("1.0.0"))
+    assert server.seen[0].headers["Accept"] == ", ".join(ACCEPTED)
+    assert server.seen[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("by_digest", [True, False])
+def test_a_manifest_is_its_exact_bytes(
+    by_digest: bool, server: MemoryRegistry, repository: Repository
+) -> None:
+    content = server.repositories["app"]
+    digest = content.tags["1.0.0"]
+    found = repository.manifest(digest if by_digest else Tag("1.0.0"))
+    assert (found.manifest.data, found.manifest.blob.digest, found.warnings) == (
+        content.manifests[digest][1],
+        digest,
+        (),
+    )
+
+
+def test_wrong_bytes_under_a_digest_are_asked_for_three_times(
+    server: MemoryRegistry, repository: Repository
+) -> None:
+    server.on("GET", "/manifests/", changed(flipped), times=ALWAYS)
+    with pytest.raises(IntegrityError):
+        repository.manifest(server.repositories["app"].tags["1.0.0"])
+    assert len(server.seen) == 3
+
+
+def test_a_missing_digest_header_is_no_matter(server: MemoryRegistry, repository: Repository) -> None:
+    server.on("GET", "/manifests/", with_headers(Docker_Content_Digest=""))
+    assert repository.manifest(Tag("1.0.0")).warnings == ()
+
+
+def test_a_manifest_that_is_not_there_is_not_found(repository: Repository) -> None:
+    with pytest.raises(NotFoundError, match="MANIFEST_UNKNOWN"):
+        repository.manifest(Tag("9.9.9"))
+
+
+def test_a_blob_goes_on_from_any_offset(server: MemoryRegistry, repository: Repository) -> None:
+    assert b"".join(repository.chunks_from(BLOB, 4_999_000)) == DATA[4_999_000:]
+    assert server.seen[0].headers["Range"] == "bytes=4999000-4999999"
+
+
+def test_a_blob_that_is_complete_is_not_asked_for(server: MemoryRegistry, repository: Repository) -> None:
+    assert b"".join(repository.chunks_from(BLOB, len(DATA))) == b""
+    assert server.seen == []
+
+
+def test_a_blob_that_breaks_again_and_again_but_moves_arrives(
+    server: MemoryRegistry, repository: Repository
+) -> None:
+    server.on("GET", "/blobs/", cut_after(600_000), times=8)
+    assert read_all(repository, BLOB) == DATA
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_blob_that_is_refused_says_by_whom(
+    status: int, server: MemoryRegistry, repository: Repository
+) -> None:
+    server.on("GET", "/blobs/", says(status))
+    with pytest.raises(Exception, match=f"{server.host}/v2/app/blobs/.*{status}"):
+        read_all(repository, BLOB)
+
+
+def test_a_digest_is_computed_by_the_algorithm_that_was_asked_for() -> None:
+    wanted = descriptor_of(DATA, algorithm="sha512").digest
+    assert digest_like(wanted, DATA) == wanted
+    assert digest_like("nonsense", DATA) == BLOB.digest
+    assert Digest.parse(digest_like("", DATA))
