@@ -33,7 +33,13 @@ class BundleOutput(Protocol):
         """Raise UsageError or LocalError, before any request, if this can't be written."""
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """What is there, if it is this very content already. Raises UsageError if it would be lost."""
+        """Return what is there, if it is this very content already; change nothing.
+
+        Raises: UsageError if something that is there would be lost.
+        """
+
+    def confirm(self, existing: BundleReport) -> None:
+        """Make what `unchanged` returned durable, with everything that goes beside it."""
 
     def need(self, inventory: Inventory) -> tuple[Path, int] | None:
         """Where it will need how many bytes at most."""

@@ -194,7 +194,7 @@ class Report:
     dry_run: bool = False
     """True when this is what would be done."""
     signed: tuple[SignedReport, ...] = ()
-    """Where signatures on modules were asked for: who made those that count; nothing for what a base has."""
+    """Where signatures on modules were asked for: who made those that count."""
     report_version: Literal[1] = 1
 
     @property
