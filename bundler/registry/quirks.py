@@ -1,4 +1,4 @@
-"""What a target may refuse, told apart by what helps."""
+"""Kinds of registries, and what helps where one of them refuses something."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class StoredOtherwiseError(IntegrityError):
 
 
 def contradicts(said: str, digest: Digest) -> bool:
-    """Whether a registry names another digest; by another algorithm, it may be the same content."""
+    """Return whether a registry names another digest; by another algorithm, it may be the same content."""
     return said.startswith(f"{digest.algorithm}:") and said != digest
 
 
 THERE = "mend it at the target, and run the import again"
-"""Where nobody knows more."""
+"""The next step where none of the kinds has a better one."""
 
 _ECR = re.compile(r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 
@@ -44,9 +44,9 @@ class _Kind(NamedTuple):
     host: re.Pattern[str]
     words: re.Pattern[str]
     missing: str
-    """What creates a repository; `{path}`, `{first}` and `{region}` are filled in."""
+    """Creates a repository; `{path}`, `{first}` and `{region}` are filled in."""
     types: str
-    """What lets it take a media type."""
+    """Makes it accept a media type."""
 
 
 def _kind(host: str, words: str, missing: str, types: str) -> _Kind:
@@ -121,12 +121,12 @@ _REFUSALS = (
 
 
 def refusal_hint(words: str) -> str:
-    """What helps where a registry takes nothing, given its status and words; empty if nobody knows."""
+    """Return the next step after a refusal, given its status and words; empty if there is none."""
     return next((hint for kind, hint in _REFUSALS if kind.match(words)), "")
 
 
 def missing_hint(name: RepositoryName, words: str) -> str:
-    """What makes a registry have a repository, or take something into it, given what it said."""
+    """Return what creates a repository or opens it for writing, given the registry's words."""
     if hint := refusal_hint(words):
         return hint
     region = _ECR.fullmatch(name.registry.hostname)
@@ -137,7 +137,7 @@ def missing_hint(name: RepositoryName, words: str) -> str:
 
 
 def type_hint(name: RepositoryName, words: str) -> str:
-    """What makes a registry take a media type, given what it said."""
+    """Return what makes a registry accept a media type, given its words."""
     return _kind_of(name, words).types
 
 

@@ -54,11 +54,11 @@ class TargetRepository:
         self._piece = CHUNK_UPLOAD
 
     def digest_of(self, reference: Tag | Digest) -> Digest | None:
-        """What a tag or digest points to now, by one HEAD; None if it is not there."""
+        """Return the digest that a tag or digest points to now, by one HEAD; None if it is not there."""
         return digest_at(self._host, self.name, reference, self._push)
 
     def manifest_at(self, reference: Tag | Digest) -> Manifest | None:
-        """The manifest that a tag or digest points to now, by one GET; None if it is not there."""
+        """Return the manifest that a tag or digest points to now, by one GET; None if it is not there."""
         try:
             return Repository(self._host, self.name).manifest(reference).manifest
         except NotFoundError:
@@ -80,18 +80,18 @@ class TargetRepository:
         return reply.status not in (400, 405)
 
     def has(self, blob: Descriptor) -> bool:
-        """Whether the blob is in this repository, by one HEAD."""
+        """Return whether the blob is in this repository, by one HEAD."""
         reply = self._asked_for(blob)
         length = reply.headers.get("Content-Length", "")
         # A wrong length means that the registry holds something else: it gets the blob again.
         return reply.status == 200 and (not length or length == str(blob.size))
 
     def keeps(self, blob: Descriptor) -> bool:
-        """Whether what was brought here stayed; False only where it can't be read, several times."""
+        """Return whether the blob stayed after its upload; False only if it can't be read several times."""
         return self._host.settled(lambda: self.readable(blob))
 
     def readable(self, blob: Descriptor) -> bool:
-        """Whether the blob's first byte can be read: a cache tells of blobs that were removed (Distribution).
+        """Return whether the blob's first byte can be read: Distribution's cache tells of removed blobs.
 
         Where the registry does not let it be read, or can't, what it says of the blob is the answer.
         """
@@ -110,7 +110,7 @@ class TargetRepository:
             answer.close()
 
     def shows(self, reference: Tag | Digest, digest: Digest) -> bool:
-        """Whether a tag or digest points to what was put there; asked several times before it does not."""
+        """Return whether a tag or digest points to what was put there, asked several times."""
         return self._host.settled(lambda: self.digest_of(reference) == digest)
 
     def _asked_for(self, blob: Descriptor) -> Reply:
@@ -163,7 +163,7 @@ class TargetRepository:
             raise kind(item, cause, refusal_hint(error.cause) or THERE) from error
 
     def _start_upload(self, blob: Descriptor, mount_from: RepositoryName | None) -> str | None:
-        """Where to send the bytes; None if the blob was mounted."""
+        """Return the address to send the bytes to; None if the blob was mounted."""
         answer = self._mounted(blob, mount_from) if mount_from else None
         if answer is None:
             answer = self._post()
@@ -176,7 +176,7 @@ class TargetRepository:
         return None
 
     def _mounted(self, blob: Descriptor, mount_from: RepositoryName) -> Answer | None:
-        """The answer to a mount, 201 or 202; None where it is not understood."""
+        """Return the answer to a mount, 201 or 202; None where it is not understood."""
         query = urlencode({"mount": blob.digest, "from": mount_from.path})
         scope = f"{self._push} repository:{mount_from.path}:pull"
         try:
@@ -222,7 +222,7 @@ class TargetRepository:
             return  # it lacks its blobs yet; any other trouble comes again when they are there
 
     def _location(self, answer: Answer, item: str) -> str:
-        """Where to send the bytes: on this registry, or nowhere."""
+        """Return the address to send the bytes to, on this registry. Raises TargetRefusedError."""
         try:
             url = self._host.checked_url(answer.headers.get("Location", ""), answer.url, item)
         except ContentError as error:

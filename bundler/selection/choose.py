@@ -26,7 +26,7 @@ class Decision(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What became of each tag of a repository."""
+    """The decision on each tag of a repository."""
 
     decisions: tuple[Decision, ...]
     """In version order."""
@@ -37,17 +37,17 @@ class Choice(NamedTuple):
 
     @property
     def taken(self) -> tuple[Tag, ...]:
-        """The tags taken."""
+        """Return the tags taken."""
         return tuple(decision.tag for decision in self.decisions if decision.taken)
 
     @property
     def left_out(self) -> tuple[Decision, ...]:
-        """The others, with their reasons."""
+        """Return the others, with their reasons."""
         return tuple(decision for decision in self.decisions if not decision.taken)
 
 
 def candidates(tags: Iterable[Tag], rules: Rules) -> tuple[Tag, ...]:
-    """The tags whose time of creation `choose` must know; none without a rule about it."""
+    """Return the tags whose time of creation `choose` must know; none without a rule about it."""
     if not rules.asks_creation:
         return ()
     ordered = sorted(set(tags), key=version_order)
@@ -74,7 +74,7 @@ def choose(
 
 
 def also_latest(choice: Choice, version: Tag) -> Choice:
-    """The choice with the version that `latest` points to, which only its manifest tells.
+    """Return the choice with the version that `latest` points to, which only its manifest tells.
 
     It is taken whatever left it out, except `exclude`; one that the repository has not is absent.
     """
@@ -130,13 +130,13 @@ def _why_held_back(rules: Rules, second: int | None) -> str | None:
 def _not_newest(
     tags: Iterable[Tag], rules: Rules, ways: TagMatcher, versions: Mapping[Tag, Version]
 ) -> dict[Tag, str]:
-    """Names only add: a tag is ranked where it would be had nobody named it, and stays."""
+    """Return tags that the `newest*` rules leave out; a named tag is ranked as if unnamed, and stays."""
     ranked = {tag: versions[tag] for tag in tags if tag in versions and ways.unnamed_way_in(tag)}
     return {tag: reason for tag, reason in _older(ranked, rules) if not ways.named(tag)}
 
 
 def _older(versions: Mapping[Tag, Version], rules: Rules) -> Iterator[tuple[Tag, str]]:
-    """What each rule leaves out of what the one before it left."""
+    """Yield what each rule leaves out of the tags that the rule before it kept."""
     ranked = sorted(versions, key=lambda tag: (versions[tag].precedence, tag), reverse=True)
     for rule in newest_rules(rules):
         counted: Counter[tuple[int, ...]] = Counter()

@@ -41,7 +41,7 @@ class NoChallengeError(AuthError):
 
 
 class Credentials(NamedTuple):
-    """What one origin accepts: a user with a password, an identity token, or a bearer token."""
+    """Credentials of one origin: a user with a password, an identity token, or a bearer token."""
 
     username: str = ""
     password: str = ""
@@ -49,12 +49,12 @@ class Credentials(NamedTuple):
     bearer_token: str = ""
 
     def __repr__(self) -> str:
-        """Secrets stay out of every message and log."""
+        """Keep secrets out of every message and log."""
         return "Credentials(...)"
 
     @property
     def basic(self) -> str:
-        """The value of an `Authorization` header."""
+        """Return the value of an `Authorization` header."""
         pair = f"{self.username}:{self.password}".encode()
         return "Basic " + base64.b64encode(pair).decode()
 
@@ -67,7 +67,7 @@ class Challenge(NamedTuple):
 
 
 class TokenRequest(NamedTuple):
-    """What the conversation wants sent to a token server."""
+    """A request to a token server."""
 
     url: str
     authorization: str = ""
@@ -76,7 +76,7 @@ class TokenRequest(NamedTuple):
 
 
 class TokenAnswer(NamedTuple):
-    """What the token server said."""
+    """A token server's answer."""
 
     status: int
     body: bytes
@@ -90,7 +90,7 @@ class BearerToken(NamedTuple):
 
 
 def parse_challenges(header: str) -> Iterator[Challenge]:
-    """The challenges of one or several joined `WWW-Authenticate` headers; stops at what it can't read."""
+    """Yield the challenges of joined `WWW-Authenticate` headers; stop at the first unreadable one."""
     position = 0
     while scheme := _SCHEME.match(header, position):
         position = scheme.end()
@@ -129,7 +129,7 @@ def converse(
 
 
 def secrets_of(credentials: Credentials | None) -> Iterator[str]:
-    """What no message may show, as it is and as it goes over the wire."""
+    """Yield the secrets that no message may show, as they are and as they go over the wire."""
     if credentials is None:
         return
     own = (credentials.password, credentials.identity_token, credentials.bearer_token)
@@ -140,7 +140,7 @@ def secrets_of(credentials: Credentials | None) -> Iterator[str]:
 
 
 def without_scope(header: str) -> str:
-    """A challenge without the scope that it was made for, so that it serves for others."""
+    """Return a challenge without the scope that it was made for, so that it serves for others."""
     head, found, tail = header.partition('scope="')
     return header if not found else head.rstrip(", ") + tail.partition('"')[2]
 

@@ -50,7 +50,7 @@ class Tokens:
         self._credentials: list[Credentials | None] = []
 
     def for_first_try(self, scope: str, origin: str) -> BearerToken | None:
-        """A live token; a new one where the host's way of asking is known; None before that."""
+        """Return a live token, or a new one once the host's challenge is known; None before that."""
         kept = self._kept.get(scope)
         if kept and self._clock() < kept.end:
             return kept.token
@@ -59,13 +59,13 @@ class Tokens:
         return self.renewed(scope, kept.token if kept else None, self._challenge, origin)
 
     def may_have_expired(self, token: BearerToken | None) -> bool:
-        """Whether a 403 may only mean that a token is too old; some registries say so."""
+        """Return whether a 403 may mean only that a token is too old; some registries answer so."""
         return token is not None and token.expires_in != FOREVER
 
     def renewed(
         self, scope: str, used: BearerToken | None, challenge: str | None, origin: str
     ) -> BearerToken:
-        """A token other than `used`. Raises AuthError; without a challenge, the last one is answered."""
+        """Return a token other than `used`, by the last challenge if none is given. Raises AuthError."""
         with self._lock:
             lock = self._locks.setdefault(scope, threading.Lock())
         with lock:
