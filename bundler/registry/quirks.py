@@ -20,7 +20,7 @@ class TypeRefusedError(TargetRefusedError):
 
 
 class RepositoryRefusedError(TargetRefusedError):
-    """The target takes nothing into this repository: more tries with other blobs are no use."""
+    """The target takes nothing into this repository: other blobs would be refused as well."""
 
 
 class StoredOtherwiseError(IntegrityError):
@@ -32,8 +32,12 @@ def contradicts(said: str, digest: Digest) -> bool:
     return said.startswith(f"{digest.algorithm}:") and said != digest
 
 
-THERE = "mend it at the target, and run the import again"
+AT_TARGET = "ask those who run the target registry: the same import will be refused again"
 """The next step where none of the kinds has a better one."""
+
+NAME_HINT = "if the target does not take nested names, see `flatten` in docs/import.md"
+
+LOCATION_HINT = "have the proxy in front of the target rewrite Location (nginx: proxy_redirect)"
 
 _ECR = re.compile(r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 
@@ -101,8 +105,8 @@ _KINDS = (
 _ANY = _kind(
     "",
     "",
-    "some registries want the repository or project to be created first, or another mapping",
-    "the target may have to be told to allow this media type, or speak a newer API",
+    "create the repository or project first, or map it elsewhere",
+    "allow this media type at the target, or update the target",
 )
 
 
@@ -110,7 +114,7 @@ _REFUSALS = (
     (re.compile(f".*{FULL}", re.DOTALL), "make room at the target, then run the import again"),
     (
         re.compile("413 ?"),
-        "a proxy before the registry may limit bodies: raise that (nginx: client_max_body_size)",
+        "a proxy in front of the registry may limit bodies: raise its limit (nginx: client_max_body_size)",
     ),
     (
         re.compile("405 ?|.*read.?only", re.IGNORECASE | re.DOTALL),

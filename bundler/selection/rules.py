@@ -17,6 +17,9 @@ LATEST = Tag("latest")
 
 _LONGEST_PATTERN = 200
 
+_MOST_SHOWN = 3
+"""Rules of one kind that a reason names."""
+
 
 class Rules(NamedTuple):
     """The tags to take of one repository; without any rule, every tag."""
@@ -135,7 +138,7 @@ def _time_faults(rules: Rules) -> Iterator[UsageError]:
 
 
 class TagMatcher:
-    """The ways in that `rules` open for the tags of one repository."""
+    """Matches the tags of one repository with `rules`; each answer names the rule."""
 
     def __init__(self, rules: Rules, versions: Mapping[Tag, Version]) -> None:
         self._rules = rules
@@ -151,17 +154,17 @@ class TagMatcher:
         glob = _first_match(tag, self._rules.exclude)
         return glob and f"excluded by '{glob}'"
 
-    def way_in(self, tag: Tag) -> str | None:
+    def matched_by(self, tag: Tag) -> str | None:
         """Return the rule that takes the tag, if there is one."""
         if self._rules.follows(tag):
             return "latest is followed"
-        return "listed by name" if self.named(tag) else self.unnamed_way_in(tag)
+        return "listed by name" if self.named(tag) else self.matched_by_rule(tag)
 
     def named(self, tag: Tag) -> bool:
         """Return whether the tag was asked for by its exact name."""
         return tag in self._named
 
-    def unnamed_way_in(self, tag: Tag) -> str | None:
+    def matched_by_rule(self, tag: Tag) -> str | None:
         """Return the rule that would take the tag if nobody had named it."""
         return None if self._newest and self._hidden(tag) else self._matching(tag)
 
@@ -169,7 +172,19 @@ class TagMatcher:
         """Return the reason why no rule takes the tag."""
         if self._hidden(tag) and (self._matching(tag) or self._within(self._wide_range, tag)):
             return "a pre-release"
-        return "no version" if self._nothing_asked else "no rule takes it"
+        return " and ".join(self._failed()) or "not listed by name"
+
+    def _failed(self) -> Iterator[str]:
+        """Yield the rules that take some tags, and not this one."""
+        rules = self._rules
+        if self._nothing_asked:
+            yield "not a version" if self._newest else "only latest is followed"
+        if rules.globs:
+            yield f"matches no glob {_listed(rules.globs)}"
+        if rules.patterns:
+            yield f"matches no pattern {_listed(rules.patterns)}"
+        if rules.versions is not None:
+            yield f"not in range '{rules.versions}'"
 
     def _matching(self, tag: Tag) -> str | None:
         if glob := _first_match(tag, self._rules.globs):
@@ -200,6 +215,13 @@ class TagMatcher:
 
 def _range(text: str | None, *, prereleases: bool) -> Range | None:
     return None if text is None else parse_range(text, prereleases=prereleases)
+
+
+def _listed(texts: tuple[str, ...]) -> str:
+    """Return a few texts in quotes, and the number of the others."""
+    shown = ", ".join(f"'{text}'" for text in texts[:_MOST_SHOWN])
+    more = len(texts) - _MOST_SHOWN
+    return f"{shown} (and {more:,} more)" if more > 0 else shown
 
 
 def _first_match(tag: Tag, globs: Iterable[str]) -> str | None:

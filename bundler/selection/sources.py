@@ -85,7 +85,7 @@ class PinnedReference(NamedTuple):
     """One tag, or one digest."""
 
     reference: Reference
-    along: Include = ALONE
+    include: Include = ALONE
     strict: bool = False
     """With tag and digest: the tag must point to that digest. Otherwise the digest alone is asked for."""
 
@@ -95,7 +95,7 @@ class Source(NamedTuple):
 
     repository: RepositoryName
     rules: Rules = EVERY_TAG
-    along: Include = ALONE
+    include: Include = ALONE
 
 
 class Namespace(NamedTuple):
@@ -105,13 +105,13 @@ class Namespace(NamedTuple):
     glob: str
     exclude: tuple[str, ...] = ()
     rules: Rules = EVERY_TAG
-    along: Include = ALONE
+    include: Include = ALONE
 
     def sources(self, catalog: Iterable[RepositoryName]) -> Iterator[Source]:
         """Yield one source for each repository that matches."""
         for name in catalog:
             if fnmatchcase(name.path, self.glob) and not self._excluded(name):
-                yield Source(name, self.rules, self.along)
+                yield Source(name, self.rules, self.include)
 
     def _excluded(self, name: RepositoryName) -> bool:
         return any(fnmatchcase(name.path, glob) for glob in self.exclude)
@@ -158,8 +158,8 @@ class Selection(NamedTuple):
     @property
     def with_images(self) -> bool:
         """Return whether images may come from registries that are not known yet."""
-        alongs = [pin.along for pin in self.pins] + [source.along for source in self.sources]
-        return any(along.images for along in alongs + [space.along for space in self.namespaces])
+        includes = [pin.include for pin in self.pins] + [source.include for source in self.sources]
+        return any(include.images for include in includes + [space.include for space in self.namespaces])
 
     @property
     def registries(self) -> frozenset[RegistryName]:
@@ -170,12 +170,12 @@ class Selection(NamedTuple):
 
 
 def selection_of(
-    references: Iterable[Reference], rules: Rules = EVERY_TAG, along: Include = ALONE
+    references: Iterable[Reference], rules: Rules = EVERY_TAG, include: Include = ALONE
 ) -> Selection:
     """Return a selection: references with tag or digest as they are, of the others what rules take."""
     known = list(dict.fromkeys(references))
     pins = tuple(
-        PinnedReference(reference, along) for reference in known if reference.tag or reference.digest
+        PinnedReference(reference, include) for reference in known if reference.tag or reference.digest
     )
     names = [reference.repository for reference in known if not (reference.tag or reference.digest)]
-    return Selection(pins, tuple(Source(name, rules, along) for name in names))
+    return Selection(pins, tuple(Source(name, rules, include) for name in names))

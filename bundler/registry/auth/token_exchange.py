@@ -33,7 +33,11 @@ BETWEEN = "a login or proxy page may be in between"
 
 _THEIRS = "tell those who run the registry"
 
-_NEXT_STEP = "log in with docker or podman, or use --creds-file"
+LOG_IN = "log in with docker or podman, or use --creds-file"
+
+REFUSED = "login refused: wrong user name or password"
+
+CHECK = "log in again, or check --creds-file"
 
 
 class NoChallengeError(AuthError):
@@ -87,6 +91,8 @@ class BearerToken(NamedTuple):
 
     authorization: str
     expires_in: float
+    withheld_from: str = ""
+    """The token server on another host that got no credentials, though there are some."""
 
 
 def parse_challenges(header: str) -> Iterator[Challenge]:
@@ -120,12 +126,12 @@ def converse(
         return (yield from _bearer(challenges["bearer"], credentials, scope, origin, token_hosts))
     if "basic" in challenges:
         if credentials is None or not credentials.username:
-            raise AuthError(origin, "401: it wants a user and a password", _NEXT_STEP)
+            raise AuthError(origin, "login required (401)", LOG_IN)
         return BearerToken(credentials.basic, float("inf"))
     if not header:
-        raise NoChallengeError(origin, "401, and it doesn't say what it wants", _NEXT_STEP)
-    cause = f"401: it asks for {printable(header, 80)}, which is no Basic or Bearer challenge"
-    raise AuthError(origin, cause, _NEXT_STEP)
+        raise NoChallengeError(origin, "401, without saying which login it expects", LOG_IN)
+    cause = f"401: it asks for {printable(header, 80)}, which is not a Basic or Bearer challenge"
+    raise AuthError(origin, cause, LOG_IN)
 
 
 def secrets_of(credentials: Credentials | None) -> Iterator[str]:
@@ -158,9 +164,10 @@ def _bearer(
     known = _may_have_credentials(realm, origin, token_hosts)
     request = _token_request(realm, challenge, credentials if known else None, scope)
     answer = yield request
+    host = urlsplit(realm).netloc
     if answer.status != 200:
-        raise AuthError(origin, _refusal(answer, realm, credentials, known=known), _NEXT_STEP)
-    return _token(answer.body, origin)
+        raise AuthError(origin, *_refusal(answer, host, credentials, known=known))
+    return _token(answer.body, origin, host if credentials and not known else "")
 
 
 def _checked_realm(realm: str, origin: str, token_hosts: frozenset[str]) -> str:
@@ -197,26 +204,34 @@ def _token_request(
     return TokenRequest(f"{realm}{joint}{urlencode(query)}", authorization)
 
 
-def _refusal(answer: TokenAnswer, realm: str, credentials: Credentials | None, *, known: bool) -> str:
-    host = urlsplit(realm).netloc
+def _refusal(
+    answer: TokenAnswer, host: str, credentials: Credentials | None, *, known: bool
+) -> tuple[str, str]:
+    """Return the cause and the next step."""
     cause = f"token server {host} answered {answer.status}"
     if credentials and not known:
-        return (
-            f"{cause}; it is another host, so no credentials were sent there (--token-host {host} allows it)"
-        )
-    return cause
+        return withheld(cause, host)
+    return (f"{REFUSED} ({cause})", CHECK) if credentials and answer.status == 401 else (cause, LOG_IN)
+
+
+def withheld(cause: str, host: str) -> tuple[str, str]:
+    """Return cause and next step where a token server on another host got no credentials."""
+    return (
+        f"{cause}; no credentials were sent to the token server {host}, which is another host",
+        f"use --token-host {host} if your credentials are for it",
+    )
 
 
 @strict_json.alone
-def _token(body: bytes, origin: str) -> BearerToken:
+def _token(body: bytes, origin: str, withheld_from: str) -> BearerToken:
     document: Any = None
     try:
         document = strict_json.loads(body, item=origin, depth=8)
         token = document.get("token") or document.get("access_token")
-    except Exception:  # whatever it is, it is no token
+    except Exception:  # any malformed answer holds no token
         token = None
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
         raise AuthError(origin, "the token server's answer holds no token", BETWEEN)
     seconds = document.get("expires_in")
     known = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0
-    return BearerToken(f"Bearer {token}", float(seconds) if known else DEFAULT_EXPIRY)
+    return BearerToken(f"Bearer {token}", float(seconds) if known else DEFAULT_EXPIRY, withheld_from)

@@ -80,8 +80,11 @@ class _Watched(io.RawIOBase):
         super().close()
 
 
-CHUNK_UPLOAD = 4 * MIB
+LARGEST_UNASKED = 4 * MIB
 """Bytes of one PATCH where a registry takes no single PUT; ghcr.io refuses more."""
+
+SMALLEST_PIECE = 512 * KIB
+"""Bytes of the shortest PATCH that is tried; nginx takes bodies of 1 MB unless told otherwise."""
 
 LARGEST_PIECE = 64 * MIB
 """Bytes of one PATCH that a registry may ask for."""
@@ -106,9 +109,17 @@ class Body:
             yield chunk
 
 
-def piece_size(least: str, usual: int) -> int:
-    """Return the bytes of one PATCH, for a registry that sets a minimum (those on S3 do)."""
-    return min(max(CHUNK_UPLOAD, int(least)), LARGEST_PIECE) if _NUMBER.fullmatch(least) else usual
+def least_piece(header: str) -> int:
+    """Return the bytes that each PATCH must have, for a registry that sets a minimum (those on S3 do)."""
+    return min(int(header), LARGEST_PIECE) if _NUMBER.fullmatch(header) else 0
+
+
+def first_piece(refused: float) -> int:
+    """Return the bytes of each PATCH to try, where a body of `refused` bytes was too long."""
+    size = LARGEST_UNASKED
+    while size >= refused and size > SMALLEST_PIECE:
+        size //= 2
+    return size
 
 
 def pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -172,7 +172,8 @@ class Host:
 
     def _meaning(self, request: Request, answer: Answer) -> BundlerError:
         """Return the error for an answer; a wait that it asks for holds for all threads from now on."""
-        error = meaning(request, answer, self.settings.limits)
+        login = self._tokens.refusal if self.same_origin(answer.url) else _refused_by_storage
+        error = meaning(request._replace(url=answer.url), answer, self.settings.limits, login)
         if isinstance(error, TransientError) and error.retry_after:
             self._retry.slow_down(error.retry_after)
         return error
@@ -261,6 +262,14 @@ class Host:
         headers = {name: value for name, value in request.headers.items() if name in REDIRECTED_HEADERS}
         target = Request(request.method, url, headers)
         return self._authorized(target, scope)
+
+
+def _refused_by_storage(status: int) -> tuple[str, str]:
+    """Return the cause where another host refuses what the registry redirected to it."""
+    return (
+        "refused by the storage host that the registry redirects to",
+        "tell those who run the registry: its own login was accepted",
+    )
 
 
 def _with(request: Request, token: BearerToken | None) -> Request:

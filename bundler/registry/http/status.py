@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
 from bundler.errors import AuthError, BundlerError, ContentError, NetworkError, NotFoundError, printable
@@ -43,8 +44,13 @@ def item_of(request: Request) -> str:
     return f"{request.method} {place(request.url)}"
 
 
-def meaning(request: Request, answer: Answer, limits: Limits) -> BundlerError:
-    """Return the error for an answer, with the registry's words; reads the start of its body."""
+def meaning(
+    request: Request, answer: Answer, limits: Limits, login: Callable[[int], tuple[str, str]]
+) -> BundlerError:
+    """Return the error for an answer, with the registry's words; reads the start of its body.
+
+    `login` gives cause and next step of a 401 or 403.
+    """
     body = answer.start_of_body(limits.error_body)
     code, words = own_words(body)
     item, cause = item_of(request), f"{answer.status} {words}".strip()
@@ -55,9 +61,12 @@ def meaning(request: Request, answer: Answer, limits: Limits) -> BundlerError:
         error.retry_after = retry_after(answer.headers.get("Retry-After"), limits)
         return error
     if answer.status in (401, 403):
-        return AuthError(item, cause, "check the credentials and the rights of this user")
+        refusal, next_step = login(answer.status)
+        return AuthError(item, f"{refusal} ({cause})", next_step)
     if answer.status == 404:
-        return NotFoundError(item, cause, "check the name; some answer so to who may not see it")
+        return NotFoundError(
+            item, cause, "check the name, or log in: some registries answer 404 without permission"
+        )
     return refused(request, answer.status, code, cause)
 
 
