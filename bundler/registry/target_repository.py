@@ -50,6 +50,7 @@ class TargetRepository:
         self._host = host
         self._limits = host.settings.limits
         self._base = f"/v2/{name.path}"
+        self._uploads = f"{self._base}/blobs/uploads/"
         self._push = f"repository:{name.path}:pull,push"
         self._piece = CHUNK_UPLOAD
 
@@ -180,17 +181,13 @@ class TargetRepository:
         query = urlencode({"mount": blob.digest, "from": mount_from.path})
         scope = f"{self._push} repository:{mount_from.path}:pull"
         try:
-            return self._host.exchange(
-                "POST", f"{self._base}/blobs/uploads/?{query}", scope, accept=UPLOAD_BEGUN
-            )
+            return self._host.exchange("POST", f"{self._uploads}?{query}", scope, accept=UPLOAD_BEGUN)
         except (RequestRefusedError, NotFoundError, AuthError):
             return None
 
     def _post(self) -> Answer:
         try:
-            return self._host.exchange(
-                "POST", f"{self._base}/blobs/uploads/", self._push, accept=UPLOAD_BEGUN
-            )
+            return self._host.exchange("POST", self._uploads, self._push, accept=UPLOAD_BEGUN)
         except NotFoundError as error:
             hint = missing_hint(self.name, error.cause)
             raise RepositoryRefusedError(self.name, error.cause, hint) from error

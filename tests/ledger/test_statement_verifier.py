@@ -16,7 +16,7 @@ from bundler.ledger.statement_verifier import Requirement, StatementVerifier
 from bundler.oci.content import Digest, sha256
 from bundler.trust.bundle_signing import Terms, moment_at
 from bundler.trust.statement import Job, SignedStatement
-from tests.test_house import valid
+from tests.schema_checks import valid
 from tests.trust.keys import NOW, a_certificate, a_key, allowed, keygen, line, signing
 
 ONE, OTHER = sha256(b"one"), sha256(b"other")
