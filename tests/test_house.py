@@ -189,4 +189,5 @@ def surroundings(file: SourceFile) -> list[str]:
 
 def test_few_modules_know_their_surroundings() -> None:
     below = [file for file in source_files() if not file.path.startswith(("cli/", "demo.py", "__main__.py"))]
-    assert {file.path: names for file in below if (names := surroundings(file))} == EXCEPTIONS
+    found = Counter(name for file in below for name in surroundings(file))
+    assert found <= Counter(name for names in EXCEPTIONS.values() for name in names)
