@@ -13,6 +13,7 @@ from bundler.cli.options.job_options import checked_job, job_option
 from bundler.cli.options.signing_options import gathered_signing, signing, signing_options
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
+from bundler.session import Session
 
 
 @click.command("sign", cls=Command)
@@ -42,7 +43,7 @@ def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **
     assert wanted is not None
     with open_bundle(bundle) as opened:
         refuse_volumes(opened)
-        verify_bundle(opened, progress)
+        verify_bundle(opened, Session(progress=progress))
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)
     click.echo(f"{bundle}: {summary(sealed)}, bundle {opened.id}")
