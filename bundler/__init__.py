@@ -1,12 +1,10 @@
 """Carry Timoni modules and other OCI artifacts across an air gap: the Python API.
 
-    from bundler import Registries, selection_of, export_bundle, output_to, parse_reference, workplace_of
+    from bundler import Session, export_bundle, output_to, parse_reference, selection_of, store_location_of
 
     out = output_to("modules.tar.zst")
-    report = export_bundle(
-        selection_of([parse_reference("ghcr.io/stefanprodan/modules/podinfo")]),
-        Registries(), out, workplace_of(out),
-    )
+    modules = selection_of([parse_reference("ghcr.io/stefanprodan/modules/podinfo")])
+    report = export_bundle(modules, out, store_location_of(out), Session())
 
 Each name is loaded when it is first used, because the command line must start at once.
 """

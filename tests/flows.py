@@ -57,16 +57,17 @@ def exported(
     along: Include = ALONE,
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
-    series: Incremental = ALONE_TONIGHT,
+    incremental: Incremental = ALONE_TONIGHT,
+    now: int = 0,
     jobs: int = 4,
 ) -> Report:
     """Export these references into `out`."""
     target = output_to(str(out))
     selection = selection_of((parse_reference(text) for text in references), Rules(globs=globs), along)
-    known = registries or registries_for(FakeClock())
-    place = store_location_of(target, store)
+    session = Session(registries or registries_for(FakeClock()), jobs=jobs, clock=lambda: now)
+    location = store_location_of(target, store)
     report = export_bundle(
-        selection, known, target, place, on_drift=on_drift, lock=lock, series=series, jobs=jobs
+        selection, target, location, session, incremental=incremental, on_drift=on_drift, lock=lock
     )
     assert_none_in(str(report), "the report")
     return report

@@ -43,7 +43,7 @@ class Far:
         """A bundle of everything there is, or of what is new."""
         out = self.folder / f"{name}.tar.zst"
         sources = [f"{self.server.host}/{path}" for path in self.server.repositories]
-        exported(out, *sources, series=Incremental(base=base), store=self.folder / "store")
+        exported(out, *sources, incremental=Incremental(base=base), store=self.folder / "store")
         return out
 
     def delta(self) -> Path:
@@ -198,7 +198,9 @@ def test_a_receipt_needs_no_store_outside(far: Far, mornings: Mornings) -> None:
     add_version(far.app, "2.0.0")
     out = far.folder / "elsewhere"
     out.mkdir()
-    exported(out / "d.tar.zst", f"{far.server.host}/{far.path}", series=Incremental(base=(str(receipt),)))
+    exported(
+        out / "d.tar.zst", f"{far.server.host}/{far.path}", incremental=Incremental(base=(str(receipt),))
+    )
     with open_bundle(out / "d.tar.zst") as delta:
         assert [set(entry.tags) for entry in delta.inventory.repositories] == [{"2.0.0"}]
         assert len(delta.inventory.required) == 1
