@@ -35,7 +35,7 @@ def contradicts(said: str, digest: Digest) -> bool:
 AT_TARGET = "ask those who run the target registry: the same import will be refused again"
 """The next step where none of the kinds has a better one."""
 
-NAME_HINT = "if the target does not take nested names, see `flatten` in docs/import.md"
+NAME_HINT = "if the target does not take nested names, see `flatten` in docs/importing.md"
 
 LOCATION_HINT = "have the proxy in front of the target rewrite Location (nginx: proxy_redirect)"
 

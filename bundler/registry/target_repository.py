@@ -76,12 +76,11 @@ class TargetRepository:
 
         Source: distribution-spec 1.1, "Deleting Tags", "Deleting Manifests".
         """
-        accept = frozenset({200, 202, 204, 400, 404, 405})
         reply = self._host.fetch(
             "DELETE",
             f"{self._base}/manifests/{reference}",
             f"{self._push},delete",
-            accept=accept,
+            accept=frozenset({200, 202, 204, 400, 404, 405}),
             limit=self._limits.error_body,
         )
         return reply.status not in (400, 405)
