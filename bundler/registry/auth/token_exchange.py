@@ -166,7 +166,8 @@ def _bearer(
     answer = yield request
     host = urlsplit(realm).netloc
     if answer.status != 200:
-        raise AuthError(origin, *_refusal(answer, host, credentials, known=known))
+        cause, next_step = _refusal(answer, host, credentials, known=known)
+        raise AuthError(origin, cause, next_step)
     return _token(answer.body, origin, host if credentials and not known else "")
 
 
