@@ -23,6 +23,6 @@ def test_an_example_takes_what_the_page_says(rules: str, taken: str) -> None:
     assert choose(TAGS, asked).taken == tuple(taken.split())
 
 
-def test_the_page_has_an_example_of_every_rule_that_needs_no_times() -> None:
+def test_the_page_has_an_example_of_every_rule_without_times() -> None:
     shown = {name for rules, _ in EXAMPLES for name in re.findall(r"(\w+)=", rules)}
     assert set(Rules._fields) - shown == {"newest_per_major", "created_since", "created_until"}
