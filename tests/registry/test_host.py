@@ -190,9 +190,7 @@ def test_a_token_server_that_is_down_for_a_moment_is_asked_again(
     assert get(host_of(server, clock)) == b"in"
 
 
-def test_a_wait_that_the_token_server_asks_one_thread_for_holds_for_all(
-    server: LoopbackServer, clock: FakeClock
-) -> None:
+def test_a_wait_asked_by_the_token_server_holds_all_threads(server: LoopbackServer, clock: FakeClock) -> None:
     tokens(server)
     server.on("GET", "/token", says(429, Retry_After="5"))
     host = host_of(server, clock)
@@ -245,7 +243,7 @@ def test_a_token_without_rights_is_not_called_a_wrong_password(
         get(host_of(server, clock, credentials=USER))
 
 
-def test_a_token_server_elsewhere_that_gives_tokens_without_rights_is_named(
+def test_a_token_server_elsewhere_that_gives_no_rights_is_named(
     server: LoopbackServer, clock: FakeClock
 ) -> None:
     with LoopbackServer(lambda request: Reply(200, {}, b'{"token": "anonymous"}')) as elsewhere:
@@ -256,9 +254,7 @@ def test_a_token_server_elsewhere_that_gives_tokens_without_rights_is_named(
     assert "no credentials were sent to the token server" in error.value.cause
 
 
-def test_a_storage_host_that_refuses_is_named_and_not_the_registry(
-    server: LoopbackServer, clock: FakeClock
-) -> None:
+def test_a_storage_host_that_refuses_is_named_as_that(server: LoopbackServer, clock: FakeClock) -> None:
     with LoopbackServer(lambda request: Reply(401)) as storage:
         server.on("GET", "", says(307, Location=f"{storage.base}/blob?signature=s"), times=ALWAYS)
         with pytest.raises(AuthError, match="storage host") as error:
@@ -280,7 +276,7 @@ def test_a_loopback_host_is_asked_whether_it_speaks_tls(tmp_path: Path, clock: F
         assert host.origin == server.base
 
 
-def test_a_refusal_of_a_tls_registry_on_loopback_is_told_as_https(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_refusal_of_a_tls_registry_on_loopback_says_https(tmp_path: Path, clock: FakeClock) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -302,7 +298,7 @@ def test_a_refusal_of_a_tls_registry_on_loopback_is_told_as_https(tmp_path: Path
         ("docker.io", frozenset(), "https://registry-1.docker.io"),
     ],
 )
-def test_plain_http_is_spoken_on_loopback_and_where_it_was_allowed(
+def test_plain_http_is_used_on_loopback_and_where_allowed(
     name: str, plain: frozenset[str], origin: str
 ) -> None:
     settings = HostSettings(plain)
