@@ -8,7 +8,7 @@ Sources: POSIX.1-2017 pax, "ustar Interchange Format"; RFC 8878; zstd, contrib/s
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bundler.errors import BUNDLE, ContentError, IntegrityError
@@ -218,13 +218,3 @@ def parse_seek_table(table: bytes) -> list[Frame]:
     if seek_table(frames) != table:
         raise damaged("its seek table contradicts itself")
     return frames
-
-
-# --- places ----------------------------------------------------------------------------------------
-
-
-def places(members: Iterable[tuple[str, int]], offset: int) -> Iterator[int]:
-    """Where each member's data begins in the tar stream, the first header standing at `offset`."""
-    for name, size in members:
-        yield offset + len(member_header(name, 0))
-        offset += member_size(name, size)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple
 
+from bundler.bundle.member import Member, member_of
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
@@ -77,6 +78,11 @@ class Inventory:
     def content(self) -> Iterator[Descriptor]:
         """Everything under `blobs/`, in file order."""
         return chain(self.manifests, self.blobs)
+
+    @property
+    def members(self) -> Iterator[Member]:
+        """Members of the archive that hold the content, in file order."""
+        return map(member_of, self.content)
 
 
 PARTS = (RepositoryEntry, Descriptor, Required)

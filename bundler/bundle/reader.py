@@ -12,6 +12,7 @@ import zstandard
 
 from bundler.bundle import format as layout
 from bundler.bundle.inventory import Inventory
+from bundler.bundle.member import member_of
 from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.unpacked import BundleDirectory, absent, is_layout
 from bundler.bundle.wire import FrameCache, unpacked
@@ -25,7 +26,7 @@ from bundler.errors import (
     errors_of,
 )
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.oci.content import CHUNK, Descriptor, Digest
 from bundler.trust.statement import SignedStatement
 from bundler.volumes.volume_reader import BundleBytes, OneFile
 from bundler.volumes.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
@@ -141,11 +142,11 @@ class BundleFile:
             raise
         self._offsets = [0, *accumulate(frame.compressed for frame in self._frames)]
         self._contents = [0, *accumulate(frame.content for frame in self._frames)]
-        members = [(blob.digest.path, blob.size) for blob in self.inventory.content]
-        places = layout.places(members, start.position)
-        self._places = {
-            blob.digest: place for blob, place in zip(self.inventory.content, places, strict=True)
-        }
+        self._starts: dict[Digest, int] = {}
+        offset = start.position
+        for member in self.inventory.members:
+            self._starts[member.blob.digest] = offset + len(member.header)
+            offset += member.length
         self._shared = frames or FrameCache()
 
     def __enter__(self) -> Self:
@@ -156,10 +157,11 @@ class BundleFile:
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified; only the frames that hold it are read."""
-        start = self._places.get(blob.digest)
+        start = self._starts.get(blob.digest)
         if start is None:
             raise absent(blob, self.inventory, self.path)
-        return _told_of(self.path, verified(blob, self._range(start, start + blob.size)))
+        member = member_of(blob)
+        return _told_of(self.path, member.restored(self._range(start, start + member.size)))
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """The whole file once from its start, every byte accounted for."""

@@ -17,7 +17,7 @@ from bundler.bundle.wire import ByteStream, Wire, decompressed
 from bundler.errors import BUNDLE, ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
-from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.oci.content import CHUNK, Descriptor, Digest
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of
 
@@ -86,13 +86,13 @@ class BundleStream:
 
         A blob that the caller did not read to its end is read here, so that none goes unproven.
         """
-        for blob in self.inventory.content:
-            self._tar.expect(layout.member_header(blob.digest.path, blob.size), blob.digest.path)
-            chunks = verified(blob, self._tar.chunks(blob.size))
-            yield blob, chunks
+        for member in self.inventory.members:
+            self._tar.expect(member.header, member.name)
+            chunks = member.restored(self._tar.chunks(member.size))
+            yield member.blob, chunks
             for _ in chunks:
                 pass
-            self._tar.expect(layout.padding(blob.size), "padding")
+            self._tar.expect(member.padding, "padding")
         self._tar.expect(END_OF_ARCHIVE, "the end of the archive")
         self._tar.finish()
         self._wire.finish()

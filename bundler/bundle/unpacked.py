@@ -8,6 +8,7 @@ from typing import Self
 
 from bundler.bundle.index import check_index
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
+from bundler.bundle.member import member_of
 from bundler.bundle.stream import Judge
 from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
@@ -76,7 +77,8 @@ class BundleDirectory:
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified."""
         try:
-            yield from self._layout.chunks(blob)
+            member = member_of(blob)
+            yield from member.restored(self._layout.read(member.name))
         except NotFoundError as error:
             if any(blob.digest == left.digest for left in self.inventory.required):
                 raise absent(blob, self.inventory, self.path) from None

@@ -77,7 +77,7 @@ def check_readable(inventory: Inventory, limits: Limits) -> None:
 def largest_size(inventory: Inventory) -> int:
     """Bytes that the bundle can have at most: what incompressible blobs would take."""
     files = sum(member_size(name, len(data)) for name, data in files_of(inventory))
-    tar = files + sum(member_size(blob.digest.path, blob.size) for blob in inventory.content)
+    tar = files + sum(member.length for member in inventory.members)
     return tar + tar // 1000 + 64 * 1024
 
 
@@ -94,7 +94,7 @@ def write_bundle(
     """
     files = files_of(inventory, sealed)
     sizes = [member_size(name, len(data)) for name, data in files]
-    sizes += [member_size(blob.digest.path, blob.size) for blob in inventory.content]
+    sizes += [member.length for member in inventory.members]
     contents = _cut(_tar(files, inventory, source, step), cuts(sizes, len(files) + len(inventory.manifests)))
     digest, frames = hashlib.sha256(), []
     beside = InOrder()
@@ -118,12 +118,12 @@ def _tar(
 ) -> Iterator[bytes]:
     for name, data in files:
         yield from (member_header(name, len(data)), data, padding(len(data)))
-    for blob in inventory.content:
-        yield member_header(blob.digest.path, blob.size)
-        for chunk in source.chunks(blob):
+    for member in inventory.members:
+        yield member.header
+        for chunk in member.stored(source):
             step.advance(size=len(chunk))
             yield chunk
-        yield padding(blob.size)
+        yield member.padding
         step.advance(items=1)
     yield END_OF_ARCHIVE
 

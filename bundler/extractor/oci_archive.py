@@ -13,6 +13,7 @@ from pathlib import Path
 from bundler.bundle.format import END_OF_ARCHIVE, member_header, padding
 from bundler.bundle.index import REF_NAME
 from bundler.bundle.inventory import descriptor
+from bundler.bundle.member import Member, member_of
 from bundler.bundle.reader import Bundle
 from bundler.durable import whole_file
 from bundler.errors import IntegrityError, UsageError
@@ -41,28 +42,30 @@ def write_archive(
         raise UsageError(str(out), "it is there already", next_step)
     if out.exists() and out.samefile(bundle.path):
         raise UsageError(str(out), "it is the bundle itself", "choose another name")
-    needed = sorted(_needed(version.manifest, bundle, limits), key=lambda blob: blob.digest.path)
-    size = sum(blob.size for blob in needed)
-    with progress.step("extracting", len(needed), size) as step, whole_file(out) as file:
-        _write(file.write, version, needed, bundle, step)
-    return Extracted(version.name, version.manifest.digest, str(out), "oci-archive", len(needed), size)
+    members = sorted(
+        map(member_of, _needed(version.manifest, bundle, limits)), key=lambda member: member.name
+    )
+    size = sum(member.blob.size for member in members)
+    with progress.step("extracting", len(members), size) as step, whole_file(out) as file:
+        _write(file.write, version, members, bundle, step)
+    return Extracted(version.name, version.manifest.digest, str(out), "oci-archive", len(members), size)
 
 
 def _write(
     write: Callable[[bytes], object],
     version: FoundVersion,
-    needed: Iterable[Descriptor],
+    members: Iterable[Member],
     source: BlobSource,
     step: Step,
 ) -> None:
     for name, data in ((LAYOUT_FILE, LAYOUT), (INDEX_FILE, _index(version))):
         write(member_header(name, len(data)) + data + padding(len(data)))
-    for blob in needed:
-        write(member_header(blob.digest.path, blob.size))
-        for chunk in source.chunks(blob):
+    for member in members:
+        write(member.header)
+        for chunk in member.stored(source):
             step.advance(size=len(chunk))
             write(chunk)
-        write(padding(blob.size))
+        write(member.padding)
         step.advance(items=1)
     write(END_OF_ARCHIVE)
 

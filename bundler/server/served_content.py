@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import stat
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -101,11 +100,8 @@ class LayoutContent:
 
     def held(self, digest: Digest) -> Descriptor | None:
         """A blob that the directory holds, whoever pushed it."""
-        try:
-            status = (self._layout.path / digest.path).lstat()
-        except OSError:
-            return None
-        return Descriptor(BLOB, digest, status.st_size) if stat.S_ISREG(status.st_mode) else None
+        size = self._layout.size_of(digest)
+        return None if size is None else Descriptor(BLOB, digest, size)
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """The bytes of a blob or manifest, verified."""

@@ -53,7 +53,7 @@ class WritableContent(LayoutContent):
 
     def keep_blob(self, upload: UploadSession, digest: Digest) -> None:
         """Make a finished upload a blob. Raises IntegrityError."""
-        upload.keep(digest, self._store.path / digest.path)
+        upload.keep(digest, self._store.blob_path(digest))
 
     def put_manifest(self, name: RepositoryPath, tag: Tag | None, manifest: Manifest) -> None:
         """Keep a manifest, on disk when this returns.
