@@ -30,7 +30,7 @@ class Layout:
         self.path = path
 
     def file(self, name: str, limit: int) -> bytes:
-        """A small file of the layout. Raises NotFoundError, ContentError over `limit` bytes."""
+        """Read a small file of the layout. Raises NotFoundError, ContentError over `limit` bytes."""
         path = self.path / name
         with (
             self._open(path) as descriptor,
@@ -75,7 +75,7 @@ class Layout:
 
     @contextlib.contextmanager
     def _open(self, path: Path) -> Iterator[int]:
-        """A regular file of the layout; a link, pipe or socket in its place is refused, not followed."""
+        """Open a regular file of the layout; a link, pipe or socket in its place is refused."""
         try:
             # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

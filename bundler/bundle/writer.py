@@ -1,4 +1,4 @@
-"""An inventory and the blobs that it names, written as a bundle: to a file, or into a pipe.
+"""Writing a bundle from an inventory and its blobs: to a file, or into a pipe.
 
 Frames are compressed by a pool of threads, one thread each, so the bytes depend on the content
 alone, not on the machine.
@@ -47,7 +47,7 @@ WINDOW_LOG = FRAME_CONTENT.bit_length() - 1
 
 
 class WrittenBundle(NamedTuple):
-    """What came out: the bundle's id, and the file's sha256 and size in bytes."""
+    """A written bundle: its id, and the file's sha256 and size in bytes."""
 
     bundle_id: Digest
     sha256: str
@@ -55,7 +55,7 @@ class WrittenBundle(NamedTuple):
 
 
 def files_of(inventory: Inventory, sealed: SignedStatement | None = None) -> list[tuple[str, bytes]]:
-    """The members that describe the others, in file order."""
+    """Return the members that describe the others, in file order."""
     return [
         (INVENTORY_FILE, encode(inventory)),
         *(sealed.files() if sealed else ()),
@@ -75,7 +75,7 @@ def check_readable(inventory: Inventory, limits: Limits) -> None:
 
 
 def largest_size(inventory: Inventory) -> int:
-    """Bytes that the bundle can have at most: what incompressible blobs would take."""
+    """Return the bytes that the bundle can have at most: what incompressible blobs would take."""
     files = sum(member_size(name, len(data)) for name, data in files_of(inventory))
     tar = files + sum(member.length for member in inventory.members)
     return tar + tar // 1000 + 64 * 1024
@@ -129,7 +129,7 @@ def _tar(
 
 
 def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:
-    """The stream in contents of frames."""
+    """Yield the stream in contents of frames."""
     waiting, offset = bytearray(), 0
     ending = iter(ends)
     end = next(ending)
@@ -146,7 +146,7 @@ def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:
 
 
 def _compressed(contents: Iterable[bytearray]) -> Iterator[tuple[int, bytes]]:
-    """Each content's size and frame, in order."""
+    """Yield each content's size and frame, in order."""
     local = threading.local()
 
     def compress(content: bytearray) -> tuple[int, bytes]:
