@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 from bundler.bundle.reader import open_bundle
@@ -92,7 +91,7 @@ def imported(
         known = registries or registries_for(FakeClock())
         destination = Destination(parse_prefix(prefix), mapping, part)
         others = [stack.enter_context(open_bundle(path)) for path in beside]
-        send = partial(import_bundle, beside=others, prune=prune, jobs=jobs)
-        report = send(verified, destination, known, on_conflict)
+        session = Session(known, jobs=jobs)
+        report = import_bundle(verified, destination, session, on_conflict, beside=others, prune=prune)
     assert_none_in(str(report), "the report")
     return report

@@ -60,7 +60,7 @@ class Choices(NamedTuple):
     def wishes(self, *, attachments: bool) -> list[Wish]:
         """Return the tags taken: those named after a digest, or all others."""
         return [
-            (FetchRequest(source.repository, tag, None), source.along)
+            (FetchRequest(source.repository, tag, None), source.include)
             for source, choice, _ in self.chosen
             for tag in choice.taken
             if attachments == (is_attachment_tag(tag) and tag not in source.rules.tags)
@@ -77,7 +77,9 @@ class Latest(NamedTuple):
 def wishes_of(pins: Sequence[PinnedReference]) -> list[Wish]:
     """Return a wish for everything that is named by tag or digest."""
     named = ((pin.reference, pin) for pin in pins)
-    return [(FetchRequest(ref.repository, ref.tag, ref.digest, pin.strict), pin.along) for ref, pin in named]
+    return [
+        (FetchRequest(ref.repository, ref.tag, ref.digest, pin.strict), pin.include) for ref, pin in named
+    ]
 
 
 def choose_tags(selection: Selection, reader: SourceReader) -> Choices:
@@ -132,7 +134,7 @@ def _chosen(source: Source, tags: TagList, reader: SourceReader) -> tuple[Chosen
     read, findings = _read(source, candidates(tags.tags, source.rules), reader)
     created = {tag: created_at(answer.manifest.annotations.get(CREATED, "")) for tag, answer in read.items()}
     choice = choose(tags.tags, source.rules, created)
-    if not source.along.referrers:
+    if not source.include.referrers:
         choice = _without_attachments(choice, source)
     name, next_step = source.repository, f"`{PROGRAM} explain` lists them"
     absent = (
@@ -197,7 +199,7 @@ def follow_latest(
         if isinstance(listed, TagList) and version in listed.names:
             tag = Tag(version)
             chosen.append(Chosen(source, also_latest(choice, tag), read))
-            wishes.append((FetchRequest(name, tag, None), source.along))
+            wishes.append((FetchRequest(name, tag, None), source.include))
         else:
             chosen.append(Chosen(source, choice, read))
             line = f"{name}:latest: it says it is version {version!r}, and no tag has that name"
