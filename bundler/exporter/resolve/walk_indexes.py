@@ -19,7 +19,7 @@ from bundler.oci.reference import RepositoryName
 from bundler.selection.sources import ALONE, Include
 
 
-class Taken(NamedTuple):
+class ExtendedGraph(NamedTuple):
     """A graph with more manifests, and those that could not be taken into it."""
 
     graph: ManifestGraph
@@ -48,7 +48,7 @@ class ManifestGraph:
             includes[name] = includes[name].joined(include) if name in includes else include
         return replace(self, includes=includes)
 
-    def taking(self, read: Iterable[tuple[RepositoryName, Manifest]]) -> Taken:
+    def taking(self, read: Iterable[tuple[RepositoryName, Manifest]]) -> ExtendedGraph:
         """Return the graph with these manifests; of an index, the children for the platforms included."""
         manifests = dict(self.manifests)
         refused: dict[Subject, BundlerError] = {}
@@ -61,7 +61,7 @@ class ManifestGraph:
                 continue
             before = manifests.get(digest)
             manifests[digest] = _united(manifest, before, kept) if before else kept
-        return Taken(replace(self, manifests=manifests), refused)
+        return ExtendedGraph(replace(self, manifests=manifests), refused)
 
     def breaking(self, broken: Mapping[Digest, BundlerError]) -> ManifestGraph:
         """Return the graph without these manifests, each with the reason."""
