@@ -100,8 +100,9 @@ def _repositories(content: ExportContent, status: Status, *, carried: bool) -> t
         failed = TagReport(_name(root), "failed", root.digest or None, item.cause)
         tags.setdefault(root.repository, []).append(failed)
     for entry in content.inventory.repositories if carried else ():
-        removed = (TagReport(gone, "removed") for gone in entry.removed)
-        tags.setdefault(entry.name, []).extend(removed)
+        departed = tags.setdefault(entry.name, [])
+        departed += [TagReport(str(name), "removed", digest) for name, digest in entry.removed.items()]
+        departed += [TagReport(str(name), "deselected", digest) for name, digest in entry.deselected.items()]
     for name, choice in findings.decisions:
         skipped = (TagReport(left.tag, "skipped", reason=left.reason) for left in choice.left_out)
         tags.setdefault(name, []).extend(skipped)

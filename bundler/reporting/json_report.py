@@ -41,7 +41,16 @@ def failure(error: BundlerError, item: str = "") -> Failure:
 
 
 Status = Literal[
-    "exported", "skipped", "failed", "pushed", "present", "moved", "merged", "planned", "removed"
+    "exported",
+    "skipped",
+    "failed",
+    "pushed",
+    "present",
+    "moved",
+    "merged",
+    "planned",
+    "removed",
+    "deselected",
 ]
 
 
