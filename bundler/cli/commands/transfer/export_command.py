@@ -37,14 +37,15 @@ from bundler.cli.options.volume_options import (
     shard_option,
 )
 from bundler.cli.selected import SelectionOptions, asked, hosts_of, selected, selection_options
-from bundler.cli.terminal.display import aligned, display
+from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.summaries import conclude, export_summary, failed_report
+from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.selection_text import plan_text
+from bundler.cli.terminal.summaries import export_summary
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter import Incremental
 from bundler.reporting.json_report import Report
-from bundler.reporting.progress import size_text
 from bundler.selection.sources import Selection
 from bundler.workers import DEFAULT_JOBS
 
@@ -222,22 +223,3 @@ def _carried(task: ExportTask, *, dry_run: bool, quiet: bool) -> tuple[Report, s
         progress=progress,
     )
     return done, export_summary(done)
-
-
-def plan_text(report: Report, requests: int, fetch: int, total: int, disk: int) -> str:
-    """What a dry run says."""
-    rows = [
-        (
-            f"{entry.name}:{tag.reference}",
-            tag.digest or "-",
-            "-" if tag.size is None else size_text(tag.size),
-            tag.reason or tag.status,
-        )
-        for entry in report.repositories
-        for tag in entry.tags
-    ]
-    lines = aligned(rows)
-    lines.append(f"requests to come: {requests}")
-    lines.append(f"bytes to fetch:   {size_text(fetch)} of {size_text(total)} distinct")
-    lines.append(f"disk needed:      at most {size_text(disk)}")
-    return "\n".join(lines)

@@ -35,7 +35,8 @@ from bundler.cli.options.trust_options import (
 from bundler.cli.options.volume_options import more_volumes
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
-from bundler.cli.terminal.summaries import conclude, failed_report, import_summary
+from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.summaries import import_summary
 from bundler.cli.written_files import gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.roll_back import roll_back

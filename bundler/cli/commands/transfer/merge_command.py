@@ -13,7 +13,8 @@ from bundler.cli.options.registry_options import check_report, output_options
 from bundler.cli.options.volume_options import more_volumes
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
-from bundler.cli.terminal.summaries import conclude, export_summary, failed_report
+from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.summaries import export_summary
 from bundler.errors import BundlerError
 
 
