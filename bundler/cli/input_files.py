@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from bundler.named_files import text_of
 
 if TYPE_CHECKING:
-    from bundler.config.file_values import ImportFile
+    from bundler.config.import_file import ImportFile
 
 
 def import_file(path: Path | None) -> ImportFile | None:
@@ -19,7 +20,7 @@ def import_file(path: Path | None) -> ImportFile | None:
         return None
     from bundler.config.import_file import read_import_file
 
-    return read_import_file(str(path), text_of(path))
+    return read_import_file(str(path), text_of(path), os.environ)
 
 
 def allow_open_files() -> None:

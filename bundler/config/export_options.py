@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.config import texts
-from bundler.config.option import Option
+from bundler.config.import_options import ModuleSignerOptions
+from bundler.config.option import Option, Section
+from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions
+from bundler.config.selection_options import ShardOptions
 
 DESTINATION, INCREMENTAL = "Destination", "Incremental bundles"
 REPRODUCIBILITY, SIGNATURES = "Reproducibility and sharding", "Signatures and policy"
@@ -141,8 +144,8 @@ class SigningTerms(NamedTuple):
     ] = None  # fmt: skip
 
 
-class SigningKeyOptions(NamedTuple):
-    """The key that signs an export."""
+class SigningOptions(NamedTuple):
+    """How an export is signed."""
 
     sign_key: Annotated[
         Path | None,
@@ -151,3 +154,22 @@ class SigningKeyOptions(NamedTuple):
             help="Sign the bundle with this OpenSSH private key, or with the agent's key of this public key.",
         ),
     ] = None  # fmt: skip
+    terms: SigningTerms = SigningTerms()
+
+
+class ExportSettings(NamedTuple):
+    """How and where to an export goes: said on the command line, in export files, or in both."""
+
+    output: OutputOptions
+    lock: LockOptions
+    shard: ShardOptions
+    incremental: IncrementalOptions
+    volumes: Annotated[VolumeOptions, Section("volumes", "Cut the bundle into volumes.")]
+    signing: Annotated[SigningOptions, Section("signing", "Sign the bundle.")]
+    signers: Annotated[
+        ModuleSignerOptions, Section("moduleSigners", "Whose signatures the modules must have.")
+    ]
+    report: ReportOptions
+    metrics: MetricsOptions
+    job: JobOptions
+    registries: RegistryOptions

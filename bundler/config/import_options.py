@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from bundler.config.option import Option
+from bundler.config.option import Option, Section
+from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions, SetOptions
 from bundler.oci.reference import Prefix, parse_prefix
 
 DESTINATION, INCREMENTAL, ROLLBACK = "Destination", "Incremental bundles", "Rollback"
@@ -64,7 +65,8 @@ class DeltaOptions(NamedTuple):
         int | None,
         Option(
             "--prune", key="prune", metavar="MOST", heading=INCREMENTAL, least=1,
-            help="After a delta, delete the tags that are gone at the source, if they are not more than this. "
+            help="After a delta, delete the tags that are gone at the source, if they are not more than "
+            "this. "
             "Default: delete nothing.",
         ),
     ] = None  # fmt: skip
@@ -94,6 +96,11 @@ class NameOptions(NamedTuple):
             help="Write the rewritten Timoni Bundle files into this folder, under the same names.",
         ),
     ] = None  # fmt: skip
+
+
+class ReceiptOptions(NamedTuple):
+    """What the target holds, for the other side."""
+
     receipt: Annotated[
         Path | None,
         Option(
@@ -224,3 +231,24 @@ class PolicyOptions(NamedTuple):
             "schemas/policy-file.schema.json).",
         ),
     ] = None  # fmt: skip
+
+
+class ImportSettings(NamedTuple):
+    """How and where to an import goes: said on the command line, in an import file, or in both."""
+
+    target: TargetOptions
+    delta: DeltaOptions
+    volumes: SetOptions
+    names: NameOptions
+    receipt: ReceiptOptions
+    rollback: RollbackOptions
+    policy: PolicyOptions
+    module_signers: Annotated[
+        ModuleSignerOptions, Section("moduleSigners", "Whose signatures the modules must have.")
+    ]
+    signers: Annotated[SignatureOptions, Section("signers", "Who must have signed the bundle itself.")]
+    order: OrderOptions
+    report: ReportOptions
+    metrics: MetricsOptions
+    job: JobOptions
+    registries: RegistryOptions

@@ -111,26 +111,47 @@ NOTHING = object()
 
 Group = TypeVar("Group", bound=tuple[Any, ...])
 
-Fields = tuple[tuple[Field | None, Any], ...]
-"""In order: a field, or None and a group of them."""
+
+class Section:
+    """In a file, the fields of a group stand below this key."""
+
+    def __init__(self, key: str, help: str) -> None:  # noqa: A002  as of an option
+        self.key = key
+        self.help = help
+
+
+class Part(NamedTuple):
+    """One field of a NamedTuple: an option, or a group of them."""
+
+    name: str
+    field: Field | None
+    group: Any = None
+    section: Section | None = None
 
 
 @cache
-def parts_of(group: type[tuple[Any, ...]]) -> Fields:
-    """The fields of a NamedTuple, and the groups in it."""
+def parts_of(group: type[tuple[Any, ...]]) -> tuple[Part, ...]:
+    """Return the fields of a NamedTuple, in order."""
     defaults = getattr(group, "_field_defaults", {})
     return tuple(
-        (None, annotation)
-        if hasattr(annotation, "_fields")
-        else (field_of(name, annotation, defaults.get(name, NOTHING)), None)
+        _part(name, annotation, defaults.get(name, NOTHING))
         for name, annotation in group.__annotations__.items()
     )
 
 
+def _part(name: str, annotation: Any, default: Any) -> Part:
+    if isinstance(annotation, type):
+        return Part(name, None, annotation)
+    kind, declared = get_args(annotation)
+    if isinstance(declared, Section):
+        return Part(name, None, kind, declared)
+    return Part(name, field_of(name, annotation, default))
+
+
 def fields_of(group: type[tuple[Any, ...]]) -> Iterator[Field]:
     """Yield the declared fields of a group, and of the groups in it."""
-    for field, below in parts_of(group):
-        yield from (field,) if field else fields_of(below)
+    for part in parts_of(group):
+        yield from (part.field,) if part.field else fields_of(part.group)
 
 
 def field_of(name: str, annotation: Any, default: Any = NOTHING) -> Field:
@@ -145,8 +166,12 @@ def field_of(name: str, annotation: Any, default: Any = NOTHING) -> Field:
 
 def built(group: type[Group], take: Callable[[Field], Any]) -> Group:
     """Make a group, and the groups in it, of the values that `take` has for their fields."""
-    values = (take(field) if field else built(below, take) for field, below in parts_of(group))
-    return group(*values)
+    return group(*(take(part.field) if part.field else built(part.group, take) for part in parts_of(group)))
+
+
+def nothing_said(group: type[Group]) -> Group:
+    """Make a group of its defaults."""
+    return built(group, lambda field: field.default)
 
 
 def over(said: Group, file: Group) -> Group:
@@ -157,19 +182,32 @@ def over(said: Group, file: Group) -> Group:
     return type(said)(*map(_over, parts_of(type(said)), said, file))
 
 
-def _over(part: tuple[Field | None, Any], said: Any, there: Any) -> Any:
-    field, _ = part
-    if field is None:
+def _over(part: Part, said: Any, there: Any) -> Any:
+    if part.field is None:
         return over(said, there)
-    if field.declared.adds:
+    if part.field.declared.adds:
         return tuple(dict.fromkeys((*said, *there)))
-    return there if said == field.default else said
+    return there if said == part.field.default else said
 
 
-def differences(group: Group, other: Group) -> Iterator[tuple[Field, Any, Any]]:
-    """Yield the fields of which both say something, and not the same; lists with `adds` never differ."""
-    for (field, _), value, there in zip(parts_of(type(group)), group, other, strict=True):
-        if field is None:
-            yield from differences(value, there)
-        elif not field.declared.adds and field.default not in (value, there) and value != there:
-            yield field, value, there
+def values_in(group: tuple[Any, ...], above: str = "") -> Iterator[tuple[str, Field, Any]]:
+    """Yield the fields of a group with their key paths in a file (`registries.caFile`) and values."""
+    for part, value in zip(parts_of(type(group)), group, strict=True):
+        if part.field is None:
+            below = f"{above}{part.section.key}." if part.section else above
+            yield from values_in(value, below)
+        elif isinstance(part.field.declared, Option):
+            yield above + part.field.declared.key, part.field, value
+
+
+def with_values(group: type[Group], values: Mapping[str, Any], above: str = "") -> Group:
+    """Make a group of values by key path; what has none keeps its default."""
+
+    def value(part: Part) -> Any:
+        if part.field is None:
+            below = f"{above}{part.section.key}." if part.section else above
+            return with_values(part.group, values, below)
+        key = part.field.declared.key if isinstance(part.field.declared, Option) else ""
+        return values.get(above + key, part.field.default)
+
+    return group(*map(value, parts_of(group)))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from bundler.config.option import Option
+from bundler.config.option import Argument, Option, Section
 from bundler.oci.reference import RegistryName
 from bundler.trust.statement import DEFAULT_JOB, Job
 from bundler.workers import DEFAULT_JOBS
@@ -13,8 +13,8 @@ REGISTRIES, OUTPUT, VOLUMES = "Registries", "Output", "Volumes"
 CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
 
 
-class RegistryOptions(NamedTuple):
-    """How registries are reached."""
+class WidthOptions(NamedTuple):
+    """How much happens at a time."""
 
     jobs: Annotated[
         int | None,
@@ -23,6 +23,11 @@ class RegistryOptions(NamedTuple):
             help=f"Number of requests at a time. Default: {DEFAULT_JOBS}.",
         ),
     ] = None  # fmt: skip
+
+
+class ReachOptions(NamedTuple):
+    """How registries are reached."""
+
     plain_http: Annotated[
         tuple[RegistryName, ...],
         Option(
@@ -41,7 +46,8 @@ class RegistryOptions(NamedTuple):
         Path | None,
         Option(
             "--creds-file", key="credsFile", metavar="FILE", heading=REGISTRIES,
-            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard input. "
+            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard "
+            "input. "
             f"Default: ${CREDENTIALS_VARIABLE}, then the files and helpers of docker and podman.",
         ),
     ] = None  # fmt: skip
@@ -61,6 +67,18 @@ class RegistryOptions(NamedTuple):
             "$NO_PROXY. Loopback addresses are always reached directly.",
         ),
     ] = None  # fmt: skip
+
+
+class RegistryOptions(NamedTuple):
+    """How registries are used."""
+
+    width: WidthOptions
+    reach: Annotated[ReachOptions, Section("registries", "How registries are reached.")]
+
+    @property
+    def jobs(self) -> int:
+        """Requests under way at a time."""
+        return self.width.jobs or DEFAULT_JOBS
 
 
 class ReportOptions(NamedTuple):
@@ -88,23 +106,6 @@ class PrintOptions(NamedTuple):
     ] = False
 
 
-class JsonOptions(NamedTuple):
-    """How a result is printed by a command that shows no progress."""
-
-    as_json: Annotated[
-        bool, Option("--json", heading=OUTPUT, help="Print the result as JSON (schemas/).")
-    ] = False
-
-
-class QuietOptions(NamedTuple):
-    """How much a command prints whose result is one line."""
-
-    quiet: Annotated[
-        bool,
-        Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress."),
-    ] = False
-
-
 class DryRunOptions(NamedTuple):
     """A run that only shows."""
 
@@ -121,13 +122,18 @@ class JobOptions(NamedTuple):
     """The name under which runs of one kind are known."""
 
     job: Annotated[
-        Job,
+        Job | None,
         Option(
             "--job", key="job", metavar="NAME", heading=OUTPUT,
             help="A name for this series of runs: in metrics, signatures, and the memory of a store. "
             f"Default: {DEFAULT_JOB}.",
         ),
-    ] = DEFAULT_JOB  # fmt: skip
+    ] = None  # fmt: skip
+
+    @property
+    def name(self) -> Job:
+        """The name, or the default one."""
+        return self.job or DEFAULT_JOB
 
 
 class MetricsOptions(NamedTuple):
@@ -152,3 +158,19 @@ class SetOptions(NamedTuple):
             help="Look for more volumes of the set in this folder. Repeatable.",
         ),
     ] = ()  # fmt: skip
+
+
+BundleArgument = Annotated[Path, Argument("BUNDLE|VOLUME|DIR", path=True)]
+"""A bundle that a command reads."""
+
+Quiet = Annotated[
+    bool, Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress.")
+]
+
+Force = Annotated[
+    bool,
+    Option(
+        "--force", heading="Destination",
+        help="Replace OUT even if that loses what it holds. Default: replace it only if nothing is lost.",
+    ),
+]  # fmt: skip

@@ -11,6 +11,7 @@ from bundler.config.option import Argument, Option
 from bundler.oci.content import Digest
 from bundler.oci.platform import Platform, parse_platform
 from bundler.oci.reference import RepositoryName, Tag
+from bundler.selection.rules import Rules
 from bundler.selection.sources import Include, Shard
 
 TAGS, INCLUDED = "Choosing tags", "Included content"
@@ -147,6 +148,11 @@ class SourceTagOptions(NamedTuple):
     ] = False  # fmt: skip
 
 
+def rules_of(tags: TagOptions, more: SourceTagOptions | None = None) -> Rules:
+    """Make rules of the options: fields of the same names."""
+    return Rules(**tags._asdict(), **(more or SourceTagOptions())._asdict())
+
+
 class IncludeOptions(NamedTuple):
     """What is included with a tag."""
 
@@ -192,7 +198,8 @@ class ShardOptions(NamedTuple):
         Shard | None,
         Option(
             "--shard", key="shard", metavar="I/N", heading="Reproducibility and sharding",
-            help="Export only part I of N, counted from 0 to N-1. A hash of their names deals the repositories "
+            help="Export only part I of N, counted from 0 to N-1. A hash of their names deals the "
+            "repositories "
             "out, the same on every machine. `merge` joins the parts.",
         ),
     ] = None  # fmt: skip
@@ -256,4 +263,3 @@ class SelectionOptions(NamedTuple):
     tags: TagOptions
     more: SourceTagOptions
     include: IncludeOptions
-    shard: ShardOptions

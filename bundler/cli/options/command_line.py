@@ -87,9 +87,7 @@ class _Parameter(NamedTuple):
         return built(self.group, take) if self.group else take(self.fields[0])
 
 
-def declared(
-    name: str, group: click.Group | None = None
-) -> Callable[[Callable[..., int]], click.Command]:
+def declared(name: str, group: click.Group | None = None) -> Callable[[Callable[..., int]], click.Command]:
     """Make a command of a function, whose annotations declare its options; perhaps of a group of commands."""
 
     def made(function: Callable[..., int]) -> click.Command:
