@@ -13,7 +13,9 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
 from bundler.config.option import Circumstances, Field, Group, Option, Part, Reader, parts_of
+from bundler.config.problems import RefusedValueError
 from bundler.config.texts import expanded, path_of, path_text
+from bundler.errors import UsageError
 from bundler.oci.grammar import Parsed, camel
 
 
@@ -32,7 +34,10 @@ def from_text(convert: Reader, written_as: Any = str) -> PlainValidator:
         if not isinstance(value, str):
             raise PydanticKnownError("string_type")
         assert isinstance(info.context, Circumstances)
-        return convert(value, info.context)
+        try:
+            return convert(value, info.context)
+        except UsageError as error:
+            raise RefusedValueError(error.cause, error.next_step) from None
 
     return PlainValidator(read, json_schema_input_type=written_as)
 
@@ -92,9 +97,14 @@ def _keys_of(part: Part, never_null_in: frozenset[str]) -> dict[str, Any]:
         return {}
     kind = _item(part.field, option)
     if part.field.many:
-        kind = Annotated[list[kind], KeyField(min_length=option.least)] if option.least else list[kind]  # type: ignore[valid-type]
+        kind = Annotated[list[kind], KeyField(min_length=option.least or 0)]  # type: ignore[valid-type]
     extra = never_null if part.name in never_null_in else None
-    key = KeyField(default=None, alias=option.key, description=option.help, json_schema_extra=extra)
+    key = KeyField(
+        default=None,
+        alias=option.key,
+        description=option.help.replace(" Repeatable.", ""),
+        json_schema_extra=extra,
+    )
     return {part.name: (kind | None, key)}
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from bundler.config import texts
 from bundler.config.option import Argument, Option
+from bundler.errors import UsageError
 from bundler.oci.content import Digest
 from bundler.oci.platform import Platform, parse_platform
 from bundler.oci.reference import RepositoryName, Tag
@@ -57,6 +58,14 @@ class RuntimeOptions(NamedTuple):
             help="Set a runtime value of the Timoni Bundle files. Repeatable.",
         ),
     ] = ()  # fmt: skip
+    from_environment: Annotated[
+        bool,
+        Option(
+            "--runtime-from-env", heading=TAGS,
+            help="Take runtime values that --set does not give from the environment, as Timoni does. "
+            "Default: don't read it.",
+        ),
+    ] = False  # fmt: skip
 
 
 class TagOptions(NamedTuple):
@@ -153,6 +162,25 @@ def rules_of(tags: TagOptions, more: SourceTagOptions | None = None) -> Rules:
     return Rules(**tags._asdict(), **(more or SourceTagOptions())._asdict())
 
 
+def narrowed(rules: Rules, line: Rules) -> Rules:
+    """Return a file's rules under those of the command line: restrictions add, choices replace.
+
+    Pre-releases alone only widen what the file chooses.
+    """
+    chosen = line._replace(exclude=(), created_since=None, created_until=None)
+    if chosen == Rules(prereleases=True):
+        chosen = rules._replace(prereleases=True)
+    elif chosen == Rules():
+        chosen = rules
+    since = [second for second in (rules.created_since, line.created_since) if second is not None]
+    until = [second for second in (rules.created_until, line.created_until) if second is not None]
+    return chosen._replace(
+        exclude=tuple(dict.fromkeys((*rules.exclude, *line.exclude))),
+        created_since=max(since, default=None),
+        created_until=min(until, default=None),
+    )
+
+
 class IncludeOptions(NamedTuple):
     """What is included with a tag."""
 
@@ -189,6 +217,25 @@ class IncludeOptions(NamedTuple):
     def include(self) -> Include:
         """Return the value that the exporter works with."""
         return Include(self.images, not self.no_referrers, frozenset(self.require), self.platforms)
+
+    def narrowing(self, file: Include) -> Include:
+        """Return what a file includes, under what the command line says. Raises UsageError."""
+        required, referrers = file.require | frozenset(self.require), file.referrers and not self.no_referrers
+        if required and not referrers:
+            raise UsageError(
+                "--no-referrers", "the export file requires some of them", "leave one of them out"
+            )
+        return Include(file.images or self.images, referrers, required, self._platforms(file.platforms))
+
+    def _platforms(self, file: tuple[Platform, ...]) -> tuple[Platform, ...]:
+        if not (file and self.platforms):
+            return file or self.platforms
+        both = [one for one in self.platforms if any(other.takes(one) for other in file)]
+        both += [one for one in file if any(other.takes(one) for other in self.platforms)]
+        if not both:
+            named = ", ".join(map(str, file))
+            raise UsageError("--platform", f"the export file takes only {named}", "name one of these")
+        return tuple(dict.fromkeys(both))
 
 
 class ShardOptions(NamedTuple):

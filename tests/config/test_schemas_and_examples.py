@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.config.export_file import read_export_file
-from bundler.config.file_values import ExportFile, ImportFile
-from bundler.config.import_file import read_import_file
+from bundler.config.export_file import ExportFile, read_export_file
+from bundler.config.import_file import ImportFile, read_import_file
 from bundler.config.policy_file import read_policy_file
 from bundler.config.yaml_document import read_document
 from bundler.errors import UsageError

@@ -35,6 +35,13 @@ class DeclaredOption(click.Option):
     heading = ""
 
 
+class Number(click.IntRange):
+    """A number with bounds; the help leaves them to the error that names them."""
+
+    def _describe_range(self) -> str:
+        return ""
+
+
 class Command(click.Command):
     """A command as this program has them."""
 
@@ -98,9 +105,7 @@ def declared(name: str, group: click.Group | None = None) -> Callable[[Callable[
             try:
                 return function(**{parameter.name: parameter.value(raw, at) for parameter in parameters})
             except BundlerError as error:
-                if not raw.get("as_json"):
-                    raise
-                return _reported(name, error, raw)
+                return _failed(name, error, raw)
 
         fields = [field for parameter in parameters for field in parameter.fields]
         params = [_click_parameter(field) for field in fields if _is_given(field)]
@@ -112,12 +117,14 @@ def declared(name: str, group: click.Group | None = None) -> Callable[[Callable[
     return made
 
 
-def _reported(name: str, error: BundlerError, raw: dict[str, Any]) -> int:
-    """Print the report of a command that failed as a whole; the result is the exit code."""
-    from bundler.cli.terminal.summaries import conclude, failed_report
+def _failed(name: str, error: BundlerError, raw: dict[str, Any]) -> int:
+    """Say why a command failed as a whole, with --json also in a report; the result is the exit code."""
+    from bundler.cli.terminal.outcome import conclude, failed_report
 
     stream = sys.stderr if raw.get("out") == "-" else sys.stdout
-    return conclude(failed_report(name, error), summary="", file=None, as_json=True, stream=stream)
+    return conclude(
+        failed_report(name, error), summary="", file=None, as_json=bool(raw.get("as_json")), stream=stream
+    )
 
 
 def _parameters(function: Callable[..., int]) -> Iterator[_Parameter]:
@@ -168,7 +175,7 @@ def _click_type(field: Field) -> Any:
     if declared.path:
         return click.Path(allow_dash=True, readable=False)
     if field.item is int and field.reader is None and isinstance(declared, Option):
-        return click.IntRange(declared.least, declared.most)
+        return Number(declared.least, declared.most)
     return click.STRING
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from bundler.config.export_options import IncrementalOptions
@@ -14,9 +13,7 @@ from bundler.trust.statement import Job
 def incremental_of(options: IncrementalOptions, job: Job, out: str, store: Path | None) -> Incremental:
     """Return what a delta builds on, and what is kept. Raises UsageError before any work."""
     keep = Keep(options.keep, options.keep_days)
-    incremental = Incremental(
-        job, int(time.time()), options.base, options.allow_empty, options.immutable, keep
-    )
+    incremental = Incremental(job, options.base, options.allow_empty, options.immutable, keep)
     if keep.any and store is None:
         cause = "only the store knows which bundles are this job's"
         raise UsageError("--keep", cause, "name one with --store")

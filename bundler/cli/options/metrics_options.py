@@ -80,7 +80,9 @@ class Meter:
 
 
 @contextmanager
-def metered(name: Name, metrics: Path | None, job: Job, *, dry_run: bool = False) -> Iterator[Meter]:
+def metered(
+    name: Name, metrics: Path | None, job: Job, *, dry_run: bool = False, only_failure: bool = False
+) -> Iterator[Meter]:
     """Measure what is done below, also if it fails. A dry run is not measured. Raises UsageError."""
     file = MetricsFile(metrics, name, job) if metrics else None
     if file:
@@ -94,7 +96,8 @@ def metered(name: Name, metrics: Path | None, job: Job, *, dry_run: bool = False
         with suppress(BundlerError):
             meter.write()
         raise
-    meter.write()
+    if not only_failure:
+        meter.write()
 
 
 def _told(error: Exception) -> BundlerError:

@@ -19,6 +19,7 @@ from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
 from bundler.reporting.progress import Progress
 
+
 def check_report(report: Path | None, *others: str | Path | None) -> None:
     """Raise UsageError before any work where the report can't be written, or would replace `others`."""
     if report is None:
@@ -40,7 +41,10 @@ def check_stdin(bundle: str, creds_file: Path | None) -> None:
 
 
 def registries(options: RegistryOptions, progress: Progress, hosts: Collection[RegistryName]) -> Registries:
-    """Return what the options and the environment say of these hosts. Raises UsageError before any request."""
+    """Return what the options and the environment say of these hosts.
+
+    Raises UsageError before any request.
+    """
     reach = options.reach
     if reach.ca_file:
         tls_context(reach.ca_file)

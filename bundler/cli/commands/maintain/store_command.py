@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +19,8 @@ from bundler.deltas.retention import Keep
 from bundler.errors import NotFoundError
 from bundler.layout import LAYOUT_FILE
 from bundler.reporting.json_report import Failure, failure
+from bundler.session import Session
 from bundler.store.blob_store import Store, damaged, remove
-from bundler.workers import DEFAULT_JOBS
 
 StoreArgument = Annotated[Path, Argument("DIR", path=True)]
 
@@ -62,7 +61,7 @@ def gc(
     timoni-bundler store gc /var/lib/modules --keep 14 --delete
     """
     with _opened(path) as store:
-        garbage = find_garbage(store, Keep(keep, keep_days), int(time.time()))
+        garbage = find_garbage(store, Keep(keep, keep_days), Session())
         if delete:
             collect(store, garbage)
     document = {
@@ -93,7 +92,7 @@ def check(
 ) -> int:
     """Read every blob, and compare it with its digest."""
     with _opened(path) as store:
-        wrong = damaged(store, jobs=DEFAULT_JOBS, progress=display(quiet=quiet))
+        wrong = damaged(store, Session(progress=display(quiet=quiet)))
         if removing:
             remove(store, (blob for blob, _ in wrong))
     failures: tuple[Failure, ...] = tuple(failure(error) for _, error in wrong)

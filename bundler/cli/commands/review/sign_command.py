@@ -16,6 +16,7 @@ from bundler.cli.terminal.display import display
 from bundler.config.export_options import SigningTerms
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import JobOptions, Quiet
+from bundler.session import Session
 
 
 @declared("sign")
@@ -49,11 +50,11 @@ def command(
     timoni-bundler sign modules.tar.zst --key ~/.ssh/id_ed25519 --job nightly --expires 30d
     timoni-bundler sign modules.tar.zst --key second-pair-of-eyes.pub
     """
-    wanted, progress = signing(key, terms, job.job), display(quiet=quiet)
+    wanted, progress = signing(key, terms, job.name), display(quiet=quiet)
     assert wanted is not None
     with open_bundle(bundle) as opened:
         refuse_volumes(opened)
-        verify_bundle(opened, progress)
+        verify_bundle(opened, Session(progress=progress))
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)
     click.echo(f"{bundle}: {sealed_text(sealed)}, bundle {opened.id}")

@@ -16,6 +16,7 @@ from bundler.cli.terminal.summaries import export_summary
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Force, PrintOptions, ReportOptions, SetOptions
 from bundler.errors import BundlerError
+from bundler.session import Session
 
 
 @declared("merge")
@@ -48,9 +49,8 @@ def command(
         report = reported.report
         allow_open_files()
         output = output_to(out, force=force)
-        done = merge_bundles(
-            bundles, output, volumes_in=volumes.volumes_in, progress=display(quiet=printed.quiet)
-        )
+        session = Session(progress=display(quiet=printed.quiet))
+        done = merge_bundles(bundles, output, session, volumes_in=volumes.volumes_in)
     except BundlerError as error:
         return conclude(
             failed_report("merge", error), summary="", file=report, as_json=printed.as_json, stream=stream

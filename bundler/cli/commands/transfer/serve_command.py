@@ -23,7 +23,8 @@ def command(
     volumes: SetOptions,
     *,
     takes_pushes: Annotated[
-        bool, Option("--writable", help="Accept pushes into DIR, which may be new or empty. Default: read only.")
+        bool,
+        Option("--writable", help="Accept pushes into DIR, which may be new or empty. Default: read only."),
     ] = False,
     host: Annotated[
         str, Option("--host", metavar="ADDRESS", help="Listen on this address. Default: 127.0.0.1.")
