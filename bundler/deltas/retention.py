@@ -1,4 +1,4 @@
-"""Which bundles of a job stay, and which go. No I/O."""
+"""Which bundles of a job stay, and which go."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_header_holds_no_time_no_owner_and_plain_rights() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 8**11 - 1, 8**11, 1 << 40])
-def test_sizes_beyond_eight_gigabytes_are_written_as_gnu_tar_does(size: int) -> None:
+def test_sizes_over_8_gigabytes_are_written_as_gnu_tar_does(size: int) -> None:
     assert tarfile.TarInfo.frombuf(member_header("a", size), "ascii", "strict").size == size
 
 
@@ -74,7 +74,8 @@ def test_the_first_member_tells_its_size() -> None:
     "field", [slice(124, 135), slice(148, 156), slice(0, 11), slice(156, 157), slice(100, 107)]
 )
 @pytest.mark.parametrize("byte", [b"\xff", b"-", b" ", b"9", b"_"])
-def test_60_a_first_header_that_is_bent_anywhere_is_refused(field: slice, byte: bytes) -> None:
+def test_a_first_header_that_is_bent_anywhere_is_refused(field: slice, byte: bytes) -> None:
+    """Case 60."""
     header = bytearray(member_header("bundle.json", 77))
     header[field] = byte * len(header[field])
     with pytest.raises(ContentError):
@@ -92,7 +93,7 @@ sizes = st.lists(
 
 
 @given(sizes, st.integers(1, 8))
-def test_every_frame_is_within_the_format_and_all_bytes_are_in_one(members: list[int], metadata: int) -> None:
+def test_every_frame_fits_the_format_and_all_bytes_are_in_one(members: list[int], metadata: int) -> None:
     ends = cuts(members, metadata)
     assert ends[-1] == sum(members) + len(END_OF_ARCHIVE)
     assert all(0 < second - first <= FRAME_CONTENT for first, second in pairwise([0, *ends]))
@@ -116,7 +117,7 @@ def _frame(**parameters: int | bool) -> bytes:
     return zstandard.ZstdCompressor(compression_params=made).compress(b"content" * 100)
 
 
-def test_the_frames_that_are_written_are_the_frames_that_are_read() -> None:
+def test_the_frames_written_are_the_frames_read() -> None:
     frame = _frame(write_content_size=True)
     header, content = frame_content(frame[:13])
     assert content == 700
@@ -137,7 +138,8 @@ def test_the_frames_that_are_written_are_the_frames_that_are_read() -> None:
     ],
     ids=["no checksum", "no size", "skippable", "dictionary", "too large", "empty"],
 )
-def test_62_a_frame_that_the_format_has_no_place_for_is_refused(frame: bytes) -> None:
+def test_a_frame_that_the_format_has_no_place_for_is_refused(frame: bytes) -> None:
+    """Case 62."""
     with pytest.raises(ContentError):
         frame_content(frame[:13])
 

@@ -22,8 +22,8 @@ from tests.extractor.contents import (
     files_in,
     layer_of,
 )
+from tests.schema_checks import valid
 from tests.sweeps import LoadedProgram
-from tests.test_house import valid
 
 Output = pytest.CaptureFixture[str]
 
@@ -105,9 +105,10 @@ def test_force_replaces_an_archive(packed: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["app.tar", "app"])
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO"])
-def test_115_117_a_fault_at_any_write_fsync_or_rename_leaves_it_absent_or_whole(
+def test_a_fault_at_any_disk_call_leaves_it_absent_or_whole(
     name: str, fault: str, tmp_path: Path, program: LoadedProgram
 ) -> None:
+    """Cases 115, 117."""
     content = a_version_of(layer_of({"folder/file": b"x" * 1000}))
     path = str(a_bundle(tmp_path / "b.tar.zst", {SOURCE: content}))
     out = tmp_path / "out" / name

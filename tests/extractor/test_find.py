@@ -93,7 +93,8 @@ def test_an_unknown_name_is_told_with_those_that_are_close(text: str, close: str
     "text",
     ["", "app", "ghcr.io:443/team/app", ":1.0.0", "@", "@sha256:0", "app@1.0.0", "oci://", "app:1.0.0@x"],
 )
-def test_107_what_names_no_version_is_refused(text: str) -> None:
+def test_what_names_no_version_is_refused(text: str) -> None:
+    """Case 107."""
     with pytest.raises(UsageError, match="@DIGEST, as `inspect` shows"):
         find(text, inventory_of())
 

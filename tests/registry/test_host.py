@@ -190,9 +190,7 @@ def test_a_token_server_that_is_down_for_a_moment_is_asked_again(
     assert get(host_of(server, clock)) == b"in"
 
 
-def test_a_wait_that_the_token_server_asks_one_thread_for_holds_for_all(
-    server: LoopbackServer, clock: FakeClock
-) -> None:
+def test_a_wait_asked_by_the_token_server_holds_all_threads(server: LoopbackServer, clock: FakeClock) -> None:
     tokens(server)
     server.on("GET", "/token", says(429, Retry_After="5"))
     host = host_of(server, clock)
@@ -237,7 +235,7 @@ def test_a_loopback_host_is_asked_whether_it_speaks_tls(tmp_path: Path, clock: F
         ("docker.io", frozenset(), "https://registry-1.docker.io"),
     ],
 )
-def test_plain_http_is_spoken_on_loopback_and_where_it_was_allowed(
+def test_plain_http_is_used_on_loopback_and_where_allowed(
     name: str, plain: frozenset[str], origin: str
 ) -> None:
     settings = HostSettings(plain)

@@ -91,7 +91,7 @@ def test_s3_wants_pieces_of_a_least_length(
 
 
 @pytest.mark.parametrize("status", [409, 412])
-def test_an_immutable_tag_that_is_the_same_already_is_no_conflict(
+def test_an_immutable_tag_that_is_equal_is_not_a_conflict(
     status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
 ) -> None:
     def set_by_somebody_else(wire: Wire, request: Seen, answer: Answer) -> bool:
@@ -123,7 +123,7 @@ def test_an_immutable_tag_that_is_another_is_refused(
     assert carry(a_module("1.0.0"), path, proxy, tmp_path) == 10
 
 
-def test_gitlab_takes_a_fallback_tag_for_the_digest_of_the_subject(
+def test_gitlab_reads_a_fallback_tag_as_the_subjects_digest(
     proxy: FaultProxy, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
     content, path = a_module("1.0.0"), fresh("app")

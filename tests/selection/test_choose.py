@@ -62,7 +62,7 @@ def test_a_pattern_must_match_the_whole_tag(pattern: str) -> None:
     assert chosen(Rules(patterns=(pattern,))).taken == ()
 
 
-def test_a_prerelease_that_the_range_would_hold_is_left_out_as_such() -> None:
+def test_a_prerelease_within_the_range_is_left_out_as_such() -> None:
     assert reason(chosen(Rules(versions=">=6")), "7.0.0-rc.1") == "a pre-release"
     assert reason(chosen(Rules(versions="<6.13")), "7.0.0-rc.1") == "no rule takes it"
 
@@ -174,7 +174,7 @@ def test_the_newest_are_counted_among_those_that_are_old_enough() -> None:
 # --- latest ------------------------------------------------------------------------------------------
 
 
-def test_latest_is_followed_past_the_other_rules_but_not_past_a_minimum_age() -> None:
+def test_latest_passes_every_other_rule_but_a_minimum_age() -> None:
     rules = Rules(versions="6.12", newest=1, created_until=NOON, follow_latest=True)
     old, young = (dict.fromkeys(named(TAGS), NOON + late) for late in (0, 1))
     choice = choose(named(TAGS), rules, old)
@@ -197,7 +197,7 @@ def test_exclude_wins_over_latest() -> None:
     assert also_latest(choice, Tag("6.13.0")) == choice
 
 
-def test_a_version_of_latest_that_the_repository_has_not_is_absent() -> None:
+def test_a_version_of_latest_that_is_not_in_the_list_is_absent() -> None:
     choice = also_latest(chosen(Rules(tags=named("9.9.9"), follow_latest=True)), Tag("8.0.0"))
     assert choice.absent == named("9.9.9 8.0.0")
     assert also_latest(choice, Tag("8.0.0")) == choice
@@ -217,6 +217,6 @@ def test_a_version_of_latest_that_the_repository_has_not_is_absent() -> None:
         ("v1.9-rc.1 v1.8 v1.7", "v1.7 v1.8"),
     ],
 )
-def test_a_repository_has_one_spelling_of_versions_the_most_exact(tags: str, taken: str) -> None:
+def test_of_spellings_of_one_version_the_most_exact_is_taken(tags: str, taken: str) -> None:
     assert set(chosen(Rules(newest=2), tags).taken) == set(named(taken))
     assert set(chosen(Rules(versions=">=1.0", newest=2), tags).taken) == set(named(taken))

@@ -83,7 +83,7 @@ def test_a_repair_writes_over_no_volume_of_another_set(tmp_path: Path) -> None:
     assert sorted(older[0].parent.iterdir()) == older
 
 
-def test_a_copy_that_broke_off_is_made_again_and_a_stranger_s_file_is_not_touched(tmp_path: Path) -> None:
+def test_a_broken_copy_is_replaced_and_a_strangers_file_is_kept(tmp_path: Path) -> None:
     files = cut(tmp_path, noise("broken", 3 * SIZE), parity=50)
     whole = files[1].read_bytes()
     for length in (0, 5000, len(whole) - 1):
@@ -163,7 +163,7 @@ def volumes(tmp_path: Path) -> list[Path]:
     return sorted(tmp_path.iterdir())
 
 
-def test_a_set_is_called_by_the_bundle_s_name_and_by_that_of_a_lost_volume(volumes: list[Path]) -> None:
+def test_a_set_answers_to_its_bundle_name_and_to_a_lost_volume(volumes: list[Path]) -> None:
     with open_bundle(volumes[0].with_suffix("")) as opened:
         assert (opened.name, opened.volumes) == ("b.tar.zst", 4)
     volumes[0].unlink()

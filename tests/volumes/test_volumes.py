@@ -35,7 +35,7 @@ from tests.volumes.cuts import SIZE, cut, damage, read
 
 @settings(max_examples=25)
 @given(length=st.integers(1, 5 * SIZE), seed=st.integers(0, 3))
-def test_what_is_cut_is_read_as_one_in_any_order_and_under_any_names(
+def test_volumes_are_read_as_one_in_any_order_and_by_any_name(
     length: int, seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("v")
@@ -225,7 +225,7 @@ def test_one_volume_is_cut_again_from_the_bundle(tmp_path: Path) -> None:
         verify_bundle(opened)
 
 
-def test_two_sets_in_one_folder_are_told_apart_by_a_volume_s_name(
+def test_two_sets_in_one_folder_are_told_apart_by_volume_name(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
     export(registry, tmp_path / "one.tar.zst", "--tag", "1.0.0")
@@ -278,9 +278,11 @@ CHANGES = "write,fsync,rename,?renameat,?renameat2,?unlink,unlinkat"
 
 
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=ENOSPC", "error=EIO"])
-def test_117_a_set_that_was_struck_while_it_was_written_is_made_whole_by_the_next_run(
+def test_a_set_struck_while_written_is_completed_by_the_next_run(
     fault: str, registry: MemoryRegistry, program: LoadedProgram, tmp_path: Path
 ) -> None:
+    """Case 117."""
+
     def command(folder: Path) -> list[str]:
         size = ["--volume-size", "128KiB", "--parity", "40"]
         return ["export", f"{registry.host}/app", "-o", str(folder / "b.tar.zst"), *size, "-q"]
@@ -305,9 +307,10 @@ def test_117_a_set_that_was_struck_while_it_was_written_is_made_whole_by_the_nex
 @pytest.mark.parametrize(
     ("name", "fault"), [("split", "signal=KILL"), ("repair", "signal=KILL"), ("repair", "error=ENOSPC")]
 )
-def test_117_a_cut_or_repair_that_was_struck_spoils_nothing_and_the_next_run_completes_it(
+def test_a_struck_cut_or_repair_spoils_nothing_and_is_completed(
     name: str, fault: str, program: LoadedProgram, tmp_path: Path
 ) -> None:
+    """Case 117."""
     cut(tmp_path, a_bundle(tmp_path / "x", {"h.example/app": a_module(size=50_000)}).read_bytes(), parity=60)
     good = {path.name: path.read_bytes() for path in (tmp_path / "volumes").iterdir()}
     rest = {path: data for path, data in good.items() if path in ("x.tar.zst.002", "x.tar.zst.p01")}
