@@ -12,7 +12,7 @@ from pydantic import Field as KeyField
 
 from bundler.config.export_options import ExportSettings
 from bundler.config.keys import FilePath, Keys, TextWithVariables, model_of, said_in, values_of
-from bundler.config.option import Circumstances, Field, nothing_said, values_in, with_values
+from bundler.config.option import Circumstances, OptionField, nothing_said, values_in, with_values
 from bundler.config.problems import Problem, RefusedValueError, Where, refuse
 from bundler.config.reading import Found, exactly_one, items, read_keys
 from bundler.config.selection_options import (
@@ -213,13 +213,13 @@ def _value(file: ExportFile, path: str) -> Any:
     return next(value for key, _, value in values_in(file.settings) if key == path)
 
 
-def _joined(field: Field, values: list[Any], default: Any) -> Any:
+def _joined(field: OptionField, values: list[Any], default: Any) -> Any:
     if field.declared.adds:
         return tuple(dict.fromkeys(chain(*values)))
     return values[0] if values else default
 
 
-def _conflicts(path: str, field: Field, said: list[tuple[str, Any]]) -> Iterator[UsageError]:
+def _conflicts(path: str, field: OptionField, said: list[tuple[str, Any]]) -> Iterator[UsageError]:
     if field.declared.adds or not said:
         return
     (first, value), *others = said

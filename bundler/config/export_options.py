@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from bundler.config import texts
 from bundler.config.import_options import ModuleSignerOptions
-from bundler.config.option import Option, Section
+from bundler.config.option import FileSection, Option
 from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions
 from bundler.config.selection_options import ShardOptions
 
@@ -164,10 +164,10 @@ class ExportSettings(NamedTuple):
     lock: LockOptions
     shard: ShardOptions
     incremental: IncrementalOptions
-    volumes: Annotated[VolumeOptions, Section("volumes", "Cut the bundle into volumes.")]
-    signing: Annotated[SigningOptions, Section("signing", "Sign the bundle.")]
+    volumes: Annotated[VolumeOptions, FileSection("volumes", "Cut the bundle into volumes.")]
+    signing: Annotated[SigningOptions, FileSection("signing", "Sign the bundle.")]
     signers: Annotated[
-        ModuleSignerOptions, Section("moduleSigners", "Whose signatures the modules must have.")
+        ModuleSignerOptions, FileSection("moduleSigners", "Whose signatures the modules must have.")
     ]
     report: ReportOptions
     metrics: MetricsOptions

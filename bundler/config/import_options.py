@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from bundler.config.option import Option, Section
+from bundler.config.option import FileSection, Option
 from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions, SetOptions
 from bundler.oci.reference import Prefix, parse_prefix
 
@@ -244,9 +244,9 @@ class ImportSettings(NamedTuple):
     rollback: RollbackOptions
     policy: PolicyOptions
     module_signers: Annotated[
-        ModuleSignerOptions, Section("moduleSigners", "Whose signatures the modules must have.")
+        ModuleSignerOptions, FileSection("moduleSigners", "Whose signatures the modules must have.")
     ]
-    signers: Annotated[SignatureOptions, Section("signers", "Who must have signed the bundle itself.")]
+    signers: Annotated[SignatureOptions, FileSection("signers", "Who must have signed the bundle itself.")]
     order: OrderOptions
     report: ReportOptions
     metrics: MetricsOptions

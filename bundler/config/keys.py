@@ -12,7 +12,7 @@ from pydantic import Field as KeyField
 from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
-from bundler.config.option import Circumstances, Field, Group, Option, Part, Reader, parts_of
+from bundler.config.option import Circumstances, Group, GroupPart, Option, OptionField, Reader, parts_of
 from bundler.config.problems import RefusedValueError
 from bundler.config.texts import expanded, path_of, path_text
 from bundler.errors import UsageError
@@ -83,7 +83,7 @@ def model_of(
     return create_model(name, __base__=base, __doc__=description, **keys, **more)
 
 
-def _keys_of(part: Part, never_null_in: frozenset[str]) -> dict[str, Any]:
+def _keys_of(part: GroupPart, never_null_in: frozenset[str]) -> dict[str, Any]:
     if part.field is None and part.section is None:
         keys = (_keys_of(below, never_null_in).items() for below in parts_of(part.group))
         return dict(chain.from_iterable(keys))
@@ -108,7 +108,7 @@ def _keys_of(part: Part, never_null_in: frozenset[str]) -> dict[str, Any]:
     return {part.name: (kind | None, key)}
 
 
-def _item(field: Field, option: Option) -> Any:
+def _item(field: OptionField, option: Option) -> Any:
     """The annotation of one value."""
     if field.choices:
         return Literal[field.choices]
@@ -129,7 +129,7 @@ def _is_parsed(kind: Any) -> bool:
 def values_of(group: type[Group], keys: BaseModel | None) -> Group:
     """Make the group of what the keys say; what they leave out has its default."""
 
-    def value(part: Part) -> Any:
+    def value(part: GroupPart) -> Any:
         found = getattr(keys, part.name, None)
         if part.field is None:
             return values_of(part.group, found if part.section else keys)

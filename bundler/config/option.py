@@ -81,7 +81,7 @@ class Argument:
         self.path = path
 
 
-class Field(NamedTuple):
+class OptionField(NamedTuple):
     """One field of a group, as it is declared."""
 
     name: str
@@ -112,7 +112,7 @@ NOTHING = object()
 Group = TypeVar("Group", bound=tuple[Any, ...])
 
 
-class Section:
+class FileSection:
     """In a file, the fields of a group stand below this key."""
 
     def __init__(self, key: str, help: str) -> None:  # noqa: A002  as of an option
@@ -120,17 +120,17 @@ class Section:
         self.help = help
 
 
-class Part(NamedTuple):
+class GroupPart(NamedTuple):
     """One field of a NamedTuple: an option, or a group of them."""
 
     name: str
-    field: Field | None
+    field: OptionField | None
     group: Any = None
-    section: Section | None = None
+    section: FileSection | None = None
 
 
 @cache
-def parts_of(group: type[tuple[Any, ...]]) -> tuple[Part, ...]:
+def parts_of(group: type[tuple[Any, ...]]) -> tuple[GroupPart, ...]:
     """Return the fields of a NamedTuple, in order."""
     defaults = getattr(group, "_field_defaults", {})
     return tuple(
@@ -139,32 +139,32 @@ def parts_of(group: type[tuple[Any, ...]]) -> tuple[Part, ...]:
     )
 
 
-def _part(name: str, annotation: Any, default: Any) -> Part:
+def _part(name: str, annotation: Any, default: Any) -> GroupPart:
     if isinstance(annotation, type):
-        return Part(name, None, annotation)
+        return GroupPart(name, None, annotation)
     kind, declared = get_args(annotation)
-    if isinstance(declared, Section):
-        return Part(name, None, kind, declared)
-    return Part(name, field_of(name, annotation, default))
+    if isinstance(declared, FileSection):
+        return GroupPart(name, None, kind, declared)
+    return GroupPart(name, field_of(name, annotation, default))
 
 
-def fields_of(group: type[tuple[Any, ...]]) -> Iterator[Field]:
+def fields_of(group: type[tuple[Any, ...]]) -> Iterator[OptionField]:
     """Yield the declared fields of a group, and of the groups in it."""
     for part in parts_of(group):
         yield from (part.field,) if part.field else fields_of(part.group)
 
 
-def field_of(name: str, annotation: Any, default: Any = NOTHING) -> Field:
+def field_of(name: str, annotation: Any, default: Any = NOTHING) -> OptionField:
     """Read one annotation: `Annotated[TYPE, Option(...)]`."""
     kind, declared = get_args(annotation)
     many = get_origin(kind) is tuple
     parts = [part for part in get_args(kind) if part not in (type(None), ...)]
     optional = not many and type(None) in get_args(kind)
     item = parts[0] if many or optional else kind
-    return Field(name, item, many, optional, default, declared)
+    return OptionField(name, item, many, optional, default, declared)
 
 
-def built(group: type[Group], take: Callable[[Field], Any]) -> Group:
+def built(group: type[Group], take: Callable[[OptionField], Any]) -> Group:
     """Make a group, and the groups in it, of the values that `take` has for their fields."""
     return group(*(take(part.field) if part.field else built(part.group, take) for part in parts_of(group)))
 
@@ -182,7 +182,7 @@ def over(said: Group, file: Group) -> Group:
     return type(said)(*map(_over, parts_of(type(said)), said, file))
 
 
-def _over(part: Part, said: Any, there: Any) -> Any:
+def _over(part: GroupPart, said: Any, there: Any) -> Any:
     if part.field is None:
         return over(said, there)
     if part.field.declared.adds:
@@ -190,7 +190,7 @@ def _over(part: Part, said: Any, there: Any) -> Any:
     return there if said == part.field.default else said
 
 
-def values_in(group: tuple[Any, ...], above: str = "") -> Iterator[tuple[str, Field, Any]]:
+def values_in(group: tuple[Any, ...], above: str = "") -> Iterator[tuple[str, OptionField, Any]]:
     """Yield the fields of a group with their key paths in a file (`registries.caFile`) and values."""
     for part, value in zip(parts_of(type(group)), group, strict=True):
         if part.field is None:
@@ -203,7 +203,7 @@ def values_in(group: tuple[Any, ...], above: str = "") -> Iterator[tuple[str, Fi
 def with_values(group: type[Group], values: Mapping[str, Any], above: str = "") -> Group:
     """Make a group of values by key path; what has none keeps its default."""
 
-    def value(part: Part) -> Any:
+    def value(part: GroupPart) -> Any:
         if part.field is None:
             below = f"{above}{part.section.key}." if part.section else above
             return with_values(part.group, values, below)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from bundler.config.option import Argument, Option, Section
+from bundler.config.option import Argument, FileSection, Option
 from bundler.oci.reference import RegistryName
 from bundler.trust.statement import DEFAULT_JOB, Job
 from bundler.workers import DEFAULT_JOBS
@@ -73,7 +73,7 @@ class RegistryOptions(NamedTuple):
     """How registries are used."""
 
     width: WidthOptions
-    reach: Annotated[ReachOptions, Section("registries", "How registries are reached.")]
+    reach: Annotated[ReachOptions, FileSection("registries", "How registries are reached.")]
 
     @property
     def jobs(self) -> int:

@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "ORGANISATION": "org",
     "STORE": "/srv/store",
     "CLUSTER": "blue",
+    "CONFIG": "/etc/timoni-bundler",
 }
 EXAMPLES = {path.name: path.read_text() for path in sorted((ROOT / "examples").glob("*.yaml"))}
 EXPORT = [name for name in EXAMPLES if name.startswith("export")]
@@ -42,9 +43,9 @@ def kind(name: str) -> str:
 def read(name: str, text: str) -> ExportFile | ImportFile | Policy:
     """A file of any kind, by its name."""
     if kind(name) == "policy":
-        return read_policy_file(name, text)
+        return read_policy_file(name, text, ENVIRONMENT)
     if kind(name) == "import":
-        return read_import_file(name, text)
+        return read_import_file(name, text, ENVIRONMENT)
     return read_export_file(name, text, environment=ENVIRONMENT, now=1_800_000_000)
 
 

@@ -16,8 +16,8 @@ from bundler.config.option import (
     NOTHING,
     Argument,
     Circumstances,
-    Field,
     Option,
+    OptionField,
     built,
     field_of,
     fields_of,
@@ -83,12 +83,12 @@ class _Parameter(NamedTuple):
     name: str
     group: Any
     """The NamedTuple; None for a single field."""
-    fields: tuple[Field, ...]
+    fields: tuple[OptionField, ...]
 
     def value(self, raw: dict[str, Any], at: Circumstances) -> Any:
         """Make its value of what click has read. Raises UsageError."""
 
-        def take(field: Field) -> Any:
+        def take(field: OptionField) -> Any:
             return _converted(field, raw.get(field.name), at)
 
         return built(self.group, take) if self.group else take(self.fields[0])
@@ -140,11 +140,11 @@ def _parameters(function: Callable[..., int]) -> Iterator[_Parameter]:
             yield _Parameter(name, None, (field_of(name, hint, default),))
 
 
-def _is_given(field: Field) -> bool:
+def _is_given(field: OptionField) -> bool:
     return isinstance(field.declared, Argument) or bool(field.declared.flags)
 
 
-def _click_parameter(field: Field) -> click.Parameter:
+def _click_parameter(field: OptionField) -> click.Parameter:
     declared, required = field.declared, field.default is NOTHING
     kind = _click_type(field)
     if isinstance(declared, Argument):
@@ -166,7 +166,7 @@ def _click_parameter(field: Field) -> click.Parameter:
     return option
 
 
-def _click_type(field: Field) -> Any:
+def _click_type(field: OptionField) -> Any:
     declared = field.declared
     if field.choices:
         return click.Choice(list(field.choices))
@@ -179,7 +179,7 @@ def _click_type(field: Field) -> Any:
     return click.STRING
 
 
-def _converted(field: Field, value: Any, at: Circumstances) -> Any:
+def _converted(field: OptionField, value: Any, at: Circumstances) -> Any:
     """What click has read, as the type that the field declares. Raises UsageError."""
     if value is None or value == ():
         return () if field.many else None if field.default is NOTHING else field.default
@@ -188,7 +188,7 @@ def _converted(field: Field, value: Any, at: Circumstances) -> Any:
     return _read(field, value, at)
 
 
-def _read(field: Field, value: Any, at: Circumstances) -> Any:
+def _read(field: OptionField, value: Any, at: Circumstances) -> Any:
     read, declared = field.reader, field.declared
     if read is None or not isinstance(value, str):
         return value
