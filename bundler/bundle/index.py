@@ -1,4 +1,4 @@
-"""`index.json`: what follows from a bundle's inventory, for every other tool that reads OCI image layouts."""
+"""`index.json`: derived from a bundle's inventory, for other tools that read OCI image layouts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, sha256
-from bundler.oci.manifest import OCI_INDEX, parse_manifest
+from bundler.oci.manifest import MANIFEST_NAMES, OCI_INDEX, parse_manifest
 
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -19,7 +19,7 @@ CONTAINERD_NAME = "io.containerd.image.name"
 
 
 def encode_index(inventory: Inventory) -> bytes:
-    """The bytes of `index.json`: one descriptor per root, named so that skopeo finds it."""
+    """Return the bytes of `index.json`: one descriptor per root, named so that skopeo finds it."""
     blobs = {blob.digest: blob for blob in inventory.manifests}
     entries = [
         {**descriptor(blobs[root.digest]), "annotations": {REF_NAME: str(root), CONTAINERD_NAME: str(root)}}
@@ -44,7 +44,9 @@ def check_index(data: bytes, inventory: Inventory, *, limits: Limits = DEFAULT_L
 
 
 def _named_in(data: bytes, limits: Limits) -> list[tuple[object, ...]]:
-    document = strict_json.loads(data, item="index.json", depth=limits.json_depth, values=limits.json_values)
+    document = strict_json.loads(
+        data, item="index.json", depth=limits.json_depth, values=limits.json_values, known=MANIFEST_NAMES
+    )
     try:
         return [_essence(entry) for entry in document["manifests"]]
     except (LookupError, TypeError, AttributeError):

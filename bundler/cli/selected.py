@@ -143,12 +143,12 @@ def selection_in(
     parts = [_source(source, line, include) for source in file.sources]
     for bundle in file.timoni_bundles:
         values = {**dict(bundle.values), **runtime_values(runtime)}
-        parts.append(modules_of(bundle.files, values, include.narrowing(bundle.along)))
+        parts.append(modules_of(bundle.files, values, include.narrowing(bundle.include)))
     return Selection().joined(*parts)
 
 
 def _source(source: ConfiguredSource, line: Rules, options: IncludeOptions) -> Selection:
-    include = options.narrowing(source.along)
+    include = options.narrowing(source.include)
     if source.pattern is not None:
         registry, glob, exclude = source.pattern
         rules = narrowed(source.rules or Rules(), line)

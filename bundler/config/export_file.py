@@ -37,7 +37,7 @@ class ConfiguredSource(NamedTuple):
     pattern: RepositoryPattern | None
     rules: Rules | None
     """None: no tags are asked for, only the digests."""
-    along: Include
+    include: Include
     digests: tuple[Digest, ...] = ()
 
 
@@ -46,7 +46,7 @@ class TimoniBundle(NamedTuple):
 
     files: tuple[Path, ...]
     values: tuple[tuple[str, str], ...] = ()
-    along: Include = Include()
+    include: Include = Include()
 
 
 class ExportFile(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from bundler.errors import ContentError, printable
@@ -22,11 +22,16 @@ class CheckedDocument(NamedTuple):
     item: str
 
 
-def checked(data: bytes, *, item: str, limits: Limits) -> CheckedDocument:
-    """Raise ContentError that names `item`: too large, too many values, or not JSON."""
+def checked(data: bytes, *types: type, item: str, limits: Limits) -> CheckedDocument:
+    """Check a document that is to be read as these types.
+
+    Raises ContentError that names `item`: too large, too many values, not JSON, or a key that is one of the
+    types' fields in another case.
+    """
     if len(data) > limits.inventory:
         raise ContentError(item, f"larger than the limit of {limits.inventory:,} bytes")
-    strict_json.check(data, item=item, depth=limits.json_depth, values=limits.json_values)
+    known = frozenset(camel(field.name) for kind in types for field in fields(kind))
+    strict_json.check(data, item=item, depth=limits.json_depth, values=limits.json_values, known=known)
     return CheckedDocument(data, item)
 
 
@@ -38,7 +43,7 @@ def read_document(
     what: str = "",
     next_step: str = "",
 ) -> Read:
-    """The document as a value; `parts` are the types of what is in it. Raises ContentError.
+    """Return the document as a value; `parts` are the types of what is in it. Raises ContentError.
 
     `what` is said before the mistake: "no receipt: ".
     """
@@ -55,7 +60,7 @@ def read_document(
 
 @functools.cache
 def adapter_of(of: Any, *parts: type) -> Any:
-    """How pydantic reads a document of these types; imported here, because export never reads one."""
+    """Return pydantic's reader for these types; imported here, because export never reads one."""
     from pydantic import ConfigDict, TypeAdapter, with_config
 
     # Unknown fields of a newer writer are left alone.
@@ -67,7 +72,7 @@ def adapter_of(of: Any, *parts: type) -> Any:
 
 @functools.cache
 def _reader(kinds: Any) -> Any:
-    """The same, ended by the first mistake in a list: pydantic would tell all, and each takes a kilobyte."""
+    """Return the same reader, stopped by the first mistake in a list: each further one takes a kilobyte."""
     from pydantic_core import SchemaValidator
 
     return SchemaValidator(_hasty(adapter_of(*kinds).core_schema))
@@ -90,7 +95,7 @@ class Names:
         self._value = value
 
     def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Any:
-        """Looked at by plain code, before pydantic does."""
+        """Check a mapping by plain code, before pydantic reads it."""
         from pydantic_core import core_schema
 
         return core_schema.no_info_before_validator_function(self._looked_at, handler(source))

@@ -43,6 +43,15 @@ NOT_DISTRIBUTED = (
 MEDIA_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
 """Looser than RFC 6838, because registries are; tight enough for every log and document."""
 
+MANIFEST_NAMES = frozenset(
+    {
+        "schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject",
+        "annotations", "digest", "size", "urls", "data",
+        "platform", "architecture", "os", "os.version", "os.features", "variant",
+    }
+)  # fmt: skip
+"""Names of fields in manifests, indexes and their descriptors. Source: image-spec 1.1."""
+
 TIMONI_CONTENT_TYPE = "sh.timoni.content.type"
 
 CREATED = "org.opencontainers.image.created"
@@ -66,7 +75,7 @@ class Layer(NamedTuple):
 
     @property
     def distributed(self) -> bool:
-        """False for layers that registries don't hold: they are never fetched."""
+        """Return False for layers that registries don't hold: they are never fetched."""
         return not self.blob.media_type.startswith(NOT_DISTRIBUTED)
 
 
@@ -80,18 +89,18 @@ class Manifest(NamedTuple):
     children: tuple[Descriptor, ...]
     annotations: Mapping[str, str]
     subject: Descriptor | None = None
-    """What this manifest refers to: it is then a referrer."""
+    """The manifest that this one refers to, as a referrer."""
     artifact_type: str = ""
     """`artifactType`; empty if absent."""
 
     @property
     def descriptors(self) -> int:
-        """How many descriptors it has."""
+        """Return the number of its descriptors."""
         return 1 + len(self.layers) + len(self.children)
 
     @property
     def annotated(self) -> int:
-        """Bytes of memory that its annotations take, about."""
+        """Return about how many bytes of memory its annotations take."""
         parts = (self.config, *self.layers) if self.config else self.layers
         return sum(
             _PAIR + sys.getsizeof(name) + sys.getsizeof(text)
@@ -101,7 +110,7 @@ class Manifest(NamedTuple):
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """What must be carried along with it, manifests excluded."""
+        """Return the blobs that must be carried with it, manifests excluded."""
         parts = (self.config, *self.layers) if self.config else self.layers
         return tuple(part.blob for part in parts if part.distributed)
 
@@ -121,7 +130,9 @@ def parse_manifest(
         raise ContentError(item, f"media type {media_type!r} is no manifest or index")
     if len(data) > limits.manifest:
         raise ContentError(item, f"larger than the limit of {limits.manifest:,} bytes")
-    document = strict_json.loads(data, item=item, depth=limits.json_depth, values=limits.manifest_values)
+    document = strict_json.loads(
+        data, item=item, depth=limits.json_depth, values=limits.manifest_values, known=MANIFEST_NAMES
+    )
     try:
         return _manifest(Descriptor(media_type, digest, len(data)), data, document)
     except ValueError as error:
@@ -130,7 +141,7 @@ def parse_manifest(
 
 @strict_json.alone
 def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEFAULT_LIMITS) -> str:
-    """The media type of a manifest: the `Content-Type`, checked against the document's own word.
+    """Return the media type of a manifest: the `Content-Type`, checked against the document's own.
 
     Without a useful header (missing, or `application/json`), the document decides. Raises ContentError.
     """
@@ -139,7 +150,9 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
             item, "an HTML page instead of a manifest", "a login or proxy page may be in between"
         )
     strict_json.check_width(data, item=item, most=limits.json_wide)
-    document = strict_json.loads(data, item=item, depth=limits.json_depth, values=limits.manifest_values)
+    document = strict_json.loads(
+        data, item=item, depth=limits.json_depth, values=limits.manifest_values, known=MANIFEST_NAMES
+    )
     if not isinstance(document, dict):
         raise ContentError(item, "not a manifest: the answer is no JSON object")
     own = document.get("mediaType", "")
@@ -151,6 +164,11 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
     if header in ACCEPTED and own and own != header:
         raise ContentError(item, f"sent as {header}, but says it is {own}")
     return header if header in ACCEPTED else own or _guessed(document)
+
+
+def _document(data: bytes, item: str, limits: Limits) -> Any:
+    depth, values = limits.json_depth, limits.manifest_values
+    return strict_json.loads(data, item=item, depth=depth, values=values, known=MANIFEST_NAMES)
 
 
 def _guessed(document: Mapping[str, Any]) -> str:
@@ -181,7 +199,7 @@ def _manifest(blob: Descriptor, data: bytes, document: object) -> Manifest:
 
 
 def _refers(fields: Mapping[str, Any]) -> tuple[Descriptor | None, str]:
-    """`subject` and `artifactType`."""
+    """Return `subject` and `artifactType`."""
     subject, artifact_type = fields.get("subject"), fields.get("artifactType")
     if not isinstance(artifact_type, str | None):
         raise ValueError("artifactType is no string")
@@ -203,7 +221,7 @@ def _layer(value: object, where: str) -> Layer:
 
 
 def _check_embedded(data: object, digest: Digest, where: str) -> None:
-    """A descriptor may carry its blob in `data`: some reader may believe it, so it must be right."""
+    """Check the copy of a blob in a descriptor's `data`: a reader may use it instead of the blob."""
     if data is None:
         return
     if not isinstance(data, str):
