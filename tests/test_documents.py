@@ -129,3 +129,11 @@ def texts() -> str:
         for node in nodes
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
+
+
+def test_every_module_that_contributing_names_is_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = page.partition("## Where would I go")[2].partition("## Rules")[0]
+    named = re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", rows)
+    assert len(named) > 15
+    assert [name for name in named if not (ROOT / "bundler" / name).exists()] == []
