@@ -60,7 +60,7 @@ def read_lock(path: Path, limits: Limits = DEFAULT_LIMITS) -> Lock:
     """Read a lock file. Raises ContentError, LocalError."""
     with local_errors(path, "read"), path.open("rb") as file:
         data = file.read(limits.inventory + 1)
-    document = checked(data, item=str(path), limits=limits)
+    document = checked(data, Lock, RepositoryEntry, item=str(path), limits=limits)
     next_step = "remove it to pin anew"
     return read_document(Lock, document, parts=(RepositoryEntry,), what="no lock file: ", next_step=next_step)
 
