@@ -27,7 +27,6 @@ from bundler.bundle.format import (
     member_size,
     padding,
     parse_seek_table,
-    places,
     seek_table,
     seek_table_size,
 )
@@ -176,15 +175,3 @@ def test_a_bent_seek_table_is_refused_or_means_something_else(
 @pytest.mark.parametrize("footer", [b"", b"\0" * 9, seek_table([])[-9:-1]])
 def test_a_file_that_does_not_end_with_a_seek_table_is_seen(footer: bytes) -> None:
     assert seek_table_size(footer) is None
-
-
-# --- places ------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.tuples(names, st.binary(max_size=1500)), max_size=6), st.integers(0, 3))
-def test_every_members_data_is_where_it_is_said_to_be(members: list[tuple[str, bytes]], before: int) -> None:
-    stream = bytes(before * BLOCK)
-    stream += b"".join(member_header(name, len(data)) + data + padding(len(data)) for name, data in members)
-    starts = places([(name, len(data)) for name, data in members], before * BLOCK)
-    for start, (_, data) in zip(starts, members, strict=True):
-        assert stream[start : start + len(data)] == data

@@ -77,9 +77,9 @@ def test_a_layer_that_is_not_unpacked_is_warned_of(tmp_path: Path, capsys: Outpu
 @pytest.mark.parametrize(
     ("reference", "out", "code", "told"),
     [
-        ("app", "app.tar", 2, "it names no tag"),
-        ("app:1.0.1", "app.tar", 4, "close to it: app:1.0.0"),
-        ("app:1.0.0", "b.tar.zst", 2, "there already"),
+        ("app", "app.tar", 2, "it has no tag"),
+        ("app:1.0.1", "app.tar", 4, "did you mean app:1.0.0"),
+        ("app:1.0.0", "b.tar.zst", 2, "exists already"),
         ("app:1.0.0", ".", 2, "not empty"),
         ("app:1.0.0", "missing/app.tar", 9, "missing"),
         ("app:1.0.0", "missing/app", 9, "missing"),

@@ -127,7 +127,7 @@ def test_7_what_is_no_bundle_is_refused(out: Path, tmp_path: Path) -> None:
 def test_2_another_file_is_replaced_only_by_force(packed: str, out: Path, capsys: Output) -> None:
     out.write_text("<!doctype html>\nmine")
     assert run(["report", packed, "-o", str(out), "-q"]) == 2
-    assert "it is there, and no report page; choose another name, or --force" in capsys.readouterr().err
+    assert "it exists and is not a report page; choose another name, or --force" in capsys.readouterr().err
     assert out.read_text().endswith("mine")
     assert run(["report", packed, "-o", str(out), "-q", "--force"]) == 0
     assert is_page(out)

@@ -58,7 +58,7 @@ def test_a_source_is_a_repository_with_rules_and_what_goes_along() -> None:
         "exclude": ("*-rc*",),
     }  # fmt: skip
     platforms = (Platform("linux", "arm", "v7"),)
-    assert found.along == Include(
+    assert found.include == Include(
         images=True, referrers=False, require=frozenset({"signature", "sbom"}), platforms=platforms
     )
 
@@ -78,7 +78,7 @@ def test_defaults_are_for_what_a_source_leaves_out() -> None:
         "- {repository: h.example/b, newest: 1, images: false, exclude: []}\n"
         "- {repository: h.example/c, newest: null, minimumAge: ~}\n"
     )
-    assert [(one.rules, one.along.images) for one in file.sources] == [
+    assert [(one.rules, one.include.images) for one in file.sources] == [
         (Rules(newest=3, exclude=("x",), created_until=NOW - DAY), True),
         (Rules(newest=1, created_until=NOW - DAY), False),
         (Rules(exclude=("x",)), True),

@@ -90,7 +90,7 @@ def test_who_may_not_push_is_told_before_the_first_blob(
         ("registry.gitlab.com/group/app", "", "create the GitLab project group"),
         ("acme.jfrog.io/docker-local/app", "", "create the Artifactory repository docker-local"),
         ("registry.example/app", "405 Method not allowed", "read-only"),
-        ("registry.example/app", "what?", "to be created first"),
+        ("registry.example/app", "what?", "create the repository or project first"),
     ],
 )
 def test_each_kind_of_registry_has_its_own_advice(name: str, words: str, hint: str) -> None:

@@ -87,7 +87,7 @@ def test_signatures_sboms_and_attestations_are_found_either_way(tmp_path: Path) 
         "1.2.0": Marks(signatures=3, sboms=1, attestations=1),
         "1.3.0": Marks(),
     }
-    assert entry.belongings > 5
+    assert entry.attachments > 5
 
 
 def test_an_empty_list_of_signatures_is_no_signature(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_what_changed_is_told_without_signatures_one_by_one(tmp_path: Path) -> N
         ("moved", "latest"),
     ]
     assert part.unchanged == 0
-    assert part.belongings > 2
+    assert part.attachments > 2
     assert (len(page.changes), page.changes[1].rows, page.changes[1].unchanged) == (2, (), 5)
     assert "2 versions with other content than in old.tar.zst." in said(page)
 
@@ -245,7 +245,7 @@ def test_a_module_layer_in_the_base_is_read_there_or_told(delta: Path) -> None:
     with open_bundle(delta) as opened, open_bundle(delta.with_name("f.tar.zst")) as base:
         alone = page_of(opened, PROVEN).images
         beside = page_of(opened, PROVEN, since=[base]).images
-    assert "leaves it to its base" in alone.unknown[0].reason
+    assert "only the base of this delta has it" in alone.unknown[0].reason
     assert ([row.reference for row in beside.rows], beside.unknown) == ([f"{IMAGE}:1.1.0"], ())
 
 
