@@ -63,7 +63,7 @@ def test_the_lock_names_every_dependency() -> None:
     assert "://" not in LOCK
 
 
-def test_a_release_needs_a_dated_heading_a_clean_tree_and_a_new_tag() -> None:
+def test_a_release_needs_a_date_a_clean_tree_and_a_new_tag() -> None:
     dated = f"# Changelog\n\n## {VERSION} (2026-01-31)\n"
     assert missing(dated, "", "v0.0.1") == []
     assert len(missing(f"## {VERSION} (unreleased)\n", " M README.md", f"v{VERSION}")) == 3
