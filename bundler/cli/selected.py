@@ -17,7 +17,15 @@ from bundler.config.file_values import ConfiguredSource, ExportFile
 from bundler.errors import CollectedError, UsageError
 from bundler.named_files import text_of
 from bundler.oci.platform import Platform, parse_platform
-from bundler.oci.reference import SOURCE_FORM, Reference, RegistryName, address, parse_reference
+from bundler.oci.reference import (
+    DEFAULT_REGISTRY,
+    SOURCE_FORM,
+    Reference,
+    RegistryName,
+    address,
+    parse_reference,
+    split_registry,
+)
 from bundler.selection.rules import Rules
 from bundler.selection.sources import (
     ALONE,
@@ -162,7 +170,7 @@ def _sources(
     references: list[Reference] = []
     namespaces: list[Namespace] = []
     for source in options.sources:
-        host, _, path = address(source, SOURCE_FORM).partition("/")
+        host, path = split_registry(address(source, SOURCE_FORM), DEFAULT_REGISTRY)
         if set(path) & set("*?["):
             if ":" in path:
                 raise UsageError(source, "a glob is for repositories, not for tags", "choose tags with --tag")

@@ -109,7 +109,7 @@ class SourceKeys(DefaultKeys):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [place]} for place in PLACES]})
 
     repository: Repository | None = Field(default=None, json_schema_extra=never_null)
-    """[oci://]HOST/REPOSITORY, without tag or digest; `${NAME}` is filled in."""
+    """[oci://][HOST/]REPOSITORY, without tag or digest; `${NAME}` is filled in."""
     namespace: Namespace | None = Field(default=None, json_schema_extra=never_null)
     """[oci://]HOST/GLOB: every repository of the registry's catalog whose path matches; `*` is also for `/`.
     `${NAME}` is filled in."""

@@ -19,6 +19,7 @@ from bundler.oci.content import Digest
 from bundler.oci.grammar import camel
 from bundler.oci.platform import Platform, parse_platform
 from bundler.oci.reference import (
+    DEFAULT_REGISTRY,
     Prefix,
     RegistryName,
     RepositoryName,
@@ -26,6 +27,7 @@ from bundler.oci.reference import (
     Tag,
     parse_prefix,
     parse_reference,
+    split_registry,
 )
 from bundler.selection.rules import Rules, check
 
@@ -81,7 +83,7 @@ def repository(text: str, environment: Mapping[str, str]) -> RepositoryName:
     try:
         reference = parse_reference(filled)
     except UsageError as error:
-        raise RefusedValueError(_shown(text, filled, error.cause), "write HOST/REPOSITORY") from None
+        raise RefusedValueError(_shown(text, filled, error.cause), "write [HOST/]REPOSITORY") from None
     if reference.digest:
         raise RefusedValueError("a digest does not belong here", 'write it below: digests: ["sha256:..."]')
     if reference.tag:
@@ -92,7 +94,7 @@ def repository(text: str, environment: Mapping[str, str]) -> RepositoryName:
 def namespace(text: str, environment: Mapping[str, str]) -> RepositoryPattern:
     """`[oci://]HOST/GLOB`, variables filled in. Raises RefusedError."""
     filled = expanded(text, environment)
-    host, _, glob = filled.removeprefix("oci://").partition("/")
+    host, glob = split_registry(filled.removeprefix("oci://"), DEFAULT_REGISTRY)
     try:
         registry = RegistryName.parse(host)
     except ValueError as error:
