@@ -1,4 +1,4 @@
-"""What a base has and a selection has not: gone at the source, deselected, or not asked about. No I/O.
+"""What a base has and a selection has not: gone at the source, deselected, or not asked about.
 
 A delta compares only what its run asked for. What is attached to a manifest shares that manifest's fate.
 """
@@ -38,7 +38,7 @@ class Fate(IntEnum):
     """Not asked about, or without an answer: it stays as the base has it."""
 
 
-class Scope(NamedTuple):
+class DeltaScope(NamedTuple):
     """What a run asked its sources about."""
 
     listed: Mapping[RepositoryName, Collection[str] | None]
@@ -62,7 +62,7 @@ def departed(
     manifests: Manifests,
     base_roots: Iterable[Root],
     base_manifests: Manifests,
-    scope: Scope,
+    scope: DeltaScope,
 ) -> dict[Root, Fate]:
     """Return the fate of each root of the base that is not among `roots`."""
     names = {name_of(root) for root in roots}
@@ -108,7 +108,7 @@ def _bearers(fates: Mapping[Root, Fate], manifests: Manifests) -> dict[Subject, 
 
 
 def _shared_fate(
-    root: Root, subject: Subject, present: Collection[Subject], bearer: Fate | None, scope: Scope
+    root: Root, subject: Subject, present: Collection[Subject], bearer: Fate | None, scope: DeltaScope
 ) -> Fate:
     own = scope.fate(root)
     if own is not Fate.DESELECTED:

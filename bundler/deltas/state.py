@@ -22,7 +22,7 @@ from bundler.bundle.inventory import (
     take_inventory,
 )
 from bundler.bundle.manifest_pool import ChainEntry
-from bundler.deltas.departed import Fate, Name, Scope, departed, name_of
+from bundler.deltas.departed import DeltaScope, Fate, Name, departed, name_of
 from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
@@ -108,7 +108,7 @@ class Base(NamedTuple):
         return found
 
 
-def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, scope: Scope) -> Inventory:
+def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, scope: DeltaScope) -> Inventory:
     """Return what is new against a base: changed roots with all their manifests, and the blobs it lacks.
 
     Of what `scope` did not ask, nothing is said: it stays as it was.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from bundler.bundle.inventory import Inventory, Root, is_empty, only_deselects
 from bundler.deltas.state import Base, delta_inventory, full_inventory
 from bundler.errors import BundlerError
-from bundler.exporter.resolve.resolution import Asked, Findings, Resolution, Resolved
+from bundler.exporter.resolve.resolution import AskedSources, Findings, Resolution, Resolved
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class ExportContent:
 
     resolution: Resolution
     findings: Findings
-    asked: Asked
+    asked: AskedSources
     base: Base | None
     inventory: Inventory
 

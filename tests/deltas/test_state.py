@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bundler.bundle.inventory import Inventory, Root, bundle_id, decode, encode, roots_of
 from bundler.bundle.manifest_pool import ChainEntry
-from bundler.deltas.departed import Fate, Scope, departed, name_of
+from bundler.deltas.departed import DeltaScope, Fate, departed, name_of
 from bundler.deltas.merge import merged_inventory
 from bundler.deltas.state import Base, delta_inventory, full_inventory, state_of
 from bundler.errors import ContentError
@@ -39,10 +39,10 @@ roots_strategy = st.builds(
 states = st.lists(roots_strategy, min_size=1, max_size=6, unique_by=name_of)
 
 
-def listing(roots: list[Root]) -> Scope:
+def listing(roots: list[Root]) -> DeltaScope:
     """Every repository was asked, and lists the tags of these roots."""
     tags = {name: {root.tag for root in roots if root.repository == name} for name in REPOSITORIES}
-    return Scope({name: {tag for tag in found if tag} for name, found in tags.items()})
+    return DeltaScope({name: {tag for tag in found if tag} for name, found in tags.items()})
 
 
 def link(roots: list[Root], base: Base | None, *, complete: bool = True) -> ChainEntry:
@@ -51,7 +51,7 @@ def link(roots: list[Root], base: Base | None, *, complete: bool = True) -> Chai
     inventory = (
         full_inventory(roots, MANIFESTS)
         if base is None
-        else delta_inventory(ordered, MANIFESTS, base, listing(roots) if complete else Scope({}))
+        else delta_inventory(ordered, MANIFESTS, base, listing(roots) if complete else DeltaScope({}))
     )
     own = {blob.digest: MANIFESTS[blob.digest] for blob in inventory.manifests}
     return ChainEntry(bundle_id(encode(inventory)), inventory, own)
@@ -133,26 +133,26 @@ DIGEST = POOL.tags["0"]
 OLD = Root(APP, TAGS[0], DIGEST)
 
 
-def fate(scope: Scope, *roots: Root) -> Fate | None:
+def fate(scope: DeltaScope, *roots: Root) -> Fate | None:
     return departed(roots, MANIFESTS, [OLD], MANIFESTS, scope).get(OLD)
 
 
 def test_a_tag_that_the_source_lists_no_more_is_removed() -> None:
-    assert fate(Scope({APP: {TAGS[1]}})) is Fate.REMOVED
+    assert fate(DeltaScope({APP: {TAGS[1]}})) is Fate.REMOVED
 
 
 def test_a_listed_tag_that_no_rule_takes_is_deselected() -> None:
-    assert fate(Scope({APP: {TAGS[0], TAGS[1]}})) is Fate.DESELECTED
+    assert fate(DeltaScope({APP: {TAGS[0], TAGS[1]}})) is Fate.DESELECTED
 
 
 def test_without_a_tag_list_nothing_is_called_gone() -> None:
-    assert fate(Scope({APP: None})) is Fate.DESELECTED
+    assert fate(DeltaScope({APP: None})) is Fate.DESELECTED
 
 
 def test_of_what_was_not_asked_nothing_is_said() -> None:
-    assert fate(Scope({REPOSITORIES[1]: set()})) is Fate.KEPT
-    assert fate(Scope({APP: set()}, failed={name_of(OLD)})) is Fate.KEPT
-    assert fate(Scope({APP: set()}), OLD) is None
+    assert fate(DeltaScope({REPOSITORIES[1]: set()})) is Fate.KEPT
+    assert fate(DeltaScope({APP: set()}, failed={name_of(OLD)})) is Fate.KEPT
+    assert fate(DeltaScope({APP: set()}), OLD) is None
 
 
 def signed() -> tuple[Content, Root, Root]:
@@ -166,14 +166,14 @@ def signed() -> tuple[Content, Root, Root]:
 def test_a_signature_shares_the_fate_of_its_subject(listed: set[Tag], became: Fate) -> None:
     content, module, signature = signed()
     known = content.parsed()
-    found = departed([], known, [signature, module], known, Scope({APP: listed}))
+    found = departed([], known, [signature, module], known, DeltaScope({APP: listed}))
     assert found == {module: became, signature: became}
 
 
 def test_a_signature_is_gone_only_if_its_subject_was_asked_about() -> None:
     content, module, signature = signed()
     known = content.parsed()
-    asked = Scope({APP: {TAGS[0]}}, subjects={(APP, module.digest)})
+    asked = DeltaScope({APP: {TAGS[0]}}, subjects={(APP, module.digest)})
     assert departed([module], known, [module, signature], known, asked) == {signature: Fate.REMOVED}
-    unasked = Scope({APP: {TAGS[0]}})
+    unasked = DeltaScope({APP: {TAGS[0]}})
     assert departed([module], known, [module, signature], known, unasked) == {signature: Fate.DESELECTED}

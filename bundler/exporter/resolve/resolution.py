@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root, bundle_order
-from bundler.deltas.departed import Name, Scope, Subject, name_of
+from bundler.deltas.departed import DeltaScope, Name, Subject, name_of
 from bundler.errors import BundlerError
 from bundler.oci.graph import Manifests, bottom_up, needed_by, reached
 from bundler.oci.manifest import Manifest
@@ -92,7 +92,7 @@ class Resolution:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedSources:
     """What was asked of the sources: of nothing else can be said that it is gone."""
 
     lists: Mapping[RepositoryName, Collection[str] | None] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Asked:
     unanswered: frozenset[Name] = frozenset()
     """Tags and digests without an answer."""
 
-    def scope(self, resolution: Resolution, findings: Findings, base: Iterable[Root]) -> Scope:
+    def scope(self, resolution: Resolution, findings: Findings, base: Iterable[Root]) -> DeltaScope:
         """Return what a delta on this base can be about."""
         lists: dict[RepositoryName, Collection[str] | None] = dict(self.lists)
         for root in base:
@@ -113,7 +113,7 @@ class Asked:
             if own and any(space.covers(root.repository) for space in self.catalogs):
                 lists.setdefault(root.repository, frozenset())
         failed = {name_of(root) for root, _ in findings.failed}
-        return Scope(lists, resolution.attachments.keys(), self.unanswered | failed)
+        return DeltaScope(lists, resolution.attachments.keys(), self.unanswered | failed)
 
 
 class Resolved(NamedTuple):
@@ -121,7 +121,7 @@ class Resolved(NamedTuple):
 
     resolution: Resolution
     findings: Findings
-    asked: Asked = Asked()
+    asked: AskedSources = AskedSources()
 
     def without(self, lacking: Mapping[Root, BundlerError]) -> Resolved:
         """Leave out every chosen root that lacks something itself, or has something attached that does."""

@@ -15,7 +15,7 @@ from bundler.errors import BundlerError
 from bundler.exporter.resolve.choose_tags import Choices, choose_tags, follow_latest, wishes_of
 from bundler.exporter.resolve.find_attachments import AttachmentGraph, find_attachments, lacking
 from bundler.exporter.resolve.pin_tags import NOTHING_READ, AlreadyRead, Wish, pin_tags
-from bundler.exporter.resolve.resolution import Asked, Findings, Resolution, Resolved
+from bundler.exporter.resolve.resolution import AskedSources, Findings, Resolution, Resolved
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
 from bundler.oci.content import BlobStore
@@ -141,7 +141,9 @@ def _walked(draft: _Draft, reader: SourceReader) -> _Draft:
     return draft.without(lacking(draft.resolved.resolution, draft.attached))
 
 
-def _asked(selection: Selection, choices: Choices, graph: ManifestGraph, reader: SourceReader) -> Asked:
+def _asked(
+    selection: Selection, choices: Choices, graph: ManifestGraph, reader: SourceReader
+) -> AskedSources:
     """Return what was asked of the sources, and what they listed."""
     names = {choice.source.repository for choice in choices.chosen}
     names |= {pin.reference.repository for pin in selection.own_pins}
@@ -149,7 +151,7 @@ def _asked(selection: Selection, choices: Choices, graph: ManifestGraph, reader:
     names |= set() if selection.shard else graph.includes.keys()
     lists = {name: reader.lists.get(name) for name in names - choices.unlisted}
     listed = {name: tags.names if isinstance(tags, TagList) else None for name, tags in lists.items()}
-    return Asked(listed, choices.catalogs, selection.shard, choices.unread)
+    return AskedSources(listed, choices.catalogs, selection.shard, choices.unread)
 
 
 def _not_among(roots: Iterable[Root], wishes: Iterable[Wish]) -> list[Wish]:
