@@ -26,6 +26,7 @@ from bundler.errors import (
 )
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.reporting.json_report import StatementReport
 from bundler.trust.statement import SignedStatement
 from bundler.volumes.volume_reader import BundleBytes, OneFile
 from bundler.volumes.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
@@ -47,6 +48,8 @@ class Bundle(Protocol):
     """How many it lies in, those of parity not counted; 0 for one file or a directory."""
     sealed: SignedStatement | None
     """What was signed of it; None for a bundle without a signature."""
+    proven: StatementReport | None
+    """What the judge has proven of it; None where nobody judged."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified."""
@@ -134,7 +137,7 @@ class BundleFile:
         try:
             start = BundleStream(self._from_start(), limits, judge)
             self.inventory = start.open()
-            self.id, self.sealed = start.id, start.sealed
+            self.id, self.sealed, self.proven = start.id, start.sealed, start.proven
             self._frames = self._read_seek_table()
         except BaseException:
             pieces.close()
