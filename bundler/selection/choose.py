@@ -1,6 +1,6 @@
 """The choice among a repository's tags: ways in, then what holds back, then the newest.
 
-Each tag is decided once; the reason names the rule. docs/selection.md has the meaning with examples.
+Each tag is decided once; the reason names the rule. docs/choosing-tags.md has the meaning with examples.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A comparator is brought back to plain bounds. A partial version (`6`, `6.1`, `6.
 of versions, its pre-releases included; a whole one is a point in the order of SemVer 2. `X-0` is the
 first version of a block, because no pre-release comes before `0`. Written here because the NpmSpec of
 semantic-version takes 7.0.0-rc.1 for `<7`, and 1.2.3 for `1.2.3-beta`.
-Source: npm, node-semver, README, "Ranges"; docs/selection.md lists what differs from it.
+Source: npm, node-semver, README, "Ranges"; docs/choosing-tags.md lists what differs from it.
 """
 
 from __future__ import annotations

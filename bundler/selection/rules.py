@@ -1,4 +1,4 @@
-"""The rules by which tags are taken: what a user can ask for. docs/selection.md says what they mean."""
+"""The rules by which tags are taken: what a user can ask for. docs/choosing-tags.md says what they mean."""
 
 from __future__ import annotations
 
