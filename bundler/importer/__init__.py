@@ -7,12 +7,12 @@ from functools import partial
 
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
-from bundler.importer.destination import Destination, Part, incoming
+from bundler.importer.destination import Destination, Part
 from bundler.importer.import_plan import OnConflict
 from bundler.importer.import_report import compare_with_target, import_report, planned_report
 from bundler.importer.move_tags import finish
 from bundler.importer.policy_check import PolicyCheck
-from bundler.importer.prepare import arrange
+from bundler.importer.prepare import arrange, incoming
 from bundler.importer.prune import prune_tags, to_prune, with_planned
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
@@ -144,7 +144,7 @@ def import_stream(
             policy=policy,
             may_write=True,
         )
-        plan, push = send_as_it_comes(stream, inventory, arranged, record, session, beside)
+        plan, push = send_as_it_comes(stream, arranged, record, session, beside)
         finish(push, record)
         report = import_report(stream, plan, push, ())
         return record.ends(prune_tags(report, gone, session, record))

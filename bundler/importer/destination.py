@@ -1,4 +1,4 @@
-"""Where an import goes: which part of the bundle, under which names."""
+"""Where an import goes: which part of the bundle, under which names. No I/O."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from typing import NamedTuple
 
 from bundler.attachments.referrers import attachment_tags, is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
-from bundler.bundle.reader import Bundle
-from bundler.bundle.stream import BundleStream
 from bundler.errors import NotFoundError
-from bundler.ledger.ledger import Incoming
 from bundler.mapping import KEPT, Mapping, map_all
 from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, reached
@@ -39,12 +36,6 @@ class Destination(NamedTuple):
     prefix: Prefix
     mapping: Mapping = KEPT
     part: Part = WHOLE
-
-
-def incoming(bundle: Bundle | BundleStream, destination: Destination) -> Incoming:
-    """Return what the ledger wants to know of an import."""
-    selection = "" if destination.part == WHOLE else repr(destination.part)
-    return Incoming(bundle.id, bundle.inventory, bundle.proven, destination.prefix, selection)
 
 
 class Taken(NamedTuple):

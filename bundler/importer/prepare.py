@@ -8,16 +8,25 @@ from typing import TypeVar
 
 from bundler.attachments.referrers import is_attachment_tag, is_fallback_tag, is_referrers_index
 from bundler.bundle.inventory import Inventory, Root
+from bundler.bundle.reader import Bundle
+from bundler.bundle.stream import BundleStream
 from bundler.errors import AuthError, BundlerError, TargetRefusedError
-from bundler.importer.destination import Destination, names_at, take_part
-from bundler.importer.import_plan import ImportPlan, OnConflict, PlannedTag, ExistingTags, plan_import
+from bundler.importer.destination import WHOLE, Destination, names_at, take_part
+from bundler.importer.import_plan import ExistingTags, ImportPlan, OnConflict, PlannedTag, plan_import
 from bundler.importer.policy_check import PolicyCheck
 from bundler.importer.required import AvailableContent, Target, find_required
+from bundler.ledger.ledger import Incoming
 from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RegistryName
 from bundler.registry.registries import Registries
 from bundler.session import Session
+
+
+def incoming(bundle: Bundle | BundleStream, destination: Destination) -> Incoming:
+    """Return what the ledger wants to know of an import."""
+    selection = "" if destination.part == WHOLE else repr(destination.part)
+    return Incoming(bundle.id, bundle.inventory, bundle.proven, destination.prefix, selection)
 
 
 def arrange(

@@ -116,7 +116,7 @@ def _home(blob: Required, target: Target) -> RepositoryName | None:
 def _missing(missing: Sequence[Required], inventory: Inventory, target: Target) -> BundlerError:
     names = " and ".join(inventory.base)
     cause = (
-        f"needs bundle {names}: {target.destination.prefix} lacks {len(missing)} of the blobs that it brought, "
-        f"the first {missing[0].digest}"
+        f"needs bundle {names}: {target.destination.prefix} lacks {len(missing)} of the blobs that it "
+        f"brought, the first {missing[0].digest}"
     )
     return NotFoundError("import", cause, "import that bundle first, or name its file with --with")

@@ -69,7 +69,7 @@ def roll_back(
     )
     repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
     done = any(tag.status == "moved" for entry in repositories for tag in entry.tags)
-    return Report(
+    report = Report(
         command="import",
         tool_version=VERSION,
         repositories=repositories,
@@ -78,6 +78,9 @@ def roll_back(
         unchanged=not done and not failures and may_write,
         dry_run=not may_write,
     )
+    if may_write:
+        ledger.rolled_back(rollback, report, session)
+    return report
 
 
 def _restored(moved: MovedTag, registries: Registries, *, overwrite: bool, may_write: bool) -> _Left | _Back:

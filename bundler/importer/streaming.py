@@ -32,7 +32,6 @@ HELD = 2 * MIB
 
 def send_as_it_comes(
     stream: BundleStream,
-    inventory: Inventory,
     arranged: Arranged,
     record: ImportRecord,
     session: Session,
@@ -43,6 +42,7 @@ def send_as_it_comes(
     `arranged` makes the plan as soon as the manifests are known. Raises IntegrityError or ContentError
     before any manifest is sent.
     """
+    inventory = stream.inventory
     collector = ManifestCollector(inventory, session.limits)
     content = list(inventory.content)
     with session.progress.step("blobs", len(content), sum(blob.size for blob in content)) as bar:

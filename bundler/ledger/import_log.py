@@ -121,9 +121,7 @@ class ImportLog(NamedTuple):
         append(self.path, f"{' '.join([now, entry.event, *sorted(entry.ids), *on, *part])}\n".encode())
 
 
-def _entry(
-    event: Event, bundle: Digest, inventory: Inventory, scope: str = WHOLE_BUNDLE
-) -> LoggedImport:
+def _entry(event: Event, bundle: Digest, inventory: Inventory, scope: str = WHOLE_BUNDLE) -> LoggedImport:
     state, base = inventory.state, inventory.base_state
     ids = frozenset({bundle, *([state] if state else ())})
     return LoggedImport(event, ids, frozenset({*inventory.base, *([base] if base else ())}), scope)

@@ -7,21 +7,20 @@ is the session's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Self
 
 from bundler.bundle.inventory import Inventory
-from bundler.durable import make_directories, write_whole
+from bundler.durable import local_errors, make_directories, write_whole
 from bundler.errors import ContentError, NotFoundError, TrustError, UsageError
 from bundler.ledger.import_log import WHOLE_BUNDLE, ImportLog, scope_of, short_name
 from bundler.ledger.receipt import (
     Receipt,
     bundles_after,
+    decode_receipt,
     encode_receipt,
-    read_receipt,
     received,
     state_after_import,
     state_after_rollback,
@@ -34,12 +33,28 @@ from bundler.ledger.rollback_file import (
     write_rollback_file,
 )
 from bundler.ledger.sequences import SequenceEntry, Sequences
+from bundler.limits import DEFAULT_LIMITS
+from bundler.named_files import read_at_most
 from bundler.oci.content import Digest
 from bundler.oci.reference import Prefix
 from bundler.reporting.json_report import Report, StatementReport
 from bundler.session import Session
 from bundler.trust.bundle_signing import moment_at
 from bundler.trust.statement import Job, Moment
+
+
+def read_receipt(path: Path, target: str) -> Receipt | None:
+    """Read the receipt of a target; None if there is no such file.
+
+    Raises: UsageError for the receipt of another target, ContentError for a file of another kind.
+    """
+    if not path.exists():
+        return None
+    with local_errors(path, "read"):
+        earlier = decode_receipt(read_at_most(path, DEFAULT_LIMITS.inventory), str(path))
+    if earlier.target != target:
+        raise UsageError(str(path), f"it is the receipt of {earlier.target}", "keep one for each target")
+    return earlier
 
 
 class Permits(NamedTuple):
@@ -188,7 +203,9 @@ class ImportRecord:
             f"this delta builds on bundle {names}, which was not imported to {target} from here, "
             "or not since an older one was"
         )
-        raise NotFoundError("import", cause, "import it first; --allow-gap, if the target has what it brought")
+        raise NotFoundError(
+            "import", cause, "import it first; --allow-gap, if the target has what it brought"
+        )
 
     # --- while it writes -------------------------------------------------------------------------
 
@@ -270,9 +287,7 @@ class ImportRecord:
         return replace(report, bundle=bundle, warnings=(*report.warnings, *warnings))
 
 
-def _problems(
-    said: StatementReport, bundle: Digest, last: SequenceEntry | None
-) -> Sequence[tuple[str, str]]:
+def _problems(said: StatementReport, bundle: Digest, last: SequenceEntry | None) -> Sequence[tuple[str, str]]:
     """Return what speaks against a statement that is rightly signed, as a word and a sentence."""
     if last and said.sequence < last.sequence:
         cause = (

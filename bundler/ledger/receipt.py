@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, entries_of, roots_of
-from bundler.durable import local_errors
-from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.named_files import read_at_most
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
 from bundler.oci.document import Names, checked, read_document
@@ -174,17 +170,3 @@ def decode_receipt(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> R
     """Read a receipt. Raises: ContentError that names the file."""
     document = checked(data, item=name, limits=limits)
     return read_document(Receipt, document, parts=(ReceivedRepository,), what="not a receipt: ")
-
-
-def read_receipt(path: Path, target: str) -> Receipt | None:
-    """Read the receipt of a target; None if there is no such file.
-
-    Raises: UsageError for the receipt of another target, ContentError for a file of another kind.
-    """
-    if not path.exists():
-        return None
-    with local_errors(path, "read"):
-        earlier = decode_receipt(read_at_most(path, DEFAULT_LIMITS.inventory), str(path))
-    if earlier.target != target:
-        raise UsageError(str(path), f"it is the receipt of {earlier.target}", "keep one for each target")
-    return earlier

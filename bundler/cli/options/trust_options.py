@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
+import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from bundler.cli.import_log import state_folder
+from bundler.about import PROGRAM
 from bundler.errors import UsageError
-from bundler.reporting.json_report import Report
 
 if TYPE_CHECKING:
-    from bundler.ledger.sequences import Memory
-    from bundler.ledger.statement_verifier import StatementVerifier
     from bundler.trust.ssh_keygen import Allowed
+    from bundler.trust.statement_verifier import StatementVerifier
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -48,7 +45,7 @@ def trust_options(command: Command) -> Command:
         click.option("--revoked-keys", metavar="FILE", type=path,
                      help="Keys that don't count any more: a key revocation list, or public keys."),
         click.option("--require-signatures", metavar="N", type=click.IntRange(1, 16),
-                     help="So many of the allowed signers must have signed."),
+                     help="Number of allowed signers that must have signed.  [default: 1]"),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -61,9 +58,9 @@ def rollback_options(command: Command) -> Command:
         click.option("--require-signature", is_flag=True,
                      help="Take nothing without a signature; --allowed-signers says so too."),
         click.option("--state", metavar="DIR", type=click.Path(path_type=Path),
-                     help="Where is kept what outlives an import: which bundles came, the last sequence "
-                          "number of every job, ways back. Default: $XDG_STATE_HOME/timoni-bundler, else "
-                          "~/.local/state/timoni-bundler."),
+                     help="Directory for state kept between imports: imported bundles, the last sequence "
+                          "number of each job, rollback files. Default: $XDG_STATE_HOME/timoni-bundler, "
+                          "else ~/.local/state/timoni-bundler."),
         click.option("--allow-rollback", is_flag=True,
                      help="Import what is older than what was imported, or expired; the report says so."),
     )  # fmt: skip
@@ -81,27 +78,22 @@ def gathered_trust(options: dict[str, Any]) -> TrustOptions:
 def complete(options: TrustOptions) -> TrustOptions:
     """The options, if they say whose signatures count as soon as any must. Raises UsageError."""
     if options.allowed_signers is None and options._replace(state=None) != TrustOptions(None, None, None):
-        cause = "it is not said whose signatures count"
-        raise UsageError("signatures", cause, "name a file with --allowed-signers")
+        given = "--revoked-keys" if options.revoked_keys else "--require-signatures"
+        given = "--allow-rollback" if options.allow_rollback else given
+        raise UsageError(given, "it needs --allowed-signers FILE", "say whose signatures count")
     return options
 
 
-def gate_of(
-    options: TrustOptions, *, remembers: bool = False, may_write: bool = True
-) -> AbstractContextManager[StatementVerifier | None]:
-    """The gate that these options make, to be closed; none without a file of allowed signers."""
+def verifier_of(options: TrustOptions, now: int) -> StatementVerifier | None:
+    """Return the verifier that these options make; None without a file of allowed signers."""
     if options.allowed_signers is None:
-        return nullcontext()
-    from bundler.cli.options.signing_options import keygen, now
-    from bundler.ledger.statement_verifier import Requirement, StatementVerifier
+        return None
+    from bundler.cli.options.signing_options import keygen
+    from bundler.trust.statement_verifier import Requirement, StatementVerifier
 
-    return StatementVerifier(
-        keygen(),
-        Requirement(_allowed(options.allowed_signers, options.revoked_keys), options.require_signatures or 1),
-        now=now(),
-        memory=_memory(options.state, may_write=may_write) if remembers else None,
-        allow_rollback=options.allow_rollback,
-    )
+    allowed = _allowed(options.allowed_signers, options.revoked_keys)
+    requirement = Requirement(allowed, options.require_signatures or 1)
+    return StatementVerifier(keygen(), requirement, now=now, allow_expired=options.allow_rollback)
 
 
 def _allowed(signers: Path, revoked: Path | None) -> Allowed:
@@ -113,19 +105,12 @@ def _allowed(signers: Path, revoked: Path | None) -> Allowed:
     return Allowed(str(signers), key_file(signers), str(revoked), key_file(revoked))
 
 
-def _memory(folder: Path | None, *, may_write: bool) -> Memory:
-    from bundler.ledger.sequences import Memory
-
-    return Memory(state_folder(folder), may_write=may_write)
-
-
-def with_statement(report: Report, gate: StatementVerifier | None) -> Report:
-    """The report of an import, with what the gate has proven; what it let pass is a warning."""
-    if gate is None or gate.told is None or report.bundle is None:
-        return report
-    said = gate.told
-    warnings = [f"job {said.job}: imported by --allow-rollback: {what}" for what in said.allowed]
-    if said.previous is None:
-        warnings.append(f"job {said.job}: no earlier import of it is known here")
-    bundle = dataclasses.replace(report.bundle, statement=said)
-    return dataclasses.replace(report, bundle=bundle, warnings=(*report.warnings, *warnings))
+def state_folder(folder: Path | None) -> Path:
+    """Return the directory of the ledger, absolute. Raises: UsageError if nothing says where it is."""
+    if folder is not None:
+        return folder.absolute()
+    state, home = os.environ.get("XDG_STATE_HOME"), os.environ.get("HOME")
+    if not state and not home:
+        cause = "there is no home directory to remember the import in"
+        raise UsageError("--state", cause, "name a directory that outlives this run")
+    return (Path(state) if state else Path(str(home), ".local", "state")).absolute() / PROGRAM

@@ -29,7 +29,7 @@ from bundler.cli.options.policy_options import (
     with_signers,
 )
 from bundler.cli.options.registry_options import RegistryOptions, gathered, registries, registry_options
-from bundler.cli.options.trust_options import gate_of, gathered_trust, trust_options
+from bundler.cli.options.trust_options import gathered_trust, trust_options, verifier_of
 from bundler.cli.options.volume_options import more_volumes
 from bundler.cli.terminal.bundle_text import compared_text, verified_text
 from bundler.cli.terminal.display import display
@@ -45,7 +45,6 @@ from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
     from bundler.importer.policy_check import PolicyCheck
-    from bundler.ledger.statement_verifier import StatementVerifier
 
 
 @click.command("verify", cls=Command)
@@ -92,21 +91,22 @@ def command(
     settings, policy, progress = gathered(options), gathered_border(options), display(quiet=quiet)
     trust = with_signers(gathered_trust(options), policy)
     destination = _destination(against, config)
-    with gate_of(trust) as gate, open_bundle(bundle, judge=gate, volumes_in=volumes_in) as opened:
+    session = Session(progress=progress)
+    verifier = verifier_of(trust, session.clock())
+    with open_bundle(bundle, judge=verifier, volumes_in=volumes_in) as opened:
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         border = border_of(policy, opened)
-        verified = verify_bundle(opened, Session(progress=progress))
+        verified = verify_bundle(opened, session)
         if border:
             border.check(opened.inventory, verified.manifests)
         if destination:
             return _compared(verified, destination, settings, progress, meter, border=border, as_json=as_json)
-        return _told(opened, verified, gate, border, as_json=as_json)
+        return _told(opened, verified, border, as_json=as_json)
 
 
 def _told(
     opened: Bundle,
     verified: Verified,
-    gate: StatementVerifier | None,
     border: PolicyCheck | None,
     *,
     as_json: bool,
@@ -114,7 +114,7 @@ def _told(
     contents = describe(opened, manifests=verified.manifests)
     contents = dataclasses.replace(
         contents,
-        statement=gate.told if gate else contents.statement,
+        statement=opened.proven or contents.statement,
         signed=border.told if border else (),
     )
     for warning in verified.warnings:

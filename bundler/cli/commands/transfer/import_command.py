@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundler import Destination, OnConflict, Part, parse_prefix
-from bundler.cli.import_log import ImportLog
-from bundler.cli.import_task import ImportTask, carried
+from bundler.cli.import_task import ImportTask, carry_out
 from bundler.cli.input_files import import_file
-from bundler.cli.kept_receipt import earlier_receipt, keep_receipt
 from bundler.cli.options.metrics_options import Meter, metrics_options
 from bundler.cli.options.policy_options import border_options, gathered_border, with_signers
 from bundler.cli.options.registry_options import (
@@ -23,14 +21,14 @@ from bundler.cli.options.registry_options import (
     registries,
     registry_options,
 )
-from bundler.cli.options.rollback_options import RollbackTarget, check_alone, read_rollback, way_back_options
+from bundler.cli.options.rollback_options import check_alone, rollback_file_options
 from bundler.cli.options.tag_options import NameRuleOptions, gathered_rules, name_rules, rule_options
 from bundler.cli.options.trust_options import (
-    gate_of,
+    TrustOptions,
     gathered_trust,
     rollback_options,
+    state_folder,
     trust_options,
-    with_statement,
 )
 from bundler.cli.options.volume_options import more_volumes
 from bundler.cli.terminal.display import display
@@ -40,8 +38,10 @@ from bundler.cli.terminal.summaries import import_summary
 from bundler.cli.written_files import gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.roll_back import roll_back
+from bundler.ledger.ledger import Ledger, Permits
+from bundler.ledger.rollback_file import read_rollback_file
 from bundler.mapping import KEPT
-from bundler.oci.content import Digest
+from bundler.named_files import check_folder
 from bundler.reporting.json_report import Report
 from bundler.selection.choose import EVERY_TAG
 from bundler.session import Session
@@ -100,7 +100,7 @@ if TYPE_CHECKING:
 )
 @more_volumes
 @written_options
-@way_back_options
+@rollback_file_options
 @border_options
 @trust_options
 @rollback_options
@@ -149,18 +149,17 @@ def command(
             )
         task = _task(bundle, options)
         check_report(
-            wish, bundle, task.settings.creds_file, *task.written.files, *task.trust.files, task.way_back.file
+            wish,
+            bundle,
+            task.settings.creds_file,
+            *task.written.files,
+            *task.trust.files,
+            task.ledger.rollback_file,
         )
         report = wish
-        target = task.destination.prefix
-        receipt, earlier = task.written.receipt, earlier_receipt(task.written.receipt, target)
-        with gate_of(task.trust, remembers=True, may_write=not dry_run) as gate:
-            done, brought = carried(task, gate, dry_run=dry_run, quiet=quiet)
-            done = with_statement(done, gate)
+        done = carry_out(task, dry_run=dry_run, quiet=quiet)
         if not dry_run:
             done = write_all(task.written, done)
-            if receipt:
-                keep_receipt(receipt, earlier, brought, done, target)
     except BundlerError as error:
         failed = meter.noted(failed_report("import", error))
         return conclude(failed, summary="", file=report, as_json=as_json, stream=sys.stdout)
@@ -174,14 +173,13 @@ def _rolled_back(
     if bundle is not None:
         raise UsageError("--rollback", "there is nothing to import", "leave the bundle out")
     check_alone(click.get_current_context())
-    settings, progress, rollback = gathered(options), display(quiet=quiet), read_rollback(file)
+    settings, progress, rollback = gathered(options), display(quiet=quiet), read_rollback_file(file)
     known = registries(settings, progress, {moved.repository.registry for moved in rollback.moved})
     session = Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
     overwrite = options["on_conflict"] == "overwrite"
-    report = roll_back(rollback, session, overwrite=overwrite, may_write=not dry_run)
-    if not dry_run:
-        ImportLog(options["state"], rollback.target).back(rollback.bundle)
-    return report
+    receipt = options["receipt"]
+    ledger = Ledger(state_folder(options["state"]), receipt=receipt and receipt.absolute())
+    return roll_back(rollback, session, ledger, overwrite=overwrite, may_write=not dry_run)
 
 
 def _task(bundle: str | None, options: dict[str, Any]) -> ImportTask:
@@ -196,17 +194,15 @@ def _task(bundle: str | None, options: dict[str, Any]) -> ImportTask:
     prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
     if not prefix:
         raise UsageError("import", "no target is named", "say where to with --to oci://HOST[/PREFIX]")
-    way_back = RollbackTarget(options["rollback_file"], trust.state, str(prefix))
-    way_back.check()
-    arrivals = ImportLog(trust.state, str(prefix))
-    brought = frozenset[Digest]() if options["allow_gap"] else arrivals.known()
+    ledger = _ledger(trust, options, written.receipt)
+    ledger.check(prefix)
     policy = options["on_conflict"] or (file and file.on_conflict)
     if file and file.image_map and not written.image_map:
         written = written._replace(image_map=Path(file.image_map))
     part = _part(options["repositories"], rules, file)
     return ImportTask(
         bundle,
-        Destination(prefix, file.mapping if file else KEPT, part, brought),
+        Destination(prefix, file.mapping if file else KEPT, part),
         OnConflict(policy) if policy else OnConflict.DEFAULT,
         settings,
         written,
@@ -214,9 +210,20 @@ def _task(bundle: str | None, options: dict[str, Any]) -> ImportTask:
         options["prune"],
         options["volumes_in"],
         trust,
-        way_back,
-        arrivals,
+        ledger,
         allowed,
+    )
+
+
+def _ledger(trust: TrustOptions, options: dict[str, Any], receipt: Path | None) -> Ledger:
+    file = options["rollback_file"]
+    if file:
+        check_folder(file, "--rollback-file")
+    return Ledger(
+        state_folder(trust.state),
+        rollback_file=file,
+        receipt=receipt and receipt.absolute(),
+        permits=Permits(older=trust.allow_rollback, gap=options["allow_gap"]),
     )
 
 
