@@ -145,7 +145,7 @@ def test_one_key_with_two_names_by_certificates_is_one_signer(alice: Path, bob: 
     assert [signer.principal for signer in told.signers] == ["carol", "alice"]
 
 
-def test_a_certificate_signs_one_statement_once_and_a_renewed_one_again(alice: Path, tmp_path: Path) -> None:
+def test_a_certificate_signs_a_statement_once_a_new_one_again(alice: Path, tmp_path: Path) -> None:
     own = a_key(tmp_path, "own")
     certificate = a_certificate(own, alice, "carol")
     sealed = number(certificate, 7)
@@ -212,9 +212,7 @@ def test_another_one_of_the_same_number_is_refused(border: Border, alice: Path) 
     )
 
 
-def test_a_rollback_that_is_allowed_is_told_and_does_not_open_the_way_for_others(
-    border: Border, alice: Path
-) -> None:
+def test_an_allowed_rollback_is_told_and_allows_no_other(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7))
     told = border.crossed(number(alice, 5), allow_rollback=True)
     assert (told.previous, told.allowed) == (7, ("older",))
@@ -250,7 +248,7 @@ def test_looking_writes_nothing(border: Border, alice: Path) -> None:
 # --- the state -----------------------------------------------------------------------------------------
 
 
-def test_a_second_import_of_the_job_is_9_while_the_first_is_under_way(border: Border, alice: Path) -> None:
+def test_a_second_import_of_a_job_is_9_while_the_first_runs(border: Border, alice: Path) -> None:
     running = pytest.raises(LocalError, match="another import of the job default is running")
     with border.record(number(alice, 7)), border.record(number(alice, 8, job="other")), running:
         border.record(number(alice, 8))
