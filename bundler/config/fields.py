@@ -28,6 +28,7 @@ from bundler.oci.reference import (
     parse_reference,
 )
 from bundler.selection.rules import Rules, check
+from bundler.trust.statement import Job
 
 _DOLLAR = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
 
@@ -251,6 +252,9 @@ TextWithVariables = Annotated[str, from_text(lambda text, at: expanded(text, at.
 Count = Annotated[int, Field(ge=1)]
 
 TagName = Annotated[Tag, from_text(lambda text, at: Tag.parse(text), Tag)]
+
+JobName = Annotated[Job, from_text(lambda text, at: Job.parse(text), Job)]
+"""A series of signed bundles."""
 
 DigestName = Annotated[Digest, from_text(lambda text, at: Digest.parse(text), Digest)]
 

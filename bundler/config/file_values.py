@@ -82,6 +82,8 @@ class ImportFile(NamedTuple):
     to: Prefix | None = None
     mapping: Mapping = Mapping()
     on_conflict: OnConflict | None = None
+    job: str | None = None
+    """The job that the bundle must be signed for."""
     select: ConfiguredPart = ConfiguredPart()
     image_map: str | None = None
     """Where the list of images and their new names goes."""

@@ -11,6 +11,7 @@ from bundler.config.fields import (
     Circumstances,
     Count,
     Host,
+    JobName,
     Keys,
     Path,
     Target,
@@ -86,6 +87,8 @@ class ImportKeys(Keys):
     """Globs for paths at the target (`*` is also for `/`); for any other, nothing is written."""
     on_conflict: Literal["fail", "skip", "overwrite"] | None = None
     """A tag that exists with another digest. If it is not said, `latest` moves and any other fails."""
+    job: JobName | None = None
+    """The job that the bundle must be signed for; needs allowed signers."""
     select: SelectKeys | None = None
     image_map: Path | None = None
     """Write a list of images and their new names."""
@@ -108,6 +111,7 @@ def read_import_file(name: str, text: str) -> ImportFile:
         to=keys.to,
         mapping=Mapping(rules, keys.flatten, tuple(keys.allow or ())),
         on_conflict=keys.on_conflict,
+        job=keys.job,
         select=select,
         image_map=beside_file(name, keys.image_map),
     )

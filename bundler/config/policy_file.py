@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from bundler.config.fields import Circumstances, Count, Keys, Path, Text, Texts, beside_file
+from bundler.config.fields import Circumstances, Count, JobName, Keys, Path, Text, Texts, beside_file
 from bundler.config.problems import RefusedValueError
 from bundler.config.reading import Found, items, read_keys
 from bundler.oci.grammar import Size
@@ -77,7 +77,9 @@ class SignerKeys(Keys):
     revoked: Path | None = None
     """Keys that don't count any more."""
     minimum: Count | None = None
-    """So many of them; 1 if it is not said."""
+    """Number of them; 1 if it is not given."""
+    job: JobName | None = None
+    """The job that the bundle must be signed for."""
 
 
 class PolicyKeys(Keys):
@@ -115,6 +117,7 @@ def read_policy_file(name: str, text: str) -> Policy:
         allowed_signers=beside(signers.allowed) if signers else None,
         revoked_keys=beside(signers.revoked) if signers else None,
         signatures=(signers.minimum or 1) if signers else None,
+        job=signers.job if signers else None,
     )
 
 

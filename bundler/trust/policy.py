@@ -81,6 +81,8 @@ class Policy(NamedTuple):
     revoked_keys: str | None = None
     signatures: int | None = None
     """How many of them must have."""
+    job: str | None = None
+    """The job that it must be signed for."""
 
 
 def matches(name: str, globs: tuple[str, ...]) -> bool:

@@ -259,7 +259,7 @@ def test_what_is_no_rollback_file_is_refused_by_name(inside: Inside) -> None:
     wrong.write_text('{"rollbackVersion": 1}')
     refused = bundler("import", "--rollback", str(wrong))
     assert refused.returncode == 7
-    assert "wrong.json: no rollback file" in refused.stderr
+    assert "wrong.json: not a rollback file" in refused.stderr
 
 
 @pytest.mark.parametrize(

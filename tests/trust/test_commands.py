@@ -165,7 +165,7 @@ def test_a_stream_is_signed_too(place: Place) -> None:
             [*taking, "--state", str(place.state)], stdin=writing.stdout, capture_output=True, check=False
         )
     assert (writing.returncode, ended.returncode) == (0, 0), ended.stderr
-    assert (place.state / "default.json").exists()
+    assert (place.state / "jobs/default.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_what_is_older_is_refused_unless_that_is_wanted(place: Place, capsys: Ou
     assert place.imported(bundle=new)[0] == 0
     code, report = place.imported(bundle=old)
     assert code == 11
-    assert "sequence number 6, and 7 was imported before" in capsys.readouterr().err
+    assert "older than what was imported: number 7 (" in capsys.readouterr().err
     assert report["failures"][0]["exitCode"] == 11
     code, report = place.imported("--allow-rollback", bundle=old)
     assert code == 0
@@ -408,10 +408,10 @@ def test_the_state_lies_at_home_unless_it_is_said_where(
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(place.folder / "home"))
     assert run(command) == 0
-    assert (place.folder / "home/.local/state/timoni-bundler/default.json").exists()
+    assert (place.folder / "home/.local/state/timoni-bundler/jobs/default.json").exists()
     monkeypatch.setenv("XDG_STATE_HOME", str(place.folder / "xdg"))
     assert run(command) == 0
-    assert (place.folder / "xdg/timoni-bundler/default.json").exists()
+    assert (place.folder / "xdg/timoni-bundler/jobs/default.json").exists()
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.delenv("HOME")
     assert run(command) == 2

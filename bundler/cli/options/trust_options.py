@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from bundler.about import PROGRAM
+from bundler.cli.options.job_options import checked_job
 from bundler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ class TrustOptions(NamedTuple):
     require_signature: bool = False
     state: Path | None = None
     allow_rollback: bool = False
+    job: str | None = None
+    """The job that the bundle must be signed for; None for any."""
+    new_job: bool = False
 
     @property
     def files(self) -> tuple[Path | None, ...]:
@@ -63,25 +68,42 @@ def rollback_options(command: Command) -> Command:
                           "else ~/.local/state/timoni-bundler."),
         click.option("--allow-rollback", is_flag=True,
                      help="Import what is older than what was imported, or expired; the report says so."),
+        click.option("--new-job", is_flag=True,
+                     help="Import a job that --state does not know beside those that it knows."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def gathered_trust(options: dict[str, Any]) -> TrustOptions:
-    """Take the options out of a command's arguments; `complete` has them checked."""
+def gathered_trust(options: dict[str, Any], job: str | None = None) -> TrustOptions:
+    """Take the options out of a command's arguments; `complete` has them checked.
+
+    `job` is that of an import file. One on the command line counts only if it was given: its default is
+    for metrics.
+    """
     names = [name for name in TrustOptions._fields if name in options]
-    return TrustOptions(**{name: options.pop(name) for name in names})
+    trust = TrustOptions(**{name: options.pop(name) for name in names})
+    return trust._replace(job=checked_job(trust.job) if _names_job() and trust.job else job)
+
+
+def _names_job() -> bool:
+    return click.get_current_context().get_parameter_source("job") is ParameterSource.COMMANDLINE
 
 
 def complete(options: TrustOptions) -> TrustOptions:
-    """The options, if they say whose signatures count as soon as any must. Raises UsageError."""
-    if options.allowed_signers is None and options._replace(state=None) != TrustOptions(None, None, None):
-        given = "--revoked-keys" if options.revoked_keys else "--require-signatures"
-        given = "--allow-rollback" if options.allow_rollback else given
-        raise UsageError(given, "it needs --allowed-signers FILE", "say whose signatures count")
+    """Return the options. Raises: UsageError if one of them has no effect without allowed signers."""
+    if options.allowed_signers is None:
+        for name in ("revoked_keys", "require_signatures", "require_signature", "allow_rollback", "new_job"):
+            if getattr(options, name):
+                raise _needs_signers(f"--{name.replace('_', '-')}")
+        if options.job and not (_names_job() and click.get_current_context().params.get("metrics")):
+            raise _needs_signers("--job")
     return options
+
+
+def _needs_signers(option: str) -> UsageError:
+    return UsageError(option, "it needs --allowed-signers FILE", "say whose signatures count")
 
 
 def verifier_of(options: TrustOptions, now: int) -> StatementVerifier | None:
@@ -92,7 +114,8 @@ def verifier_of(options: TrustOptions, now: int) -> StatementVerifier | None:
     from bundler.trust.statement_verifier import Requirement, StatementVerifier
 
     allowed = _allowed(options.allowed_signers, options.revoked_keys)
-    requirement = Requirement(allowed, options.require_signatures or 1)
+    job = checked_job(options.job) if options.job else None
+    requirement = Requirement(allowed, options.require_signatures or 1, job)
     return StatementVerifier(keygen(), requirement, now=now, allow_expired=options.allow_rollback)
 
 

@@ -24,7 +24,7 @@ HEADINGS = {
     "Signatures and policy": (
         "--sign-key --sequence --expires --policy --cosign-key --trusted-root --certificate-identity "
         "--certificate-oidc-issuer --allowed-signers --revoked-keys --require-signatures "
-        "--require-signature --allow-rollback"
+        "--require-signature --allow-rollback --new-job"
     ),
     "What is told": "--report --json --quiet --metrics --job --log-format",
     "Registries": "--jobs --plain-http --ca-file --creds-file --token-host --proxy",

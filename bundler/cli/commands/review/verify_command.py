@@ -44,6 +44,7 @@ from bundler.session import Session
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
+    from bundler.config.file_values import ImportFile
     from bundler.importer.policy_check import PolicyCheck
 
 
@@ -89,8 +90,9 @@ def command(
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     """
     settings, policy, progress = gathered(options), gathered_border(options), display(quiet=quiet)
-    trust = with_signers(gathered_trust(options), policy)
-    destination = _destination(against, config)
+    file = import_file(config)
+    trust = with_signers(gathered_trust(options, file.job if file else None), policy)
+    destination = _destination(against, file)
     session = Session(progress=progress)
     verifier = verifier_of(trust, session.clock())
     with open_bundle(bundle, judge=verifier, volumes_in=volumes_in) as opened:
@@ -126,11 +128,10 @@ def _told(
     return 0
 
 
-def _destination(against: str | None, config: Path | None) -> Destination | None:
-    file = import_file(config)
+def _destination(against: str | None, file: ImportFile | None) -> Destination | None:
     prefix = parse_prefix(against) if against else file and file.to
-    if prefix is None and config:
-        raise UsageError(str(config), "it names no target", "name one with --against")
+    if prefix is None and file:
+        raise UsageError(file.name, "it names no target", "name one with --against")
     return Destination(prefix, file.mapping if file else KEPT) if prefix else None
 
 

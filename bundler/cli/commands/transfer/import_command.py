@@ -186,11 +186,11 @@ def _task(bundle: str | None, options: dict[str, Any]) -> ImportTask:
     """Command line and import file together; what the command line says wins."""
     settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
     allowed = gathered_border(options)
-    trust = with_signers(gathered_trust(options), allowed)
+    file = import_file(options["config"])
+    trust = with_signers(gathered_trust(options, file.job if file else None), allowed)
     if bundle is None:
         raise UsageError("import", "no bundle is named", "name a file or directory, or - for standard input")
     check_stdin(bundle, settings.creds_file)
-    file = import_file(options["config"])
     prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
     if not prefix:
         raise UsageError("import", "no target is named", "say where to with --to oci://HOST[/PREFIX]")
@@ -223,7 +223,7 @@ def _ledger(trust: TrustOptions, options: dict[str, Any], receipt: Path | None) 
         state_folder(trust.state),
         rollback_file=file,
         receipt=receipt and receipt.absolute(),
-        permits=Permits(older=trust.allow_rollback, gap=options["allow_gap"]),
+        permits=Permits(older=trust.allow_rollback, gap=options["allow_gap"], new_job=trust.new_job),
     )
 
 
