@@ -88,7 +88,7 @@ def encode_rollback_file(rollback: RollbackFile) -> bytes:
 
 def decode_rollback_file(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> RollbackFile:
     """Read a rollback file. Raises: ContentError that names the file."""
-    document = checked(data, item=name, limits=limits)
+    document = checked(data, RollbackFile, MovedTag, item=name, limits=limits)
     return read_document(RollbackFile, document, parts=(MovedTag,), what="not a rollback file: ")
 
 

@@ -99,7 +99,7 @@ def test_an_export_signs_and_an_import_that_asks_for_it_takes_it(place: Place, c
     assert (said["job"], said["sequence"], said["previous"], said["allowed"]) == ("nightly", 7, None, [])
     assert [signer["principal"] for signer in said["signers"]] == ["alice"]
     assert "job nightly: no earlier import of it is known here" in capsys.readouterr().err
-    assert json.loads((place.state / "nightly.json").read_text())["sequence"] == 7
+    assert json.loads((place.state / "jobs/nightly.json").read_text())["sequence"] == 7
 
 
 def test_the_number_grows_where_the_clock_was_set_back(place: Place) -> None:
