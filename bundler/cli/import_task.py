@@ -24,17 +24,16 @@ from bundler import (
 from bundler.bundle.wire import FrameCache
 from bundler.cli.input_files import allow_open_files
 from bundler.cli.options.policy_options import border_of, with_signed
-from bundler.cli.options.registry_options import RegistryOptions, registries
+from bundler.cli.options.registry_options import registries
 from bundler.cli.options.trust_options import TrustOptions, verifier_of
 from bundler.cli.terminal.display import display
-from bundler.cli.written_files import TargetFiles
+from bundler.config.run_options import RegistryOptions
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.importer import check_import
 from bundler.limits import DEFAULT_LIMITS
 from bundler.reporting.json_report import Report
 from bundler.session import Session
-from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
     from bundler.ledger.ledger import Ledger
@@ -49,7 +48,6 @@ class ImportTask(NamedTuple):
     destination: Destination
     on_conflict: OnConflict
     settings: RegistryOptions
-    written: TargetFiles
     beside: tuple[Path, ...]
     prune: int | None
     volumes_in: tuple[Path, ...]
@@ -70,7 +68,7 @@ def carry_out(task: ImportTask, *, dry_run: bool, quiet: bool) -> Report:
     """Import the bundle, or plan that, and return the report. Raises what stops everything."""
     progress = display(quiet=quiet)
     known = registries(task.settings, progress, [task.destination.prefix.registry])
-    session = Session(known, jobs=task.settings.jobs or DEFAULT_JOBS, progress=progress)
+    session = Session(known, jobs=task.settings.jobs, progress=progress)
     allow_open_files()
     with ExitStack() as stack:
         opened = partial(open_bundle, volumes_in=task.volumes_in, frames=FrameCache())

@@ -1,37 +1,17 @@
-"""Options to undo an import: where the rollback file is written, and `import --rollback`."""
+"""Options that `import --rollback` obeys."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
 
 import click
 from click.core import ParameterSource
 
-from bundler.cli.options.registry_options import RegistryOptions
+from bundler.config.option import fields_of
+from bundler.config.run_options import RegistryOptions
 from bundler.errors import UsageError
-
-Command = TypeVar("Command", bound=Callable[..., int])
-
-
-def rollback_file_options(command: Command) -> Command:
-    """Add them to a command; they arrive as `rollback_file` and `rollback`."""
-    options = (
-        click.option("--rollback-file", metavar="FILE", type=click.Path(path_type=Path),
-                     help="Write here, before any tag moves, what each pointed to. Default: a file in the "
-                          "--state directory, if a tag that exists moves."),
-        click.option("--rollback", metavar="FILE", type=click.Path(path_type=Path),
-                     help="Instead of importing: point every tag back, as this file has it."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
 
 _WITH_ROLLBACK = {
     "rollback", "on_conflict", "state", "receipt", "dry_run", "report", "as_json", "quiet", "metrics", "job",
-    *RegistryOptions._fields,
+    *(field.name for field in fields_of(RegistryOptions)),
 }  # fmt: skip
 
 
