@@ -143,7 +143,10 @@ def _repositories(
     for name, choice in pinned.decided:
         own = tags.setdefault(name, [])
         own += [TagReport(left.tag, "skipped", reason=left.reason) for left in choice.left_out]
-    return tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
+    return tuple(
+        RepositoryReport(name, tuple(own), size=pinned.size_of(*(root for root in pinned.roots if root.repository == name)))
+        for name, own in sorted(tags.items())
+    )
 
 
 def _name(root: Root) -> str:

@@ -76,6 +76,8 @@ class RepositoryReport:
     tags: tuple[TagReport, ...]
     source: str | None = None
     """At the target: what it was called outside."""
+    size: int | None = None
+    """Of an export: bytes of all that its tags need, each blob once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,9 +128,9 @@ class Resolution:
             if found := next((one for one in self.whole(root) if one in lacking), None):
                 self.fail(root, lacking[found])
 
-    def size_of(self, root: Root) -> int:
-        """Bytes of all that a root needs, each blob once."""
-        return sum(needed_by([root.digest], self.manifests).values())
+    def size_of(self, *roots: Root) -> int:
+        """Return the bytes of all that the roots need, each blob once."""
+        return sum(needed_by([root.digest for root in roots], self.manifests).values())
 
     def carried(self) -> list[Manifest]:
         """Every manifest that the roots reach."""
