@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bundler.bundle.inventory import (
-    Inventory,
-)
-from bundler.bundle.reader import Bundle
+from bundler.bundle.inventory import Inventory
 from bundler.errors import errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import BlobSource, Descriptor, Digest, read_all
 from bundler.oci.graph import HeldManifests, Manifests, Tally, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
+
+if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
 
 
 def read_chain_entry(bundle: Bundle, pool: ManifestPool) -> ChainEntry:

@@ -1,4 +1,4 @@
-"""What vouches for a manifest inside one repository of a bundle: signatures, SBOMs, attestations. No I/O.
+"""What vouches for a manifest inside one repository of a bundle: signatures, SBOMs, attestations.
 
 Found as registries find it: by a referrer's subject, and by cosign's tags. What is counted is that it
 goes along; whether a signature is valid takes a key, and is not asked here.

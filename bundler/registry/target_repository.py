@@ -69,12 +69,11 @@ class TargetRepository:
 
         Source: distribution-spec 1.1, "Deleting Tags", "Deleting Manifests".
         """
-        accept = frozenset({200, 202, 204, 400, 404, 405})
         reply = self._host.fetch(
             "DELETE",
             f"{self._base}/manifests/{reference}",
             f"{self._push},delete",
-            accept=accept,
+            accept=frozenset({200, 202, 204, 400, 404, 405}),
             limit=self._limits.error_body,
         )
         return reply.status not in (400, 405)
@@ -180,17 +179,15 @@ class TargetRepository:
         query = urlencode({"mount": blob.digest, "from": mount_from.path})
         scope = f"{self._push} repository:{mount_from.path}:pull"
         try:
-            return self._host.exchange(
-                "POST", f"{self._base}/blobs/uploads/?{query}", scope, accept=UPLOAD_BEGUN
-            )
+            path = f"{self._base}/blobs/uploads/?{query}"
+            return self._host.exchange("POST", path, scope, accept=UPLOAD_BEGUN)
         except (RequestRefusedError, NotFoundError, AuthError):
             return None
 
     def _post(self) -> Answer:
         try:
-            return self._host.exchange(
-                "POST", f"{self._base}/blobs/uploads/", self._push, accept=UPLOAD_BEGUN
-            )
+            path = f"{self._base}/blobs/uploads/"
+            return self._host.exchange("POST", path, self._push, accept=UPLOAD_BEGUN)
         except NotFoundError as error:
             hint = missing_hint(self.name, error.cause)
             raise RepositoryRefusedError(self.name, error.cause, hint) from error

@@ -18,6 +18,7 @@ from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageErr
 from bundler.importer import verify_bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import read_all
+from bundler.session import Session
 from tests.builders import SHAPES, Content, a_bundle, a_module, descriptor_of, manifest_document, noise
 from tests.registries import require
 
@@ -172,7 +173,7 @@ def test_a_bundle_may_have_the_limit_of_frames_and_not_one_more(
     limits = Limits(frames=frames)
     if fits:
         with open_bundle(path, limits) as bundle:
-            assert verify_bundle(bundle, limits=limits)
+            assert verify_bundle(bundle, Session(limits=limits))
     else:
         with pytest.raises(ContentError, match="limit of 1 zstd frames"):
             open_bundle(path, limits)
@@ -185,9 +186,9 @@ def test_a_bundle_may_have_the_limit_of_manifest_bytes_and_no_more(over: int, tm
         size = sum(blob.size for blob in bundle.inventory.manifests)
         if over:
             with pytest.raises(ContentError, match="of manifests, over the limit"):
-                verify_bundle(bundle, limits=Limits(manifests=size - over))
+                verify_bundle(bundle, Session(limits=Limits(manifests=size - over)))
         else:
-            assert verify_bundle(bundle, limits=Limits(manifests=size))
+            assert verify_bundle(bundle, Session(limits=Limits(manifests=size)))
 
 
 def test_a_damaged_bundle_is_told_by_its_path(tmp_path: Path) -> None:

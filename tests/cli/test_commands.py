@@ -16,7 +16,7 @@ from bundler.registry.registries import Registries
 from tests.builders import a_bundle, a_module, push_to
 from tests.processes import PROGRAM
 from tests.registries import RealRegistry
-from tests.test_house import valid
+from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
 

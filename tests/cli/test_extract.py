@@ -22,8 +22,8 @@ from tests.extractor.contents import (
     files_in,
     layer_of,
 )
+from tests.schema_checks import valid
 from tests.sweeps import LoadedProgram
-from tests.test_house import valid
 
 Output = pytest.CaptureFixture[str]
 

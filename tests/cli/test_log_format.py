@@ -20,8 +20,8 @@ from bundler.cli.terminal.log import OPTION, VARIABLE, JsonLog, Log, log_for
 from tests.builders import Content, a_bundle, a_module
 from tests.doubles import ALWAYS, Answer, MemoryRegistry, Seen, Wire, says
 from tests.processes import PROGRAM, bundler, clean_environment
+from tests.schema_checks import valid
 from tests.server.client import writable_registry
-from tests.test_house import valid
 
 Output = pytest.CaptureFixture[str]
 Line = dict[str, Any]

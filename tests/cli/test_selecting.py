@@ -13,7 +13,7 @@ from bundler.bundle.inventory import roots_of
 from bundler.bundle.reader import open_bundle
 from tests.builders import Content, a_module, an_index, dumped
 from tests.doubles import MemoryRegistry
-from tests.test_house import valid
+from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
 

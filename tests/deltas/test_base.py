@@ -15,6 +15,7 @@ from bundler.errors import BundlerError, UsageError
 from bundler.exporter import Incremental, Keep, output_to
 from bundler.limits import DEFAULT_LIMITS
 from bundler.reporting.progress import SILENCE
+from bundler.session import Session
 from bundler.store.blob_store import Store
 from tests.builders import a_module, add_version
 from tests.deltas.test_export_deltas import DAY, Nights, files, inventory_of
@@ -170,7 +171,7 @@ def test_the_night_after_one_on_a_file_from_elsewhere_needs_only_the_store(
     out = inventory_of(nights.night("thursday", "last", store="another"))
     assert [set(entry.tags) for entry in out.repositories] == [{"2.3.0"}]
     with Store(tmp_path / "another") as store:
-        assert find_garbage(store, Keep(1), 9 * DAY).blobs == ()
+        assert find_garbage(store, Keep(1), Session(clock=lambda: 9 * DAY)).blobs == ()
     assert files(tmp_path) == {"thursday"}
 
 
@@ -180,6 +181,6 @@ def test_housekeeping_goes_on_where_a_base_is_not_at_hand(nights: Nights, tmp_pa
         if b'"kind":"full"' in path.read_bytes():
             path.unlink()
     with Store(tmp_path / "store") as store:
-        assert find_garbage(store, Keep(), 0).forgotten == ()
+        assert find_garbage(store, Keep(), Session()).forgotten == ()
     with pytest.raises(BundlerError, match="not at hand"):
         nights.night("wednesday", "last")

@@ -15,6 +15,7 @@ from bundler.exporter import output_to, plan_bundle, store_location_of
 from bundler.limits import Limits
 from bundler.oci.reference import parse_reference
 from bundler.selection.sources import selection_of
+from bundler.session import Session
 from tests.builders import a_bundle, a_module
 from tests.doubles import FakeClock, MemoryRegistry
 from tests.flows import PATIENT, exported, registries_for
@@ -39,7 +40,7 @@ def test_what_no_reader_would_take_is_told_before_a_blob_is_fetched(
             exported(out, name, registries=known())
         to = output_to(str(out))
         with pytest.raises(ContentError, match=cause):
-            plan_bundle(selection_of([parse_reference(name)]), known(), to, store_location_of(to))
+            plan_bundle(selection_of([parse_reference(name)]), to, store_location_of(to), Session(known()))
         assert not [seen for seen in registry.seen if "/blobs/" in seen.path]
     assert not out.exists()
 
@@ -52,5 +53,5 @@ def test_bundles_that_together_no_reader_would_take_are_not_merged(tmp_path: Pat
     with open_bundle(parts[0]) as one:
         limits = Limits(inventory=max(len(data) for _, data in files_of(one.inventory)))
     with pytest.raises(ContentError, match="would be larger"):
-        merge_bundles(parts, output_to(str(tmp_path / "c.tar.zst")), limits=limits)
+        merge_bundles(parts, output_to(str(tmp_path / "c.tar.zst")), Session(limits=limits))
     assert not (tmp_path / "c.tar.zst").exists()

@@ -23,6 +23,7 @@ from bundler.registry.auth.credentials import CredentialSources
 from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
+from bundler.session import Session
 from tests.builders import (
     Content,
     a_bundle,
@@ -123,7 +124,7 @@ def test_a_target_elsewhere_can_not_have_blobs_sent_to_this_machine(
     source.on("POST", "", says(202, Location=inside(canary)[number]), times=ALWAYS)
     with open_bundle(a_bundle(tmp_path / "b.tar.zst", {"h.example/app": an_image()})) as bundle:
         destination = Destination(parse_prefix(FAR))
-        report = import_bundle(verify_bundle(bundle), destination, far_registries(source, clock))
+        report = import_bundle(verify_bundle(bundle), destination, Session(far_registries(source, clock)))
     assert report.exit_code == 10
     assert canary.seen == []
     assert source.asked("PUT") == []

@@ -22,6 +22,7 @@ from bundler.oci.manifest import OCI_MANIFEST
 from bundler.oci.reference import parse_prefix
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
+from bundler.session import Session
 from tests.builders import (
     Content,
     a_bundle,
@@ -164,7 +165,7 @@ def test_44_of_a_damaged_pipe_no_manifest_and_no_whole_blob_is_pushed(
             import_stream(
                 BundleStream(file, PATIENT),
                 Destination(parse_prefix(f"{proxy.host}/damaged/{clock.now:.0f}")),
-                registries_for(clock),
+                Session(registries_for(clock)),
             )
         digests = {digest for digest, _ in a_module().everything()}
         sent = [seen for seen in proxy.asked("PUT") if "digest=" in seen.target]

@@ -18,6 +18,7 @@ from bundler.importer import Destination, import_stream, verify_bundle
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.reference import Tag, parse_prefix
 from bundler.reporting.json_report import Report
+from bundler.session import Session
 from tests.builders import Content, a_bundle, a_module, a_signed_module, add_version, push_to, sign_by_tag
 from tests.doubles import FakeClock, MemoryRegistry
 from tests.flows import exported, imported, registries_for
@@ -42,7 +43,7 @@ class Far:
         """A bundle of everything there is, or of what is new."""
         out = self.folder / f"{name}.tar.zst"
         sources = [f"{self.server.host}/{path}" for path in self.server.repositories]
-        exported(out, *sources, series=Incremental(base=base), store=self.folder / "store")
+        exported(out, *sources, incremental=Incremental(base=base), store=self.folder / "store")
         return out
 
     def delta(self) -> Path:
@@ -100,10 +101,11 @@ def test_a_delta_comes_through_a_pipe(far: Far, target_registry: RealRegistry, *
     add_version(far.app, "2.0.0")
     far.server.repositories[f"{far.path}/other"] = far.app
     data = BytesIO(far.delta().read_bytes())
-    known, to = registries_for(FakeClock()), Destination(parse_prefix(target_registry.host))
+    session = Session(registries_for(FakeClock()), jobs=4)
+    to = Destination(parse_prefix(target_registry.host))
     with open_bundle(far.bundles[0]) as base:
         stream = BundleStream(data, DEFAULT_LIMITS)
-        report = import_stream(stream, to, known, beside=[base] if beside else [], jobs=4)
+        report = import_stream(stream, to, session, beside=[base] if beside else [])
     assert report.exit_code == 0
     assert digests(target_registry, f"{far.path}/other", far.app)
 
@@ -196,7 +198,9 @@ def test_a_receipt_needs_no_store_outside(far: Far, mornings: Mornings) -> None:
     add_version(far.app, "2.0.0")
     out = far.folder / "elsewhere"
     out.mkdir()
-    exported(out / "d.tar.zst", f"{far.server.host}/{far.path}", series=Incremental(base=(str(receipt),)))
+    exported(
+        out / "d.tar.zst", f"{far.server.host}/{far.path}", incremental=Incremental(base=(str(receipt),))
+    )
     with open_bundle(out / "d.tar.zst") as delta:
         assert [set(entry.tags) for entry in delta.inventory.repositories] == [{"2.0.0"}]
         assert len(delta.inventory.required) == 1

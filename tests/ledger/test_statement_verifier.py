@@ -16,7 +16,7 @@ from bundler.ledger.statement_verifier import Requirement, StatementVerifier
 from bundler.oci.content import Digest, sha256
 from bundler.trust.bundle_signing import Terms, moment_at
 from bundler.trust.statement import Job, SignedStatement
-from tests.test_house import valid
+from tests.schema_checks import valid
 from tests.trust.keys import NOW, a_certificate, a_key, allowed, keygen, line, signing
 
 ONE, OTHER = sha256(b"one"), sha256(b"other")
@@ -256,7 +256,7 @@ def test_what_can_not_be_looked_at_is_no_empty_state(border: Border, alice: Path
 
 def test_a_lock_goes_with_the_process_that_held_it(border: Border, alice: Path) -> None:
     border.folder.mkdir()
-    held = "import sys; from pathlib import Path; from bundler.trust.memory import Memory\n"
+    held = "import sys; from pathlib import Path; from bundler.ledger.sequences import Memory\n"
     held += "Memory(Path(sys.argv[1])).last('default'); print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", held, str(border.folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:

@@ -23,8 +23,8 @@ from tests.builders import Content, a_bundle, a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import PROGRAM, bundler
 from tests.registries import RealRegistry
+from tests.schema_checks import valid
 from tests.sweeps import LoadedProgram
-from tests.test_house import valid
 from tests.trust.keys import NAME, a_key, in_place_of_ssh_keygen, line
 
 Output = pytest.CaptureFixture[str]

@@ -79,7 +79,7 @@ def _in_namespaces(
 ) -> list[Source]:
     found: list[Source] = []
     registries = dict.fromkeys(space.registry for space in namespaces)
-    answers = dict(reading.each("catalogs", registries, reading.registries.catalog))
+    answers = dict(reading.each("catalogs", registries, reading.session.registries.catalog))
     for space in namespaces:
         catalog = answers[space.registry]
         if isinstance(catalog, BundlerError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -17,8 +16,8 @@ from bundler.deltas.retention import Keep
 from bundler.errors import NotFoundError
 from bundler.layout import LAYOUT_FILE
 from bundler.reporting.json_report import Failure, failure
+from bundler.session import Session
 from bundler.store.blob_store import Store, damaged, remove
-from bundler.workers import DEFAULT_JOBS
 
 _DIR = click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
 
@@ -54,7 +53,7 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
     timoni-bundler store gc /var/lib/modules --keep 14 --delete
     """
     with _opened(path) as store:
-        garbage = find_garbage(store, Keep(keep, keep_days), int(time.time()))
+        garbage = find_garbage(store, Keep(keep, keep_days), Session())
         if delete:
             collect(store, garbage)
     document = {
@@ -78,7 +77,7 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
 def check(path: Path, *, removing: bool, quiet: bool, as_json: bool) -> int:
     """Read every blob, and compare it with its digest."""
     with _opened(path) as store:
-        wrong = damaged(store, jobs=DEFAULT_JOBS, progress=display(quiet=quiet))
+        wrong = damaged(store, Session(progress=display(quiet=quiet)))
         if removing:
             remove(store, (blob for blob, _ in wrong))
     failures: tuple[Failure, ...] = tuple(failure(error) for _, error in wrong)

@@ -14,6 +14,7 @@ from bundler.cli.options.signing_options import gathered_signing, signing, signi
 from bundler.cli.terminal.bundle_text import sealed_text
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
+from bundler.session import Session
 
 
 @click.command("sign", cls=Command)
@@ -43,7 +44,7 @@ def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **
     assert wanted is not None
     with open_bundle(bundle) as opened:
         refuse_volumes(opened)
-        verify_bundle(opened, progress)
+        verify_bundle(opened, Session(progress=progress))
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)
     click.echo(f"{bundle}: {sealed_text(sealed)}, bundle {opened.id}")

@@ -40,6 +40,7 @@ from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.reporting.json_report import document
 from bundler.reporting.progress import Progress
+from bundler.session import Session
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def command(
     with gate_of(trust) as gate, open_bundle(bundle, judge=gate, volumes_in=volumes_in) as opened:
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         border = border_of(policy, opened)
-        verified = verify_bundle(opened, progress)
+        verified = verify_bundle(opened, Session(progress=progress))
         if border:
             border.check(opened.inventory, verified.manifests)
         if destination:
@@ -144,8 +145,8 @@ def _compared(
     as_json: bool,
 ) -> int:
     known = registries(settings, progress, [destination.prefix.registry])
-    jobs = settings.jobs or DEFAULT_JOBS
-    found = compare_with_target(verified, destination, known, jobs=jobs, progress=progress)
+    session = Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
+    found = compare_with_target(verified, destination, session)
     found = meter.noted(with_signed(found, border))
     summary = compared_text(found, str(destination.prefix), verified.bundle.id)
     return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

@@ -16,6 +16,7 @@ from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.outcome import print_document, print_failures
 from bundler.cli.terminal.selection_text import explanation_text
 from bundler.reporting.json_report import spelled
+from bundler.session import Session
 from bundler.workers import DEFAULT_JOBS
 
 
@@ -39,7 +40,9 @@ def command(*, as_json: bool, quiet: bool, **options: Any) -> int:
     progress = display(quiet=quiet)
     selection = in_shard(selected(chosen, file), options["shard"])
     known = registries(settings, progress, hosts_of(selection))
-    found = explain_selection(selection, known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
+    found = explain_selection(
+        selection, Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
+    )
     if as_json:
         print_document(spelled(found), sys.stdout)
     else:

@@ -44,6 +44,7 @@ from bundler.mapping import KEPT
 from bundler.oci.content import Digest
 from bundler.reporting.json_report import Report
 from bundler.selection.choose import EVERY_TAG
+from bundler.session import Session
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
@@ -175,11 +176,9 @@ def _rolled_back(
     check_alone(click.get_current_context())
     settings, progress, rollback = gathered(options), display(quiet=quiet), read_rollback(file)
     known = registries(settings, progress, {moved.repository.registry for moved in rollback.moved})
+    session = Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
     overwrite = options["on_conflict"] == "overwrite"
-    jobs = settings.jobs or DEFAULT_JOBS
-    report = roll_back(
-        rollback, known, overwrite=overwrite, may_write=not dry_run, jobs=jobs, progress=progress
-    )
+    report = roll_back(rollback, session, overwrite=overwrite, may_write=not dry_run)
     if not dry_run:
         ImportLog(options["state"], rollback.target).back(rollback.bundle)
     return report
