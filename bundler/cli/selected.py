@@ -139,7 +139,12 @@ def selected(options: SelectionOptions, file: ExportFile | None, *, may_be_empty
     rules, along = _rules(options), _along(options)
     references, namespaces = _sources(options, rules, along)
     parts = [
-        selection_of([*references, *(Reference(PRESETS[name]) for name in options.preset)], rules, along),
+        selection_of(
+            [*references, *(Reference(PRESETS[name]) for name in options.preset)],
+            rules,
+            along,
+            named_by="on the command line",
+        ),
         Selection(namespaces=tuple(namespaces)),
     ]
     if options.from_timoni_bundle:
@@ -236,9 +241,8 @@ def _source(source: ConfiguredSource) -> Selection:
         assert rules is not None, "a namespace has no digests"
         return Selection(namespaces=(Namespace(registry, glob, exclude, rules, along),))
     assert source.repository is not None, "it is a repository if it is no pattern"
-    pins = tuple(
-        PinnedReference(Reference(source.repository, None, digest), along) for digest in source.digests
-    )
+    references = [Reference(source.repository, None, digest) for digest in source.digests]
+    pins = tuple(PinnedReference(reference, along, named_by="by the export file") for reference in references)
     if source.rules is None:
         return Selection(pins)
     return Selection(pins, (RepositorySource(source.repository, source.rules, along),))

@@ -126,13 +126,15 @@ def _repositories(
     pinned: Resolution, inventory: Inventory | None, status: Status
 ) -> tuple[RepositoryReport, ...]:
     tags: dict[RepositoryName, list[TagReport]] = {}
+    roots: dict[RepositoryName, list[Root]] = {}
     carried = set(roots_of(inventory)) if inventory else set()
-    reasons = {(name, item.tag): item.reason for name, choice in pinned.decided for item in choice.decisions}
+    reasons = _reasons(pinned)
     for root in pinned.roots:
-        reason = reasons.get((root.repository, root.tag), "") if root.tag else ""
+        reason = reasons.get((root.repository, _name(root)), "")
         became: Status = status if root in carried else "present"
         taken = TagReport(_name(root), became, root.digest, reason, size=pinned.size_of(root))
         tags.setdefault(root.repository, []).append(taken)
+        roots.setdefault(root.repository, []).append(root)
     for root, item in pinned.failed:
         tags.setdefault(root.repository, []).append(
             TagReport(_name(root), "failed", root.digest or None, _why(item))
@@ -140,13 +142,36 @@ def _repositories(
     for entry in inventory.repositories if inventory else ():
         own = tags.setdefault(entry.name, [])
         own += [TagReport(gone, "removed") for gone in entry.removed]
-    for name, choice in pinned.decided:
-        own = tags.setdefault(name, [])
-        own += [TagReport(left.tag, "skipped", reason=left.reason) for left in choice.left_out]
+    for name, left_out in _left_out(pinned, tags).items():
+        tags.setdefault(name, []).extend(left_out)
     return tuple(
-        RepositoryReport(name, tuple(own), size=pinned.size_of(*(root for root in pinned.roots if root.repository == name)))
+        RepositoryReport(name, tuple(own), size=pinned.size_of(*roots.get(name, ())))
         for name, own in sorted(tags.items())
     )
+
+
+def _reasons(pinned: Resolution) -> dict[tuple[RepositoryName, str], str]:
+    """Return why each tag was taken: by the first source that takes it."""
+    reasons: dict[tuple[RepositoryName, str], str] = {}
+    for name, choice in pinned.decided:
+        for decision in choice.decisions:
+            if decision.taken:
+                reasons.setdefault((name, decision.tag), decision.reason)
+    return reasons
+
+
+def _left_out(
+    pinned: Resolution, tags: Mapping[RepositoryName, list[TagReport]]
+) -> dict[RepositoryName, list[TagReport]]:
+    """Return the tags that no source takes, each once: what one source leaves out, another may take."""
+    listed = {(name, tag.reference) for name, own in tags.items() for tag in own}
+    found: dict[RepositoryName, list[TagReport]] = {}
+    for name, choice in pinned.decided:
+        for left in choice.left_out:
+            if (name, left.tag) not in listed:
+                listed.add((name, left.tag))
+                found.setdefault(name, []).append(TagReport(left.tag, "skipped", reason=left.reason))
+    return found
 
 
 def _name(root: Root) -> str:

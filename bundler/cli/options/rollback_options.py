@@ -38,7 +38,7 @@ def way_back_options(command: Command) -> Command:
 
 
 _WITH_ROLLBACK = {
-    "rollback", "on_conflict", "state", "dry_run", "report", "as_json", "quiet", "metrics", "job",
+    "rollback", "on_conflict", "state", "dry_run", "all_tags", "report", "as_json", "quiet", "metrics", "job",
     *RegistryOptions._fields,
 }  # fmt: skip
 

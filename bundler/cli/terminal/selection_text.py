@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from bundler.cli.terminal.bundle_text import signed_lines
 from bundler.cli.terminal.display import aligned
+from bundler.errors import UsageError
 from bundler.oci.content import shortened
 from bundler.reporting.json_report import Explanation, Report, RepositoryReport, TagReport
 from bundler.reporting.progress import counted, size_text
@@ -43,6 +45,12 @@ class ListedRepository(NamedTuple):
         return sum(tag.mark == TAKEN for tag in self.tags)
 
 
+def check_all_tags(*, all_tags: bool, dry_run: bool) -> None:
+    """Raise UsageError for `--all` where no tags are listed."""
+    if all_tags and not dry_run:
+        raise UsageError("--all", "it has no effect without --dry-run", "add --dry-run, or leave it out")
+
+
 def explanation_text(explained: Explanation, *, all_tags: bool) -> str:
     """Return the tags that an export would take, with `all_tags` also the others, and why."""
     repositories = [
@@ -65,7 +73,7 @@ def export_plan_text(
         f"fetch  {size_text(fetch)} of {size_text(total)}, in {counted(requests, 'request')}",
         f"disk   {size_text(disk)} at most",
     ]
-    return "\n".join([*lines, *_listing(repositories, all_tags=all_tags)])
+    return "\n".join([*lines, *signed_lines(report.signed), *_listing(repositories, all_tags=all_tags)])
 
 
 def import_plan_text(report: Report, target: str, *, all_tags: bool) -> str:
@@ -74,7 +82,8 @@ def import_plan_text(report: Report, target: str, *, all_tags: bool) -> str:
     sent = f"{counted(report.blobs.moved, 'blob')} ({size_text(report.blobs.moved_bytes)})"
     lines = [
         f"{target}: {_changes(report)}; nothing was written",
-        *([f"send   {sent} at most"] if report.blobs.moved else []),
+        *([f"send  at most {sent}"] if report.blobs.moved else []),
+        *signed_lines(report.signed),
     ]
     return "\n".join([*lines, *_listing(repositories, all_tags=all_tags)])
 
@@ -93,16 +102,25 @@ def _planned_tag(tag: TagReport) -> ListedTag:
     return ListedTag(_short(tag.reference), tuple(cells), reason, MARKS.get(tag.status, TAKEN))
 
 
+def tag_counts(counts: Counter[Any], words: Mapping[str, str]) -> str:
+    """Return `7 tags pushed, 2 there already`: the counts by status, in the given words."""
+    parts = [f"{count:,} {words.get(status, status)}" for status, count in counts.items()]
+    if not parts:
+        return "no tags"
+    number, _, rest = parts[0].partition(" ")
+    return ", ".join([f"{number} {'tag' if number == '1' else 'tags'} {rest}", *parts[1:]])
+
+
 def _changes(report: Report) -> str:
-    """Return how many tags become what, or that nothing changes."""
-    counts = Counter(
-        tag.reason if tag.status == "planned" else tag.status
-        for entry in report.repositories
-        for tag in entry.tags
+    """Return how many tags would become what."""
+    return tag_counts(
+        Counter(
+            tag.reason if tag.status == "planned" else tag.status
+            for entry in report.repositories
+            for tag in entry.tags
+        ),
+        {"present": "there already", "skipped": "left out"},
     )
-    words = {"new": "new", "present": "there already", "skipped": "left out"}
-    parts = [f"{count} {words.get(kind, kind)}" for kind, count in counts.items()]
-    return f"{counted(sum(counts.values()), 'tag')}: {', '.join(parts)}" if parts else "no tags"
 
 
 def _total(repositories: Sequence[ListedRepository], *, all_tags: bool) -> str:
@@ -120,7 +138,7 @@ def _listing(repositories: Iterable[ListedRepository], *, all_tags: bool) -> Ite
         size = "" if entry.size is None else f", {size_text(entry.size)}"
         yield f"\n{entry.name}: {_part(entry.taken, len(entry.tags))}{size}"
         shown = [tag for tag in entry.tags if tag.mark != LEFT or all_tags]
-        rows = [(*([tag.mark] if all_tags else []), tag.tag, *tag.cells) for tag in shown]
+        rows = [(f"{tag.mark} {tag.tag}" if all_tags else tag.tag, *tag.cells) for tag in shown]
         for line, tag in zip(_columns(rows), shown, strict=True):
             yield f"  {line}  {tag.reason}"
         if others := Counter(tag.reason for tag in entry.tags if tag.mark == LEFT and not all_tags):
@@ -137,7 +155,8 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def _reasons(counts: Counter[str]) -> str:
     common = counts.most_common(REASONS)
     rest = counts.total() - sum(count for _, count in common)
-    return ", ".join([*(f"{count} {reason}" for reason, count in common), *([f"{rest} more"] if rest else [])])
+    parts = [f"{count} {reason}" for reason, count in common]
+    return ", ".join([*parts, *([f"{rest} more"] if rest else [])])
 
 
 def _short(reference: str) -> str:

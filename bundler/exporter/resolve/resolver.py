@@ -165,13 +165,28 @@ def explain_selection(selection: Selection, session: Session) -> Explanation:
     reading = SourceReader(session, None, {}, failing, ReadBudget(session.limits))
     pinned = Resolution(reading.limits, selection.omitted)
     decide(selection, reading, pinned)
-    found: dict[RepositoryName, list[TagDecision]] = {}
+    decisions = [
+        (name, TagDecision(tag, taken, reason))
+        for name, choice in pinned.decided
+        for tag, taken, reason in choice.decisions
+    ]
     for pin in selection.own_pins:
-        name = pin.reference.tag or pin.reference.digest or "latest"
-        decision = TagDecision(name, taken=True, reason="named")
-        found.setdefault(pin.reference.repository, []).append(decision)
-    for name, choice in pinned.decided:
-        own = found.setdefault(name, [])
-        own += [TagDecision(tag, taken, reason) for tag, taken, reason in choice.decisions]
-    explained = tuple(RepositoryExplanation(name, tuple(own)) for name, own in sorted(found.items()))
+        tag = pin.reference.tag or pin.reference.digest or LATEST
+        reason = f"named {pin.named_by}" if pin.named_by else "named"
+        decisions.append((pin.reference.repository, TagDecision(tag, taken=True, reason=reason)))
+    explained = tuple(
+        RepositoryExplanation(name, tuple(own)) for name, own in sorted(_once(decisions).items())
+    )
     return Explanation(explained, (*pinned.failures, *(item for _, item in pinned.failed)))
+
+
+def _once(
+    decisions: Iterable[tuple[RepositoryName, TagDecision]],
+) -> dict[RepositoryName, Iterable[TagDecision]]:
+    """Return one decision per tag: that of the first source that takes it, else of the first that doesn't."""
+    by_repository: dict[RepositoryName, dict[str, TagDecision]] = {}
+    for name, decision in decisions:
+        earlier = by_repository.setdefault(name, {}).get(decision.tag)
+        if earlier is None or (decision.taken and not earlier.taken):
+            by_repository[name][decision.tag] = decision
+    return {name: own.values() for name, own in by_repository.items()}

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from bundler import describe, open_bundle
+from bundler.cli.options.signing_options import now
 from bundler.cli.options.volume_options import more_volumes
 from bundler.cli.terminal.bundle_text import contents_text
 from bundler.cli.terminal.help_layout import Command
@@ -36,5 +37,5 @@ def command(bundle: Path, *, volumes_in: tuple[Path, ...], as_json: bool) -> int
         print_document(document(contents), sys.stdout)
     else:
         # Not a terminal: no width, unless $COLUMNS says one.
-        click.echo(contents_text(contents, shutil.get_terminal_size((0, 0)).columns))
+        click.echo(contents_text(contents, now(), shutil.get_terminal_size((0, 0)).columns))
     return 0

@@ -10,7 +10,7 @@ import click
 from bundler import Bundle, SignedStatement, Signing, open_bundle, seal_bundle, verify_bundle
 from bundler.bundle.sealing import refuse_volumes
 from bundler.cli.options.job_options import checked_job, job_option
-from bundler.cli.options.signing_options import gathered_signing, signing, signing_options
+from bundler.cli.options.signing_options import gathered_signing, now, signing, signing_options
 from bundler.cli.terminal.bundle_text import sealed_text
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
@@ -47,7 +47,7 @@ def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **
         verify_bundle(opened, Session(progress=progress))
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)
-    click.echo(f"{bundle}: {sealed_text(sealed)}, bundle {opened.id}")
+    click.echo(sealed_text(bundle, sealed, now()))
     return 0
 
 

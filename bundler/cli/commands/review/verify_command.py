@@ -29,6 +29,7 @@ from bundler.cli.options.policy_options import (
     with_signers,
 )
 from bundler.cli.options.registry_options import RegistryOptions, gathered, registries, registry_options
+from bundler.cli.options.signing_options import now
 from bundler.cli.options.trust_options import gate_of, gathered_trust, trust_options
 from bundler.cli.options.volume_options import more_volumes
 from bundler.cli.terminal.bundle_text import compared_text, verified_text
@@ -122,7 +123,7 @@ def _told(
     if as_json:
         print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0
-    click.echo(verified_text(contents))
+    click.echo(verified_text(contents, now()))
     return 0
 
 
@@ -148,5 +149,5 @@ def _compared(
     session = Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
     found = compare_with_target(verified, destination, session)
     found = meter.noted(with_signed(found, border))
-    summary = compared_text(found, str(destination.prefix), verified.bundle.id)
+    summary = compared_text(found, str(destination.prefix), verified.bundle.id, now())
     return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

@@ -23,17 +23,18 @@ from bundler.workers import DEFAULT_JOBS
 @click.command("explain", cls=Command)
 @selection_options
 @shard_option
+@click.option("--all", "all_tags", is_flag=True, help="Show every tag, also those left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/explanation.schema.json).")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
 @registry_options
-def command(*, as_json: bool, quiet: bool, **options: Any) -> int:
+def command(*, all_tags: bool, as_json: bool, quiet: bool, **options: Any) -> int:
     """Show which tags an export would take, and for each the rule that decided.
 
-    It takes the same options as `export`, and asks for tag lists only; for creation times, one
+    Takes the same options as `export`. Reads tag lists only; rules about creation times need one
     request per tag.
 
     \b
-    timoni-bundler explain ghcr.io/stefanprodan/modules/podinfo --versions '>=6.10' --newest 3
+    timoni-bundler explain ghcr.io/stefanprodan/modules/podinfo --versions '>=6.10' --newest 3 --all
     timoni-bundler explain -c export.yaml --json
     """
     settings, chosen, file = asked(options)
@@ -46,5 +47,5 @@ def command(*, as_json: bool, quiet: bool, **options: Any) -> int:
     if as_json:
         print_document(spelled(found), sys.stdout)
     else:
-        click.echo(explanation_text(found))
+        click.echo(explanation_text(found, all_tags=all_tags))
     return print_failures(found.failures, found.exit_code)

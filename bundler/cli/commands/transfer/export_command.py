@@ -40,7 +40,7 @@ from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.selection_text import plan_text
+from bundler.cli.terminal.selection_text import check_all_tags, export_plan_text
 from bundler.cli.terminal.summaries import export_summary
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter import Incremental
@@ -116,6 +116,7 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tzst", ".zst", ".zip")
 @shard_option
 @click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
 @click.option("--dry-run", is_flag=True, help="Show tags, digests, requests, bytes and disk; write nothing.")
+@click.option("--all", "all_tags", is_flag=True, help="With --dry-run: show every tag, also those left out.")
 @output_options
 @metrics_options("export")
 @registry_options
@@ -123,6 +124,7 @@ def command(
     *,
     meter: Meter,
     dry_run: bool,
+    all_tags: bool,
     report: Path | None,
     as_json: bool,
     quiet: bool,
@@ -152,7 +154,8 @@ def command(
     try:
         task, report = _task(out, wish, options)
         stream = sys.stderr if task.out == "-" else sys.stdout
-        done, summary = _carried(task, dry_run=dry_run, quiet=quiet)
+        check_all_tags(all_tags=all_tags, dry_run=dry_run)
+        done, summary = _carried(task, dry_run=dry_run, all_tags=all_tags, quiet=quiet)
     except BundlerError as error:
         failed = meter.noted(failed_report("export", error))
         return conclude(failed, summary="", file=report, as_json=as_json, stream=stream)
@@ -200,7 +203,7 @@ def _file_path(file: ExportFile | None, key: str) -> Path | None:
     return Path(value) if value else None
 
 
-def _carried(task: ExportTask, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
+def _carried(task: ExportTask, *, dry_run: bool, all_tags: bool, quiet: bool) -> tuple[Report, str]:
     progress = display(quiet=quiet)
     out = output_to(task.out, force=task.force, cut=task.cut, signing=task.signing)
     location = store_location_of(out, task.store)
@@ -210,7 +213,9 @@ def _carried(task: ExportTask, *, dry_run: bool, quiet: bool) -> tuple[Report, s
         planned, plan, disk = plan_bundle(
             task.selection, out, location, session, incremental=task.incremental
         )
-        return planned, plan_text(planned, len(plan.tasks), plan.fetch_bytes, plan.total_bytes, disk)
+        return planned, export_plan_text(
+            planned, len(plan.tasks), plan.fetch_bytes, plan.total_bytes, disk, all_tags=all_tags
+        )
     done = export_bundle(
         task.selection,
         out,

@@ -36,7 +36,8 @@ from bundler.cli.options.volume_options import more_volumes
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.summaries import import_summary
+from bundler.cli.terminal.selection_text import check_all_tags
+from bundler.cli.terminal.summaries import import_summary, rollback_summary
 from bundler.cli.written_files import gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.roll_back import roll_back
@@ -107,6 +108,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run", is_flag=True, help="Verify, ask the target, show what would be pushed; write nothing."
 )
+@click.option("--all", "all_tags", is_flag=True, help="With --dry-run: show every tag, also those left out.")
 @output_options
 @metrics_options("import")
 @registry_options
@@ -116,6 +118,7 @@ def command(
     meter: Meter,
     rollback: Path | None,
     dry_run: bool,
+    all_tags: bool,
     report: Path | None,
     as_json: bool,
     quiet: bool,
@@ -136,13 +139,14 @@ def command(
     # Written only when it is known that it replaces nothing of the command's own.
     wish, report = report, None
     try:
+        check_all_tags(all_tags=all_tags, dry_run=dry_run)
         if rollback:
             check_report(wish, rollback, options["creds_file"], options["state"])
             report = wish
             done = _rolled_back(rollback, bundle, options, quiet=quiet, dry_run=dry_run)
             return conclude(
                 meter.noted(done),
-                summary=import_summary(done, str(rollback)),
+                summary=rollback_summary(done, str(rollback), all_tags=all_tags),
                 file=wish,
                 as_json=as_json,
                 stream=sys.stdout,
@@ -164,7 +168,7 @@ def command(
     except BundlerError as error:
         failed = meter.noted(failed_report("import", error))
         return conclude(failed, summary="", file=report, as_json=as_json, stream=sys.stdout)
-    summary = import_summary(done, str(task.destination.prefix))
+    summary = import_summary(done, str(task.destination.prefix), all_tags=all_tags)
     return conclude(meter.noted(done), summary=summary, file=report, as_json=as_json, stream=sys.stdout)
 
 
