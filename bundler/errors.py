@@ -53,7 +53,7 @@ def never_show(secret: str) -> None:
 
 
 def printable(text: object, limit: int = 200) -> str:
-    """Text from outside made fit for one line of a terminal or log.
+    """Return text from outside made fit for one line of a terminal or log.
 
     Control and format characters become `.`; queries in URLs, users and passwords are cut out, because
     presigned URLs and mistaken command lines carry secrets there; so are the secrets of this run. The rest

@@ -65,7 +65,7 @@ def test_a_second_night_fetches_nothing_again(source: str, tmp_path: Path) -> No
     assert len(list(folder.glob("*.tar.zst"))) == 1
 
 
-def test_a_night_that_ended_with_8_is_completed_by_the_same_command(tmp_path: Path) -> None:
+def test_a_night_that_ended_with_8_is_completed_by_a_second_run(tmp_path: Path) -> None:
     folder = tmp_path / "bundles"
     folder.mkdir()
     with MemoryRegistry({"app": a_module("1.0.0", "1.1.0")}) as registry:

@@ -40,7 +40,7 @@ def test_every_exit_code_is_in_the_readme() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself_and_every_option_is_in_the_documentation(name: str) -> None:
+def test_every_command_has_help_and_every_option_documentation(name: str) -> None:
     shown = run(name, "--help")
     assert shown.returncode == 0
     assert "Usage: timoni-bundler" in shown.stdout
@@ -122,6 +122,13 @@ def test_no_class_name_occurs_twice() -> None:
 def test_few_lines_are_imports() -> None:
     lines = sum(len(file.text.splitlines()) for file in source_files())
     assert sum(file.import_lines() for file in source_files()) / lines <= IMPORTS
+
+
+def test_test_names_are_short() -> None:
+    tests = (node for file in source_files(ROOT / "tests", "test_*.py") for node in file.definitions())
+    names = {node.name for node in tests if isinstance(node, ast.FunctionDef)}
+    longest = MOST_CHARACTERS_OF_A_TEST_NAME
+    assert [name for name in names if name.startswith("test_") and len(name) > longest] == []
 
 
 def test_docstrings_begin_plainly() -> None:

@@ -89,7 +89,7 @@ class Store(Layout):
 
         On IntegrityError what came is gone; on any other error it stays for the next run.
         """
-        file = WholeFile(self.path / blob.digest.path, self._partial(blob), resume=True)
+        file = WholeFile(self.blob_path(blob.digest), self._partial(blob), resume=True)
         try:
             self._fill(file, blob, chunks)
         except IntegrityError:
@@ -125,7 +125,7 @@ class Store(Layout):
         if self._held is not None:
             self._held[blob.digest] = data
         elif not self.has(blob):
-            file = WholeFile(self.path / blob.digest.path, self._partial(blob))
+            file = WholeFile(self.blob_path(blob.digest), self._partial(blob))
             try:
                 file.write(data)
             except BaseException:
@@ -141,7 +141,7 @@ class Store(Layout):
         try:
             yield from super().chunks(blob)
         except IntegrityError as error:
-            remove_if_there(self.path / blob.digest.path)
+            remove_if_there(self.blob_path(blob.digest))
             cause = f"{error.cause}; removed from {self.path}"
             raise IntegrityError(error.item, cause, "run the same command again to fetch it again") from error
 

@@ -149,7 +149,8 @@ def test_a_path_that_is_no_bundle_is_refused_in_the_right_words(tmp_path: Path) 
         open_bundle(tmp_path)
 
 
-def test_135_a_bundle_replaced_under_the_same_file_is_noticed(tmp_path: Path) -> None:
+def test_a_bundle_replaced_under_the_same_file_is_noticed(tmp_path: Path) -> None:
+    """Case 135."""
     path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
     with open_bundle(path) as bundle:
         other = a_bundle(tmp_path / "c.tar.zst", {"h.example/app": a_module("2.0.0")})
@@ -158,7 +159,8 @@ def test_135_a_bundle_replaced_under_the_same_file_is_noticed(tmp_path: Path) ->
             verify_bundle(bundle)
 
 
-def test_135_a_bundle_replaced_by_another_file_is_judged_as_the_old_one(tmp_path: Path) -> None:
+def test_a_bundle_replaced_while_open_is_judged_as_the_old_one(tmp_path: Path) -> None:
+    """Case 135."""
     path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")}, sidecar=False)
     with open_bundle(path) as bundle:
         a_bundle(tmp_path / "c.tar.zst", {"h.example/app": a_module("2.0.0")}).replace(path)
@@ -180,7 +182,7 @@ def test_a_bundle_may_have_the_limit_of_frames_and_not_one_more(
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_bundle_may_have_the_limit_of_manifest_bytes_and_no_more(over: int, tmp_path: Path) -> None:
+def test_a_bundle_may_reach_the_manifest_limit_and_no_more(over: int, tmp_path: Path) -> None:
     path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module()})
     with open_bundle(path) as bundle:
         size = sum(blob.size for blob in bundle.inventory.manifests)

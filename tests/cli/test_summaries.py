@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import pytest
 
+from bundler.cli.terminal.bundle_text import compared_text
 from bundler.cli.terminal.failure_groups import SHOWN, grouped
 from bundler.cli.terminal.log import Log
 from bundler.cli.terminal.outcome import print_failures
+from bundler.cli.terminal.selection_text import explanation_text, import_plan_text
+from bundler.cli.terminal.summaries import export_summary, import_summary, rollback_summary
 from bundler.errors import ContentError, UsageError, ViolationsError
-from bundler.reporting.json_report import Failure
+from bundler.reporting.json_report import (
+    BlobCounts,
+    BundleReport,
+    Explanation,
+    Failure,
+    Report,
+    RepositoryExplanation,
+    RepositoryReport,
+    SignerReport,
+    StatementReport,
+    Status,
+    TagDecision,
+    TagReport,
+)
 
 MANY = 20_000
 
@@ -89,3 +105,144 @@ def test_violations_of_a_policy_are_grouped_too(capsys: pytest.CaptureFixture[st
 def test_one_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     Log().error(UsageError("export", "no output", "use -o"))
     assert capsys.readouterr().err == "timoni-bundler: error: export: no output; use -o\n"
+
+
+# --- explain and dry runs ----------------------------------------------------------------------------
+
+EXPLAINED = Explanation(
+    (
+        RepositoryExplanation(
+            "h.example/app",
+            (
+                TagDecision("1.0.0", taken=False, reason="older than the newest 1"),
+                TagDecision("1.10.0", taken=True, reason="among the newest 1"),
+                TagDecision("latest", taken=False, reason="not a version"),
+            ),
+        ),
+        RepositoryExplanation("h.example/db", (TagDecision("1", taken=True, reason="named"),)),
+    )
+)
+
+
+def test_explain_shows_totals_first_and_taken_tags_only() -> None:
+    assert explanation_text(EXPLAINED, all_tags=False).splitlines() == [
+        "2 of 4 tags in 2 repositories; --all shows the others",
+        "",
+        "h.example/app: 1 of 3 tags",
+        "  1.10.0  among the newest 1",
+        "  not shown: 1 older than the newest 1, 1 not a version",
+        "",
+        "h.example/db: 1 tag",
+        "  1  named",
+    ]
+
+
+def test_explain_shows_every_tag_with_all() -> None:
+    assert explanation_text(EXPLAINED, all_tags=True).splitlines()[:6] == [
+        "2 of 4 tags in 2 repositories",
+        "",
+        "h.example/app: 1 of 3 tags",
+        "  - 1.0.0   older than the newest 1",
+        "  + 1.10.0  among the newest 1",
+        "  - latest  not a version",
+    ]
+
+
+DIGEST = f"sha256:{7:064}"
+
+
+def report_of(*statuses: Status, dry_run: bool = False, reason: str = "") -> Report:
+    """Of an import with a tag for each status."""
+    tags = tuple(TagReport(f"1.{n}.0", status, DIGEST, reason) for n, status in enumerate(statuses))
+    blobs = BlobCounts(2, 2048) if "pushed" in statuses else BlobCounts()
+    repositories = (RepositoryReport("h.example/app", tags),)
+    return Report("import", "1", repositories, (), blobs=blobs, dry_run=dry_run)
+
+
+def test_a_dry_run_of_an_import_shows_what_would_change() -> None:
+    text = import_plan_text(
+        report_of("planned", "present", dry_run=True, reason="new"), "h.example", all_tags=False
+    )
+    assert text.splitlines() == [
+        "h.example: 1 tag new, 1 there already; nothing was written",
+        "",
+        "h.example/app: 1 of 2 tags",
+        "  1.0.0  sha256:000000000000  new",
+        "  not shown: 1 new",
+    ]
+
+
+# --- summaries ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statuses", "line"),
+    [
+        (["pushed", "pushed", "present"], "2 tags pushed, 1 there already; 2 blobs sent (2.0 kB)"),
+        (["present", "present"], "all 2 tags are there already; nothing was sent"),
+        (["present"], "the tag is there already; nothing was sent"),
+        ([], "no tags; 0 blobs sent (0 B)"),
+    ],
+)
+def test_an_import_says_what_the_target_has_now(statuses: list[Status], line: str) -> None:
+    assert import_summary(report_of(*statuses), "h.example") == f"h.example: {line}"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "line"),
+    [
+        (["skipped"] * 54, "nothing to move back: all 54 tags are newer than this file"),
+        (["skipped"], "nothing to move back: the tag is newer than this file"),
+        (["moved", "moved", "skipped"], "2 tags moved back, 1 newer than this file"),
+        (["present", "moved"], "1 tag as before, 1 moved back"),
+    ],
+)
+def test_a_rollback_says_what_moved_back(statuses: list[Status], line: str) -> None:
+    assert rollback_summary(report_of(*statuses), "before.json") == f"before.json: {line}"
+
+
+def test_an_export_says_what_was_written() -> None:
+    repositories = (RepositoryReport("h.example/app", (TagReport("1", "exported", DIGEST),)),)
+    report = Report("export", "1", repositories, (), BundleReport("b.tar.zst", DIGEST, size=1024))
+    assert export_summary(report) == f"b.tar.zst: 1 tag, 1.0 kB\nbundle {DIGEST}"
+
+
+# --- verify and inspect ------------------------------------------------------------------------------
+
+NOW = 1_800_000_000  # 2027-01-15
+
+
+def statement(expires: str | None = None, *signers: str) -> StatementReport:
+    """Of the job `nightly`."""
+    names = tuple(SignerReport(name, "SHA256:abc") for name in signers)
+    return StatementReport("nightly", 7, "2026-11-30T12:00:00Z", expires, ("SHA256:abc",), names)
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        (None, ["status  OK", "origin  not proven: the bundle is not signed", "expiry  none"]),
+        (
+            statement("2027-01-15T08:00:00Z"),
+            [
+                "job     nightly, number 7, signed 2026-11-30T12:00:00Z",
+                "status  OK",
+                "origin  not proven: claims SHA256:abc",
+                "expiry  expired on 2027-01-15T08:00:00Z",
+            ],
+        ),
+        (
+            statement("2027-01-15T08:00:01Z", "alice", "bob"),
+            [
+                "job     nightly, number 7, signed 2026-11-30T12:00:00Z",
+                "status  OK",
+                "origin  proven: signed by alice (SHA256:abc)",
+                "origin  proven: signed by bob (SHA256:abc)",
+                "expiry  2027-01-15T08:00:01Z",
+            ],
+        ),
+    ],
+)
+def test_verify_ends_with_status_origin_and_expiry(said: StatementReport | None, lines: list[str]) -> None:
+    report = Report("verify", "1", (), (), BundleReport("b", DIGEST, statement=said), unchanged=True)
+    assert compared_text(report, "h.example", DIGEST, NOW).splitlines()[2:] == lines

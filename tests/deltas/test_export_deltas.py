@@ -142,7 +142,7 @@ def test_nothing_new_is_a_bundle_where_that_is_wanted(nights: Nights) -> None:
     assert delta.state == delta.base[0]
 
 
-def test_the_last_bundle_of_a_job_is_a_base_by_its_name_and_by_its_id(nights: Nights) -> None:
+def test_the_last_bundle_of_a_job_is_a_base_by_name_and_by_id(nights: Nights) -> None:
     nights.full("sunday")
     add_version(nights.registry.repositories["app"], "2.0.0")
     by_name = nights.night("monday", "last")
@@ -240,7 +240,7 @@ def test_shards_merge_to_the_whole(nights: Nights) -> None:
     assert nights.merged("merged", two, one).read_bytes() == nights.full("full").read_bytes()
 
 
-def test_a_merge_over_itself_is_unchanged_and_over_more_is_refused(nights: Nights) -> None:
+def test_a_merge_over_itself_is_unchanged_over_more_is_refused(nights: Nights) -> None:
     base = nights.full("sunday")
     target = output_to(str(nights.folder / "m.tar.zst"))
     merge_bundles([base], target, Session())
@@ -272,7 +272,7 @@ def test_known_versions_are_not_asked_for_again(nights: Nights, *, api: bool) ->
     assert len(asked) == len(nights.names) + len(movable)
 
 
-def test_a_known_version_that_moved_all_the_same_is_taken_as_it_was(nights: Nights) -> None:
+def test_a_known_version_that_moved_is_taken_as_it_was(nights: Nights) -> None:
     base = nights.full("sunday")
     tags = nights.registry.repositories["app"].tags
     tags["1.0.0"] = tags["1.3.0"]

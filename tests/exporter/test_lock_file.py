@@ -76,7 +76,7 @@ def test_an_unchanged_bundle_is_locked_as_well(registry: MemoryRegistry, tmp_pat
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_a_repository_that_the_lock_does_not_know_is_a_usage_error(
+def test_a_repository_missing_from_the_lock_is_a_usage_error(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
     lock = tmp_path / "export.lock"

@@ -29,7 +29,7 @@ TOO_MANY = [
 
 
 @pytest.mark.parametrize(("limits", "cause"), TOO_MANY)
-def test_what_no_reader_would_take_is_told_before_a_blob_is_fetched(
+def test_an_unreadable_result_is_told_before_a_blob_is_fetched(
     limits: Limits, cause: str, clock: FakeClock, tmp_path: Path
 ) -> None:
     out = tmp_path / "b.tar.zst"
@@ -45,7 +45,7 @@ def test_what_no_reader_would_take_is_told_before_a_blob_is_fetched(
     assert not out.exists()
 
 
-def test_bundles_that_together_no_reader_would_take_are_not_merged(tmp_path: Path) -> None:
+def test_bundles_too_large_for_any_reader_are_not_merged(tmp_path: Path) -> None:
     parts = [
         a_bundle(tmp_path / f"{name}.tar.zst", {f"h.example/{name}": a_module("1.0.0", "1.1.0")})
         for name in ("a", "b")

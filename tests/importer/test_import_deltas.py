@@ -249,7 +249,7 @@ def without(far: Far, *tags: str) -> Path:
     return far.delta()
 
 
-def test_tags_that_are_gone_stay_at_the_target_unless_it_is_told_otherwise(
+def test_tags_gone_at_the_source_stay_at_the_target_unless_told(
     far: Far, target_registry: RealRegistry
 ) -> None:
     imported(far.bundles[0], target_registry.host)
@@ -266,7 +266,7 @@ def test_tags_that_are_gone_are_deleted_and_no_others(far: Far, target_registry:
     assert digests(target_registry, far.path, far.app)
 
 
-def test_more_than_may_be_deleted_deletes_nothing_and_imports_nothing(
+def test_too_many_deletions_delete_nothing_and_import_nothing(
     far: Far, target_registry: RealRegistry
 ) -> None:
     imported(far.bundles[0], target_registry.host)
@@ -277,7 +277,7 @@ def test_more_than_may_be_deleted_deletes_nothing_and_imports_nothing(
     assert set(target_registry.tags(far.path)) == before
 
 
-def test_a_tag_whose_digest_another_tag_has_is_kept_where_only_digests_can_be_deleted(
+def test_a_tag_that_shares_its_digest_is_not_deleted_by_digest(
     far: Far, target_registry: RealRegistry
 ) -> None:
     far.app.tags["stable"] = far.app.tags["1.3.0"]

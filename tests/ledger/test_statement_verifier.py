@@ -113,7 +113,7 @@ def test_one_key_with_two_names_by_certificates_is_one_signer(alice: Path, bob: 
     assert [signer.principal for signer in told.signers] == ["carol", "alice"]
 
 
-def test_a_certificate_signs_one_statement_once_and_a_renewed_one_again(alice: Path, tmp_path: Path) -> None:
+def test_a_certificate_signs_a_statement_once_a_new_one_again(alice: Path, tmp_path: Path) -> None:
     own = a_key(tmp_path, "own")
     certificate = a_certificate(own, alice, "carol")
     sealed = number(certificate, 7)
@@ -181,9 +181,7 @@ def test_another_one_of_the_same_number_is_refused(border: Border, alice: Path) 
     )
 
 
-def test_a_rollback_that_is_allowed_is_told_and_does_not_open_the_way_for_others(
-    border: Border, alice: Path
-) -> None:
+def test_an_allowed_rollback_is_told_and_allows_no_other(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7))
     told = border.crossed(number(alice, 5), allow_rollback=True).told
     assert told is not None
@@ -216,7 +214,7 @@ def test_looking_writes_nothing(border: Border, alice: Path) -> None:
 # --- the state -----------------------------------------------------------------------------------------
 
 
-def test_a_second_import_of_the_job_is_9_while_the_first_is_under_way(border: Border, alice: Path) -> None:
+def test_a_second_import_of_a_job_is_9_while_the_first_runs(border: Border, alice: Path) -> None:
     with border.gate() as first, border.gate() as second, border.gate() as third:
         first(number(alice, 7))
         with pytest.raises(LocalError, match="another import of the job default is under way"):

@@ -8,7 +8,7 @@ MANY = 12
 """Options of a command from which on they stand under headings."""
 
 HEADINGS = {
-    "Where to": "--output --store --to --on-conflict --against --force --dry-run",
+    "Where to": "--output --store --to --on-conflict --against --force --dry-run --all",
     "Which tags": (
         "--repository --tag --tag-regex --versions --prereleases --newest --newest-per-major "
         "--newest-per-minor --exclude --since --min-age --follow-latest --preset --from-timoni-bundle --set"

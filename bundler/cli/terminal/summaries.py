@@ -28,7 +28,7 @@ def import_summary(report: Report, target: str, *, all_tags: bool = False) -> st
         return import_plan_text(report, target, all_tags=all_tags)
     counts = Counter(tag.status for tag in _tags(report))
     if set(counts) == {"present"}:
-        line = f"{target}: all {counted(counts['present'], 'tag')} there already, nothing was sent"
+        line = f"{target}: {_all(counts['present'])} there already; nothing was sent"
     else:
         tags = tag_counts(counts, {"present": "there already", "removed": "deleted"})
         line = f"{target}: {tags}; {_sent(report)}"
@@ -41,14 +41,17 @@ def rollback_summary(report: Report, file: str, *, all_tags: bool = False) -> st
         return import_plan_text(report, file, all_tags=all_tags)
     counts = Counter(tag.status for tag in _tags(report))
     if counts and set(counts) == {"skipped"}:
-        some = f"all {counts['skipped']:,} tags are" if counts["skipped"] > 1 else "the tag is"
-        return f"{file}: nothing to move back: {some} newer than this file"
-    words = {"moved": "moved back", "present": "as before already", "skipped": "left: new since then"}
+        return f"{file}: nothing to move back: {_all(counts['skipped'])} newer than this file"
+    words = {"moved": "moved back", "present": "as before", "skipped": "newer than this file"}
     return f"{file}: {tag_counts(counts, words)}"
 
 
 def _tags(report: Report) -> Iterator[TagReport]:
     return (tag for entry in report.repositories for tag in entry.tags)
+
+
+def _all(number: int) -> str:
+    return f"all {number:,} tags are" if number > 1 else "the tag is"
 
 
 def _sent(report: Report) -> str:

@@ -77,7 +77,7 @@ def _taken(chosen: Iterable[Chosen]) -> tuple[Wishes, Wishes]:
     for source, choice, _ in chosen:
         for tag in choice.taken:
             named_after = is_attachment_tag(tag) and tag not in source.rules.tags
-            wish = (FetchRequest(source.repository, tag, None), source.along)
+            wish = (FetchRequest(source.repository, tag, None), source.include)
             (belonging if named_after else own).append(wish)
     return own, belonging
 
@@ -130,7 +130,7 @@ def decide(selection: Selection, reading: SourceReader, pinned: Resolution) -> N
     """Apply the rules, and read nothing but what decides; the decisions are in `pinned.decided`."""
     chosen = choose_tags(selection, reading, pinned)
     latest = [one for one in chosen if one.source.rules.follow_latest and LATEST in one.choice.taken]
-    wishes = [(FetchRequest(one.source.repository, LATEST, None), one.source.along) for one in latest]
+    wishes = [(FetchRequest(one.source.repository, LATEST, None), one.source.include) for one in latest]
     _take(wishes, reading, pinned, _read_already(chosen))
     follow_latest(chosen, reading, pinned)
 
@@ -148,7 +148,7 @@ def follow_latest(chosen: Iterable[Chosen], reading: SourceReader, pinned: Resol
         if isinstance(listed, TagList) and version in listed.names:
             tag = Tag(version)
             pinned.decided[index] = (name, also_latest(choice, tag))
-            wishes.append((FetchRequest(name, tag, None), source.along))
+            wishes.append((FetchRequest(name, tag, None), source.include))
         else:
             pinned.warnings.append(
                 f"{name}:latest: it says it is version {version!r}, and no tag has that name"
