@@ -13,7 +13,6 @@ import click
 from bundler.attachments.referrers import KINDS
 from bundler.cli.options.registry_options import RegistryOptions, gathered, with_choices
 from bundler.cli.options.tag_options import NameRuleOptions, gathered_rules, name_rules, rule_options
-from bundler.config.file_values import ConfiguredSource, ExportFile
 from bundler.errors import CollectedError, UsageError
 from bundler.named_files import text_of
 from bundler.oci.platform import Platform, parse_platform
@@ -31,7 +30,7 @@ from bundler.selection.sources import (
 from bundler.selection.sources import Source as RepositorySource
 
 if TYPE_CHECKING:
-    from bundler.config.file_values import ExportFile
+    from bundler.config.file_values import ConfiguredSource, ExportFile
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -229,7 +229,7 @@ def test_however_many_violate_a_policy_the_line_counts_them(tmp_path: Path) -> N
     lines = policy(tmp_path, "limits: {tags: 1}", VIOLATED["a referrer"])
     code, said = verify(tmp_path, content, *lines)
     assert (code, len(said.splitlines())) == (7, 2)
-    assert "30 tags (ghcr.io/team/app:1.0.0, ghcr.io/team/app:1.1.0, ghcr.io/team/app:1.2.0, ...): " in said
+    assert "error: 30 tags (ghcr.io/team/app:1.0.0, " in said
 
 
 def test_of_a_million_violations_twenty_thousand_are_kept() -> None:

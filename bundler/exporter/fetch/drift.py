@@ -1,4 +1,4 @@
-"""Tags asked again when everything has been fetched: whether they still point to what was taken."""
+"""Tags asked for again when everything has been fetched, as they may have moved."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from enum import Enum
 
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, IntegrityError
-from bundler.exporter.resolve.resolution import Resolution
+from bundler.exporter.export_content import ExportContent
+from bundler.exporter.resolve.resolution import Findings, Resolution
 from bundler.session import Session
 
 ROUNDS = 3
@@ -23,11 +24,11 @@ class OnDrift(Enum):
     REFETCH = "refetch"
 
 
-def moved_tags(pinned: Resolution, on_drift: OnDrift, session: Session) -> dict[Root, BundlerError]:
+def moved_tags(resolution: Resolution, on_drift: OnDrift, session: Session) -> dict[Root, BundlerError]:
     """Return every tag that points elsewhere now, or that can't be asked; one HEAD for each tag."""
     if on_drift is OnDrift.IGNORE:
         return {}
-    tagged = [root for root in pinned.roots if root.tag]
+    tagged = [root for root in resolution.roots if root.tag]
     moved: dict[Root, BundlerError] = {}
     source = session.registries.source
     for root, now in session.each(
@@ -41,15 +42,15 @@ def moved_tags(pinned: Resolution, on_drift: OnDrift, session: Session) -> dict[
     return moved
 
 
-def note_drift(moved: dict[Root, BundlerError], pinned: Resolution) -> None:
-    """Keep the names of those that moved; what can't be asked has not."""
-    names = [str(root) for root, error in moved.items() if isinstance(error, IntegrityError)]
-    pinned.drifted |= dict.fromkeys(names)
+def drift_of(moved: dict[Root, BundlerError]) -> Findings:
+    """Return the names of those that moved; what can't be asked has not."""
+    drifted = tuple(str(root) for root, error in moved.items() if isinstance(error, IntegrityError))
+    return Findings(drifted=drifted)
 
 
-def settle(moved: dict[Root, BundlerError], on_drift: OnDrift, pinned: Resolution) -> None:
-    """Warn of what moved, or leave it out."""
-    if on_drift is OnDrift.WARN:
-        pinned.warnings += [f"{error.item}: {error.cause}" for error in moved.values()]
-    else:
-        pinned.drop(moved)
+def settled(content: ExportContent, moved: dict[Root, BundlerError], on_drift: OnDrift) -> ExportContent:
+    """Return the content with a warning about what moved, or without it."""
+    if on_drift is not OnDrift.WARN:
+        return content.without(moved)
+    warnings = tuple(f"{error.item}: {error.cause}" for error in moved.values())
+    return content.noting(Findings(warnings=warnings))
