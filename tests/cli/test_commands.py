@@ -77,6 +77,7 @@ def test_quiet_prints_the_result_alone(places: Places, capsys: Output) -> None:
     assert [line.split()[0] for line in said.out.splitlines()] == [f"{places.bundle}:", "bundle"]
 
 
+@pytest.mark.slow
 def test_a_bundle_goes_through_a_pipe(places: Places) -> None:
     store = str(places.folder / "store")
     export = [*PROGRAM, "export", places.source, "-o", "-", "--store", store, "-q"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bundler.cli.terminal.bundle_text import signed_lines
 from bundler.cli.terminal.display import aligned
@@ -13,6 +13,10 @@ from bundler.oci.content import shortened
 from bundler.reporting.json_report import Explanation, Report, RepositoryReport, TagReport
 from bundler.reporting.progress import counted, size_text
 from bundler.selection.semver import version_order
+
+if TYPE_CHECKING:
+    from bundler.config.run_options import DryRunOptions
+    from bundler.exporter.fetch.fetch_plan import ExportPlan
 
 REASONS = 3
 """Reasons that the line about other tags names, the most frequent first."""
@@ -45,9 +49,9 @@ class ListedRepository(NamedTuple):
         return sum(tag.mark == TAKEN for tag in self.tags)
 
 
-def check_all_tags(*, all_tags: bool, dry_run: bool) -> None:
+def check_all_tags(dry_run: DryRunOptions) -> None:
     """Raise UsageError for `--all` where no tags are listed."""
-    if all_tags and not dry_run:
+    if dry_run.all_tags and not dry_run.dry_run:
         raise UsageError("--all", "it has no effect without --dry-run", "add --dry-run, or leave it out")
 
 
@@ -63,14 +67,13 @@ def explanation_text(explained: Explanation, *, all_tags: bool) -> str:
     return "\n".join([_total(repositories, all_tags=all_tags), *_listing(repositories, all_tags=all_tags)])
 
 
-def export_plan_text(
-    report: Report, requests: int, fetch: int, total: int, disk: int, *, all_tags: bool
-) -> str:
-    """Return what an export would do; `fetch`, `total` and `disk` are bytes."""
+def export_plan_text(report: Report, plan: ExportPlan, disk: int, *, all_tags: bool) -> str:
+    """Return what an export would do; `disk` is in bytes."""
+    fetch = f"{size_text(plan.fetch_bytes)} of {size_text(plan.total_bytes)}"
     repositories = [_planned(entry) for entry in report.repositories]
     lines = [
         _total(repositories, all_tags=all_tags),
-        f"fetch  {size_text(fetch)} of {size_text(total)}, in {counted(requests, 'request')}",
+        f"fetch  {fetch}, in {counted(len(plan.tasks), 'request')}",
         f"disk   {size_text(disk)} at most",
     ]
     return "\n".join([*lines, *signed_lines(report.signed), *_listing(repositories, all_tags=all_tags)])
