@@ -22,7 +22,15 @@ from bundler.config.selection_options import (
 )
 from bundler.errors import CollectedError, UsageError
 from bundler.named_files import text_of
-from bundler.oci.reference import SOURCE_FORM, Reference, RegistryName, address, parse_reference
+from bundler.oci.reference import (
+    DEFAULT_REGISTRY,
+    SOURCE_FORM,
+    Reference,
+    RegistryName,
+    address,
+    parse_reference,
+    split_registry,
+)
 from bundler.selection.rules import Rules, check
 from bundler.selection.sources import (
     PRESETS,
@@ -108,7 +116,7 @@ def _sources(
     references: list[Reference] = []
     namespaces: list[Namespace] = []
     for source in sources:
-        host, _, path = address(source, SOURCE_FORM).partition("/")
+        host, path = split_registry(address(source, SOURCE_FORM), DEFAULT_REGISTRY)
         if set(path) & set("*?["):
             if ":" in path:
                 raise UsageError(source, "a glob is for repositories, not for tags", "choose tags with --tag")

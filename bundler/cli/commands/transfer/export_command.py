@@ -55,7 +55,7 @@ def command(
 ) -> int:
     """Carry modules from registries into a bundle.
 
-    SOURCE is [oci://]HOST/REPOSITORY[:TAG|@DIGEST]; without tag or digest, the options choose among
+    SOURCE is [oci://][HOST/]REPOSITORY[:TAG|@DIGEST]; without tag or digest, the options choose among
     its tags, all of them without any. HOST/GLOB (with a *) is every repository of the registry's
     catalog that matches. `timoni-bundler explain` shows what would be taken, and why.
 
