@@ -36,7 +36,7 @@ def command(
     quiet: Quiet = False,
     registry: RegistryOptions,
 ) -> int:
-    """Show which tags an export would take, and for each the rule that decided.
+    """Show which tags an export would take, and for each the rule that decides.
 
     It takes the same options as `export`, and asks for tag lists only; for creation times, one
     request per tag.
