@@ -277,7 +277,7 @@ def through(proxies: dict[str, str], clock: FakeClock) -> Host:
 
 
 @pytest.mark.parametrize("variable", ["http", "all"])
-def test_a_host_is_reached_through_the_proxy_of_its_scheme_or_of_all(
+def test_a_proxy_is_for_its_scheme_or_for_all(
     variable: str, server: LoopbackServer, clock: FakeClock
 ) -> None:
     get(through({variable: server.base, "no": "10.0.0.0/8"}, clock))
