@@ -13,6 +13,7 @@ from bundler.cli.import_log import ImportLog
 from bundler.cli.import_task import ImportTask, carried
 from bundler.cli.input_files import import_file, part_of
 from bundler.cli.kept_receipt import earlier_receipt, keep_receipt
+from bundler.cli.options.combinations import refuse_combination, said_flags
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.metrics_options import Meter, metered
 from bundler.cli.options.policy_options import policy_of, with_signers
@@ -35,7 +36,7 @@ from bundler.reporting.json_report import Report
 from bundler.session import Session
 
 
-@declared("import")
+@declared("import", reads_files=True)
 def command(
     config: ConfigOptions,
     select: SelectOptions,
@@ -64,6 +65,7 @@ def command(
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
+        refuse_combination("import", said_flags(config, select, tags, runtime, settings))
     mapping = file.mapping if file else KEPT
     job = settings.job.name
     with metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
