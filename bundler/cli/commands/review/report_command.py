@@ -11,7 +11,7 @@ import click
 from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sealing import sidecar_of
 from bundler.cli.options.command_line import declared
-from bundler.cli.options.trust_options import TrustOptions, complete, gate_of
+from bundler.cli.options.trust_options import TrustOptions, complete, verifier_of
 from bundler.cli.terminal.display import display
 from bundler.config.import_options import SignatureOptions
 from bundler.config.option import Option
@@ -75,15 +75,15 @@ def command(
         check_place(Path(out), (bundle, *since), force=force)
     trust, progress = complete(TrustOptions(*signatures)), display(quiet=quiet)
     with contextlib.ExitStack() as stack:
-        gate = stack.enter_context(gate_of(trust))
-        opened = stack.enter_context(open_bundle(bundle, judge=gate, volumes_in=volumes.volumes_in))
+        verifier = verifier_of(trust, Session().clock())
+        opened = stack.enter_context(open_bundle(bundle, judge=verifier, volumes_in=volumes.volumes_in))
         # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
         for path in since:
             if not path.exists() and not names_lost_volume(path):
                 raise NotFoundError(str(path), "not there", "check the path")
         proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
         older = [stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in since]
-        said = gate.told if gate else opened.sealed.told() if opened.sealed else None
+        said = opened.proven or (opened.sealed.told() if opened.sealed else None)
         origin, claimed = signature_of(said)
         page = page_of(
             opened, proof, since=older, title=title, origin=origin, claimed=claimed, progress=progress

@@ -26,7 +26,7 @@ from bundler.cli.options.command_line import declared
 from bundler.cli.options.metrics_options import Meter, metered
 from bundler.cli.options.policy_options import border_of, policy_of, with_signed, with_signers
 from bundler.cli.options.registry_options import registries
-from bundler.cli.options.trust_options import TrustOptions, gate_of
+from bundler.cli.options.trust_options import TrustOptions, verifier_of
 from bundler.cli.terminal.bundle_text import compared_text, verified_text
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.log import current_log
@@ -52,7 +52,6 @@ from bundler.session import Session
 if TYPE_CHECKING:
     from bundler.config.import_file import ImportFile
     from bundler.importer.policy_check import PolicyCheck
-    from bundler.ledger.statement_verifier import StatementVerifier
 
 
 class Against(NamedTuple):
@@ -110,6 +109,8 @@ def command(
         module_signers=module_signers,
         signers=signers,
         registries=registry,
+        metrics=metrics,
+        job=job,
     )
     said = said_flags(select, tags, metrics, job, settings)
     said |= {flag for flag, value in (("--against", against), ("--config", config)) if value}
@@ -143,25 +144,23 @@ def _verified(
     quiet: bool,
 ) -> int:
     progress, policy = display(quiet=quiet), policy_of(settings.policy, settings.module_signers)
-    trust = with_signers(TrustOptions(*settings.signers), policy)
-    with (
-        gate_of(trust) as gate,
-        open_bundle(bundle, judge=gate, volumes_in=settings.volumes.volumes_in) as opened,
-    ):
+    signed = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
+    session = Session(progress=progress)
+    verifier = verifier_of(with_signers(signed, policy), session.clock())
+    with open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         border = border_of(policy, opened)
-        verified = verify_bundle(opened, Session(progress=progress))
+        verified = verify_bundle(opened, session)
         if border:
             border.check(opened.inventory, verified.manifests)
         if target:
             return _compared(verified, target, progress, meter, border=border, as_json=as_json)
-        return _told(opened, verified, gate, border, as_json=as_json)
+        return _told(opened, verified, border, as_json=as_json)
 
 
 def _told(
     opened: Bundle,
     verified: Verified,
-    gate: StatementVerifier | None,
     border: PolicyCheck | None,
     *,
     as_json: bool,
@@ -169,7 +168,7 @@ def _told(
     contents = describe(opened, manifests=verified.manifests)
     contents = dataclasses.replace(
         contents,
-        statement=gate.told if gate else contents.statement,
+        statement=opened.proven or contents.statement,
         signed=border.told if border else (),
     )
     for warning in verified.warnings:
