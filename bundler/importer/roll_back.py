@@ -87,7 +87,7 @@ def _restored(moved: MovedTag, registries: Registries, *, overwrite: bool, may_w
     target = registries.target(moved.repository)
     now = target.digest_of(moved.tag)
     if moved.old is None:
-        return _Left("it was not there before; it is not deleted" if now else "it is not there")
+        return _Left("newer than this file" if now else "deleted since")
     if now == moved.old:
         return _Left("")
     if now not in (moved.new, None) and not overwrite:

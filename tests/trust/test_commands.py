@@ -215,7 +215,7 @@ def test_two_sign_and_both_are_asked_for(place: Place, capsys: Output) -> None:
     assert place.export() == 0
     assert run(["sign", str(place.bundle), "--key", str(place.alice), "--sequence", "7", "-q"]) == 0
     assert run(["sign", str(place.bundle), "--key", str(place.bob), "-q"]) == 0
-    assert "sequence 7" in capsys.readouterr().out.splitlines()[-1]
+    assert ", number 7, " in capsys.readouterr().out.splitlines()[-2]
     both = place.trusting(line("alice", place.alice), line("bob", place.bob))
     assert run(["verify", str(place.bundle), *both, "--require-signatures", "2", "-q"]) == 0
     assert "signed by alice (SHA256:" in capsys.readouterr().out
@@ -286,7 +286,7 @@ def test_a_signature_that_nobody_has_proven_is_called_so(place: Place, capsys: O
     assert place.export("--sign-key", str(place.alice)) == 0
     for command in ("verify", "inspect"):
         assert run([command, str(place.bundle)]) == 0
-        assert "signed, not proven, by SHA256:" in capsys.readouterr().out
+        assert "not proven: claims SHA256:" in capsys.readouterr().out
 
 
 def test_what_they_say_in_json_is_what_the_schema_says(place: Place, capsys: Output) -> None:

@@ -10,7 +10,8 @@ from bundler.config.run_options import RegistryOptions
 from bundler.errors import UsageError
 
 _WITH_ROLLBACK = {
-    "rollback", "on_conflict", "state", "receipt", "dry_run", "report", "as_json", "quiet", "metrics", "job",
+    "rollback", "on_conflict", "state", "receipt", "dry_run", "all_tags", "report", "as_json", "quiet",
+    "metrics", "job",
     *(field.name for field in fields_of(RegistryOptions)),
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from bundler.oci.graph import Manifests, bottom_up, needed_by, reached
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import Failure, ImagesReport, SignedReport, failure
-from bundler.selection.choose import Choice
+from bundler.selection.choose import Choice, Decision
 
 Subject = tuple[RepositoryName, Digest]
 """A manifest in the repository where others may be attached to it."""
@@ -44,6 +44,17 @@ class Findings:
     def __add__(self, other: Findings) -> Findings:
         """Return both, these first."""
         return Findings(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
+
+    def decided(self) -> dict[RepositoryName, dict[str, Decision]]:
+        """Return one decision per tag: of the first source that takes it, else of the first at all."""
+        decided: dict[RepositoryName, dict[str, Decision]] = {}
+        for name, choice in self.decisions:
+            decisions = decided.setdefault(name, {})
+            for decision in choice.decisions:
+                earlier = decisions.get(decision.tag)
+                if earlier is None or (decision.taken and not earlier.taken):
+                    decisions[decision.tag] = decision
+        return decided
 
     @property
     def all_failures(self) -> tuple[Failure, ...]:
@@ -84,9 +95,9 @@ class Resolution:
         carried = {part for root in self.chosen for part in self.whole(root)}
         return tuple(sorted(carried, key=bundle_order))
 
-    def size_of(self, root: Root) -> int:
-        """Return the bytes of all that a root needs, each blob once."""
-        return sum(needed_by([root.digest], self.manifests).values())
+    def size_of(self, *roots: Root) -> int:
+        """Return the bytes of all that the roots need, each blob once."""
+        return sum(needed_by([root.digest for root in roots], self.manifests).values())
 
     def carried(self) -> list[Manifest]:
         """Return every manifest that the roots reach, children before parents."""

@@ -20,8 +20,9 @@ from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
 from bundler.oci.content import BlobStore
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
+from bundler.oci.reference import Tag
 from bundler.reporting.json_report import Explanation, RepositoryExplanation, TagDecision, failure
+from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
 from bundler.selection.sources import Selection
 from bundler.session import Session
@@ -173,16 +174,18 @@ def explain_selection(selection: Selection, session: Session) -> Explanation:
     draft = _pinned(_Draft.of(selection), _latest_alone(choices), reader, choices.already_read)
     latest = follow_latest(choices, draft.chosen, draft.graph.manifests, reader)
     findings = draft.findings + latest.choices.findings + latest.choices.decisions
-    found: dict[RepositoryName, list[TagDecision]] = {}
+    decided = findings.decided()
     for pin in selection.own_pins:
-        name = pin.reference.tag or pin.reference.digest or "latest"
-        decision = TagDecision(name, taken=True, reason="named")
-        found.setdefault(pin.reference.repository, []).append(decision)
-    for name, choice in findings.decisions:
-        decisions = found.setdefault(name, [])
-        decisions += [TagDecision(tag, taken, reason) for tag, taken, reason in choice.decisions]
-    explained = tuple(RepositoryExplanation(name, tuple(tags)) for name, tags in sorted(found.items()))
-    return Explanation(explained, findings.all_failures)
+        tag = pin.reference.tag or pin.reference.digest or LATEST
+        decisions = decided.setdefault(pin.reference.repository, {})
+        if tag not in decisions or not decisions[tag].taken:
+            reason = f"named {pin.named_by}" if pin.named_by else "named"
+            decisions[tag] = Decision(Tag(tag), taken=True, reason=reason)
+    explained = (
+        RepositoryExplanation(name, tuple(TagDecision(*decision) for decision in decisions.values()))
+        for name, decisions in sorted(decided.items())
+    )
+    return Explanation(tuple(explained), findings.all_failures)
 
 
 def _latest_alone(choices: Choices) -> list[Wish]:

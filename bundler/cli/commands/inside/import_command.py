@@ -20,7 +20,8 @@ from bundler.cli.options.rollback_options import check_alone
 from bundler.cli.options.trust_options import TrustOptions, state_folder
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.summaries import import_summary
+from bundler.cli.terminal.selection_text import check_all_tags
+from bundler.cli.terminal.summaries import import_summary, rollback_summary
 from bundler.cli.written_files import check_names, runtime_values, write_all
 from bundler.config.import_options import ConfigOptions, ImportSettings
 from bundler.config.option import Argument, over
@@ -69,8 +70,9 @@ def command(
     mapping = file.mapping if file else KEPT
     job = settings.job.name
     with metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
+        check_all_tags(dry_run)
         if settings.rollback.rollback:
-            return _taken_back(settings, bundle, meter, dry_run=dry_run.dry_run, printed=printed)
+            return _taken_back(settings, bundle, meter, dry_run=dry_run, printed=printed)
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
         target = ""
@@ -79,7 +81,7 @@ def command(
             _check_report(settings, task)
             report, target = settings.report.report, str(task.destination.prefix)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
-            summary = import_summary(done, target)
+            summary = import_summary(done, target, all_tags=dry_run.all_tags)
         except BundlerError as error:
             done, summary = failed_report("import", error), ""
         meter.noted(done)
@@ -108,14 +110,19 @@ def _imported(
 
 
 def _taken_back(
-    settings: ImportSettings, bundle: str | None, meter: Meter, *, dry_run: bool, printed: PrintOptions
+    settings: ImportSettings,
+    bundle: str | None,
+    meter: Meter,
+    *,
+    dry_run: DryRunOptions,
+    printed: PrintOptions,
 ) -> int:
     file, report = settings.rollback.rollback, settings.report.report
     assert file is not None
     check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
     try:
-        done = _rolled_back(file, bundle, settings, quiet=printed.quiet, dry_run=dry_run)
-        summary = import_summary(done, str(file))
+        done = _rolled_back(file, bundle, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
+        summary = rollback_summary(done, str(file), all_tags=dry_run.all_tags)
     except BundlerError as error:
         done, summary = failed_report("import", error), ""
     meter.noted(done)

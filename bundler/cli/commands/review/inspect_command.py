@@ -10,6 +10,7 @@ import click
 
 from bundler import describe, open_bundle
 from bundler.cli.options.command_line import declared
+from bundler.cli.options.signing_options import now
 from bundler.cli.terminal.bundle_text import contents_text
 from bundler.cli.terminal.outcome import print_document
 from bundler.config.option import Option
@@ -41,5 +42,5 @@ def command(
         print_document(document(contents), sys.stdout)
     else:
         # Not a terminal: no width, unless $COLUMNS says one.
-        click.echo(contents_text(contents, shutil.get_terminal_size((0, 0)).columns))
+        click.echo(contents_text(contents, now(), shutil.get_terminal_size((0, 0)).columns))
     return 0

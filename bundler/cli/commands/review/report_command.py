@@ -12,6 +12,7 @@ from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sealing import sidecar_of
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.trust_options import TrustOptions, complete, verifier_of
+from bundler.cli.terminal.bundle_text import page_text
 from bundler.cli.terminal.display import display
 from bundler.config.import_options import SignatureOptions
 from bundler.config.option import Option
@@ -20,7 +21,7 @@ from bundler.errors import NotFoundError
 from bundler.page.page_file import check_place, write_page
 from bundler.page.values import LabelledFact, PageContents, Proof
 from bundler.reporting.json_report import StatementReport
-from bundler.reporting.progress import Progress, counted, size_text
+from bundler.reporting.progress import Progress
 from bundler.session import Session
 from bundler.volumes.volume_sets import names_lost_volume
 
@@ -120,8 +121,5 @@ def told(page: PageContents, text: str, out: str) -> int:
         click.echo(text.encode(), nl=False)
         return 0
     write_page(Path(out), text)
-    tags = sum(len(entry.tags) for entry in page.repositories)
-    click.echo(
-        f"{out}: a page of {size_text(len(text.encode()))}, {counted(tags, 'tag')}, bundle {page.file.id}"
-    )
+    click.echo(page_text(out, page, len(text.encode())))
     return 0

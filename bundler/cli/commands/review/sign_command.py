@@ -10,7 +10,7 @@ import click
 from bundler import Bundle, SignedStatement, Signing, open_bundle, seal_bundle, verify_bundle
 from bundler.bundle.sealing import refuse_volumes
 from bundler.cli.options.command_line import declared
-from bundler.cli.options.signing_options import signing
+from bundler.cli.options.signing_options import now, signing
 from bundler.cli.terminal.bundle_text import sealed_text
 from bundler.cli.terminal.display import display
 from bundler.config.export_options import SigningTerms
@@ -57,7 +57,7 @@ def command(
         verify_bundle(opened, Session(progress=progress))
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)
-    click.echo(f"{bundle}: {sealed_text(sealed)}, bundle {opened.id}")
+    click.echo(sealed_text(bundle, sealed, now()))
     return 0
 
 

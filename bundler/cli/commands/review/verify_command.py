@@ -26,6 +26,7 @@ from bundler.cli.options.command_line import declared
 from bundler.cli.options.metrics_options import Meter, metered
 from bundler.cli.options.policy_options import border_of, policy_of, with_signed, with_signers
 from bundler.cli.options.registry_options import registries
+from bundler.cli.options.signing_options import now
 from bundler.cli.options.trust_options import TrustOptions, verifier_of
 from bundler.cli.terminal.bundle_text import compared_text, verified_text
 from bundler.cli.terminal.display import display
@@ -45,7 +46,7 @@ from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.oci.reference import Prefix
-from bundler.reporting.json_report import document
+from bundler.reporting.json_report import StatementReport, document
 from bundler.reporting.progress import Progress
 from bundler.session import Session
 
@@ -154,7 +155,8 @@ def _verified(
         if border:
             border.check(opened.inventory, verified.manifests)
         if target:
-            return _compared(verified, target, progress, meter, border=border, as_json=as_json)
+            said = opened.proven or (opened.sealed.told() if opened.sealed else None)
+            return _compared(verified, target, progress, meter, said=said, border=border, as_json=as_json)
         return _told(opened, verified, border, as_json=as_json)
 
 
@@ -176,7 +178,7 @@ def _told(
     if as_json:
         print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0
-    click.echo(verified_text(contents))
+    click.echo(verified_text(contents, now()))
     return 0
 
 
@@ -186,6 +188,7 @@ def _compared(
     progress: Progress,
     meter: Meter,
     *,
+    said: StatementReport | None,
     border: PolicyCheck | None,
     as_json: bool,
 ) -> int:
@@ -193,6 +196,9 @@ def _compared(
     known = registries(target.registries, progress, [prefix.registry])
     session = Session(known, jobs=target.registries.jobs, progress=progress)
     found = compare_with_target(verified, target.destination, session)
-    found = meter.noted(with_signed(found, border))
-    summary = compared_text(found, str(prefix), verified.bundle.id)
+    found = with_signed(found, border)
+    if found.bundle:
+        found = dataclasses.replace(found, bundle=dataclasses.replace(found.bundle, statement=said))
+    meter.noted(found)
+    summary = compared_text(found, str(prefix), verified.bundle.id, now())
     return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)
