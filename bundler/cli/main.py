@@ -13,27 +13,27 @@ from bundler.cli.terminal.log import JSON, OPTION, VARIABLE, Log
 
 GROUPS = {
     "Outside": {
-        "export": "Carry modules from registries into a bundle.",
-        "explain": "Show which tags an export takes, and the rule that decides.",
-        "merge": "Make one full bundle of a full one and its deltas, or of shards.",
+        "export": "Export modules from registries into a bundle.",
+        "explain": "Show which tags an export would take, and why.",
+        "merge": "Make one full bundle from deltas or from shards.",
     },
     "Inside": {
         "import": "Import a bundle into a registry.",
-        "serve": "Serve a bundle or a directory as a registry.",
-        "extract": "Take one version out of a bundle: as an OCI archive, or as files.",
+        "serve": "Run a registry from a bundle or a directory.",
+        "extract": "Take one version out of a bundle: an OCI archive, or files.",
     },
     "Look and prove": {
-        "verify": "Prove that a bundle is whole, and what a target has of it.",
+        "verify": "Prove that a bundle is complete and undamaged.",
         "sign": "Sign a bundle with an OpenSSH key.",
-        "inspect": "Show what a bundle holds.",
-        "diff": "Show what changed from one bundle to another.",
-        "report": "Write a page to sign: what a bundle holds, as one HTML file.",
+        "inspect": "Show what is in a bundle.",
+        "diff": "Show what changed between two bundles.",
+        "report": "Write an HTML page about a bundle, for whoever signs.",
     },
     "Upkeep": {
-        "store": "Look after the directory that an export keeps.",
-        "volumes": "Cut a bundle into volumes, check a set, make lost volumes again.",
-        "demo": "Show the whole way on this machine, with two registries.",
-        "completion": "Print the shell's completion script.",
+        "store": "Clean up and check the store of an export.",
+        "volumes": "Split a bundle into volumes, check and repair them.",
+        "demo": "Run the complete process here, between two registries.",
+        "completion": "Print a completion script for your shell.",
     },
 }
 """The commands under the headings of the help, in the order of use."""
