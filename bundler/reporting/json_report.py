@@ -181,6 +181,8 @@ class ImagesReport:
     """As the module names them."""
     unknown: tuple[str, ...] = ()
     """Places that can't be read without running the module, with reasons."""
+    excluded: tuple[str, ...] = ()
+    """Images that the selection leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +256,12 @@ class Explanation:
 
     @property
     def exit_code(self) -> int:
-        """Return 0; the failures' own code if nothing could be decided and they agree, else 8."""
+        """Return 0; the failures' own code if no tag is taken and they agree, else 8."""
         codes = {item.exit_code for item in self.failures}
         if not codes:
             return EXIT_OK
-        return codes.pop() if not self.repositories and len(codes) == 1 else EXIT_SOME_FAILED
+        taken = any(decision.taken for entry in self.repositories for decision in entry.decisions)
+        return codes.pop() if not taken and len(codes) == 1 else EXIT_SOME_FAILED
 
 
 class Phases:
