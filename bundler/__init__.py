@@ -1,12 +1,10 @@
 """Carry Timoni modules and other OCI artifacts across an air gap: the Python API.
 
-    from bundler import Registries, selection_of, export_bundle, output_to, parse_reference, workplace_of
+    from bundler import Session, export_bundle, output_to, parse_reference, selection_of, store_location_of
 
     out = output_to("modules.tar.zst")
-    report = export_bundle(
-        selection_of([parse_reference("ghcr.io/stefanprodan/modules/podinfo")]),
-        Registries(), out, workplace_of(out),
-    )
+    modules = selection_of([parse_reference("ghcr.io/stefanprodan/modules/podinfo")])
+    report = export_bundle(modules, out, store_location_of(out), Session())
 
 Each name is loaded when it is first used, because the command line must start at once.
 """
@@ -65,6 +63,7 @@ if TYPE_CHECKING:
     from bundler.reporting.json_report import Report
     from bundler.selection.rules import Rules
     from bundler.selection.sources import Include, Selection, Shard, selection_of
+    from bundler.session import Session
     from bundler.trust.bundle_signing import Signing, Terms
     from bundler.trust.policy import Policy
     from bundler.trust.ssh_keygen import Allowed, SshKeygen
@@ -128,6 +127,7 @@ _HOMES = {
     "seal_bundle": "bundler.bundle.sealing",
     "Selection": "bundler.selection.sources",
     "selection_of": "bundler.selection.sources",
+    "Session": "bundler.session",
     "Shard": "bundler.selection.sources",
     "SignedStatement": "bundler.trust.statement",
     "Signing": "bundler.trust.bundle_signing",
@@ -142,7 +142,7 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: RUF022  in the order in which they are used
-    "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
+    "Session", "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
     "Selection", "selection_of", "Rules", "Include", "Shard",
     "explain_selection", "output_to", "store_location_of", "plan_bundle", "export_bundle",
     "OnDrift", "read_lock", "locked_selection", "Incremental", "Keep", "merge_bundles",

@@ -1,4 +1,4 @@
-"""Room on the disk, looked at before the first byte is written."""
+"""Free space on the disk, checked before the first byte is written."""
 
 from __future__ import annotations
 

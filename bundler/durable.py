@@ -36,7 +36,7 @@ NEXT_STEP = {
     errno.EEXIST: "choose another name, or move what is there",
     errno.ENOENT: "check the path",
 }
-"""What helps, by the system's number."""
+"""Next steps by the system's error number."""
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ class WholeFile:
             self.restart()
 
     def written(self) -> Iterator[bytes]:
-        """What an earlier run left, from the start; afterwards writing goes on behind it."""
+        """Yield what an earlier run left, from the start; afterwards, writing goes on behind it."""
         with local_errors(self.temporary, "read"):
             while chunk := self._file.read(MIB):
                 yield chunk
@@ -104,7 +104,7 @@ class WholeFile:
 
     @contextlib.contextmanager
     def _sync_errors(self) -> Iterator[None]:
-        """What could not be brought to the disk is forgotten: a later run would read it from the cache."""
+        """Forget what could not be brought to the disk: a later run would read it from the cache."""
         try:
             with local_errors(self.temporary, "sync"):
                 yield
@@ -146,7 +146,7 @@ class WholeFile:
             self._end_sync()
 
     def discard(self) -> None:
-        """Close and remove it; nothing was ever there."""
+        """Close and remove it."""
         with contextlib.suppress(OSError):
             self._end_sync()
         with contextlib.suppress(OSError):
@@ -166,7 +166,7 @@ def locked(descriptor: int, path: Path) -> bool:
 
 
 def own_file(path: Path, mode: int) -> int:
-    """A file for this program to write: created, or left by an earlier run. Raises LocalError.
+    """Open a file for this program to write: created, or left by an earlier run. Raises LocalError.
 
     Where others may write into the folder, its name may be planted: a link to a file of somebody's, a
     pipe that nobody reads, a file that its owner still has open. None of them is written to.
@@ -188,7 +188,7 @@ def own_file(path: Path, mode: int) -> int:
 
 
 def _opened_alone(path: Path) -> io.FileIO:
-    """The file, created if need be, and locked: no two runs write into one temporary file."""
+    """Open the file, created if need be, and lock it: no two runs write into one temporary file."""
     while True:
         file = io.FileIO(own_file(path, 0o666), "r+b")
         try:
@@ -205,13 +205,13 @@ def _opened_alone(path: Path) -> io.FileIO:
 
 
 def temporary_of(path: Path) -> Path:
-    """Where `whole_file` writes what `path` is to be."""
+    """Return the temporary name under which `whole_file` writes `path`."""
     return path.with_name(f".{path.name}.tmp")
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[WholeFile]:
-    """A file that gets its name when the block ends well, and is gone when it doesn't.
+    """Yield a file that gets its name when the block ends well, and is removed when it doesn't.
 
     The temporary name is fixed, so that a killed run leaves one file that the next run replaces.
     """
@@ -262,7 +262,7 @@ def remove_if_there(path: Path) -> None:
 
 @contextlib.contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
-    """A directory, under a temporary name while the block fills it; gone when the block doesn't end well.
+    """Yield a new directory that gets its name when the block ends well, and is removed when it doesn't.
 
     `path` must not be there, or be an empty directory. The temporary name is fixed, so that a killed
     run leaves one directory that the next run empties.
@@ -283,7 +283,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
 
 def _directory_alone(path: Path) -> int:
-    """The directory, new and empty, and locked by the descriptor that is returned."""
+    """Make the directory new and empty; return a descriptor that holds its lock."""
     while True:
         with local_errors(path, "create the directory"):
             path.mkdir(0o755, exist_ok=True)

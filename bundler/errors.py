@@ -53,7 +53,7 @@ def never_show(secret: str) -> None:
 
 
 def printable(text: object, limit: int = 200) -> str:
-    """Text from outside made fit for one line of a terminal or log.
+    """Return text from outside made fit for one line of a terminal or log.
 
     Control and format characters become `.`; queries in URLs, users and passwords are cut out, because
     presigned URLs and mistaken command lines carry secrets there; so are the secrets of this run. The rest
@@ -108,7 +108,7 @@ class SeveralErrors(BundlerError):  # noqa: N818
     """Problems that are told; of the others only the number."""
 
     def __init__(self, item: str, problems: Sequence[BundlerError], more: int = 0) -> None:
-        """`more` are those that are only counted."""
+        """Keep the problems to tell; `more` are those that are only counted."""
         super().__init__(item, "")
         told = list(problems[: self.most])
         if more := more + len(problems) - len(told):

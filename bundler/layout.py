@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bundler.durable import local_errors
 from bundler.errors import ContentError, NotFoundError
-from bundler.oci.content import CHUNK, Descriptor, verified
+from bundler.oci.content import CHUNK, Descriptor, Digest, verified
 
 LAYOUT_FILE = "oci-layout"
 
@@ -30,7 +30,7 @@ class Layout:
         self.path = path
 
     def file(self, name: str, limit: int) -> bytes:
-        """A small file of the layout. Raises NotFoundError, ContentError over `limit` bytes."""
+        """Read a small file of the layout. Raises NotFoundError, ContentError over `limit` bytes."""
         path = self.path / name
         with (
             self._open(path) as descriptor,
@@ -42,20 +42,29 @@ class Layout:
             raise ContentError(str(self.path / name), f"larger than the limit of {limit:,} bytes")
         return data
 
-    def has(self, blob: Descriptor) -> bool:
-        """Whether the blob is there, in its size."""
+    def blob_path(self, digest: Digest) -> Path:
+        """Return where the layout keeps a blob, whether or not it has it."""
+        return self.path / digest.path
+
+    def size_of(self, digest: Digest) -> int | None:
+        """Return the bytes that the file of a blob has; None if there is no regular file."""
         try:
-            status = (self.path / blob.digest.path).lstat()
+            status = self.blob_path(digest).lstat()
         except OSError:
-            return False
-        return stat.S_ISREG(status.st_mode) and status.st_size == blob.size
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def has(self, blob: Descriptor) -> bool:
+        """Return True if the blob is there in its size."""
+        return self.size_of(blob.digest) == blob.size
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes, verified."""
-        return verified(blob, self._chunks(blob))
+        """Yield a blob's bytes, verified."""
+        return verified(blob, self.read(blob.digest.path))
 
-    def _chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        path = self.path / blob.digest.path
+    def read(self, name: str) -> Iterator[bytes]:
+        """Yield the bytes of a file of the layout. Raises NotFoundError, ContentError, LocalError."""
+        path = self.path / name
         with self._open(path) as descriptor:
             while True:
                 with local_errors(path, "read"):
@@ -66,7 +75,7 @@ class Layout:
 
     @contextlib.contextmanager
     def _open(self, path: Path) -> Iterator[int]:
-        """A regular file of the layout; a link, pipe or socket in its place is refused, not followed."""
+        """Open a regular file of the layout; a link, pipe or socket in its place is refused."""
         try:
             # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

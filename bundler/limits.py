@@ -98,7 +98,7 @@ class Limits(NamedTuple):
     """Characters of a `Location` or `Link` header."""
 
     def blob_deadline(self, size: int) -> float:
-        """Seconds that a blob of `size` bytes may take in all."""
+        """Return seconds that a blob of `size` bytes may take in all."""
         return max(self.blob_seconds, size / self.blob_rate)
 
 

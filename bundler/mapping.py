@@ -14,7 +14,7 @@ from bundler.oci.reference import Prefix, RepositoryName
 
 
 class Match(Enum):
-    """How a rule says which repositories it is for."""
+    """The ways in which a rule names repositories."""
 
     REPOSITORY = "repository"
     """One, by its name."""
@@ -25,7 +25,7 @@ class Match(Enum):
 
 
 class MappingRule(NamedTuple):
-    """What becomes of some repositories; names are `host/path`."""
+    """A new name for some repositories; names are `host/path`."""
 
     match: Match
     source: str
@@ -48,7 +48,7 @@ KEPT = Mapping()
 """Paths kept, hosts dropped."""
 
 _UNREADABLE = (re.error, FutureWarning, IndexError, OverflowError, RecursionError)
-"""What Python's re says of an expression or a template that can't be meant."""
+"""Errors of Python's `re` for a malformed expression or template."""
 
 
 def check_rule(rule: MappingRule) -> None:
@@ -67,7 +67,7 @@ def check_rule(rule: MappingRule) -> None:
 
 
 def target_name(source: RepositoryName, to: Prefix, mapping: Mapping) -> RepositoryName:
-    """What `source` is called at the target, whether or not that is allowed.
+    """Return the name of `source` at the target, allowed or not.
 
     Raises UsageError: not a name, too long, no level left to flatten to.
     """
@@ -83,7 +83,7 @@ def target_name(source: RepositoryName, to: Prefix, mapping: Mapping) -> Reposit
 def map_all(
     names: Iterable[RepositoryName], to: Prefix, mapping: Mapping
 ) -> dict[RepositoryName, RepositoryName]:
-    """The name at the target of every source.
+    """Return the name at the target of every source.
 
     Raises CollectedError with all names that can't be, all that two sources would share, and all
     that the allow-list leaves out.
@@ -118,7 +118,7 @@ def _path(source: RepositoryName, rules: tuple[MappingRule, ...]) -> str:
 
 
 def _replaced(source: RepositoryName, rule: MappingRule) -> str | None:
-    """The path that a rule gives; None if the rule is not for this source."""
+    """Return the path that a rule gives; None if the rule is not for this source."""
     if rule.match is Match.PATTERN:
         found = re.fullmatch(rule.source, source)
         return found.expand(rule.to) if found else None

@@ -27,7 +27,7 @@ LONGEST = 4 * DEFAULT_LIMITS.config
 
 
 def text_of(path: Path) -> str:
-    """A text file that a person wrote. Raises UsageError."""
+    """Read a text file that a person wrote. Raises UsageError."""
     try:
         data = read_at_most(path, LONGEST)
         if len(data) > LONGEST:
@@ -40,6 +40,6 @@ def text_of(path: Path) -> str:
 
 
 def read_at_most(path: Path, limit: int) -> bytes:
-    """A file's bytes; of a larger one, one more than `limit`. Raises OSError."""
+    """Read a file's bytes; of a larger one, one more than `limit`. Raises OSError."""
     with path.open("rb") as file:
         return file.read(limit + 1)

@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 def each(
     items: Iterable[Item], work: Callable[[Item], Result], *, jobs: int
 ) -> Iterator[tuple[Item, Result | BundlerError]]:
-    """`work` done on every item, at most `jobs` at a time; pairs come as they are finished.
+    """Yield pairs of item and result of `work`, at most `jobs` at a time, as they are finished.
 
     A BundlerError is a result: one failing item costs one item. A LocalError (disk full, no
     permission) would fail for all others too, so it stops everything, as does any other exception.
@@ -66,7 +66,7 @@ def each(
 
 
 def ordered(items: Iterable[Item], work: Callable[[Item], Result], *, threads: int) -> Iterator[Result]:
-    """`work` done on the items by a few threads, a few items ahead; results in the items' order."""
+    """Yield the results of `work` by a few threads, a few items ahead, in the items' order."""
     pool = ThreadPoolExecutor(threads)
     under_way: deque[Future[Result]] = deque()
     try:

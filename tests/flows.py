@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 from bundler.bundle.reader import open_bundle
@@ -21,6 +20,7 @@ from bundler.registry.settings import HostSettings
 from bundler.reporting.json_report import Report
 from bundler.selection.rules import Rules
 from bundler.selection.sources import ALONE, Include, selection_of
+from bundler.session import Session
 from tests.doubles import FakeClock
 from tests.leaks import assert_none_in
 
@@ -57,16 +57,17 @@ def exported(
     along: Include = ALONE,
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
-    series: Incremental = ALONE_TONIGHT,
+    incremental: Incremental = ALONE_TONIGHT,
+    now: int = 0,
     jobs: int = 4,
 ) -> Report:
     """Export these references into `out`."""
     target = output_to(str(out))
     selection = selection_of((parse_reference(text) for text in references), Rules(globs=globs), along)
-    known = registries or registries_for(FakeClock())
-    place = store_location_of(target, store)
+    session = Session(registries or registries_for(FakeClock()), jobs=jobs, clock=lambda: now)
+    location = store_location_of(target, store)
     report = export_bundle(
-        selection, known, target, place, on_drift=on_drift, lock=lock, series=series, jobs=jobs
+        selection, target, location, session, incremental=incremental, on_drift=on_drift, lock=lock
     )
     assert_none_in(str(report), "the report")
     return report
@@ -90,7 +91,7 @@ def imported(
         known = registries or registries_for(FakeClock())
         destination = Destination(parse_prefix(prefix), mapping, part)
         others = [stack.enter_context(open_bundle(path)) for path in beside]
-        send = partial(import_bundle, beside=others, prune=prune, jobs=jobs)
-        report = send(verified, destination, known, on_conflict)
+        session = Session(known, jobs=jobs)
+        report = import_bundle(verified, destination, session, on_conflict, beside=others, prune=prune)
     assert_none_in(str(report), "the report")
     return report

@@ -82,7 +82,8 @@ def test_a_restarted_file_forgets_what_was_there(tmp_path: Path) -> None:
         (errno.EIO, "disk"),
     ],
 )  # fmt: skip
-def test_115_an_error_of_the_disk_names_path_operation_and_next_step(number: int, hint: str) -> None:
+def test_an_error_of_the_disk_names_path_operation_and_next_step(number: int, hint: str) -> None:
+    """Case 115."""
     with pytest.raises(LocalError) as error, local_errors(Path("/some/file"), "write"):
         raise OSError(number, os.strerror(number))
     assert error.value.item == "/some/file"
@@ -143,7 +144,7 @@ def test_an_error_inside_leaves_no_directory(tmp_path: Path) -> None:
     assert [str(entry.relative_to(tmp_path)) for entry in tmp_path.rglob("*")] == ["folder"]
 
 
-def test_a_directory_that_a_killed_run_left_is_emptied_and_nothing_outside_it(tmp_path: Path) -> None:
+def test_a_directory_of_a_killed_run_is_emptied_and_no_other(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     (tmp_path / ".folder.tmp" / "deep").mkdir(parents=True)

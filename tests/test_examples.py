@@ -16,6 +16,7 @@ from bundler.bundle.inventory import roots_of
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.page.page_file import is_page
 from bundler.registry.registries import Registries
+from bundler.session import Session
 from tests.builders import a_module, push_to
 from tests.doubles import MemoryRegistry, says
 from tests.registries import RealRegistry
@@ -64,7 +65,7 @@ def test_a_second_night_fetches_nothing_again(source: str, tmp_path: Path) -> No
     assert len(list(folder.glob("*.tar.zst"))) == 1
 
 
-def test_a_night_that_ended_with_8_is_completed_by_the_same_command(tmp_path: Path) -> None:
+def test_a_night_that_ended_with_8_is_completed_by_a_second_run(tmp_path: Path) -> None:
     folder = tmp_path / "bundles"
     folder.mkdir()
     with MemoryRegistry({"app": a_module("1.0.0", "1.1.0")}) as registry:
@@ -82,7 +83,7 @@ def test_a_night_that_ended_with_8_is_completed_by_the_same_command(tmp_path: Pa
 def merged(*bundles: Path) -> set[str | None]:
     """The tags of a chain."""
     out = bundles[0].with_name("all.tar.zst")
-    merge_bundles(bundles, output_to(str(out)))
+    merge_bundles(bundles, output_to(str(out)), Session())
     with open_bundle(out) as opened:
         return {root.tag for root in roots_of(opened.inventory)}
 

@@ -82,13 +82,13 @@ def test_a_prefix_that_takes_all_levels_is_refused_not_joined() -> None:
         rule("pattern", ".*", "a" * 300),
     ],
 )
-def test_a_name_that_cannot_be_is_a_usage_error_that_names_the_source(bad: MappingRule) -> None:
+def test_an_impossible_name_is_a_usage_error_with_its_source(bad: MappingRule) -> None:
     with pytest.raises(UsageError) as error:
         target_name(PODINFO, TO, Mapping((bad,)))
     assert error.value.item == PODINFO
 
 
-def test_all_collisions_and_all_that_is_not_allowed_are_told_at_once() -> None:
+def test_all_collisions_and_refusals_are_told_at_once() -> None:
     sources = [RepositoryName(f"{host}.example/{path}") for host in "ab" for path in ("x", "y")]
     broken = rule("repository", "c.example/z", "UPPER")
     mapping = Mapping((broken,), allow=("mirror/x", "elsewhere/*"))
@@ -112,9 +112,7 @@ def test_no_room_to_flatten_is_told_once() -> None:
 
 
 @pytest.mark.parametrize(("source", "to"), [("(", "x"), ("(a)", r"\2"), ("a", r"\g<n>"), ("[[a]", "x")])
-def test_an_expression_or_template_that_cannot_be_meant_is_found_before_any_name(
-    source: str, to: str
-) -> None:
+def test_a_senseless_expression_is_found_before_any_name(source: str, to: str) -> None:
     with pytest.raises(UsageError, match="can't be meant"):
         check_rule(rule("pattern", source, to))
 
@@ -141,7 +139,7 @@ mappings = st.builds(
 
 
 @given(names, prefixes, mappings)
-def test_a_name_is_always_a_name_of_few_enough_levels_or_a_usage_error(
+def test_a_mapped_name_is_valid_and_short_or_a_usage_error(
     source: RepositoryName, to: Prefix, mapping: Mapping
 ) -> None:
     try:
@@ -165,7 +163,7 @@ def outcome(
 
 
 @given(st.lists(names, max_size=5), prefixes, mappings)
-def test_a_mapping_of_all_is_one_to_one_and_does_not_mind_the_order(
+def test_a_mapping_of_all_is_one_to_one_in_any_order(
     sources: list[RepositoryName], to: Prefix, mapping: Mapping
 ) -> None:
     found = outcome(sources, to, mapping)

@@ -11,7 +11,7 @@ from bundler.named_files import check_folder
 
 
 @pytest.mark.parametrize("option", ["", "--report"])
-def test_a_file_without_a_folder_is_told_with_the_folder_to_create(option: str, tmp_path: Path) -> None:
+def test_a_file_without_a_folder_names_the_folder_to_create(option: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         check_folder(tmp_path / "none" / "file.json", option)
     assert error.value.cause == f"{option}: its folder does not exist".removeprefix(": ")

@@ -87,7 +87,7 @@ def test_a_rest_that_is_too_long_is_thrown_away(store: Store, rest: bytes) -> No
     assert read_all(store, BLOB) == DATA
 
 
-def test_a_damaged_rest_costs_one_more_download_and_no_wrong_blob(store: Store) -> None:
+def test_a_damaged_rest_costs_one_download_and_no_wrong_blob(store: Store) -> None:
     (store.path / ".partial" / f"sha256-{BLOB.digest.encoded}").write_bytes(b"damaged" * 100)
     with pytest.raises(IntegrityError):
         store.add(BLOB, offers(DATA))
@@ -132,14 +132,16 @@ def test_a_link_in_the_place_of_a_blob_is_not_followed(store: Store, tmp_path: P
         read_all(store, BLOB)
 
 
-def test_78_a_pipe_in_the_place_of_a_blob_is_refused_at_once(store: Store) -> None:
+def test_a_pipe_in_the_place_of_a_blob_is_refused_at_once(store: Store) -> None:
+    """Case 78."""
     os.mkfifo(store.path / BLOB.digest.path)
     assert not store.has(BLOB)
     with pytest.raises(ContentError, match="not a regular file"):
         read_all(store, BLOB)
 
 
-def test_42_a_blob_that_was_changed_on_disk_is_seen_and_removed(store: Store) -> None:
+def test_a_blob_that_was_changed_on_disk_is_seen_and_removed(store: Store) -> None:
+    """Case 42."""
     store.add(BLOB, offers(DATA))
     (store.path / BLOB.digest.path).write_bytes(DATA[::-1])
     with pytest.raises(IntegrityError):
@@ -153,14 +155,16 @@ def test_small_blobs_in_memory_are_kept_too(store: Store) -> None:
     assert read_all(store, BLOB) == DATA
 
 
-def test_132_a_second_run_is_told_who_holds_the_store(store: Store) -> None:
+def test_a_second_run_is_told_who_holds_the_store(store: Store) -> None:
+    """Case 132."""
     with pytest.raises(LocalError) as error, Store(store.path):
         pass
     assert f"process {os.getpid()}" in error.value.cause
     assert str(store.path) in error.value.item
 
 
-def test_133_the_lock_of_a_killed_run_holds_nobody_up(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_run_holds_nobody_up(tmp_path: Path) -> None:
+    """Case 133."""
     script = f"""
 import os, signal
 from pathlib import Path

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bundler.workers import AHEAD, each
 
 
-def test_of_many_items_only_a_few_are_handed_out_before_they_are_due() -> None:
+def test_of_many_items_only_a_few_are_handed_out_early() -> None:
     taken: list[int] = []
 
     def items() -> Iterator[int]:

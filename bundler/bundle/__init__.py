@@ -1,1 +1,1 @@
-"""The file that crosses: format 1, both ways; knows no registry and no store."""
+"""Bundle files: format 1, read and written; knows no registry and no store."""

@@ -1,4 +1,4 @@
-"""Where an export goes: a bundle file, a pipe, or the store itself as a directory.
+"""The interface of what an export is written to: a bundle file, a pipe, or the store as a directory.
 
 A file that is there already is replaced only if nothing in it would be lost, or by `force`.
 """
@@ -15,28 +15,28 @@ from bundler.reporting.progress import Progress
 
 
 class BundleOutput(Protocol):
-    """What takes the finished export."""
+    """A place that a finished export is written to."""
 
     @property
     def path(self) -> Path | None:
-        """None where it is no file."""
+        """File that is written; None for a pipe."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name for messages."""
 
     @property
     def is_store(self) -> bool:
-        """Whether it is the directory of blobs itself."""
+        """True for the store itself, left as a directory."""
 
     def check(self) -> None:
         """Raise UsageError or LocalError, before any request, if this can't be written."""
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """What is there, if it is this very content already. Raises UsageError if it would be lost."""
+        """Return a report of what exists there if it has this content already, else None."""
 
     def need(self, inventory: Inventory) -> tuple[Path, int] | None:
-        """Where it will need how many bytes at most."""
+        """Return a folder and the largest number of bytes that it will need; None if it needs none."""
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
-        """Write it, whole or not at all."""
+        """Write the sidecar, whole or not at all."""

@@ -1,4 +1,4 @@
-"""What a bundle holds, told for people and scripts: versions, dates, sizes, shared bytes."""
+"""Contents of a bundle for people and scripts: versions, dates, sizes, shared bytes."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ class TagContents:
     revision: str | None
     """`org.opencontainers.image.revision`."""
     size: int
-    """Bytes of all that it needs."""
+    """Bytes of everything that it needs."""
     own_size: int
-    """Bytes that nothing else in the bundle needs."""
+    """Bytes of it that nothing else in the bundle needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryContents:
-    """One repository."""
+    """One repository of a bundle."""
 
     name: str
     tags: tuple[TagContents, ...]
     size: int
     """Distinct bytes of all its tags."""
     removed: tuple[str, ...] = ()
-    """Of a delta: tags and digests that the base has, and the selection has no more."""
+    """In a delta: tags and digests of the base that are not in this selection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a bundle holds."""
+    """Contents of a bundle."""
 
     path: str
     id: str
@@ -61,9 +61,9 @@ class Contents:
     kind: str
     """`full` or `delta`."""
     base: tuple[str, ...]
-    """Of a delta: the ids of the bundles that it builds on."""
+    """In a delta: ids of the bundles that it builds on."""
     required_size: int
-    """Of a delta: bytes that its tags need, and that the base brought."""
+    """In a delta: bytes that its tags need and that the base brought."""
     repositories: tuple[RepositoryContents, ...]
     blobs: int
     """Distinct blobs, manifests included."""
@@ -74,13 +74,13 @@ class Contents:
     file_size: int | None
     """Bytes of the bundle file; null for a directory."""
     statement: StatementReport | None = None
-    """What was signed; null for a bundle without a signature."""
+    """Signed statement; null for a bundle without a signature."""
     signed: tuple[SignedReport, ...] = ()
-    """Of a verification that asked for signatures on modules: who made those that count."""
+    """After a verification that asked for signatures on modules: the signers that count."""
 
 
 def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifests | None = None) -> Contents:
-    """Read the manifests, unless they are given, and add up. Raises what a damaged bundle deserves."""
+    """Add up what a bundle holds; read its manifests unless they are given."""
     inventory = bundle.inventory
     manifests = read_chain_entry(bundle, ManifestPool(limits)).manifests if manifests is None else manifests
     needed = (digest for entry in inventory.repositories for digest in dict.fromkeys(entry.roots()))
@@ -104,14 +104,14 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifes
 
 
 class Sum(NamedTuple):
-    """What one root needs: the bytes, and those that nothing else needs."""
+    """Bytes that one root needs, and how many of them nothing else needs."""
 
     size: int
     own: int
 
 
 def added_up(roots: Iterable[Digest], manifests: Manifests, limits: Limits) -> Mapping[Digest, Sum]:
-    """What each root needs, one after the other: shared blobs, held for all of them, could fill the memory.
+    """Return the bytes that each root needs.
 
     Tags that share a digest don't share bytes with anybody else by that. Raises ContentError over the limit.
     """
@@ -119,15 +119,15 @@ def added_up(roots: Iterable[Digest], manifests: Manifests, limits: Limits) -> M
     users, counts = Counter[Digest](), dict[Digest, int]()
     for digest in roots:
         if digest not in counts:
-            counts[digest] = sum(one.descriptors for one in bottom_up([digest], manifests))
+            counts[digest] = sum(manifest.descriptors for manifest in bottom_up([digest], manifests))
             users.update(needed_by([digest], manifests).keys())
         tally.add(counts[digest])
     return {digest: _sum(needed_by([digest], manifests), users) for digest in counts}
 
 
 def _sum(needs: Mapping[Digest, int], users: Counter[Digest]) -> Sum:
-    own = sum(size for digest, size in needs.items() if users[digest] == 1)
-    return Sum(sum(needs.values()), own)
+    unshared = sum(size for digest, size in needs.items() if users[digest] == 1)
+    return Sum(sum(needs.values()), unshared)
 
 
 def _repository(

@@ -8,7 +8,7 @@ Sources: POSIX.1-2017 pax, "ustar Interchange Format"; RFC 8878; zstd, contrib/s
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bundler.errors import BUNDLE, ContentError, IntegrityError
@@ -48,7 +48,7 @@ _AGAIN = "carry the file again"
 
 
 def member_header(name: str, size: int) -> bytes:
-    """The header of a regular member: mode 644, no owner, no time; long names by one pax record."""
+    """Return the header of a regular member: mode 644, no owner, no time; long names by one pax record."""
     if len(name) <= 100:
         return _header(name, size, b"0")
     record = f" path={name}\n"
@@ -68,27 +68,27 @@ def _header(name: str, size: int, kind: bytes) -> bytes:
 
 
 def damaged(cause: str) -> IntegrityError:
-    """What to raise of bytes that are not those that were written."""
+    """Return the error for bytes that are not those that were written."""
     return IntegrityError(BUNDLE, f"damaged: {cause}", _AGAIN)
 
 
 def truncated(cause: str = "the file ends too early") -> IntegrityError:
-    """What to raise where bytes are missing, wherever that is noticed."""
+    """Return the error for missing bytes."""
     return IntegrityError(BUNDLE, f"truncated: {cause}", _AGAIN)
 
 
 def padding(size: int) -> bytes:
-    """The zeros after a member's data."""
+    """Return the zeros behind a member's data."""
     return bytes(-size % BLOCK)
 
 
 def member_size(name: str, size: int) -> int:
-    """Bytes that a member takes in the tar stream."""
+    """Return the bytes that a member takes in the tar stream."""
     return len(member_header(name, 0)) + size + -size % BLOCK
 
 
 def first_member_size(header: bytes, name: str) -> int:
-    """The size in the first member's header. Raises ContentError unless it is that member."""
+    """Return the size in the first member's header. Raises ContentError unless it is that member."""
     size = size_in(header)
     if size < 0 or header != member_header(name, size):
         raise ContentError(BUNDLE, f"its archive does not begin with {name}: not made by this program")
@@ -96,7 +96,7 @@ def first_member_size(header: bytes, name: str) -> int:
 
 
 def size_in(header: bytes) -> int:
-    """The size that a header of a small member says; -1 if it says none."""
+    """Return the size that a header of a small member says; -1 if it says none."""
     try:
         return int(header[124:135], 8)
     except ValueError:
@@ -104,7 +104,7 @@ def size_in(header: bytes) -> int:
 
 
 def is_named(header: bytes, name: str) -> bool:
-    """Whether a header gives this name to its member."""
+    """Return True if a header gives this name to its member."""
     return header[:100] == name.encode("ascii").ljust(100, b"\0")
 
 
@@ -112,7 +112,7 @@ def is_named(header: bytes, name: str) -> bool:
 
 
 def cuts(sizes: Iterable[int], metadata: int) -> list[int]:
-    """Where frames end, as offsets in the tar stream, given the members' sizes there.
+    """Return the ends of all frames as offsets in the tar stream, from the members' sizes there.
 
     The first `metadata` members get frames to themselves. The end of the archive counts as one more.
     """
@@ -141,13 +141,13 @@ class Frame(NamedTuple):
 
 
 def frame_content(header: bytes) -> tuple[int, int]:
-    """Length of a frame's header, and of its content, from its first 13 bytes.
+    """Return the length of a frame's header, and of its content, from its first 13 bytes.
 
     Raises ContentError for a frame that format 1 has no place for: another window, a dictionary, a
     missing checksum, too much content.
     """
     if header[:4] in SKIPPABLE_MAGICS:
-        raise ContentError(BUNDLE, "a skippable frame where format 1 has none")
+        raise ContentError(BUNDLE, "a skippable frame where format 1 allows none")
     if header[:4] != ZSTD_MAGIC:
         raise damaged("no zstd frame begins where one should")
     descriptor = header[4]
@@ -163,7 +163,7 @@ def frame_content(header: bytes) -> tuple[int, int]:
 
 
 def block_size(header: bytes) -> tuple[int, bool]:
-    """Bytes of the block behind a three-byte block header, and whether it is the last one."""
+    """Return the bytes of the block behind a three-byte block header, and whether it is the last one."""
     value = int.from_bytes(header, "little")
     kind, size = value >> 1 & 3, value >> 3
     if kind == 3:
@@ -178,7 +178,7 @@ DIGEST_FRAME = 40
 
 
 def digest_frame(sha256: bytes) -> bytes:
-    """The skippable frame that holds the sha256 of all bytes before it.
+    """Return the skippable frame that holds the sha256 of all bytes before it.
 
     The frames' own checksums speak of their content only, and some bits of a compressed block have no
     meaning: with this frame a damaged bit is found wherever it is, also in a pipe.
@@ -190,7 +190,7 @@ def digest_frame(sha256: bytes) -> bytes:
 
 
 def seek_table(frames: Iterable[Frame]) -> bytes:
-    """The skippable frame that ends a bundle."""
+    """Return the skippable frame that ends a bundle."""
     entries = b"".join(struct.pack("<II", frame.compressed, frame.content) for frame in frames)
     footer = struct.pack("<IB", len(entries) // 8, 0) + SEEKABLE_MAGIC
     return SEEK_TABLE_MAGIC + struct.pack("<I", len(entries) + len(footer)) + entries + footer
@@ -200,31 +200,21 @@ SEEK_TABLE_FOOTER = 9
 
 
 def seek_table_size(footer: bytes) -> int | None:
-    """Bytes of the whole seek table, from the last nine of a file; None if it does not end with one."""
+    """Return the length of the seek table, from the last nine bytes of a file; None without one."""
     if len(footer) != SEEK_TABLE_FOOTER or footer[5:] != SEEKABLE_MAGIC:
         return None
     return seek_table_size_of(int.from_bytes(footer[:4], "little"))
 
 
 def seek_table_size_of(frames: int) -> int:
-    """Bytes of a seek table of so many frames."""
+    """Return the bytes of a seek table of so many frames."""
     return 8 + 8 * frames + SEEK_TABLE_FOOTER
 
 
 def parse_seek_table(table: bytes) -> list[Frame]:
-    """The frames. Raises IntegrityError unless re-encoding them gives the same bytes."""
+    """Return the frames. Raises IntegrityError unless re-encoding them gives the same bytes."""
     entries = table[8:-SEEK_TABLE_FOOTER]
     frames = [Frame(*pair) for pair in struct.iter_unpack("<II", entries[: len(entries) & -8])]
     if seek_table(frames) != table:
         raise damaged("its seek table contradicts itself")
     return frames
-
-
-# --- places ----------------------------------------------------------------------------------------
-
-
-def places(members: Iterable[tuple[str, int]], offset: int) -> Iterator[int]:
-    """Where each member's data begins in the tar stream, the first header standing at `offset`."""
-    for name, size in members:
-        yield offset + len(member_header(name, 0))
-        offset += member_size(name, size)

@@ -1,4 +1,4 @@
-"""`index.json`: what follows from a bundle's inventory, for every other tool that reads OCI image layouts."""
+"""`index.json`: derived from a bundle's inventory, for other tools that read OCI image layouts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTAINERD_NAME = "io.containerd.image.name"
 
 
 def encode_index(inventory: Inventory) -> bytes:
-    """The bytes of `index.json`: one descriptor per root, named so that skopeo finds it."""
+    """Return the bytes of `index.json`: one descriptor per root, named so that skopeo finds it."""
     blobs = {blob.digest: blob for blob in inventory.manifests}
     entries = [
         {**descriptor(blobs[root.digest]), "annotations": {REF_NAME: str(root), CONTAINERD_NAME: str(root)}}

@@ -1,4 +1,4 @@
-"""`bundle.json`: what is inside a bundle, in file order.
+"""`bundle.json`: the inventory of a bundle, in file order.
 
 The bundle id is the sha256 of the exact bytes of `bundle.json`. The types here are both the values
 that the package works with and, read by pydantic, the published schema.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple
 
+from bundler.bundle.member import Member, member_of
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
@@ -38,10 +39,10 @@ class RepositoryEntry:
     tags: Annotated[Mapping[Tag, Digest], Names(Tag, Digest)]
     untagged: tuple[Digest, ...] = ()
     removed: tuple[Tag | Digest, ...] = ()
-    """Of a delta: what the base has here, and the selection has no more."""
+    """In a delta: tags and digests of the base that are not in this selection."""
 
     def roots(self) -> Iterator[Digest]:
-        """All digests that the repository must have, in order."""
+        """Yield all digests that the repository must have, in order."""
         return chain(self.tags.values(), self.untagged)
 
 
@@ -50,12 +51,12 @@ class Required(Descriptor):
     """A blob that a delta leaves out, because its base has it."""
 
     repository: RepositoryName
-    """Where the base has it."""
+    """A repository in which the base has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What a bundle holds. `manifests`, then `blobs`, is the order of the members in the file."""
+    """Inventory of a bundle. `manifests`, then `blobs`, is the order of the members in the file."""
 
     format: int
     kind: Literal["full", "delta"]
@@ -65,38 +66,43 @@ class Inventory:
     omitted: tuple[Digest, ...] = ()
     """Children of indexes that were left out on purpose: those indexes are sparse."""
     base: tuple[Digest, ...] = ()
-    """Of a delta: the ids of the bundles that must be at the target before."""
+    """In a delta: ids of the bundles that must be imported before it."""
     required: tuple[Required, ...] = ()
-    """Of a delta: the blobs that its manifests need, and that the base brought."""
+    """In a delta: blobs that its manifests need and that the base brought."""
     state: Digest | None = None
-    """Of a delta: the id of the full bundle that base and delta make together."""
+    """In a delta: id of the full bundle that base and delta make together."""
     base_state: Digest | None = None
-    """Of a delta: the id of the full bundle that its bases make together."""
+    """In a delta: id of the full bundle that its bases make together."""
 
     @property
     def content(self) -> Iterator[Descriptor]:
         """Everything under `blobs/`, in file order."""
         return chain(self.manifests, self.blobs)
 
+    @property
+    def members(self) -> Iterator[Member]:
+        """Members of the archive that hold the content, in file order."""
+        return map(member_of, self.content)
+
 
 PARTS = (RepositoryEntry, Descriptor, Required)
-"""The types of what is in an inventory, for pydantic."""
+"""Types of the parts of an inventory, for pydantic."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What every later format has too."""
+    """The field that every format has."""
 
     format: Any = None
 
 
 def is_empty(inventory: Inventory) -> bool:
-    """Whether a delta brings nothing, and takes nothing away."""
+    """Return True for a delta that adds nothing and removes nothing."""
     return inventory.kind == "delta" and not inventory.repositories
 
 
 class Root(NamedTuple):
-    """One thing that was selected: a manifest under a tag, or by digest alone."""
+    """One selected manifest, under a tag or by digest alone."""
 
     repository: RepositoryName
     tag: Tag | None
@@ -107,13 +113,13 @@ class Root(NamedTuple):
 
 
 def bundle_order(root: Root) -> tuple[object, ...]:
-    """Versions by precedence, other tags by name, then what has no tag: the same for the same content."""
+    """Return the sort key of a root: versions by precedence, other tags by name, then untagged ones."""
     tag = version_order(root.tag) if root.tag else ()
     return (root.repository, root.tag is None, tag, root.digest)
 
 
 def take_inventory(roots: Iterable[Root], manifests: Manifests, omitted: Iterable[Digest] = ()) -> Inventory:
-    """The inventory of these roots, given in `bundle_order`, and of all that they reach.
+    """Return the inventory of these roots, given in `bundle_order`, and of all that they reach.
 
     gzip layers of one repository share bytes, so vendor layers stand together in version order, then
     module layers: that is where compression finds them.
@@ -121,8 +127,8 @@ def take_inventory(roots: Iterable[Root], manifests: Manifests, omitted: Iterabl
     by_repository = _by_repository(roots)
     ordered: dict[Digest, Manifest] = {}
     layers: list[Layer] = []
-    for own in by_repository.values():
-        reached = bottom_up([root.digest for root in own], manifests)
+    for repository_roots in by_repository.values():
+        reached = bottom_up([root.digest for root in repository_roots], manifests)
         new = [manifest for manifest in reached if manifest.blob.digest not in ordered]
         ordered.update((manifest.blob.digest, manifest) for manifest in new)
         parts = [layer for manifest in new for layer in manifest.layers]
@@ -136,20 +142,20 @@ def take_inventory(roots: Iterable[Root], manifests: Manifests, omitted: Iterabl
         if part.distributed and part.blob.digest not in ordered
     }
     carried = tuple(manifest.blob for manifest in ordered.values())
-    entries = tuple(_entry(name, own) for name, own in by_repository.items())
+    entries = tuple(_entry(name, repository_roots) for name, repository_roots in by_repository.items())
     return Inventory(FORMAT, "full", entries, carried, tuple(blobs.values()), tuple(sorted(omitted)))
 
 
 def entries_of(roots: Iterable[Root]) -> tuple[RepositoryEntry, ...]:
-    """The roots by repository."""
-    return tuple(_entry(name, own) for name, own in _by_repository(roots).items())
+    """Return the roots by repository."""
+    return tuple(_entry(name, repository_roots) for name, repository_roots in _by_repository(roots).items())
 
 
 def _by_repository(roots: Iterable[Root]) -> dict[RepositoryName, list[Root]]:
-    found: dict[RepositoryName, list[Root]] = {}
+    by_name: dict[RepositoryName, list[Root]] = {}
     for root in roots:
-        found.setdefault(root.repository, []).append(root)
-    return dict(sorted(found.items()))
+        by_name.setdefault(root.repository, []).append(root)
+    return dict(sorted(by_name.items()))
 
 
 def _entry(name: RepositoryName, roots: Iterable[Root]) -> RepositoryEntry:
@@ -162,7 +168,7 @@ def _entry(name: RepositoryName, roots: Iterable[Root]) -> RepositoryEntry:
 
 
 def encode(inventory: Inventory) -> bytes:
-    """The bytes of `bundle.json`: one spelling for one content."""
+    """Return the bytes of `bundle.json`: one spelling for one content."""
     omitted = {"omitted": list(inventory.omitted)} if inventory.omitted else {}
     return strict_json.canonical(
         {
@@ -190,17 +196,17 @@ def _of_delta(inventory: Inventory) -> dict[str, Any]:
         return {}
     required = [{**descriptor(blob), "repository": blob.repository} for blob in inventory.required]
     states = {"state": inventory.state, "baseState": inventory.base_state}
-    known = {name: id_ for name, id_ in states.items() if id_}
-    return {"base": list(inventory.base), "required": required, **known}
+    stated = {name: id_ for name, id_ in states.items() if id_}
+    return {"base": list(inventory.base), "required": required, **stated}
 
 
 def descriptor(blob: Descriptor) -> dict[str, str | int]:
-    """A descriptor as documents spell it."""
+    """Return a descriptor as documents spell it."""
     return {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
 
 
 def bundle_id(encoded: bytes) -> Digest:
-    """The identity of a bundle: the digest of its inventory's bytes."""
+    """Return the identity of a bundle: the digest of its inventory's bytes."""
     return sha256(encoded)
 
 
@@ -220,25 +226,25 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of `bundle.json`."""
+    """Return the JSON Schema of `bundle.json`."""
     described: dict[str, Any] = adapter_of(Inventory, *PARTS).json_schema()
     return described
 
 
 def _check_consistent(inventory: Inventory) -> None:
     _check_kind(inventory)
-    known = [blob.digest for blob in (*inventory.content, *inventory.required)]
-    if len(set(known)) != len(known):
+    listed = [blob.digest for blob in (*inventory.content, *inventory.required)]
+    if len(set(listed)) != len(listed):
         raise ContentError(INVENTORY_FILE, "it lists a blob twice")
     manifests = {blob.digest for blob in inventory.manifests}
     if both := manifests.intersection(inventory.omitted):
-        raise ContentError(INVENTORY_FILE, f"it has {min(both)}, and says that it was left out")
+        raise ContentError(INVENTORY_FILE, f"it carries {min(both)} and lists it as omitted")
     names = [entry.name for entry in inventory.repositories]
     if len(set(names)) != len(names):
         raise ContentError(INVENTORY_FILE, "it lists a repository twice")
     for entry in inventory.repositories:
         if back := {*entry.removed}.intersection((*entry.tags, *entry.untagged)):
-            raise ContentError(INVENTORY_FILE, f"{entry.name} has {min(back)}, and says that it was removed")
+            raise ContentError(INVENTORY_FILE, f"{entry.name} lists {min(back)} as present and as removed")
         if missing := [digest for digest in entry.roots() if digest not in manifests]:
             raise ContentError(
                 INVENTORY_FILE, f"{entry.name} has {missing[0]}, which is not among the manifests"
@@ -249,13 +255,13 @@ def _check_kind(inventory: Inventory) -> None:
     removes = any(entry.removed for entry in inventory.repositories)
     of_delta = (inventory.base, inventory.required, inventory.state, inventory.base_state, removes)
     if inventory.kind == "full" and any(of_delta):
-        raise ContentError(INVENTORY_FILE, "it says it is full, and names a base")
+        raise ContentError(INVENTORY_FILE, "it is full, but has fields of a delta")
     if inventory.kind == "delta" and not inventory.base:
-        raise ContentError(INVENTORY_FILE, "it says it is a delta, and names no base")
+        raise ContentError(INVENTORY_FILE, "it is a delta, but names no base")
 
 
 def _check_sizes(inventory: Inventory, limits: Limits) -> None:
-    """What is read into memory may not be too much for it, whatever reads it."""
+    """Raise ContentError for manifests that take too much memory."""
     if large := [blob for blob in inventory.manifests if blob.size > limits.manifest]:
         cause = f"manifest {large[0].digest} is larger than the limit of {limits.manifest:,} bytes"
         raise ContentError(INVENTORY_FILE, cause)
@@ -265,7 +271,7 @@ def _check_sizes(inventory: Inventory, limits: Limits) -> None:
 
 
 def roots_of(inventory: Inventory) -> Iterator[Root]:
-    """Every root, in the order of `index.json`."""
+    """Yield every root, in the order of `index.json`."""
     for entry in inventory.repositories:
         for tag, digest in entry.tags.items():
             yield Root(entry.name, tag, digest)

@@ -1,29 +1,29 @@
-"""The manifests of bundles that one run compares or joins, each read and held once."""
+"""Manifests of the bundles that one run compares or joins, each read and held once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bundler.bundle.inventory import (
-    Inventory,
-)
-from bundler.bundle.reader import Bundle
+from bundler.bundle.inventory import Inventory
 from bundler.errors import errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import BlobSource, Descriptor, Digest, read_all
 from bundler.oci.graph import HeldManifests, Manifests, Tally, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
 
+if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
+
 
 def read_chain_entry(bundle: Bundle, pool: ManifestPool) -> ChainEntry:
-    """Read the manifests into the pool. Raises what a damaged bundle deserves."""
+    """Read the manifests of a bundle into the pool. Raises ContentError, IntegrityError."""
     with errors_of(bundle.path):
         return chain_entry_of(bundle.id, bundle.inventory, bundle.inventory.manifests, bundle, pool)
 
 
 class ManifestPool:
-    """The manifests of all bundles that one run compares or joins, each held once, under one limit."""
+    """Manifests of all bundles that one run compares or joins, each held once, under one limit."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.limits = limits
@@ -32,7 +32,7 @@ class ManifestPool:
         self._bytes = Tally("bundles", limits.manifests, "bytes of manifests, of all together")
 
     def read(self, blob: Descriptor, source: BlobSource) -> Manifest:
-        """A manifest with all its children. Raises ContentError over a limit, or what it deserves."""
+        """Return a manifest with all its children. Raises ContentError, IntegrityError."""
         if blob not in self._held:
             self._bytes.add(blob.size)
             data = read_all(source, blob)
@@ -43,7 +43,7 @@ class ManifestPool:
 
 
 class ChainEntry(NamedTuple):
-    """One bundle of a chain: what it says, and its manifests as far as they are at hand."""
+    """One bundle of a chain: its inventory, and those of its manifests that are available."""
 
     id: Digest
     inventory: Inventory
@@ -51,9 +51,9 @@ class ChainEntry(NamedTuple):
 
 
 def chain_entry_of(
-    id_: Digest, inventory: Inventory, there: Iterable[Descriptor], source: BlobSource, pool: ManifestPool
+    id_: Digest, inventory: Inventory, available: Iterable[Descriptor], source: BlobSource, pool: ManifestPool
 ) -> ChainEntry:
-    """A bundle as a link, with those of its manifests that are `there`; raises what it deserves."""
+    """Return a bundle as a chain entry with its manifests `there`. Raises ContentError, IntegrityError."""
     omitted = frozenset(inventory.omitted)
-    manifests = {blob.digest: sparse(pool.read(blob, source), omitted) for blob in there}
+    manifests = {blob.digest: sparse(pool.read(blob, source), omitted) for blob in available}
     return ChainEntry(id_, inventory, manifests)

@@ -12,6 +12,7 @@ import zstandard
 
 from bundler.bundle import format as layout
 from bundler.bundle.inventory import Inventory
+from bundler.bundle.member import member_of
 from bundler.bundle.stream import BundleStream, Judge
 from bundler.bundle.unpacked import BundleDirectory, absent, is_layout
 from bundler.bundle.wire import FrameCache, unpacked
@@ -25,37 +26,37 @@ from bundler.errors import (
     errors_of,
 )
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.oci.content import CHUNK, Descriptor, Digest
 from bundler.trust.statement import SignedStatement
 from bundler.volumes.volume_reader import BundleBytes, OneFile
 from bundler.volumes.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
 
 
 class Bundle(Protocol):
-    """What export made, in either form. A BlobSource."""
+    """A bundle in any form. A BlobSource."""
 
     path: Path
     name: str
-    """What it is called, without a folder; volumes by the name of the bundle that they make."""
+    """File name without a folder; for volumes, the name of the bundle that they make."""
     id: Digest
     inventory: Inventory
     sha256: str | None
-    """Of the whole file, once `everything` has passed; None for a directory."""
+    """sha256 of the whole file, once `everything` has passed; None for a directory."""
     file_size: int | None
     """Bytes of the file, or of all volumes together; None for a directory."""
     volumes: int
-    """How many it lies in, those of parity not counted; 0 for one file or a directory."""
+    """Number of data volumes; 0 for one file or a directory."""
     sealed: SignedStatement | None
-    """What was signed of it; None for a bundle without a signature."""
+    """Signed statement; None for a bundle without a signature."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes, verified."""
+        """Yield a blob's bytes, verified."""
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
-        """Every blob in order; when it ends well, all of the bundle is proven."""
+        """Yield every blob in order; when this ends well, the whole bundle is proven."""
 
     def __enter__(self) -> Self:
-        """The bundle itself."""
+        """Return the bundle itself."""
 
     def __exit__(self, *exception: object) -> None:
         """Close it."""
@@ -68,7 +69,7 @@ def open_bundle(
     volumes_in: Iterable[Path] = (),
     frames: FrameCache | None = None,
 ) -> Bundle:
-    """Open a bundle file, volumes or an unpacked layout; read its inventory, if the judge lets it in.
+    """Open a bundle file, volumes or an unpacked layout, and read its inventory.
 
     A set is named by any of its volumes, by the folder that holds it, or by the bundle's name beside them;
     `volumes_in` are more folders. Bundles that are read together share `frames`, and so the memory for them.
@@ -101,14 +102,14 @@ def _opened(
 
 
 def _means_volumes(path: Path, more: Iterable[Path]) -> bool:
-    """Whether what is no file means volumes."""
+    """Return True if a path that is not a file stands for volumes."""
     if not path.is_dir():
         return names_lost_volume(path)
     return not is_layout(path) and bool(volumes_among(path) or any(map(volumes_among, more)))
 
 
 def _told_of(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks; an error among them names the file."""
+    """Yield the chunks; an error among them names the file."""
     with errors_of(path):
         yield from chunks
 
@@ -141,11 +142,11 @@ class BundleFile:
             raise
         self._offsets = [0, *accumulate(frame.compressed for frame in self._frames)]
         self._contents = [0, *accumulate(frame.content for frame in self._frames)]
-        members = [(blob.digest.path, blob.size) for blob in self.inventory.content]
-        places = layout.places(members, start.position)
-        self._places = {
-            blob.digest: place for blob, place in zip(self.inventory.content, places, strict=True)
-        }
+        self._starts: dict[Digest, int] = {}
+        offset = start.position
+        for member in self.inventory.members:
+            self._starts[member.blob.digest] = offset + len(member.header)
+            offset += member.length
         self._shared = frames or FrameCache()
 
     def __enter__(self) -> Self:
@@ -155,14 +156,15 @@ class BundleFile:
         self._pieces.close()
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes, verified; only the frames that hold it are read."""
-        start = self._places.get(blob.digest)
+        """Yield a blob's bytes, verified; only the frames that hold it are read."""
+        start = self._starts.get(blob.digest)
         if start is None:
             raise absent(blob, self.inventory, self.path)
-        return _told_of(self.path, verified(blob, self._range(start, start + blob.size)))
+        member = member_of(blob)
+        return _told_of(self.path, member.restored(self._range(start, start + member.size)))
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
-        """The whole file once from its start, every byte accounted for."""
+        """Yield every blob in order, reading the whole file once; every byte is accounted for."""
         known = (self.id, self.inventory)
         stream = BundleStream(self._from_start(), self._limits, known=known)
         try:
@@ -191,14 +193,14 @@ class BundleFile:
         if sum(frame.compressed for frame in frames) + layout.DIGEST_FRAME + length != size:
             raise self._diagnosis()
         if any(not 0 < frame.content <= layout.FRAME_CONTENT for frame in frames):
-            raise ContentError(BUNDLE, "its seek table names a frame of a size that format 1 has not")
+            raise ContentError(BUNDLE, "its seek table lists a frame of a size that format 1 does not allow")
         return frames
 
     def _changed(self) -> IntegrityError:
         return IntegrityError(str(self.path), "it changed while it was read", "run the same command again")
 
     def _diagnosis(self) -> BundlerError:
-        """The end is not as it should be: reading from the start finds out why."""
+        """Return the reason why the end is wrong, found by reading from the start."""
         try:
             for _ in self.everything():
                 pass
@@ -207,7 +209,7 @@ class BundleFile:
         return layout.damaged("its end is not that of a bundle")
 
     def _range(self, start: int, end: int) -> Iterator[bytes]:
-        """Bytes of the tar stream."""
+        """Yield the bytes of the tar stream."""
         shared = end - start <= layout.PIECE
         first = bisect_right(self._contents, start) - 1
         for number in range(first, len(self._frames)):
@@ -231,14 +233,14 @@ class BundleFile:
 
 
 class _FromStart:
-    """Reads the pieces from their start without moving a position that others use. A ByteStream."""
+    """A ByteStream over the pieces with a position of its own."""
 
     def __init__(self, pieces: BundleBytes) -> None:
         self._pieces = pieces
         self._position = 0
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes; none at the end."""
+        """Return the next bytes; none at the end."""
         data = self._pieces.read_at(size, self._position)
         self._position += len(data)
         return data

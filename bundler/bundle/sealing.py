@@ -1,4 +1,4 @@
-"""`NAME.tar.zst.sha256`: the digest beside a bundle, as `sha256sum -c` reads it."""
+"""The digest beside a bundle (`NAME.tar.zst.sha256`), and the signed statement inside it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _LONGEST = 64 * KIB
 
 
 def sidecar_of(bundle: Path) -> Path:
-    """Where the sidecar of a bundle lies."""
+    """Return the path of a bundle's sidecar."""
     return bundle.with_name(bundle.name + ".sha256")
 
 
 def write_sidecar(bundle: Path, sha256: str) -> None:
-    """Write it, whole or not at all."""
+    """Write the sidecar, whole or not at all."""
     write_whole(sidecar_of(bundle), f"{sha256}  {bundle.name}\n".encode())
 
 
 def remove_sidecar(bundle: Path) -> None:
-    """Remove it, for certain before the bundle that it speaks of is replaced."""
+    """Remove the sidecar durably, before the bundle that it describes is replaced."""
     path = sidecar_of(bundle)
     was_there = os.path.lexists(path)
     remove_if_there(path)
@@ -41,9 +41,9 @@ def remove_sidecar(bundle: Path) -> None:
 
 
 def check_sidecar(bundle: Path, sha256: str) -> bool:
-    """Whether there is one; it must name `sha256`. Raises IntegrityError. Line ends don't matter.
+    """Return True if there is a sidecar; it must state `sha256`. Raises IntegrityError.
 
-    Of several lines those count that name the bundle; a bundle that was renamed has the first.
+    Of several lines those count that name the bundle; for a renamed bundle, the first. Any line ends will do.
     """
     path = sidecar_of(bundle)
     if not path.is_file():
@@ -52,7 +52,9 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
         text = file.read(_LONGEST).decode("utf-8", "replace")
     lines = [line for line in map(_LINE.fullmatch, text.strip().splitlines()) if line]
     if not lines:
-        raise IntegrityError(str(path), "no line of sha256sum", "carry it again, or remove it")
+        raise IntegrityError(
+            str(path), "it has no line as sha256sum writes it", "carry it again, or remove it"
+        )
     for line in [line for line in lines if _file_of(line) == bundle.name] or lines[:1]:
         if (digest := line[1].lower()) != sha256:
             cause = f"it says {digest}, the bundle has {sha256}"
@@ -62,7 +64,7 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
 
 
 def _file_of(line: re.Match[str]) -> str:
-    """What it speaks of, without a folder."""
+    """Return the name that a line states, without its folder."""
     return (line[2] or "").rpartition("/")[2]
 
 

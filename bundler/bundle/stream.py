@@ -1,4 +1,4 @@
-"""A bundle read from its first byte to its last, once: the proof that it is whole.
+"""A bundle read once from its first byte to its last, which proves that it is whole.
 
 Nothing is believed that can be computed: every frame is walked block by block, every tar header is
 compared with the one that must stand there, every blob is hashed, and the seek table is built anew
@@ -17,16 +17,16 @@ from bundler.bundle.wire import ByteStream, Wire, decompressed
 from bundler.errors import BUNDLE, ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
-from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.oci.content import CHUNK, Descriptor, Digest
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of
 
 Judge = Callable[[SignedStatement | None], object]
-"""Hears what was signed, or that nothing was. Raises TrustError for a bundle that must not come in."""
+"""Called with the signed statement, or None without one. Raises TrustError for a bundle to refuse."""
 
 
 class BundleStream:
-    """A bundle that is being read. First `open`, then `blobs` to the end; then it is proven."""
+    """A bundle that is being read: call `open`, then read `blobs` to the end; then it is proven."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class BundleStream:
         judge: Judge | None = None,
         known: tuple[Digest, Inventory] | None = None,
     ) -> None:
-        """`known`: an id and the inventory that has it, which then is not made, and held, a second time."""
+        """Take `known`, an id with its inventory, so that an inventory in memory is not parsed again."""
         self._limits = limits
         self._judge = judge
         self._known = known
@@ -73,7 +73,7 @@ class BundleStream:
         return decode(data, limits=self._limits)
 
     def _open_seal(self, header: bytes) -> bytes:
-        """Read statement and signature if this is the statement's header; the header behind them."""
+        """Read statement and signatures if `header` is the statement's; return the header behind them."""
         if not layout.is_named(header, STATEMENT_FILE):
             return header
         statement = self._tar.small(header, STATEMENT_FILE, self._limits.statement)
@@ -82,17 +82,17 @@ class BundleStream:
         return self._tar.exactly(BLOCK)
 
     def blobs(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
-        """Every blob in file order, its bytes verified as they pass; then the end is proven.
+        """Yield every blob in file order, its bytes verified as they pass; then prove the end.
 
         A blob that the caller did not read to its end is read here, so that none goes unproven.
         """
-        for blob in self.inventory.content:
-            self._tar.expect(layout.member_header(blob.digest.path, blob.size), blob.digest.path)
-            chunks = verified(blob, self._tar.chunks(blob.size))
-            yield blob, chunks
+        for member in self.inventory.members:
+            self._tar.expect(member.header, member.name)
+            chunks = member.restored(self._tar.chunks(member.size))
+            yield member.blob, chunks
             for _ in chunks:
                 pass
-            self._tar.expect(layout.padding(blob.size), "padding")
+            self._tar.expect(member.padding, "padding")
         self._tar.expect(END_OF_ARCHIVE, "the end of the archive")
         self._tar.finish()
         self._wire.finish()
@@ -104,14 +104,14 @@ class BundleStream:
 
     @property
     def sha256(self) -> str:
-        """The sha256 of the whole file, once it is read."""
+        """Return the sha256 of the whole file, once it is read."""
         return self._wire.sha256()
 
 
-def must_be(found: bytes, expected: bytes, what: str) -> None:
-    """Raise ContentError that says what stands in the place of `what`, unless it is that."""
-    if found != expected:
-        name = found[:100].rstrip(b"\0").decode("utf-8", "replace")
+def must_be(actual: bytes, expected: bytes, what: str) -> None:
+    """Raise ContentError that names the member found in the place of `what`, if the bytes differ."""
+    if actual != expected:
+        name = actual[:100].rstrip(b"\0").decode("utf-8", "replace")
         raise ContentError(BUNDLE, f"its archive holds {name!r:.120} where {what} must stand")
 
 
@@ -124,7 +124,7 @@ class _Tar:
         self.position = 0
 
     def chunks(self, size: int) -> Iterator[bytes]:
-        """The next `size` bytes."""
+        """Yield the next `size` bytes."""
         while size:
             if not self._waiting:
                 self._waiting = memoryview(self._next())
@@ -137,17 +137,17 @@ class _Tar:
             yield chunk
 
     def exactly(self, size: int) -> bytes:
-        """The next `size` bytes in one."""
+        """Return the next `size` bytes in one."""
         return b"".join(self.chunks(size))
 
     def data(self, size: int) -> bytes:
-        """A member's data, its padding checked."""
+        """Return a member's data, its padding checked."""
         data = self.exactly(size)
         self.expect(layout.padding(size), "padding")
         return data
 
     def small(self, header: bytes, name: str, limit: int) -> bytes:
-        """The data of a member of this name that may have up to `limit` bytes."""
+        """Return the data of a member of this name that may have up to `limit` bytes."""
         size = layout.size_in(header)
         must_be(header, layout.member_header(name, max(size, 0)), name)
         if size > limit:

@@ -1,4 +1,4 @@
-"""A bundle that is unpacked: a directory, for reading any blob."""
+"""An unpacked bundle: a directory whose blobs can be read in any order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Self
 
 from bundler.bundle.index import check_index
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
+from bundler.bundle.member import member_of
 from bundler.bundle.stream import Judge
 from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
@@ -18,16 +19,16 @@ from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_stat
 
 
 def is_layout(path: Path) -> bool:
-    """Whether a folder is an OCI layout, or was meant to be one."""
+    """Return True for a folder that is, or was meant to be, an OCI layout."""
     return (path / INVENTORY_FILE).exists() or (path / LAYOUT_FILE).exists()
 
 
 def absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:
-    """Why a bundle has no such blob."""
+    """Return the error for a blob that the bundle does not hold."""
     if inventory.kind == "full":
         return NotFoundError(f"blob {blob.digest}", f"not in {path}")
     next_step = "`timoni-bundler merge` makes a full bundle of a delta and its base"
-    return NotFoundError(f"blob {blob.digest}", f"{path} is a delta, and leaves it to its base", next_step)
+    return NotFoundError(f"blob {blob.digest}", f"{path} is a delta, and only its base has it", next_step)
 
 
 class BundleDirectory:
@@ -55,7 +56,7 @@ class BundleDirectory:
         check_index(self._layout.file(INDEX_FILE, limits.inventory), self.inventory, limits=limits)
 
     def _read_seal(self, limits: Limits) -> SignedStatement | None:
-        """Without a statement there is none; a signature that lies there alone speaks of nothing."""
+        """Return the signed statement. Without `statement.json`, `statement.sig` means nothing."""
         try:
             statement = self._layout.file(STATEMENT_FILE, limits.statement)
         except NotFoundError:
@@ -71,12 +72,13 @@ class BundleDirectory:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes, verified."""
+        """Yield a blob's bytes, verified."""
         try:
-            yield from self._layout.chunks(blob)
+            member = member_of(blob)
+            yield from member.restored(self._layout.read(member.name))
         except NotFoundError as error:
             if any(blob.digest == left.digest for left in self.inventory.required):
                 raise absent(blob, self.inventory, self.path) from None
@@ -85,7 +87,7 @@ class BundleDirectory:
             ) from error
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
-        """Every blob that the inventory names. Other files of the directory don't matter."""
+        """Yield every blob that the inventory names; other files of the directory don't matter."""
         for blob in self.inventory.content:
             chunks = self.chunks(blob)
             yield blob, chunks

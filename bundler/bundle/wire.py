@@ -1,4 +1,4 @@
-"""The compressed side of a bundle: a file or pipe cut into frames, block by block, and their contents.
+"""The compressed form of a bundle: a file or pipe cut into frames, block by block, and their contents.
 
 No length is believed but the blocks' own; the digest of all bytes and the seek table are built anew
 and compared at the end.
@@ -22,7 +22,7 @@ from bundler.oci.content import CHUNK
 from bundler.workers import InOrder, ordered
 
 THREADS = 2
-"""Frames decompressed at a time: hashing the result is what takes longest."""
+"""Frames decompressed at a time; hashing the result takes longest."""
 
 _KINDS = (
     (b"\x1f\x8b", "gzip"),
@@ -34,14 +34,14 @@ _KINDS = (
 
 
 class ByteStream(Protocol):
-    """What can be read in order: a file, a pipe."""
+    """Bytes that are read in order: a file, a pipe."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
+        """Return at most `size` bytes; none at the end."""
 
 
 class Wire:
-    """The compressed side: cuts the stream into frames, block by block."""
+    """A compressed stream, cut into frames block by block."""
 
     def __init__(self, file: ByteStream, limits: Limits) -> None:
         self._file = file
@@ -62,7 +62,7 @@ class Wire:
         raise ContentError(BUNDLE, cause, "give a file that `timoni-bundler export` made")
 
     def next_frame(self) -> tuple[bytearray, int] | None:
-        """The next frame and the size of its content; None behind the last one."""
+        """Return the next frame and the size of its content; None behind the last one."""
         head = self._peek(13)
         if head[:4] == layout.DIGEST_MAGIC:
             return None
@@ -88,7 +88,7 @@ class Wire:
         return frame, content
 
     def finish(self) -> None:
-        """The digest of all that was read and the seek table of its frames must follow, then nothing."""
+        """Raise unless the digest of all bytes, the seek table of the frames and the end follow."""
         digest = layout.digest_frame(self._digest.digest())
         if self._take(len(digest)) != digest:
             raise layout.damaged("its bytes are not those that were written")
@@ -100,7 +100,7 @@ class Wire:
             raise ContentError(BUNDLE, f"{what} follows after its end")
 
     def sha256(self) -> str:
-        """Of all that was taken."""
+        """Return the sha256 of everything taken so far, in hexadecimal."""
         return self._digest.digest().hex()
 
     def _peek(self, size: int) -> bytes:
@@ -109,7 +109,7 @@ class Wire:
         return self._ahead[self._at : self._at + size]
 
     def _take(self, size: int) -> bytes:
-        """What stands behind the frames."""
+        """Take the next bytes behind the frames."""
         taken = bytearray()
         self._take_into(taken, size)
         self._digest.update(taken)
@@ -129,7 +129,7 @@ class Wire:
 
 
 class _Digest:
-    """A sha256 that is computed beside the work, of parts that nobody changes any more."""
+    """A sha256 computed in a thread of its own, of parts that nobody changes any more."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -145,7 +145,7 @@ class _Digest:
             self._flush()
 
     def digest(self) -> bytes:
-        """The digest of all bytes taken so far."""
+        """Return the digest of all bytes taken so far."""
         self._flush()
         self._beside.wait()
         return self._hash.digest()
@@ -160,7 +160,7 @@ class _Digest:
 
 
 def _kind(head: bytes) -> str:
-    """What a file is that is no bundle, without showing any of it."""
+    """Return the kind of a file that is not a bundle, without showing any of it."""
     if not head:
         return "an empty file"
     if head[257:262] == b"ustar":
@@ -172,7 +172,7 @@ def _kind(head: bytes) -> str:
 
 
 def decompressed(wire: Wire) -> Iterator[bytes]:
-    """The frames' contents in order; the first before any other is read: it tells whether to go on."""
+    """Yield the frames' contents in order; the first before another is read, as it decides what follows."""
     local = threading.local()
 
     def decompress(frame: tuple[bytearray, int]) -> bytes:
@@ -186,7 +186,7 @@ def decompressed(wire: Wire) -> Iterator[bytes]:
 
 
 def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes | bytearray, content: int) -> bytes:
-    """The content of exactly one frame, its checksum checked. Raises IntegrityError."""
+    """Return the content of exactly one frame, its checksum checked. Raises IntegrityError."""
     try:
         data = decompressor.decompress(frame, max_output_size=content, allow_extra_data=False)
     except zstandard.ZstdError as error:
@@ -201,7 +201,7 @@ KEPT = 3 * FRAME_CONTENT
 
 
 class FrameCache:
-    """As many of the last frames as there is room for."""
+    """The last frames that were read, as many as there is room for."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -209,7 +209,7 @@ class FrameCache:
         self._size = 0
 
     def get(self, bundle: object, number: int, unpacked: Callable[[int], bytes]) -> bytes:
-        """A frame of a bundle; one thread unpacks it, the others find the result."""
+        """Return a frame of a bundle; one thread unpacks it, the others wait for the result."""
         key = bundle, number
         with self._lock:
             if key not in self._kept:

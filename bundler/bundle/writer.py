@@ -1,4 +1,4 @@
-"""An inventory and the blobs that it names, written as a bundle: to a file, or into a pipe.
+"""Writing a bundle from an inventory and its blobs: to a file, or into a pipe.
 
 Frames are compressed by a pool of threads, one thread each, so the bytes depend on the content
 alone, not on the machine.
@@ -47,7 +47,7 @@ WINDOW_LOG = FRAME_CONTENT.bit_length() - 1
 
 
 class WrittenBundle(NamedTuple):
-    """What came out: the bundle's id, and the file's sha256 and size in bytes."""
+    """A written bundle: its id, and the file's sha256 and size in bytes."""
 
     bundle_id: Digest
     sha256: str
@@ -55,7 +55,7 @@ class WrittenBundle(NamedTuple):
 
 
 def files_of(inventory: Inventory, sealed: SignedStatement | None = None) -> list[tuple[str, bytes]]:
-    """The members that describe the others, in file order."""
+    """Return the members that describe the others, in file order."""
     return [
         (INVENTORY_FILE, encode(inventory)),
         *(sealed.files() if sealed else ()),
@@ -75,9 +75,9 @@ def check_readable(inventory: Inventory, limits: Limits) -> None:
 
 
 def largest_size(inventory: Inventory) -> int:
-    """Bytes that the bundle can have at most: what incompressible blobs would take."""
+    """Return the bytes that the bundle can have at most: what incompressible blobs would take."""
     files = sum(member_size(name, len(data)) for name, data in files_of(inventory))
-    tar = files + sum(member_size(blob.digest.path, blob.size) for blob in inventory.content)
+    tar = files + sum(member.length for member in inventory.members)
     return tar + tar // 1000 + 64 * 1024
 
 
@@ -94,7 +94,7 @@ def write_bundle(
     """
     files = files_of(inventory, sealed)
     sizes = [member_size(name, len(data)) for name, data in files]
-    sizes += [member_size(blob.digest.path, blob.size) for blob in inventory.content]
+    sizes += [member.length for member in inventory.members]
     contents = _cut(_tar(files, inventory, source, step), cuts(sizes, len(files) + len(inventory.manifests)))
     digest, frames = hashlib.sha256(), []
     beside = InOrder()
@@ -118,18 +118,18 @@ def _tar(
 ) -> Iterator[bytes]:
     for name, data in files:
         yield from (member_header(name, len(data)), data, padding(len(data)))
-    for blob in inventory.content:
-        yield member_header(blob.digest.path, blob.size)
-        for chunk in source.chunks(blob):
+    for member in inventory.members:
+        yield member.header
+        for chunk in member.stored(source):
             step.advance(size=len(chunk))
             yield chunk
-        yield padding(blob.size)
+        yield member.padding
         step.advance(items=1)
     yield END_OF_ARCHIVE
 
 
 def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:
-    """The stream in contents of frames."""
+    """Yield the stream in contents of frames."""
     waiting, offset = bytearray(), 0
     ending = iter(ends)
     end = next(ending)
@@ -146,7 +146,7 @@ def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:
 
 
 def _compressed(contents: Iterable[bytearray]) -> Iterator[tuple[int, bytes]]:
-    """Each content's size and frame, in order."""
+    """Yield each content's size and frame, in order."""
     local = threading.local()
 
     def compress(content: bytearray) -> tuple[int, bytes]:

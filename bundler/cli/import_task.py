@@ -15,7 +15,6 @@ from bundler import (
     BundleStream,
     Destination,
     OnConflict,
-    Registries,
     import_bundle,
     import_stream,
     open_bundle,
@@ -38,7 +37,7 @@ from bundler.importer.import_report import planned_report
 from bundler.importer.prune import to_prune, with_planned
 from bundler.limits import DEFAULT_LIMITS
 from bundler.reporting.json_report import Report
-from bundler.reporting.progress import Progress
+from bundler.session import Session
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
@@ -69,9 +68,7 @@ class Means(NamedTuple):
 
     beside: Sequence[Bundle]
     gate: StatementVerifier | None
-    known: Registries
-    progress: Progress
-    jobs: int
+    session: Session
 
 
 def carried(
@@ -80,12 +77,12 @@ def carried(
     """Import it, or plan that; the report, and which bundle it was. Raises what stops everything."""
     progress = display(quiet=quiet)
     known = registries(task.settings, progress, [task.destination.prefix.registry])
-    jobs = task.settings.jobs or DEFAULT_JOBS
+    session = Session(known, jobs=task.settings.jobs or DEFAULT_JOBS, progress=progress)
     allow_open_files()
     with ExitStack() as stack:
         opened = partial(open_bundle, volumes_in=task.volumes_in, frames=FrameCache())
         beside = [stack.enter_context(opened(path)) for path in task.beside]
-        means = Means(beside, gate, known, progress, jobs)
+        means = Means(beside, gate, session)
         if dry_run:
             return _planned(task, means)
         report, brought = _imported(task, means)
@@ -96,25 +93,22 @@ def carried(
 
 
 def _imported(task: ImportTask, means: Means) -> tuple[Report, Brought]:
-    send: dict[str, Any] = {
-        "beside": means.beside,
-        "prune": task.prune,
-        "jobs": means.jobs,
-        "progress": means.progress,
-    }
+    send: dict[str, Any] = {"beside": means.beside, "prune": task.prune}
     to, policy = task.destination, task.on_conflict
     if task.bundle == "-":
         if sys.stdin.isatty():
             raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
         stream = BundleStream(_StandardInput(), DEFAULT_LIMITS, means.gate)
         send["border"] = border_of(task.policy, None)
-        done = import_stream(stream, to, means.known, policy, before_tags=_noted(task, means, stream), **send)
+        done = import_stream(
+            stream, to, means.session, policy, before_tags=_noted(task, means, stream), **send
+        )
         return done, Brought(stream.id, stream.inventory)
     with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
         border = send["border"] = border_of(task.policy, opened)
-        verified = verify_bundle(opened, means.progress)
+        verified = verify_bundle(opened, means.session)
         done = import_bundle(
-            verified, to, means.known, policy, before_tags=_noted(task, means, opened), **send
+            verified, to, means.session, policy, before_tags=_noted(task, means, opened), **send
         )
         return with_signed(done, border), Brought(opened.id, opened.inventory)
 
@@ -145,9 +139,10 @@ def _planned(task: ImportTask, means: Means) -> tuple[Report, Brought]:
         raise UsageError("-", "a dry run of a stream would use it up", "give a file")
     with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
         border = border_of(task.policy, opened)
-        verified = verify_bundle(opened, means.progress)
-        ask = partial(plan_bundle_import, beside=means.beside, jobs=means.jobs, progress=means.progress)
-        plan = ask(verified, task.destination, means.known, task.on_conflict, border=border)
+        verified = verify_bundle(opened, means.session)
+        plan = plan_bundle_import(
+            verified, task.destination, means.session, task.on_conflict, beside=means.beside, border=border
+        )
         gone = to_prune(opened.inventory, task.destination, task.prune)
-        report = with_planned(planned_report(opened, plan, means.known, verified.warnings), gone)
+        report = with_planned(planned_report(opened, plan, means.session, verified.warnings), gone)
         return with_signed(report, border), Brought(opened.id, opened.inventory)

@@ -229,7 +229,7 @@ def selection_in(file: ExportFile) -> Selection:
 
 
 def _source(source: ConfiguredSource) -> Selection:
-    along = source.along
+    along = source.include
     if source.pattern is not None:
         registry, glob, exclude = source.pattern
         rules = source.rules

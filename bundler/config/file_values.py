@@ -23,7 +23,7 @@ class ConfiguredSource(NamedTuple):
     pattern: RepositoryPattern | None
     rules: Rules | None
     """None: no tags are asked for, only the digests."""
-    along: Include
+    include: Include
     digests: tuple[Digest, ...] = ()
 
 

@@ -26,12 +26,12 @@ from bundler.store.blob_store import Store
 from bundler.store.history import History
 
 
-def find_base(series: Incremental, store: Store, out: Path | None, limits: Limits) -> Base | None:
-    """The base that a series names; None for a full bundle. `out` is the file that is to be written.
+def find_base(incremental: Incremental, store: Store, out: Path | None, limits: Limits) -> Base | None:
+    """The base that `incremental` names; None for a full bundle. `out` is the file that is to be written.
 
     Raises UsageError for what is not at hand, and what a damaged bundle or receipt deserves.
     """
-    names = [name for text in series.base if (name := _said(text, series.job, store, out))]
+    names = [name for text in incremental.base if (name := _said(text, incremental.job, store, out))]
     if not names:
         return None
     chains = DeltaChain(store, limits)
@@ -78,14 +78,14 @@ class Before(NamedTuple):
     trusted: ImmutableTags
 
 
-def look_back(series: Incremental, store: Store, out: Path | None, limits: Limits) -> Before:
+def look_back(incremental: Incremental, store: Store, out: Path | None, limits: Limits) -> Before:
     """The base, and what need not be asked for: by the base, or by what the job made last."""
-    base = known = find_base(series, store, out, limits)
-    if series.immutable and known is None:
+    base = known = find_base(incremental, store, out, limits)
+    if incremental.immutable and known is None:
         # What it builds on may be forgotten: then everything is asked for, as on the first night.
         with suppress(UsageError):
-            known = find_base(series._replace(base=(LAST,)), store, None, limits)
-    return Before(base, immutable_tags_of(known, series.immutable))
+            known = find_base(incremental._replace(base=(LAST,)), store, None, limits)
+    return Before(base, immutable_tags_of(known, incremental.immutable))
 
 
 def _said(text: str, job: str, store: Store, out: Path | None) -> str | None:

@@ -12,9 +12,10 @@ from bundler.deltas.retention import Keep, expired
 from bundler.deltas.state import state_of
 from bundler.errors import BundlerError, UsageError
 from bundler.layout import INDEX_FILE
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.limits import Limits
 from bundler.oci.content import Digest
 from bundler.oci.graph import reached
+from bundler.session import Session
 from bundler.store.blob_store import Store, StoredBlob, remove, unneeded
 from bundler.store.history import History, HistoryEntry
 
@@ -32,14 +33,14 @@ class Garbage(NamedTuple):
         return sum(blob.size for blob in self.blobs)
 
 
-def find_garbage(store: Store, keep: Keep, now: int, limits: Limits = DEFAULT_LIMITS) -> Garbage:
-    """What nothing needs any more, once the bundles that `keep` does not name are forgotten.
+def find_garbage(store: Store, keep: Keep, session: Session) -> Garbage:
+    """Return what nothing needs any more, once the bundles that `keep` does not name are forgotten.
 
     Raises UsageError for a directory that was pushed to: whose blobs its own index needs.
     """
     if (store.path / INDEX_FILE).exists() and not (store.path / INVENTORY_FILE).exists():
         raise UsageError(str(store.path), "a registry's directory, not the store of an export", "name that")
-    history = History(store.path)
+    history, limits, now = History(store.path), session.limits, session.clock()
     entries = history.entries()
     jobs = dict.fromkeys(entry.job for entry in entries)
     forgotten = [entry for job in jobs for entry in expired(entries, job, keep, now)]

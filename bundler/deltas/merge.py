@@ -22,16 +22,15 @@ from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import Tally, reached
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport
-from bundler.reporting.progress import SILENCE, Progress
+from bundler.session import Session
 
 
 def merge_bundles(
     paths: Sequence[Path],
     out: BundleOutput,
+    session: Session,
     *,
     volumes_in: Sequence[Path] = (),
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress = SILENCE,
 ) -> Report:
     """Make one full bundle, byte for byte what a full export of the same state makes.
 
@@ -41,6 +40,7 @@ def merge_bundles(
     if out.is_store:
         raise UsageError(out.name, "a merged bundle is a file", "let its name end in .tar.zst")
     out.check()
+    limits, progress = session.limits, session.progress
     with ExitStack() as stack:
         opened = partial(open_bundle, limits=limits, volumes_in=volumes_in, frames=FrameCache())
         bundles = [stack.enter_context(opened(path)) for path in paths]

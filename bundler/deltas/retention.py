@@ -1,4 +1,4 @@
-"""Which bundles of a job stay, and which go. No I/O."""
+"""Which bundles of a job stay, and which go."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bundler.durable import remove_if_there, sync_directory
 from bundler.errors import BundlerError, IntegrityError
 from bundler.limits import Limits
 from bundler.oci.content import Digest
+from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
 from bundler.trust.statement import DEFAULT_JOB, Job
@@ -83,8 +84,6 @@ class Incremental(NamedTuple):
     """One export among others."""
 
     job: Job = DEFAULT_JOB
-    now: int = 0
-    """Seconds since 1970, for the journal."""
     base: tuple[str, ...] = ()
     """Bundles, ids of bundles, or receipts of what the other side has; or `LAST`."""
     allow_empty: bool = False
@@ -98,21 +97,21 @@ class Incremental(NamedTuple):
 ALONE = Incremental()
 
 
-def retain(store: Store, series: Incremental, limits: Limits) -> tuple[list[str], list[str]]:
-    """Remove what is not kept. The results: the files that are gone, and warnings about those left alone.
+def retain(store: Store, incremental: Incremental, session: Session) -> tuple[list[str], list[str]]:
+    """Remove what is not kept; return the files that are gone, and warnings about those left alone.
 
     A file goes only if it still is the bundle that this job wrote there. Raises IntegrityError, before
     anything is removed, if the newest bundle is not whole.
     """
     history = History(store.path)
     entries = history.entries()
-    gone = expired(entries, series.job, series.keep, series.now)
+    gone = expired(entries, incremental.job, incremental.keep, session.clock())
     if not gone:
         return [], []
-    newest = history.last(series.job)
+    newest = history.last(incremental.job)
     if newest and newest.path and not files_of(newest):
         return [], [f"{newest.path}: it is the newest bundle, and not there: no older one was removed"]
-    _prove(newest, limits)
+    _prove(newest, session.limits)
     removed: list[str] = []
     warnings: list[str] = []
     written_last = {entry.path: entry.id for entry in entries}
@@ -120,7 +119,7 @@ def retain(store: Store, series: Incremental, limits: Limits) -> tuple[list[str]
         path, files = Path(entry.path or ""), files_of(entry)
         if not files or written_last[entry.path] != entry.id:
             continue  # carried away, or replaced by a newer one of the same name
-        if _is_ours(files[0], entry, limits):
+        if _is_ours(files[0], entry, session.limits):
             remove_sidecar(path)
             for file in files:
                 remove_if_there(file)

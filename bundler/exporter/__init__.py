@@ -19,12 +19,10 @@ from bundler.exporter.resolve.drift import OnDrift
 from bundler.exporter.resolve.lock_file import locked_selection, read_lock
 from bundler.exporter.resolve.resolver import select
 from bundler.exporter.resolve.signed_only import drop_unsigned
-from bundler.registry.registries import Registries
 from bundler.reporting.json_report import Report
-from bundler.reporting.progress import SILENCE, Progress
 from bundler.selection.sources import Selection
+from bundler.session import Session
 from bundler.trust.module_signers import NOBODY, Signers
-from bundler.workers import DEFAULT_JOBS
 
 __all__ = [
     "BundleOutput",
@@ -43,80 +41,63 @@ __all__ = [
 
 def export_bundle(
     selection: Selection,
-    registries: Registries,
     out: BundleOutput,
-    place: StoreLocation,
+    location: StoreLocation,
+    session: Session,
     *,
+    incremental: Incremental = ALONE,
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
-    series: Incremental = ALONE,
     signers: Signers = NOBODY,
-    jobs: int = DEFAULT_JOBS,
-    progress: Progress = SILENCE,
 ) -> Report:
-    """Carry what was selected into `out`; with a base in `series`, only what that lacks.
+    """Export a selection into `out`; with a base in `incremental`, only what the base lacks.
 
-    What failed for single items is in the report (see its `exit_code`). `lock` is a file to write, with
-    every tag and its digest. With `signers`, modules that none of them signed fail. Raises BundlerError for
-    what stops everything: usage, disk, lock.
+    Blobs are kept at `location` while it runs. Items that failed are in the report, which knows the exit
+    code. `lock` is a file to write, with every tag and its digest. With `signers`, modules that none of
+    them signed fail. Raises BundlerError for what stops everything: usage, disk, lock.
     """
-    run, limits = ExportRun(registries), registries.settings.hosts.limits
+    run = ExportRun(session)
     out.check()
-    with place.opened() as store:
-        base, trusted = look_back(series, store, out.path, limits)
-        ask = partial(select, selection, registries, store, trusted=trusted)
-        choose = partial(ask, jobs=jobs, progress=progress)
+    with location.opened() as store:
+        base, trusted = look_back(incremental, store, out.path, session.limits)
+        choose = partial(select, selection, session, store, trusted=trusted)
         with run.phase("select"):
             pinned = choose()
         run.check_locked(selection, pinned)
         base = base and base.completed(pinned.manifests)
-        delivery = Finish(out, place, series, lock, limits)
+        delivery = Finish(out, location, incremental, lock, session)
         if run.has_nothing(selection, pinned):
             return run.nothing(pinned)
-        if there := delivery.superfluous(pinned, base, store, progress):
+        if there := delivery.superfluous(pinned, base, store):
             return run.unchanged(pinned, there)
         with run.phase("fetch"):
-            found = fetch_all(
-                pinned,
-                choose,
-                registries,
-                store,
-                out,
-                base=base,
-                on_drift=on_drift,
-                jobs=jobs,
-                progress=progress,
-            )
+            found = fetch_all(pinned, choose, session, store, out, base=base, on_drift=on_drift)
         run.drop_incomplete(found)
-        run.signed = drop_unsigned(found.pinned, signers, base, store, registries)
+        run.signed = drop_unsigned(found.pinned, signers, base, store, session.registries)
         run.check_locked(selection, found.pinned)
         if run.has_nothing(selection, found.pinned):
             return run.nothing(found.pinned)
         with run.phase("pack"):
-            delivered = delivery.write(found.pinned, base, store, progress)
+            delivered = delivery.write(found.pinned, base, store)
         return run.done(found, delivered)
 
 
 def plan_bundle(
     selection: Selection,
-    registries: Registries,
     out: BundleOutput,
-    place: StoreLocation,
+    location: StoreLocation,
+    session: Session,
     *,
-    series: Incremental = ALONE,
-    jobs: int = DEFAULT_JOBS,
-    progress: Progress = SILENCE,
+    incremental: Incremental = ALONE,
 ) -> tuple[Report, ExportPlan, int]:
-    """What an export would do, nothing written: the report, the plan, bytes of disk that it needs."""
-    run = ExportRun(registries)
-    store = place.looked_at()
-    limits = registries.settings.hosts.limits
-    base, trusted = look_back(series, store, out.path, limits)
-    ask = partial(select, selection, registries, store, trusted=trusted, keep=False)
+    """Return what an export would do: the report, the plan, bytes of disk that it needs. Write nothing."""
+    run = ExportRun(session)
+    store = location.looked_at()
+    base, trusted = look_back(incremental, store, out.path, session.limits)
     with run.phase("select"):
-        pinned = ask(jobs=jobs, progress=progress)
+        pinned = select(selection, session, store, trusted=trusted, keep=False)
     base = base and base.completed(pinned.manifests)
     plan, inventory = plan_against(pinned, base, store), pinned.inventory(base)
-    check_readable(inventory, limits)
+    check_readable(inventory, session.limits)
     needs = disk_needs(pinned, plan, out, store, inventory)
     return run.planned(pinned, inventory, plan), plan, sum(size for _, size in needs)

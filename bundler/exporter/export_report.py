@@ -13,7 +13,6 @@ from bundler.exporter.output.finish import Finished
 from bundler.exporter.resolve.resolution import Resolution
 from bundler.oci.content import Descriptor
 from bundler.oci.reference import RepositoryName
-from bundler.registry.registries import Registries
 from bundler.reporting.json_report import (
     BlobCounts,
     BundleReport,
@@ -26,14 +25,15 @@ from bundler.reporting.json_report import (
     TagReport,
 )
 from bundler.selection.sources import Selection
+from bundler.session import Session
 
 
 class ExportRun(Phases):
     """Durations, and the ways in which an export can end."""
 
-    def __init__(self, registries: Registries) -> None:
-        super().__init__(registries.settings.hosts.clock)
-        self._registries = registries
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.registries.settings.hosts.clock)
+        self._traffic = session.registries.traffic
         self.signed: tuple[SignedReport, ...] = ()
         """Who signed modules, where that was asked."""
 
@@ -99,7 +99,7 @@ class ExportRun(Phases):
             failures=(*pinned.failures, *(item for _, item in pinned.failed)),
             bundle=bundle,
             blobs=blobs or BlobCounts(),
-            traffic=self._registries.traffic.report(),
+            traffic=self._traffic.report(),
             seconds=self.seconds,
             warnings=tuple(pinned.warnings),
             images=tuple(pinned.images),

@@ -1,4 +1,4 @@
-"""ONE VERSION of a bundle: find → an OCI archive, or files. This file is the flow, and nothing else."""
+"""EXTRACT one version of a bundle: find it → an OCI archive, or files. This file is the flow only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tar+gzip archives that others made, read without belief: files and directories below one place.
+"""tar+gzip archives that others made, read with suspicion: files and directories below one place.
 
 What a layer holds was written by anybody, with Go's, GNU's or another tar. So only what can mean one
 thing passes: ustar and GNU headers, long names by pax `path` or GNU `L`, regular files, directories.
@@ -58,7 +58,7 @@ class Allowance:
         self._most = self._left = limits.unpacked
 
     def spend(self, size: int) -> None:
-        """Count. Raises ValueError over the limit."""
+        """Count unpacked bytes. Raises ValueError over the limit."""
         self._left -= size
         if self._left < 0:
             raise ValueError(f"more than the limit of {self._most:,} bytes unpacked")
@@ -68,7 +68,7 @@ class ArchiveEntry(NamedTuple):
     """A file, or a directory, of an archive."""
 
     path: str
-    """Relative, `/` between its names; empty for the place itself."""
+    """Relative path, `/` between its names; empty for the place itself."""
     is_folder: bool
     size: int
 
@@ -81,7 +81,7 @@ class Archive:
         self._file = io.BufferedReader(_Inflated(iter(chunks), allowance), CHUNK)
 
     def entries(self) -> Iterator[tuple[ArchiveEntry, Iterator[bytes]]]:
-        """Every entry with its bytes; when it ends well, the archive did."""
+        """Yield every entry with its bytes; when this ends well, the archive did."""
         name: bytes | None = None
         while (block := self._exactly(BLOCK)) != bytes(BLOCK):
             header = self._checked(_header, block)
@@ -125,9 +125,9 @@ class Archive:
             yield chunk
 
     def _end(self, *, pending: bool) -> None:
-        """A second block of zeros, and nothing but zeros behind it."""
+        """Raise ContentError unless a second block of zeros and nothing but zeros follow."""
         if pending:
-            raise ContentError(self._item, "it ends behind a header of a name")
+            raise ContentError(self._item, "it ends after a header that holds a name")
         if self._exactly(BLOCK) != bytes(BLOCK):
             raise ContentError(self._item, "its archive goes on after its end")
         while chunk := self._checked(self._file.read, CHUNK):
@@ -152,7 +152,7 @@ class Archive:
 
 
 class _Inflated(io.RawIOBase):
-    """What one gzip member holds, unpacked as it is asked for; nothing may follow it."""
+    """Content of one gzip member, unpacked as it is read; nothing may follow it."""
 
     def __init__(self, chunks: Iterator[bytes], allowance: Allowance) -> None:
         self._chunks = chunks
@@ -187,7 +187,7 @@ class _Header(NamedTuple):
 
 
 def _header(block: bytes) -> _Header:
-    """A header block. Raises ValueError."""
+    """Read a header block. Raises ValueError."""
     form, prefix = block[257:265], block[345:500].rstrip(b"\0")
     # GNU keeps times and maps of sparse files where POSIX has the prefix; star its own at the end.
     if form not in (_POSIX, _GNU) or any(block[500:]) or (form == _GNU and prefix):
@@ -201,12 +201,12 @@ def _header(block: bytes) -> _Header:
 def _number(field: bytes) -> int:
     match = _OCTAL.fullmatch(field)
     if not match:
-        raise ValueError("a header with a number that is none")
+        raise ValueError("a header with a malformed number")
     return int(match[1], 8)
 
 
 def _pax_path(data: bytes) -> bytes | None:
-    """The `path` of a pax header, if it has one. Raises ValueError for what would mean something else."""
+    """Return the `path` of a pax header, if it has one. Raises ValueError for records that change more."""
     path: bytes | None = None
     start = 0
     while start < len(data):
@@ -224,7 +224,7 @@ def _pax_path(data: bytes) -> bytes | None:
 
 
 def _path(name: bytes, *, is_folder: bool) -> str:
-    """A name as a path below one place. Raises ValueError when it leads elsewhere, or could."""
+    """Return a name as a path below one place. Raises ValueError for one that could lead elsewhere."""
     if is_folder and name in (b".", b"./"):
         return ""
     path = name.decode("utf-8").removeprefix("./")
@@ -232,7 +232,7 @@ def _path(name: bytes, *, is_folder: bool) -> str:
     if not path.isprintable() or "\\" in path:
         raise ValueError("control characters or a backslash in its name")
     if {"", ".", ".."} & set(path.split("/")):
-        raise ValueError("its name is no plain path below the directory")
+        raise ValueError("its name is not a plain path below the directory")
     if len(name) > LONGEST_PATH or max(len(part.encode()) for part in path.split("/")) > LONGEST_NAME:
         raise ValueError("its name is too long")
     return path

@@ -1,4 +1,4 @@
-"""What an extraction gave, as a value and as a JSON document."""
+"""Finding a version in a bundle by its name or digest, and the result of an extraction."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Extracted:
     reference: str
     """`host/repository:tag`, or the digest."""
     digest: str
-    """Of its manifest or index."""
+    """Digest of its manifest or index."""
     path: str
-    """Where it is now."""
+    """Path of the archive or directory."""
     form: Literal["oci-archive", "directory"]
     items: int
     """Blobs of the archive, manifests included; or files of the directory."""
     size: int
-    """Bytes of these."""
+    """Bytes of these blobs or files."""
     left_out: tuple[str, ...] = ()
-    """Layers that are no archives of files, and so not in the directory: digest and media type."""
+    """Layers that are not archives of files, and so not in the directory: digest and media type."""
 
 
 SHOWN = 4
@@ -39,7 +39,7 @@ _FORM = "write [HOST/]REPOSITORY:TAG or @DIGEST, as `inspect` shows them"
 
 
 class FoundVersion(NamedTuple):
-    """What was found."""
+    """A version that was found in a bundle."""
 
     name: str
     """`host/repository:tag`, or the digest."""
@@ -48,7 +48,7 @@ class FoundVersion(NamedTuple):
 
 
 def find(text: str, inventory: Inventory) -> FoundVersion:
-    """`[oci://][HOST/]REPOSITORY:TAG`, or `[...]@DIGEST` of any manifest.
+    """Find `[oci://][HOST/]REPOSITORY:TAG`, or `[...]@DIGEST` of any manifest.
 
     The first parts of a repository may be left out; a name that is whole comes before one that is not.
     Raises UsageError for a malformed or ambiguous one, NotFoundError.
@@ -72,14 +72,14 @@ def _by_digest(text: str, name: str, digest: str, inventory: Inventory) -> Found
 def _by_tag(text: str, rest: str, inventory: Inventory) -> FoundVersion:
     name, colon, tag = rest.rpartition(":")
     if not colon or not name or "/" in tag:
-        raise UsageError(text, "it names no tag", _FORM)
+        raise UsageError(text, "it has no tag", _FORM)
     matching = [root for root in roots_of(inventory) if root.tag == tag and _named(root.repository, name)]
-    found = [root for root in matching if root.repository == name] or matching
-    if not found:
+    roots = [root for root in matching if root.repository == name] or matching
+    if not roots:
         raise _unknown(text, inventory)
-    if len({root.digest for root in found}) > 1:
-        raise UsageError(text, f"it may be {_listed(map(str, found))}", "write the whole name")
-    return _version(found[0], inventory)
+    if len({root.digest for root in roots}) > 1:
+        raise UsageError(text, f"ambiguous: it may be {_listed(map(str, roots))}", "write the whole name")
+    return _version(roots[0], inventory)
 
 
 def _version(root: Root, inventory: Inventory) -> FoundVersion:
@@ -92,19 +92,19 @@ def _named(repository: str, name: str) -> bool:
 
 
 def _listed(names: Iterable[str]) -> str:
-    known = list(names)
-    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-    return ", ".join(known[:SHOWN]) + more
+    shown = list(names)
+    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+    return ", ".join(shown[:SHOWN]) + more
 
 
 def _unknown(text: str, inventory: Inventory) -> NotFoundError:
     close = get_close_matches(text, set(_alike(text, inventory)), SHOWN)
-    next_step = f"close to it: {_listed(close)}" if close else "`inspect` shows what is in it"
+    next_step = f"did you mean {_listed(close)}?" if close else "`inspect` shows what is in it"
     return NotFoundError(text, "not in the bundle", next_step)
 
 
 def _alike(text: str, inventory: Inventory) -> Iterator[str]:
-    """The names of the bundle, as far left out as in `text`."""
+    """Yield the names of the bundle, shortened to as many parts as `text` has."""
     parts = text.count("/") + 1
     for root in roots_of(inventory):
         yield "/".join(str(root).split("/")[-parts:])

@@ -1,4 +1,4 @@
-"""The files of one version as a directory: what `timoni mod pull` would give, and `helm pull --untar`.
+"""The files of one version as a directory, as `timoni mod pull` and `helm pull --untar` give them.
 
 A version's archives are laid over each other, and may not overlap. Nothing is interpreted before all
 of it is proven, nothing is overwritten, and the directory gets its name when it is whole.
@@ -30,7 +30,7 @@ _FILE_SYSTEMS = "application/vnd.oci.image.layer."
 def unpack_files(
     version: FoundVersion, bundle: Bundle, out: Path, *, progress: Progress, limits: Limits
 ) -> Extracted:
-    """Unpack it into a directory that is new, or empty before.
+    """Unpack a version into a directory that is new or empty.
 
     Raises UsageError for another `out`; ContentError for a version without archives of files, and for
     an archive with anything else in it; IntegrityError.
@@ -55,10 +55,10 @@ def _check_place(out: Path) -> None:
     if not os.path.lexists(out):
         return
     if out.is_symlink() or not out.is_dir():
-        raise UsageError(str(out), "it is there already", "a directory must be new; an archive ends in .tar")
+        raise UsageError(str(out), "it exists already", "a directory must be new; an archive ends in .tar")
     with local_errors(out, "read"):
         if any(out.iterdir()):
-            raise UsageError(str(out), "it is there already, and not empty", "name a new directory")
+            raise UsageError(str(out), "it exists already and is not empty", "name a new directory")
 
 
 def _manifest(version: FoundVersion, bundle: Bundle, limits: Limits) -> Manifest:
@@ -70,12 +70,12 @@ def _manifest(version: FoundVersion, bundle: Bundle, limits: Limits) -> Manifest
 
 
 def _archives(version: FoundVersion, manifest: Manifest) -> list[Descriptor]:
-    """The layers to unpack, each once."""
-    found = {layer.blob.digest: layer.blob for layer in manifest.layers if _holds_files(layer.blob)}
-    if not found:
+    """Return the layers to unpack, each once."""
+    archives = {layer.blob.digest: layer.blob for layer in manifest.layers if _holds_files(layer.blob)}
+    if not archives:
         kinds = ", ".join(sorted({layer.blob.media_type for layer in manifest.layers})) or "no layers"
         raise ContentError(version.name, f"it holds no archive of files ({kinds})", "extract it to NAME.tar")
-    return list(found.values())
+    return list(archives.values())
 
 
 def _holds_files(blob: Descriptor) -> bool:
@@ -87,7 +87,7 @@ def _shown(blob: Descriptor) -> str:
 
 
 def _prove(blobs: Sequence[Descriptor], source: BlobSource, progress: Progress) -> None:
-    """Read them to the end, so that damage is told as damage, and not as an odd archive."""
+    """Read them to the end, so that damage is reported as damage and not as an odd archive."""
     with progress.step("verifying", len(blobs), sum(blob.size for blob in blobs)) as step:
         for blob in blobs:
             for chunk in source.chunks(blob):
@@ -96,7 +96,7 @@ def _prove(blobs: Sequence[Descriptor], source: BlobSource, progress: Progress) 
 
 
 class Files:
-    """Fills a new directory from archives. All that it makes, it makes new: a name twice is refused."""
+    """A new directory that is filled from archives; a second file of the same name is refused."""
 
     def __init__(self, root: Path, limits: Limits) -> None:
         self.count = 0
@@ -114,7 +114,7 @@ class Files:
                 self._add_file(entry, data)
 
     def _add_folder(self, path: str) -> None:
-        """A directory, and those that it lies in; they may be named again."""
+        """Make a directory and its parents; they may be named again."""
         names = path.split("/")
         for depth in range(1, len(names) + 1):
             folder = "/".join(names[:depth])

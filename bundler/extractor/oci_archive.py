@@ -1,4 +1,4 @@
-"""One version as a plain OCI archive, which `timoni mod push` and `skopeo copy oci-archive:` take.
+"""One version as a plain OCI archive, for `timoni mod push` and `skopeo copy oci-archive:`.
 
 A tar of an OCI image layout whose only entry is the version, named by its tag as both want it. What
 an index lists goes along. The bytes follow from the version alone, whatever bundle it came from.
@@ -13,6 +13,7 @@ from pathlib import Path
 from bundler.bundle.format import END_OF_ARCHIVE, member_header, padding
 from bundler.bundle.index import REF_NAME
 from bundler.bundle.inventory import descriptor
+from bundler.bundle.member import Member, member_of
 from bundler.bundle.reader import Bundle
 from bundler.durable import whole_file
 from bundler.errors import IntegrityError, UsageError
@@ -31,38 +32,40 @@ ARCHIVE_SUFFIX = ".tar"
 def write_archive(
     version: FoundVersion, bundle: Bundle, out: Path, *, force: bool, progress: Progress, limits: Limits
 ) -> Extracted:
-    """Write it, every blob verified on the way; the file is there whole or not at all.
+    """Write a version as an archive, every blob verified on the way; the file appears whole or not at all.
 
     Raises UsageError if `out` exists and is not to be replaced, IntegrityError for what the bundle has
     not whole.
     """
     if out.is_dir() or (os.path.lexists(out) and not force):
         next_step = "choose another name" if out.is_dir() else "choose another name, or --force to replace it"
-        raise UsageError(str(out), "it is there already", next_step)
+        raise UsageError(str(out), "it exists already", next_step)
     if out.exists() and out.samefile(bundle.path):
         raise UsageError(str(out), "it is the bundle itself", "choose another name")
-    needed = sorted(_needed(version.manifest, bundle, limits), key=lambda blob: blob.digest.path)
-    size = sum(blob.size for blob in needed)
-    with progress.step("extracting", len(needed), size) as step, whole_file(out) as file:
-        _write(file.write, version, needed, bundle, step)
-    return Extracted(version.name, version.manifest.digest, str(out), "oci-archive", len(needed), size)
+    members = sorted(
+        map(member_of, _needed(version.manifest, bundle, limits)), key=lambda member: member.name
+    )
+    size = sum(member.blob.size for member in members)
+    with progress.step("extracting", len(members), size) as step, whole_file(out) as file:
+        _write(file.write, version, members, bundle, step)
+    return Extracted(version.name, version.manifest.digest, str(out), "oci-archive", len(members), size)
 
 
 def _write(
     write: Callable[[bytes], object],
     version: FoundVersion,
-    needed: Iterable[Descriptor],
+    members: Iterable[Member],
     source: BlobSource,
     step: Step,
 ) -> None:
     for name, data in ((LAYOUT_FILE, LAYOUT), (INDEX_FILE, _index(version))):
         write(member_header(name, len(data)) + data + padding(len(data)))
-    for blob in needed:
-        write(member_header(blob.digest.path, blob.size))
-        for chunk in source.chunks(blob):
+    for member in members:
+        write(member.header)
+        for chunk in member.stored(source):
             step.advance(size=len(chunk))
             write(chunk)
-        write(padding(blob.size))
+        write(member.padding)
         step.advance(items=1)
     write(END_OF_ARCHIVE)
 
@@ -75,8 +78,8 @@ def _index(version: FoundVersion) -> bytes:
 
 
 def _needed(root: Descriptor, bundle: Bundle, limits: Limits) -> Iterator[Descriptor]:
-    """The manifest and all that it reaches, each blob once. Raises IntegrityError when one is missing."""
-    known = {blob.digest: blob for blob in bundle.inventory.content}
+    """Yield the manifest and all that it reaches, each blob once. Raises IntegrityError for a gap."""
+    carried = {blob.digest: blob for blob in bundle.inventory.content}
     manifests = {blob.digest for blob in bundle.inventory.manifests}
     omitted = frozenset(bundle.inventory.omitted)
     seen: set[Digest] = set()
@@ -85,7 +88,7 @@ def _needed(root: Descriptor, bundle: Bundle, limits: Limits) -> Iterator[Descri
         blob = waiting.pop()
         if blob.digest in seen:
             continue
-        if blob.digest not in known:
+        if blob.digest not in carried:
             cause = f"missing, but {root.digest} needs it"
             raise IntegrityError(f"blob {blob.digest}", cause, "export it again")
         seen.add(blob.digest)

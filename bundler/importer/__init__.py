@@ -19,10 +19,8 @@ from bundler.importer.required import AvailableContent
 from bundler.importer.streaming import send_as_it_comes
 from bundler.importer.verify import Verified, verify_bundle
 from bundler.ledger.rollback_file import BeforeTags
-from bundler.registry.registries import Registries
 from bundler.reporting.json_report import Report
-from bundler.reporting.progress import SILENCE, Progress
-from bundler.workers import DEFAULT_JOBS
+from bundler.session import Session
 
 __all__ = [
     "Destination",
@@ -41,13 +39,11 @@ __all__ = [
 def plan_bundle_import(
     verified: Verified,
     destination: Destination,
-    registries: Registries,
+    session: Session,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
     border: PolicyCheck | None = None,
-    jobs: int = DEFAULT_JOBS,
-    progress: Progress = SILENCE,
 ) -> ImportPlan:
     """What an import would do; the target is asked, and nothing is written."""
     content = AvailableContent(verified.bundle, verified.bundle.inventory, beside)
@@ -55,28 +51,24 @@ def plan_bundle_import(
         verified.bundle.inventory,
         verified.manifests,
         destination,
-        registries,
+        session,
         on_conflict=on_conflict,
         content=content,
         border=border,
         may_write=False,
-        jobs=jobs,
-        progress=progress,
     )
 
 
 def import_bundle(
     verified: Verified,
     destination: Destination,
-    registries: Registries,
+    session: Session,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
     border: PolicyCheck | None = None,
     prune: int | None = None,
     before_tags: BeforeTags | None = None,
-    jobs: int = DEFAULT_JOBS,
-    progress: Progress = SILENCE,
 ) -> Report:
     """Replay a verified bundle to a registry; what failed for single tags is in the report.
 
@@ -91,50 +83,43 @@ def import_bundle(
         verified.bundle.inventory,
         verified.manifests,
         destination,
-        registries,
+        session,
         on_conflict=on_conflict,
         content=content,
         border=border,
         may_write=True,
-        jobs=jobs,
-        progress=progress,
     )
-    push = ContentPush(plan, verified.manifests, registries, jobs=jobs, progress=progress)
+    push = ContentPush(plan, verified.manifests, session)
     with push.phase("blobs"):
         push.blobs(content, plan.uploads)
     finish(push, before_tags)
-    report = import_report(verified.bundle, plan, push, registries, verified.warnings)
-    return pruned(report, gone, registries, before_tags, jobs=jobs, progress=progress)
+    report = import_report(verified.bundle, plan, push, verified.warnings)
+    return pruned(report, gone, session, before_tags)
 
 
 def import_stream(
     stream: BundleStream,
     destination: Destination,
-    registries: Registries,
+    session: Session,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
     border: PolicyCheck | None = None,
     prune: int | None = None,
     before_tags: BeforeTags | None = None,
-    jobs: int = DEFAULT_JOBS,
-    progress: Progress = SILENCE,
 ) -> Report:
     """Replay a bundle from a pipe: each blob verified before its last byte is sent, tags last."""
     arranged = partial(
         arrange,
         destination=destination,
-        registries=registries,
+        session=session,
         on_conflict=on_conflict,
         border=border,
         may_write=True,
-        jobs=jobs,
-        progress=progress,
     )
     inventory = stream.open()
     gone = to_prune(inventory, destination, prune)
-    send = partial(send_as_it_comes, jobs=jobs, progress=progress)
-    plan, push = send(stream, inventory, arranged, registries, beside)
+    plan, push = send_as_it_comes(stream, inventory, arranged, session, beside)
     finish(push, before_tags)
-    report = import_report(stream, plan, push, registries, ())
-    return pruned(report, gone, registries, before_tags, jobs=jobs, progress=progress)
+    report = import_report(stream, plan, push, ())
+    return pruned(report, gone, session, before_tags)

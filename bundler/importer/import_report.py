@@ -16,7 +16,6 @@ from bundler.importer.prepare import arrange
 from bundler.importer.push import ContentPush
 from bundler.importer.verify import Verified
 from bundler.oci.reference import RepositoryName
-from bundler.registry.registries import Registries
 from bundler.reporting.json_report import (
     BlobCounts,
     BundleReport,
@@ -26,8 +25,7 @@ from bundler.reporting.json_report import (
     TagReport,
     failure,
 )
-from bundler.reporting.progress import SILENCE, Progress
-from bundler.workers import DEFAULT_JOBS
+from bundler.session import Session
 
 STATUS: dict[Action, Status] = {
     Action.PUSH: "pushed",
@@ -44,7 +42,6 @@ def import_report(
     bundle: Bundle | BundleStream,
     plan: ImportPlan,
     push: ContentPush,
-    registries: Registries,
     warnings: tuple[str, ...],
 ) -> Report:
     """What became of every root."""
@@ -58,19 +55,17 @@ def import_report(
         reused_bytes=sum(blob.size for blob in reused),
     )
     return replace(
-        _report(bundle, plan, registries, failures, warnings),
+        _report(bundle, plan, push.session, failures, warnings),
         blobs=blobs,
         seconds=push.seconds,
         unchanged=not failures and all(step.action is Action.PRESENT for step in plan.steps),
     )
 
 
-def planned_report(
-    bundle: Bundle, plan: ImportPlan, registries: Registries, warnings: tuple[str, ...]
-) -> Report:
+def planned_report(bundle: Bundle, plan: ImportPlan, session: Session, warnings: tuple[str, ...]) -> Report:
     """What an import would do: tags to push are `planned`, with the digest that each replaces."""
     return replace(
-        _report(bundle, plan, registries, _conflicts(plan), warnings, planned=True),
+        _report(bundle, plan, session, _conflicts(plan), warnings, planned=True),
         blobs=BlobCounts(moved=len(plan.uploads), moved_bytes=plan.upload_bytes),
         dry_run=True,
     )
@@ -79,19 +74,19 @@ def planned_report(
 def compared_report(
     bundle: Bundle,
     plan: ImportPlan,
-    registries: Registries,
+    session: Session,
     failures: Mapping[Root, BundlerError],
     warnings: tuple[str, ...],
 ) -> Report:
     """A target held against a bundle: what is there is `present`, all else has failed."""
-    report = _report(bundle, plan, registries, failures, warnings)
+    report = _report(bundle, plan, session, failures, warnings)
     return replace(report, command="verify", unchanged=not failures)
 
 
 def _report(
     bundle: Bundle | BundleStream,
     plan: ImportPlan,
-    registries: Registries,
+    session: Session,
     failures: Mapping[Root, BundlerError],
     warnings: tuple[str, ...],
     *,
@@ -104,7 +99,7 @@ def _report(
         repositories=_repositories(plan, failures, planned=planned),
         failures=tuple(failure(error, str(root)) for root, error in failures.items()),
         bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
-        traffic=registries.traffic.report(),
+        traffic=session.registries.traffic.report(),
         warnings=warnings,
         drifted=tuple(str(step.root) for step in plan.steps if _drifted(step)),
     )
@@ -159,10 +154,7 @@ def _tag(step: PlannedTag, error: BundlerError | None, *, planned: bool) -> TagR
 def compare_with_target(
     verified: Verified,
     destination: Destination,
-    registries: Registries,
-    *,
-    jobs: int = DEFAULT_JOBS,
-    progress: Progress = SILENCE,
+    session: Session,
 ) -> Report:
     """Whether the target has everything that an import would bring, under the same digests.
 
@@ -173,14 +165,12 @@ def compare_with_target(
         verified.bundle.inventory,
         verified.manifests,
         destination,
-        registries,
+        session,
         on_conflict=OnConflict.FAIL,
         content=None,
         may_write=False,
-        jobs=jobs,
-        progress=progress,
     )
-    return compared_report(verified.bundle, plan, registries, _differences(plan), verified.warnings)
+    return compared_report(verified.bundle, plan, session, _differences(plan), verified.warnings)
 
 
 def _differences(plan: ImportPlan) -> dict[Root, BundlerError]:

@@ -20,7 +20,6 @@ from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
-from bundler.reporting.progress import each_shown
 
 TRIES = 3
 """Times that a list is written again because somebody else wrote it in between."""
@@ -101,7 +100,7 @@ class Tags:
     def _each(
         self, label: str, steps: Collection[PlannedTag], work: Callable[[PlannedTag], None]
     ) -> Iterator[tuple[PlannedTag, BundlerError | None]]:
-        return each_shown(self._push.progress, label, steps, work, jobs=self._push.jobs)
+        return self._push.session.each(label, steps, work)
 
     def _note(self, results: Iterator[tuple[PlannedTag, BundlerError | None]]) -> None:
         for step, done in results:
@@ -113,8 +112,8 @@ class Tags:
 
     def _read_back(self, step: PlannedTag) -> None:
         root, expected = step.root, step.manifest.blob.digest
-        if not self._push.registries.target(root.repository).shows(root.tag or root.digest, expected):
-            found = points_to(root, self._push.registries)
+        if not self._push.session.registries.target(root.repository).shows(root.tag or root.digest, expected):
+            found = points_to(root, self._push.session.registries)
             cause = f"read back, it points to {found or 'nothing'} instead of {expected}"
             raise IntegrityError(str(root), cause, "run the import again")
 
@@ -122,13 +121,11 @@ class Tags:
         """Referrers whose index the bundle does not have are listed at the target."""
 
         def make(listing: Listing) -> None:
-            make_findable(listing, self._push.registries)
+            make_findable(listing, self._push.session.registries)
 
         arrived = map(self._arrived, self._push.plan.listings)
         listings = [listing for listing in arrived if listing.referrers]
-        for listing, done in each_shown(
-            self._push.progress, "lists of referrers", listings, make, jobs=self._push.jobs
-        ):
+        for listing, done in self._push.session.each("lists of referrers", listings, make):
             if isinstance(done, BundlerError):
                 root = Root(listing.repository, None, listing.referrers[0].blob.digest)
                 self._failed[root] = done

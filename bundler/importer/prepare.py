@@ -17,21 +17,19 @@ from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RegistryName
 from bundler.registry.registries import Registries
-from bundler.reporting.progress import Progress, each_shown
+from bundler.session import Session
 
 
 def arrange(
     inventory: Inventory,
     manifests: Mapping[Digest, Manifest],
     destination: Destination,
-    registries: Registries,
+    session: Session,
     *,
     on_conflict: OnConflict,
     content: AvailableContent | None,
     border: PolicyCheck | None = None,
     may_write: bool,
-    jobs: int,
-    progress: Progress,
 ) -> ImportPlan:
     """What is to be done at the target; with `may_write`, it is asked whether it will take it.
 
@@ -46,10 +44,10 @@ def arrange(
     if border:
         border.check(inventory, manifests, names)
     roots = [Root(names[root.repository], root.tag, root.digest) for root in taken.roots]
-    standing = survey(roots, registries, jobs=jobs, progress=progress)
-    complete = partial(_complete, inventory, content, Target(registries, destination, jobs, progress))
+    standing = survey(roots, session)
+    complete = partial(_complete, inventory, content, Target(session, destination))
     plan = complete(plan_import(roots, manifests, standing, on_conflict))
-    if may_write and (refused := probe(plan, registries, jobs=jobs, progress=progress)):
+    if may_write and (refused := probe(plan, session)):
         plan = complete(plan_import(roots, manifests, standing, on_conflict, refused))
     left_out = tuple((names.get(name, name), decision) for name, decision in taken.left_out)
     return plan._replace(names=names, left_out=left_out)
@@ -64,16 +62,17 @@ def _complete(
 Answer = TypeVar("Answer")
 
 
-def survey(roots: Iterable[Root], registries: Registries, *, jobs: int, progress: Progress) -> Standing:
+def survey(roots: Iterable[Root], session: Session) -> Standing:
     """What each root's tag points to; of a tag that holds other belongings than ours, the manifest too.
 
     Raises the first error: a target that can't be asked must not be written to.
     """
+    registries = session.registries
 
     def asked(
         label: str, wanted: Collection[Root], work: Callable[[Root], Answer]
     ) -> Iterator[tuple[Root, Answer]]:
-        for root, answer in each_shown(progress, label, wanted, work, jobs=jobs):
+        for root, answer in session.each(label, wanted, work):
             if isinstance(answer, BundlerError):
                 raise answer
             yield root, answer
@@ -109,30 +108,29 @@ Kind = tuple[RegistryName, str, str, str]
 """Registry, and the media types of manifest, config and artifact."""
 
 
-def probe(
-    plan: ImportPlan, registries: Registries, *, jobs: int, progress: Progress
-) -> dict[Root, BundlerError]:
+def probe(plan: ImportPlan, session: Session) -> dict[Root, BundlerError]:
     """The roots that the target will not take, and why. Raises what keeps it from being asked."""
+    registries = session.registries
     names = {name for upload in plan.uploads for name in upload.repositories}
     steps = [step for step in plan.to_push if step.root.repository in names]
     closed = dict(
-        _refusals("permission to push", names, lambda name: registries.target(name).probe(), jobs, progress)
+        _refusals("permission to push", names, lambda name: registries.target(name).probe(), session)
     )
     offered: dict[Kind, PlannedTag] = {}
     for step in steps:
         if step.root.repository not in closed and not step.manifest.children:
             offered.setdefault(_kind(step), step)
     kinds = dict(
-        _refusals("kinds accepted", offered, lambda kind: _offer(offered[kind], registries), jobs, progress)
+        _refusals("kinds accepted", offered, lambda kind: _offer(offered[kind], registries), session)
     )
     found = {step.root: closed.get(step.root.repository) or kinds.get(_kind(step)) for step in steps}
     return {root: error for root, error in found.items() if error}
 
 
 def _refusals(
-    label: str, items: Collection[Item], ask: Callable[[Item], None], jobs: int, progress: Progress
+    label: str, items: Collection[Item], ask: Callable[[Item], None], session: Session
 ) -> Iterator[tuple[Item, BundlerError]]:
-    for item, answer in each_shown(progress, label, items, ask, jobs=jobs):
+    for item, answer in session.each(label, items, ask):
         if isinstance(answer, TargetRefusedError | AuthError):
             yield item, answer
 

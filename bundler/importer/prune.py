@@ -20,7 +20,7 @@ from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure
-from bundler.reporting.progress import Progress, each_shown
+from bundler.session import Session
 
 
 class Gone(NamedTuple):
@@ -55,24 +55,20 @@ def to_prune(inventory: Inventory, destination: Destination, most: int | None) -
 def pruned(
     report: Report,
     gone: tuple[Gone, ...],
-    registries: Registries,
+    session: Session,
     before_tags: BeforeTags | None = None,
-    *,
-    jobs: int,
-    progress: Progress,
 ) -> Report:
     """The report of an import, and of what was deleted after it; nothing is, if anything failed before."""
     if not gone or report.exit_code:
         return report
-    asked = dict(
-        each_shown(progress, "tags to delete", gone, lambda one: _digest_of(one, registries), jobs=jobs)
-    )
+    registries = session.registries
+    asked = dict(session.each("tags to delete", gone, lambda one: _digest_of(one, registries)))
     there = {one: digest for one, digest in asked.items() if isinstance(digest, str)}
     if before_tags and there:
         before_tags([Moved(one.repository, one.tag, digest, None) for one, digest in there.items()])
     kept = {one: error for one, error in asked.items() if isinstance(error, BundlerError)}
     absent = dict.fromkeys(one for one, digest in asked.items() if digest is None)
-    found = {**absent, **kept, **_prune(there, registries, jobs=jobs, progress=progress)}
+    found = {**absent, **kept, **_prune(there, session)}
     told = {
         one: TagReport(one.tag, "failed", None, error.cause) if error else TagReport(one.tag, "removed")
         for one, error in found.items()
@@ -102,9 +98,7 @@ def _digest_of(one: Gone, registries: Registries) -> Digest | None:
     return registries.target(one.repository).digest_of(one.tag)
 
 
-def _prune(
-    gone: Mapping[Gone, Digest], registries: Registries, *, jobs: int, progress: Progress
-) -> dict[Gone, BundlerError | None]:
+def _prune(gone: Mapping[Gone, Digest], session: Session) -> dict[Gone, BundlerError | None]:
     """Delete them; the result is what kept one from being deleted."""
     # One repository after the other: whether a digest has other names changes as they go.
     homes = dict.fromkeys(one.repository for one in gone)
@@ -112,9 +106,9 @@ def _prune(
 
     def emptied(name: RepositoryName) -> list[tuple[Gone, BundlerError | None]]:
         own = [one for one in gone if one.repository == name]
-        return [(one, _deleted(one, gone[one], own, registries)) for one in own]
+        return [(one, _deleted(one, gone[one], own, session.registries)) for one in own]
 
-    for name, answer in each_shown(progress, "deleting tags", homes, emptied, jobs=jobs):
+    for name, answer in session.each("deleting tags", homes, emptied):
         if isinstance(answer, BundlerError):
             found |= {one: answer for one in gone if one.repository == name}
         else:

@@ -14,9 +14,8 @@ from bundler.oci.graph import Manifests, is_sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.quirks import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
-from bundler.registry.registries import Registries
 from bundler.reporting.json_report import Phases
-from bundler.reporting.progress import Progress, each_shown
+from bundler.session import Session
 from bundler.workers import each
 
 Chunks = Callable[[int], Iterable[bytes]]
@@ -34,16 +33,12 @@ class Outcome:
 class ContentPush(Phases):
     """What one import writes before any tag moves. Called in order: blobs, manifests, confirm."""
 
-    def __init__(
-        self, plan: ImportPlan, manifests: Manifests, registries: Registries, *, jobs: int, progress: Progress
-    ) -> None:
-        super().__init__(registries.settings.hosts.clock)
+    def __init__(self, plan: ImportPlan, manifests: Manifests, session: Session) -> None:
+        super().__init__(session.registries.settings.hosts.clock)
         self.outcome = Outcome()
         self.plan = plan
         self.known = manifests
-        self.registries = registries
-        self.jobs = jobs
-        self.progress = progress
+        self.session = session
         self.lost: dict[tuple[RepositoryName, Digest], BundlerError] = {}
         """What a repository at the target lacks, and why."""
         self._brought_to: dict[tuple[RepositoryName, Descriptor], None] = {}
@@ -59,9 +54,9 @@ class ContentPush(Phases):
         firsts = [(upload, upload.repositories[0]) for upload in uploads]
         others = [(upload, name) for upload in uploads for name in upload.repositories[1:]]
         size = sum(upload.blob.size for upload in uploads)
-        with self.progress.step("blobs", len(firsts) + len(others), size) as bar:
+        with self.session.progress.step("blobs", len(firsts) + len(others), size) as bar:
             for wave in (firsts, others):
-                for (upload, name), done in each(wave, self._sent_from(source), jobs=self.jobs):
+                for (upload, name), done in each(wave, self._sent_from(source), jobs=self.session.jobs):
                     bar.advance(items=1, size=upload.blob.size if name == upload.repositories[0] else 0)
                     if isinstance(done, BundlerError):
                         raise done  # only what concerns the bundle itself comes this far
@@ -76,7 +71,7 @@ class ContentPush(Phases):
             self.lost[name, upload.blob.digest] = self._closed[name]
             return
         try:
-            target = self.registries.target(name)
+            target = self.session.registries.target(name)
             lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
             there = target.has(upload.blob)
@@ -105,9 +100,7 @@ class ContentPush(Phases):
         }
         own = [item for key, item in roots.items() if key not in below]
         for level in (*self.plan.children, tuple(own)):
-            for (name, manifest), done in each_shown(
-                self.progress, "manifests", level, self._by_digest, jobs=self.jobs
-            ):
+            for (name, manifest), done in self.session.each("manifests", level, self._by_digest):
                 if isinstance(done, BundlerError):
                     self.lost[name, manifest.blob.digest] = done
                 else:
@@ -126,9 +119,7 @@ class ContentPush(Phases):
     def confirm(self) -> None:
         """Ask for all that was sent or mounted, by a HEAD each: what an answer promised may not be there."""
         content = [*self._brought_to, *((name, blob) for (name, _), blob in self._put_there.items())]
-        for (name, blob), there in each_shown(
-            self.progress, "confirming", content, self._is_there, jobs=self.jobs
-        ):
+        for (name, blob), there in self.session.each("confirming", content, self._is_there):
             if isinstance(there, BundlerError):
                 self.lost[name, blob.digest] = there
             elif not there:
@@ -138,14 +129,14 @@ class ContentPush(Phases):
 
     def _is_there(self, item: tuple[RepositoryName, Descriptor]) -> bool:
         name, blob = item
-        target = self.registries.target(name)
+        target = self.session.registries.target(name)
         if (name, blob.digest) in self._put_there:
             return target.shows(blob.digest, blob.digest)
         return target.keeps(blob)
 
     def put(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> None:
         """One manifest, under a tag or by digest; what the target lacks of it all the same is sent again."""
-        target = self.registries.target(name)
+        target = self.session.registries.target(name)
         try:
             target.put_manifest(manifest, reference)
         except MissingContentError as error:

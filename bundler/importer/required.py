@@ -14,8 +14,7 @@ from bundler.importer.import_plan import ImportPlan, PlannedUpload
 from bundler.mapping import target_name
 from bundler.oci.content import BlobSource, Descriptor, Digest
 from bundler.oci.reference import RepositoryName
-from bundler.registry.registries import Registries
-from bundler.reporting.progress import Progress, each_shown
+from bundler.session import Session
 
 Place = tuple[Required, RepositoryName]
 """A blob, and a repository at the target that may have it."""
@@ -54,10 +53,8 @@ class AvailableContent:
 class Target(NamedTuple):
     """Where to look."""
 
-    registries: Registries
+    session: Session
     destination: Destination
-    jobs: int
-    progress: Progress
 
 
 def check_order(inventory: Inventory, destination: Destination) -> None:
@@ -101,7 +98,7 @@ def find_required(
     if missing := [blob for blob in nowhere if blob.digest not in having and not content.has_beside(blob)]:
         raise _missing(missing, inventory, target)
     for digest, name in having.items():
-        content.is_at(digest, target.registries.source(name))
+        content.is_at(digest, target.session.registries.source(name))
     left = (_left(upload, there, having) for upload in plan.uploads)
     return plan._replace(uploads=tuple(upload for upload in left if upload.repositories))
 
@@ -109,13 +106,9 @@ def find_required(
 def _there(places: Collection[Place], target: Target) -> set[Found]:
     """The places that have their blob. Raises the first error: what can't be asked must not be written to."""
     found: set[Found] = set()
-    registries = target.registries
-    for (blob, name), answer in each_shown(
-        target.progress,
-        "what the bundle builds on",
-        places,
-        lambda place: registries.target(place[1]).has(place[0]),
-        jobs=target.jobs,
+    registries = target.session.registries
+    for (blob, name), answer in target.session.each(
+        "what the bundle builds on", places, lambda place: registries.target(place[1]).has(place[0])
     ):
         if isinstance(answer, BundlerError):
             raise answer

@@ -16,8 +16,7 @@ from bundler.oci.content import Digest
 from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure
-from bundler.reporting.progress import SILENCE, Progress, each_shown
-from bundler.workers import DEFAULT_JOBS
+from bundler.session import Session
 
 
 def moves_of(steps: Iterable[PlannedTag]) -> tuple[Moved, ...]:
@@ -43,12 +42,10 @@ class _Back(NamedTuple):
 
 def roll_back(
     rollback: Rollback,
-    registries: Registries,
+    session: Session,
     *,
     overwrite: bool = False,
     may_write: bool = True,
-    jobs: int = DEFAULT_JOBS,
-    progress: Progress = SILENCE,
 ) -> Report:
     """Point every tag back to what it pointed to, by the manifests that the target still has.
 
@@ -56,12 +53,10 @@ def roll_back(
     Without `may_write` the target is only asked, and the report says what would be done.
     """
     found = dict(
-        each_shown(
-            progress,
+        session.each(
             "tags back",
             rollback.moved,
-            lambda moved: _restored(moved, registries, overwrite=overwrite, may_write=may_write),
-            jobs=jobs,
+            lambda moved: _restored(moved, session.registries, overwrite=overwrite, may_write=may_write),
         )
     )
     tags: dict[RepositoryName, list[TagReport]] = {}
@@ -77,7 +72,7 @@ def roll_back(
         tool_version=VERSION,
         repositories=repositories,
         failures=failures,
-        traffic=registries.traffic.report(),
+        traffic=session.registries.traffic.report(),
         unchanged=not done and not failures and may_write,
         dry_run=not may_write,
     )

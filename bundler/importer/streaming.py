@@ -23,8 +23,7 @@ from bundler.importer.verify import ManifestCollector, check_closure
 from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import Manifest
-from bundler.registry.registries import Registries
-from bundler.reporting.progress import Progress
+from bundler.session import Session
 
 HELD = 2 * MIB
 """Bytes of a blob that is held in memory; `jobs` of them are at a time."""
@@ -34,31 +33,28 @@ def send_as_it_comes(
     stream: BundleStream,
     inventory: Inventory,
     arranged: Arranged,
-    registries: Registries,
+    session: Session,
     beside: Sequence[Bundle],
-    *,
-    jobs: int,
-    progress: Progress,
 ) -> tuple[ImportPlan, ContentPush]:
     """Read the open stream to its proven end; send every blob that the target needs.
 
     `arranged` makes the plan as soon as the manifests are known. Raises IntegrityError or ContentError
     before any manifest is sent.
     """
-    collector = ManifestCollector(inventory, registries.settings.hosts.limits)
+    collector = ManifestCollector(inventory, session.limits)
     content = list(inventory.content)
-    with progress.step("blobs", len(content), sum(blob.size for blob in content)) as bar:
+    with session.progress.step("blobs", len(content), sum(blob.size for blob in content)) as bar:
         blobs = stream.blobs()
         for blob, chunks in islice(blobs, len(inventory.manifests)):
             collector.take(blob, chunks)
             bar.advance(items=1, size=blob.size)
-        check_closure(inventory, collector.manifests, registries.settings.hosts.limits)
+        check_closure(inventory, collector.manifests, session.limits)
         sources = AvailableContent(_Gone(), inventory, beside)
         plan = arranged(inventory, collector.manifests, content=sources)
-        push = ContentPush(plan, collector.manifests, registries, jobs=jobs, progress=progress)
-        pool = ThreadPoolExecutor(jobs)
+        push = ContentPush(plan, collector.manifests, session)
+        pool = ThreadPoolExecutor(session.jobs)
         try:
-            sender = _Sender(push, plan, registries, pool, jobs)
+            sender = _Sender(push, plan, pool)
             for blob, chunks in blobs:
                 sender.take(blob, chunks)
                 bar.advance(items=1, size=blob.size)
@@ -91,14 +87,10 @@ class Arranged(Protocol):
 class _Sender:
     """Sends what the plan wants of the blobs that come by."""
 
-    def __init__(
-        self, push: ContentPush, plan: ImportPlan, registries: Registries, pool: ThreadPoolExecutor, jobs: int
-    ) -> None:
+    def __init__(self, push: ContentPush, plan: ImportPlan, pool: ThreadPoolExecutor) -> None:
         self._push = push
         self._wanted = {upload.blob.digest: upload for upload in plan.uploads}
-        self._registries = registries
         self._pool = pool
-        self._jobs = jobs
         self._taken: set[Digest] = set()
         self._under_way: deque[Future[None]] = deque()
 
@@ -112,7 +104,7 @@ class _Sender:
             self._large(upload, chunks)
             return
         self._under_way.append(self._pool.submit(self._small, upload, b"".join(chunks)))
-        if len(self._under_way) >= self._jobs:
+        if len(self._under_way) >= self._push.session.jobs:
             self._under_way.popleft().result()
 
     @property
@@ -140,6 +132,7 @@ class _Sender:
             return once.pop()
 
         self._push.blob(upload, first, opened)
+        copied = self._push.session.registries.source(first)
         for name in others:
             # Mostly mounted; a target without mounts gives the bytes back.
-            self._push.blob(upload, name, lambda _: self._registries.source(first).chunks(upload.blob))
+            self._push.blob(upload, name, lambda _: copied.chunks(upload.blob))

@@ -9,11 +9,11 @@ from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
 from bundler.bundle.sealing import check_sidecar, sidecar_of
 from bundler.errors import BUNDLE, ContentError, IntegrityError, errors_of
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.limits import Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import HeldManifests, Tally, bottom_up, heights, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
-from bundler.reporting.progress import SILENCE, Progress
+from bundler.session import Session
 
 
 class Verified(NamedTuple):
@@ -24,8 +24,10 @@ class Verified(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def verify_bundle(bundle: Bundle, progress: Progress = SILENCE, limits: Limits = DEFAULT_LIMITS) -> Verified:
+def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
     """Read all of it. Raises IntegrityError or ContentError that says what is wrong and where."""
+    session = session or Session()
+    limits, progress = session.limits, session.progress
     content = list(bundle.inventory.content)
     with errors_of(bundle.path):
         collector = ManifestCollector(bundle.inventory, limits)

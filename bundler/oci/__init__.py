@@ -1,1 +1,1 @@
-"""What the OCI specifications say: digests, descriptors, manifests, references. No I/O."""
+"""Digests, descriptors, manifests and references, as the OCI specifications define them. No I/O."""

@@ -21,7 +21,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def split_address(url: str) -> SplitResult | None:
-    """The parts of an http address whose host every program reads the same; None for any other.
+    """Return the parts of an http address whose host every program reads alike; None for any other.
 
     A user, an escape, a zone, a letter beyond ASCII or a number that is no plain IPv4 address is not that.
     """
@@ -38,14 +38,14 @@ def split_address(url: str) -> SplitResult | None:
 
 
 def origin_of(url: str) -> str:
-    """`scheme://host[:port]` in one spelling: lower case, without the port that is the scheme's own."""
+    """Return `scheme://host[:port]` in one spelling: lower case, without the scheme's default port."""
     parts = urlsplit(url)
     own = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
     return f"{parts.scheme}://{parts.netloc.lower().removesuffix(own) if own else parts.netloc}".lower()
 
 
 def is_here(host: str) -> bool:
-    """Whether a host name or address (no port, no brackets) is this machine, or of its link alone.
+    """Return whether a host name or address (no port, no brackets) is this machine or on its link.
 
     What it resolves to is not asked. Link-local addresses hold a cloud's metadata, and its credentials.
     """
@@ -65,5 +65,5 @@ def is_here(host: str) -> bool:
 
 
 def leads_here(url: str, origin: str) -> bool:
-    """Whether an address leads to this machine or its link, given by somebody who is not there."""
+    """Return whether an address leads to this machine or its link, given by somebody who is not there."""
     return is_here(urlsplit(url).hostname or "") and not is_here(urlsplit(origin).hostname or "")

@@ -27,37 +27,37 @@ class Digest(Parsed):
 
     @property
     def algorithm(self) -> str:
-        """`sha256` or `sha512`."""
+        """Return `sha256` or `sha512`."""
         return self[:6]
 
     @property
     def encoded(self) -> str:
-        """The hexadecimal part."""
+        """Return the hexadecimal part."""
         return self[7:]
 
     @property
     def path(self) -> str:
-        """Where an OCI image layout keeps it."""
+        """Return the path of the blob in an OCI image layout."""
         return f"blobs/{self.algorithm}/{self.encoded}"
 
     def computed(self, data: bytes) -> Digest:
-        """What this digest should be if `data` were its bytes."""
+        """Return the digest of `data` by the same algorithm."""
         return Digest(f"{self.algorithm}:{hashlib.new(self.algorithm, data).hexdigest()}")
 
 
 def shortened(digest: str) -> str:
-    """What is shown of it where people read: the algorithm and twelve digits."""
+    """Return the digest as people see it: the algorithm and twelve digits."""
     return digest[:19]
 
 
 def sha256(data: bytes) -> Digest:
-    """The sha256 digest of `data`."""
+    """Return the sha256 digest of `data`."""
     return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What is known of a blob before its bytes: media type, digest, size in bytes."""
+    """A blob as it is known before its bytes: media type, digest, size in bytes."""
 
     media_type: str
     digest: Digest
@@ -68,7 +68,7 @@ class BlobSource(Protocol):
     """Gives the bytes of a blob."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """The blob's bytes in order; end well only if they were its bytes.
+        """Yield the blob's bytes in order; end normally only if they were its bytes.
 
         Raises IntegrityError at the end of wrong bytes, NotFoundError, or what the place raises.
         """
@@ -78,7 +78,7 @@ class BlobSink(Protocol):
     """Takes blobs, and tells which it has."""
 
     def has(self, blob: Descriptor) -> bool:
-        """Whether the blob is there, whole."""
+        """Return whether the whole blob is stored."""
 
     def add(self, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> object:
         """Keep a blob; `chunks(offset)` opens its bytes from an offset on.
@@ -109,7 +109,7 @@ class Verifier:
         self._hash.update(chunk)
 
     def finish(self) -> None:
-        """The verdict. Raises IntegrityError that says what was wrong: the size or the bytes."""
+        """Give the verdict. Raises IntegrityError that says what was wrong: the size or the bytes."""
         if self.seen < self.blob.size:
             cause = f"truncated: {self.seen:,} of {self.blob.size:,} bytes"
             raise IntegrityError(f"blob {self.blob.digest}", cause)
@@ -145,5 +145,5 @@ def held_back(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def read_all(source: BlobSource, blob: Descriptor) -> bytes:
-    """All bytes of a small blob, verified."""
+    """Return all bytes of a small blob, verified."""
     return b"".join(source.chunks(blob))

@@ -38,7 +38,7 @@ def read_document(
     what: str = "",
     next_step: str = "",
 ) -> Read:
-    """The document as a value; `parts` are the types of what is in it. Raises ContentError.
+    """Return the document as a value; `parts` are the types of what is in it. Raises ContentError.
 
     `what` is said before the mistake: "no receipt: ".
     """
@@ -55,7 +55,7 @@ def read_document(
 
 @functools.cache
 def adapter_of(of: Any, *parts: type) -> Any:
-    """How pydantic reads a document of these types; imported here, because export never reads one."""
+    """Return pydantic's reader for these types; imported here, because export never reads one."""
     from pydantic import ConfigDict, TypeAdapter, with_config
 
     # Unknown fields of a newer writer are left alone.
@@ -67,7 +67,7 @@ def adapter_of(of: Any, *parts: type) -> Any:
 
 @functools.cache
 def _reader(kinds: Any) -> Any:
-    """The same, ended by the first mistake in a list: pydantic would tell all, and each takes a kilobyte."""
+    """Return the same reader, stopped by the first mistake in a list: each further one takes a kilobyte."""
     from pydantic_core import SchemaValidator
 
     return SchemaValidator(_hasty(adapter_of(*kinds).core_schema))
@@ -90,7 +90,7 @@ class Names:
         self._value = value
 
     def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Any:
-        """Looked at by plain code, before pydantic does."""
+        """Check a mapping by plain code, before pydantic reads it."""
         from pydantic_core import core_schema
 
         return core_schema.no_info_before_validator_function(self._looked_at, handler(source))

@@ -26,7 +26,7 @@ class Parsed(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
-        """How pydantic reads one from a document, and describes it in a JSON Schema."""
+        """Tell pydantic how to read one from a document, and how to describe it in a JSON Schema."""
         from pydantic_core import core_schema
 
         text = core_schema.str_schema(
@@ -36,7 +36,7 @@ class Parsed(str):
 
 
 def camel(name: str) -> str:
-    """`media_type` as documents spell it: `mediaType`."""
+    """Return `media_type` as documents spell it: `mediaType`."""
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 

@@ -14,7 +14,7 @@ Manifests = Mapping[Digest, Manifest]
 
 
 def bottom_up(roots: Iterable[Digest], manifests: Manifests) -> Iterator[Manifest]:
-    """Every manifest that the roots reach, each once, children before parents.
+    """Yield every manifest that the roots reach, each once, children before parents.
 
     Raises IntegrityError that names parent and child when one is missing. A cycle can't be: a
     manifest would have to hold its own digest.
@@ -38,7 +38,7 @@ def bottom_up(roots: Iterable[Digest], manifests: Manifests) -> Iterator[Manifes
 
 
 def needed_by(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:
-    """Every blob that the roots need, manifests included, once; with its size in bytes."""
+    """Return every blob that the roots need, manifests included, with its size in bytes."""
     needed: dict[Digest, int] = {}
     for manifest in bottom_up(roots, manifests):
         needed[manifest.blob.digest] = manifest.blob.size
@@ -47,7 +47,7 @@ def needed_by(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int
 
 
 def sparse(manifest: Manifest, omitted: Collection[Digest]) -> Manifest:
-    """The manifest without the children that were left out on purpose; its bytes stay."""
+    """Return the manifest without the children that were left out on purpose; its bytes stay."""
     if not omitted or not manifest.children:
         return manifest
     kept = tuple(child for child in manifest.children if child.digest not in omitted)
@@ -55,7 +55,7 @@ def sparse(manifest: Manifest, omitted: Collection[Digest]) -> Manifest:
 
 
 def left_out(manifest: Manifest) -> set[Digest]:
-    """The children that an index names in its bytes, and that `sparse` took out."""
+    """Return the children that an index names in its bytes, and that `sparse` took out."""
     if manifest.blob.media_type not in INDEXES:
         return set()
     named = {Digest(entry["digest"]) for entry in json.loads(manifest.data)["manifests"] or ()}
@@ -63,12 +63,12 @@ def left_out(manifest: Manifest) -> set[Digest]:
 
 
 def is_sparse(manifest: Manifest) -> bool:
-    """Whether some of an index's children were left out."""
+    """Return whether some of an index's children were left out."""
     return bool(left_out(manifest))
 
 
 def heights(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:
-    """How many levels lie below each manifest that the roots reach; 0 for one without children."""
+    """Return the number of levels below each manifest that the roots reach; 0 without children."""
     found: dict[Digest, int] = {}
     for manifest in bottom_up(roots, manifests):
         below = (found[child.digest] + 1 for child in manifest.children)
@@ -77,7 +77,7 @@ def heights(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:
 
 
 def reached(root: Digest, manifests: Manifests) -> Iterator[Digest]:
-    """The root, and every manifest below it that is known; what is missing is passed over."""
+    """Yield the root and every known manifest below it; missing ones are passed over."""
     seen = {root}
     waiting = [root]
     while waiting:

@@ -66,7 +66,7 @@ class Layer(NamedTuple):
 
     @property
     def distributed(self) -> bool:
-        """False for layers that registries don't hold: they are never fetched."""
+        """Return False for layers that registries don't hold: they are never fetched."""
         return not self.blob.media_type.startswith(NOT_DISTRIBUTED)
 
 
@@ -80,18 +80,18 @@ class Manifest(NamedTuple):
     children: tuple[Descriptor, ...]
     annotations: Mapping[str, str]
     subject: Descriptor | None = None
-    """What this manifest refers to: it is then a referrer."""
+    """The manifest that this one refers to, as a referrer."""
     artifact_type: str = ""
     """`artifactType`; empty if absent."""
 
     @property
     def descriptors(self) -> int:
-        """How many descriptors it has."""
+        """Return the number of its descriptors."""
         return 1 + len(self.layers) + len(self.children)
 
     @property
     def annotated(self) -> int:
-        """Bytes of memory that its annotations take, about."""
+        """Return about how many bytes of memory its annotations take."""
         parts = (self.config, *self.layers) if self.config else self.layers
         return sum(
             _PAIR + sys.getsizeof(name) + sys.getsizeof(text)
@@ -101,7 +101,7 @@ class Manifest(NamedTuple):
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """What must be carried along with it, manifests excluded."""
+        """Return the blobs that must be carried with it, manifests excluded."""
         parts = (self.config, *self.layers) if self.config else self.layers
         return tuple(part.blob for part in parts if part.distributed)
 
@@ -130,7 +130,7 @@ def parse_manifest(
 
 @strict_json.alone
 def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEFAULT_LIMITS) -> str:
-    """The media type of a manifest: the `Content-Type`, checked against the document's own word.
+    """Return the media type of a manifest: the `Content-Type`, checked against the document's own.
 
     Without a useful header (missing, or `application/json`), the document decides. Raises ContentError.
     """
@@ -181,7 +181,7 @@ def _manifest(blob: Descriptor, data: bytes, document: object) -> Manifest:
 
 
 def _refers(fields: Mapping[str, Any]) -> tuple[Descriptor | None, str]:
-    """`subject` and `artifactType`."""
+    """Return `subject` and `artifactType`."""
     subject, artifact_type = fields.get("subject"), fields.get("artifactType")
     if not isinstance(artifact_type, str | None):
         raise ValueError("artifactType is no string")
@@ -203,7 +203,7 @@ def _layer(value: object, where: str) -> Layer:
 
 
 def _check_embedded(data: object, digest: Digest, where: str) -> None:
-    """A descriptor may carry its blob in `data`: some reader may believe it, so it must be right."""
+    """Check the copy of a blob in a descriptor's `data`: a reader may use it instead of the blob."""
     if data is None:
         return
     if not isinstance(data, str):

@@ -31,7 +31,7 @@ class Platform(NamedTuple):
         return "/".join(part for part in self if part)
 
     def takes(self, other: Platform) -> bool:
-        """Whether `other` is what is wished for."""
+        """Return whether `other` is wanted by this platform."""
         return self[:2] == other[:2] and self.variant in (None, other.variant)
 
 
@@ -43,7 +43,7 @@ def parse_platform(text: str) -> Platform:
 
 
 def sparse_index(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
-    """The index with the children that these platforms need; its bytes stay. All children without a wish.
+    """Return the index with the children that these platforms need; its bytes stay. No platforms: all.
 
     Kept are children for a wished platform, those that name no platform, and what is attached to a
     child that is kept. Raises ContentError when the index has platforms, and none that is wished for.

@@ -43,12 +43,12 @@ class RegistryName(Parsed):
 
     @property
     def hostname(self) -> str:
-        """The host without port and brackets."""
+        """Return the host without port and brackets."""
         return re.sub(r":[0-9]+\Z", "", self).strip("[]").lower()
 
     @property
     def loopback(self) -> bool:
-        """Whether it is this machine: only there plain HTTP needs no leave."""
+        """Return whether this is a loopback address: plain http needs no permission there."""
         if self.hostname == "localhost":
             return True
         try:
@@ -82,12 +82,12 @@ class RepositoryName(Parsed):
 
     @property
     def registry(self) -> RegistryName:
-        """The registry's part."""
+        """Return the registry."""
         return RegistryName(self.partition("/")[0])
 
     @property
     def path(self) -> RepositoryPath:
-        """The path inside the registry."""
+        """Return the path inside the registry."""
         return RepositoryPath(self.partition("/")[2])
 
 
@@ -105,7 +105,7 @@ class Reference(NamedTuple):
 
 
 def address(text: str, form: str) -> str:
-    """What stands behind `oci://`, or alone.
+    """Return the text after `oci://`, or the whole text without a scheme.
 
     Raises UsageError for another scheme, and for a user before the host.
     """
@@ -118,7 +118,7 @@ def address(text: str, form: str) -> str:
 
 
 def parse_reference(text: str) -> Reference:
-    """`[oci://]HOST/PATH[:TAG|@DIGEST]`. Raises UsageError that says what was expected."""
+    """Parse `[oci://]HOST/PATH[:TAG|@DIGEST]`. Raises UsageError that names the expected form."""
     rest = address(text, SOURCE_FORM)
     rest, _, digest = rest.partition("@")
     head, slash, last = rest.rpartition("/")
@@ -143,12 +143,12 @@ class Prefix(NamedTuple):
         return f"{self.registry}/{self.path}" if self.path else self.registry
 
     def repository(self, path: RepositoryPath) -> RepositoryName:
-        """The repository of that path below the prefix. Raises ValueError if the name is too long."""
+        """Return the repository of that path below the prefix. Raises ValueError if the name is too long."""
         return RepositoryName.parse(f"{self}/{path}")
 
 
 def parse_prefix(text: str) -> Prefix:
-    """`[oci://]HOST[/PATH]`. Raises UsageError."""
+    """Parse `[oci://]HOST[/PATH]`. Raises UsageError."""
     host, slash, path = address(text, TARGET_FORM).rstrip("/").partition("/")
     try:
         return Prefix(RegistryName.parse(host), RepositoryPath.parse(path) if slash else None)

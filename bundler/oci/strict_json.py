@@ -60,7 +60,7 @@ def check_width(data: bytes, *, item: str, most: int = DEFAULT_LIMITS.json_wide)
 
 
 def loads(data: bytes, *, item: str, depth: int, values: int = DEFAULT_LIMITS.manifest_values) -> Any:
-    """The document. Raises ContentError that names `item`."""
+    """Parse a document. Raises ContentError that names `item`."""
     text = _text(data, item=item, depth=depth, values=values)
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
@@ -69,7 +69,7 @@ def loads(data: bytes, *, item: str, depth: int, values: int = DEFAULT_LIMITS.ma
 
 
 def check(data: bytes, *, item: str, depth: int, values: int = DEFAULT_LIMITS.json_values) -> None:
-    """The same checks for a large document, without keeping what it says."""
+    """Make the same checks of a large document, without keeping its content."""
     text = _text(data, item=item, depth=depth, values=values)
     if not text.isascii():
         # One letter beyond the others makes a text take four times its bytes; what is not ASCII matters
@@ -82,13 +82,13 @@ def check(data: bytes, *, item: str, depth: int, values: int = DEFAULT_LIMITS.js
 
 
 def canonical(document: object) -> bytes:
-    """One spelling for one content: UTF-8, sorted keys, no spaces, one newline at the end."""
+    """Return the one canonical spelling: UTF-8, sorted keys, no spaces, one newline at the end."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode() + b"\n"
 
 
 def pretty(document: object) -> bytes:
-    """One spelling for one content, for people: sorted keys, indented."""
+    """Return one spelling for people: sorted keys, indented."""
     return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"
 
 

@@ -1,4 +1,4 @@
-"""The report page: what a bundle holds, for the person who signs its transfer; and then for an engineer.
+"""The report page of a bundle, for the person who signs its transfer, and then for an engineer.
 
 gather (Bundle → PageContents) → render (PageContents → HTML) → output. Values and rendering do no I/O.
 """

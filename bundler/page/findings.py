@@ -1,4 +1,4 @@
-"""What the one who signs should know first: what is in order, and what to look at. No I/O."""
+"""Findings for the person who signs: what is in order, and what to look at. No I/O."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _MOST_NAMED = 5
 
 
 class Finding(NamedTuple):
-    """One line of it."""
+    """One line of the findings."""
 
     in_order: bool
     what: str
     """A short sentence."""
     more: str = ""
-    """What it means, or where."""
+    """Explanation, or the places concerned."""
 
 
 def _good(what: str, more: str = "") -> Finding:
@@ -31,7 +31,7 @@ def _look(what: str, more: str = "") -> Finding:
 
 
 def findings(page: PageContents) -> list[Finding]:
-    """In the order of weight: the file, its origin, what is in it, what changed."""
+    """Return all findings in order of weight: the file, its origin, its content, its changes."""
     return [
         *_proof(page),
         _origin(page),
@@ -112,8 +112,8 @@ def _contradictions(page: PageContents) -> Iterator[Finding]:
 
 
 def _contradicts(tag: TagRow) -> bool:
-    said = tag.version.removeprefix("v")
-    return said not in ("", tag.reference) and version_of(tag.reference) is not None
+    stated = tag.version.removeprefix("v")
+    return stated not in ("", tag.reference) and version_of(tag.reference) is not None
 
 
 def _sparse(page: PageContents) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Bundle → PageContents. Only the manifests are read, and module layers where they name the images."""
+"""Gathering a page: Bundle → PageContents. Reads manifests, and module layers that name images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, Tally, bottom_up, needed_by
 from bundler.oci.manifest import CREATED, INDEXES, REVISION, VERSION, Manifest
 from bundler.oci.reference import RepositoryName
-from bundler.page.gathered_parts import Vouchers, changes_since
+from bundler.page.gathered_parts import RepositoryAttachments, changes_since
 from bundler.page.listed_images import images_part, is_module
 from bundler.page.values import FileFacts, LabelledFact, PageContents, Proof, RepositoryPart, Sizes, TagRow
 from bundler.reporting.progress import SILENCE, Progress
@@ -24,7 +24,7 @@ from bundler.selection.semver import version_order
 from bundler.timoni.module import SOURCE
 
 Needs = Mapping[Digest, Mapping[Digest, int]]
-"""What each root needs, with the sizes."""
+"""Blobs that each root needs, with their sizes in bytes."""
 
 _LONGEST_NAME = 120
 
@@ -47,7 +47,7 @@ def page_of(
     progress: Progress = SILENCE,
     limits: Limits = DEFAULT_LIMITS,
 ) -> PageContents:
-    """What the report page of a bundle says.
+    """Return the contents of a bundle's report page.
 
     `since` are bundles to compare with; `origin` is what the caller proved of who made this one, and
     `claimed` what a signature says that was not checked. The proofs are the caller's word: nothing is
@@ -79,17 +79,17 @@ def page_of(
 
 
 def _needs(roots: Iterable[Root], manifests: Manifests, limits: Limits) -> Needs:
-    """What each root needs. Raises ContentError where a hostile bundle would be work without end.
+    """Return the blobs that each root needs. Raises ContentError over the limit.
 
     Tags that share a digest are looked at once: there may be many.
     """
     tally = Tally(BUNDLE, limits.needs // 5, "blobs that its tags need")
-    found: dict[Digest, Mapping[Digest, int]] = {}
+    needs: dict[Digest, Mapping[Digest, int]] = {}
     for _, digest in dict.fromkeys((root.repository, root.digest) for root in roots):
-        tally.add(sum(one.descriptors for one in bottom_up([digest], manifests)))
-        if digest not in found:
-            found[digest] = needed_by([digest], manifests)
-    return found
+        tally.add(sum(manifest.descriptors for manifest in bottom_up([digest], manifests)))
+        if digest not in needs:
+            needs[digest] = needed_by([digest], manifests)
+    return needs
 
 
 def _file(bundle: Bundle, proof: Proof) -> FileFacts:
@@ -117,8 +117,8 @@ def _repositories(
     for root in roots:
         by_repository.setdefault(root.repository, []).append(root)
     users = Counter[Digest]()
-    for own in by_repository.values():
-        users.update(_together(own, manifests).keys())
+    for repository_roots in by_repository.values():
+        users.update(_together(repository_roots, manifests).keys())
     return tuple(
         _repository(entry, by_repository.get(entry.name, []), manifests, needs, users)
         for entry in inventory.repositories
@@ -130,14 +130,14 @@ def _together(roots: Iterable[Root], manifests: Manifests) -> dict[Digest, int]:
 
 
 def _sizes(roots: Iterable[Root], needs: Needs) -> dict[Digest, tuple[int, int]]:
-    """Bytes that each digest needs, and those of them that none before it needs."""
+    """Return, by digest, the bytes that it needs, and how many of them none before it needs."""
     seen: set[Digest] = set()
-    found: dict[Digest, tuple[int, int]] = {}
+    sizes: dict[Digest, tuple[int, int]] = {}
     for digest in dict.fromkeys(root.digest for root in roots):
         need = needs[digest]
-        found[digest] = sum(need.values()), sum(size for blob, size in need.items() if blob not in seen)
+        sizes[digest] = sum(need.values()), sum(size for blob, size in need.items() if blob not in seen)
         seen |= need.keys()
-    return found
+    return sizes
 
 
 def _repository(
@@ -147,20 +147,20 @@ def _repository(
     needs: Needs,
     users: Mapping[Digest, int],
 ) -> RepositoryPart:
-    belongings = Vouchers(entry, manifests)
-    own = [root for root in roots if not _belongs(root, manifests)]
-    sizes = _sizes(own, needs)
+    attachments = RepositoryAttachments(entry, manifests)
+    shown = [root for root in roots if not _belongs(root, manifests)]
+    sizes = _sizes(shown, needs)
     rows = []
-    for root in own:
-        rows.append(_row(root, manifests[root.digest], belongings, *sizes[root.digest]))
+    for root in shown:
+        rows.append(_row(root, manifests[root.digest], attachments, *sizes[root.digest]))
         # Another tag of the same digest adds nothing.
         sizes[root.digest] = sizes[root.digest][0], 0
     together = _together(roots, manifests)
     return RepositoryPart(
         name=entry.name,
-        kind=_kind(manifests[own[-1].digest]) if own else "",
+        kind=_kind(manifests[shown[-1].digest]) if shown else "",
         tags=tuple(rows),
-        belongings=len(roots) - len(own),
+        attachments=len(roots) - len(shown),
         size=sum(together.values()),
         shared_size=sum(size for digest, size in together.items() if users[digest] > 1),
         gone=tuple(
@@ -170,27 +170,29 @@ def _repository(
 
 
 def _belongs(root: Root, manifests: Manifests) -> bool:
-    """Whether it is there for another manifest's sake."""
+    """Return True for a root that is attached to another manifest."""
     return is_attachment_tag(root.tag) or (root.tag is None and manifests[root.digest].subject is not None)
 
 
-def _row(root: Root, manifest: Manifest, belongings: Vouchers, size: int, new_size: int) -> TagRow:
-    said = manifest.annotations
+def _row(
+    root: Root, manifest: Manifest, attachments: RepositoryAttachments, size: int, new_size: int
+) -> TagRow:
+    annotations = manifest.annotations
     return TagRow(
         reference=root.tag or root.digest,
         digest=root.digest,
-        version=printable(said.get(VERSION, ""), 80),
-        created=_time(said.get(CREATED, "")),
-        revision=printable(said.get(REVISION, ""), 100),
-        source=printable(said.get(SOURCE, ""), 200),
+        version=printable(annotations.get(VERSION, ""), 80),
+        created=_time(annotations.get(CREATED, "")),
+        revision=printable(annotations.get(REVISION, ""), 100),
+        source=printable(annotations.get(SOURCE, ""), 200),
         size=size,
         new_size=new_size,
-        marks=belongings.marks_of(root.digest),
+        marks=attachments.marks_of(root.digest),
     )
 
 
 def _time(text: str) -> str:
-    """`2026-01-01 08:00`, UTC; what is no time stays as it is."""
+    """Return a time as `2026-01-01 08:00` in UTC; text that is not a time is returned as it is."""
     seconds = created_at(text)
     return printable(text, 40) if seconds is None else rfc3339(seconds)[:16].replace("T", " ")
 

@@ -1,4 +1,4 @@
-"""What vouches for a manifest inside one repository of a bundle: signatures, SBOMs, attestations. No I/O.
+"""Attachments inside one repository of a bundle: signatures, SBOMs, attestations, and changes.
 
 Found as registries find it: by a referrer's subject, and by cosign's tags. What is counted is that it
 goes along; whether a signature is valid takes a key, and is not asked here.
@@ -30,8 +30,8 @@ from bundler.page.values import ChangeRow, ChangesPart, Marks
 from bundler.selection.semver import version_order
 
 
-class Vouchers:
-    """Who belongs to whom in one repository."""
+class RepositoryAttachments:
+    """Attachments of the manifests of one repository."""
 
     def __init__(self, entry: RepositoryEntry, manifests: Manifests) -> None:
         self._tags = entry.tags
@@ -39,7 +39,7 @@ class Vouchers:
         self._referrers: Mapping[Digest, dict[Digest, Manifest]] = _by_subject(entry, manifests)
 
     def marks_of(self, subject: Digest) -> Marks:
-        """What belongs to a manifest directly."""
+        """Return the marks of what is attached directly to a manifest."""
         counts: Counter[str] = Counter()
         for manifest, tag in self._of(subject):
             # cosign keeps a layer for each signature; what has none says nothing.
@@ -56,32 +56,32 @@ class Vouchers:
 
 
 def _by_subject(entry: RepositoryEntry, manifests: Manifests) -> Mapping[Digest, dict[Digest, Manifest]]:
-    found: dict[Digest, dict[Digest, Manifest]] = defaultdict(dict)
+    referrers: dict[Digest, dict[Digest, Manifest]] = defaultdict(dict)
     for root in dict.fromkeys(entry.roots()):
         for digest in reached(root, manifests):
             manifest = manifests.get(digest)
             if manifest is not None and manifest.subject is not None:
-                found[manifest.subject.digest][digest] = manifest
-    return found
+                referrers[manifest.subject.digest][digest] = manifest
+    return referrers
 
 
 def changes_since(old: Bundle, new: Bundle, pool: ManifestPool) -> ChangesPart:
     """Compare two bundles by their inventories and manifests."""
-    found = difference(old, new, pool)
+    compared = difference(old, new, pool)
     referrers = _referrers(old, pool) | _referrers(new, pool)
-    every = list(_ordered(found))
-    told = [(name, change) for name, change in every if not _belongs(change.reference, referrers)]
-    there = sum(1 for root in roots_of(new.inventory) if not _belongs(root.tag or root.digest, referrers))
+    every = list(_ordered(compared))
+    listed = [(name, change) for name, change in every if not _belongs(change.reference, referrers)]
+    total = sum(1 for root in roots_of(new.inventory) if not _belongs(root.tag or root.digest, referrers))
     # A delta names only what changed: of the others, only the number is known.
     delta = new.inventory.kind == "delta"
     return ChangesPart(
         printable(old.name),
-        found.old_id,
-        tuple(_row(name, change) for name, change in told),
-        found.unchanged if delta else there - sum(1 for _, change in told if change.new),
-        len(every) - len(told),
-        found.added_bytes,
-        found.removed_bytes,
+        compared.old_id,
+        tuple(_row(name, change) for name, change in listed),
+        compared.unchanged if delta else total - sum(1 for _, change in listed if change.new),
+        len(every) - len(listed),
+        compared.added_bytes,
+        compared.removed_bytes,
     )
 
 
@@ -93,20 +93,20 @@ def _referrers(bundle: Bundle, pool: ManifestPool) -> set[str]:
     }
 
 
-def _ordered(found: Difference) -> Iterator[tuple[str, TagChange]]:
-    for entry in found.repositories:
+def _ordered(compared: Difference) -> Iterator[tuple[str, TagChange]]:
+    for entry in compared.repositories:
         for change in sorted(entry.changes, key=lambda change: version_order(change.reference)):
             yield entry.name, change
 
 
 def _belongs(reference: str, referrers: Collection[str]) -> bool:
-    """Whether it is a signature or the like, by a tag named after a digest, or as a referrer without tag."""
+    """Return True for a change of an attachment: a tag named after a digest, or an untagged referrer."""
     return is_attachment_tag(reference) or reference in referrers
 
 
 def _row(name: str, change: TagChange) -> ChangeRow:
-    there = change.new or change.old
-    size = there.size if there else 0
+    state = change.new or change.old
+    size = state.size if state else 0
     return ChangeRow(change.change, name, change.reference, _told(change.old), _told(change.new), size)
 
 

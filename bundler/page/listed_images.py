@@ -1,4 +1,4 @@
-"""The container images that the modules of a bundle run, and which of them are in it."""
+"""Container images that the modules of a bundle run, and which of them are in it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MOST = 2_000
 
 
 def is_module(manifest: Manifest) -> bool:
-    """Whether it is a version of a Timoni module."""
+    """Return True for a version of a Timoni module."""
     return manifest.config is not None and manifest.config.blob.media_type == CONFIG_TYPE
 
 
@@ -44,32 +44,32 @@ def images_part(
     progress: Progress,
     limits: Limits,
 ) -> ImagesPart:
-    """What these tags name, in the order of versions, and whether the first of the bundles has it.
+    """Return the images that these tags name, and which of them the first of the bundles has.
 
     The others may have module layers that the first, a delta, leaves to them.
     """
     modules = [root for root in roots if is_module(manifests[root.digest])]
-    read, found = _Layers(bundles, limits), _Found()
+    read, images = _Layers(bundles, limits), _Found()
     with progress.step("module images", len(modules)) as step:
         for root in modules:
-            found.take(root, read.images(manifests[root.digest]))
+            images.take(root, read.images(manifests[root.digest]))
             step.advance(items=1)
     carried = {entry.name: entry for entry in bundles[0].inventory.repositories}
     rows = (
         ImageRow(printable(reference, _LONGEST), _state(reference, carried), tuple(namers.values()))
-        for reference, namers in sorted(found.namers.items(), key=lambda item: _order(item[0]))
+        for reference, namers in sorted(images.namers.items(), key=lambda item: _order(item[0]))
     )
-    return ImagesPart(len(modules), tuple(rows), tuple(found.told()))
+    return ImagesPart(len(modules), tuple(rows), tuple(images.told()))
 
 
 def _order(reference: str) -> tuple[object, ...]:
-    """By name, and each image's tags in the order of versions."""
+    """Return a sort key: by name, and each image's tags in the order of versions."""
     name, colon, tag = reference.rpartition(":")
     return (name, *version_order(tag)) if colon and "/" not in tag else (reference,)
 
 
 class _Found:
-    """What the modules name, each once; so many and no more, because the names are a bundle's."""
+    """Images that the modules name, each once, up to a limit."""
 
     def __init__(self) -> None:
         self.namers: dict[str, dict[str, Namer]] = {}
@@ -89,17 +89,17 @@ class _Found:
 
     def _named(self, root: Root, namers: dict[str, Namer]) -> None:
         tag = root.tag or root.digest
-        known = namers.get(root.repository) or Namer(root.repository, tag, tag, 0)
-        namers[root.repository] = known._replace(last=tag, tags=known.tags + 1)
+        namer = namers.get(root.repository) or Namer(root.repository, tag, tag, 0)
+        namers[root.repository] = namer._replace(last=tag, tags=namer.tags + 1)
 
     def told(self) -> Iterator[UnknownImage]:
-        """What can't be read."""
+        """Return what can't be read."""
         for (place, reason), tags in self._unknown.items():
             yield UnknownImage(place, reason, tags)
 
 
 class _Layers:
-    """Reads each module layer once, and only where the manifest doesn't name the images."""
+    """Images of module versions, read from each module layer once if the manifest doesn't name them."""
 
     def __init__(self, bundles: Sequence[Bundle], limits: Limits) -> None:
         self._homes = {blob.digest: bundle for bundle in bundles for blob in bundle.inventory.content}
@@ -107,7 +107,7 @@ class _Layers:
         self._known: dict[Digest, ModuleImages] = {}
 
     def images(self, manifest: Manifest) -> ModuleImages:
-        """The images that a module version names."""
+        """Return the images that a module version names."""
         if len(manifest.annotations.get(ANNOTATION, "")) > _LONGEST_LIST:
             return _unread(f"annotation {ANNOTATION}", f"longer than {_LONGEST_LIST:,} characters")
         if ANNOTATION in manifest.annotations:
@@ -124,7 +124,7 @@ class _Layers:
             return _unread("module layer", f"over the limit of {self._limits.module_layer:,} bytes")
         home = self._homes.get(layer.digest)
         if home is None:
-            return _unread("module layer", "this delta leaves it to its base; `--since` names that")
+            return _unread("module layer", "only the base of this delta has it; name that with `--since`")
         data = read_all(home, layer)
         try:
             return images_of({}, layer_files(data, LayerLimits()))
@@ -137,8 +137,10 @@ def _unread(place: str, reason: str) -> ModuleImages:
 
 
 def _own_layer(manifest: Manifest) -> Descriptor | None:
-    own = [layer for layer in manifest.layers if layer.annotations.get(TIMONI_CONTENT_TYPE) == "module"]
-    carried = [layer.blob for layer in own or manifest.layers[-1:] if layer.distributed]
+    module_layers = [
+        layer for layer in manifest.layers if layer.annotations.get(TIMONI_CONTENT_TYPE) == "module"
+    ]
+    carried = [layer.blob for layer in module_layers or manifest.layers[-1:] if layer.distributed]
     return carried[0] if carried else None
 
 

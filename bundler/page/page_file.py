@@ -1,4 +1,4 @@
-"""Where a page goes: a newer page replaces an older one, and nothing else without a word."""
+"""The file of a page: a newer page replaces an older one; anything else is kept."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ def check_place(out: Path, read: Iterable[Path], *, force: bool) -> None:
     if not os.path.lexists(out):
         return
     if not out.is_file():
-        raise UsageError(str(out), "it is there, and no file", "choose another name; `-` is standard output")
+        raise UsageError(
+            str(out), "it exists and is not a file", "choose another name; `-` is standard output"
+        )
     if not force and not is_page(out):
-        cause = "it is there, and no report page"
+        cause = "it exists and is not a report page"
         raise UsageError(str(out), cause, "choose another name, or --force to replace it")
 
 
 def is_page(path: Path) -> bool:
-    """Whether a file begins as every page does."""
+    """Return True if a file begins like a page."""
     first = FIRST_LINES.encode()
     with local_errors(path, "read"), path.open("rb") as file:
         return file.read(len(first)) == first
 
 
 def write_page(out: Path, page: str) -> None:
-    """Write it whole, or leave what was there."""
+    """Write the page whole, or leave what was there."""
     write_whole(out, page.encode())

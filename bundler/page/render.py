@@ -35,7 +35,7 @@ from bundler.reporting.progress import counted, size_text
 from bundler.selection.semver import version_of
 
 FIRST_LINES = "<!doctype html>\n<!-- A report page of timoni-bundler -->\n"
-"""How every page begins: what begins so may be replaced by a newer one."""
+"""First lines of every page; a file that begins so may be replaced by a newer page."""
 
 MOST_TAGS = 5_000
 """Tags that a page lists, over all repositories; all are counted."""
@@ -65,13 +65,13 @@ class Section(NamedTuple):
 
     @property
     def newest_version(self) -> TagRow | None:
-        """The newest tag that is a version; where none is, the last by name."""
+        """Return the newest tag that is a version; without versions, the last by name."""
         versions = [tag for tag in self.part.tags if version_of(tag.reference)] or self.part.tags
         return versions[-1] if versions else None
 
     @property
     def sources(self) -> list[str]:
-        """Where the tags say that they were made from."""
+        """Return the source addresses that the tags state."""
         return list(dict.fromkeys(tag.source for tag in reversed(self.part.tags) if tag.source))
 
 
@@ -84,9 +84,9 @@ class SizeBar(NamedTuple):
 
 
 def render_page(page: PageContents) -> str:
-    """The page as HTML; the same contents give the same text."""
+    """Return the page as HTML; the same contents give the same text."""
     style = _text("style.css") + _on_every_sheet(page)
-    found = findings(page)
+    lines = findings(page)
     return (
         _environment()
         .get_template("page.html")
@@ -95,11 +95,11 @@ def render_page(page: PageContents) -> str:
             style=Markup(style),  # noqa: S704  our own file, and a digest
             style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             page=page,
-            good=[finding for finding in found if finding.in_order],
-            open=[finding for finding in found if not finding.in_order],
+            good=[finding for finding in lines if finding.in_order],
+            open=[finding for finding in lines if not finding.in_order],
             tags=sum(len(entry.tags) for entry in page.repositories),
             tagged=sum(1 for entry in page.repositories if entry.tags),
-            belongings=sum(entry.belongings for entry in page.repositories),
+            attachments=sum(entry.attachments for entry in page.repositories),
             sections=_sections(page),
             gone=[(entry.name, tag) for entry in page.repositories for tag in entry.gone],
             sizes=_size_bars(page),
@@ -131,14 +131,14 @@ def _text(name: str) -> str:
 
 
 def _on_every_sheet(page: PageContents) -> str:
-    """On paper every sheet says which bundle it is about."""
+    """Return the style that prints the bundle's name on every sheet of paper."""
     # The one value in the style: parsed, so that it can be nothing but a digest.
     digest = Digest.parse(page.file.id)
     return f'@page {{ @bottom-left {{ content: "{digest}"; font: 7pt monospace; color: #545d68; }} }}\n'
 
 
 def _one_line(value: object) -> object:
-    """The last guard: no control or format character reaches the page, and no text without end."""
+    """Return text without control or format characters, of limited length: the last guard."""
     return value if isinstance(value, Markup) else printable(value, _LONGEST)
 
 
@@ -147,27 +147,27 @@ def _count(number: int) -> str:
 
 
 def _counts(part: ChangesPart) -> dict[str, int]:
-    """How many tags were added, removed and moved."""
+    """Return how many tags were added, removed and moved."""
     kinds = [row.change for row in part.rows]
     return {kind: kinds.count(kind) for kind in ("added", "removed", "moved")}
 
 
 def _sections(page: PageContents) -> list[Section]:
     widest = max((entry.size for entry in page.repositories), default=0)
-    room, found = MOST_TAGS, []
+    room, sections = MOST_TAGS, []
     for entry in page.repositories[:MOST_ROWS]:
         newest = entry.tags[::-1][:room]
         room -= len(newest)
         drawn = columns(entry.tags) if newest else ()
-        found.append(Section(entry, newest, repository_bar(entry, widest), drawn))
-    return found
+        sections.append(Section(entry, newest, repository_bar(entry, widest), drawn))
+    return sections
 
 
 def _size_bars(page: PageContents) -> list[SizeBar]:
-    known = [
+    bars = [
         ("Every tag carried alone", page.sizes.listed),
         ("Every part once", page.sizes.distinct),
         *([("This file, compressed", page.file.size)] if page.file.size is not None else []),
     ]
-    most = max(size for _, size in known)
-    return [SizeBar(label, size, bar_of(size, most)) for label, size in known]
+    most = max(size for _, size in bars)
+    return [SizeBar(label, size, bar_of(size, most)) for label, size in bars]

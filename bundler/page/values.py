@@ -1,4 +1,4 @@
-"""What a report page says, as values; nothing is spelled as HTML yet. No I/O.
+"""Contents of a report page as values; nothing is HTML yet. No I/O.
 
 Texts out of a bundle are whatever their author wrote, made one line of bounded length.
 """
@@ -10,20 +10,20 @@ from typing import Literal, NamedTuple
 
 
 class FileFacts(NamedTuple):
-    """Which file it is."""
+    """The file that the page describes."""
 
     name: str
-    """Without its folder: a page is the same wherever it is made."""
+    """File name without its folder: a page is the same wherever it is made."""
     id: str
     sha256: str | None
-    """Of the file; None for a directory, and where the file was not read as a whole."""
+    """sha256 of the file; None for a directory, and for a file that was not read as a whole."""
     size: int | None
     """Bytes of the file; None for a directory."""
     format: int
     kind: str
     """`full` or `delta`."""
     volumes: int = 0
-    """How many it lies in; 0 for one file or a directory."""
+    """Number of volumes; 0 for one file or a directory."""
     base: tuple[str, ...] = ()
     """Ids of the bundles that a delta adds to."""
     required: int = 0
@@ -31,11 +31,11 @@ class FileFacts(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """What was proven just before the page was made."""
+    """Proofs made just before the page."""
 
     every_byte: bool
     sidecar: bool
-    """Whether a `.sha256` lay beside the file, or volumes say it; it agreed, or there would be no page."""
+    """True if a `.sha256` file beside the bundle, or its volumes, confirmed its digest."""
 
 
 class LabelledFact(NamedTuple):
@@ -46,7 +46,7 @@ class LabelledFact(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """How many things that vouch for a tag go along with it."""
+    """Number of attachments of a tag, by kind."""
 
     signatures: int = 0
     sboms: int = 0
@@ -59,33 +59,33 @@ class TagRow(NamedTuple):
     reference: str
     digest: str
     version: str
-    """What the artifact itself says; empty if nothing, as are the next three."""
+    """Version that the artifact states; empty if none, as are the next three."""
     created: str
     revision: str
     source: str
     size: int
-    """Bytes of all that it needs."""
+    """Bytes of everything that it needs."""
     new_size: int
-    """Those of them that no earlier tag of its repository needs."""
+    """Bytes of it that no earlier tag of its repository needs."""
     marks: Marks
 
 
 class RepositoryPart(NamedTuple):
-    """One repository."""
+    """One repository of a bundle."""
 
     name: str
     kind: str
-    """What it holds, in a word or two."""
+    """Kind of its content, in a word or two."""
     tags: tuple[TagRow, ...]
-    """All of them, in the order of versions."""
-    belongings: int
+    """All tags, in the order of versions."""
+    attachments: int
     """Signatures, SBOMs and all else that belongs to other manifests."""
     size: int
-    """Distinct bytes of all that it holds."""
+    """Distinct bytes of everything that it holds."""
     shared_size: int
-    """Those of them that another repository needs too."""
+    """Bytes of it that another repository needs too."""
     gone: tuple[str, ...] = ()
-    """Tags that a delta says are gone; signatures and the like are not told one by one."""
+    """Tags that a delta removes; attachments are not listed one by one."""
 
 
 class Namer(NamedTuple):
@@ -95,7 +95,7 @@ class Namer(NamedTuple):
     first: str
     last: str
     tags: int
-    """How many."""
+    """Number of tags."""
 
 
 ImageState = Literal["carried", "other", "absent", "unclear"]
@@ -106,7 +106,7 @@ class ImageRow(NamedTuple):
 
     reference: str
     state: ImageState
-    """In the file; under this tag, but with another digest; not in the file; a name that can't be meant."""
+    """In the file; under this tag, but with another digest; not in the file; not a usable name."""
     namers: tuple[Namer, ...]
 
 
@@ -116,7 +116,7 @@ class UnknownImage(NamedTuple):
     place: str
     reason: str
     tags: int
-    """In how many."""
+    """Number of tags that have it."""
 
 
 class ImagesPart(NamedTuple):
@@ -138,20 +138,20 @@ class ChangeRow(NamedTuple):
     repository: str
     reference: str
     old: str
-    """Version and digest, short; empty if it is new."""
+    """Version and shortened digest; empty for a new tag."""
     new: str
     size: int
 
 
 class ChangesPart(NamedTuple):
-    """What changed since another bundle."""
+    """Changes since another bundle."""
 
     old_name: str
     old_id: str
     rows: tuple[ChangeRow, ...]
     unchanged: int
-    belongings: int
-    """Changes of signatures, SBOMs and the like: counted, not told one by one."""
+    attachments: int
+    """Number of changes of signatures, SBOMs and other attachments."""
     added_size: int
     removed_size: int
 
@@ -160,9 +160,9 @@ class Sizes(NamedTuple):
     """Bytes of the whole."""
 
     listed: int
-    """If every tag were carried alone."""
+    """Bytes if every tag were carried alone."""
     distinct: int
-    """Every part once."""
+    """Bytes of every part, counted once."""
 
 
 class PageContents(NamedTuple):
@@ -172,9 +172,9 @@ class PageContents(NamedTuple):
     file: FileFacts
     proof: Proof
     origin: tuple[LabelledFact, ...]
-    """What is proven of who made the bundle; empty if nothing is."""
+    """Proven facts about who made the bundle; empty if there are none."""
     claimed: tuple[LabelledFact, ...]
-    """What is only said of it: there is a signature, and nobody has checked it."""
+    """Unproven facts: the bundle has a signature that nobody has checked."""
     sizes: Sizes
     blobs: int
     left_out: int
@@ -188,14 +188,14 @@ MOST_COLUMNS = 60
 """Columns that can still be told apart on a sheet of paper."""
 
 _GAP = 0.25
-"""Of a column's room that stays empty."""
+"""Part of a column's width that stays empty."""
 
 _WIDEST = 6.0
 """Percent: two versions are no two walls."""
 
 
 class Segment(NamedTuple):
-    """A piece of a bar: where it begins, and how long it is."""
+    """A piece of a bar: its start and its length."""
 
     start: str
     length: str
@@ -209,7 +209,7 @@ class Bar(NamedTuple):
 
 
 class Column(NamedTuple):
-    """One tag: what it adds, and above it what an earlier tag has already. Heights from the ground."""
+    """One tag: bytes that it adds, and above them those that an earlier tag has. Heights from the ground."""
 
     left: str
     width: str
@@ -220,23 +220,25 @@ class Column(NamedTuple):
 
 
 def percent(part: float, whole: float) -> str:
-    """`12.34%`; nothing of nothing is `0.00%`."""
+    """Return a share as `12.34%`; nothing of nothing is `0.00%`."""
     return f"{100 * part / whole if whole else 0:.2f}%"
 
 
 def bar_of(part: int, whole: int) -> Segment:
-    """A bar from the left."""
+    """Return a bar from the left."""
     return Segment("0", percent(part, whole))
 
 
 def repository_bar(entry: RepositoryPart, widest: int) -> Bar:
-    """What a repository has alone, then what another needs too, against the largest repository."""
-    own = entry.size - entry.shared_size
-    return Bar(bar_of(own, widest), Segment(percent(own, widest), percent(entry.shared_size, widest)))
+    """Return a bar of the bytes that a repository has alone, then of shared ones, against the largest one."""
+    unshared = entry.size - entry.shared_size
+    return Bar(
+        bar_of(unshared, widest), Segment(percent(unshared, widest), percent(entry.shared_size, widest))
+    )
 
 
 def columns(tags: Sequence[TagRow]) -> list[Column]:
-    """A column for each of the newest tags, oldest first."""
+    """Return a column for each of the newest tags, oldest first."""
     shown = tags[-MOST_COLUMNS:]
     highest = max((tag.size for tag in shown), default=0)
     step = min(100 / len(shown), _WIDEST) if shown else 0

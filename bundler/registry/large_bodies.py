@@ -31,7 +31,7 @@ _M_MMAP_THRESHOLD = -3
 
 
 class _Mine(threading.local):
-    """What the thread that asks has."""
+    """State of the thread that asks."""
 
     depth = 0
     place = False

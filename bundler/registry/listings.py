@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r'\s*+;\s*+([^\s=;,"]*+)\s*+(?:=\s*+(?:"((?:[^"\\]|\\.)*
 
 
 def next_link(host: Host, reply: Reply, address: str, item: str) -> str | None:
-    """The address of the next page, as the registry gave it; None on the last.
+    """Return the address of the next page, as the registry gave it; None on the last.
 
     Raises ContentError for a header over the limit, or one that leads to another host.
     """
@@ -39,7 +39,7 @@ def next_link(host: Host, reply: Reply, address: str, item: str) -> str | None:
 
 
 def _next_in(header: str) -> str | None:
-    """The target whose relations have `next`; in one pass, whatever stands there."""
+    """Return the target whose relations have `next`, in one pass over the header."""
     position = 0
     while target := _TARGET.match(header, position):
         position, relations = target.end(), ""
@@ -58,7 +58,7 @@ _NEXT_STEP = "name the repositories one by one: many registries (ghcr.io, Docker
 
 
 def catalog(host: Host) -> tuple[RepositoryName, ...]:
-    """All repositories that this registry lists, by name; names that can't be repositories are left out.
+    """Return all repositories that this registry lists, by name, without names that can't be one.
 
     Raises NotFoundError where the registry has no catalog, AuthError where it doesn't show it to us,
     ContentError for an endless or malformed list.
@@ -112,7 +112,7 @@ _NONE_HERE = frozenset({"MANIFEST_UNKNOWN"})
 def referrers(
     host: Host, name: RepositoryName, subject: Digest, count: Callable[[int], None]
 ) -> tuple[Descriptor, ...] | None:
-    """The manifests whose subject is `subject`, over all pages; None where there is no such API.
+    """Return the manifests whose subject is `subject`, over all pages; None without such an API.
 
     Once a host was found to lack it, it isn't asked again. Raises what else keeps it from answering:
     an answer that could not be had is no absence.
@@ -147,7 +147,7 @@ def referrers(
 
 @limit_large_bodies
 def _page(host: Host, name: RepositoryName, address: str) -> tuple[Reply | None, tuple[Descriptor, ...]]:
-    """One page, and its answer without the body."""
+    """Return one page, and its answer without the body."""
     reply = _asked(host, name, address)
     if reply is None or reply.status != 200:
         return reply, ()
@@ -157,7 +157,7 @@ def _page(host: Host, name: RepositoryName, address: str) -> tuple[Reply | None,
 
 
 def _asked(host: Host, name: RepositoryName, address: str) -> Reply | None:
-    """One page, or the 404 of a registry that has the API; None where it does not."""
+    """Return one page, or the 404 of a registry that has the API; None where it has not."""
     scope, headers = f"repository:{name.path}:pull", {"Accept": OCI_INDEX}
     limit = host.settings.limits.manifest
     try:

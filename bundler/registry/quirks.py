@@ -1,4 +1,4 @@
-"""What a target may refuse, told apart by what helps."""
+"""Kinds of registries, and what helps where one of them refuses something."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TypeRefusedError(TargetRefusedError):
 
 
 class RepositoryRefusedError(TargetRefusedError):
-    """The target takes nothing into this repository: more tries with other blobs are no use."""
+    """The target takes nothing into this repository: other blobs would be refused as well."""
 
 
 class StoredOtherwiseError(IntegrityError):
@@ -28,12 +28,16 @@ class StoredOtherwiseError(IntegrityError):
 
 
 def contradicts(said: str, digest: Digest) -> bool:
-    """Whether a registry names another digest; by another algorithm, it may be the same content."""
+    """Return whether a registry names another digest; by another algorithm, it may be the same content."""
     return said.startswith(f"{digest.algorithm}:") and said != digest
 
 
-THERE = "mend it at the target, and run the import again"
-"""Where nobody knows more."""
+AT_TARGET = "ask those who run the target registry: the same import will be refused again"
+"""The next step where none of the kinds has a better one."""
+
+NAME_HINT = "if the target does not take nested names, see `flatten` in docs/importing.md"
+
+LOCATION_HINT = "have the proxy in front of the target rewrite Location (nginx: proxy_redirect)"
 
 _ECR = re.compile(r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 
@@ -44,9 +48,9 @@ class _Kind(NamedTuple):
     host: re.Pattern[str]
     words: re.Pattern[str]
     missing: str
-    """What creates a repository; `{path}`, `{first}` and `{region}` are filled in."""
+    """Creates a repository; `{path}`, `{first}` and `{region}` are filled in."""
     types: str
-    """What lets it take a media type."""
+    """Makes it accept a media type."""
 
 
 def _kind(host: str, words: str, missing: str, types: str) -> _Kind:
@@ -101,8 +105,8 @@ _KINDS = (
 _ANY = _kind(
     "",
     "",
-    "some registries want the repository or project to be created first, or another mapping",
-    "the target may have to be told to allow this media type, or speak a newer API",
+    "create the repository or project first, or map it elsewhere",
+    "allow this media type at the target, or update the target",
 )
 
 
@@ -110,7 +114,7 @@ _REFUSALS = (
     (re.compile(f".*{FULL}", re.DOTALL), "make room at the target, then run the import again"),
     (
         re.compile("413 ?"),
-        "a proxy before the registry may limit bodies: raise that (nginx: client_max_body_size)",
+        "a proxy in front of the registry may limit bodies: raise its limit (nginx: client_max_body_size)",
     ),
     (
         re.compile("405 ?|.*read.?only", re.IGNORECASE | re.DOTALL),
@@ -121,12 +125,12 @@ _REFUSALS = (
 
 
 def refusal_hint(words: str) -> str:
-    """What helps where a registry takes nothing, given its status and words; empty if nobody knows."""
+    """Return the next step after a refusal, given its status and words; empty if there is none."""
     return next((hint for kind, hint in _REFUSALS if kind.match(words)), "")
 
 
 def missing_hint(name: RepositoryName, words: str) -> str:
-    """What makes a registry have a repository, or take something into it, given what it said."""
+    """Return what creates a repository or opens it for writing, given the registry's words."""
     if hint := refusal_hint(words):
         return hint
     region = _ECR.fullmatch(name.registry.hostname)
@@ -137,7 +141,7 @@ def missing_hint(name: RepositoryName, words: str) -> str:
 
 
 def type_hint(name: RepositoryName, words: str) -> str:
-    """What makes a registry take a media type, given what it said."""
+    """Return what makes a registry accept a media type, given its words."""
     return _kind_of(name, words).types
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RegistrySettings(NamedTuple):
-    """How to reach registries, and as whom."""
+    """Transport, hosts and credentials."""
 
     transport: TransportSettings = TransportSettings()
     hosts: HostSettings = HostSettings()
@@ -37,23 +37,23 @@ class Registries:
         self._lock = threading.Lock()
 
     def source(self, name: RepositoryName) -> Repository:
-        """A repository to read."""
+        """Return a repository to read."""
         return Repository(self._host(name.registry), name)
 
     def target(self, name: RepositoryName) -> TargetRepository:
-        """A repository to write."""
+        """Return a repository to write."""
         from bundler.registry.target_repository import TargetRepository
 
         return TargetRepository(self._host(name.registry), name)
 
     def catalog(self, name: RegistryName) -> tuple[RepositoryName, ...]:
-        """All repositories that a registry lists. Raises NotFoundError where it has no such list."""
+        """Return all repositories that a registry lists. Raises NotFoundError without such a list."""
         from bundler.registry.listings import catalog
 
         return catalog(self._host(name))
 
     def lacks_referrers(self, name: RepositoryName) -> bool:
-        """Whether it was found out that this registry has no Referrers API."""
+        """Return whether this registry turned out to have no Referrers API."""
         return self._host(name.registry).lacks_referrers
 
     def _host(self, name: RegistryName) -> Host:

@@ -33,11 +33,11 @@ PROGRESS = 64 * KIB
 
 
 def _uncounted(number: int) -> None:
-    """Nobody counts."""
+    """Ignore the count."""
 
 
 class TagList(NamedTuple):
-    """What a registry listed: valid tags, and names that can't be tags."""
+    """A registry's list: valid tags, and names that can't be tags."""
 
     tags: tuple[Tag, ...]
     invalid: tuple[str, ...]
@@ -51,7 +51,7 @@ class PinnedManifest(NamedTuple):
     manifest: Manifest
     warnings: tuple[str, ...] = ()
     moved: bool = False
-    """Whether it was asked for by a tag that points elsewhere now, and taken by its digest."""
+    """True if it was asked for by a tag that has moved since, and taken by its digest."""
 
 
 class Repository:
@@ -65,7 +65,7 @@ class Repository:
         self._pull = f"repository:{name.path}:pull"
 
     def tags(self, count: Callable[[int], None] = _uncounted) -> TagList:
-        """All tags, over all pages; one request per page. `count` is told how many came with each.
+        """Return all tags, over all pages; one request per page. `count` is told how many came with each.
 
         Raises ContentError for endless or hostile lists, NotFoundError for no such repository.
         """
@@ -91,7 +91,7 @@ class Repository:
 
     @limit_large_bodies
     def _page(self, address: str, item: str) -> tuple[Reply, list[str]]:
-        """One page of the list, and its answer without the body."""
+        """Return one page of the list, and its answer without the body."""
         reply = self._host.fetch("GET", address, self._pull, accept=OK, limit=self._limits.tag_page)
         return reply._replace(body=b""), _tag_page(reply.body, item, self._limits)
 
@@ -105,12 +105,12 @@ class Repository:
         return None
 
     def digest_of(self, reference: Tag | Digest) -> Digest | None:
-        """What a tag or digest points to now, by one HEAD; None if it is not there."""
+        """Return the digest that a tag or digest points to now, by one HEAD; None if it is not there."""
         return digest_at(self._host, self.name, reference, self._pull)
 
     @limit_large_bodies
     def manifest(self, reference: Tag | Digest) -> PinnedManifest:
-        """A manifest or index by tag or digest: its exact bytes, proven.
+        """Return a manifest or index by tag or digest: its exact bytes, proven.
 
         Raises IntegrityError when the bytes are not what the digest says, also on another try.
         """
@@ -137,7 +137,7 @@ class Repository:
         return self._settle(reply, said, item)
 
     def _settle(self, reply: Reply, said: str, item: str) -> PinnedManifest:
-        """Header and bytes of a tag disagree: the one that can be fetched by its digest is right."""
+        """Decide between header and bytes of a tag: the one that can be fetched by its digest is right."""
         seen = sha256(reply.body)
         for digest in (said, seen):
             try:
@@ -164,15 +164,15 @@ class Repository:
     def referrers(
         self, subject: Digest, count: Callable[[int], None] = _uncounted
     ) -> tuple[Descriptor, ...] | None:
-        """The manifests that refer to `subject`; None where the registry can't be asked."""
+        """Return the manifests that refer to `subject`; None where the registry can't be asked."""
         return referrers(self._host, self.name, subject, count)
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes, verified; a broken connection is taken up where it broke. A BlobSource."""
+        """Yield a blob's bytes, verified; a broken connection is resumed where it broke."""
         return verified(blob, self.chunks_from(blob, 0))
 
     def chunks_from(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
-        """The bytes from `offset` on, not verified: the caller knows what comes before them.
+        """Yield the bytes from `offset` on, not verified: the caller knows the bytes before them.
 
         Goes on by Range after a break. Raises NetworkError when it no longer moves, or takes longer
         than the limits allow in all.
@@ -221,7 +221,7 @@ class Repository:
         )
 
     def _open_blob(self, blob: Descriptor, offset: int) -> tuple[int, Iterator[bytes]]:
-        """What follows `offset`, behind so many bytes that are to be passed over."""
+        """Return what follows `offset`, behind a number of bytes to pass over."""
         if offset >= blob.size > 0:
             return 0, iter(())
         path = f"{self._base}/blobs/{blob.digest}"
@@ -261,7 +261,7 @@ def _tag_list(names: Iterable[str]) -> TagList:
 
 
 def digest_at(host: Host, name: RepositoryName, reference: Tag | Digest, scope: str) -> Digest | None:
-    """What a tag or digest points to now, by one HEAD; None if it is not there."""
+    """Return the digest that a tag or digest points to now, by one HEAD; None if it is not there."""
     path, headers = f"/v2/{name.path}/manifests/{reference}", {"Accept": ", ".join(ACCEPTED)}
     reply = host.fetch("HEAD", path, scope, accept=frozenset({200, 404, 405}), headers=headers)
     if reply.status == 404:
@@ -277,7 +277,7 @@ def digest_at(host: Host, name: RepositoryName, reference: Tag | Digest, scope: 
 
 
 def digest_like(expected: str, data: bytes) -> Digest:
-    """The digest of `data`, by the algorithm of `expected`."""
+    """Return the digest of `data`, by the algorithm of `expected`."""
     try:
         return Digest.parse(expected).computed(data)
     except ValueError:
@@ -289,7 +289,7 @@ def _wrong_header(item: str, said: str) -> str:
 
 
 def _until_break(stream: Iterator[bytes], breaks: list[TransientError]) -> Iterator[bytes]:
-    """The chunks until they end, or break off in a way that is worth another try."""
+    """Yield the chunks until they end, or break off in a way that is worth another try."""
     try:
         yield from stream
     except TransientError as error:

@@ -1,4 +1,4 @@
-"""What holds for every host of one run, and the count of what went over the wire."""
+"""Settings for every host of one run, and the count of its traffic."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bundler.reporting.json_report import TrafficReport
 
 
 def _unheard(line: str) -> None:
-    """Nobody is told."""
+    """Ignore the line."""
 
 
 class HostSettings(NamedTuple):
-    """What holds for every host of one run."""
+    """Settings for every host of one run."""
 
     plain_http: frozenset[str] = frozenset()
     """Hosts (`host` or `host:port`) that may be spoken to without TLS."""
@@ -34,7 +34,7 @@ class HostSettings(NamedTuple):
 
 
 class Traffic:
-    """What went over the wire, counted for the report."""
+    """The traffic of one run, counted for the report."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -44,7 +44,7 @@ class Traffic:
         self._lock = threading.Lock()
 
     def report(self) -> TrafficReport:
-        """The sums, as reports have them."""
+        """Return the sums, as reports have them."""
         return TrafficReport(self.requests, self.retries, self.received, self.sent)
 
     def count(self, *, requests: int = 0, retries: int = 0, received: int = 0, sent: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What a run did, as values: the JSON reports and everything that the commands print come from here.
+"""Results of a run, as values: the JSON reports and all that the commands print come from here.
 
 The field names and docstrings are the published schema (`schemas/`).
 """
@@ -26,15 +26,15 @@ class Failure:
     item: str
     """The repository, tag or blob."""
     cause: str
-    """What happened."""
+    """The cause of the failure."""
     exit_code: int
     """The exit code that this failure alone would have."""
     next_step: str = ""
-    """What to do about it."""
+    """The next step for the user."""
 
 
 def failure(error: BundlerError, item: str = "") -> Failure:
-    """An error as a report has it; `item` says more than the error's own, if given."""
+    """Return an error as a report has it; `item` says more than the error's own, if given."""
     same = item in ("", error.item) or item.startswith((f"{error.item}:", f"{error.item}@"))
     cause = error.cause if same else f"{error.item}: {error.cause}"
     return Failure(item or error.item, cause, error.exit_code, error.next_step)
@@ -47,24 +47,24 @@ Status = Literal[
 
 @dataclass(frozen=True, slots=True)
 class TagReport:
-    """What became of one tag, or of one manifest that was taken by digest."""
+    """The result for one tag, or for one manifest that was taken by digest."""
 
     reference: str
     """The tag, or the digest."""
     status: Status
     digest: str | None = None
-    """What it points to."""
+    """The digest that it points to."""
     reason: str = ""
-    """Why it was skipped or failed; of an export, also the rule that took it."""
+    """The reason why it was skipped or failed; of an export, also the rule that took it."""
     previous: str | None = None
     """At the target: the digest that the tag pointed to before."""
     size: int | None = None
-    """Of an export: bytes of all that it needs, each blob once."""
+    """In an export: bytes of all that it needs, each blob once."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryReport:
-    """What became of one repository."""
+    """The result for one repository."""
 
     name: str
     """`host/path`."""
@@ -85,21 +85,21 @@ class SignerReport:
 
 @dataclass(frozen=True, slots=True)
 class StatementReport:
-    """What a signed bundle says of itself, and how much of that was proven."""
+    """The statement of a signed bundle, and how much of it was proven."""
 
     job: str
     sequence: int
     time: str
-    """When it was signed, by the signer's clock."""
+    """Time of signing, by the signer's clock."""
     expires: str | None
     keys: tuple[str, ...]
     """Fingerprints of the keys that the signatures name; proven only for `signers`."""
     signers: tuple[SignerReport, ...] = ()
-    """Who has signed it, where that was asked for."""
+    """Proven signers, if that was asked for."""
     previous: int | None = None
-    """Of an import: the highest sequence number of the job before; null if none was known."""
+    """In an import: the highest sequence number of the job before; null if none was known."""
     allowed: tuple[str, ...] = ()
-    """Of an import: what `--allow-rollback` let pass."""
+    """In an import: what `--allow-rollback` let pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class BlobCounts:
 
 @dataclass(frozen=True, slots=True)
 class TrafficReport:
-    """What went over the wire."""
+    """Requests and bytes that went over the wire."""
 
     requests: int = 0
     """Requests sent, authentication and retries included."""
@@ -160,16 +160,16 @@ class ImagesReport:
     module: str
     """`host/path:tag`."""
     source: str
-    """Where they are named: `annotation`, `images.cue`, `values.cue`, `none`."""
+    """The place that names them: `annotation`, `images.cue`, `values.cue`, `none`."""
     images: tuple[str, ...]
     """As the module names them."""
     unknown: tuple[str, ...] = ()
-    """What can't be read without running it: place and reason."""
+    """Places that can't be read without running the module, with reasons."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run of `export`, `import` or `merge` did, or what `verify` found at a target."""
+    """The result of `export`, `import` or `merge`, or what `verify` found at a target."""
 
     command: Literal["export", "import", "verify", "merge"]
     tool_version: str
@@ -183,23 +183,23 @@ class Report:
     """Duration of each phase."""
     warnings: tuple[str, ...] = ()
     images: tuple[ImagesReport, ...] = ()
-    """Where images were asked for: what each module version runs."""
+    """Images of each module version, if images were asked for."""
     drifted: tuple[str, ...] = ()
     """Tags that point to another digest than they should: moved during the export or since its lock file,
     or another at the target."""
     unchanged: bool = False
     """True when everything was there already, and nothing was written."""
     removed: tuple[str, ...] = ()
-    """Of an export: older bundles of the same job that were removed."""
+    """In an export: older bundles of the same job that were removed."""
     dry_run: bool = False
     """True when this is what would be done."""
     signed: tuple[SignedReport, ...] = ()
-    """Where signatures on modules were asked for: who made those that count; nothing for what a base has."""
+    """Signers of each module, if signatures were asked for; nothing for modules that a base has."""
     report_version: Literal[1] = 1
 
     @property
     def exit_code(self) -> int:
-        """0, the failures' own code if nothing succeeded and they agree, else 8."""
+        """Return 0, the failures' own code if nothing succeeded and they agree, else 8."""
         if not self.failures:
             return EXIT_OK
         codes = {item.exit_code for item in self.failures}
@@ -230,14 +230,14 @@ class RepositoryExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What `explain` finds: which tags an export would take, and why."""
+    """The result of `explain`: the tags that an export would take, and why."""
 
     repositories: tuple[RepositoryExplanation, ...]
     failures: tuple[Failure, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """0; the failures' own code if nothing could be decided and they agree, else 8."""
+        """Return 0; the failures' own code if nothing could be decided and they agree, else 8."""
         codes = {item.exit_code for item in self.failures}
         if not codes:
             return EXIT_OK
@@ -245,7 +245,7 @@ class Explanation:
 
 
 class Phases:
-    """How long the phases of a run take; the clock is the caller's."""
+    """Durations of the phases of a run; the clock is the caller's."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -262,12 +262,12 @@ class Phases:
 
 
 def as_document(report: Report) -> dict[str, Any]:
-    """The report as it is written to JSON."""
+    """Return the report as it is written to JSON."""
     return {**document(report), "exitCode": report.exit_code}
 
 
 def json_parts(document: dict[str, Any]) -> Iterator[str]:
-    """A document as indented text, part by part; values in it may be those of this module.
+    """Yield a document as indented text, part by part; values in it may be those of this module.
 
     A hundred thousand tags as dicts, or as one text, take many times what they take as values.
     """
@@ -283,17 +283,17 @@ def json_parts(document: dict[str, Any]) -> Iterator[str]:
 
 
 def reported(report: Report) -> dict[str, Any]:
-    """The report for `json_parts`."""
+    """Return the report for `json_parts`."""
     return {**spelled(report), "exitCode": report.exit_code}
 
 
 def spelled(value: Any) -> dict[str, Any]:
-    """A value of these types as JSON spells it, and the values in it as they are."""
+    """Return a value of these types as JSON spells it, with the values in it as they are."""
     return {camel(field.name): getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def document(value: Any) -> dict[str, Any]:
-    """A value of these types as JSON spells it."""
+    """Return a value of these types as JSON spells it."""
 
     def spelled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return {camel(name): item for name, item in pairs}

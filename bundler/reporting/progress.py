@@ -1,4 +1,4 @@
-"""What a long step tells while it runs. Whoever shows it implements `Progress`."""
+"""Progress of long steps. Whoever shows it implements `Progress`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Step(Protocol):
     """One step under way."""
 
     def advance(self, items: int = 0, size: int = 0) -> None:
-        """`items` more are done, `size` more bytes have passed. Called from any thread."""
+        """Count `items` more as done, `size` more bytes as passed. Called from any thread."""
 
 
 class Progress(Protocol):
@@ -27,10 +27,10 @@ class Progress(Protocol):
     def step(
         self, name: str, items: int | None = None, size: int | None = None
     ) -> AbstractContextManager[Step]:
-        """A step of so many items and bytes begins; it ends with the context."""
+        """Begin a step of so many items and bytes; it ends with the context."""
 
     def note(self, line: str) -> None:
-        """A line worth reading now: a retry, a warning, something left out."""
+        """Show a line worth reading now: a retry, a warning, something left out."""
 
 
 class Silence:
@@ -58,7 +58,7 @@ SILENCE = Silence()
 def each_shown(
     progress: Progress, name: str, items: Collection[Item], work: Callable[[Item], Result], *, jobs: int
 ) -> Iterator[tuple[Item, Result | BundlerError]]:
-    """`workers.each` as a step of its own; nothing is shown where there is nothing to do."""
+    """Yield from `workers.each` as a step of its own; show nothing if there is nothing to do."""
     if not items:
         return
     with progress.step(name, len(items)) as step:
@@ -68,7 +68,7 @@ def each_shown(
 
 
 def size_text(size: float) -> str:
-    """Bytes for people: `1.2 MB`."""
+    """Return bytes for people: `1.2 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -77,5 +77,5 @@ def size_text(size: float) -> str:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """`1 tag`, `2,000 tags`."""
+    """Return `1 tag`, `2,000 tags`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

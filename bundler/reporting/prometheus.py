@@ -45,7 +45,7 @@ HELP = {
 
 
 class Run(NamedTuple):
-    """What a report does not say of its run: times in seconds, `ended` since the epoch."""
+    """Facts of a run that its report lacks: times in seconds, `ended` since the epoch."""
 
     job: str
     ended: float
@@ -53,7 +53,7 @@ class Run(NamedTuple):
 
 
 def exposition(report: Report, run: Run, earlier: float = 0.0) -> str:
-    """The metrics of a run; `earlier` is when it last succeeded before this one."""
+    """Return the metrics of a run; `earlier` is when it last succeeded before this one."""
     own = labels_of(report.command, run.job)
     success = run.ended if report.exit_code == EXIT_OK else earlier
     found: dict[str, list[Sample]] = {
@@ -64,12 +64,12 @@ def exposition(report: Report, run: Run, earlier: float = 0.0) -> str:
 
 
 def labels_of(command: str, job: str) -> Labels:
-    """What tells the metrics of one command and job from all others."""
+    """Return the labels that tell the metrics of one command and job from all others."""
     return {"command": command, "job": job}
 
 
 def last_success(text: str, own: Labels) -> float | None:
-    """When the owner of a file last succeeded, 0 if never; None if the file is somebody else's."""
+    """Return when the owner of a file last succeeded, 0 if never; None if the file is somebody else's."""
     if not text.strip():
         return 0.0
     beginning = f"{SUCCESS}{_labels(own)} "
@@ -81,7 +81,7 @@ def last_success(text: str, own: Labels) -> float | None:
 
 
 def _samples(report: Report, run: Run) -> dict[str, list[Sample]]:
-    """Every metric but the last success, in the order of HELP."""
+    """Return every metric but the last success, in the order of HELP."""
     blobs, traffic = report.blobs, report.traffic
     size = report.bundle.size if report.bundle else None
     sizes = {"moved": blobs.moved_bytes, "reused": blobs.reused_bytes}
@@ -108,7 +108,7 @@ def _samples(report: Report, run: Run) -> dict[str, list[Sample]]:
 
 
 def _tags(report: Report) -> dict[str, int]:
-    """All statuses: a series that comes and goes can't be compared with yesterday."""
+    """Count every status, also those of no tag: a series that comes and goes can't be compared."""
     counts = Counter(tag.status for entry in report.repositories for tag in entry.tags)
     return {status: counts[status] for status in get_args(Status) if status != "planned"}
 

@@ -1,6 +1,6 @@
-"""The choice among a repository's tags: ways in, then what holds back, then the newest.
+"""The choice among a repository's tags: matching rules, then what holds back, then the newest.
 
-Each tag is decided once; the reason names the rule. docs/selection.md has the meaning with examples.
+Each tag is decided once; the reason names the rule. docs/choosing-tags.md has the meaning with examples.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Decision(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What became of each tag of a repository."""
+    """The decision on each tag of a repository."""
 
     decisions: tuple[Decision, ...]
     """In version order."""
@@ -37,21 +37,21 @@ class Choice(NamedTuple):
 
     @property
     def taken(self) -> tuple[Tag, ...]:
-        """The tags taken."""
+        """Return the tags taken."""
         return tuple(decision.tag for decision in self.decisions if decision.taken)
 
     @property
     def left_out(self) -> tuple[Decision, ...]:
-        """The others, with their reasons."""
+        """Return the others, with their reasons."""
         return tuple(decision for decision in self.decisions if not decision.taken)
 
 
 def candidates(tags: Iterable[Tag], rules: Rules) -> tuple[Tag, ...]:
-    """The tags whose time of creation `choose` must know; none without a rule about it."""
+    """Return the tags whose time of creation `choose` must know; none without a rule about it."""
     if not rules.asks_creation:
         return ()
     ordered = sorted(set(tags), key=version_order)
-    return _entered(ordered, TagMatcher(rules, versions_of(ordered))).taken
+    return _matched(ordered, TagMatcher(rules, versions_of(ordered))).taken
 
 
 def choose(
@@ -63,18 +63,18 @@ def choose(
     """
     ordered = sorted(set(tags), key=version_order)
     versions = versions_of(ordered)
-    ways = TagMatcher(rules, versions)
-    choice = _entered(ordered, ways)
+    matcher = TagMatcher(rules, versions)
+    choice = _matched(ordered, matcher)
     if rules.asks_creation:
         choice = _without(choice, _held_back(choice.taken, rules, created or {}))
     if newest_rules(rules):
-        choice = _without(choice, _not_newest(choice.taken, rules, ways, versions))
-    there = set(ordered)
-    return choice._replace(absent=tuple(tag for tag in dict.fromkeys(rules.tags) if tag not in there))
+        choice = _without(choice, _not_newest(choice.taken, rules, matcher, versions))
+    listed = set(ordered)
+    return choice._replace(absent=tuple(tag for tag in dict.fromkeys(rules.tags) if tag not in listed))
 
 
 def also_latest(choice: Choice, version: Tag) -> Choice:
-    """The choice with the version that `latest` points to, which only its manifest tells.
+    """Return the choice with the version that `latest` points to, which only its manifest tells.
 
     It is taken whatever left it out, except `exclude`; one that the repository has not is absent.
     """
@@ -88,16 +88,16 @@ def also_latest(choice: Choice, version: Tag) -> Choice:
     )
 
 
-def _entered(ordered: Iterable[Tag], ways: TagMatcher) -> Choice:
+def _matched(ordered: Iterable[Tag], matcher: TagMatcher) -> Choice:
     decisions = []
     excluded = set()
     for tag in ordered:
-        if reason := ways.excluded(tag):
+        if reason := matcher.excluded(tag):
             excluded.add(tag)
             decisions.append(Decision(tag, taken=False, reason=reason))
         else:
-            way_in = ways.way_in(tag)
-            decisions.append(Decision(tag, taken=way_in is not None, reason=way_in or ways.why_not(tag)))
+            rule = matcher.matched_by(tag)
+            decisions.append(Decision(tag, taken=rule is not None, reason=rule or matcher.why_not(tag)))
     return Choice(tuple(decisions), excluded=frozenset(excluded))
 
 
@@ -128,15 +128,15 @@ def _why_held_back(rules: Rules, second: int | None) -> str | None:
 
 
 def _not_newest(
-    tags: Iterable[Tag], rules: Rules, ways: TagMatcher, versions: Mapping[Tag, Version]
+    tags: Iterable[Tag], rules: Rules, matcher: TagMatcher, versions: Mapping[Tag, Version]
 ) -> dict[Tag, str]:
-    """Names only add: a tag is ranked where it would be had nobody named it, and stays."""
-    ranked = {tag: versions[tag] for tag in tags if tag in versions and ways.unnamed_way_in(tag)}
-    return {tag: reason for tag, reason in _older(ranked, rules) if not ways.named(tag)}
+    """Return tags that the `newest*` rules leave out; a named tag is ranked as if unnamed, and stays."""
+    ranked = {tag: versions[tag] for tag in tags if tag in versions and matcher.matched_by_rule(tag)}
+    return {tag: reason for tag, reason in _older(ranked, rules) if not matcher.named(tag)}
 
 
 def _older(versions: Mapping[Tag, Version], rules: Rules) -> Iterator[tuple[Tag, str]]:
-    """What each rule leaves out of what the one before it left."""
+    """Yield what each rule leaves out of the tags that the rule before it kept."""
     ranked = sorted(versions, key=lambda tag: (versions[tag].precedence, tag), reverse=True)
     for rule in newest_rules(rules):
         counted: Counter[tuple[int, ...]] = Counter()

@@ -18,7 +18,7 @@ LAST_SECOND = 253_402_300_799
 
 
 def created_at(text: str) -> int | None:
-    """The second that an `org.opencontainers.image.created` names; None for what is no such time.
+    """Return the second that an `org.opencontainers.image.created` names; None for any other text.
 
     Strict RFC 3339, fractions cut off, the years 1970 to 9999 in UTC: Go writes the year 1 for a time that
     it doesn't know. Leap seconds are none of ours. Source: RFC 3339, section 5.6.
@@ -39,7 +39,7 @@ def created_at(text: str) -> int | None:
 
 
 def rfc3339(seconds: int) -> str:
-    """`2026-11-20T10:00:00Z`, for the years 1970 to 9999."""
+    """Return `2026-11-20T10:00:00Z`, for the years 1970 to 9999."""
     days, seconds = divmod(seconds, _DAY)
     year = _EPOCH_YEAR + days // 366
     while _days_before(year + 1) <= days:
@@ -54,16 +54,16 @@ def rfc3339(seconds: int) -> str:
 
 
 def _days_before(year: int) -> int:
-    """Days from the epoch to the first of January."""
+    """Return the days from the epoch to the first of January."""
     return 365 * (year - _EPOCH_YEAR) + _leap_days(year - 1) - _leap_days(_EPOCH_YEAR - 1)
 
 
 def _leap_days(year: int) -> int:
-    """Those up to the end of that year."""
+    """Return the number of leap days up to the end of that year."""
     return year // 4 - year // 100 + year // 400
 
 
 def _months(year: int) -> tuple[int, ...]:
-    """Days of each month."""
+    """Return the days of each month."""
     february = 28 + _leap_days(year) - _leap_days(year - 1)
     return (31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)

@@ -4,7 +4,7 @@ A comparator is brought back to plain bounds. A partial version (`6`, `6.1`, `6.
 of versions, its pre-releases included; a whole one is a point in the order of SemVer 2. `X-0` is the
 first version of a block, because no pre-release comes before `0`. Written here because the NpmSpec of
 semantic-version takes 7.0.0-rc.1 for `<7`, and 1.2.3 for `1.2.3-beta`.
-Source: npm, node-semver, README, "Ranges"; docs/selection.md lists what differs from it.
+Source: npm, node-semver, README, "Ranges"; docs/choosing-tags.md lists what differs from it.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class _Comparator(NamedTuple):
     version: Version
 
     def names_prerelease_of(self, version: Version) -> bool:
-        """Whether the bound is a pre-release of the same major.minor.patch."""
+        """Return whether the bound is a pre-release of the same major.minor.patch."""
         return bool(self.version.prerelease) and self.version.release() == version.release()
 
 
 class Range(NamedTuple):
-    """What `parse_range` read."""
+    """A range that `parse_range` read."""
 
     parts: tuple[tuple[_Comparator, ...], ...]
     """One of them must hold, with all its bounds."""
     prereleases: bool
 
     def holds(self, version: Version) -> bool:
-        """Whether the version is in the range."""
+        """Return whether the version is in the range."""
         return any(self._part_holds(part, version) for part in self.parts)
 
     def _part_holds(self, part: tuple[_Comparator, ...], version: Version) -> bool:
@@ -99,22 +99,22 @@ class _Point(NamedTuple):
         return len(self.numbers) == 3
 
     def first(self, low: str) -> Version:
-        """The version itself, or where the block begins."""
+        """Return the version itself, or the first of the block."""
         major, minor, patch = (*self.numbers, 0, 0, 0)[:3]
         return Version.parse(f"{major}.{minor}.{patch}{self.prerelease if self.whole else low}")
 
     def block(self, width: int) -> _Point:
-        """The block around it that its first numbers name."""
+        """Return the block around it that its first numbers name."""
         return _Point(self.numbers[:width])
 
     def following(self) -> _Point:
-        """What comes right behind the block."""
+        """Return the point right behind the block."""
         *front, last = self.numbers
         return _Point((*front, last + 1))
 
     @property
     def significant(self) -> int:
-        """How many numbers `^` keeps: up to the first that is not 0, or all."""
+        """Return how many numbers `^` keeps: up to the first that is not 0, or all."""
         return next((at for at, number in enumerate(self.numbers, 1) if number), len(self.numbers))
 
 
@@ -132,7 +132,7 @@ def _point(text: str) -> _Point:
 
 
 def _bounds(operator: str, point: _Point, low: str) -> tuple[_Comparator, ...]:
-    """The plain bounds of one comparator; `low` is the suffix with which a block begins."""
+    """Return the plain bounds of one comparator; `low` is the suffix with which a block begins."""
     if not point.numbers:
         return (_before(_Point((0,))),) if operator in ("<", ">") else ()
     if operator in _BOUNDS:
@@ -154,5 +154,5 @@ def _bound(operator: str, point: _Point, low: str) -> _Comparator:
 
 
 def _before(block: _Point) -> _Comparator:
-    """Below the block and its pre-releases."""
+    """Return the bound below the block and its pre-releases."""
     return _Comparator(lt, _Point((*block.numbers, 0, 0, 0)[:3], _FIRST).first(""))

@@ -1,4 +1,4 @@
-"""The rules by which tags are taken: what a user can ask for. docs/selection.md says what they mean."""
+"""The rules by which tags are taken: what a user can ask for. docs/choosing-tags.md says what they mean."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ LATEST = Tag("latest")
 
 _LONGEST_PATTERN = 200
 
+_MOST_SHOWN = 3
+"""Rules of one kind that a reason names."""
+
 
 class Rules(NamedTuple):
-    """What is taken of one repository; without any rule, every tag."""
+    """The tags to take of one repository; without any rule, every tag."""
 
     tags: tuple[Tag, ...] = ()
     """Exact names."""
@@ -30,7 +33,7 @@ class Rules(NamedTuple):
     versions: str | None = None
     """A range as npm writes it: `>=6.10 <7`."""
     prereleases: bool = False
-    """Whether `versions` and `newest*` see pre-releases."""
+    """True if `versions` and `newest*` see pre-releases."""
     newest_per_minor: int | None = None
     newest_per_major: int | None = None
     newest: int | None = None
@@ -45,11 +48,11 @@ class Rules(NamedTuple):
 
     @property
     def asks_creation(self) -> bool:
-        """Whether a tag's time of creation matters."""
+        """Return whether a tag's time of creation matters."""
         return self.created_since is not None or self.created_until is not None
 
     def follows(self, tag: Tag) -> bool:
-        """Whether it is the `latest` that is followed."""
+        """Return whether this is the `latest` that is followed."""
         return self.follow_latest and tag == LATEST
 
 
@@ -59,18 +62,18 @@ class Newest(NamedTuple):
     most: int
     unit: str
     width: int
-    """How many numbers of a version name its group."""
+    """Numbers of a version that name its group."""
 
     def __str__(self) -> str:
         return f"the newest {self.most}{self.unit}"
 
     def beside(self, group: tuple[int, ...]) -> str:
-        """The rule, and the group in which it left something out."""
+        """Return the rule, and the group in which it left something out."""
         return f"{self} {'.'.join(map(str, group))}" if group else str(self)
 
 
 def newest_rules(rules: Rules) -> tuple[Newest, ...]:
-    """Those that are given, in the order in which they apply."""
+    """Return the `newest*` rules that are given, in the order in which they apply."""
     known = (
         (rules.newest_per_minor, " per minor", 2),
         (rules.newest_per_major, " per major", 1),
@@ -135,7 +138,7 @@ def _time_faults(rules: Rules) -> Iterator[UsageError]:
 
 
 class TagMatcher:
-    """The ways in that `rules` open for the tags of one repository."""
+    """Matches the tags of one repository with `rules`; each answer names the rule."""
 
     def __init__(self, rules: Rules, versions: Mapping[Tag, Version]) -> None:
         self._rules = rules
@@ -147,29 +150,41 @@ class TagMatcher:
         self._nothing_asked = not (rules.tags or rules.globs or rules.patterns or self._range)
 
     def excluded(self, tag: Tag) -> str | None:
-        """The reason why it must stay out, if there is one."""
+        """Return the reason why the tag must stay out, if there is one."""
         glob = _first_match(tag, self._rules.exclude)
         return glob and f"excluded by '{glob}'"
 
-    def way_in(self, tag: Tag) -> str | None:
-        """The reason to take it, if there is one."""
+    def matched_by(self, tag: Tag) -> str | None:
+        """Return the rule that takes the tag, if there is one."""
         if self._rules.follows(tag):
             return "latest is followed"
-        return "listed by name" if self.named(tag) else self.unnamed_way_in(tag)
+        return "listed by name" if self.named(tag) else self.matched_by_rule(tag)
 
     def named(self, tag: Tag) -> bool:
-        """Whether it was asked for by its exact name."""
+        """Return whether the tag was asked for by its exact name."""
         return tag in self._named
 
-    def unnamed_way_in(self, tag: Tag) -> str | None:
-        """The reason to take it if nobody had named it."""
+    def matched_by_rule(self, tag: Tag) -> str | None:
+        """Return the rule that would take the tag if nobody had named it."""
         return None if self._newest and self._hidden(tag) else self._matching(tag)
 
     def why_not(self, tag: Tag) -> str:
-        """The reason not to take a tag that no way leads in."""
+        """Return the reason why no rule takes the tag."""
         if self._hidden(tag) and (self._matching(tag) or self._within(self._wide_range, tag)):
             return "a pre-release"
-        return "no version" if self._nothing_asked else "no rule takes it"
+        return " and ".join(self._failed()) or "not listed by name"
+
+    def _failed(self) -> Iterator[str]:
+        """Yield the rules that take some tags, and not this one."""
+        rules = self._rules
+        if self._nothing_asked:
+            yield "not a version" if self._newest else "only latest is followed"
+        if rules.globs:
+            yield f"matches no glob {_listed(rules.globs)}"
+        if rules.patterns:
+            yield f"matches no pattern {_listed(rules.patterns)}"
+        if rules.versions is not None:
+            yield f"not in range '{rules.versions}'"
 
     def _matching(self, tag: Tag) -> str | None:
         if glob := _first_match(tag, self._rules.globs):
@@ -187,7 +202,7 @@ class TagMatcher:
         return f"among {self._newest}" if tag in self._versions else None
 
     def _hidden(self, tag: Tag) -> bool:
-        """Whether it is a pre-release that `versions` and `newest*` don't see."""
+        """Return whether the tag is a pre-release that `versions` and `newest*` don't see."""
         version = self._versions.get(tag)
         if version is None or self._rules.prereleases or not version.prerelease:
             return False
@@ -200,6 +215,13 @@ class TagMatcher:
 
 def _range(text: str | None, *, prereleases: bool) -> Range | None:
     return None if text is None else parse_range(text, prereleases=prereleases)
+
+
+def _listed(texts: tuple[str, ...]) -> str:
+    """Return a few texts in quotes, and the number of the others."""
+    shown = ", ".join(f"'{text}'" for text in texts[:_MOST_SHOWN])
+    more = len(texts) - _MOST_SHOWN
+    return f"{shown} (and {more:,} more)" if more > 0 else shown
 
 
 def _first_match(tag: Tag, globs: Iterable[str]) -> str | None:

@@ -43,17 +43,20 @@ class Version(NamedTuple):
 
     @property
     def precedence(self) -> Precedence:
-        """What orders versions (semver.org, 11): numbers before words, fewer identifiers before more."""
+        """Return the key that orders versions: numbers before words, fewer identifiers before more.
+
+        Source: semver.org, 11.
+        """
         words = tuple((0, int(word), "") if word.isdigit() else (1, 0, word) for word in self.prerelease)
         return (*self.numbers, words or _RELEASE)
 
     @property
     def numbers(self) -> tuple[int, int, int]:
-        """Without the pre-release."""
+        """Return the three numbers, without the pre-release."""
         return self.major, self.minor, self.patch
 
     def release(self) -> Version:
-        """The version without its pre-release."""
+        """Return the version without its pre-release."""
         return self._replace(prerelease=())
 
     def __lt__(self, other: tuple[object, ...]) -> bool:
@@ -82,7 +85,7 @@ _SHORT = r"v?([0-9]+\.[0-9]+)(-.+)?"
 
 
 def version_of(tag: str) -> Version | None:
-    """The module version that a tag names: strict SemVer 2, no `v`. None for any other tag."""
+    """Return the module version that a tag names: strict SemVer 2, no `v`. None for any other tag."""
     try:
         return Version.parse(tag)
     except ValueError:
@@ -90,13 +93,13 @@ def version_of(tag: str) -> Version | None:
 
 
 def version_order(tag: str) -> tuple[bool, object, str]:
-    """A key that sorts tags as people expect: versions by precedence, then the others by name."""
+    """Return a key that sorts tags as people expect: versions by precedence, then the others by name."""
     version = version_of(tag)
     return (version is None, tag if version is None else version.precedence, tag)
 
 
 def versions_of(tags: Collection[Tag]) -> dict[Tag, Version]:
-    """The tags of one repository that are versions.
+    """Return the tags of one repository that are versions.
 
     One spelling counts in a repository, the first that any of its tags has: `1.2.3`, `v1.2.3`, then
     `1.2` or `v1.2`. So where full versions are, `v1.2` stays the moving name that it is there.

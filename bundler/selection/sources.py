@@ -40,7 +40,7 @@ class Shard(NamedTuple):
         return shard
 
     def takes(self, name: RepositoryName) -> bool:
-        """Whether a repository is in this part.
+        """Return whether a repository is in this part.
 
         The first 16 hexadecimal digits of sha256(`host/path`), as a number, modulo the number of parts.
         This never changes: shards that programs of two versions make must fit together.
@@ -49,7 +49,7 @@ class Shard(NamedTuple):
 
 
 class Include(NamedTuple):
-    """What goes along with a tag."""
+    """The content that is carried with a tag."""
 
     images: bool = False
     """The container images that a Timoni module runs."""
@@ -58,10 +58,10 @@ class Include(NamedTuple):
     require: frozenset[str] = frozenset()
     """Kinds of referrers without which a tag fails."""
     platforms: tuple[Platform, ...] = ()
-    """Of an index, only the children for these; all if empty."""
+    """Children of an index are carried for these platforms only; for all if empty."""
 
     def joined(self, other: Include) -> Include:
-        """What two wishes for one repository come to."""
+        """Return the sum of two wishes for one repository."""
         both = self.platforms and other.platforms
         return Include(
             self.images or other.images,
@@ -78,14 +78,14 @@ PRESETS = {
     "kubernetes-schema": RepositoryName("ghcr.io/stefanprodan/timoni/kubernetes-schema"),
     "minimal": RepositoryName("ghcr.io/stefanprodan/timoni/minimal"),
 }
-"""What Timoni itself fetches, by fixed names: for `mod vendor k8s` and for `mod init`."""
+"""Repositories that Timoni itself fetches by fixed names, for `mod vendor k8s` and `mod init`."""
 
 
 class PinnedReference(NamedTuple):
     """One tag, or one digest."""
 
     reference: Reference
-    along: Include = ALONE
+    include: Include = ALONE
     strict: bool = False
     """With tag and digest: the tag must point to that digest. Otherwise the digest alone is asked for."""
 
@@ -95,7 +95,7 @@ class Source(NamedTuple):
 
     repository: RepositoryName
     rules: Rules = EVERY_TAG
-    along: Include = ALONE
+    include: Include = ALONE
 
 
 class Namespace(NamedTuple):
@@ -105,13 +105,13 @@ class Namespace(NamedTuple):
     glob: str
     exclude: tuple[str, ...] = ()
     rules: Rules = EVERY_TAG
-    along: Include = ALONE
+    include: Include = ALONE
 
     def sources(self, catalog: Iterable[RepositoryName]) -> Iterator[Source]:
-        """One source for each repository that matches."""
+        """Yield one source for each repository that matches."""
         for name in catalog:
             if fnmatchcase(name.path, self.glob) and not self._excluded(name):
-                yield Source(name, self.rules, self.along)
+                yield Source(name, self.rules, self.include)
 
     def _excluded(self, name: RepositoryName) -> bool:
         return any(fnmatchcase(name.path, glob) for glob in self.exclude)
@@ -129,24 +129,24 @@ class Selection(NamedTuple):
     """Children of indexes to leave out, besides those that no wished platform needs."""
 
     problems: tuple[BundlerError, ...] = ()
-    """What was asked for and can't be read: failures of the export."""
+    """Requests that can't be read: failures of the export."""
     shard: Shard | None = None
     """The part of it to carry. Everything stays named, so that all parts know the same registries."""
 
     @property
     def own_pins(self) -> tuple[PinnedReference, ...]:
-        """The pins of this part."""
+        """Return the pins of this part."""
         return tuple(pin for pin in self.pins if self._owns(pin.reference.repository))
 
     def own_sources(self, found: Iterable[Source]) -> list[Source]:
-        """The sources of this part; `found` are those of the namespaces."""
+        """Return the sources of this part; `found` are those of the namespaces."""
         return [source for source in (*self.sources, *found) if self._owns(source.repository)]
 
     def _owns(self, name: RepositoryName) -> bool:
         return self.shard is None or self.shard.takes(name)
 
     def joined(self, *others: Selection) -> Selection:
-        """All of them as one."""
+        """Return all selections as one."""
         parts = (self, *others)
         return self._replace(
             pins=tuple(dict.fromkeys(pin for part in parts for pin in part.pins)),
@@ -157,25 +157,25 @@ class Selection(NamedTuple):
 
     @property
     def with_images(self) -> bool:
-        """Whether images may come from registries that are not known yet."""
-        alongs = [pin.along for pin in self.pins] + [source.along for source in self.sources]
-        return any(along.images for along in alongs + [space.along for space in self.namespaces])
+        """Return whether images may come from registries that are not known yet."""
+        includes = [pin.include for pin in self.pins] + [source.include for source in self.sources]
+        return any(include.images for include in includes + [space.include for space in self.namespaces])
 
     @property
     def registries(self) -> frozenset[RegistryName]:
-        """Every registry that it names; images may come from others."""
+        """Return every registry that it names; images may come from others."""
         names = {pin.reference.repository.registry for pin in self.pins}
         names |= {source.repository.registry for source in self.sources}
         return frozenset(names | {space.registry for space in self.namespaces})
 
 
 def selection_of(
-    references: Iterable[Reference], rules: Rules = EVERY_TAG, along: Include = ALONE
+    references: Iterable[Reference], rules: Rules = EVERY_TAG, include: Include = ALONE
 ) -> Selection:
-    """A selection of references: those with tag or digest as they are, of the others what rules take."""
+    """Return a selection: references with tag or digest as they are, of the others what rules take."""
     known = list(dict.fromkeys(references))
     pins = tuple(
-        PinnedReference(reference, along) for reference in known if reference.tag or reference.digest
+        PinnedReference(reference, include) for reference in known if reference.tag or reference.digest
     )
     names = [reference.repository for reference in known if not (reference.tag or reference.digest)]
-    return Selection(pins, tuple(Source(name, rules, along) for name in names))
+    return Selection(pins, tuple(Source(name, rules, include) for name in names))

@@ -1,4 +1,4 @@
-"""What every answer has in common: addresses read strictly, errors as the specification words them.
+"""Common parts of answers: addresses read strictly, errors as the specification words them.
 
 Source: distribution-spec 1.1, "Error Codes" and "Pull".
 """
@@ -36,29 +36,29 @@ class ApiError(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def response(self) -> Response:
-        """As an answer."""
+        """Return the error as an answer."""
         error = {"code": self.code, "message": self.message, "detail": None}
         body = json.dumps({"errors": [error]}).encode() + b"\n"
         return Response(body, self.status, self.headers, content_type=JSON)
 
 
 def parse_name(text: str) -> RepositoryPath:
-    """The name of a repository. Raises ApiError."""
+    """Return the name of a repository. Raises ApiError."""
     return _parsed(RepositoryPath, text, "NAME_INVALID")
 
 
 def parse_digest(text: str) -> Digest:
-    """A digest. Raises ApiError."""
+    """Return a digest. Raises ApiError."""
     return _parsed(Digest, text, "DIGEST_INVALID")
 
 
 def parse_tag_or_digest(text: str) -> Tag | Digest:
-    """What a manifest is asked for by. Raises ApiError."""
+    """Return the tag or digest that a manifest is requested by. Raises ApiError."""
     return parse_digest(text) if ":" in text else _parsed(Tag, text, "MANIFEST_INVALID")
 
 
 def known_repository(content: ServedContent, path: RepositoryPath) -> ServedRepository:
-    """The repository of that name. Raises ApiError when there is none."""
+    """Return the repository of that name. Raises ApiError when there is none."""
     repository = content.repository(path)
     if repository is None:
         raise ApiError(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", f"there is no repository {path} here")
@@ -73,7 +73,7 @@ def _parsed(kind: type[Name], text: str, code: str) -> Name:
 
 
 def body(request: Request) -> Iterator[bytes]:
-    """The request's body in pieces. Raises ApiError when its chunked coding is broken."""
+    """Yield the request's body in pieces. Raises ApiError when its chunked coding is broken."""
     while True:
         try:
             piece = request.stream.read(CHUNK)
@@ -87,7 +87,7 @@ def body(request: Request) -> Iterator[bytes]:
 def content_response(
     request: Request, blob: Descriptor, chunks: Callable[[Descriptor], Iterator[bytes]]
 ) -> Response:
-    """A blob or manifest, or the one range of it that is asked for.
+    """Return a blob or manifest, or the one range of it that is asked for.
 
     The last bytes follow only after the verdict on all, so damaged content never arrives whole. (A
     range that ends earlier has no verdict: its reader can't have one either.) Raises

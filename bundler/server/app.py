@@ -1,4 +1,4 @@
-"""The registry as a WSGI application: which request goes where, and how errors are answered.
+"""The registry as a WSGI application: routes and answers to errors.
 
 Source: distribution-spec 1.1, "API". What is not here answers 404 (the referrers API where it is
 switched off, by which a client knows that it must use the fallback tag) or 405 (deleting, and pushing
@@ -82,7 +82,7 @@ class Registry:
             self._rooms.append(WriteApi(content, limits, referrers=referrers))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """One request, as WSGI has it."""
+        """Answer one WSGI request."""
         request = Request(environ)
         response = self.answer(request)
         response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
@@ -91,7 +91,7 @@ class Registry:
         return response(environ, start_response)
 
     def answer(self, request: Request) -> Response:
-        """The answer to one request, errors included."""
+        """Return the answer to one request, errors included."""
         try:
             _refuse_browsers(request)
             name, arguments = _ROUTES.match(request.path, request.method)
@@ -105,9 +105,9 @@ class Registry:
 
     def _endpoint(self, name: str) -> Endpoint:
         for room in self._rooms:
-            found: Endpoint | None = getattr(room, name, None)
-            if found is not None:
-                return found
+            endpoint: Endpoint | None = getattr(room, name, None)
+            if endpoint is not None:
+                return endpoint
         raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", "this registry is read-only")
 
     def _failed(self, request: Request, error: BundlerError) -> Response:
@@ -120,7 +120,7 @@ class Registry:
 
 
 def _refuse_browsers(request: Request) -> None:
-    """No page of the web may push to a registry on this machine; registry clients send no Origin."""
+    """Raise ApiError for a push from a web page; registry clients send no `Origin`."""
     if request.method not in ("GET", "HEAD") and "Origin" in request.headers:
         raise ApiError(HTTPStatus.FORBIDDEN, "DENIED", "pushes from web pages are refused")
 

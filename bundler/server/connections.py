@@ -1,4 +1,4 @@
-"""Connections and requests that are refused where cheroot is lax, and ended where a peer drips.
+"""Connections and requests, read more strictly than cheroot does, and ended when a peer is too slow.
 
 cheroot takes what Python's `int()` takes for a length, two lengths, and a size beside chunks: a proxy before
 it may see the next request begin elsewhere. And its time-out starts anew with each byte.
@@ -37,20 +37,20 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
 class Connection(HTTPConnection):
-    """A connection whose requests are read strictly, and can't be drawn out."""
+    """A connection whose requests are read strictly and can't be drawn out."""
 
     def __init__(self, server: Any, sock: socket, makefile: Any) -> None:
         self.paced = PacedSocket(sock)
         super().__init__(server, self.paced, makefile)
 
     def communicate(self) -> Any:
-        """One request and its answer; whether the connection stays open."""
+        """Handle one request; return True if the connection stays open."""
         self.paced.begin()
         return super().communicate()  # type: ignore[no-untyped-call]
 
 
 class PacedSocket:
-    """A socket that counts how long its peer lets it wait, and gives up when that is too long.
+    """A socket that counts how long its peer makes it wait, and gives up when that is too long.
 
     What this side does meanwhile is not counted: storing a large upload takes its time.
     """
@@ -61,15 +61,15 @@ class PacedSocket:
         self.begin()
 
     def begin(self) -> None:
-        """Another request."""
+        """Begin another request."""
         self._allowed = float(STALLED)
 
     def recv_into(self, buffer: Any) -> int:
-        """Bytes from the peer."""
+        """Receive bytes from the peer."""
         return self._waited_for(self._socket.recv_into, buffer)
 
     def send(self, data: Any) -> int:
-        """Bytes to the peer."""
+        """Send bytes to the peer."""
         return self._waited_for(self._socket.send, data)
 
     def _waited_for(self, move: Callable[[Any], int], data: Any) -> int:
@@ -85,7 +85,7 @@ class PacedSocket:
 
 
 class _HeaderReader(HeaderReader):
-    """Headers whose names are names: with a blank before its colon, a length may count or not."""
+    """Headers whose names are tokens: with a blank before the colon, readers differ on a length."""
 
     def _transform_key(self, key_name: bytes) -> Any:
         if not _NAME.fullmatch(key_name):
@@ -103,7 +103,7 @@ class ServerRequest(HTTPRequest):
         self.inheaders = _Headers()
 
     def read_request_line(self) -> Any:
-        """Whether there is one that is right; else it was answered."""
+        """Return True for a valid request line; an invalid one is answered here."""
         try:
             return super().read_request_line()  # type: ignore[no-untyped-call]
         except ValueError:
@@ -127,20 +127,20 @@ class _Headers(dict[bytes, bytes]):
 
 
 class ChunkedBody:
-    """What a chunked body is read from: sizes that are sizes, and no more at once than the memory has."""
+    """The source of a chunked body: strict sizes, and a limit for one chunk."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self._ended = False
 
     def read(self, size: int) -> Any:
-        """A chunk, or what ends it."""
+        """Read a chunk, or the end of one."""
         if size > LARGEST_CHUNK:
             raise ValueError(f"a chunk of {size:,} bytes, over the limit of {LARGEST_CHUNK:,}")
         return self._file.read(size)
 
     def readline(self) -> Any:
-        """A chunk's size; after the last one, a trailer."""
+        """Read the line of a chunk's size; after the last chunk, a trailer."""
         line = self._file.readline(HEADERS)
         if not self._ended:
             size = _CHUNK_SIZE.fullmatch(line)

@@ -19,7 +19,7 @@ from bundler.server.connections import HEADERS, STALLED, ChunkedBody, Connection
 from bundler.server.served_content import ServedContent
 
 THREADS = 16
-"""Requests answered at a time; more wait."""
+"""Requests answered at a time; others wait."""
 
 CONNECTIONS = 256
 """Idle connections kept for another request."""
@@ -55,7 +55,7 @@ class RegistryServer:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def __enter__(self) -> Self:
-        """Listen, and answer."""
+        """Listen and answer."""
         try:
             self._server.prepare()
         except OSError as error:
@@ -67,7 +67,7 @@ class RegistryServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let requests under way end, within seconds, and stop."""
+        """Let running requests end, within seconds, and stop."""
         self._server.stop()
         self._thread.join()
 
@@ -110,20 +110,20 @@ class _Server(wsgi.Server):
         return socket_
 
     def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:  # noqa: FBT001, FBT002  cheroot's signature
-        """Where cheroot tells what went wrong; its own way is standard error."""
+        """Pass on what went wrong; cheroot itself writes to standard error."""
         if self._trouble:
             self._trouble(printable(msg))
 
 
 class _Gateway(wsgi.Gateway_10):
-    """One request, its body read to the end before the answer goes out.
+    """One request whose body is read to the end before the answer is sent.
 
     cheroot would read what the application left of a body into memory at once, and take what it left
     of a chunked body for the next request.
     """
 
     def get_environ(self) -> dict[str, Any]:  # type: ignore[override]  # cheroot's stub says None
-        """The request for the application."""
+        """Return the request for the application."""
         environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
         if self.req.chunked_read:
             self.req.rfile.rfile = ChunkedBody(self.req.rfile.rfile)
@@ -133,7 +133,7 @@ class _Gateway(wsgi.Gateway_10):
         return environ
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        """The answer begins."""
+        """Begin the answer."""
         try:
             while self.req.rfile.read(CHUNK):
                 pass
@@ -147,6 +147,6 @@ class _Gateway(wsgi.Gateway_10):
 
 
 def _reason(error: OSError) -> str:
-    """Why there is no listening, in the system's words; cheroot puts its own around them."""
+    """Return the system's reason why listening failed, without cheroot's words around it."""
     words = re.findall(r"\[Errno -?\d+\] ([^)\]]+)", str(error))
     return words[-1].lower() if words else str(error)

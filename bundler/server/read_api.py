@@ -1,4 +1,4 @@
-"""Lists that are given in pages, each with a `Link` to the next one.
+"""Reading from the registry: lists in pages with a `Link` to the next one, manifests, blobs.
 
 Source: distribution-spec 1.1, "Listing Tags" and "Listing Referrers"; for repositories, Distribution's
 `_catalog`.
@@ -36,25 +36,25 @@ from bundler.server.served_content import BLOB, ServedContent
 Name = TypeVar("Name", bound=str)
 
 FILTER = "artifactType"
-"""The one thing that referrers are filtered by."""
+"""The only filter of referrers."""
 
 
 def tag_page(request: Request, name: RepositoryPath, tags: Iterable[Tag]) -> Response:
-    """A page of a tag list, as `n` and `last` ask for it. Raises ApiError."""
+    """Return a page of a tag list, as `n` and `last` ask for it. Raises ApiError."""
     shown, link = _page(request, tags)
     response = Response(json.dumps({"name": name, "tags": shown}), content_type=JSON)
     return _linked(response, f"/v2/{name}/tags/list", link)
 
 
 def catalog_page(request: Request, names: Iterable[RepositoryPath]) -> Response:
-    """A page of the names of all repositories, as `n` and `last` ask for it. Raises ApiError."""
+    """Return a page of the names of all repositories, as `n` and `last` ask for it. Raises ApiError."""
     shown, link = _page(request, names)
     response = Response(json.dumps({"repositories": shown}), content_type=JSON)
     return _linked(response, "/v2/_catalog", link)
 
 
 def _page(request: Request, names: Iterable[Name]) -> tuple[list[Name], dict[str, str | int]]:
-    """What to show, and the query for what follows; none at the end."""
+    """Return the items to show, and the query for the next page; None at the end."""
     after = _lexical(request.args.get("last", ""))
     ordered = sorted((name for name in names if _lexical(name) > after), key=_lexical)
     count = _count(request.args.get("n"), len(ordered))
@@ -71,7 +71,9 @@ def _count(text: str | None, everything: int) -> int:
     if text is None:
         return everything
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ApiError(HTTPStatus.BAD_REQUEST, "PAGINATION_NUMBER_INVALID", f"n={text} is no number of names")
+        raise ApiError(
+            HTTPStatus.BAD_REQUEST, "PAGINATION_NUMBER_INVALID", f"n={text} is not a number of names"
+        )
     return int(text)
 
 
@@ -81,7 +83,7 @@ def _count(text: str | None, everything: int) -> int:
 def referrers_page(
     request: Request, name: RepositoryPath, subject: Digest, referrers: Sequence[Referrer], limits: Limits
 ) -> Response:
-    """A page of the referrers of `subject`, given in the order of their digests.
+    """Return a page of the referrers of `subject`, given in the order of their digests.
 
     At most `limits.page_size` of them, and not more bytes than a manifest may have: clients read it as
     one. What follows is asked for by the last digest, so that nothing is lost if others are pushed.
@@ -105,7 +107,7 @@ def referrers_page(
 
 
 def _fitting(referrers: Sequence[Referrer], limits: Limits) -> Iterable[Referrer]:
-    """Those of one page; the first in any case, or there would be no end."""
+    """Return the referrers that fit into one page; the first in any case, or there would be no end."""
     room = limits.manifest - 200
     for referrer in islice(referrers, limits.page_size):
         size = len(json.dumps(referrer.fields)) + 2
@@ -122,7 +124,7 @@ def _linked(response: Response, path: str, query: Mapping[str, str | int]) -> Re
 
 
 class DiscoveryApi:
-    """Answers by endpoint name, see `bundler.server.app`. All raise ApiError."""
+    """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
     def __init__(
         self, content: ServedContent, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
@@ -132,16 +134,16 @@ class DiscoveryApi:
         self._referrers = Referrers(content, limits) if referrers else None
 
     def catalog(self, request: Request) -> Response:
-        """A page of the names of all repositories."""
+        """Return a page of the names of all repositories."""
         return catalog_page(request, self._content.names())
 
     def tags(self, request: Request, name: str) -> Response:
-        """A page of the tags of a repository, in lexical order."""
+        """Return a page of the tags of a repository, in lexical order."""
         path = parse_name(name)
         return tag_page(request, path, known_repository(self._content, path).tags)
 
     def referrers(self, request: Request, name: str, digest: str) -> Response:
-        """A page of the manifests whose subject is `digest`; an empty one where nothing is known of it.
+        """Return a page of the manifests whose subject is `digest`; an empty one without any.
 
         Never 404 where the API is there: by that a client knows that it is not.
         """
@@ -152,17 +154,17 @@ class DiscoveryApi:
 
 
 class ContentApi:
-    """Answers by endpoint name, see `bundler.server.app`. All raise ApiError."""
+    """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
     def __init__(self, content: ServedContent) -> None:
         self._content = content
 
     def version(self, request: Request) -> Response:
-        """`GET /v2/`: yes, this is a registry."""
+        """Answer `GET /v2/`: this is a registry."""
         return Response(b"{}", content_type=JSON)
 
     def manifest(self, request: Request, name: str, reference: str) -> Response:
-        """A manifest by tag or digest, as the bytes that were pushed."""
+        """Return a manifest by tag or digest, as the bytes that were pushed."""
         path, wanted = parse_name(name), parse_tag_or_digest(reference)
         manifest = known_repository(self._content, path).resolve(wanted)
         if manifest is None:
@@ -170,7 +172,7 @@ class ContentApi:
         return content_response(request, manifest, self._content.chunks)
 
     def blob(self, request: Request, name: str, reference: str) -> Response:
-        """A blob by digest."""
+        """Return a blob by digest."""
         path, digest = parse_name(name), parse_digest(reference)
         blob = self._content.blob(path, digest)
         if blob is None:

@@ -1,4 +1,4 @@
-"""Which manifests refer to which: read from the manifests themselves, when it is first asked.
+"""Referrers of manifests, read from the manifests themselves when they are first asked for.
 
 Source: distribution-spec 1.1, "Listing Referrers".
 """
@@ -19,7 +19,7 @@ from bundler.server.served_content import ServedContent
 
 
 class Referrer(NamedTuple):
-    """A manifest with a subject, and its descriptor as a list of referrers has it."""
+    """A manifest with a subject, and its descriptor in a list of referrers."""
 
     digest: Digest
     subject: Digest
@@ -27,7 +27,7 @@ class Referrer(NamedTuple):
 
     @property
     def artifact_type(self) -> str | None:
-        """What it is; None for an index that does not say."""
+        """Artifact type; None for an index that does not state one."""
         artifact_type: str | None = self.fields.get("artifactType")
         return artifact_type
 
@@ -36,7 +36,7 @@ BySubject = Mapping[Digest, list[Referrer]]
 
 
 class Referrers:
-    """The referrers of every repository of some content. For any number of threads."""
+    """Referrers of every repository of some content. Safe for any number of threads."""
 
     def __init__(self, content: ServedContent, limits: Limits = DEFAULT_LIMITS) -> None:
         self._content = content
@@ -45,24 +45,24 @@ class Referrers:
         self._known: dict[RepositoryPath, tuple[ServedRepository, BySubject]] = {}
 
     def of(self, name: RepositoryPath, subject: Digest) -> list[Referrer]:
-        """All manifests of a repository that refer to `subject`, in the order of their digests.
+        """Return all manifests of a repository that refer to `subject`, in the order of their digests.
 
         Raises what a manifest that can't be read deserves: it might be one of them.
         """
         repository = self._content.repository(name) or ServedRepository()
-        seen, found = self._known.get(name, (None, {}))
+        seen, by_subject = self._known.get(name, (None, {}))
         if seen is not repository:
             # It changed, or nobody asked yet. Threads that meet here do the same work twice, no more.
-            found = self._by_subject(repository)
-            self._known[name] = repository, found
-        return found.get(subject, [])
+            by_subject = self._by_subject(repository)
+            self._known[name] = repository, by_subject
+        return by_subject.get(subject, [])
 
     def _by_subject(self, repository: ServedRepository) -> BySubject:
-        found: defaultdict[Digest, list[Referrer]] = defaultdict(list)
+        by_subject: defaultdict[Digest, list[Referrer]] = defaultdict(list)
         for _, manifest in sorted(repository.manifests.items()):
             if referrer := self._referrer(manifest):
-                found[referrer.subject].append(referrer)
-        return dict(found)
+                by_subject[referrer.subject].append(referrer)
+        return dict(by_subject)
 
     def _referrer(self, blob: Descriptor) -> Referrer | None:
         # By its digest a manifest says the same for ever, in every repository.
@@ -74,7 +74,7 @@ class Referrers:
 
 
 def _listed(manifest: Manifest) -> Referrer | None:
-    """As a list of referrers names it; None without a subject."""
+    """Return a manifest as a list of referrers names it; None without a subject."""
     if manifest.subject is None:
         return None
     fields: dict[str, Any] = dict(descriptor(manifest.blob))

@@ -1,4 +1,4 @@
-"""Which manifests each repository has, and under which tags; read from an inventory or `index.json`.
+"""Manifests and tags of each repository, read from an inventory or `index.json`.
 
 In the `index.json` of a registry's directory, each descriptor is named `repository:tag` or
 `repository@digest` (`org.opencontainers.image.ref.name`), without a host. An exported bundle names
@@ -25,25 +25,25 @@ from bundler.oci.reference import RepositoryName, RepositoryPath, Tag
 
 @dataclass(frozen=True, slots=True)
 class ServedRepository:
-    """One repository: what its tags point to, and every manifest that it has."""
+    """One repository: its tags with their digests, and every manifest that it has."""
 
     tags: Mapping[Tag, Digest] = field(default_factory=dict)
     manifests: Mapping[Digest, Descriptor] = field(default_factory=dict)
 
     def resolve(self, reference: Tag | Digest) -> Descriptor | None:
-        """The manifest of a tag or digest; None if it is not here."""
+        """Return the manifest of a tag or digest; None if it is not here."""
         digest = reference if isinstance(reference, Digest) else self.tags.get(reference)
         return self.manifests.get(digest) if digest else None
 
     def with_manifest(self, manifest: Descriptor, tag: Tag | None) -> ServedRepository:
-        """The same with one manifest more. A tag moves; what it pointed to stays, by its digest."""
+        """Return the repository with one more manifest. A moved tag's old manifest stays, by its digest."""
         tags = {**self.tags, tag: manifest.digest} if tag else self.tags
         return ServedRepository(tags, {**self.manifests, manifest.digest: manifest})
 
     def without_tag(self, tag: Tag) -> ServedRepository:
-        """The same without a tag."""
+        """Return the repository without a tag."""
         return ServedRepository(
-            {one: digest for one, digest in self.tags.items() if one != tag}, self.manifests
+            {name: digest for name, digest in self.tags.items() if name != tag}, self.manifests
         )
 
 
@@ -54,14 +54,14 @@ class ServedManifest(NamedTuple):
     """One manifest of one repository, under a tag or by digest alone."""
 
     source: str
-    """The repository's full name where it came from."""
+    """Full name of the repository at its source."""
     repository: RepositoryPath
     tag: Tag | None
     manifest: Descriptor
 
 
 def catalog_of(entries: Iterable[ServedManifest]) -> dict[RepositoryPath, ServedRepository]:
-    """All entries by repository. Raises UsageError when two sources would become one repository."""
+    """Return all entries by repository. Raises UsageError when two sources would become one repository."""
     sources: dict[RepositoryPath, str] = {}
     tags: defaultdict[RepositoryPath, dict[Tag, Digest]] = defaultdict(dict)
     manifests: defaultdict[RepositoryPath, dict[Digest, Descriptor]] = defaultdict(dict)
@@ -72,7 +72,7 @@ def catalog_of(entries: Iterable[ServedManifest]) -> dict[RepositoryPath, Served
         manifests[name][manifest.digest] = manifest
         if tag:
             tags[name][tag] = manifest.digest
-    return {name: ServedRepository(tags[name], known) for name, known in manifests.items()}
+    return {name: ServedRepository(tags[name], manifests_of) for name, manifests_of in manifests.items()}
 
 
 def with_children(
@@ -81,7 +81,7 @@ def with_children(
     has: Callable[[Descriptor], bool],
     limits: Limits,
 ) -> Iterator[ServedManifest]:
-    """The entries, and the manifests that their indexes list: these are not named anywhere else.
+    """Yield the entries, and the manifests that their indexes list.
 
     What a sparse index leaves out is passed over. Raises ContentError for a malformed or endless index,
     and whatever `read` raises.
@@ -90,8 +90,8 @@ def with_children(
     level = list(entries)
     for _ in range(limits.index_depth):
         yield from level
-        found = (child for entry in level for child in _children(entry, read, limits, seen))
-        level = [child for child in found if has(child.manifest)]
+        children = (child for entry in level for child in _children(entry, read, limits, seen))
+        level = [child for child in children if has(child.manifest)]
         if not level:
             return
     raise ContentError(INDEX_FILE, f"indexes nested more than {limits.index_depth} deep")
@@ -114,7 +114,7 @@ def _children(
 
 
 def inventory_entries(inventory: Inventory) -> Iterator[ServedManifest]:
-    """What a bundle names, hosts dropped."""
+    """Yield the manifests that a bundle names, hosts dropped."""
     manifests = {blob.digest: blob for blob in inventory.manifests}
     for root in roots_of(inventory):
         yield ServedManifest(root.repository, root.repository.path, root.tag, manifests[root.digest])
@@ -124,7 +124,7 @@ def inventory_entries(inventory: Inventory) -> Iterator[ServedManifest]:
 
 
 def encode_index(catalog: Catalog) -> bytes:
-    """The bytes of `index.json`: one descriptor per (repository, tag), and per manifest without one."""
+    """Return `index.json`: one descriptor per (repository, tag), and per manifest without a tag."""
     manifests = [
         {**descriptor(manifest), "annotations": {REF_NAME: name}}
         for path, repository in sorted(catalog.items())
@@ -141,7 +141,7 @@ def _named(path: RepositoryPath, repository: ServedRepository) -> Iterator[tuple
 
 
 def decode_index(data: bytes, limits: Limits) -> Iterator[ServedManifest]:
-    """Read `index.json`. Raises ContentError for one that names something else than this module writes."""
+    """Read `index.json`. Raises ContentError for one that this module would not write."""
     document = strict_json.loads(data, item=INDEX_FILE, depth=limits.json_depth, values=limits.json_values)
     try:
         for fields in document["manifests"] or ():

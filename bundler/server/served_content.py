@@ -1,9 +1,8 @@
-"""What a registry serves, read-only: a bundle, or a directory that a writable registry left."""
+"""Read-only content of a registry: a bundle, or the directory of a writable registry."""
 
 from __future__ import annotations
 
 import contextlib
-import stat
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,27 +24,27 @@ from bundler.server.served_catalog import (
 )
 
 BLOB = "application/octet-stream"
-"""The media type of a blob: which one a manifest gives it, the blob can't know."""
+"""Media type of a blob; the one that a manifest gives it is not known here."""
 
 
 class ServedContent(Protocol):
-    """What a registry serves. For any number of threads."""
+    """Content that a registry serves. Safe for any number of threads."""
 
     def names(self) -> Collection[RepositoryPath]:
-        """The names of all repositories."""
+        """Return the names of all repositories."""
 
     def repository(self, name: RepositoryPath) -> ServedRepository | None:
-        """A repository as it is now; None if there is none of that name."""
+        """Return a repository as it is now; None if there is none of that name."""
 
     def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
-        """A blob by its digest; None if the repository has it not."""
+        """Return a blob by its digest; None if the repository does not have it."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """The bytes of a blob or manifest, verified."""
+        """Yield the bytes of a blob or manifest, verified."""
 
 
 class BundleContent:
-    """A bundle's repositories under their source paths, the source hosts dropped.
+    """Repositories of a bundle under their source paths, without the source hosts.
 
     A blob is given under the name of any repository of the bundle: what it says is the same in all.
     Raises UsageError when two repositories would have the same path.
@@ -61,19 +60,19 @@ class BundleContent:
         )
 
     def names(self) -> Collection[RepositoryPath]:
-        """The names of all repositories."""
+        """Return the names of all repositories."""
         return tuple(self._catalog)
 
     def repository(self, name: RepositoryPath) -> ServedRepository | None:
-        """A repository; None if there is none of that name."""
+        """Return a repository; None if there is none of that name."""
         return self._catalog.get(name)
 
     def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
-        """A blob by its digest."""
+        """Return a blob by its digest."""
         return self._blobs.get(digest) if name in self._catalog else None
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """The bytes of a blob or manifest, verified."""
+        """Yield the bytes of a blob or manifest, verified."""
         return self._bundle.chunks(blob)
 
 
@@ -88,27 +87,24 @@ class LayoutContent:
         self._catalog = catalog_of(with_children(entries, read, self._layout.has, limits))
 
     def names(self) -> Collection[RepositoryPath]:
-        """The names of all repositories."""
+        """Return the names of all repositories."""
         return tuple(self._catalog)
 
     def repository(self, name: RepositoryPath) -> ServedRepository | None:
-        """A repository; None if there is none of that name."""
+        """Return a repository; None if there is none of that name."""
         return self._catalog.get(name)
 
     def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
-        """A blob by its digest."""
+        """Return a blob by its digest."""
         return self.held(digest) if name in self._catalog else None
 
     def held(self, digest: Digest) -> Descriptor | None:
-        """A blob that the directory holds, whoever pushed it."""
-        try:
-            status = (self._layout.path / digest.path).lstat()
-        except OSError:
-            return None
-        return Descriptor(BLOB, digest, status.st_size) if stat.S_ISREG(status.st_mode) else None
+        """Return a blob that the directory holds, whoever pushed it."""
+        size = self._layout.size_of(digest)
+        return None if size is None else Descriptor(BLOB, digest, size)
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """The bytes of a blob or manifest, verified."""
+        """Yield the bytes of a blob or manifest, verified."""
         return self._layout.chunks(blob)
 
 
@@ -116,7 +112,7 @@ class LayoutContent:
 def read_only(
     path: Path, limits: Limits = DEFAULT_LIMITS, volumes_in: Sequence[Path] = ()
 ) -> Iterator[ServedContent]:
-    """A bundle file, an unpacked bundle, or the directory of a writable registry, to be served.
+    """Yield the content of a bundle file, an unpacked bundle, or the directory of a writable registry.
 
     Raises NotFoundError, UsageError for colliding repositories, and what damaged content deserves.
     """
@@ -125,6 +121,6 @@ def read_only(
         return
     with open_bundle(path, limits, volumes_in=volumes_in) as bundle:
         if bundle.inventory.kind == "delta":
-            next_step = "make a full bundle of it and its base with `timoni-bundler merge`"
-            raise UsageError(str(path), "a delta has not all that its tags need", next_step)
+            next_step = "merge it with its base first: `timoni-bundler merge`"
+            raise UsageError(str(path), "it is a delta, without its base's content", next_step)
         yield BundleContent(bundle, limits)

@@ -1,4 +1,4 @@
-"""Upload sessions: bytes that arrive in pieces, and become a blob once their digest is proven.
+"""Upload sessions: bytes that arrive in pieces and become a blob once their digest is proven.
 
 They lie below the store's `.partial/`, so that a finished one gets its name by a rename. A session
 lives as long as the server: what an earlier process left is removed.
@@ -18,7 +18,7 @@ from bundler.errors import IntegrityError
 from bundler.oci.content import Digest
 
 SESSIONS = 200
-"""Sessions at a time, each an open file; beyond them the one begun first is given up."""
+"""Sessions at a time, each an open file; beyond them the oldest is given up."""
 
 _PREFIX = "upload-"
 
@@ -40,14 +40,14 @@ class UploadSession:
             self.size += len(chunk)
 
     def keep(self, digest: Digest, path: Path) -> None:
-        """Give it its place as a blob; the caller syncs the folder. The session is over either way.
+        """Make the upload a blob; the caller syncs the folder. The session ends either way.
 
         Raises IntegrityError, and keeps nothing, if its bytes have another digest.
         """
         try:
             seen = self._digest(digest.algorithm)
             if seen != digest:
-                raise IntegrityError(f"blob {digest}", f"the bytes that came have the digest {seen}")
+                raise IntegrityError(f"blob {digest}", f"the received bytes have the digest {seen}")
             make_directories(path.parent)
             self._file.path = path
             self._file.commit(sync_folder=False)
@@ -56,7 +56,7 @@ class UploadSession:
             raise
 
     def discard(self) -> None:
-        """Forget it all."""
+        """Give up the upload and remove its file."""
         self._file.discard()
 
     def _digest(self, algorithm: str) -> str:
@@ -79,7 +79,7 @@ class Uploads:
             remove_if_there(left)
 
     def begin(self) -> str:
-        """Open a session; the result is its name."""
+        """Open a session and return its name."""
         name = secrets.token_hex(16)
         with self._lock:
             self._make_room()
@@ -88,7 +88,7 @@ class Uploads:
 
     @contextlib.contextmanager
     def session(self, name: str) -> Iterator[UploadSession | None]:
-        """A session, for nobody else meanwhile; None if it is over or never was."""
+        """Yield a session, locked for the caller; None if it has ended or never existed."""
         upload = self._open.get(name)
         if upload is None:
             yield None
@@ -97,7 +97,7 @@ class Uploads:
             yield upload if name in self._open else None
 
     def end(self, name: str) -> None:
-        """The session is over."""
+        """End a session."""
         with self._lock:
             self._open.pop(name, None)
 

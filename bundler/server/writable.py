@@ -1,4 +1,4 @@
-"""What a writable registry keeps: a directory that grows by pushes, and outlives restarts.
+"""The directory of a writable registry: it grows by pushes and outlives restarts.
 
 A blob is there once its digest is proven, a tag once `index.json` says so on disk. Blobs belong to
 the whole directory, so a blob that one repository has needs no upload to another. Manifests belong
@@ -29,15 +29,15 @@ from bundler.server.uploads import Uploads, UploadSession
 from bundler.store.blob_store import LOCK, PARTIAL, Store
 
 _BEGINNINGS = frozenset({LOCK, PARTIAL, "blobs", temporary_of(Path(LAYOUT_FILE)).name})
-"""What a new directory holds before it is a layout."""
+"""Names that a new directory holds before it is a layout."""
 
 
 class MissingPartError(ContentError):
-    """A manifest names a blob or manifest that is not there."""
+    """A manifest that names a blob or manifest that is not there."""
 
 
 class WritableContent(LayoutContent):
-    """A directory that takes pushes. For any number of threads of one process."""
+    """A directory that takes pushes. Safe for any number of threads of one process."""
 
     def __init__(self, store: Store, limits: Limits = DEFAULT_LIMITS) -> None:
         if not (store.path / INDEX_FILE).exists():
@@ -48,15 +48,15 @@ class WritableContent(LayoutContent):
         self.uploads = Uploads(store.path / PARTIAL)
 
     def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
-        """A blob by its digest, under any name: a repository begins with its first manifest."""
+        """Return a blob by its digest, under any name: a repository begins with its first manifest."""
         return self.held(digest)
 
     def keep_blob(self, upload: UploadSession, digest: Digest) -> None:
         """Make a finished upload a blob. Raises IntegrityError."""
-        upload.keep(digest, self._store.path / digest.path)
+        upload.keep(digest, self._store.blob_path(digest))
 
     def put_manifest(self, name: RepositoryPath, tag: Tag | None, manifest: Manifest) -> None:
-        """Keep a manifest, on disk when this returns.
+        """Keep a manifest durably.
 
         Raises MissingPartError when it names what is not there, ContentError when it gives a blob a
         size that it has not.
@@ -71,7 +71,7 @@ class WritableContent(LayoutContent):
                 self._catalog[name] = changed
 
     def delete_tag(self, name: RepositoryPath, tag: Tag) -> bool:
-        """Take a tag off, on disk when this returns; False if it is not there."""
+        """Remove a tag durably; return False if it is not there."""
         with self._changing:
             repository = self._catalog.get(name, ServedRepository())
             if tag not in repository.tags:
@@ -82,7 +82,7 @@ class WritableContent(LayoutContent):
         return True
 
     def _check_parts(self, manifest: Manifest) -> None:
-        """An index may be sparse: it needs none of its children."""
+        """Raise unless every blob of the manifest is here; an index needs none of its children."""
         for blob in manifest.blobs:
             held = self.held(blob.digest)
             if held is None:
@@ -115,7 +115,7 @@ class WritableContent(LayoutContent):
 
 @contextlib.contextmanager
 def writable(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[WritableContent]:
-    """A directory to be served and pushed to; created if it is not there.
+    """Yield a directory to serve and push to; created if it is not there.
 
     Raises UsageError for a directory with other files in it, LocalError when another process has it.
     """
@@ -136,5 +136,5 @@ def _check_place(path: Path) -> None:
     with local_errors(path, "read"):
         others = sorted({entry.name for entry in path.iterdir()} - _BEGINNINGS)
     if others:
-        cause = f"holds other files ({others[0]}), and is no OCI image layout"
+        cause = f"holds other files ({others[0]}) and is not an OCI image layout"
         raise UsageError(str(path), cause, "name a new or empty directory")

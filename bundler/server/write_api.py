@@ -1,4 +1,4 @@
-"""The writing half of the API: uploads in one request or many, mounts, manifests."""
+"""Writing to the registry: uploads in one request or many, mounts, manifests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONTENT_RANGE = re.compile("(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/.*)?")
 
 
 class WriteApi:
-    """Answers by endpoint name, see `bundler.server.app`. All raise ApiError."""
+    """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
     def __init__(
         self, content: WritableContent, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
@@ -34,7 +34,7 @@ class WriteApi:
     # --- blobs -----------------------------------------------------------------------------------
 
     def begin_upload(self, request: Request, name: str) -> Response:
-        """`POST`: a session; or, with `mount` or `digest`, perhaps the blob at once."""
+        """Answer `POST` of an upload with a session or, given `mount` or `digest`, with the blob."""
         path = parse_name(name)
         if "mount" in request.args:
             wanted = parse_digest(request.args["mount"])
@@ -47,20 +47,20 @@ class WriteApi:
         return _accepted(path, upload, 0, HTTPStatus.ACCEPTED)
 
     def show_upload(self, request: Request, name: str, upload: str) -> Response:
-        """`GET`: how far a session is."""
+        """Answer `GET` of an upload: how many bytes it has."""
         path = parse_name(name)
         with self._session(upload) as session:
             return _accepted(path, upload, session.size, HTTPStatus.NO_CONTENT)
 
     def append_upload(self, request: Request, name: str, upload: str) -> Response:
-        """`PATCH`: the next bytes."""
+        """Answer `PATCH` of an upload: append the next bytes."""
         path = parse_name(name)
         with self._session(upload) as session:
             self._append(request, path, upload, session)
             return _accepted(path, upload, session.size, HTTPStatus.ACCEPTED)
 
     def finish_upload(self, request: Request, name: str, upload: str) -> Response:
-        """`PUT`: the last bytes, if any are left, and the digest that all must have."""
+        """Answer `PUT` of an upload: append the last bytes, and check the digest of all."""
         path = parse_name(name)
         digest = parse_digest(request.args.get("digest", ""))
         with self._session(upload) as session:
@@ -73,7 +73,7 @@ class WriteApi:
         return _created(path, "blobs", digest)
 
     def cancel_upload(self, request: Request, name: str, upload: str) -> Response:
-        """`DELETE`: forget a session."""
+        """Answer `DELETE` of an upload: give it up."""
         with self._session(upload) as session:
             self._content.uploads.end(upload)
             session.discard()
@@ -88,12 +88,12 @@ class WriteApi:
             yield session
 
     def _append(self, request: Request, path: RepositoryPath, name: str, session: UploadSession) -> None:
-        said = request.headers.get("Content-Range")
-        if said is not None:
-            match = _CONTENT_RANGE.fullmatch(said)
+        content_range = request.headers.get("Content-Range")
+        if content_range is not None:
+            match = _CONTENT_RANGE.fullmatch(content_range)
             if not match or int(match[1]) != session.size:
                 where = _accepted(path, name, session.size, HTTPStatus.ACCEPTED).headers
-                message = f"Content-Range {said}: the next byte is number {session.size}"
+                message = f"Content-Range {content_range}: the next byte is number {session.size}"
                 status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
                 raise ApiError(
                     status, "BLOB_UPLOAD_INVALID", message, Location=where["Location"], Range=where["Range"]
@@ -103,7 +103,7 @@ class WriteApi:
     # --- manifests -------------------------------------------------------------------------------
 
     def put_manifest(self, request: Request, name: str, reference: str) -> Response:
-        """`PUT`: a manifest under a tag or its digest, all its parts being there.
+        """Answer `PUT` of a manifest, under a tag or its digest; all its parts must be there.
 
         Its subject need not be. `OCI-Subject` tells the client that it will be among the referrers.
         """
@@ -111,7 +111,7 @@ class WriteApi:
         data = self._manifest_body(request)
         seen = wanted.computed(data) if isinstance(wanted, Digest) else sha256(data)
         if isinstance(wanted, Digest) and seen != wanted:
-            message = f"the manifest that came has the digest {seen}, not {wanted}"
+            message = f"the received manifest has the digest {seen}, not {wanted}"
             raise ApiError(HTTPStatus.BAD_REQUEST, "DIGEST_INVALID", message)
         try:
             manifest = self._parsed(data, request.headers.get("Content-Type", ""), seen)
@@ -126,7 +126,7 @@ class WriteApi:
         return response
 
     def delete_tag(self, request: Request, name: str, reference: str) -> Response:
-        """`DELETE`: take a tag off; what it named stays, as there is no collection of garbage."""
+        """Answer `DELETE` of a tag; its manifest stays, as there is no garbage collection."""
         path, wanted = parse_name(name), parse_tag_or_digest(reference)
         if isinstance(wanted, Digest):
             raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", "manifests are not deleted here")

@@ -26,7 +26,7 @@ from bundler.durable import (
 from bundler.errors import BundlerError, IntegrityError, LocalError
 from bundler.layout import LAYOUT, LAYOUT_FILE, Layout
 from bundler.oci.content import CHUNK, Descriptor, Digest, Verifier, verified
-from bundler.reporting.progress import Progress
+from bundler.session import Session
 from bundler.workers import each
 
 PARTIAL = ".partial"
@@ -89,7 +89,7 @@ class Store(Layout):
 
         On IntegrityError what came is gone; on any other error it stays for the next run.
         """
-        file = WholeFile(self.path / blob.digest.path, self._partial(blob), resume=True)
+        file = WholeFile(self.blob_path(blob.digest), self._partial(blob), resume=True)
         try:
             self._fill(file, blob, chunks)
         except IntegrityError:
@@ -125,7 +125,7 @@ class Store(Layout):
         if self._held is not None:
             self._held[blob.digest] = data
         elif not self.has(blob):
-            file = WholeFile(self.path / blob.digest.path, self._partial(blob))
+            file = WholeFile(self.blob_path(blob.digest), self._partial(blob))
             try:
                 file.write(data)
             except BaseException:
@@ -141,7 +141,7 @@ class Store(Layout):
         try:
             yield from super().chunks(blob)
         except IntegrityError as error:
-            remove_if_there(self.path / blob.digest.path)
+            remove_if_there(self.blob_path(blob.digest))
             cause = f"{error.cause}; removed from {self.path}"
             raise IntegrityError(error.item, cause, "run the same command again to fetch it again") from error
 
@@ -214,12 +214,12 @@ def remove(store: Store, blobs: Iterable[StoredBlob]) -> None:
         sync_directory(folder)
 
 
-def damaged(store: Store, *, jobs: int, progress: Progress) -> list[tuple[StoredBlob, BundlerError]]:
-    """Every blob whose bytes are not those of its name: each is read whole."""
+def damaged(store: Store, session: Session) -> list[tuple[StoredBlob, BundlerError]]:
+    """Return every blob whose bytes are not those of its name; each is read whole."""
     blobs = list(stored_blobs(store))
     found: list[tuple[StoredBlob, BundlerError]] = []
-    with progress.step("checking", len(blobs), sum(blob.size for blob in blobs)) as step:
-        for blob, result in each(blobs, _check, jobs=jobs):
+    with session.progress.step("checking", len(blobs), sum(blob.size for blob in blobs)) as step:
+        for blob, result in each(blobs, _check, jobs=session.jobs):
             step.advance(items=1, size=blob.size)
             if isinstance(result, BundlerError):
                 found.append((blob, result))

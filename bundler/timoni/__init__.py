@@ -1,1 +1,1 @@
-"""What Timoni says: how a module becomes an OCI artifact. No I/O."""
+"""Modules as OCI artifacts, Timoni Bundle files, and the images of a module. No I/O."""

@@ -38,7 +38,7 @@ class ModuleReference(NamedTuple):
 
     @property
     def repository(self) -> RepositoryName:
-        """The repository that the url names."""
+        """Return the repository that the url names."""
         return RepositoryName(self.url.removeprefix(_REMOTE))
 
 
@@ -51,7 +51,7 @@ class Skipped(NamedTuple):
 
 
 class BundleModules(NamedTuple):
-    """What one Timoni Bundle names, in the order of its files."""
+    """The modules of one Timoni Bundle, in the order of its files."""
 
     modules: tuple[ModuleReference, ...]
     skipped: tuple[Skipped, ...]
@@ -59,7 +59,7 @@ class BundleModules(NamedTuple):
 
 
 def read_bundle_files(files: Sequence[SourceText], values: Mapping[str, str]) -> BundleModules:
-    """The modules of the Timoni Bundle that the files make together; `values` are runtime values.
+    """Return the modules of the Timoni Bundle that the files make together; `values` are runtime values.
 
     Raises ContentError for a file that can't be one, or is over a limit.
     """
@@ -78,7 +78,7 @@ def read_bundle_files(files: Sequence[SourceText], values: Mapping[str, str]) ->
 
 
 def _bundle(file: SourceText, files: int) -> ParsedFile:
-    """One file. Only CUE files may help others along without saying anything of the bundle itself."""
+    """Parse one file. Only a CUE file among others may say nothing of the bundle itself."""
     document = parsed(file)
     if (files == 1 or ending_of(file) != "cue") and not merged([document], {}).child(_BUNDLE):
         raise _no_bundle(file)
@@ -95,7 +95,7 @@ def _regular(instances: Node) -> list[Node]:
 
 
 def _elsewhere(instances: Node) -> list[Unreadable]:
-    """What may give more instances than the files spell out."""
+    """Return the places that may give more instances than the files spell out."""
     doubts = [*instances.doubts_from_above(), *instances.own_doubts()]
     what = f"{_BUNDLE}.{_INSTANCES}"
     if not doubts and not instances.children:
@@ -108,7 +108,7 @@ def _elsewhere(instances: Node) -> list[Unreadable]:
 
 
 def _module(instance: Node, texts: Texts) -> Sequence[ModuleReference | Skipped | Unreadable]:
-    """The reference, or all that is unreadable about it."""
+    """Return the reference, or all that is unreadable about it."""
     what = f"instance {printable(instance.label.name)}"
     module = instance.child("module") or Node(Label("module"), instance, instance.place)
     url, version = _url(module, texts), _version(module, texts)
@@ -163,7 +163,7 @@ def _digest(module: Node, version: Tag | Unknown, texts: Texts) -> Digest | Unkn
 
 
 def _problem(url: str) -> str:
-    """Why Timoni would not find a module at that address; empty if it would."""
+    """Return why Timoni would not find a module at that address; empty if it would."""
     shown = printable(repr(url))
     if not url.startswith(_REMOTE):
         return f"{shown} is no oci:// address"
@@ -183,7 +183,7 @@ def _problem(url: str) -> str:
 
 
 def rewritten(text: SourceText, urls: Mapping[str, str]) -> str:
-    """The same file with other module urls: those in `urls`, each where it is written as a text.
+    """Return the same file with other module urls: those in `urls`, each where it is written as a text.
 
     Every other character stays. A url that comes from elsewhere by a reference becomes a text in its
     place; one that a `let`, an expression or the environment gives stays as it is, so read the result
@@ -206,7 +206,7 @@ def rewritten(text: SourceText, urls: Mapping[str, str]) -> str:
 
 
 def _declared_urls(instance: Node, texts: Texts) -> list[Known]:
-    """The urls of an instance that stand in the file, or in a field that nothing else can change."""
+    """Return the urls of an instance that stand in the file, or in a field that nothing else can change."""
     module = instance.child("module")
     url = module.child("url") if module else None
     declared = texts.each_at(url) if url else []
@@ -224,7 +224,7 @@ def _replaced(file: SourceText, changes: Mapping[Expression, tuple[str, str]]) -
 
 
 def as_cue(written: str, old: str, new: str) -> str:
-    """In CUE and JSON: between the quotes that are there; a reference becomes a plain string."""
+    """Write CUE and JSON: between the quotes that are there; a reference becomes a plain string."""
     words = words_of(written)
     if words is None:
         return f'"{new}"'
@@ -232,7 +232,7 @@ def as_cue(written: str, old: str, new: str) -> str:
 
 
 def as_yaml(written: str, old: str, new: str) -> str:
-    """In YAML: in the style that is there, unless the old url had escapes or the new one needs quotes."""
+    """Write YAML in the style that is there, unless the old url had escapes or the new one needs quotes."""
     before, found, after = written.rpartition(old)
     bare = not after and "\n" not in before and not before.endswith(("'", '"'))
     if found and not (bare and "[" in new):

@@ -38,7 +38,7 @@ _TEXT = "tag:yaml.org,2002:str"
 
 
 def parse_yaml(file: SourceText) -> Tree:
-    """The tree of one document. Raises ContentError that names the file, with the line if there is one."""
+    """Parse one document. Raises ContentError that names the file, with the line if there is one."""
     if len(file.text) > LONGEST_YAML:
         raise ContentError(file.name, f"larger than the limit of {LONGEST:,} characters")
     try:
@@ -63,10 +63,10 @@ def _end(event: yaml.Event) -> int:
 
 
 class _Kinds(Protocol):
-    """What says of a plain scalar whether it is text, a number or something else."""
+    """The rule by which a plain scalar is text, a number or something else."""
 
     def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
-        """The tag."""
+        """Return the tag."""
 
 
 class _Reader:
@@ -78,7 +78,7 @@ class _Reader:
         self._depth = 0
 
     def document(self) -> Struct:
-        """The one document of the file; an empty one if there is none."""
+        """Return the one document of the file; an empty one if there is none."""
         content: Expression = Opaque("nothing", 0, 0)
         documents = 0
         for event in self._events:
@@ -136,7 +136,7 @@ class _Reader:
 
 
 def parsed(file: SourceText) -> ParsedFile:
-    """The tree of a file, by the ending of its name.
+    """Return the tree of a file, by the ending of its name.
 
     Raises ContentError: another ending, over a limit, malformed, a key twice. Malformed CUE is no
     error: the tree says where it is damaged.
@@ -153,7 +153,7 @@ def parsed(file: SourceText) -> ParsedFile:
 
 
 def ending_of(file: SourceText) -> str:
-    """`cue`, `json` or `yaml`. Raises ContentError for what Timoni takes for no Bundle file."""
+    """Return `cue`, `json` or `yaml`. Raises ContentError for a name that Timoni takes for no Bundle file."""
     ending = file.name.rpartition(".")[2] if "." in file.name else ""
     known = {"cue": "cue", "json": "json", "yaml": "yaml", "yml": "yaml"}
     if ending not in known:
@@ -162,7 +162,7 @@ def ending_of(file: SourceText) -> str:
 
 
 def _check_json(file: SourceText) -> None:
-    """JSON is CUE as well, if it is JSON at all."""
+    """Check that a file is JSON, which is CUE as well."""
 
     def unique(pairs: list[tuple[str, Any]]) -> None:
         seen: set[str] = set()

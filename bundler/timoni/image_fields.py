@@ -25,7 +25,7 @@ _LATEST = Tag("latest")
 
 
 def image_reference(text: str) -> Reference:
-    """`[HOST/]PATH[:TAG][@DIGEST]`; `redis` is `docker.io/library/redis:latest`. Raises UsageError."""
+    """Parse `[HOST/]PATH[:TAG][@DIGEST]`; `redis` is `docker.io/library/redis:latest`. Raises UsageError."""
     name, at, digest = text.partition("@")
     head, slash, last = name.rpartition("/")
     last, colon, tag = last.partition(":")
@@ -69,7 +69,7 @@ class Image(NamedTuple):
 
 
 def read_cue(name: str, data: bytes) -> Node:
-    """All that a file declares. Raises ContentError."""
+    """Return all that a file declares. Raises ContentError."""
     source = SourceText(name, _decoded(name, data))
     return merged([ParsedFile(parse(name, source.text), Places(source))], {})
 
@@ -85,7 +85,7 @@ def _decoded(name: str, data: bytes) -> str:
 
 
 def images_below(node: Node, path: str, text: TextAt) -> Iterator[Image]:
-    """Every image at a node or below it, and every part that may hide one; `text` reads a field."""
+    """Yield every image at a node or below it, and every part that may hide one; `text` reads a field."""
     yield from hidden_at(node, path, text)
     found = _image(node, path, text)
     if found:
@@ -96,18 +96,18 @@ def images_below(node: Node, path: str, text: TextAt) -> Iterator[Image]:
 
 
 def certain_text() -> TextAt:
-    """Reads what fields hold for certain."""
+    """Return a reader of what fields hold for certain."""
     return Texts().at
 
 
 def likely_text() -> TextAt:
-    """Reads what is written for fields, whether other parts may change it or not."""
+    """Return a reader of what is written for fields, whether other parts may change it or not."""
     texts = Texts()
     return lambda node: next(iter(texts.each_at(node)), None)
 
 
 def hidden_at(node: Node, path: str, text: TextAt) -> Iterator[Image]:
-    """The parts of a struct that may bring fields which hold an image."""
+    """Yield the parts of a struct that may bring fields which hold an image."""
     referring = any(isinstance(fact.expression, CueReference) for fact in node.facts)
     is_struct = bool(node.children) or (referring and not isinstance(text(node), Known))
     hiding = [fact for fact in node.facts if _may_hide(fact, is_struct=is_struct)]
@@ -125,7 +125,7 @@ def _may_hide(fact: Declared, *, is_struct: bool) -> bool:
 
 
 def _image(node: Node, path: str, text: TextAt) -> Image | None:
-    """The image that a node is. Fields of some other thing that has a tag are none."""
+    """Return the image that a node is. Fields of some other thing that has a tag are not an image."""
     given = [name for name in _PARTS if node.child(name)]
     named = node.label.name.lower().endswith("image")
     repository = node.child("repository")
@@ -154,7 +154,7 @@ def _joined(node: Node, path: str, text: TextAt) -> Image:
 
 
 def _plain(found: Known, path: str) -> Image:
-    """An image in one text: without a tag, the text may be about something else."""
+    """Return an image in one text: without a tag, the text may be about something else."""
     if ":" not in found.text and "@" not in found.text:
         problem = f"it may be an image: {printable(repr(found.text))}"
         return Image(found.place, path, "", problem)
@@ -162,7 +162,7 @@ def _plain(found: Known, path: str) -> Image:
 
 
 def checked(reference: str, place: str, path: str) -> Image:
-    """The image, if that can be the name of one."""
+    """Return the image, if that can be the name of one."""
     try:
         image_reference(reference)
     except UsageError as error:
@@ -174,7 +174,7 @@ def checked(reference: str, place: str, path: str) -> Image:
 
 
 def image_lines(name: str, data: bytes) -> list[Image]:
-    """Each field `image` of a template, with its text if it has a plain one. Schemas are passed over.
+    """Return each field `image` of a template, with its text if it is a plain one; pass over schemas.
 
     Raises ContentError.
     """
@@ -198,14 +198,14 @@ def image_lines(name: str, data: bytes) -> list[Image]:
 
 
 def _word(text: str, token: CueToken) -> str:
-    """A label's name; empty for other tokens."""
+    """Return a label's name; empty for other tokens."""
     if token.kind not in {NAME, STRING} or token.end - token.start > 40:
         return ""
     return text[token.start : token.end].strip('"')
 
 
 def _is_schema(text: str, found: list[CueToken], at: int) -> bool:
-    """Whether the value that begins there describes a field of a custom resource, as JSON Schema does."""
+    """Return whether the value that begins there is a JSON Schema of a field."""
     if found[at].kind != "{":
         return False
     level, labels = 0, set[str]()

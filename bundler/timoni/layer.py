@@ -28,7 +28,7 @@ _TEMPLATES = "templates/"
 
 
 class LayerLimits(NamedTuple):
-    """What one layer may hold."""
+    """Limits of one layer."""
 
     unpacked: int = 64 * MIB
     """Bytes of the whole archive."""
@@ -37,7 +37,7 @@ class LayerLimits(NamedTuple):
 
 
 def layer_files(data: bytes, limits: LayerLimits) -> dict[str, bytes]:
-    """A layer's `.cue` files by path: those at the top, and those below `templates/`.
+    """Return a layer's `.cue` files by path: those at the top, and those below `templates/`.
 
     Raises ContentError: no gzip, no tar, damaged, or over a limit.
     """
@@ -46,7 +46,7 @@ def layer_files(data: bytes, limits: LayerLimits) -> dict[str, bytes]:
 
 
 def _unpacked(data: bytes, limit: int) -> bytes:
-    """What one or a few gzip members hold together."""
+    """Return the joint content of one or a few gzip members."""
     parts: list[bytes] = []
     for _ in range(_MOST_GZIP_MEMBERS):
         part, data = _member(data, limit - sum(map(len, parts)))
@@ -57,7 +57,7 @@ def _unpacked(data: bytes, limit: int) -> bytes:
 
 
 def _member(data: bytes, left: int) -> tuple[bytes, bytes]:
-    """What a gzip member holds, of at most `left` bytes, and what stands behind it."""
+    """Return the content of a gzip member, at most `left` bytes, and the bytes behind it."""
     unpacker = zlib.decompressobj(_GZIP)
     try:
         part = unpacker.decompress(data, left + 1)
@@ -71,7 +71,7 @@ def _member(data: bytes, left: int) -> tuple[bytes, bytes]:
 
 
 def _members(archive: bytes, limits: LayerLimits) -> Iterator[tuple[str, int, int]]:
-    """Path, start and end of each plain file whose name is in its own header."""
+    """Yield path, start and end of each plain file whose name is in its own header."""
     at, members, renamed = 0, 0, False
     while archive[at : at + _BLOCK].strip(b"\0"):
         header, members = archive[at : at + _BLOCK], members + 1
@@ -89,7 +89,7 @@ def _members(archive: bytes, limits: LayerLimits) -> Iterator[tuple[str, int, in
 
 
 def _size(header: bytes) -> int:
-    """The size in a header whose checksum is right."""
+    """Return the size in a header whose checksum is right."""
     try:
         expected, size = (int(header[a:b].strip(b" \0") or b"0", 8) for a, b in ((148, 156), (124, 136)))
     except ValueError:

@@ -55,7 +55,7 @@ class PackedModule(NamedTuple):
 def pack_module(
     files: Mapping[str, bytes], *, version: str, created: str, source: str, revision: str
 ) -> PackedModule:
-    """The artifact of a module version, the same for the same arguments.
+    """Return the artifact of a module version, the same for the same arguments.
 
     `files` are the module's files by path, without what its `timoni.ignore` leaves out; `created` is a
     time as RFC 3339 has it. Raises ContentError for a path that no plain ustar header can hold.
@@ -92,7 +92,7 @@ def _fields(blob: Descriptor) -> dict[str, str | int]:
 
 
 def _as_go(document: object) -> bytes:
-    """JSON as Go writes it: no spaces, and what could be HTML escaped."""
+    """Return JSON as Go writes it: no spaces, and letters with a meaning in HTML escaped."""
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
@@ -100,7 +100,7 @@ def _as_go(document: object) -> bytes:
 
 
 def gzip(data: bytes) -> bytes:
-    """One gzip member without name and time, at Go's default level."""
+    """Return one gzip member without name and time, at Go's default level."""
     packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = packer.compress(data) + packer.flush()
     return _GZIP_HEADER + body + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFF_FFFF)
@@ -110,7 +110,7 @@ def gzip(data: bytes) -> bytes:
 
 
 def archive(files: Mapping[str, bytes]) -> Iterator[bytes]:
-    """A tar archive of files and their directories, in the order of a walk through the tree."""
+    """Yield a tar archive of files and their directories, in the order of a walk through the tree."""
     folders = {"/".join(parts[:depth]) for parts in map(_parts, files) for depth in range(1, len(parts))}
     yield _header("./", 0, folder=True)
     for path in sorted({*files, *folders}, key=_parts):
@@ -129,7 +129,7 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def _header(name: str, size: int, *, folder: bool) -> bytes:
-    """A ustar header: POSIX.1-2017 pax, "ustar Interchange Format"."""
+    """Return a ustar header: POSIX.1-2017 pax, "ustar Interchange Format"."""
     prefix, last = _split(name)
     mode, kind = (b"0000755\0", b"5") if folder else (b"0000644\0", b"0")
     fields = (
@@ -142,7 +142,7 @@ def _header(name: str, size: int, *, folder: bool) -> bytes:
 
 
 def _split(name: str) -> tuple[bytes, bytes]:
-    """Prefix and name: a long path is cut at the last slash that fits, as Go cuts it."""
+    """Return prefix and name: a long path is cut at the last slash that fits, as Go cuts it."""
     encoded = name.encode()
     if len(encoded) <= 100 and name.isascii():
         return b"", encoded

@@ -29,7 +29,7 @@ ANNOTATION = "sh.timoni.images"
 ImagesSource: TypeAlias = Literal["annotation", "images.cue", "values.cue", "none"]
 
 _MOST_UNKNOWN = 100
-"""What is told of one module version: a report stays readable."""
+"""Unreadable places that are told of one module version: a report stays readable."""
 
 _FILES: tuple[ImagesSource, ...] = ("images.cue", "values.cue")
 
@@ -47,7 +47,7 @@ class ModuleImages(NamedTuple):
 
 
 def images_of(annotations: Mapping[str, str], files: Mapping[str, bytes]) -> ModuleImages:
-    """The images that a module version names.
+    """Return the images that a module version names.
 
     `annotations` are the manifest's, `files` the module's CUE files by path. Never raises for what a
     module may hold: it is unknown then.
@@ -84,7 +84,7 @@ def _annotated(text: str) -> Iterator[Image]:
 
 
 def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[Image]:
-    """The images in the `values` of a file."""
+    """Return the images in the `values` of a file."""
     if name not in files:
         return []
     try:
@@ -104,7 +104,7 @@ def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[Image]:
 
 
 def _in_templates(files: Mapping[str, bytes]) -> list[Image]:
-    """What templates say of images: defaults, plain texts, and at least where an image is put."""
+    """Return what templates say of images: defaults, plain texts, and at least where an image is put."""
     found: list[Image] = []
     for name in sorted(files):
         if name.startswith("templates/"):
@@ -124,7 +124,7 @@ def _in_template(name: str, data: bytes) -> Iterator[Image]:
 
 
 def _unsure(templates: Iterable[Image], found: Iterable[Image]) -> Iterator[Image]:
-    """What templates say beyond what is known: it stays unknown, because values may change it."""
+    """Yield what templates say beyond what is known: it stays unknown, because values may change it."""
     known = {_repository(image.reference) for image in found if not image.problem}
     for image in templates:
         if image.reference and _repository(image.reference) not in known:

@@ -29,7 +29,7 @@ class Places:
         self._source = source
 
     def at(self, offset: int) -> str:
-        """Where an offset in characters is."""
+        """Return the place of an offset in characters."""
         return f"{self._source.name}:{bisect_right(self._newlines, offset - 1) + 1}"
 
     @cached_property

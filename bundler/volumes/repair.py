@@ -1,4 +1,4 @@
-"""A set of volumes looked after: what is damaged or missing, and made again from parity."""
+"""Checking a set of volumes, and repairing damaged or missing ones from parity."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from bundler.volumes.volume_writer import is_there
 
 
 class VolumeCheck(NamedTuple):
-    """What is there of a set."""
+    """The volumes of a set that exist, and which of them are damaged."""
 
     volumes: Found
     damaged: Mapping[Path, Volume]
-    """Whose bytes are not what they were."""
+    """Volumes whose bytes do not have their digest."""
 
     @property
     def whole(self) -> dict[int, Path]:
@@ -43,38 +43,38 @@ class VolumeCheck(NamedTuple):
 
     @property
     def any(self) -> Volume:
-        """One of them, for what they share."""
+        """Any volume, for the values that all share."""
         return next(iter(self.volumes.values()))
 
     @property
     def first(self) -> Path:
-        """The file of the first that is there."""
+        """The file of the first volume that exists."""
         return next(iter(self.volumes))
 
 
 def check_volumes(path: Path, more: Iterable[Path] = (), progress: Progress = SILENCE) -> VolumeCheck:
-    """Hash every volume of a set. Raises what keeps the set from being found."""
-    found = find_volumes(path, more)
+    """Hash every volume of a set. Raises NotFoundError, UsageError, IntegrityError, ContentError."""
+    volumes = find_volumes(path, more)
     damaged: dict[Path, Volume] = {}
-    with progress.step("checking", len(found), sum(volume.size for volume in found.values())) as step:
-        for file, volume in found.items():
+    with progress.step("checking", len(volumes), sum(volume.size for volume in volumes.values())) as step:
+        for file, volume in volumes.items():
             if not is_whole(file, volume):
                 damaged[file] = volume
             step.advance(items=1, size=volume.size)
-    return VolumeCheck(found, damaged)
+    return VolumeCheck(volumes, damaged)
 
 
 def complaint(checked: VolumeCheck) -> BundlerError | None:
-    """What the set lacks: data volumes before those of parity, without which the bundle is whole."""
-    one, whole = checked.any, checked.whole
+    """Return the error for what a set lacks: data volumes first, then parity; None for a whole set."""
+    sample, whole = checked.any, checked.whole
     wrong = {volume.number for volume in checked.damaged.values()}
-    parity = sum(number > one.data for number in whole)
-    if any(number not in whole for number in range(1, one.data + 1)):
+    parity = sum(number > sample.data for number in whole)
+    if any(number not in whole for number in range(1, sample.data + 1)):
         return lacking(checked.first, list(checked.volumes.values()), wrong, parity)
-    lost = [number for number in range(1, one.parity + 1) if one.data + number not in whole]
+    lost = [number for number in range(1, sample.parity + 1) if sample.data + number not in whole]
     if not lost:
         return None
-    cause = f"parity {needed(lost, one.parity)}: missing or damaged; the bundle is whole without"
+    cause = f"parity {needed(lost, sample.parity)}: missing or damaged; the bundle is whole without it"
     return IntegrityError(str(checked.first.parent), cause, "`timoni-bundler volumes repair` makes it again")
 
 
@@ -83,24 +83,24 @@ def repair(checked: VolumeCheck, folder: Path, progress: Progress = SILENCE) -> 
 
     Raises IntegrityError if too few are left, and UsageError without the library.
     """
-    one, whole = checked.any, checked.whole
-    missing = [number for number in range(1, one.data + one.parity + 1) if number not in whole]
+    sample, whole = checked.any, checked.whole
+    missing = [number for number in range(1, sample.data + sample.parity + 1) if number not in whole]
     if not missing:
         return []
-    if len(whole) < one.data:
-        cause = f"{len(whole)} good volumes are left, and {one.data} are needed"
-        lost = ", ".join(replace(one, number=number).name for number in missing[:20])
-        next_step = f"carry {one.data - len(whole)} of these again, and repair: {lost}"
+    if len(whole) < sample.data:
+        cause = f"{len(whole)} good volumes are left, and {sample.data} are needed"
+        lost = ", ".join(replace(sample, number=number).name for number in missing[:20])
+        next_step = f"carry {sample.data - len(whole)} of these again, and repair: {lost}"
         raise IntegrityError(str(checked.first.parent), cause, next_step)
     require_parity()
-    check_disk([(folder, sum(replace(one, number=number).size + TRAILER for number in missing))])
-    bundle = folder / bundle_name(checked.first.name, one)
-    files = {number: _begun(bundle, number, one.data) for number in missing}
+    check_disk([(folder, sum(replace(sample, number=number).size + TRAILER for number in missing))])
+    bundle = folder / bundle_name(checked.first.name, sample)
+    files = {number: _begun(bundle, number, sample.data) for number in missing}
     try:
-        digests = _rebuild(one, whole, files, progress)
-        _prove(one, whole, files)
+        digests = _rebuild(sample, whole, files, progress)
+        _prove(sample, whole, files)
         for number, file in files.items():
-            made = replace(one, number=number, sha256=digests[number].hexdigest())
+            made = replace(sample, number=number, sha256=digests[number].hexdigest())
             file.write(encode_trailer(made))
             is_there(file, made)
         for number in missing:
@@ -109,7 +109,7 @@ def repair(checked: VolumeCheck, folder: Path, progress: Progress = SILENCE) -> 
     finally:
         for file in files.values():
             file.discard()
-    return [bundle.with_name(file_name(bundle.name, number, one.data)) for number in missing]
+    return [bundle.with_name(file_name(bundle.name, number, sample.data)) for number in missing]
 
 
 def _begun(bundle: Path, number: int, data: int) -> WholeFile:
@@ -118,49 +118,49 @@ def _begun(bundle: Path, number: int, data: int) -> WholeFile:
 
 
 def _rebuild(
-    one: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile], progress: Progress
+    sample: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile], progress: Progress
 ) -> dict[int, hashlib._Hash]:
-    """All data pieces from what is left, and of these the parity pieces, stripe by stripe."""
-    used = sorted(whole)[: one.data]
+    """Make all data pieces from what is left, and parity pieces from these, stripe by stripe."""
+    used = sorted(whole)[: sample.data]
     digests = {number: hashlib.sha256() for number in files}
     with (
         opened_files([whole[number] for number in used]) as opened,
-        progress.step("making again", len(files), one.piece * one.data) as step,
+        progress.step("making again", len(files), sample.piece * sample.data) as step,
     ):
         readers = {
-            number - 1: partial(_within, file.read_at, replace(one, number=number).size)
+            number - 1: partial(_within, file.read_at, replace(sample, number=number).size)
             for number, file in zip(used, opened, strict=True)
         }
         offset = 0
-        for stripe in decoded(readers, one.data, one.parity, one.piece):
-            parts = [*stripe, *_parity_of(stripe, one)]
+        for stripe in decoded(readers, sample.data, sample.parity, sample.piece):
+            parts = [*stripe, *_parity_of(stripe, sample)]
             for number, file in files.items():
-                part = parts[number - 1][: max(replace(one, number=number).size - offset, 0)]
+                part = parts[number - 1][: max(replace(sample, number=number).size - offset, 0)]
                 digests[number].update(part)
                 file.write(part)
             offset += len(stripe[0])
-            step.advance(size=len(stripe[0]) * one.data)
+            step.advance(size=len(stripe[0]) * sample.data)
         step.advance(items=len(files))
     return digests
 
 
-def _prove(one: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile]) -> None:
-    """Raise IntegrityError unless the pieces make the bundle that the set is named by."""
+def _prove(sample: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile]) -> None:
+    """Raise IntegrityError unless the pieces make the bundle that the set is identified by."""
     digest = hashlib.sha256()
-    for number in range(1, one.data + 1):
+    for number in range(1, sample.data + 1):
         path = files[number].temporary if number in files else whole[number]
-        for chunk in piece_of(path, replace(one, number=number)):
+        for chunk in piece_of(path, replace(sample, number=number)):
             digest.update(chunk)
-    if digest.hexdigest() != one.set:
-        cause = f"what was made of the volumes is {digest.hexdigest()}, and the bundle was {one.set}"
+    if digest.hexdigest() != sample.set:
+        cause = f"the volumes make {digest.hexdigest()}, but the bundle was {sample.set}"
         raise IntegrityError(str(next(iter(whole.values())).parent), cause, "carry the volumes again")
 
 
-def _parity_of(stripe: Sequence[bytes], one: Volume) -> list[bytes]:
-    if not one.parity:
+def _parity_of(stripe: Sequence[bytes], sample: Volume) -> list[bytes]:
+    if not sample.parity:
         return []
     readers = [partial(_part, data) for data in stripe]
-    return next(encoded(readers, one.parity, len(stripe[0])))
+    return next(encoded(readers, sample.parity, len(stripe[0])))
 
 
 def _part(data: bytes, size: int, offset: int) -> bytes:
@@ -168,5 +168,5 @@ def _part(data: bytes, size: int, offset: int) -> bytes:
 
 
 def _within(read: Callable[[int, int], bytes], length: int, size: int, offset: int) -> bytes:
-    """A piece read without what stands behind it."""
+    """Read from a piece, and nothing of what follows it."""
     return read(min(size, max(length - offset, 0)), offset)

@@ -1,4 +1,4 @@
-"""Volumes: one bundle cut into numbered files, each of which says what it is. No I/O.
+"""The format of volumes: one bundle cut into numbered files, each of which describes itself. No I/O.
 
 A volume is a piece of the bundle's bytes, and behind it a block of 1,024 bytes: JSON, filled up with
 spaces; the sha256 of that; 16 bytes of magic. `head -c -1024` gives the piece. Parity volumes have a
@@ -38,12 +38,12 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """What one volume says of itself and of its set. Data volumes come first, then those of parity."""
+    """Description of one volume and its set. Data volumes come first, then those of parity."""
 
     set: str
-    """sha256 of the whole bundle file: what all volumes of a set share."""
+    """sha256 of the whole bundle file; the same in all volumes of a set."""
     number: int
-    """From 1 on."""
+    """Number of this volume, from 1."""
     data: int
     """Data volumes of the set."""
     parity: int
@@ -53,16 +53,16 @@ class Volume:
     total: int
     """Bytes of the bundle file."""
     sha256: str
-    """Of the piece."""
+    """sha256 of the piece."""
 
     @property
     def is_parity(self) -> bool:
-        """Whether it holds no part of the bundle itself."""
+        """True for a volume that holds parity and no part of the bundle itself."""
         return self.number > self.data
 
     @property
     def offset(self) -> int:
-        """Where its piece stands in the bundle."""
+        """Offset of its piece in the bundle."""
         return (self.number - 1) * self.piece
 
     @property
@@ -72,54 +72,54 @@ class Volume:
 
     @property
     def shared(self) -> Volume:
-        """What all volumes of a set say alike: the same bundle cut otherwise is another set."""
+        """The values that all volumes of a set share; the same bundle cut otherwise is another set."""
         return replace(self, number=1, sha256="")
 
     @property
     def name(self) -> str:
-        """For messages: `volume 3 of 5`."""
+        """Name for messages: `volume 3 of 5`."""
         if self.is_parity:
             return f"parity volume {self.number - self.data} of {self.parity}"
         return f"volume {self.number} of {self.data}"
 
 
 def file_name(bundle: str, volume: int, data: int) -> str:
-    """`NAME.tar.zst.003`, `NAME.tar.zst.p01`: FAT and Windows take them."""
+    """Return the file name of a volume: `NAME.tar.zst.003`, `NAME.tar.zst.p01`."""
     return f"{bundle}.{volume:03}" if volume <= data else f"{bundle}.p{volume - data:02}"
 
 
 def bundle_name(file: str, volume: Volume) -> str:
-    """The bundle's name in that of a volume, if it has one of the usual kind."""
+    """Return the bundle's name in that of a volume, if it has one of the usual kind."""
     suffix = file_name("", volume.number, volume.data)
     return file[: -len(suffix)] if file.lower().endswith(suffix) else file
 
 
 def encode_trailer(volume: Volume) -> bytes:
-    """The last bytes of a volume."""
+    """Return the last bytes of a volume."""
     text = strict_json.canonical({"format": FORMAT, **asdict(volume)}).ljust(_TEXT)
     return text + hashlib.sha256(text).digest() + MAGIC
 
 
 def is_trailer(block: bytes) -> bool:
-    """Whether a file that ends so is a volume."""
+    """Return True if a file that ends with this block is a volume."""
     return len(block) == TRAILER and block.endswith(MAGIC)
 
 
 def decode_trailer(block: bytes, size: int, name: str) -> Volume:
-    """What a volume of `size` bytes says. Raises IntegrityError for a damaged one, ContentError."""
+    """Read the description of a volume file of `size` bytes. Raises IntegrityError, ContentError."""
     text = block[:_TEXT]
     if hashlib.sha256(text).digest() != block[_TEXT : _TEXT + 32]:
-        raise IntegrityError(name, "this volume is damaged: its last bytes are not what they were", _AGAIN)
+        raise IntegrityError(name, "this volume is damaged: its trailer does not have its digest", _AGAIN)
     try:
         document = strict_json.loads(text, item=name, depth=_DEPTH)
-        found = Volume(**{key: document[key] for key in Volume.__dataclass_fields__})
+        volume = Volume(**{key: document[key] for key in Volume.__dataclass_fields__})
     except (LookupError, TypeError) as error:
         raise ContentError(name, printable(f"not a volume of format {FORMAT}: {error}")) from None
-    _check(found, document.get("format"), name)
-    if size != found.size + TRAILER:
-        cause = f"{found.name} is {size:,} bytes long instead of {found.size + TRAILER:,}"
+    _check(volume, document.get("format"), name)
+    if size != volume.size + TRAILER:
+        cause = f"{volume.name} is {size:,} bytes long instead of {volume.size + TRAILER:,}"
         raise IntegrityError(name, cause, _AGAIN)
-    return found
+    return volume
 
 
 _AGAIN = "carry it again, make it again from the bundle, or `timoni-bundler volumes repair`"
@@ -142,11 +142,11 @@ def _check(volume: Volume, written: object, name: str) -> None:
         and 0 < volume.number <= volume.data + volume.parity
         and (volume.data - 1) * volume.piece < volume.total <= volume.data * volume.piece < 1 << 62
     ):
-        raise ContentError(name, "what it says of its set can't be")
+        raise ContentError(name, "its trailer describes a set that can't exist")
 
 
 def needed(missing: Sequence[int], data: int) -> str:
-    """`volume 3 of 5`, `volumes 1, 3 of 5`."""
+    """Return numbers as `volume 3 of 5` or `volumes 1, 3 of 5`."""
     shown = sorted(missing)[:20]
     text = ", ".join(map(str, shown)) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
     return f"volume{'s' * (len(missing) > 1)} {text} of {data}"
@@ -156,11 +156,11 @@ STRIPE = 64 * 1024
 """Bytes of each piece that are worked on at a time."""
 
 Read = Callable[[int, int], bytes]
-"""Bytes of a piece, by size and offset."""
+"""Reads bytes of a piece, by size and offset."""
 
 
 def require_parity() -> Any:
-    """The library. Raises UsageError where it is not installed."""
+    """Return the library for parity. Raises UsageError if it is not installed."""
     try:
         import zfec
     except ImportError:
@@ -170,12 +170,12 @@ def require_parity() -> Any:
 
 
 def parity_count(data: int, percent: int) -> int:
-    """Parity volumes for so many data volumes: at least one."""
+    """Return the number of parity volumes for `data` volumes, at least one."""
     return max(-(-data * percent // 100), 1)
 
 
 def encoded(pieces: Sequence[Read], count: int, piece: int) -> Iterator[list[bytes]]:
-    """The parity pieces, a stripe of each at a time."""
+    """Yield the parity pieces, a stripe of each at a time."""
     encoder = require_parity().Encoder(len(pieces), len(pieces) + count)
     numbers = range(len(pieces), len(pieces) + count)
     for offset in range(0, piece, STRIPE):
@@ -184,7 +184,7 @@ def encoded(pieces: Sequence[Read], count: int, piece: int) -> Iterator[list[byt
 
 
 def decoded(pieces: Mapping[int, Read], data: int, parity: int, piece: int) -> Iterator[list[bytes]]:
-    """All data pieces, a stripe of each at a time; `pieces` by number from 0, as many as `data`."""
+    """Yield all data pieces, a stripe of each at a time, from `data` pieces numbered from 0."""
     chosen = sorted(pieces)[:data]
     decoder = require_parity().Decoder(data, data + parity)
     # What is at hand itself must stand in its own place.

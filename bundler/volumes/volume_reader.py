@@ -1,4 +1,4 @@
-"""The bytes of a bundle, wherever they lie: in one file, or in the volumes of a set. Read in place."""
+"""The bytes of a bundle in one file or in the volumes of a set, read in place."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from bundler.volumes.volume_format import Volume, bundle_name, needed
 
 
 class BundleBytes(Protocol):
-    """Bytes to be read at any place."""
+    """Bytes that can be read at any offset."""
 
     name: str
-    """What the bundle is called, without a folder."""
+    """Name of the bundle, without a folder."""
     size: int
     volumes: int
-    """How many they lie in; 0 for one file."""
+    """Number of data volumes; 0 for one file."""
 
     def read_at(self, size: int, offset: int) -> bytes:
-        """At most `size` bytes; fewer only at the end. Raises LocalError."""
+        """Read at most `size` bytes; fewer only at the end. Raises LocalError."""
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
 
     def diagnose(self) -> None:
         """Raise IntegrityError with what is damaged, if that can be said more closely."""
@@ -51,24 +51,24 @@ class OneFile:
             self.size = os.fstat(self._descriptor).st_size
 
     def read_at(self, size: int, offset: int) -> bytes:
-        """At most `size` bytes."""
+        """Read at most `size` bytes."""
         with local_errors(self._path, "read"):
             return os.pread(self._descriptor, size, offset)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def diagnose(self) -> None:
-        """Nothing is known more closely."""
+        """Do nothing: a single file holds no digests of its parts."""
 
     def check(self, sha256: str) -> None:
-        """A file says nothing of its own digest."""
+        """Do nothing: a single file does not state its own digest."""
 
 
 @contextmanager
 def opened_files(paths: Sequence[Path]) -> Iterator[list[OneFile]]:
-    """Files opened together."""
+    """Yield files opened together, and close them."""
     files: list[OneFile] = []
     try:
         for path in paths:
@@ -80,7 +80,7 @@ def opened_files(paths: Sequence[Path]) -> Iterator[list[OneFile]]:
 
 
 class VolumeSet:
-    """A bundle in volumes, all data volumes being there, in their lengths."""
+    """A bundle in volumes; all data volumes exist, in their full lengths."""
 
     def __init__(self, volumes: Mapping[Path, Volume]) -> None:
         data = {path: volume for path, volume in volumes.items() if not volume.is_parity}
@@ -99,21 +99,21 @@ class VolumeSet:
             raise
 
     def read_at(self, size: int, offset: int) -> bytes:
-        """At most `size` bytes, from as many volumes as they lie in."""
-        found = bytearray()
-        while len(found) < size and offset < self.size:
+        """Read at most `size` bytes, from as many volumes as they span."""
+        data = bytearray()
+        while len(data) < size and offset < self.size:
             number = bisect_right(self._starts, offset) - 1
             volume = self._volumes[number][1]
             inside = offset - volume.offset
-            part = self._files[number].read_at(min(size - len(found), volume.size - inside), inside)
+            part = self._files[number].read_at(min(size - len(data), volume.size - inside), inside)
             if not part:
                 break
-            found += part
+            data += part
             offset += len(part)
-        return bytes(found)
+        return bytes(data)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for file in self._files:
             file.close()
 
@@ -128,12 +128,12 @@ class VolumeSet:
         """Raise IntegrityError unless it is the digest that the volumes name their set by."""
         first, volume = self._volumes[0]
         if sha256 != volume.set:
-            cause = f"the volumes say that they make {volume.set}, and they make {sha256}"
+            cause = f"the volumes say that they make {volume.set}, but they make {sha256}"
             raise IntegrityError(str(first.parent), cause, "carry the volumes again")
 
 
 def is_whole(path: Path, volume: Volume) -> bool:
-    """Whether a volume's piece has its digest."""
+    """Return True if a volume's piece has its digest."""
     digest = hashlib.sha256()
     for chunk in piece_of(path, volume):
         digest.update(chunk)
@@ -141,12 +141,12 @@ def is_whole(path: Path, volume: Volume) -> bool:
 
 
 def piece_of(path: Path, volume: Volume) -> Iterator[bytes]:
-    """The bytes of a volume's piece."""
+    """Yield the bytes of a volume's piece."""
     return chunks_of(path, volume.size)
 
 
 def chunks_of(path: Path, size: int) -> Iterator[bytes]:
-    """The first bytes of a file."""
+    """Yield the first `size` bytes of a file."""
     left = size
     with local_errors(path, "read"), path.open("rb") as file:
         while left and (chunk := file.read(min(left, CHUNK))):
@@ -155,19 +155,21 @@ def chunks_of(path: Path, size: int) -> Iterator[bytes]:
 
 
 def lacking(path: Path, volumes: Sequence[Volume], wrong: Collection[int], parity: int) -> IntegrityError:
-    """What to say of a set that has not all its data volumes whole; `parity` good volumes are there."""
+    """Return the error for a set that lacks data volumes, with `parity` good parity volumes."""
     data = volumes[0].data
-    there = {volume.number for volume in volumes}
-    absent = [number for number in range(1, data + 1) if number not in there]
+    existing = {volume.number for volume in volumes}
+    absent = [number for number in range(1, data + 1) if number not in existing]
     damaged = [number for number in range(1, data + 1) if number in wrong]
     states = [state for state, numbers in (("missing", absent), ("damaged", damaged)) if numbers]
     count = len(absent) + len(damaged)
     verb, them = ("is", "it") if count == 1 else ("are", "them")
     if parity >= count:
-        next_step = f"`timoni-bundler volumes repair` makes {them} of the parity volumes that are here"
+        next_step = f"`timoni-bundler volumes repair` restores {them} from parity"
     elif parity:
-        next_step = f"carry {count - parity} of them again: `timoni-bundler volumes repair` makes the others"
+        next_step = (
+            f"carry {count - parity} of them again: `timoni-bundler volumes repair` restores the others"
+        )
     else:
         next_step = f"carry {them} again, or make {them} again: `timoni-bundler volumes split --only`"
-    cause = f"need {needed([*absent, *damaged], data)} only: {verb} {' or '.join(states)}"
+    cause = f"{needed([*absent, *damaged], data)} {verb} {' or '.join(states)}; the others are here"
     return IntegrityError(str(path.parent), cause, next_step)

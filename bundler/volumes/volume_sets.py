@@ -1,4 +1,4 @@
-"""Volumes that lie in folders, put together by what they say of themselves. Names and order don't matter."""
+"""Finding the volumes of a set in folders, by their own descriptions. Names and order don't matter."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MOST_FILES = 10_000
 """Files of a folder that are looked at."""
 
 _NUMBER = re.compile(r"\.p?[0-9]{2,3}", re.IGNORECASE)
-"""How the name of a volume ends."""
+"""The end of a volume's file name."""
 
 
 def is_volume(path: Path) -> bool:
-    """Whether a file ends like a volume. Raises LocalError."""
+    """Return True if a file ends like a volume. Raises LocalError."""
     file = OneFile(path)
     try:
         return ends_like_volume(file)
@@ -31,24 +31,24 @@ def is_volume(path: Path) -> bool:
 
 
 def ends_like_volume(file: OneFile) -> bool:
-    """The same of an open file."""
+    """Return True if an open file ends like a volume. Raises LocalError."""
     return file.size >= TRAILER and file.read_at(len(MAGIC), file.size - len(MAGIC)) == MAGIC
 
 
 def volumes_among(folder: Path) -> list[Path]:
-    """The files of a folder that end like volumes; others, and what can't be read, are passed over."""
-    found: list[Path] = []
+    """Return the files of a folder that end like volumes; others and unreadable ones are passed over."""
+    volumes: list[Path] = []
     with local_errors(folder, "read"):
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     for path in entries[:_MOST_FILES]:
         with suppress(LocalError):
             if path.is_file() and is_volume(path):
-                found.append(path)
-    return found
+                volumes.append(path)
+    return volumes
 
 
 def names_lost_volume(path: Path) -> bool:
-    """Whether a path where no file is means volumes beside it: the bundle, or a volume that is lost."""
+    """Return True if a missing path stands for volumes beside it: their bundle, or a lost volume."""
     return path.parent.is_dir() and not path.exists() and any(_namesakes(path, volumes_among(path.parent)))
 
 
@@ -60,7 +60,7 @@ def _namesakes(path: Path, files: Iterable[Path]) -> Iterator[Path]:
 
 
 class Found(Mapping[Path, Volume]):
-    """The volumes of one set that are there; those that are not whole to the eye, with what is wrong."""
+    """The volumes of one set that exist; and volumes whose description can't be read, with the error."""
 
     def __init__(self, volumes: dict[Path, Volume], wrong: dict[Path, BundlerError]) -> None:
         self._volumes = volumes
@@ -77,7 +77,7 @@ class Found(Mapping[Path, Volume]):
 
 
 def find_volumes(path: Path, more: Iterable[Path] = ()) -> Found:
-    """The set that a volume belongs to, or that a folder holds, in this folder and in `more` of them.
+    """Return the set that a volume belongs to, or that a folder holds, in this folder and in `more` of them.
 
     `path` may also be the name of a volume that is lost, or of the bundle that the volumes make.
     Of volumes that are there twice, a whole one is taken. Raises NotFoundError if there is none,
@@ -91,17 +91,20 @@ def find_volumes(path: Path, more: Iterable[Path] = ()) -> Found:
         raise next(iter(wrong.values()))
     sets = {volume.shared for volume in _meant(path, volumes).values()}
     if not sets:
-        cause = "no volumes are there" if path.is_dir() else "not there"
+        cause = "no volumes found" if path.is_dir() else "not there"
         raise NotFoundError(str(path), cause, "name a volume, or a folder of them")
     if len(sets) > 1:
-        cause = f"volumes of {len(sets)} sets are there"
+        cause = f"found volumes of {len(sets)} sets"
         raise UsageError(str(path), cause, "name one volume of the set that you mean")
     (chosen,) = sets
-    return Found(_each_once({file: one for file, one in volumes.items() if one.shared == chosen}), wrong)
+    return Found(
+        _each_once({file: candidate for file, candidate in volumes.items() if candidate.shared == chosen}),
+        wrong,
+    )
 
 
 def _read(*folders: Path) -> tuple[dict[Path, Volume], dict[Path, BundlerError]]:
-    """All volumes of some folders, and what is wrong with those that can't be read."""
+    """Return all volumes of some folders, and what is wrong with those that can't be read."""
     volumes: dict[Path, Volume] = {}
     wrong: dict[Path, BundlerError] = {}
     # The same folder may be named twice.
@@ -115,18 +118,18 @@ def _read(*folders: Path) -> tuple[dict[Path, Volume], dict[Path, BundlerError]]
 
 
 def _meant(path: Path, volumes: Mapping[Path, Volume]) -> Mapping[Path, Volume]:
-    """Those by which the set is known."""
+    """Return the volumes that determine which set is meant."""
     if path in volumes:
         return {path: volumes[path]}
     if not path.exists():
         return {file: volumes[file] for file in _namesakes(path, volumes)}
     # Other folders may hold volumes of other sets too.
     folder = path if path.is_dir() else path.parent
-    return {file: one for file, one in volumes.items() if file.parent == folder} or volumes
+    return {file: volume for file, volume in volumes.items() if file.parent == folder} or volumes
 
 
 def _each_once(volumes: Mapping[Path, Volume]) -> dict[Path, Volume]:
-    """One file of each number, in their order."""
+    """Return one file of each number, in their order."""
     files: dict[int, list[Path]] = {}
     for file, volume in volumes.items():
         files.setdefault(volume.number, []).append(file)
@@ -139,9 +142,9 @@ def _best(files: list[Path], volumes: Mapping[Path, Volume]) -> Path:
     return next((file for file in files if is_whole(file, volumes[file])), files[0])
 
 
-def broken_off(found: Found) -> Iterator[Path]:
-    """Files that are named like a volume of the set, and end like none: copies that broke off."""
-    places = {(file.parent, bundle_name(file.name, volume)) for file, volume in found.items()}
+def broken_off(volumes: Found) -> Iterator[Path]:
+    """Yield files that are named like a volume of the set but do not end like one: incomplete copies."""
+    places = {(file.parent, bundle_name(file.name, volume)) for file, volume in volumes.items()}
     for folder, name in sorted(places):
         for path in sorted(folder.glob(f"{glob.escape(name)}.*")):
             if _NUMBER.fullmatch(path.suffix) and path.is_file() and not is_volume(path):
@@ -149,23 +152,23 @@ def broken_off(found: Found) -> Iterator[Path]:
 
 
 def sets_in(folder: Path) -> list[Path]:
-    """A volume of each set that a folder holds, by which the set can be opened."""
+    """Return a volume of each set that a folder holds, by which the set can be opened."""
     volumes, _ = _read(folder)
     return list({volume.shared: file for file, volume in volumes.items()}.values())
 
 
 def open_set(path: Path, more: Iterable[Path] = ()) -> VolumeSet:
-    """The set, opened. Raises IntegrityError that names the volumes that are missing or cut."""
-    found = find_volumes(path, more)
-    volumes = list(found.values())
+    """Open the set. Raises IntegrityError that names the missing or truncated volumes."""
+    existing = find_volumes(path, more)
+    volumes = list(existing.values())
     parity = sum(volume.is_parity for volume in volumes)
     if len(volumes) - parity < volumes[0].data:
-        raise lacking(next(iter(found)), volumes, (), parity)
-    return VolumeSet(found)
+        raise lacking(next(iter(existing)), volumes, (), parity)
+    return VolumeSet(existing)
 
 
 def read_trailer(path: Path) -> Volume:
-    """What a volume says of itself. Raises IntegrityError, ContentError, UsageError for no volume."""
+    """Read the description of a volume. Raises IntegrityError, ContentError, UsageError."""
     with local_errors(path, "read"), path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - TRAILER, 0))

@@ -1,4 +1,4 @@
-"""What stands where a volume is to go: it itself, what is left of it, or something that must not be lost."""
+"""Cutting a bundle into volumes; what exists under their names is kept, completed or refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ELSEWHERE = "choose another name or folder, or remove it"
 
 
 def is_there(made: WholeFile, volume: Volume) -> bool:
-    """Whether a volume stands whole where it is to go; `made` has its bytes, and no name yet.
+    """Return True if a volume exists whole under its name; `made` has its bytes, and no name yet.
 
     False if nothing is there, or only this volume damaged or cut off. Raises UsageError for all else.
     """
@@ -43,24 +43,30 @@ def is_there(made: WholeFile, volume: Volume) -> bool:
     if not is_volume(path):
         if _begins(made.temporary, path):
             return False
-        raise UsageError(str(path), "it exists, and is no volume", _ELSEWHERE)
+        raise UsageError(str(path), "it exists and is not a volume", _ELSEWHERE)
     try:
-        there = read_trailer(path)
+        existing = read_trailer(path)
     except IntegrityError:
         return False
-    if there.shared != volume.shared:
-        raise UsageError(str(path), f"it exists, and belongs to another set{_cut(there, volume)}", _ELSEWHERE)
-    if there.number != volume.number:
-        raise UsageError(str(path), f"it exists, and is {there.name}", "choose another folder: -o DIR")
-    return is_whole(path, there)
+    if existing.shared != volume.shared:
+        raise UsageError(
+            str(path), f"it exists and belongs to another set{_cut(existing, volume)}", _ELSEWHERE
+        )
+    if existing.number != volume.number:
+        raise UsageError(str(path), f"it exists and is {existing.name}", "choose another folder: -o DIR")
+    return is_whole(path, existing)
 
 
-def _cut(there: Volume, volume: Volume) -> str:
-    return f": the same bundle, cut into {there.data} and {there.parity}" if there.set == volume.set else ""
+def _cut(existing: Volume, volume: Volume) -> str:
+    return (
+        f": the same bundle, cut into {existing.data} and {existing.parity}"
+        if existing.set == volume.set
+        else ""
+    )
 
 
 def _begins(whole: Path, part: Path) -> bool:
-    """Whether a file is the beginning of another: a copy that broke off."""
+    """Return True if a file is the beginning of another, that is, an incomplete copy."""
     with local_errors(part, "look at"):
         size = part.stat().st_size
     digests = [hashlib.sha256(), hashlib.sha256()]
@@ -71,11 +77,11 @@ def _begins(whole: Path, part: Path) -> bool:
 
 
 SMALLEST = 64 * 1024
-"""Bytes that a volume may have at least."""
+"""Smallest size of a volume in bytes."""
 
 
 class Cut(NamedTuple):
-    """How to cut: every file is smaller than `size` bytes (FAT32 takes less than 4 GiB)."""
+    """The way to cut a bundle: every file is smaller than `size` bytes (FAT32 takes less than 4 GiB)."""
 
     size: int
     parity: int = 0
@@ -83,17 +89,17 @@ class Cut(NamedTuple):
 
     @property
     def piece(self) -> int:
-        """Bytes of the bundle in one volume."""
+        """Bytes of the bundle that one volume holds."""
         return self.size - 1 - TRAILER
 
     def need(self, size: int) -> int:
-        """Bytes of all volumes of a bundle of `size` bytes."""
+        """Return the bytes of all volumes of a bundle of `size` bytes."""
         data = -(-size // self.piece)
         parity = parity_count(data, self.parity) if self.parity else 0
         return size + parity * min(self.piece, size) + (data + parity) * TRAILER
 
     def check(self, largest: int) -> None:
-        """Raise UsageError for what can't be, if the bundle may have `largest` bytes."""
+        """Raise UsageError if a bundle of `largest` bytes can't be cut so."""
         if self.size < SMALLEST:
             raise UsageError("--volume-size", f"less than {SMALLEST:,} bytes", "name a larger one")
         if self.parity:
@@ -106,7 +112,7 @@ class Cut(NamedTuple):
 
 
 class Splitter:
-    """Takes a bundle's bytes in order, and makes the volumes of it under temporary names."""
+    """Writer of volumes: takes a bundle's bytes in order, writes them under temporary names."""
 
     def __init__(self, bundle: Path, cut: Cut, only: int | None = None) -> None:
         self._bundle = bundle
@@ -144,7 +150,7 @@ class Splitter:
         self._digests[number].update(data)
 
     def finish(self, progress: Progress = SILENCE, source: OneFile | None = None) -> list[Volume]:
-        """Make parity, say in each volume what it is, and give them their names.
+        """Make parity, describe each volume in its trailer, and give the volumes their names.
 
         `source` has all the bytes, where not all volumes are written.
 
@@ -178,26 +184,26 @@ class Splitter:
             for number in range(data + 1, data + count + 1):
                 self._begin(file_name(self._bundle.name, number, data))
             readers = [partial(_piece_of, source, piece, number) for number in range(data)] if source else []
-            for stripe in encoded(readers or [one.read_at for one in pieces], count, piece):
+            for stripe in encoded(readers or [part_file.read_at for part_file in pieces], count, piece):
                 for number, part in enumerate(stripe, data):
                     self._append(number, part)
                 step.advance(size=data * len(stripe[0]))
 
     def discard(self) -> None:
-        """Remove what has no name yet."""
+        """Remove every file that has no name yet."""
         for file in self._files:
             if file:
                 file.discard()
 
 
 def _piece_of(source: OneFile, piece: int, number: int, size: int, offset: int) -> bytes:
-    """Bytes of a piece that stands in the whole."""
+    """Read from one piece of the whole bundle."""
     return source.read_at(size, number * piece + offset)
 
 
 @contextmanager
 def splitting(bundle: Path, cut: Cut, only: int | None = None) -> Iterator[Splitter]:
-    """A splitter whose temporary files are gone in the end."""
+    """Yield a splitter, and remove its temporary files in the end."""
     splitter = Splitter(bundle, cut, only)
     try:
         yield splitter

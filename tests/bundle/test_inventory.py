@@ -45,9 +45,7 @@ def test_what_is_encoded_is_decoded(shape: str) -> None:
     st.lists(st.sampled_from(["1.0.0", "1.1.0", "2.0.0", "10.0.0"]), unique=True),
     st.permutations(["a", "b", "c"]),
 )
-def test_the_id_depends_on_what_is_inside_and_not_on_the_order_of_repositories(
-    versions: list[str], names: list[str]
-) -> None:
+def test_the_id_depends_on_content_and_not_on_repository_order(versions: list[str], names: list[str]) -> None:
     content = a_module(*versions)
     ids = {
         bundle_id(encode(inventory_of(**dict.fromkeys(order, content))))
@@ -56,7 +54,7 @@ def test_the_id_depends_on_what_is_inside_and_not_on_the_order_of_repositories(
     assert len(ids) == 1
 
 
-def test_vendor_layers_stand_together_before_module_layers_in_version_order() -> None:
+def test_vendor_layers_come_before_module_layers_by_version() -> None:
     content = a_module("1.9.0", "1.10.0")
     manifests = content.parsed()
     layers = [manifests[content.tags[tag]].layers for tag in ("1.9.0", "1.10.0")]
@@ -138,20 +136,23 @@ REFUSED: dict[str, Callable[[Document], object]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_66_67_70_an_inventory_with_a_bent_field_is_refused_in_one_clean_line(name: str) -> None:
+def test_an_inventory_with_a_bent_field_is_refused_in_one_line(name: str) -> None:
+    """Cases 66, 67, 70."""
     with pytest.raises(ContentError) as error:
         decode(changed(REFUSED[name]))
     assert error.value.item == "bundle.json"
     assert str(error.value).isprintable()
 
 
-def test_55_a_newer_format_is_refused_naming_both_versions() -> None:
+def test_a_newer_format_is_refused_naming_both_versions() -> None:
+    """Case 55."""
     with pytest.raises(ContentError, match="format 2; this program reads format 1") as error:
         decode(changed(lambda document: document.update(format=2, manifests="moved elsewhere")))
     assert "newer" in error.value.next_step
 
 
-def test_55_an_unknown_field_of_a_newer_writer_is_no_matter() -> None:
+def test_an_unknown_field_of_a_newer_writer_is_no_matter() -> None:
+    """Case 55."""
     data = changed(_set("blobs", 0, "encoding", value="compact"))
     assert decode(data) == inventory_of(app=a_module("1.0.0"))
 

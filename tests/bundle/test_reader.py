@@ -18,6 +18,7 @@ from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageErr
 from bundler.importer import verify_bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import read_all
+from bundler.session import Session
 from tests.builders import SHAPES, Content, a_bundle, a_module, descriptor_of, manifest_document, noise
 from tests.registries import require
 
@@ -148,7 +149,8 @@ def test_a_path_that_is_no_bundle_is_refused_in_the_right_words(tmp_path: Path) 
         open_bundle(tmp_path)
 
 
-def test_135_a_bundle_replaced_under_the_same_file_is_noticed(tmp_path: Path) -> None:
+def test_a_bundle_replaced_under_the_same_file_is_noticed(tmp_path: Path) -> None:
+    """Case 135."""
     path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
     with open_bundle(path) as bundle:
         other = a_bundle(tmp_path / "c.tar.zst", {"h.example/app": a_module("2.0.0")})
@@ -157,7 +159,8 @@ def test_135_a_bundle_replaced_under_the_same_file_is_noticed(tmp_path: Path) ->
             verify_bundle(bundle)
 
 
-def test_135_a_bundle_replaced_by_another_file_is_judged_as_the_old_one(tmp_path: Path) -> None:
+def test_a_bundle_replaced_while_open_is_judged_as_the_old_one(tmp_path: Path) -> None:
+    """Case 135."""
     path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")}, sidecar=False)
     with open_bundle(path) as bundle:
         a_bundle(tmp_path / "c.tar.zst", {"h.example/app": a_module("2.0.0")}).replace(path)
@@ -172,22 +175,22 @@ def test_a_bundle_may_have_the_limit_of_frames_and_not_one_more(
     limits = Limits(frames=frames)
     if fits:
         with open_bundle(path, limits) as bundle:
-            assert verify_bundle(bundle, limits=limits)
+            assert verify_bundle(bundle, Session(limits=limits))
     else:
         with pytest.raises(ContentError, match="limit of 1 zstd frames"):
             open_bundle(path, limits)
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_bundle_may_have_the_limit_of_manifest_bytes_and_no_more(over: int, tmp_path: Path) -> None:
+def test_a_bundle_may_reach_the_manifest_limit_and_no_more(over: int, tmp_path: Path) -> None:
     path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module()})
     with open_bundle(path) as bundle:
         size = sum(blob.size for blob in bundle.inventory.manifests)
         if over:
             with pytest.raises(ContentError, match="of manifests, over the limit"):
-                verify_bundle(bundle, limits=Limits(manifests=size - over))
+                verify_bundle(bundle, Session(limits=Limits(manifests=size - over)))
         else:
-            assert verify_bundle(bundle, limits=Limits(manifests=size))
+            assert verify_bundle(bundle, Session(limits=Limits(manifests=size)))
 
 
 def test_a_damaged_bundle_is_told_by_its_path(tmp_path: Path) -> None:

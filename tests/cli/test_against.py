@@ -11,7 +11,7 @@ import pytest
 from bundler.__main__ import run
 from tests.builders import a_bundle, a_module, a_signed_module, push_to, sign_by_subject
 from tests.registries import RealRegistry
-from tests.test_house import valid
+from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
 Fresh = Callable[[str], str]

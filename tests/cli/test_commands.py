@@ -16,7 +16,7 @@ from bundler.registry.registries import Registries
 from tests.builders import a_bundle, a_module, push_to
 from tests.processes import PROGRAM
 from tests.registries import RealRegistry
-from tests.test_house import valid
+from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
 
@@ -111,7 +111,7 @@ def test_a_dry_run_of_export_shows_the_plan_and_writes_nothing(places: Places, c
     assert listing(places.folder) == []
 
 
-def test_a_dry_run_of_import_shows_both_digests_and_writes_nothing(places: Places, capsys: Output) -> None:
+def test_an_import_dry_run_shows_both_digests_and_writes_nothing(places: Places, capsys: Output) -> None:
     assert run(["export", f"{places.source}:latest", "-o", str(places.bundle), "-q"]) == 0
     assert run(["import", str(places.bundle), "--to", places.target, "-q"]) == 0
     before = Registries().target(places.inside).digest_of(Tag("latest"))
@@ -154,7 +154,8 @@ def test_a_run_that_fails_as_a_whole_has_a_report_too(places: Places, capsys: Ou
 # --- what is there already ---------------------------------------------------------------------------
 
 
-def test_109_the_same_content_is_left_alone(places: Places, capsys: Output) -> None:
+def test_the_same_content_is_left_alone(places: Places, capsys: Output) -> None:
+    """Case 109."""
     assert run(["export", places.source, "-o", str(places.bundle), "-q"]) == 0
     before = places.bundle.stat()
     assert run(["export", places.source, "-o", str(places.bundle), "-q"]) == 0
@@ -163,7 +164,8 @@ def test_109_the_same_content_is_left_alone(places: Places, capsys: Output) -> N
     assert listing(places.folder) == ["b.tar.zst", "b.tar.zst.sha256"]
 
 
-def test_109_what_would_be_lost_is_kept_unless_forced(places: Places, capsys: Output) -> None:
+def test_what_would_be_lost_is_kept_unless_forced(places: Places, capsys: Output) -> None:
+    """Case 109."""
     assert run(["export", places.source, "-o", str(places.bundle), "-q"]) == 0
     before = places.bundle.read_bytes()
     assert run(["export", f"{places.source}:1.0.0", "-o", str(places.bundle), "-q"]) == 2
@@ -173,13 +175,15 @@ def test_109_what_would_be_lost_is_kept_unless_forced(places: Places, capsys: Ou
     assert run(["verify", str(places.bundle), "-q"]) == 0
 
 
-def test_109_more_of_the_same_replaces_it(places: Places) -> None:
+def test_more_of_the_same_replaces_it(places: Places) -> None:
+    """Case 109."""
     assert run(["export", f"{places.source}:1.0.0", "-o", str(places.bundle), "-q"]) == 0
     assert run(["export", places.source, "-o", str(places.bundle), "-q"]) == 0
     assert run(["verify", str(places.bundle), "-q"]) == 0
 
 
-def test_109_a_file_of_something_else_is_never_overwritten(places: Places) -> None:
+def test_a_file_of_something_else_is_never_overwritten(places: Places) -> None:
+    """Case 109."""
     places.bundle.write_text("dear diary")
     assert run(["export", places.source, "-o", str(places.bundle), "-q"]) == 2
     assert places.bundle.read_text() == "dear diary"
@@ -225,9 +229,10 @@ def conflict(places: Places) -> Places:
         (["overwrite"], 0, {"1.0.0", "latest"}),
     ],
 )
-def test_99_a_conflict_is_decided_by_policy(
+def test_a_conflict_is_decided_by_policy(
     policy: list[str], code: int, moved: set[str], conflict: Places, capsys: Output
 ) -> None:
+    """Case 99."""
     target = Registries().target(conflict.inside)
     before = {tag: target.digest_of(Tag(tag)) for tag in ("1.0.0", "latest")}
     options = ["--on-conflict", *policy] if policy else []
@@ -274,7 +279,8 @@ def test_9_this_machine(places: Places) -> None:
     )
 
 
-def test_10_the_target_refuses(places: Places, tmp_path: Path) -> None:
+def test_the_target_refuses(places: Places, tmp_path: Path) -> None:
+    """Case 10."""
     assert run(["export", places.source, "-o", str(places.bundle), "-q"]) == 0
     serve = [*PROGRAM, "serve", str(places.bundle), "--port", "0", "-q"]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as serving:

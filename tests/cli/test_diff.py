@@ -10,7 +10,7 @@ import pytest
 from bundler.__main__ import run
 from bundler.oci.manifest import REVISION
 from tests.builders import a_bundle, a_module, an_artifact
-from tests.test_house import valid
+from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
 

@@ -8,7 +8,7 @@ import pytest
 
 from bundler import describe, open_bundle
 from bundler.bundle.contents import Contents
-from bundler.cli.commands.review.inspect_command import contents_text
+from bundler.cli.terminal.bundle_text import contents_text
 from tests.builders import a_bundle, a_module
 
 

@@ -20,8 +20,8 @@ from bundler.cli.terminal.log import OPTION, VARIABLE, JsonLog, Log, log_for
 from tests.builders import Content, a_bundle, a_module
 from tests.doubles import ALWAYS, Answer, MemoryRegistry, Seen, Wire, says
 from tests.processes import PROGRAM, bundler, clean_environment
+from tests.schema_checks import valid
 from tests.server.client import writable_registry
-from tests.test_house import valid
 
 Output = pytest.CaptureFixture[str]
 Line = dict[str, Any]
@@ -142,9 +142,7 @@ def test_several_errors_are_several_lines(tmp_path: Path, capsys: Output) -> Non
     assert {line["exitCode"] for line in lines} == {2}
 
 
-def test_the_summary_is_a_line_where_standard_output_is_the_bundle(
-    registry: MemoryRegistry, tmp_path: Path
-) -> None:
+def test_the_summary_is_a_line_when_stdout_is_the_bundle(registry: MemoryRegistry, tmp_path: Path) -> None:
     command = ["export", f"{registry.host}/app", "-o", "-", "--store", str(tmp_path / "store"), *AS_JSON]
     for as_json in (False, True):
         with (tmp_path / "b.tar.zst").open("wb") as file:

@@ -146,7 +146,7 @@ def test_a_job_is_a_plain_name(job: str, night: Night, capsys: Output) -> None:
         ("m.prom", "node_load1 0.5\n", "does not belong to command export, job nightly"),
     ],
 )
-def test_a_place_for_metrics_that_is_none_is_refused_before_any_request(
+def test_an_unusable_metrics_path_is_refused_before_any_request(
     name: str, content: str | None, cause: str, registry: MemoryRegistry, night: Night, capsys: Output
 ) -> None:
     night.file = night.file.parent / name
@@ -232,7 +232,7 @@ def test_a_target_whose_tag_is_another_is_counted(night: Night) -> None:
     assert night.samples["last_drifted_tags"] == 1
 
 
-def test_what_ended_a_run_is_told_also_when_the_metrics_can_not_be(
+def test_the_end_of_a_run_is_told_when_metrics_fail(
     registry: MemoryRegistry, night: Night, capsys: Output
 ) -> None:
     def spoil(wire: Wire, request: Seen, answer: Answer) -> bool:

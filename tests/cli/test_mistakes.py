@@ -101,7 +101,7 @@ def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path, capsys: Output) ->
     assert line.endswith("can't listen there: address already in use; choose another port")
 
 
-def test_what_may_not_be_looked_at_is_one_line_with_the_next_step(
+def test_an_unreadable_path_is_one_line_with_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     def refused(path: Path) -> bool:

@@ -126,7 +126,7 @@ def test_7_what_is_no_bundle_is_refused(out: Path, tmp_path: Path) -> None:
 def test_2_another_file_is_replaced_only_by_force(packed: str, out: Path, capsys: Output) -> None:
     out.write_text("<!doctype html>\nmine")
     assert run(["report", packed, "-o", str(out), "-q"]) == 2
-    assert "it is there, and no report page; choose another name, or --force" in capsys.readouterr().err
+    assert "it exists and is not a report page; choose another name, or --force" in capsys.readouterr().err
     assert out.read_text().endswith("mine")
     assert run(["report", packed, "-o", str(out), "-q", "--force"]) == 0
     assert is_page(out)
@@ -150,9 +150,10 @@ def test_2_a_place_that_can_t_be_meant_is_refused_even_by_force(
 
 
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO"])
-def test_115_117_a_fault_at_any_write_leaves_the_older_page(
+def test_a_fault_at_any_write_leaves_the_older_page(
     fault: str, packed: str, tmp_path: Path, program: LoadedProgram
 ) -> None:
+    """Cases 115, 117."""
     out = tmp_path / "out" / "report.html"
     out.parent.mkdir()
     arguments = ["report", packed, "-o", str(out), "-q"]
@@ -197,9 +198,7 @@ def test_the_python_api_does_the_same(packed: str, out: Path) -> None:
     assert bundler.render_page(page) == out.read_text()
 
 
-def test_volumes_are_told_by_the_bundle_s_name_and_what_they_make(
-    packed: str, out: Path, tmp_path: Path
-) -> None:
+def test_volumes_are_told_by_the_name_of_the_bundle_they_make(packed: str, out: Path, tmp_path: Path) -> None:
     sha256 = hashlib.sha256(Path(packed).read_bytes()).hexdigest()
     medium = tmp_path / "medium"
     medium.mkdir()

@@ -43,7 +43,7 @@ def blobs(folder: Path) -> set[str]:
     return {path.name for path in (folder / "store" / "blobs").glob("*/*")}
 
 
-def test_what_the_last_night_needs_stays_and_the_rest_goes_when_told_so(
+def test_what_the_last_night_needs_stays_and_the_rest_can_go(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
     export(registry, tmp_path, "sunday")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.cli.terminal.summaries import SHOWN, print_failures
+from bundler.cli.terminal.outcome import SHOWN, print_failures
 from bundler.reporting.json_report import Failure
 
 

@@ -58,12 +58,12 @@ def test_a_source_is_a_repository_with_rules_and_what_goes_along() -> None:
         "exclude": ("*-rc*",),
     }  # fmt: skip
     platforms = (Platform("linux", "arm", "v7"),)
-    assert found.along == Include(
+    assert found.include == Include(
         images=True, referrers=False, require=frozenset({"signature", "sbom"}), platforms=platforms
     )
 
 
-def test_a_source_that_says_nothing_takes_all_tags_and_what_refers_to_them() -> None:
+def test_a_source_without_rules_takes_all_tags_and_referrers() -> None:
     expected = ConfiguredSource(
         RepositoryName("h.example/app"), None, Rules(), Include(images=False, referrers=True)
     )
@@ -78,7 +78,7 @@ def test_defaults_are_for_what_a_source_leaves_out() -> None:
         "- {repository: h.example/b, newest: 1, images: false, exclude: []}\n"
         "- {repository: h.example/c, newest: null, minimumAge: ~}\n"
     )
-    assert [(one.rules, one.along.images) for one in file.sources] == [
+    assert [(one.rules, one.include.images) for one in file.sources] == [
         (Rules(newest=3, exclude=("x",), created_until=NOW - DAY), True),
         (Rules(newest=1, created_until=NOW - DAY), False),
         (Rules(exclude=("x",)), True),
@@ -117,7 +117,7 @@ def test_a_namespace_is_a_glob_less_what_is_excluded(path: str, meant: bool) -> 
     assert found.pattern.matches(RepositoryPath(path)) is meant
 
 
-def test_settings_are_those_of_the_command_line_and_paths_stand_beside_the_file() -> None:
+def test_settings_equal_options_and_paths_stand_beside_the_file() -> None:
     text = (
         "output: ${FOLDER}/m.tar.zst\nstore: s\nforce: true\nreport: r.json\njobs: 8\nlock: x.lock\n"
         "onDrift: refetch\nregistries: {plainHttp: [h:1], caFile: ca.pem, credsFile: '-', tokenHosts: [t],"
@@ -222,7 +222,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_is_one_line_with_file_line_key_path_cause_and_next_step(text: str) -> None:
+def test_a_mistake_is_one_line_with_place_cause_and_next_step(text: str) -> None:
     where, cause, next_step = WRONG[text]
     (line,) = told(text)
     assert line.startswith(f"export.yaml:{where}: ")
@@ -230,7 +230,7 @@ def test_what_is_wrong_is_one_line_with_file_line_key_path_cause_and_next_step(t
     assert next_step in line.partition("; ")[2]
 
 
-def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_mistakes_are_told_at_once_in_the_files_order() -> None:
     lines = told(
         "jobs: 0\njobs: 1\nsources:\n- repository: ghcr.io/A\n  tags: [6.0]\n  newest: '1'\n"
         "- tags: [1.10]\n  versions: '>>1'\n- preset: minimal\n  digest: [x]\n"
@@ -282,7 +282,7 @@ def test_values_of_the_environment_and_of_set_are_not_shown(text: str) -> None:
 # --- several files ------------------------------------------------------------------------------------
 
 
-def test_several_files_are_one_after_the_other_with_the_settings_of_each() -> None:
+def test_several_files_follow_each_other_with_their_settings() -> None:
     site = read("registries: {plainHttp: [a, b], caFile: /ca.pem}\njobs: 8\n", "site.yaml")
     first = read("sources: [{preset: minimal}]\nregistries: {plainHttp: [b, c]}\njobs: 8\n", "first.yaml")
     second = read(
@@ -301,7 +301,7 @@ def test_one_file_is_itself_and_none_says_nothing() -> None:
     assert merged([]) == ExportFile("")
 
 
-def test_settings_that_two_files_give_differently_are_told_with_both_names() -> None:
+def test_settings_on_which_two_files_differ_name_both_files() -> None:
     files = [
         read("jobs: 1\nforce: false\nregistries: {caFile: /x}", "a.yaml"),
         read("jobs: 2\nforce: true\nregistries: {caFile: /y}", "b.yaml"),

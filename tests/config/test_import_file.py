@@ -86,7 +86,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_is_one_line_with_file_line_key_path_cause_and_next_step(text: str) -> None:
+def test_a_mistake_is_one_line_with_place_cause_and_next_step(text: str) -> None:
     where, cause, next_step = WRONG[text]
     with pytest.raises(UsageError) as error:
         read(text)

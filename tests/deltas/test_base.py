@@ -15,6 +15,7 @@ from bundler.errors import BundlerError, UsageError
 from bundler.exporter import Incremental, Keep, output_to
 from bundler.limits import DEFAULT_LIMITS
 from bundler.reporting.progress import SILENCE
+from bundler.session import Session
 from bundler.store.blob_store import Store
 from tests.builders import a_module, add_version
 from tests.deltas.test_export_deltas import DAY, Nights, files, inventory_of
@@ -56,7 +57,7 @@ def test_the_same_night_again_makes_the_same_bytes(nights: Nights, *, new: bool)
     assert nights.report.unchanged
 
 
-def test_what_came_during_the_day_joins_the_night_of_the_same_name(nights: Nights) -> None:
+def test_what_came_by_day_joins_the_night_of_the_same_name(nights: Nights) -> None:
     sunday = nights.full("sunday")
     news(nights, "2.0.0")
     nights.night("monday", "last")
@@ -113,7 +114,7 @@ def test_what_a_delta_says_is_gone_is_not_lost_by_a_slip(nights: Nights) -> None
 # --- merged ------------------------------------------------------------------------------------------
 
 
-def test_a_merged_bundle_stands_for_the_chain_that_it_was_made_of(nights: Nights) -> None:
+def test_a_merged_bundle_stands_for_the_chain_behind_it(nights: Nights) -> None:
     sunday, monday, tuesday = chain(nights)
     whole = nights.merged("whole", sunday, monday, tuesday).read_bytes()
     assert nights.merged("again", nights.merged("part", sunday, monday), tuesday).read_bytes() == whole
@@ -144,7 +145,7 @@ def test_a_bundle_is_known_by_what_a_chain_in_the_store_makes(nights: Nights) ->
     assert [set(entry.tags) for entry in out.repositories] == [{"2.1.0"}]
 
 
-def test_a_bundle_that_claims_to_make_its_own_base_is_not_followed_for_ever(nights: Nights) -> None:
+def test_a_bundle_that_is_its_own_base_is_not_followed_for_ever(nights: Nights) -> None:
     chain(nights)
     store = Store(nights.folder / "store")
     nights.night("empty", "last", allow_empty=True)
@@ -158,9 +159,7 @@ def test_a_bundle_that_claims_to_make_its_own_base_is_not_followed_for_ever(nigh
 # --- from elsewhere ----------------------------------------------------------------------------------
 
 
-def test_the_night_after_one_on_a_file_from_elsewhere_needs_only_the_store(
-    nights: Nights, tmp_path: Path
-) -> None:
+def test_the_night_after_a_foreign_base_needs_only_the_store(nights: Nights, tmp_path: Path) -> None:
     *_, tuesday = chain(nights)
     news(nights, "2.2.0")
     nights.night("wednesday", tuesday, store="another")
@@ -170,7 +169,7 @@ def test_the_night_after_one_on_a_file_from_elsewhere_needs_only_the_store(
     out = inventory_of(nights.night("thursday", "last", store="another"))
     assert [set(entry.tags) for entry in out.repositories] == [{"2.3.0"}]
     with Store(tmp_path / "another") as store:
-        assert find_garbage(store, Keep(1), 9 * DAY).blobs == ()
+        assert find_garbage(store, Keep(1), Session(clock=lambda: 9 * DAY)).blobs == ()
     assert files(tmp_path) == {"thursday"}
 
 
@@ -180,6 +179,6 @@ def test_housekeeping_goes_on_where_a_base_is_not_at_hand(nights: Nights, tmp_pa
         if b'"kind":"full"' in path.read_bytes():
             path.unlink()
     with Store(tmp_path / "store") as store:
-        assert find_garbage(store, Keep(), 0).forgotten == ()
+        assert find_garbage(store, Keep(), Session()).forgotten == ()
     with pytest.raises(BundlerError, match="not at hand"):
         nights.night("wednesday", "last")

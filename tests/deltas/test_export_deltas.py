@@ -15,6 +15,7 @@ from bundler.errors import BundlerError, IntegrityError, UsageError
 from bundler.exporter import Incremental, Keep, output_to
 from bundler.oci.platform import parse_platform
 from bundler.selection.sources import Include
+from bundler.session import Session
 from bundler.store.history import History
 from tests.builders import (
     SHAPES,
@@ -55,21 +56,27 @@ class Nights:
         *base: Path | str,
         along: Include | None = None,
         store: str = "store",
-        **series: object,
+        now: int = 0,
+        **incremental: object,
     ) -> Path:
         """What is new against these bases."""
         out = self.folder / f"{name}.tar.zst"
-        chosen = Incremental(base=tuple(str(one) for one in base), **series)  # type: ignore[arg-type]
+        chosen = Incremental(base=tuple(str(one) for one in base), **incremental)  # type: ignore[arg-type]
         sources = [f"{self.registry.host}/{one}" for one in self.names]
         self.report = exported(
-            out, *sources, series=chosen, along=along or Include(), store=self.folder / store
+            out,
+            *sources,
+            incremental=chosen,
+            now=now,
+            along=along or Include(),
+            store=self.folder / store,
         )
         return out
 
     def merged(self, name: str, *bundles: Path) -> Path:
         """The full bundle of a chain."""
         out = self.folder / f"{name}.tar.zst"
-        merge_bundles(bundles, output_to(str(out)))
+        merge_bundles(bundles, output_to(str(out)), Session())
         return out
 
 
@@ -135,7 +142,7 @@ def test_nothing_new_is_a_bundle_where_that_is_wanted(nights: Nights) -> None:
     assert delta.state == delta.base[0]
 
 
-def test_the_last_bundle_of_a_job_is_a_base_by_its_name_and_by_its_id(nights: Nights) -> None:
+def test_the_last_bundle_of_a_job_is_a_base_by_name_and_by_id(nights: Nights) -> None:
     nights.full("sunday")
     add_version(nights.registry.repositories["app"], "2.0.0")
     by_name = nights.night("monday", "last")
@@ -163,7 +170,7 @@ def test_a_chain_is_found_beside_its_last_bundle(nights: Nights, tmp_path: Path)
     add_version(nights.registry.repositories["app"], "2.1.0")
     out = tmp_path / "tuesday.tar.zst"
     sources = [f"{nights.registry.host}/{name}" for name in nights.names]
-    exported(out, *sources, series=Incremental(base=(str(delta),)), along=Include())
+    exported(out, *sources, incremental=Incremental(base=(str(delta),)), along=Include())
     assert [set(entry.tags) for entry in inventory_of(out).repositories] == [{"2.1.0"}]
 
 
@@ -176,7 +183,7 @@ def test_a_base_that_builds_on_what_is_not_at_hand_is_refused(nights: Nights, tm
     base.unlink()
     source = f"{nights.registry.host}/app"
     with pytest.raises(UsageError, match=missing.id):
-        exported(tmp_path / "o.tar.zst", source, series=Incremental(base=(str(delta),)))
+        exported(tmp_path / "o.tar.zst", source, incremental=Incremental(base=(str(delta),)))
 
 
 def test_a_tag_that_could_not_be_had_is_not_gone(nights: Nights) -> None:
@@ -220,7 +227,7 @@ def test_a_merge_that_lacks_a_base_names_it(nights: Nights) -> None:
     add_version(nights.registry.repositories["app"], "2.0.0")
     delta = nights.night("monday", base)
     with pytest.raises(UsageError, match="give that bundle too"):
-        merge_bundles([delta], output_to(str(nights.folder / "m.tar.zst")))
+        merge_bundles([delta], output_to(str(nights.folder / "m.tar.zst")), Session())
     assert not (nights.folder / "m.tar.zst").exists()
 
 
@@ -233,16 +240,16 @@ def test_shards_merge_to_the_whole(nights: Nights) -> None:
     assert nights.merged("merged", two, one).read_bytes() == nights.full("full").read_bytes()
 
 
-def test_a_merge_over_itself_is_unchanged_and_over_more_is_refused(nights: Nights) -> None:
+def test_a_merge_over_itself_is_unchanged_over_more_is_refused(nights: Nights) -> None:
     base = nights.full("sunday")
     target = output_to(str(nights.folder / "m.tar.zst"))
-    merge_bundles([base], target)
-    assert merge_bundles([base], target).unchanged
+    merge_bundles([base], target, Session())
+    assert merge_bundles([base], target, Session()).unchanged
     add_version(nights.registry.repositories["app"], "2.0.0")
     del nights.registry.repositories["app"].tags["1.0.0"]
     delta = nights.night("monday", base)
     with pytest.raises(UsageError, match="would not hold"):
-        merge_bundles([base, delta], target)
+        merge_bundles([base, delta], target, Session())
 
 
 # --- immutable tags ----------------------------------------------------------------------------------
@@ -265,7 +272,7 @@ def test_known_versions_are_not_asked_for_again(nights: Nights, *, api: bool) ->
     assert len(asked) == len(nights.names) + len(movable)
 
 
-def test_a_known_version_that_moved_all_the_same_is_taken_as_it_was(nights: Nights) -> None:
+def test_a_known_version_that_moved_is_taken_as_it_was(nights: Nights) -> None:
     base = nights.full("sunday")
     tags = nights.registry.repositories["app"].tags
     tags["1.0.0"] = tags["1.3.0"]

@@ -11,6 +11,7 @@ from bundler import merge_bundles
 from bundler.__main__ import run
 from bundler.errors import LocalError
 from bundler.exporter import output_to
+from bundler.session import Session
 from tests.builders import a_bundle, a_module
 
 
@@ -31,5 +32,5 @@ def test_a_merge_that_the_disk_can_not_hold_does_not_begin(
     usage = namedtuple("usage", "free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(1_000))
     with pytest.raises(LocalError, match="1,000 are free"):
-        merge_bundles([bundle], output_to(str(tmp_path / "out.tar.zst")))
+        merge_bundles([bundle], output_to(str(tmp_path / "out.tar.zst")), Session())
     assert {path.name for path in tmp_path.iterdir()} == {"one.tar.zst", "one.tar.zst.sha256"}

@@ -67,7 +67,7 @@ def test_of_one_version_only_what_belongs_to_it(version: str, manifests: int, tm
     assert len(carried(tmp_path / "b.tar.zst")) == manifests
 
 
-def test_without_the_api_one_question_tells_it_and_the_tag_list_tells_the_rest(tmp_path: Path) -> None:
+def test_without_the_api_one_question_and_the_tag_list_suffice(tmp_path: Path) -> None:
     with MemoryRegistry({"app": a_signed_module(), "other": a_signed_module()}) as server:
         exported(tmp_path / "b.tar.zst", f"{server.host}/app", f"{server.host}/other")
         assert len(server.asked("GET", "referrers")) == 1
@@ -104,7 +104,8 @@ def test_no_referrers_leaves_them_out_and_asks_for_none(registry: MemoryRegistry
 
 
 @pytest.mark.parametrize("status", [500, 403, 429])
-def test_23_could_not_ask_is_a_failure_and_no_absence(status: int, tmp_path: Path) -> None:
+def test_could_not_ask_is_a_failure_and_no_absence(status: int, tmp_path: Path) -> None:
+    """Case 23."""
     with MemoryRegistry({"app": a_module("1.0.0")}, referrers=True) as server:
         server.on("GET", "referrers", says(status), times=ALWAYS)
         report = exported(tmp_path / "b.tar.zst", f"{server.host}/app")
@@ -122,9 +123,8 @@ def test_23_could_not_ask_is_a_failure_and_no_absence(status: int, tmp_path: Pat
         says(200, "<!DOCTYPE html><p>hello"),
     ],
 )
-def test_23_every_way_of_saying_that_there_is_no_such_api_leads_to_the_tags(
-    answer: Fault, tmp_path: Path
-) -> None:
+def test_every_answer_that_denies_the_api_leads_to_the_tags(answer: Fault, tmp_path: Path) -> None:
+    """Case 23."""
     content = a_signed_module()
     with MemoryRegistry({"app": content}, referrers=True) as server:
         server.on("GET", "referrers", answer, times=ALWAYS)
@@ -133,7 +133,7 @@ def test_23_every_way_of_saying_that_there_is_no_such_api_leads_to_the_tags(
     assert carried(tmp_path / "b.tar.zst") == set(content.manifests)
 
 
-def test_a_registry_that_answers_404_where_nothing_refers_is_asked_for_the_others(tmp_path: Path) -> None:
+def test_404_for_one_subject_does_not_end_questions_for_others(tmp_path: Path) -> None:
     content = a_signed_module()
     with MemoryRegistry({"app": content}, referrers=True) as server:
         server.on("GET", "referrers", says(404, '{"errors": [{"code": "MANIFEST_UNKNOWN"}]}'))
@@ -141,7 +141,7 @@ def test_a_registry_that_answers_404_where_nothing_refers_is_asked_for_the_other
         assert len(server.asked("GET", "referrers")) > 4
 
 
-def test_a_fallback_tag_that_a_registry_takes_for_the_digest_is_no_list(tmp_path: Path) -> None:
+def test_a_fallback_tag_taken_for_the_digest_is_not_a_list(tmp_path: Path) -> None:
     content = a_module("1.0.0")
     digest = content.tags["1.0.0"]
     content.tags[digest.replace(":", "-")] = digest
@@ -150,7 +150,7 @@ def test_a_fallback_tag_that_a_registry_takes_for_the_digest_is_no_list(tmp_path
     assert tags_in(tmp_path / "b.tar.zst") == {"1.0.0"}
 
 
-def test_of_a_list_with_a_gap_the_rest_is_carried_and_the_gap_is_said(tmp_path: Path) -> None:
+def test_a_list_with_a_gap_is_carried_and_the_gap_reported(tmp_path: Path) -> None:
     content = a_module("1.0.0")
     subject = content.tags["1.0.0"]
     kept, gone = (sign_by_subject(content, subject, text) for text in ("kept", "gone"))
@@ -194,7 +194,7 @@ def test_a_repository_whose_list_is_refused_is_asked_by_name(tmp_path: Path) -> 
     assert len(carried(tmp_path / "b.tar.zst")) == 2
 
 
-def test_the_same_content_gives_the_same_bytes_however_it_was_chosen(tmp_path: Path) -> None:
+def test_the_same_content_is_the_same_bytes_however_chosen(tmp_path: Path) -> None:
     with MemoryRegistry({"app": a_signed_module()}) as server:
         exported(tmp_path / "a.tar.zst", f"{server.host}/app")
         exported(tmp_path / "b.tar.zst", f"{server.host}/app", globs=("1.*",))
@@ -202,7 +202,8 @@ def test_the_same_content_gives_the_same_bytes_however_it_was_chosen(tmp_path: P
 
 
 @pytest.mark.parametrize("lied", ["refers to another", "refers to nothing"])
-def test_23_a_referrer_with_a_wrong_subject_is_refused(lied: str, tmp_path: Path) -> None:
+def test_a_referrer_with_a_wrong_subject_is_refused(lied: str, tmp_path: Path) -> None:
+    """Case 23."""
     content = a_module("1.0.0", "1.1.0")
     signature = sign_by_subject(content, content.tags["1.1.0"], listed=False)
     wrong = signature if lied == "refers to another" else content.tags["1.1.0"]

@@ -65,7 +65,7 @@ def test_refetch_takes_what_the_tag_points_to_in_the_end(tmp_path: Path) -> None
     assert digests(report)["latest"] == server.repositories["app"].tags["1.1.0"]
 
 
-def test_a_tag_that_never_rests_is_left_out_and_the_others_are_whole(tmp_path: Path) -> None:
+def test_a_tag_that_keeps_moving_is_left_out_others_are_whole(tmp_path: Path) -> None:
     """Every answer to HEAD says that it has moved: after the last round nothing is selected unfetched."""
     content = a_module("1.0.0", "1.1.0")
     content.tags["latest"] = content.tags["1.0.0"]

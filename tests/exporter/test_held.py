@@ -51,7 +51,9 @@ def test_tags_of_all_lists_together_are_limited(tmp_path: Path, clock: FakeClock
     assert not (tmp_path / "c.tar.zst").exists()
 
 
-def test_23_referrers_of_all_subjects_together_are_limited(tmp_path: Path, clock: FakeClock) -> None:
+def test_referrers_of_all_subjects_together_are_limited(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 23."""
+
     def lists(wire: Wire, request: Seen, answer: Answer) -> bool:
         subject = urlsplit(request.target).path.rpartition("/")[2]
         listed = [

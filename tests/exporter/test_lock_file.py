@@ -10,6 +10,7 @@ import pytest
 from bundler.errors import BundlerError, ContentError, IntegrityError, UsageError
 from bundler.exporter import export_bundle, locked_selection, output_to, read_lock, store_location_of
 from bundler.reporting.json_report import Report
+from bundler.session import Session
 from tests.builders import a_module, a_signed_module
 from tests.doubles import ALWAYS, FakeClock, MemoryRegistry, says
 from tests.flows import exported, registries_for
@@ -26,7 +27,7 @@ def exported_from(lock: Path, out: Path) -> Report:
     """Export what a lock file pins."""
     target = output_to(str(out))
     selection = locked_selection(read_lock(lock), (), lock)
-    return export_bundle(selection, registries_for(FakeClock()), target, store_location_of(target))
+    return export_bundle(selection, target, store_location_of(target), Session(registries_for(FakeClock())))
 
 
 def test_the_same_bundle_comes_of_it_though_there_are_new_tags(
@@ -75,7 +76,7 @@ def test_an_unchanged_bundle_is_locked_as_well(registry: MemoryRegistry, tmp_pat
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_a_repository_that_the_lock_does_not_know_is_a_usage_error(
+def test_a_repository_missing_from_the_lock_is_a_usage_error(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
     lock = tmp_path / "export.lock"

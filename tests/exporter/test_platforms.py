@@ -64,7 +64,7 @@ def carry(registry: MemoryRegistry, out: Path, *platforms: str) -> Report:
         ([], set(for_many_platforms()[1]) - {"index"}),
     ],
 )
-def test_wished_platforms_and_what_is_attached_to_them_are_carried(
+def test_chosen_platforms_are_carried_with_their_attachments(
     platforms: list[str], names: set[str], registry: MemoryRegistry, tmp_path: Path
 ) -> None:
     digests = for_many_platforms()[1]
@@ -75,7 +75,7 @@ def test_wished_platforms_and_what_is_attached_to_them_are_carried(
     assert set(inventory.omitted) == set(digests.values()) - {blob.digest for blob in inventory.manifests}
 
 
-def test_a_platform_that_is_not_there_fails_the_tag_and_names_those_that_are(
+def test_a_missing_platform_fails_the_tag_and_names_the_others(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
     report = carry(registry, tmp_path / "b.tar.zst", "linux/riscv64")

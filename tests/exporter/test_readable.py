@@ -15,6 +15,7 @@ from bundler.exporter import output_to, plan_bundle, store_location_of
 from bundler.limits import Limits
 from bundler.oci.reference import parse_reference
 from bundler.selection.sources import selection_of
+from bundler.session import Session
 from tests.builders import a_bundle, a_module
 from tests.doubles import FakeClock, MemoryRegistry
 from tests.flows import PATIENT, exported, registries_for
@@ -28,7 +29,7 @@ TOO_MANY = [
 
 
 @pytest.mark.parametrize(("limits", "cause"), TOO_MANY)
-def test_what_no_reader_would_take_is_told_before_a_blob_is_fetched(
+def test_an_unreadable_result_is_told_before_a_blob_is_fetched(
     limits: Limits, cause: str, clock: FakeClock, tmp_path: Path
 ) -> None:
     out = tmp_path / "b.tar.zst"
@@ -39,12 +40,12 @@ def test_what_no_reader_would_take_is_told_before_a_blob_is_fetched(
             exported(out, name, registries=known())
         to = output_to(str(out))
         with pytest.raises(ContentError, match=cause):
-            plan_bundle(selection_of([parse_reference(name)]), known(), to, store_location_of(to))
+            plan_bundle(selection_of([parse_reference(name)]), to, store_location_of(to), Session(known()))
         assert not [seen for seen in registry.seen if "/blobs/" in seen.path]
     assert not out.exists()
 
 
-def test_bundles_that_together_no_reader_would_take_are_not_merged(tmp_path: Path) -> None:
+def test_bundles_too_large_for_any_reader_are_not_merged(tmp_path: Path) -> None:
     parts = [
         a_bundle(tmp_path / f"{name}.tar.zst", {f"h.example/{name}": a_module("1.0.0", "1.1.0")})
         for name in ("a", "b")
@@ -52,5 +53,5 @@ def test_bundles_that_together_no_reader_would_take_are_not_merged(tmp_path: Pat
     with open_bundle(parts[0]) as one:
         limits = Limits(inventory=max(len(data) for _, data in files_of(one.inventory)))
     with pytest.raises(ContentError, match="would be larger"):
-        merge_bundles(parts, output_to(str(tmp_path / "c.tar.zst")), limits=limits)
+        merge_bundles(parts, output_to(str(tmp_path / "c.tar.zst")), Session(limits=limits))
     assert not (tmp_path / "c.tar.zst").exists()

@@ -85,7 +85,7 @@ def test_an_image_comes_with_the_shard_of_its_module(registry: MemoryRegistry, t
 
 
 @pytest.mark.parametrize("name", ["b.tar.zst", "folder"])
-def test_a_shard_without_repositories_is_a_bundle_that_can_be_imported(
+def test_a_shard_without_repositories_can_be_imported(
     name: str, registry: MemoryRegistry, tmp_path: Path, capsys: Output
 ) -> None:
     out, sources = tmp_path / name, [f"{registry.host}/{name}" for name in NAMES]

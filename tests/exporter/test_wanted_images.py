@@ -82,7 +82,7 @@ def run(server: MemoryRegistry, folder: Path, along: Include = ALONG) -> Report:
     return exported(folder / "b.tar.zst", f"{server.host}/app", along=along)
 
 
-def test_images_named_by_the_annotation_are_carried_without_reading_the_module(tmp_path: Path) -> None:
+def test_annotated_images_are_carried_without_reading_the_module(tmp_path: Path) -> None:
     with MemoryRegistry({"hub/nginx": an_image("1.25"), "hub/redis": an_image("7")}) as server:
         names = f"{server.host}/hub/nginx:1.25,{server.host}/hub/redis:7"
         server.repositories["app"] = annotated(names)
@@ -93,7 +93,7 @@ def test_images_named_by_the_annotation_are_carried_without_reading_the_module(t
     assert report.images[0].images == tuple(sorted(names.split(",")))
 
 
-def test_images_of_values_cue_are_carried_and_the_layer_is_fetched_once(tmp_path: Path) -> None:
+def test_images_of_values_cue_cost_one_fetch_of_the_layer(tmp_path: Path) -> None:
     with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
         server.repositories["app"] = a_timoni_module({"values.cue": VALUES % server.host.encode()})
         report = run(server, tmp_path)
@@ -152,7 +152,7 @@ def test_one_tag_that_two_versions_pin_to_two_digests_keeps_both(tmp_path: Path)
     assert set(entry.roots()) == {old, new}
 
 
-def test_images_bring_their_signatures_and_arrive_with_the_module(tmp_path: Path) -> None:
+def test_images_and_their_signatures_arrive_with_the_module(tmp_path: Path) -> None:
     image = an_image("1.25")
     sign_by_tag(image, image.tags["1.25"])
     with MemoryRegistry({"hub/nginx": image}) as server:

@@ -73,9 +73,9 @@ def test_a_manifest_of_an_index_is_found_by_its_digest() -> None:
 @pytest.mark.parametrize(
     ("text", "close"),
     [
-        ("redis:7.2.1", "close to it: redis:7.2.0"),
-        ("rediss:7.2.0", "close to it: redis:7.2.0"),
-        ("ghcr.io/team/rediz:7.2.0", "close to it: ghcr.io/team/redis:7.2.0"),
+        ("redis:7.2.1", "did you mean redis:7.2.0"),
+        ("rediss:7.2.0", "did you mean redis:7.2.0"),
+        ("ghcr.io/team/rediz:7.2.0", "did you mean ghcr.io/team/redis:7.2.0"),
         ("p:1.0.0", "not in the bundle"),
         ("app:1.0", "app:1.0.0"),
         (f"@sha256:{'0' * 64}", "`inspect` shows"),
@@ -93,7 +93,8 @@ def test_an_unknown_name_is_told_with_those_that_are_close(text: str, close: str
     "text",
     ["", "app", "ghcr.io:443/team/app", ":1.0.0", "@", "@sha256:0", "app@1.0.0", "oci://", "app:1.0.0@x"],
 )
-def test_107_what_names_no_version_is_refused(text: str) -> None:
+def test_what_names_no_version_is_refused(text: str) -> None:
+    """Case 107."""
     with pytest.raises(UsageError, match="@DIGEST, as `inspect` shows"):
         find(text, inventory_of())
 

@@ -82,7 +82,7 @@ def test_it_is_a_layout_of_the_version_and_nothing_else(shape: str, tmp_path: Pa
     assert (done.form, done.items, done.size) == ("oci-archive", len(blobs), sum(map(len, blobs.values())))
 
 
-def test_the_same_version_has_the_same_bytes_whatever_bundle_it_comes_from(tmp_path: Path) -> None:
+def test_a_version_has_the_same_bytes_from_whatever_bundle(tmp_path: Path) -> None:
     module = a_packed_module("1.0.0", "1.1.0")
     alone = Content({"1.0.0": module.tags["1.0.0"]}, module.manifests, module.blobs)
     archives = []
@@ -96,7 +96,8 @@ def test_the_same_version_has_the_same_bytes_whatever_bundle_it_comes_from(tmp_p
 # --- what is there already, and what is damaged ------------------------------------------------------
 
 
-def test_109_an_archive_is_replaced_only_by_force(tmp_path: Path) -> None:
+def test_an_archive_is_replaced_only_by_force(tmp_path: Path) -> None:
+    """Case 109."""
     out = tmp_path / "out.tar"
     out.write_text("dear diary")
     with bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle:
@@ -107,19 +108,22 @@ def test_109_an_archive_is_replaced_only_by_force(tmp_path: Path) -> None:
     assert tarfile.is_tarfile(out)
 
 
-def test_109_a_directory_is_not_replaced_by_force(tmp_path: Path) -> None:
+def test_a_directory_is_not_replaced_by_force(tmp_path: Path) -> None:
+    """Case 109."""
     (tmp_path / "out.tar").mkdir()
     with bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle, pytest.raises(UsageError, match="another"):
         extract(bundle, "app:1.0.0", tmp_path / "out.tar", force=True)
 
 
-def test_109_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    """Case 109."""
     with bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle, pytest.raises(LocalError, match="nowhere"):
         extract(bundle, "app:1.0.0", tmp_path / "nowhere" / "out.tar")
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes", None])
-def test_50_a_damaged_blob_leaves_no_archive(damage: bytes | None, tmp_path: Path) -> None:
+def test_a_damaged_blob_leaves_no_archive(damage: bytes | None, tmp_path: Path) -> None:
+    """Case 50."""
     content = a_packed_module("1.0.0")
     folder = unpacked_bundle(tmp_path, content)
     blob = folder / largest(content).digest.path
@@ -129,7 +133,8 @@ def test_50_a_damaged_blob_leaves_no_archive(damage: bytes | None, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_50_what_a_bundle_does_not_list_is_missing(tmp_path: Path) -> None:
+def test_what_a_bundle_does_not_list_is_missing(tmp_path: Path) -> None:
+    """Case 50."""
     content = a_packed_module("1.0.0")
     gone = largest(content).digest
     folder = unpacked_bundle(tmp_path, content)

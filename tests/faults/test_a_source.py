@@ -79,18 +79,20 @@ def only_failure(report: Report) -> str:
 
 @pytest.mark.parametrize("path", ["/tags/list", "/manifests/1.0.0", "/blobs/"])
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_01_two_bad_answers_and_a_good_one_make_two_retries(
+def test_two_bad_answers_and_a_good_one_make_two_retries(
     path: str, status: int, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 1."""
     source.on("GET", path, says(status, "try later"), times=2)
     report = export(source, tmp_path, clock)
     assert (report.exit_code, report.traffic.retries) == (0, 2)
     assert tags_in(tmp_path) == {"1.0.0", "1.1.0"}
 
 
-def test_02_a_blob_that_fails_for_ever_costs_its_tag_only(
+def test_a_blob_that_fails_for_ever_costs_its_tag_only(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 2."""
     blob = _own_layer(source, "1.1.0")
     source.on("GET", blob, says(500), times=ALWAYS)
     report = export(source, tmp_path, clock)
@@ -113,26 +115,29 @@ def _own_layer(source: MemoryRegistry, tag: str) -> str:
         (formatdate(0, usegmt=True), 0.0), (formatdate(4102444800, usegmt=True), 120.0),
     ],
 )  # fmt: skip
-def test_03_04_a_wait_that_the_registry_asks_for_is_kept_and_capped(
+def test_a_wait_that_the_registry_asks_for_is_kept_and_capped(
     header: str, waits: float, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Cases 3, 4."""
     source.on("GET", "/tags/list", says(429, Retry_After=header))
     assert export(source, tmp_path, clock).exit_code == 0
     assert sum(clock.naps) == pytest.approx(waits, abs=0.01)
 
 
-def test_03_a_wait_longer_than_a_blob_may_take_does_not_count_as_slowness(
+def test_a_wait_that_was_asked_for_does_not_count_as_slowness(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 3."""
     source.on("GET", "/blobs/", says(429, Retry_After="100"), times=2)
     report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=registries_for(clock), jobs=1)
     assert (report.exit_code, sum(clock.naps)) == (0, 200)
 
 
 @pytest.mark.parametrize("header", ["-5", "soon", "", "1e999", "\u00b2", "nan", "Mon, 99 Foo 2024"])
-def test_04_a_wait_that_means_nothing_is_the_usual_wait(
+def test_a_wait_that_means_nothing_is_the_usual_wait(
     header: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 4."""
     source.on("GET", "/tags/list", says(503, Retry_After=header))
     report = export(source, tmp_path, clock)
     assert (report.exit_code, report.traffic.retries) == (0, 1)
@@ -156,9 +161,10 @@ def guarded(source: MemoryRegistry, *, good: str = "Bearer good", path: str = "^
     source.on("GET|HEAD", path, wants(good.__eq__, challenge), times=ALWAYS)
 
 
-def test_06_a_fresh_token_that_is_refused_ends_after_one_more_question(
+def test_a_refused_fresh_token_costs_one_more_question_only(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 6."""
     guarded(source)
     source.on("GET", "/token", says(200, '{"token": "bad"}'), times=ALWAYS)
     report = export(source, tmp_path, clock)
@@ -167,9 +173,10 @@ def test_06_a_fresh_token_that_is_refused_ends_after_one_more_question(
     assert len(source.asked("GET", "/token")) <= 2
 
 
-def test_07_a_token_that_expires_during_a_run_is_renewed(
+def test_a_token_that_expires_during_a_run_is_renewed(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 7."""
     numbers = itertools.count(1)
     live = {"Bearer t1"}
 
@@ -199,9 +206,10 @@ def _expire(live: set[str]) -> Fault:
     return fault
 
 
-def test_07_a_403_with_an_old_token_is_tried_once_with_a_new_one(
+def test_a_403_with_an_old_token_is_tried_once_with_a_new_one(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 7."""
     guarded(source)
     source.on("GET", "/token", says(200, '{"token": "good"}'), times=ALWAYS)
     clean = source._rules.pop(0)
@@ -219,9 +227,10 @@ CHALLENGES = [
 
 
 @pytest.mark.parametrize("challenge", CHALLENGES)
-def test_08_a_challenge_that_means_nothing_is_an_authentication_error(
+def test_a_meaningless_challenge_is_an_authentication_error(
     challenge: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 8."""
     source.on("GET", "^/v2/", wants(bool, challenge), times=ALWAYS)
     report = export(source, tmp_path, clock, creds=USER)
     assert report.exit_code == 3
@@ -232,9 +241,10 @@ def test_08_a_challenge_that_means_nothing_is_an_authentication_error(
 @pytest.mark.parametrize(
     "body", ['{"token": "good"}', '{"access_token": "good"}', '{"token": "", "access_token": "good", "x": 1}']
 )
-def test_09_a_token_comes_under_either_name_and_needs_no_expiry(
+def test_a_token_comes_under_either_name_and_needs_no_expiry(
     body: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 9."""
     guarded(source)
     source.on("GET", "/token", says(200, body), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 0
@@ -246,17 +256,19 @@ BAD_TOKENS = ["", "no json", "[]", "null", "{}", '{"token": 5}', '{"token": "a b
 
 
 @pytest.mark.parametrize("body", BAD_TOKENS, ids=lambda body: body[:20])
-def test_09_an_answer_without_a_token_is_an_authentication_error(
+def test_an_answer_without_a_token_is_an_authentication_error(
     body: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 9."""
     guarded(source)
     source.on("GET", "/token", says(200, body), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == AuthError.exit_code
 
 
-def test_10_a_repository_that_is_forbidden_is_not_asked_again(
+def test_a_repository_that_is_forbidden_is_not_asked_again(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 10."""
     source.on("GET", "/v2/image/", says(403), times=ALWAYS)
     report = export(source, tmp_path, clock, "app", "image")
     assert (report.exit_code, report.failures[0].exit_code) == (8, 3)
@@ -268,23 +280,26 @@ def test_10_a_repository_that_is_forbidden_is_not_asked_again(
 
 
 @pytest.mark.parametrize("name", ["app:9.9.9", "absent", "absent:1.0.0"])
-def test_11_what_is_not_there_is_reported_and_the_rest_exported(
+def test_what_is_not_there_is_reported_and_the_rest_exported(
     name: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 11."""
     report = export(source, tmp_path, clock, name, "image")
     assert (report.exit_code, report.failures[0].exit_code) == (8, 4)
     assert name in only_failure(report)
     assert tags_in(tmp_path) == {"1.0.0"}
 
 
-def test_11_if_nothing_is_there_the_code_is_4_and_no_file_appears(
+def test_if_nothing_is_there_the_code_is_4_and_no_file_appears(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 11."""
     assert export(source, tmp_path, clock, "absent").exit_code == NotFoundError.exit_code
     assert not (tmp_path / "b.tar.zst").exists()
 
 
-def test_12_a_missing_child_of_an_index_is_named_with_its_parent(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_missing_child_of_an_index_is_named_with_its_parent(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 12."""
     content = an_index()
     child, parent = next(iter(content.manifests)), content.tags["latest"]
     del content.manifests[child]
@@ -295,9 +310,10 @@ def test_12_a_missing_child_of_an_index_is_named_with_its_parent(tmp_path: Path,
     assert parent in only_failure(report)
 
 
-def test_13_a_missing_blob_names_digest_and_tag(
+def test_a_missing_blob_names_digest_and_tag(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 13."""
     digest = _own_layer(source, "1.0.0")
     source.on("GET", digest, says(404), times=ALWAYS)
     report = export(source, tmp_path, clock)
@@ -309,9 +325,10 @@ def test_13_a_missing_blob_names_digest_and_tag(
 # --- manifests ---------------------------------------------------------------------------------------
 
 
-def test_14_a_wrong_digest_header_over_right_bytes_is_a_warning(
+def test_a_wrong_digest_header_over_right_bytes_is_a_warning(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 14."""
     source.on(
         "GET", "/manifests/1.0.0", with_headers(Docker_Content_Digest="sha256:" + "0" * 64), times=ALWAYS
     )
@@ -320,9 +337,8 @@ def test_14_a_wrong_digest_header_over_right_bytes_is_a_warning(
     assert "Docker-Content-Digest" in "".join(report.warnings)
 
 
-def test_14_wrong_bytes_under_a_right_digest_header_are_an_integrity_error(
-    tmp_path: Path, clock: FakeClock
-) -> None:
+def test_wrong_bytes_under_a_right_header_are_an_integrity_error(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 14."""
     content = a_module("1.0.0")
     with MemoryRegistry({"app": content}) as source:
         # By its digest too: there is no manifest here whose bytes are right.
@@ -336,9 +352,10 @@ def _another_space(reply: Reply) -> Reply:
     return reply._replace(body=reply.body + b" ")
 
 
-def test_14_wrong_bytes_of_a_tag_once_are_fetched_by_digest(
+def test_wrong_bytes_of_a_tag_once_are_fetched_by_digest(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 14."""
     source.on("GET", "/manifests/1.0.0", changed(_another_space))
     assert export(source, tmp_path, clock).exit_code == 0
     assert tags_in(tmp_path) == {"1.0.0", "1.1.0"}
@@ -347,16 +364,18 @@ def test_14_wrong_bytes_of_a_tag_once_are_fetched_by_digest(
 @pytest.mark.parametrize(
     "header", ["", OCI_MANIFEST + "; charset=utf-8", "application/json", OCI_MANIFEST.upper()]
 )
-def test_15_a_missing_or_decorated_content_type_is_no_matter(
+def test_a_missing_or_decorated_content_type_is_no_matter(
     header: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 15."""
     source.on("GET", "/manifests/", with_headers(Content_Type=header), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 0
 
 
-def test_15_a_manifest_sent_as_an_index_is_refused(
+def test_a_manifest_sent_as_an_index_is_refused(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 15."""
     source.on("GET", "/manifests/", with_headers(Content_Type=OCI_INDEX), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 7
 
@@ -374,24 +393,26 @@ BODIES = [
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("media_type", [OCI_MANIFEST, "text/html"])
-def test_16_17_a_page_or_a_cut_document_is_no_manifest_and_is_not_stored(
+def test_a_login_page_or_a_cut_document_is_not_stored(
     body: bytes, media_type: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Cases 16, 17."""
     source.on("GET", "/manifests/", says(200, body, Content_Type=media_type), times=ALWAYS)
     report = export(source, tmp_path, clock)
     assert report.exit_code in (6, 7)
     assert list(tmp_path.rglob("blobs/sha256/*")) == []
 
 
-def test_16_a_login_page_in_place_of_a_blob_is_an_integrity_error(
+def test_a_login_page_in_place_of_a_blob_is_an_integrity_error(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 16."""
     source.on("GET", "/blobs/", says(200, "<html>log in</html>", Content_Type="text/html"), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 6
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_manifest_at_the_limit_is_taken_and_one_past_it_refused(
+def test_a_manifest_at_the_limit_is_taken_one_past_it_refused(
     over: int, tmp_path: Path, clock: FakeClock
 ) -> None:
     content = Content()
@@ -405,9 +426,10 @@ def test_a_manifest_at_the_limit_is_taken_and_one_past_it_refused(
 
 
 @pytest.mark.parametrize("body", ['{"name": "app", "tags": null}', '{"tags": []}', "{}"])
-def test_18_an_empty_tag_list_is_a_warning(
+def test_an_empty_tag_list_is_a_warning(
     body: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 18."""
     source.on("GET", "/v2/app/tags/list", says(200, body))
     report = export(source, tmp_path, clock, "app", "image")
     assert report.exit_code == 0
@@ -415,9 +437,10 @@ def test_18_an_empty_tag_list_is_a_warning(
 
 
 @pytest.mark.parametrize("bad", [5, None, True, ["1.0.0"], "-rf", "a\nb", "\x1b[31m", "a" * 129, "../x"])
-def test_18_names_that_are_no_tags_are_reported_and_the_others_exported(
+def test_names_that_are_not_tags_are_reported_the_rest_exported(
     bad: object, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 18."""
     body = json.dumps({"tags": ["1.0.0", bad, "1.0.0"]})
     source.on("GET", "/tags/list", says(200, body))
     report = export(source, tmp_path, clock)
@@ -427,17 +450,19 @@ def test_18_names_that_are_no_tags_are_reported_and_the_others_exported(
 
 
 @pytest.mark.parametrize("body", ["[", '"x"', '{"tags": {}}', '{"tags": "1.0.0"}', "5", "<html>"])
-def test_18_an_answer_that_is_no_tag_list_is_refused(
+def test_an_answer_that_is_no_tag_list_is_refused(
     body: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 18."""
     source.on("GET", "/tags/list", says(200, body))
     assert export(source, tmp_path, clock).exit_code == 7
 
 
 @pytest.mark.parametrize("count", [100_000, 100_001])
-def test_18_a_list_may_have_the_limit_of_tags_and_not_one_more(
+def test_a_list_may_have_the_limit_of_tags_and_not_one_more(
     count: int, source: MemoryRegistry, clock: FakeClock
 ) -> None:
+    """Case 18."""
     body = json.dumps({"tags": [f"t{number}" for number in range(count)]})
     source.on("GET", "/tags/list", says(200, body), times=ALWAYS)
     repository = registries_for(clock).source(source.repository("app"))
@@ -465,16 +490,18 @@ def paged(source: MemoryRegistry, *links: str) -> None:
         "<list?last=x> ; hreflang ; rel = next ,", ', ,<list?last=x>;rel="next";rel="last"',
     ],
 )  # fmt: skip
-def test_20_a_link_to_the_next_page_is_followed_in_every_form(
+def test_a_link_to_the_next_page_is_followed_in_every_form(
     link: str, source: MemoryRegistry, clock: FakeClock
 ) -> None:
+    """Case 20."""
     paged(source, link)
     assert registries_for(clock).source(source.repository("app")).tags().tags == ("1.0.0", "1.1.0")
     assert len(source.seen) == 2
 
 
 @pytest.mark.parametrize("link", ["", "<>; rel=prev", "garbage", '</x>; rel="last"'])
-def test_20_a_link_to_nothing_is_the_end(link: str, source: MemoryRegistry, clock: FakeClock) -> None:
+def test_a_link_to_nothing_is_the_end(link: str, source: MemoryRegistry, clock: FakeClock) -> None:
+    """Case 20."""
     paged(source, link)
     assert registries_for(clock).source(source.repository("app")).tags().tags == ("1.0.0",)
 
@@ -487,25 +514,26 @@ def test_20_a_link_to_nothing_is_the_end(link: str, source: MemoryRegistry, cloc
         '<http://user:pass@BASE/>; rel="next"',
     ],
 )  # fmt: skip
-def test_20_a_link_elsewhere_or_too_long_is_refused(
-    link: str, source: MemoryRegistry, clock: FakeClock
-) -> None:
+def test_a_link_elsewhere_or_too_long_is_refused(link: str, source: MemoryRegistry, clock: FakeClock) -> None:
+    """Case 20."""
     paged(source, link)
     with pytest.raises(ContentError):
         registries_for(clock).source(source.repository("app")).tags()
     assert len(source.seen) == 1
 
 
-def test_20_links_that_go_round_in_a_circle_are_refused(source: MemoryRegistry, clock: FakeClock) -> None:
+def test_links_that_go_round_in_a_circle_are_refused(source: MemoryRegistry, clock: FakeClock) -> None:
+    """Case 20."""
     paged(source, *['</v2/app/tags/list?last=x>; rel="next"'] * 5)
     with pytest.raises(ContentError, match="circle"):
         registries_for(clock).source(source.repository("app")).tags()
     assert len(source.seen) == 2
 
 
-def test_20_a_registry_that_cuts_at_n_without_a_link_is_asked_on(
+def test_a_registry_that_cuts_at_n_without_a_link_is_asked_on(
     source: MemoryRegistry, clock: FakeClock
 ) -> None:
+    """Case 20."""
     limits = PATIENT._replace(page_size=2)
     source.on("GET", "/tags/list", says(200, '{"tags": ["a", "b"]}'))
     source.on("GET", "last=b", says(200, '{"tags": ["c"]}'))
@@ -516,7 +544,8 @@ def test_20_a_registry_that_cuts_at_n_without_a_link_is_asked_on(
     )
 
 
-def test_20_endless_pages_end_at_the_limit(source: MemoryRegistry, clock: FakeClock) -> None:
+def test_endless_pages_end_at_the_limit(source: MemoryRegistry, clock: FakeClock) -> None:
+    """Case 20."""
     limits = PATIENT._replace(tag_pages=5)
     paged(source, *(f'</v2/app/tags/list?last={number}>; rel="next"' for number in range(10)))
     with pytest.raises(ContentError, match="limit of 5 pages"):
@@ -527,7 +556,8 @@ def test_20_endless_pages_end_at_the_limit(source: MemoryRegistry, clock: FakeCl
 # --- what it points to -------------------------------------------------------------------------------
 
 
-def test_21_a_tag_that_moves_during_the_run_is_what_was_fetched(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_tag_that_moves_during_the_run_is_what_was_fetched(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 21."""
     content = a_module("1.0.0")
     other = content.add_image("moved")
     with MemoryRegistry({"app": content}) as source:
@@ -546,9 +576,10 @@ def test_21_a_tag_that_moves_during_the_run_is_what_was_fetched(tmp_path: Path, 
         "application/vnd.docker.distribution.manifest.v1+prettyjws",
     ],
 )
-def test_22_schema_1_is_refused_by_name(
+def test_schema_1_is_refused_by_name(
     media_type: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 22."""
     source.on(
         "GET", "/manifests/1.0.0", says(200, '{"schemaVersion": 1}', Content_Type=media_type), times=ALWAYS
     )
@@ -558,9 +589,8 @@ def test_22_schema_1_is_refused_by_name(
 
 
 @pytest.mark.parametrize("content", [a_docker_image(), an_index(docker=True)], ids=["image", "list"])
-def test_22_docker_types_are_carried_byte_for_byte(
-    content: Content, tmp_path: Path, clock: FakeClock
-) -> None:
+def test_docker_types_are_carried_byte_for_byte(content: Content, tmp_path: Path, clock: FakeClock) -> None:
+    """Case 22."""
     with MemoryRegistry({"app": content}) as source:
         assert export(source, tmp_path, clock).exit_code == 0
     with open_bundle(tmp_path / "b.tar.zst") as bundle:
@@ -569,7 +599,8 @@ def test_22_docker_types_are_carried_byte_for_byte(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_25_every_shape_of_content_is_exported(shape: str, tmp_path: Path, clock: FakeClock) -> None:
+def test_every_shape_of_content_is_exported(shape: str, tmp_path: Path, clock: FakeClock) -> None:
+    """Case 25."""
     content = SHAPES[shape]()
     with MemoryRegistry({"app": content}) as source:
         assert export(source, tmp_path, clock).failures == ()
@@ -578,7 +609,8 @@ def test_25_every_shape_of_content_is_exported(shape: str, tmp_path: Path, clock
     assert blobs == dict(content.everything())
 
 
-def test_25_a_sparse_index_is_reported_and_not_half_exported(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_sparse_index_is_reported_and_not_half_exported(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 25."""
     content = an_index(of=3)
     del content.manifests[next(iter(content.manifests))]
     with MemoryRegistry({"app": content}) as source:
@@ -606,7 +638,7 @@ def test_a_child_that_is_not_what_its_index_says_is_refused(tmp_path: Path, cloc
     assert child["digest"] in only_failure(report)
 
 
-def test_the_same_command_again_without_the_fault_makes_the_same_bundle(
+def test_the_same_command_without_faults_makes_the_same_bundle(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
     digest = _own_layer(source, "1.0.0")

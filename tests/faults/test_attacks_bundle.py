@@ -218,7 +218,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", [*ALLOWED, *REFUSED])
-def test_what_is_shared_by_many_is_read_in_bounded_time_and_memory(name: str, tmp_path: Path) -> None:
+def test_shared_content_is_read_in_bounded_time_and_memory(name: str, tmp_path: Path) -> None:
     path = tmp_path / "b.tar.zst"
     path.write_bytes((ALLOWED | REFUSED)[name]())
     assert path.stat().st_size < 4 * MIB
@@ -331,9 +331,7 @@ LOOK_ALIKES = [
 
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)
-def test_a_member_whose_name_becomes_another_when_it_is_normalised_is_refused(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_member_name_that_normalises_to_another_is_refused(name: str, tmp_path: Path) -> None:
     members = members_of({NAME: a_module("1.0.0")})
     entry = tarfile.TarInfo(name)
     entry.size = len(members[3][1])

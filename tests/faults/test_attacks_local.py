@@ -54,7 +54,7 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("plant", [*PLANTS, _strangers])
-def test_what_was_planted_under_a_name_of_ours_is_never_written_through(
+def test_files_planted_under_our_names_are_not_written_through(
     plant: Callable[[Path, Path], None], place: str, source: MemoryRegistry, tmp_path: Path
 ) -> None:
     if plant is _strangers and os.geteuid() != 0:

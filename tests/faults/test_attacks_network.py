@@ -23,6 +23,7 @@ from bundler.registry.auth.credentials import CredentialSources
 from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
+from bundler.session import Session
 from tests.builders import (
     Content,
     a_bundle,
@@ -105,7 +106,7 @@ def test_a_registry_elsewhere_can_not_redirect_to_this_machine(
 
 
 @pytest.mark.parametrize("number", range(17))
-def test_a_registry_elsewhere_can_not_have_a_token_asked_for_on_this_machine(
+def test_a_remote_registry_can_not_point_its_realm_at_loopback(
     number: int, source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
     challenge = f'Bearer realm="{inside(canary)[number]}",service="s"'
@@ -116,14 +117,14 @@ def test_a_registry_elsewhere_can_not_have_a_token_asked_for_on_this_machine(
 
 
 @pytest.mark.parametrize("number", range(17))
-def test_a_target_elsewhere_can_not_have_blobs_sent_to_this_machine(
+def test_a_remote_target_can_not_redirect_uploads_to_loopback(
     number: int, source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
     source.on("HEAD", "", says(404), times=ALWAYS)
     source.on("POST", "", says(202, Location=inside(canary)[number]), times=ALWAYS)
     with open_bundle(a_bundle(tmp_path / "b.tar.zst", {"h.example/app": an_image()})) as bundle:
         destination = Destination(parse_prefix(FAR))
-        report = import_bundle(verify_bundle(bundle), destination, far_registries(source, clock))
+        report = import_bundle(verify_bundle(bundle), destination, Session(far_registries(source, clock)))
     assert report.exit_code == 10
     assert canary.seen == []
     assert source.asked("PUT") == []
@@ -331,7 +332,7 @@ def test_referrers_that_refer_to_each_other_end(tmp_path: Path, clock: FakeClock
 
 
 @pytest.mark.parametrize("seconds", ["-5", "0", "1e13", "31536000000000000", "null", '"60"', "true", "1e400"])
-def test_a_token_of_any_age_is_used_and_asked_for_a_few_times_only(
+def test_a_token_of_any_age_is_asked_for_a_few_times_only(
     seconds: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
     challenge = f'Bearer realm="{source.base}/token",service="s"'
@@ -379,7 +380,7 @@ print("PEAK", int(peak.split()[1]))
 
 @pytest.mark.parametrize("filling", [b"{},", b'{"":1.5},', "\N{GRINNING FACE}".encode()])
 @pytest.mark.parametrize("path", ["/tags/list", "/manifests/"])
-def test_documents_that_grow_when_they_are_parsed_take_little_memory(
+def test_documents_that_grow_when_parsed_take_little_memory(
     path: str, filling: bytes, tmp_path: Path
 ) -> None:
     """As many at a time as there are jobs: parsed, one of them takes some hundred megabytes."""

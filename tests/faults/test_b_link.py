@@ -54,9 +54,10 @@ def _arrives(wire: Wire, request: Seen, answer: Answer) -> bool:
     return True
 
 
-def test_38_answers_that_are_lost_half_the_time_are_asked_for_again(
+def test_answers_that_are_lost_half_the_time_are_asked_for_again(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 38."""
     source.on("GET", "", lossy(stall_after(1000), reset), times=ALWAYS)
     registries = registries_for(clock, limits=QUICK)
     report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=registries, jobs=1)
@@ -65,9 +66,10 @@ def test_38_answers_that_are_lost_half_the_time_are_asked_for_again(
 
 
 @pytest.mark.parametrize(("seconds", "code"), [(2.0, 0), (1_000_000.0, 5)])
-def test_38_a_link_that_is_down_is_waited_for_but_not_for_ever(
+def test_a_link_that_is_down_is_waited_for_but_not_for_ever(
     seconds: float, code: int, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 38."""
     up = clock.now + seconds
 
     def down(wire: Wire, request: Seen, answer: Answer) -> bool:
@@ -166,13 +168,16 @@ def link() -> Iterator[Link]:
     ],
     ids=["slow", "lossy"],
 )
-def test_38_a_slow_or_lossy_link_is_0(rule: str, link: Link, tmp_path: Path) -> None:
+def test_a_slow_or_lossy_link_is_0(rule: str, link: Link, tmp_path: Path) -> None:
+    """Case 38."""
     link.shaped(rule)
     with _FarRegistry({"app": some_layers()}) as source:
         assert link.export(source, tmp_path / "b.tar.zst") == 0
 
 
-def test_38_a_link_that_goes_for_two_seconds_is_0_or_5(link: Link, tmp_path: Path) -> None:
+def test_a_link_that_goes_for_two_seconds_is_0_or_5(link: Link, tmp_path: Path) -> None:
+    """Case 38."""
+
     def down(wire: Wire, request: Seen, answer: Answer) -> bool:
         link.cut(2.0)
         return _arrives(wire, request, answer)

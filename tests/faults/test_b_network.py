@@ -98,9 +98,10 @@ BREAKS: dict[str, Fault] = {
         if not (name.startswith("29") and path == "/tags/list")
     ],
 )
-def test_27_28_29_31_41_what_breaks_once_is_tried_again(
+def test_what_breaks_once_is_tried_again(
     name: str, path: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Cases 27, 28, 29, 31, 41."""
     source.on("GET", path, BREAKS[name])
     report = export(source, tmp_path, clock)
     assert report.failures == ()
@@ -121,18 +122,20 @@ def test_without_a_length_and_whole_all_is_well(
         (reset, 5), (hang_up, 5), (stall_after(None), 5),
     ],
 )  # fmt: skip
-def test_28_30_what_breaks_every_time_costs_its_tag_only_and_ends(
+def test_what_breaks_every_time_costs_its_tag_only_and_ends(
     fault: Fault, code: int, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Cases 28, 30."""
     source.on("GET", DIGEST, fault, times=ALWAYS)
     report = export(source, tmp_path, clock, "app", "image")
     assert (report.exit_code, [failure.exit_code for failure in report.failures]) == (8, [code])
     assert len(source.asked("GET", DIGEST)) <= 4 * QUICK.attempts
 
 
-def test_30_bytes_that_are_wrong_every_time_are_fetched_three_times_and_both_digests_named(
+def test_bytes_always_wrong_are_tried_3_times_both_digests_named(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 30."""
     source.on("GET", DIGEST, changed(flipped), times=ALWAYS)
     (failure,) = export(source, tmp_path, clock, "app", "image").failures
     assert DIGEST in failure.cause
@@ -145,9 +148,10 @@ def test_30_bytes_that_are_wrong_every_time_are_fetched_three_times_and_both_dig
 CUT = SIZE * 9 // 10
 
 
-def test_33_a_download_cut_at_90_percent_goes_on_by_range(
+def test_a_download_cut_at_90_percent_goes_on_by_range(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 33."""
     source.on("GET", DIGEST, cut_after(CUT))
     assert export(source, tmp_path, clock).exit_code == 0
     _, second = source.asked("GET", DIGEST)
@@ -168,9 +172,10 @@ ANSWERS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_33_whatever_answers_a_range_the_blob_is_never_a_mix(
+def test_whatever_answers_a_range_the_blob_is_never_a_mix(
     answer: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 33."""
     source.on("GET", DIGEST, cut_after(CUT))
     source.on("GET", DIGEST, ANSWERS[answer])
     assert export(source, tmp_path, clock).exit_code == 0
@@ -178,15 +183,17 @@ def test_33_whatever_answers_a_range_the_blob_is_never_a_mix(
         assert {blob.digest: b"".join(chunks) for blob, chunks in bundle.everything()}[DIGEST] == LAYER
 
 
-def test_33_a_registry_without_ranges_is_read_from_the_start(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_registry_without_ranges_is_read_from_the_start(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 33."""
     with MemoryRegistry({"app": content_with_a_layer()}, ranges=False) as source:
         source.on("GET", DIGEST, cut_after(CUT))
         assert export(source, tmp_path, clock).exit_code == 0
 
 
-def test_33_the_next_run_goes_on_where_the_last_one_ended(
+def test_the_next_run_goes_on_where_the_last_one_ended(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 33."""
     source.on("GET", DIGEST, cut_after(CUT))
     source.on("GET", DIGEST, reset, times=QUICK.attempts)
     assert export(source, tmp_path, clock).exit_code == 5
@@ -194,9 +201,10 @@ def test_33_the_next_run_goes_on_where_the_last_one_ended(
     assert source.asked("GET", DIGEST)[-1].headers["Range"] == f"bytes={CUT}-{SIZE - 1}"
 
 
-def test_33_a_connection_that_keeps_breaking_leaves_what_came_for_the_next_run(
+def test_a_link_that_keeps_breaking_keeps_bytes_for_the_next_run(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 33."""
     source.on("GET", DIGEST, cut_after(CUT))
     source.on("GET", DIGEST, cut_after(10), times=20)
     assert export(source, tmp_path, clock).exit_code == 5
@@ -209,7 +217,8 @@ def test_33_a_connection_that_keeps_breaking_leaves_what_came_for_the_next_run(
 # --- nobody there, TLS -------------------------------------------------------------------------------
 
 
-def test_35_a_refused_connection_names_host_and_port(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_refused_connection_names_host_and_port(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 35."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         host = f"127.0.0.1:{free.getsockname()[1]}"
     report = exported(tmp_path / "b.tar.zst", f"{host}/app", registries=registries_for(clock, limits=QUICK))
@@ -219,7 +228,8 @@ def test_35_a_refused_connection_names_host_and_port(tmp_path: Path, clock: Fake
     assert "refused" in failure.cause
 
 
-def test_35_an_unknown_host_name_is_not_asked_for_again(tmp_path: Path, clock: FakeClock) -> None:
+def test_an_unknown_host_name_is_not_asked_for_again(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 35."""
     report = exported(tmp_path / "b.tar.zst", "no-such-host.invalid/app", registries=registries_for(clock))
     assert (report.exit_code, clock.naps) == (5, [])
     assert "no-such-host.invalid" in report.failures[0].cause + report.failures[0].item
@@ -235,9 +245,10 @@ def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:
     ("wrong", "next_step"),
     [("unknown authority", "--ca-file"), ("expired", "renewed"), ("wrong name", "use a name")],
 )
-def test_36_a_certificate_that_is_not_trusted_ends_at_once_and_what_helps_is_said(
+def test_an_untrusted_certificate_ends_at_once_with_advice(
     wrong: str, next_step: str, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 36."""
     authority, other = trustme.CA(), trustme.CA()
     other.cert_pem.write_to_path(tmp_path / "other.pem")
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -254,7 +265,8 @@ def test_36_a_certificate_that_is_not_trusted_ends_at_once_and_what_helps_is_sai
     assert (clock.naps, source.seen) == ([], [])
 
 
-def test_36_a_certificate_of_a_named_authority_is_trusted(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_certificate_of_a_named_authority_is_trusted(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 36."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     with MemoryRegistry({"app": a_module()}, tls=_context(authority.issue_cert("127.0.0.1"))) as source:
@@ -265,9 +277,11 @@ def test_36_a_certificate_of_a_named_authority_is_trusted(tmp_path: Path, clock:
 # --- slowness, proxies, headers ----------------------------------------------------------------------
 
 
-def test_38_a_blob_slower_than_the_limit_ends_in_bounded_time(
+def test_a_blob_slower_than_the_limit_ends_in_bounded_time(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 38."""
+
     def late(reply: Reply) -> Reply:
         clock.now += 100_000
         return reply
@@ -278,9 +292,10 @@ def test_38_a_blob_slower_than_the_limit_ends_in_bounded_time(
     assert "slower than the limit" in report.failures[0].cause
 
 
-def test_39_a_proxy_is_used_for_other_hosts_only(
+def test_a_proxy_is_used_for_other_hosts_only(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 39."""
     with MemoryRegistry({}) as proxy:
         settings = RegistrySettings(
             TransportSettings(proxies={"http": proxy.base, "https": proxy.base}, limits=QUICK),
@@ -294,7 +309,8 @@ def test_39_a_proxy_is_used_for_other_hosts_only(
         assert proxy.seen[0].target.startswith("http://registry.example/v2/app/tags/list")
 
 
-def test_39_a_dead_proxy_is_named(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_dead_proxy_is_named(tmp_path: Path, clock: FakeClock) -> None:
+    """Case 39."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"http://user:secret@127.0.0.1:{free.getsockname()[1]}"
     settings = RegistrySettings(
@@ -313,17 +329,19 @@ def test_39_a_dead_proxy_is_named(tmp_path: Path, clock: FakeClock) -> None:
     [with_headers(**{f"X-{number}": "x" for number in range(200)}), with_headers(X="x" * 70_000)],
     ids=["200 headers", "70 KB header"],
 )
-def test_41_too_many_or_too_long_headers_are_a_network_error(
+def test_too_many_or_too_long_headers_are_a_network_error(
     fault: Fault, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 41."""
     source.on("GET", "/tags/list", fault, times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 5
 
 
 @pytest.mark.parametrize("fault", [hang_up, reset])
-def test_42_a_kept_connection_that_was_closed_costs_one_silent_retry(
+def test_a_closed_kept_connection_costs_one_silent_retry(
     fault: Fault, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 42."""
     source.on("GET", DIGEST, fault)
     report = export(source, tmp_path, clock)
     assert (report.exit_code, report.traffic.retries) == (0, 1)

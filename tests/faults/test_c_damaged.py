@@ -79,7 +79,8 @@ def flipped(data: bytes, place: int, bit: int) -> bytes:
 
 
 @given(st.data())
-def test_43_a_bundle_cut_anywhere_is_truncated(small: bytes, tmp_path: Path, data: st.DataObject) -> None:
+def test_a_bundle_cut_anywhere_is_truncated(small: bytes, tmp_path: Path, data: st.DataObject) -> None:
+    """Case 43."""
     size = data.draw(st.integers(4, len(small) - 1))
     with pytest.raises(IntegrityError, match="truncated"):
         streamed(small[:size])
@@ -88,7 +89,8 @@ def test_43_a_bundle_cut_anywhere_is_truncated(small: bytes, tmp_path: Path, dat
 
 
 @pytest.mark.parametrize("part", range(8))
-def test_44_a_bit_flipped_anywhere_is_found_without_a_sidecar(small: bytes, part: int) -> None:
+def test_a_bit_flipped_anywhere_is_found_without_a_sidecar(small: bytes, part: int) -> None:
+    """Case 44."""
     unnoticed, without_advice = [], []
     for place in range(part, len(small), 8):
         try:
@@ -104,9 +106,10 @@ def test_44_a_bit_flipped_anywhere_is_found_without_a_sidecar(small: bytes, part
 
 
 @given(st.data())
-def test_44_a_bit_flipped_anywhere_is_found_with_a_sidecar(
+def test_a_bit_flipped_anywhere_is_found_with_a_sidecar(
     small: bytes, tmp_path: Path, data: st.DataObject
 ) -> None:
+    """Case 44."""
     path = a_bundle(tmp_path / "b.tar.zst", {NAME: a_module("1.0.0", size=300)})
     damaged = flipped(small, data.draw(st.integers(0, len(small) - 1)), data.draw(st.integers(0, 7)))
     with pytest.raises((IntegrityError, ContentError)):
@@ -114,7 +117,8 @@ def test_44_a_bit_flipped_anywhere_is_found_with_a_sidecar(
 
 
 @given(st.data())
-def test_44_a_flip_that_is_noticed_by_nobody_has_changed_no_blob(small: bytes, data: st.DataObject) -> None:
+def test_a_flip_that_is_noticed_by_nobody_has_changed_no_blob(small: bytes, data: st.DataObject) -> None:
+    """Case 44."""
     damaged = flipped(small, data.draw(st.integers(0, len(small) - 1)), data.draw(st.integers(0, 7)))
     expected = dict(a_module("1.0.0", size=300).everything())
     stream = BundleStream(io.BytesIO(damaged), DEFAULT_LIMITS)
@@ -140,9 +144,10 @@ def swapped(data: bytes, start: int) -> bytes:
 
 @pytest.mark.parametrize("damage", [zeroed, repeated, swapped])
 @pytest.mark.parametrize("start", [0, 4096, 65_536, 3_000_000, 5_990_000])
-def test_45_a_block_that_is_zeroed_repeated_or_swapped_is_found(
+def test_a_block_that_is_zeroed_repeated_or_swapped_is_found(
     damage: Callable[[bytes, int], bytes], start: int, large: bytes, tmp_path: Path
 ) -> None:
+    """Case 45."""
     assert start + 8192 < len(large)
     # Blocks that were moved may also look like a frame that somebody forged, or like no bundle.
     with pytest.raises((IntegrityError, ContentError)):
@@ -179,25 +184,29 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_46_what_is_no_bundle_is_refused_by_its_kind(kind: str, tmp_path: Path) -> None:
+def test_what_is_no_bundle_is_refused_by_its_kind(kind: str, tmp_path: Path) -> None:
+    """Case 46."""
     with pytest.raises(ContentError) as error:
         verified(tmp_path / "b.tar.zst", KINDS[kind])
     assert error.value.cause == f"not a bundle (found {kind})"
 
 
-def test_46_another_archive_in_zstd_is_no_bundle(tmp_path: Path) -> None:
+def test_another_archive_in_zstd_is_no_bundle(tmp_path: Path) -> None:
+    """Case 46."""
     with pytest.raises(ContentError, match="does not begin with bundle"):
         verified(tmp_path / "b.tar.zst", framed(_tar()))
 
 
 @pytest.mark.parametrize("junk", [b"\0", b"\n", b"junk" * 1000, b"\x50\x2a\x4d\x18\x04\0\0\0junk"])
-def test_49_junk_after_the_end_is_refused(junk: bytes, small: bytes, tmp_path: Path) -> None:
+def test_junk_after_the_end_is_refused(junk: bytes, small: bytes, tmp_path: Path) -> None:
+    """Case 49."""
     for read in (streamed, lambda data: verified(tmp_path / "b.tar.zst", data)):
         with pytest.raises(ContentError, match="follows after its end"):
             read(small + junk)
 
 
-def test_47_two_bundles_in_one_file_are_refused(small: bytes, tmp_path: Path) -> None:
+def test_two_bundles_in_one_file_are_refused(small: bytes, tmp_path: Path) -> None:
+    """Case 47."""
     for read in (streamed, lambda data: verified(tmp_path / "b.tar.zst", data)):
         with pytest.raises(ContentError, match="another archive follows"):
             read(small + small)
@@ -206,13 +215,15 @@ def test_47_two_bundles_in_one_file_are_refused(small: bytes, tmp_path: Path) ->
 # --- one blob more or less ---------------------------------------------------------------------------
 
 
-def test_50_a_blob_missing_in_the_archive_is_refused(tmp_path: Path) -> None:
+def test_a_blob_missing_in_the_archive_is_refused(tmp_path: Path) -> None:
+    """Case 50."""
     members = members_of({NAME: a_module("1.0.0")})
     with pytest.raises((IntegrityError, ContentError)):
         verified(tmp_path / "b.tar.zst", framed(tar_of(members[:-1])))
 
 
-def test_50_a_blob_too_many_in_the_archive_is_refused(tmp_path: Path) -> None:
+def test_a_blob_too_many_in_the_archive_is_refused(tmp_path: Path) -> None:
+    """Case 50."""
     members = members_of({NAME: a_module("1.0.0")})
     with pytest.raises(ContentError):
         verified(tmp_path / "b.tar.zst", framed(tar_of([*members, ("blobs/sha256/" + "0" * 64, b"more")])))
@@ -226,14 +237,16 @@ def unpacked(tmp_path: Path) -> Path:
     return tmp_path / "d"
 
 
-def test_50_a_blob_missing_in_a_directory_is_named(unpacked: Path) -> None:
+def test_a_blob_missing_in_a_directory_is_named(unpacked: Path) -> None:
+    """Case 50."""
     digest = next(iter(an_index().blobs))
     (unpacked / digest.path).unlink()
     with open_bundle(unpacked) as bundle, pytest.raises(IntegrityError, match=digest.encoded):
         verify_bundle(bundle)
 
 
-def test_50_a_blob_cut_in_a_directory_is_named(unpacked: Path) -> None:
+def test_a_blob_cut_in_a_directory_is_named(unpacked: Path) -> None:
+    """Case 50."""
     digest, data = next(iter(an_index().blobs.items()))
     (unpacked / digest.path).write_bytes(data[:-1])
     with open_bundle(unpacked) as bundle, pytest.raises(IntegrityError, match="truncated"):
@@ -257,12 +270,14 @@ def sidecar_says(tmp_path: Path, text: str | None) -> Verified:
     "text",
     ["RIGHT  b.tar.zst\n", "RIGHT  b.tar.zst\r\n", "RIGHT *b.tar.zst", "RIGHT\n", "RIGHT  other name.zst\n"],
 )
-def test_51_a_right_sidecar_is_accepted_in_every_usual_spelling(text: str, tmp_path: Path) -> None:
+def test_a_right_sidecar_is_accepted_in_every_usual_spelling(text: str, tmp_path: Path) -> None:
+    """Case 51."""
     assert sidecar_says(tmp_path, text).warnings == ()
 
 
 @pytest.mark.parametrize("name", ["b.tar.zst", "/srv/out/b.tar.zst"])
-def test_51_of_several_lines_the_bundles_own_counts(name: str, tmp_path: Path) -> None:
+def test_of_several_lines_the_bundles_own_counts(name: str, tmp_path: Path) -> None:
+    """Case 51."""
     other = "0" * 64
     assert sidecar_says(tmp_path, f"{other}  a.tar.zst\nRIGHT  {name}\n").warnings == ()
     with pytest.raises(IntegrityError, match=f"says {other}"):
@@ -271,7 +286,8 @@ def test_51_of_several_lines_the_bundles_own_counts(name: str, tmp_path: Path) -
         sidecar_says(tmp_path, f"RIGHT  {name}\n{other}  {name}\n")
 
 
-def test_51_a_missing_sidecar_is_a_warning(tmp_path: Path) -> None:
+def test_a_missing_sidecar_is_a_warning(tmp_path: Path) -> None:
+    """Case 51."""
     (warning,) = sidecar_says(tmp_path, None).warnings
     assert "b.tar.zst.sha256: not there" in warning
 
@@ -279,7 +295,8 @@ def test_51_a_missing_sidecar_is_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["0" * 64 + "  b.tar.zst\n", "", "\n", "no digest\n", "RIGHT0  b.tar.zst\n", "\x1b[31m"]
 )
-def test_51_a_wrong_sidecar_is_an_integrity_error(text: str, tmp_path: Path) -> None:
+def test_a_wrong_sidecar_is_an_integrity_error(text: str, tmp_path: Path) -> None:
+    """Case 51."""
     with pytest.raises(IntegrityError) as error:
         sidecar_says(tmp_path, text)
     assert "b.tar.zst.sha256" in str(error.value)
@@ -289,9 +306,10 @@ def test_51_a_wrong_sidecar_is_an_integrity_error(text: str, tmp_path: Path) -> 
 # --- the disk ----------------------------------------------------------------------------------------
 
 
-def test_53_a_disk_that_can_not_be_read_is_a_local_error(
+def test_a_disk_that_can_not_be_read_is_a_local_error(
     small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Case 53."""
     (tmp_path / "b.tar.zst").write_bytes(small)
 
     def broken(*_: object) -> int:
@@ -304,14 +322,16 @@ def test_53_a_disk_that_can_not_be_read_is_a_local_error(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_53_a_bundle_without_permission_is_a_local_error(small: bytes, tmp_path: Path) -> None:
+def test_a_bundle_without_permission_is_a_local_error(small: bytes, tmp_path: Path) -> None:
+    """Case 53."""
     (tmp_path / "b.tar.zst").write_bytes(small)
     (tmp_path / "b.tar.zst").chmod(0)
     with pytest.raises(LocalError, match="permission"):
         open_bundle(tmp_path / "b.tar.zst")
 
 
-def test_55_a_newer_format_is_refused_before_anything_else(tmp_path: Path) -> None:
+def test_a_newer_format_is_refused_before_anything_else(tmp_path: Path) -> None:
+    """Case 55."""
     members = members_of({NAME: a_module("1.0.0")})
     members[0] = ("bundle.json", members[0][1].replace(b'"format":1', b'"format":2'))
     with pytest.raises(ContentError, match="bundle format 2; this program reads format 1"):

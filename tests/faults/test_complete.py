@@ -1,41 +1,37 @@
-"""Every numbered case of faults has a test that names its number: `test_NN_a_sentence`, `test_NN_MM_...`.
-
-Two digits at least: the tests of exit codes in `tests/cli` have one.
-"""
+"""Each numbered case of docs/faults.md has a test whose docstring names it: "Case 23.", "Cases 115, 117."."""
 
 from __future__ import annotations
 
+import ast
 import re
-from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
+from tests.source_code import ROOT, source_files
 
-CASES = {
-    "A, source registry": (*range(1, 5), *range(6, 19), *range(20, 24), 25),
-    "B, network": (*range(27, 32), 33, 35, 36, 38, 39, 41, 42),
-    "C, damaged bundle": (*range(43, 48), 49, 50, 51, 53, 55),
-    "D, hostile bundle": (*range(56, 63), *range(64, 69), 70, 71, 72, 74, 76, 78, 79),
-    "E, hostile source": (80, 81, *range(83, 89)),
-    "F, target": (*range(89, 94), *range(95, 103), 104, 105),
-    "G, config and usage": tuple(range(106, 114)),
-    "H, environment": (114, 115, 117, 118, 120, *range(122, 126), 128, 129, 131),
-    "I, concurrency": (*range(132, 136), 137),
-}
-_NAME = re.compile(r"^def test_((?:[0-9]{2,3}_)+)[a-z]", re.MULTILINE)
+PAGE = (ROOT / "docs" / "faults.md").read_text()
+CASES = [int(number) for number in re.findall(r"^\| ([0-9]+) \|", PAGE, re.MULTILINE)]
+_NAMED = re.compile(r"\bCases? ((?:[0-9]+, )*[0-9]+)\.")
 
 
 def _tested() -> set[int]:
-    """The numbers in the names of all tests."""
-    names = (match[1] for path in TESTS.rglob("test_*.py") for match in _NAME.finditer(path.read_text()))
-    return {int(number) for name in names for number in name.strip("_").split("_")}
+    """Collect the numbers in the docstrings of all tests."""
+    tests = (
+        node
+        for file in source_files(ROOT / "tests", "test_*.py")
+        for node in file.definitions()
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    )
+    named = (match[1] for test in tests for match in _NAMED.finditer(ast.get_docstring(test) or ""))
+    return {int(number) for numbers in named for number in numbers.split(", ")}
+
+
+def test_every_case_is_listed_once() -> None:
+    assert sorted(set(CASES)) == CASES
+    assert len(CASES) > 100
 
 
 def test_every_case_has_a_test_that_names_it() -> None:
-    found = _tested()
-    missing = {group: [number for number in cases if number not in found] for group, cases in CASES.items()}
-    assert {group: numbers for group, numbers in missing.items() if numbers} == {}
+    assert set(CASES) - _tested() == set()
 
 
-def test_no_test_names_a_case_that_there_is_not() -> None:
-    known = {number for cases in CASES.values() for number in cases}
-    assert _tested() - known == set()
+def test_no_test_names_an_unknown_case() -> None:
+    assert _tested() - set(CASES) == set()

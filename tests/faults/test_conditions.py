@@ -22,6 +22,7 @@ from bundler.oci.manifest import OCI_MANIFEST
 from bundler.oci.reference import parse_prefix
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
+from bundler.session import Session
 from tests.builders import (
     Content,
     a_bundle,
@@ -71,9 +72,10 @@ def canary() -> Iterator[Canary]:
 # --- A, B: source and network --------------------------------------------------------------------------
 
 
-def test_04_a_date_in_the_near_future_is_waited_for(
+def test_a_date_in_the_near_future_is_waited_for(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 4."""
     source.on("GET", "/tags/list", says(429, Retry_After=formatdate(time.time() + 60, usegmt=True)))
     report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=registries_for(clock))
     assert report.exit_code == 0
@@ -81,18 +83,20 @@ def test_04_a_date_in_the_near_future_is_waited_for(
 
 
 @pytest.mark.parametrize("body", ["", "{}", "null", '{"schemaVersion": 2', '{"schemaVersion": 2}'])
-def test_17_a_manifest_that_is_none_is_refused_as_content(
+def test_a_manifest_that_is_none_is_refused_as_content(
     body: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 17."""
     source.on("GET", "/manifests/", says(200, body, Content_Type=OCI_MANIFEST), times=ALWAYS)
     report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=registries_for(clock))
     assert report.exit_code == 7
     assert list(tmp_path.rglob("blobs/sha256/*")) == []
 
 
-def test_21_a_tag_that_moved_is_carried_as_it_was_and_told(
+def test_a_tag_that_moved_is_carried_as_it_was_and_told(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 21."""
     content = source.repositories["app"]
     first, second = content.tags["1.0.0"], content.tags["1.1.0"]
 
@@ -110,10 +114,11 @@ def test_21_a_tag_that_moved_is_carried_as_it_was_and_told(
     assert second in "".join(report.warnings)
 
 
-def test_36_a_plain_port_where_tls_is_wanted_is_named_and_not_tried_again(
+def test_a_plain_port_instead_of_tls_is_named_and_not_retried(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
     # Another name of this machine than loopback's own, which would be asked which of the two it speaks.
+    """Case 36."""
     port = source.host.partition(":")[2]
     known = Registries(RegistrySettings(hosts=HostSettings(limits=PATIENT, clock=clock, sleep=clock.sleep)))
     report = exported(tmp_path / "b.tar.zst", f"127.0.0.1.nip.invalid:{port}/app", registries=known)
@@ -145,9 +150,10 @@ def _damaged(path: Path, place: float) -> Path:
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9, 0.999])
-def test_44_of_a_damaged_file_nothing_is_pushed_and_the_target_not_asked(
+def test_a_damaged_file_pushes_nothing_and_asks_no_target(
     place: float, canary: Canary, tmp_path: Path
 ) -> None:
+    """Case 44."""
     path = _damaged(a_bundle(tmp_path / "b.tar.zst", {NAME: a_module()}), place)
     with pytest.raises((ContentError, IntegrityError)):
         imported(path, canary.host)
@@ -155,16 +161,17 @@ def test_44_of_a_damaged_file_nothing_is_pushed_and_the_target_not_asked(
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9, 0.999])
-def test_44_of_a_damaged_pipe_no_manifest_and_no_whole_blob_is_pushed(
+def test_a_damaged_pipe_pushes_no_manifest_and_no_whole_blob(
     place: float, target_registry: RealRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 44."""
     path = _damaged(a_bundle(tmp_path / "b.tar.zst", {NAME: a_module()}), place)
     with FaultProxy(target_registry.host) as proxy, path.open("rb") as file:
         with pytest.raises((ContentError, IntegrityError)):
             import_stream(
                 BundleStream(file, PATIENT),
                 Destination(parse_prefix(f"{proxy.host}/damaged/{clock.now:.0f}")),
-                registries_for(clock),
+                Session(registries_for(clock)),
             )
         digests = {digest for digest, _ in a_module().everything()}
         sent = [seen for seen in proxy.asked("PUT") if "digest=" in seen.target]
@@ -174,9 +181,10 @@ def test_44_of_a_damaged_pipe_no_manifest_and_no_whole_blob_is_pushed(
 
 
 @pytest.mark.parametrize("name", ["INDEX.JSON", "Bundle.json", "blobs/SHA256/x", "OCI-LAYOUT"])
-def test_58_a_member_that_collides_with_another_where_case_is_ignored_is_refused(
+def test_members_that_collide_when_case_is_ignored_are_refused(
     name: str, members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
+    """Case 58."""
     for place in range(1, len(members) + 1):
         changed_members = [*members[:place], (name, b"{}"), *members[place:]]
         assert refusal(framed(tar_of(changed_members)), tmp_path).exit_code == 7
@@ -189,13 +197,15 @@ def _index(members: list[tuple[str, bytes]], **entry: object) -> list[tuple[str,
     return [*members[:2], ("index.json", json.dumps(document).encode()), *members[3:]]
 
 
-def test_65_an_index_of_5_mb_for_one_tag_is_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+def test_an_index_of_5_mb_for_one_tag_is_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Case 65."""
     members[2] = ("index.json", members[2][1] + b" " * 5_000_000)
     error = refusal(framed(tar_of(members)), tmp_path)
     assert (error.exit_code, error.item) == (7, "index.json")
 
 
-def test_65_an_index_may_say_more_than_it_must(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+def test_an_index_may_say_more_than_it_must(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Case 65."""
     (tmp_path / "b.tar.zst").write_bytes(
         framed(tar_of(_index(members, platform={"os": "linux"}, urls=["https://h.example"])))
     )
@@ -204,15 +214,15 @@ def test_65_an_index_may_say_more_than_it_must(members: list[tuple[str, bytes]],
 
 
 @pytest.mark.parametrize("size", [-1, "5", True, 1 << 63, 5.0, None])
-def test_66_a_size_in_the_index_that_is_none_is_refused(
+def test_a_size_in_the_index_that_is_none_is_refused(
     size: object, members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
+    """Case 66."""
     assert refusal(framed(tar_of(_index(members, size=size))), tmp_path).exit_code == 7
 
 
-def test_66_a_size_that_only_looks_the_same_is_refused(
-    members: list[tuple[str, bytes]], tmp_path: Path
-) -> None:
+def test_a_size_that_only_looks_the_same_is_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Case 66."""
     size = float(json.loads(members[2][1])["manifests"][0]["size"])
     assert refusal(framed(tar_of(_index(members, size=size))), tmp_path).exit_code == 7
 
@@ -221,32 +231,34 @@ def test_66_a_size_that_only_looks_the_same_is_refused(
     "digest",
     ["sha256:../../x", "sha256:" + "a" * 63, "SHA256:" + "a" * 64, "sha256:" + "a" * 64 + "\n", "md5:x"],
 )
-def test_67_a_digest_in_the_index_that_is_none_is_refused(
+def test_a_digest_in_the_index_that_is_none_is_refused(
     digest: str, members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
+    """Case 67."""
     assert refusal(framed(tar_of(_index(members, digest=digest))), tmp_path).exit_code == 7
 
 
-def test_68_an_index_that_is_a_manifest_too_is_refused(
-    members: list[tuple[str, bytes]], tmp_path: Path
-) -> None:
+def test_an_index_that_is_a_manifest_too_is_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Case 68."""
     document = json.loads(members[2][1]) | {"layers": []}
     members[2] = ("index.json", json.dumps(document).encode())
     assert refusal(framed(tar_of(members)), tmp_path).exit_code == 7
 
 
-def test_71_wrong_data_in_the_index_is_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+def test_wrong_data_in_the_index_is_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Case 71."""
     assert refusal(framed(tar_of(_index(members, data="b3RoZXI="))), tmp_path).exit_code == 7
 
 
 @pytest.mark.parametrize("media_type", ["", "application/vnd.oci.image.layer.nondistributable.v1.tar"])
-def test_71_addresses_in_a_descriptor_are_never_asked(
+def test_addresses_in_a_descriptor_are_never_asked(
     media_type: str,
     canary: Canary,
     target_registry: RealRegistry,
     tmp_path: Path,
     clock: FakeClock,
 ) -> None:
+    """Case 71."""
     content = Content()
     urls = [f"{canary.base}/layer", "http://169.254.169.254/latest/meta-data"]
     layer = content.add_blob(b"layer", "application/octet-stream", urls=urls)
@@ -263,9 +275,10 @@ def test_71_addresses_in_a_descriptor_are_never_asked(
 # --- F: target -----------------------------------------------------------------------------------------
 
 
-def test_91_an_upload_of_a_target_with_tls_does_not_leave_tls(
+def test_an_upload_of_a_target_with_tls_does_not_leave_tls(
     canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 91."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -281,10 +294,10 @@ def test_91_an_upload_of_a_target_with_tls_does_not_leave_tls(
         assert target.asked("PUT") == []
 
 
-def test_96_a_blob_whose_head_redirects_is_not_sent_again(
+def test_a_blob_whose_head_redirects_is_not_sent_again(
     target_registry: RealRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
-    """As Pulp does."""
+    """As Pulp does. Case 96."""
     content, path = an_image(), "redirected/app"
     del content.tags["1.0.0"]
     push_to(target_registry.base, path, content)
@@ -303,9 +316,10 @@ def test_96_a_blob_whose_head_redirects_is_not_sent_again(
 
 
 @pytest.mark.parametrize("status", [400, 405, 501])
-def test_96_a_blob_that_can_not_be_asked_for_is_sent(
+def test_a_blob_that_can_not_be_asked_for_is_sent(
     status: int, target_registry: RealRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 96."""
     bundle = a_bundle(tmp_path / "b.tar.zst", {f"h.example/asked{status}": an_image()})
     with FaultProxy(target_registry.host) as proxy:
         proxy.on("HEAD", "/blobs/", says(status), times=ALWAYS)
@@ -325,9 +339,10 @@ def test_96_a_blob_that_can_not_be_asked_for_is_sent(
         ("jobs: 1\njobs: 2\n", ":2"),
     ],
 )
-def test_106_a_wrong_export_file_is_2_with_its_line_and_nothing_is_created(
+def test_a_wrong_export_file_is_2_with_its_line_and_no_output(
     text: str, place: str, source: MemoryRegistry, tmp_path: Path
 ) -> None:
+    """Case 106."""
     (tmp_path / "export.yaml").write_text(text)
     ended = bundler("export", "-c", str(tmp_path / "export.yaml"), "-o", str(tmp_path / "b.tar.zst"))
     assert ended.returncode == 2
@@ -340,9 +355,10 @@ def test_106_a_wrong_export_file_is_2_with_its_line_and_nothing_is_created(
 @pytest.mark.parametrize(
     "rules", [("--tag", "9.*"), ("--versions", ">=9"), ("--tag-regex", "nothing"), ("--exclude", "*")]
 )
-def test_108_rules_that_match_nothing_are_4_and_no_file_appears(
+def test_rules_that_match_nothing_are_4_and_no_file_appears(
     rules: tuple[str, str], source: MemoryRegistry, tmp_path: Path
 ) -> None:
+    """Case 108."""
     out = tmp_path / "b.tar.zst"
     ended = bundler("export", f"{source.host}/app", *rules, "-o", str(out), "-q")
     assert ended.returncode == 4, ended.stderr
@@ -350,9 +366,10 @@ def test_108_rules_that_match_nothing_are_4_and_no_file_appears(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_109_an_output_of_something_else_is_replaced_by_force_only(
+def test_an_output_of_something_else_is_replaced_by_force_only(
     source: MemoryRegistry, tmp_path: Path
 ) -> None:
+    """Case 109."""
     out = tmp_path / "b.tar.zst"
     out.write_text("precious")
     command = ("export", f"{source.host}/app", "-o", str(out), "-q")
@@ -362,7 +379,8 @@ def test_109_an_output_of_something_else_is_replaced_by_force_only(
     assert bundler("verify", str(out), "-q").returncode == 0
 
 
-def test_109_a_bundle_is_never_extracted_over_itself(tmp_path: Path) -> None:
+def test_a_bundle_is_never_extracted_over_itself(tmp_path: Path) -> None:
+    """Case 109."""
     bundle = a_bundle(tmp_path / "b.tar", {NAME: a_module("1.0.0")})
     before = bundle.read_bytes()
     for more in ([], ["--force"]):
@@ -374,10 +392,10 @@ def test_109_a_bundle_is_never_extracted_over_itself(tmp_path: Path) -> None:
 # --- H: environment ------------------------------------------------------------------------------------
 
 
-def test_128_a_clock_that_jumps_changes_neither_waits_nor_deadlines(
+def test_a_clock_that_jumps_changes_neither_waits_nor_deadlines(
     source: MemoryRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forth and back by ten years, at every look at the wall clock."""
+    """Forth and back by ten years, at every look at the wall clock. Case 128."""
     jumps = iter(range(1, 1_000_000))
     real = time.time()
     monkeypatch.setattr(time, "time", lambda: real + 3e8 * (-1) ** next(jumps))
@@ -391,15 +409,16 @@ def test_128_a_clock_that_jumps_changes_neither_waits_nor_deadlines(
     assert 0 <= sum(report.seconds.values()) < 60
 
 
-def test_129_an_open_umask_does_not_open_the_lock(source: MemoryRegistry, tmp_path: Path) -> None:
+def test_an_open_umask_does_not_open_the_lock(source: MemoryRegistry, tmp_path: Path) -> None:
+    """Case 129."""
     out, store = tmp_path / "b.tar.zst", tmp_path / "store"
     command = ("export", f"{source.host}/app", "-o", str(out), "--store", str(store), "-q")
     assert bundler(*command, umask=0).returncode == 0
     assert (store / ".lock").stat().st_mode & 0o777 == 0o600
 
 
-def test_131_nothing_is_written_but_where_the_output_is(source: MemoryRegistry, tmp_path: Path) -> None:
-    """No home, no temporary folder of the system, no cache."""
+def test_nothing_is_written_but_where_the_output_is(source: MemoryRegistry, tmp_path: Path) -> None:
+    """No home, no temporary folder of the system, no cache. Case 131."""
     log, folder = tmp_path / "strace.log", tmp_path / "here"
     folder.mkdir()
     before = strace(log, "-e", "trace=open,openat,creat,mkdir,mkdirat,rename,renameat2,mknodat")
@@ -412,7 +431,8 @@ def test_131_nothing_is_written_but_where_the_output_is(source: MemoryRegistry, 
     assert [line for line in made if f'"{folder}' not in line] == []
 
 
-def test_50_a_blob_of_another_size_than_the_manifest_says_is_refused(tmp_path: Path) -> None:
+def test_a_blob_whose_size_the_manifest_denies_is_refused(tmp_path: Path) -> None:
+    """Case 50."""
     content = Content()
     blob = Descriptor("x", sha256(b"layer"), 5)
     content.add_blob(b"layer")

@@ -93,9 +93,10 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("place", [0, 1, 2, 3, -1])
-def test_56_a_member_of_another_name_is_refused_and_nothing_written(
+def test_a_member_of_another_name_is_refused_and_nothing_written(
     name: str, place: int, members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
+    """Case 56."""
     parts = [member_header(own, len(data)) + data + padding(len(data)) for own, data in members]
     data = members[place][1]
     entry = tarfile.TarInfo(name)
@@ -112,9 +113,10 @@ TYPES = [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tar
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_57_a_member_that_is_no_regular_file_is_refused(
+def test_a_member_that_is_no_regular_file_is_refused(
     kind: bytes, members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
+    """Case 57."""
     entry = tarfile.TarInfo(members[3][0])
     entry.type, entry.linkname, entry.size = kind, "/etc/passwd", len(members[3][1])
     stream = tar_of(members[:3])[: -len(END_OF_ARCHIVE)] + foreign(entry, members[3][1]) + tar_of(members[4:])
@@ -122,12 +124,14 @@ def test_57_a_member_that_is_no_regular_file_is_refused(
 
 
 @pytest.mark.parametrize("double", [0, 1, 2, 3, 5])
-def test_58_a_member_twice_is_refused(double: int, members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+def test_a_member_twice_is_refused(double: int, members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Case 58."""
     assert refused(framed(tar_of([*members[: double + 1], *members[double:]])), tmp_path).exit_code == 7
     assert refused(framed(tar_of([*members, members[double]])), tmp_path).exit_code == 7
 
 
-def test_58_members_in_another_order_are_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+def test_members_in_another_order_are_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Case 58."""
     assert refused(framed(tar_of([*members[:-2], members[-1], members[-2]])), tmp_path).exit_code == 7
 
 
@@ -135,9 +139,10 @@ def test_58_members_in_another_order_are_refused(members: list[tuple[str, bytes]
     "field", [slice(124, 136), slice(148, 156), slice(100, 108), slice(136, 148), slice(345, 400)]
 )
 @pytest.mark.parametrize("byte", [b"\xff", b"-", b"8", b"\x80"])
-def test_60_64_a_header_field_that_no_export_writes_is_refused(
+def test_a_header_field_that_no_export_writes_is_refused(
     field: slice, byte: bytes, members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
+    """Cases 60, 64."""
     stream = bytearray(tar_of(members))
     start = sum(member_size(name, len(data)) for name, data in members[:4])
     stream[start : start + 512][field] = byte
@@ -146,7 +151,8 @@ def test_60_64_a_header_field_that_no_export_writes_is_refused(
     assert refused(framed(bytes(stream)), tmp_path).exit_code == 7
 
 
-def test_60_padding_that_is_not_zero_is_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+def test_padding_that_is_not_zero_is_refused(members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Case 60."""
     stream = bytearray(tar_of(members))
     stream[-len(END_OF_ARCHIVE) - 1] = 1
     assert refused(framed(bytes(stream)), tmp_path).exit_code == 7
@@ -265,9 +271,10 @@ MOST = 200 * MIB
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_59_61_62_65_a_flood_is_refused_in_flat_memory(
+def test_a_flood_is_refused_in_flat_memory(
     name: str, members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
+    """Cases 59, 61, 62, 65."""
     path = tmp_path / "b.tar.zst"
     path.write_bytes(FLOODS[name](members))
     script = f"""
@@ -301,15 +308,17 @@ INDEXES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", INDEXES)
-def test_65_a_hostile_index_is_refused(name: str, members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+def test_a_hostile_index_is_refused(name: str, members: list[tuple[str, bytes]], tmp_path: Path) -> None:
+    """Case 65."""
     members[2] = ("index.json", INDEXES[name](members[2][1]))
     assert refused(framed(tar_of(members)), tmp_path).exit_code == 7
 
 
 @pytest.mark.parametrize("field", ["size", "digest"])
-def test_66_a_blob_that_the_inventory_describes_wrongly_is_refused(
+def test_a_blob_that_the_inventory_describes_wrongly_is_refused(
     field: str, members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
+    """Case 66."""
     document = json.loads(members[0][1])
     document["blobs"][0][field] = {"size": 1, "digest": "sha256:" + "1" * 64}[field]
     members[0] = ("bundle.json", json.dumps(document).encode())
@@ -346,26 +355,30 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
-def test_68_a_manifest_that_poses_as_an_index_is_refused(tmp_path: Path) -> None:
+def test_a_manifest_that_poses_as_an_index_is_refused(tmp_path: Path) -> None:
+    """Case 68."""
     document = manifest_document(document_of(descriptor_of(b"{}", "x")), [])
     assert verdict(in_a_bundle(document, OCI_MANIFEST, as_type=OCI_INDEX), tmp_path).exit_code == 7
 
 
-def test_71_a_wrong_embedded_blob_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_embedded_blob_is_refused(tmp_path: Path) -> None:
+    """Case 71."""
     document = manifest_document({**document_of(descriptor_of(b"{}", "x")), "data": "b3RoZXI="}, [])
     error = verdict(in_a_bundle(document, OCI_MANIFEST), tmp_path)
     assert error.exit_code == 7
     assert "data is not the content" in str(error)
 
 
-def test_50_a_blob_that_a_manifest_needs_and_the_inventory_lacks_is_named(tmp_path: Path) -> None:
+def test_a_needed_blob_that_the_inventory_lacks_is_named(tmp_path: Path) -> None:
+    """Case 50."""
     blob = descriptor_of(b"{}", "x")
     error = verdict(in_a_bundle(manifest_document(document_of(blob), []), OCI_MANIFEST), tmp_path)
     assert error.exit_code == 6
     assert blob.digest in str(error)
 
 
-def test_50_a_blob_that_nothing_needs_is_refused(tmp_path: Path) -> None:
+def test_a_blob_that_nothing_needs_is_refused(tmp_path: Path) -> None:
+    """Case 50."""
     content = a_module("1.0.0")
     inventory, _ = packed({NAME: content})
     extra = descriptor_of(b"extra", "x")
@@ -377,9 +390,10 @@ def test_50_a_blob_that_nothing_needs_is_refused(tmp_path: Path) -> None:
     assert (error.exit_code, "no tag needs" in str(error)) == (7, True)
 
 
-def test_72_sha256_content_under_a_sha512_name_is_refused(
+def test_sha256_content_under_a_sha512_name_is_refused(
     members: list[tuple[str, bytes]], tmp_path: Path
 ) -> None:
+    """Case 72."""
     old = descriptor_of(members[4][1]).digest
     new = "sha512:" + old.encoded * 2
     members[0] = ("bundle.json", members[0][1].replace(old.encode(), new.encode()))
@@ -438,15 +452,17 @@ def _directory(path: Path) -> None:
 
 @pytest.mark.parametrize("replace", [_link, _socket, _pipe, _directory])
 @pytest.mark.parametrize("place", [0, 2, 4])
-def test_78_a_directory_with_something_odd_in_it_is_refused_at_once(
+def test_a_directory_with_something_odd_in_it_is_refused_at_once(
     replace: Callable[[Path], None], place: int, unpacked: Path, members: list[tuple[str, bytes]]
 ) -> None:
+    """Case 78."""
     replace(unpacked / members[place][0])
     with pytest.raises((ContentError, LocalError)), open_bundle(unpacked) as bundle:
         verify_bundle(bundle)
 
 
-def test_79_the_content_of_a_file_that_is_no_bundle_is_not_shown(tmp_path: Path) -> None:
+def test_the_content_of_a_file_that_is_no_bundle_is_not_shown(tmp_path: Path) -> None:
+    """Case 79."""
     (tmp_path / "shadow").write_text("root:$6$salt$secret:19000:0:99999:7:::\n")
     error = verdict((tmp_path / "shadow").read_bytes(), tmp_path)
     assert "root:" not in str(error)

@@ -94,9 +94,10 @@ CASES: dict[Callable[[Border], None], str] = {
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 @pytest.mark.parametrize("way", ["file", "stream"])
-def test_74_what_is_not_rightly_signed_is_11_and_the_target_hears_nothing(
+def test_a_wrong_signature_is_11_and_the_target_hears_nothing(
     case: Callable[[Border], None], way: str, border: Border
 ) -> None:
+    """Case 74."""
     case(border)
     with border.bundle.open("rb") as file:
         ended = subprocess.run(
@@ -110,7 +111,8 @@ def test_74_what_is_not_rightly_signed_is_11_and_the_target_hears_nothing(
     assert not (border.folder / "state").exists()
 
 
-def test_74_of_a_stream_nothing_is_read_behind_what_was_refused(border: Border) -> None:
+def test_of_a_stream_nothing_is_read_behind_what_was_refused(border: Border) -> None:
+    """Case 74."""
     unsigned(border)
     data = border.bundle.read_bytes()
     end = data.rindex(b"\x28\xb5\x2f\xfd")  # the last frame never comes
@@ -123,7 +125,8 @@ def test_74_of_a_stream_nothing_is_read_behind_what_was_refused(border: Border) 
         assert running.wait(60) == 11
 
 
-def test_74_without_ssh_keygen_nothing_comes_in(border: Border, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ssh_keygen_nothing_comes_in(border: Border, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 74."""
     a_signed_bundle(border.bundle, border.alice, contents=CONTENTS)
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     assert run(border.arguments(str(border.bundle))) == 9

@@ -71,18 +71,20 @@ def export(source: MemoryRegistry, folder: Path, clock: FakeClock) -> Report:
 # --- realms ------------------------------------------------------------------------------------------
 
 
-def test_80_a_realm_on_another_host_gets_no_credentials(
+def test_a_realm_on_another_host_gets_no_credentials(
     source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 80."""
     source.on("GET", "", wants("Bearer good".__eq__, f'Bearer realm="{canary.base}/token"'), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 3
     assert canary.seen
     assert canary.secrets == []
 
 
-def test_80_a_realm_that_the_user_allowed_gets_them(
+def test_a_realm_that_the_user_allowed_gets_them(
     source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 80."""
     challenge = f'Bearer realm="{canary.base}/token"'
     source.on("GET", "", wants("Bearer from-the-canary".__eq__, challenge), times=ALWAYS)
     hosts = frozenset({canary.host})
@@ -102,18 +104,20 @@ def test_80_a_realm_that_the_user_allowed_gets_them(
         "gopher://CANARY",
     ],
 )
-def test_80_a_realm_of_another_form_is_not_asked(
+def test_a_realm_of_another_form_is_not_asked(
     realm: str, source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 80."""
     challenge = f'Bearer realm="{realm.replace("CANARY", canary.host)}"'
     source.on("GET", "", wants("Bearer good".__eq__, challenge), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 3
     assert canary.seen == []
 
 
-def test_80_a_plain_realm_of_a_registry_with_tls_is_not_asked(
+def test_a_plain_realm_of_a_registry_with_tls_is_not_asked(
     canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 80."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -130,9 +134,10 @@ def test_80_a_plain_realm_of_a_registry_with_tls_is_not_asked(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_81_a_redirected_blob_is_taken_without_showing_who_asks(
+def test_a_redirected_blob_is_taken_without_showing_who_asks(
     status: int, source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 81."""
     source.on("GET", "/blobs/", changed(lambda reply: Reply(status, _to(canary, reply))), times=ALWAYS)
     source.on("GET", "", wants(lambda value: value.startswith("Basic "), 'Basic realm="x"'), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 0
@@ -144,17 +149,19 @@ def _to(canary: Canary, reply: Reply) -> dict[str, str]:
     return {"Location": f"{canary.base}/{reply.headers['Docker-Content-Digest']}", "Set-Cookie": "a=b"}
 
 
-def test_81_the_registry_itself_still_gets_them_behind_a_redirect(
+def test_the_registry_itself_still_gets_them_behind_a_redirect(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 81."""
     source.on("GET", "/manifests/1.0.0$", says(307, Location="/v2/app/manifests/1.0.0?again=1"))
     source.on("GET", "", wants(lambda value: value.startswith("Basic "), 'Basic realm="x"'), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 0
 
 
-def test_83_a_netrc_is_never_used(
+def test_a_netrc_is_never_used(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Case 83."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=registries_for(clock))
@@ -162,18 +169,20 @@ def test_83_a_netrc_is_never_used(
     assert not any("Authorization" in seen.headers for seen in source.seen)
 
 
-def test_84_cookies_are_never_sent(
+def test_cookies_are_never_sent(
     source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 84."""
     source.on("GET", "/blobs/", changed(lambda reply: Reply(307, _to(canary, reply))))
     source.on("GET", "", with_headers(Set_Cookie="session=1; Path=/"), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 0
     assert not any("Cookie" in seen.headers for seen in (*source.seen, *canary.seen))
 
 
-def test_85_the_body_of_a_redirect_is_not_inflated(
+def test_the_body_of_a_redirect_is_not_inflated(
     source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 85."""
     bomb = gzip.compress(bytes(300 * MIB), 1, mtime=0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     source.on(
@@ -186,14 +195,16 @@ def test_85_the_body_of_a_redirect_is_not_inflated(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
 
 
-def test_85_a_blob_is_taken_as_it_comes_and_not_inflated(
+def test_a_blob_is_taken_as_it_comes_and_not_inflated(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 85."""
     source.on("GET", "/blobs/", with_headers(Content_Encoding="gzip"), times=ALWAYS)
     assert export(source, tmp_path, clock).exit_code == 0
 
 
-def test_86_a_redirect_loop_ends(source: MemoryRegistry, tmp_path: Path, clock: FakeClock) -> None:
+def test_a_redirect_loop_ends(source: MemoryRegistry, tmp_path: Path, clock: FakeClock) -> None:
+    """Case 86."""
     source.on("GET", "/tags/list", says(302, Location="/v2/app/tags/list"), times=ALWAYS)
     report = export(source, tmp_path, clock)
     assert report.exit_code in (5, 7)
@@ -214,9 +225,10 @@ def test_86_a_redirect_loop_ends(source: MemoryRegistry, tmp_path: Path, clock: 
         "gopher://CANARY/1",
     ],
 )
-def test_86_an_odd_location_is_refused_without_being_asked(
+def test_an_odd_location_is_refused_without_being_asked(
     location: str, source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 86."""
     place = location.replace("CANARY", canary.host)
     source.on("GET", "/blobs/", says(302, Location=place), times=ALWAYS)
     report = export(source, tmp_path, clock)
@@ -238,9 +250,10 @@ WORDS = [
 
 @pytest.mark.parametrize("words", WORDS)
 @pytest.mark.parametrize("as_json", [True, False])
-def test_87_the_registrys_own_words_are_shown_as_one_clean_line(
+def test_the_registrys_own_words_are_shown_as_one_clean_line(
     words: str, as_json: bool, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 87."""
     body = json.dumps({"errors": [{"code": words, "message": words}]}) if as_json else words
     source.on("GET", "/manifests/", says(400, body.encode("utf-8", "replace")), times=ALWAYS)
     (failure,) = export(source, tmp_path, clock).failures
@@ -249,9 +262,11 @@ def test_87_the_registrys_own_words_are_shown_as_one_clean_line(
 
 @pytest.mark.parametrize(("scheme", "where"), [("Basic", "/v2/"), ("Bearer", "/v2/"), ("Bearer", "/token")])
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
-def test_87_a_secret_that_a_registry_says_again_is_not_shown(
+def test_a_secret_that_a_registry_says_again_is_not_shown(
     scheme: str, where: str, status: int, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 87."""
+
     def echo(wire: Wire, request: Seen, answer: Answer) -> bool:
         seen = request.headers.get("Authorization", "")
         password = USER.partition(":")[2]
@@ -274,9 +289,10 @@ def test_87_a_secret_that_a_registry_says_again_is_not_shown(
     assert where == "/token" or "***" in report.failures[0].cause
 
 
-def test_87_of_an_endless_error_only_the_start_is_read(
+def test_of_an_endless_error_only_the_start_is_read(
     source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 87."""
     sent: list[int] = []
 
     def endless(wire: Wire, request: Seen, answer: Answer) -> bool:
@@ -291,9 +307,10 @@ def test_87_of_an_endless_error_only_the_start_is_read(
     assert sum(sent) < 20 * MIB  # the rest is what the system's buffers take
 
 
-def test_88_the_secrets_in_a_presigned_address_are_shown_nowhere(
+def test_the_secrets_in_a_presigned_address_are_shown_nowhere(
     source: MemoryRegistry, canary: Canary, tmp_path: Path, clock: FakeClock
 ) -> None:
+    """Case 88."""
     place = f"{canary.base}/absent?X-Amz-Signature=TOPSECRET&X-Amz-Credential=AKIA"
     source.on("GET", "/blobs/", says(307, Location=place), times=ALWAYS)
     report = export(source, tmp_path, clock)

@@ -86,7 +86,8 @@ def in_the_answer(change: Callable[[Reply, FaultProxy], Reply], proxy: FaultProx
 
 
 @pytest.mark.parametrize("fault", [reset, hang_up])
-def test_89_an_upload_whose_answer_was_lost_is_looked_for_first(fault: Fault, target: Target) -> None:
+def test_an_upload_whose_answer_was_lost_is_looked_for_first(fault: Fault, target: Target) -> None:
+    """Case 89."""
     target.proxy.on("PUT", UPLOAD, fault)
     report = target.imports(an_image())
     assert report.exit_code == 0
@@ -100,17 +101,19 @@ def test_89_an_upload_whose_answer_was_lost_is_looked_for_first(fault: Fault, ta
 @pytest.mark.parametrize(
     ("method", "pattern"), [("POST", "/uploads/"), ("PUT", UPLOAD), ("PUT", "/manifests/"), ("HEAD", "")]
 )
-def test_89_105_a_target_that_fails_for_a_moment_is_tried_again(
+def test_a_target_that_fails_for_a_moment_is_tried_again(
     fault: Fault, method: str, pattern: str, target: Target
 ) -> None:
+    """Cases 89, 105."""
     content = a_module("1.0.0")
     target.proxy.on(method, pattern, fault, times=2)
     assert target.imports(content).exit_code == 0
     assert target.digest("1.0.0") == content.tags["1.0.0"]
 
 
-def test_105_a_registry_that_restarts_is_waited_for(target: Target) -> None:
+def test_a_registry_that_restarts_is_waited_for(target: Target) -> None:
     # Nine failures for four threads: some of them must fail twice in a row, and so must wait.
+    """Case 105."""
     target.proxy.on("GET|HEAD|POST|PUT", "", writes(b""), first=4, times=9)
     content = a_module("1.0.0")
     assert target.imports(content).exit_code == 0
@@ -118,7 +121,8 @@ def test_105_a_registry_that_restarts_is_waited_for(target: Target) -> None:
     assert sum(target.clock.naps) > 0
 
 
-def test_90_an_upload_session_that_is_gone_is_begun_again(target: Target) -> None:
+def test_an_upload_session_that_is_gone_is_begun_again(target: Target) -> None:
+    """Case 90."""
     target.proxy.on("PUT", UPLOAD, says(404, '{"errors": [{"code": "BLOB_UPLOAD_UNKNOWN"}]}'))
     assert target.imports(an_image()).exit_code == 0
 
@@ -133,7 +137,8 @@ def _with_query(reply: Reply, proxy: FaultProxy) -> Reply:
     return reply._replace(headers={**reply.headers, "Location": reply.headers["Location"] + "&more=a%2Fb"})
 
 
-def test_91_what_a_location_says_is_sent_back_as_it_is_written(target: Target) -> None:
+def test_what_a_location_says_is_sent_back_as_it_is_written(target: Target) -> None:
+    """Case 91."""
     odd = "a%FFb%2Bc+d=&empty&x=%7e&_state="
 
     def change(reply: Reply, proxy: FaultProxy) -> Reply:
@@ -146,9 +151,10 @@ def test_91_what_a_location_says_is_sent_back_as_it_is_written(target: Target) -
 
 
 @pytest.mark.parametrize("change", [_relative, _with_query])
-def test_91_a_location_of_any_legal_form_is_used(
+def test_a_location_of_any_legal_form_is_used(
     change: Callable[[Reply, FaultProxy], Reply], target: Target
 ) -> None:
+    """Case 91."""
     target.proxy.on("POST", "/uploads/", in_the_answer(change, target.proxy), times=ALWAYS)
     assert target.imports(an_image()).exit_code == 0
 
@@ -157,7 +163,8 @@ def test_91_a_location_of_any_legal_form_is_used(
     "location",
     ["", "file:///etc/passwd", "http://user:pass@127.0.0.1/", "http://127.0.0.1:1/elsewhere", "x" * 20_000],
 )
-def test_91_a_location_elsewhere_or_nowhere_is_a_refusal(location: str, target: Target) -> None:
+def test_a_location_elsewhere_or_nowhere_is_a_refusal(location: str, target: Target) -> None:
+    """Case 91."""
     target.proxy.on("POST", "/uploads/", with_headers(Location=location), times=ALWAYS)
     report = target.imports(an_image())
     assert report.exit_code == 10
@@ -168,21 +175,24 @@ def test_91_a_location_elsewhere_or_nowhere_is_a_refusal(location: str, target: 
 @pytest.mark.parametrize(
     ("method", "pattern"), [("POST", "/uploads/"), ("PUT", UPLOAD), ("PUT", "/manifests/")]
 )
-def test_92_a_redirected_write_is_never_a_success(
+def test_a_redirected_write_is_never_a_success(
     status: int, method: str, pattern: str, target: Target
 ) -> None:
+    """Case 92."""
     target.proxy.on(method, pattern, says(status, Location=f"{target.proxy.base}/v2/"), times=ALWAYS)
     assert target.imports(an_image()).exit_code == 10
     assert target.digest("1.0.0") is None
 
 
 @pytest.mark.parametrize("pattern", [UPLOAD, "/manifests/"])
-def test_93_a_201_with_another_digest_is_an_integrity_error(pattern: str, target: Target) -> None:
+def test_a_201_with_another_digest_is_an_integrity_error(pattern: str, target: Target) -> None:
+    """Case 93."""
     target.proxy.on("PUT", pattern, with_headers(Docker_Content_Digest="sha256:" + "0" * 64), times=ALWAYS)
     assert target.imports(an_image()).exit_code == 6
 
 
-def test_93_a_tag_that_reads_back_otherwise_is_an_integrity_error(target: Target) -> None:
+def test_a_tag_that_reads_back_otherwise_is_an_integrity_error(target: Target) -> None:
+    """Case 93."""
     target.proxy.on(
         "HEAD", "/manifests/", with_headers(Docker_Content_Digest="sha256:" + "0" * 64), first=2, times=ALWAYS
     )
@@ -192,8 +202,8 @@ def test_93_a_tag_that_reads_back_otherwise_is_an_integrity_error(target: Target
 
 
 @pytest.mark.parametrize("pattern", ["/blobs/sha256", "/manifests/sha256", "/manifests/1"])
-def test_93_what_is_seen_a_moment_after_it_was_written_is_waited_for(pattern: str, target: Target) -> None:
-    """Storage that is consistent in the end: the first question after a write is answered 404."""
+def test_content_that_shows_up_a_moment_later_is_waited_for(pattern: str, target: Target) -> None:
+    """Storage that is consistent in the end: the first question after a write is answered 404. Case 93."""
     asked: set[str] = set()
 
     def late(wire: Wire, request: Seen, answer: Answer) -> bool:
@@ -210,7 +220,8 @@ def test_93_what_is_seen_a_moment_after_it_was_written_is_waited_for(pattern: st
     assert sum(target.clock.naps) > 0
 
 
-def test_95_a_blob_that_was_said_to_be_there_and_is_not_is_uploaded(target: Target) -> None:
+def test_a_blob_that_was_said_to_be_there_and_is_not_is_uploaded(target: Target) -> None:
+    """Case 95."""
     content = an_image()
     target.proxy.on("HEAD", "/blobs/", says(200), times=ALWAYS)
     assert target.imports(content).exit_code == 0
@@ -220,7 +231,8 @@ def test_95_a_blob_that_was_said_to_be_there_and_is_not_is_uploaded(target: Targ
 # --- questions before --------------------------------------------------------------------------------
 
 
-def test_96_a_head_that_redirects_is_followed(target: Target) -> None:
+def test_a_head_that_redirects_is_followed(target: Target) -> None:
+    """Case 96."""
     content = an_image()
     push_to(target.registry.base, target.path, content)
     target.proxy.on("HEAD", "/manifests/", says(302, Location=f"/v2/{target.path}/manifests/1.0.0"))
@@ -229,8 +241,8 @@ def test_96_a_head_that_redirects_is_followed(target: Target) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
-def test_96_a_storage_that_answers_no_head_is_not_asked_for_leave(status: int, target: Target) -> None:
-    """An address that is signed for GET: the storage refuses HEAD, and shows no blob that way."""
+def test_a_storage_that_answers_no_head_is_not_asked_for_leave(status: int, target: Target) -> None:
+    """An address that is signed for GET: the storage refuses HEAD, and shows no blob that way. Case 96."""
     with Canary(lambda _: Reply(status)) as storage:
         target.proxy.on("HEAD", "/blobs/", says(302, Location=f"{storage.base}/b?sig=very-secret"), times=2)
         assert target.imports(an_image()).exit_code == 0
@@ -238,21 +250,24 @@ def test_96_a_storage_that_answers_no_head_is_not_asked_for_leave(status: int, t
     assert len(target.proxy.asked("PUT", UPLOAD)) == 2
 
 
-def test_96_a_target_without_head_is_asked_by_get(target: Target) -> None:
+def test_a_target_without_head_is_asked_by_get(target: Target) -> None:
+    """Case 96."""
     content = an_image()
     target.proxy.on("HEAD", "", says(405), times=ALWAYS)
     assert target.imports(content).exit_code == 0
     assert target.imports(content).unchanged
 
 
-def test_96_a_target_that_leaves_the_digest_out_is_asked_for_the_bytes(target: Target) -> None:
+def test_a_target_that_omits_the_digest_is_asked_for_the_bytes(target: Target) -> None:
+    """Case 96."""
     content = an_image()
     target.proxy.on("HEAD|GET", "/manifests/", with_headers(Docker_Content_Digest=""), times=ALWAYS)
     assert target.imports(content).exit_code == 0
     assert target.imports(content).unchanged
 
 
-def test_96_a_head_without_leave_ends_before_any_write(target: Target) -> None:
+def test_a_head_without_leave_ends_before_any_write(target: Target) -> None:
+    """Case 96."""
     target.proxy.on("HEAD", "", says(401, WWW_Authenticate='Basic realm="x"'), times=ALWAYS)
     with pytest.raises(Exception, match="401") as error:
         target.imports(an_image())
@@ -260,7 +275,8 @@ def test_96_a_head_without_leave_ends_before_any_write(target: Target) -> None:
     assert target.proxy.asked("POST|PUT") == []
 
 
-def test_96_a_blob_of_another_length_is_uploaded_again(target: Target) -> None:
+def test_a_blob_of_another_length_is_uploaded_again(target: Target) -> None:
+    """Case 96."""
     content = an_image()
     target.proxy.on("HEAD", "/blobs/", says(200, Content_Length="1"), times=2)
     assert target.imports(content).exit_code == 0
@@ -274,13 +290,15 @@ def two_repositories(target: Target) -> dict[str, Content]:
     return {f"{target.path}/a": an_image(), f"{target.path}/b": an_image()}
 
 
-def test_97_a_blob_of_two_repositories_is_sent_once_and_mounted(target: Target) -> None:
+def test_a_blob_of_two_repositories_is_sent_once_and_mounted(target: Target) -> None:
+    """Case 97."""
     report = target.imports_all(two_repositories(target))
     assert report.exit_code == 0
     assert len(target.proxy.asked("PUT", UPLOAD)) == len(target.proxy.asked("POST", "mount=")) == 2
 
 
-def test_97_a_mount_that_brought_nothing_is_no_mount(target: Target) -> None:
+def test_a_mount_that_brought_nothing_is_no_mount(target: Target) -> None:
+    """Case 97."""
     target.proxy.on("POST", "mount=", says(201, Location="/v2/x/blobs/y"), times=ALWAYS)
     assert target.imports_all(two_repositories(target)).exit_code == 0
     assert len(target.proxy.asked("PUT", UPLOAD)) == 4
@@ -288,7 +306,9 @@ def test_97_a_mount_that_brought_nothing_is_no_mount(target: Target) -> None:
 
 
 @pytest.mark.parametrize("status", [202, 400, 401, 403, 404, 405])
-def test_97_where_a_mount_is_not_understood_the_blob_is_uploaded(status: int, target: Target) -> None:
+def test_where_a_mount_is_not_understood_the_blob_is_uploaded(status: int, target: Target) -> None:
+    """Case 97."""
+
     def plain_session(wire: Wire, request: Seen, answer: Answer) -> bool:
         plain = request._replace(target=request.path)
         wire.send(request, target.proxy.respond(plain))
@@ -310,7 +330,8 @@ def large_image() -> Content:
 
 
 @pytest.mark.parametrize("status", [413, 416])
-def test_98_where_a_body_is_too_large_it_is_sent_in_pieces(status: int, target: Target) -> None:
+def test_where_a_body_is_too_large_it_is_sent_in_pieces(status: int, target: Target) -> None:
+    """Case 98."""
     content = large_image()
     layer = next(digest for digest, data in content.blobs.items() if len(data) > MIB)
     target.proxy.on("PUT", f"{UPLOAD}.*{layer.encoded}", says(status))
@@ -339,9 +360,8 @@ def test_a_target_that_calls_every_upload_spoilt_is_given_up(target: Target) -> 
 
 
 @pytest.mark.parametrize("status", [400, 405, 413, 415, 507])
-def test_98_101_what_the_target_will_not_take_is_a_refusal_with_its_words(
-    status: int, target: Target
-) -> None:
+def test_a_refusal_by_the_target_is_told_in_its_words(status: int, target: Target) -> None:
+    """Cases 98, 101."""
     body = json.dumps({"errors": [{"code": "DENIED", "message": "quota of 5 GB exceeded"}]})
     target.proxy.on("PUT", UPLOAD, says(status, body), times=ALWAYS)
     report = target.imports(an_image())
@@ -349,7 +369,8 @@ def test_98_101_what_the_target_will_not_take_is_a_refusal_with_its_words(
     assert "quota of 5 GB exceeded" in report.failures[0].cause
 
 
-def test_101_the_next_run_after_a_full_target_goes_on(target: Target) -> None:
+def test_the_next_run_after_a_full_target_goes_on(target: Target) -> None:
+    """Case 101."""
     content = an_image(layers=2)
     target.proxy.on("PUT", UPLOAD, says(507), first=2, times=ALWAYS)
     assert target.imports(content).exit_code == 10
@@ -361,9 +382,10 @@ def test_101_the_next_run_after_a_full_target_goes_on(target: Target) -> None:
 
 @pytest.mark.parametrize("detail", ["write data: no space left on device", {"Enclosed": {"Err": 28}}])
 @pytest.mark.parametrize(("method", "path"), [("POST", "uploads"), ("PUT", UPLOAD), ("PUT", "/manifests/")])
-def test_101_a_full_disk_that_is_told_in_details_only_is_a_refusal_at_once(
+def test_a_full_disk_told_only_in_details_is_a_refusal_at_once(
     method: str, path: str, detail: object, target: Target
 ) -> None:
+    """Case 101."""
     body = {"errors": [{"code": "UNKNOWN", "message": "unknown error", "detail": detail}]}
     target.proxy.on(method, path, says(500, json.dumps(body)), times=ALWAYS)
     report = target.imports(an_image())
@@ -372,8 +394,8 @@ def test_101_a_full_disk_that_is_told_in_details_only_is_a_refusal_at_once(
     assert "make room" in report.failures[0].next_step
 
 
-def test_101_a_full_target_gets_no_manifest(target: Target) -> None:
-    """Distribution keeps what it could write of one, and never lets go of it."""
+def test_a_full_target_gets_no_manifest(target: Target) -> None:
+    """Distribution keeps what it could write of one, and never lets go of it. Case 101."""
     body = {"errors": [{"code": "UNKNOWN", "message": "unknown error", "detail": "no space left on device"}]}
     target.proxy.on("PUT", UPLOAD, says(500, json.dumps(body)), first=3, times=ALWAYS)
     assert target.imports(a_module("1.0.0", "1.1.0")).exit_code == 10
@@ -381,13 +403,15 @@ def test_101_a_full_target_gets_no_manifest(target: Target) -> None:
     assert len(target.proxy.asked("PUT", "/manifests/")) == offered
 
 
-def test_98_a_small_body_that_is_too_large_comes_with_a_hint(target: Target) -> None:
+def test_a_small_body_that_is_too_large_comes_with_a_hint(target: Target) -> None:
+    """Case 98."""
     target.proxy.on("PUT", UPLOAD, says(413, "<html>413 Request Entity Too Large</html>"), times=ALWAYS)
     (failure,) = target.imports(an_image()).failures
     assert (failure.exit_code, "client_max_body_size" in failure.next_step) == (10, True)
 
 
-def test_98_a_media_type_that_is_refused_comes_with_a_hint(target: Target) -> None:
+def test_a_media_type_that_is_refused_comes_with_a_hint(target: Target) -> None:
+    """Case 98."""
     body = '{"errors": [{"code": "MANIFEST_INVALID", "message": "no such type"}]}'
     target.proxy.on("PUT", "/manifests/", says(415, body), times=ALWAYS)
     (failure,) = target.imports(an_image()).failures
@@ -395,9 +419,8 @@ def test_98_a_media_type_that_is_refused_comes_with_a_hint(target: Target) -> No
 
 
 @pytest.mark.parametrize(("status", "code"), [(405, 10), (403, 3), (404, 10), (401, 3)])
-def test_100_a_target_that_may_only_be_read_is_left_after_the_first_write(
-    status: int, code: int, target: Target
-) -> None:
+def test_a_read_only_target_is_left_after_the_first_write(status: int, code: int, target: Target) -> None:
+    """Case 100."""
     target.proxy.on("POST", "", says(status), times=ALWAYS)
     report = target.imports(an_image(layers=20))
     assert report.exit_code == code
@@ -408,7 +431,8 @@ def test_100_a_target_that_may_only_be_read_is_left_after_the_first_write(
 # --- tags --------------------------------------------------------------------------------------------
 
 
-def test_99_the_same_again_is_one_head_per_tag_and_no_write(target: Target) -> None:
+def test_the_same_again_is_one_head_per_tag_and_no_write(target: Target) -> None:
+    """Case 99."""
     content = a_module("1.0.0", "1.1.0")
     assert target.imports(content).exit_code == 0
     asked = len(target.proxy.seen)
@@ -424,9 +448,10 @@ def test_99_the_same_again_is_one_head_per_tag_and_no_write(target: Target) -> N
         (OnConflict.OVERWRITE, "1.0.0", 0, True),
     ],
 )  # fmt: skip
-def test_99_a_tag_with_another_digest_is_treated_as_the_user_wants(
+def test_a_tag_with_another_digest_is_treated_as_the_user_wants(
     policy: OnConflict, tag: str, code: int, moved: bool, target: Target
 ) -> None:
+    """Case 99."""
     old, new = an_image(tag), an_image(tag, layers=2)
     push_to(target.registry.base, target.path, old)
     report = target.imports(new, policy)
@@ -438,7 +463,8 @@ def test_99_a_tag_with_another_digest_is_treated_as_the_user_wants(
 
 
 @pytest.mark.parametrize("pattern", [UPLOAD, "/manifests/sha256", "/manifests/latest"])
-def test_102_until_all_is_there_the_old_tag_serves_the_old_content(pattern: str, target: Target) -> None:
+def test_until_all_is_there_the_old_tag_serves_the_old_content(pattern: str, target: Target) -> None:
+    """Case 102."""
     old = an_image("latest")
     push_to(target.registry.base, target.path, old)
     target.proxy.on("PUT", pattern, says(400), times=ALWAYS)

@@ -34,9 +34,10 @@ def refused(server: LoopbackServer, *arguments: str) -> str:
 @pytest.mark.parametrize(
     "reference", ["{}/App", "{}", "{}/app:", "{}/app@sha256:1", "http://{}/app", "{}/app:a b", ""]
 )
-def test_107_a_bad_reference_is_2_before_any_request(
+def test_a_bad_reference_is_2_before_any_request(
     reference: str, registry: MemoryRegistry, tmp_path: Path
 ) -> None:
+    """Case 107."""
     assert "write [oci://]HOST" in refused(
         registry, "export", reference.format(registry.host), "-o", str(tmp_path / "b.tar.zst")
     )
@@ -44,23 +45,27 @@ def test_107_a_bad_reference_is_2_before_any_request(
 
 
 @pytest.mark.parametrize("target", ["", "oci://", "host:port/x", "host/UPPER"])
-def test_107_a_bad_target_is_2(target: str, registry: MemoryRegistry, tmp_path: Path) -> None:
+def test_a_bad_target_is_2(target: str, registry: MemoryRegistry, tmp_path: Path) -> None:
+    """Case 107."""
     refused(registry, "import", str(tmp_path / "b.tar.zst"), "--to", target)
 
 
-def test_109_an_output_whose_folder_is_missing_is_2(registry: MemoryRegistry, tmp_path: Path) -> None:
+def test_an_output_whose_folder_is_missing_is_2(registry: MemoryRegistry, tmp_path: Path) -> None:
+    """Case 109."""
     out = tmp_path / "missing" / "b.tar.zst"
     assert f"create {out.parent}" in refused(registry, "export", f"{registry.host}/app", "-o", str(out))
 
 
-def test_109_a_directory_of_something_else_is_2(registry: MemoryRegistry, tmp_path: Path) -> None:
+def test_a_directory_of_something_else_is_2(registry: MemoryRegistry, tmp_path: Path) -> None:
+    """Case 109."""
     (tmp_path / "diary.txt").write_text("dear diary")
     assert "something else" in refused(registry, "export", f"{registry.host}/app", "-o", str(tmp_path))
     (tmp_path / "d.tar.zst").mkdir()
     refused(registry, "export", f"{registry.host}/app", "-o", str(tmp_path / "d.tar.zst"))
 
 
-def test_109_a_bundle_is_never_written_to_a_terminal(registry: MemoryRegistry, tmp_path: Path) -> None:
+def test_a_bundle_is_never_written_to_a_terminal(registry: MemoryRegistry, tmp_path: Path) -> None:
+    """Case 109."""
     child, terminal = pty.fork()
     if child == 0:
         store = str(tmp_path / "store")
@@ -72,9 +77,10 @@ def test_109_a_bundle_is_never_written_to_a_terminal(registry: MemoryRegistry, t
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_111_a_ca_file_that_is_missing_or_no_pem_is_2(
+def test_a_ca_file_that_is_missing_or_no_pem_is_2(
     content: str | None, registry: MemoryRegistry, tmp_path: Path
 ) -> None:
+    """Case 111."""
     file = tmp_path / "ca.pem"
     if content:
         file.write_text(content)
@@ -82,9 +88,10 @@ def test_111_a_ca_file_that_is_missing_or_no_pem_is_2(
     assert str(file) in refused(registry, "export", f"{registry.host}/app", "-o", out, "--ca-file", str(file))
 
 
-def test_110_a_line_of_credentials_without_a_host_is_not_for_two(
+def test_a_line_of_credentials_without_a_host_is_not_for_two(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
+    """Case 110."""
     file = tmp_path / "creds"
     file.write_text("carrier:correct-horse\n")
     sources = (f"{registry.host}/app", "other.example/app")
@@ -104,42 +111,45 @@ def test_110_a_line_of_credentials_without_a_host_is_not_for_two(
         [],
     ],
 )
-def test_106_112_options_that_cannot_be_meant_are_2(options: list[str], registry: MemoryRegistry) -> None:
+def test_options_that_cannot_be_meant_are_2(options: list[str], registry: MemoryRegistry) -> None:
+    """Cases 106, 112."""
     refused(registry, "export", f"{registry.host}/app", *options)
 
 
 @pytest.mark.parametrize(
     "more", [{"LANG": "C"}, {"COLUMNS": "1"}, {"TERM": ""}, {"PYTHONIOENCODING": "ascii"}]
 )
-def test_113_a_poor_terminal_is_enough(
-    more: dict[str, str], registry: MemoryRegistry, tmp_path: Path
-) -> None:
+def test_a_poor_terminal_is_enough(more: dict[str, str], registry: MemoryRegistry, tmp_path: Path) -> None:
+    """Case 113."""
     out = str(tmp_path / "b.tar.zst")
     assert bundler("export", f"{registry.host}/app", "-o", out, env=clean_environment(**more)).returncode == 0
     assert bundler("inspect", out, env=clean_environment(**more)).returncode == 0
 
 
 @pytest.mark.parametrize("report", ["b.tar.zst", "b.tar.zst.sha256", "missing/r.json", "."])
-def test_109_a_report_never_replaces_what_the_command_writes(
+def test_a_report_never_replaces_what_the_command_writes(
     report: str, registry: MemoryRegistry, tmp_path: Path
 ) -> None:
+    """Case 109."""
     out = tmp_path / "b.tar.zst"
     refused(registry, "export", f"{registry.host}/app", "-o", str(out), "--report", str(tmp_path / report))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_109_a_report_never_replaces_the_bundle_that_is_imported(
+def test_a_report_never_replaces_the_bundle_that_is_imported(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
+    """Case 109."""
     bundle = tmp_path / "b.tar.zst"
     bundle.write_bytes(b"precious")
     refused(registry, "import", str(bundle), "--to", registry.host, "--report", str(bundle))
     assert bundle.read_bytes() == b"precious"
 
 
-def test_112_the_bundle_and_the_credentials_can_t_both_come_through_the_pipe(
+def test_bundle_and_credentials_can_not_share_the_pipe(
     registry: MemoryRegistry,
 ) -> None:
+    """Case 112."""
     assert "both" in refused(registry, "import", "-", "--to", registry.host, "--creds-file", "-")
 
 
@@ -152,7 +162,8 @@ def test_112_the_bundle_and_the_credentials_can_t_both_come_through_the_pipe(
         ("verify", "x.tar.zst", "--policy"),
     ],
 )
-def test_106_a_file_without_end_is_read_no_further_than_its_limit(arguments: tuple[str, ...]) -> None:
+def test_a_file_without_end_is_read_no_further_than_its_limit(arguments: tuple[str, ...]) -> None:
+    """Case 106."""
     command = ["sh", "-c", 'ulimit -v 800000; exec "$@"', "sh", *PROGRAM, *arguments, "/dev/zero"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2, ended.stderr

@@ -53,7 +53,7 @@ def assert_absent_or_whole(out: Path) -> None:
 # --- 117: the order that a power cut needs ---------------------------------------------------------------
 
 
-def test_a_bundle_is_durable_before_it_has_its_name_and_its_name_after(source: str, tmp_path: Path) -> None:
+def test_a_bundle_is_durable_before_and_after_it_gets_its_name(source: str, tmp_path: Path) -> None:
     log, out = tmp_path / "strace.log", tmp_path / "b.tar.zst"
     before = strace(log, "-y", "-e", "trace=fsync,rename")
     assert bundler("export", source, "-o", str(out), "-q", "-j", "1", before=before).returncode == 0
@@ -66,7 +66,8 @@ def test_a_bundle_is_durable_before_it_has_its_name_and_its_name_after(source: s
 # --- 114, 122, 124: real limits -------------------------------------------------------------------------
 
 
-def test_114_a_disk_too_small_is_said_before_the_first_byte(large_source: str, tmp_path: Path) -> None:
+def test_a_disk_too_small_is_said_before_the_first_byte(large_source: str, tmp_path: Path) -> None:
+    """Case 114."""
     disk = tmp_path / "disk"
     with small_disk(disk, 8 * MIB):
         ended = bundler("export", large_source, "-o", str(disk / "b.tar.zst"), "-q")
@@ -78,9 +79,8 @@ def test_114_a_disk_too_small_is_said_before_the_first_byte(large_source: str, t
         assert bundler("export", large_source, "-o", str(disk / "b.tar.zst"), "-q").returncode == 0
 
 
-def test_114_a_disk_that_fills_while_it_runs_is_9_and_the_next_run_goes_on(
-    large_source: str, tmp_path: Path
-) -> None:
+def test_a_disk_that_fills_is_9_and_the_next_run_goes_on(large_source: str, tmp_path: Path) -> None:
+    """Case 114."""
     disk = tmp_path / "disk"
     with small_disk(disk, 64 * MIB), FaultProxy(large_source.partition("/")[0]) as proxy:
         proxy.on("GET", "/blobs/", _filling(disk))
@@ -109,7 +109,9 @@ def _filling(disk: Path) -> Callable[..., bool]:
     return fault
 
 
-def test_122_a_limit_on_file_sizes_is_9(large_source: str, tmp_path: Path) -> None:
+def test_a_limit_on_file_sizes_is_9(large_source: str, tmp_path: Path) -> None:
+    """Case 122."""
+
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -120,7 +122,9 @@ def test_122_a_limit_on_file_sizes_is_9(large_source: str, tmp_path: Path) -> No
     assert not (tmp_path / "b.tar.zst").exists()
 
 
-def test_124_few_open_files_are_enough_or_9(source: str, tmp_path: Path) -> None:
+def test_few_open_files_are_enough_or_9(source: str, tmp_path: Path) -> None:
+    """Case 124."""
+
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
 
@@ -130,9 +134,10 @@ def test_124_few_open_files_are_enough_or_9(source: str, tmp_path: Path) -> None
     assert_absent_or_whole(tmp_path / "b.tar.zst")
 
 
-def test_123_a_large_blob_needs_little_memory(
+def test_a_large_blob_needs_little_memory(
     source_registry: RealRegistry, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:
+    """Case 123."""
     path, content = fresh("big"), Content()
     layer = content.add_blob(os.urandom(192 * MIB))
     content.add_manifest(manifest_document(content.add_blob(b"{}"), [layer]), "1.0.0")
@@ -164,9 +169,10 @@ def _peak(arguments: list[str]) -> int:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_120_a_signal_ends_it_within_two_seconds(
+def test_a_signal_ends_it_within_two_seconds(
     number: signal.Signals, code: int, large_source: str, tmp_path: Path
 ) -> None:
+    """Case 120."""
     host, _, path = large_source.partition("/")
     with FaultProxy(host) as proxy:
         proxy.on("GET", "/blobs/", stall_after(100), times=99)
@@ -195,9 +201,10 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--version"], ["--help"], ["inspect", "BUNDLE"], ["export", "SOURCE", "-o", "-"]]
 )
-def test_125_a_full_or_closed_standard_output_is_no_traceback(
+def test_a_full_or_closed_standard_output_is_no_traceback(
     arguments: list[str], source: str, tmp_path: Path
 ) -> None:
+    """Case 125."""
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
     names = {"BUNDLE": str(bundle), "SOURCE": source}
     command = [*PROGRAM, *(names.get(word, word) for word in arguments)]
@@ -222,7 +229,8 @@ def closing(streams: str, *arguments: object) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_125_closed_standard_streams_are_no_traceback(tmp_path: Path) -> None:
+def test_closed_standard_streams_are_no_traceback(tmp_path: Path) -> None:
+    """Case 125."""
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
     ended = closing(">&-", "verify", bundle, "-q")
     assert (ended.returncode, ended.stderr.count("\n")) == (9, 1), ended.stderr
@@ -235,19 +243,22 @@ def test_125_closed_standard_streams_are_no_traceback(tmp_path: Path) -> None:
     assert "standard input: can't read: Bad file descriptor" in ended.stderr
 
 
-def test_125_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    """Case 125."""
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
     for name, streams in (("open.tar", ""), ("closed.tar", "<&- >&- 2>&-")):
         closing(streams, "extract", bundle, "app:1.0.0", "-o", tmp_path / name)
     assert (tmp_path / "closed.tar").read_bytes() == (tmp_path / "open.tar").read_bytes()
 
 
-def test_131_without_a_home_it_works(source: str, tmp_path: Path) -> None:
+def test_without_a_home_it_works(source: str, tmp_path: Path) -> None:
+    """Case 131."""
     out = tmp_path / "b.tar.zst"
     assert bundler("export", source, "-o", str(out), "-q", env=clean_environment()).returncode == 0
 
 
-def test_129_the_state_of_a_run_is_the_users_own(source: str, tmp_path: Path) -> None:
+def test_the_state_of_a_run_is_the_users_own(source: str, tmp_path: Path) -> None:
+    """Case 129."""
     store = tmp_path / "store"
     arguments = ("export", source, "-o", str(tmp_path / "b.tar.zst"), "--store", str(store), "-q")
     assert bundler(*arguments).returncode == 0

@@ -79,18 +79,20 @@ def _assert_has_all(tree: Tree, folder: str, inventory: dict[str, list[dict[str,
         )
 
 
-def test_118_a_cut_while_a_bundle_is_made_leaves_none_or_a_whole_one(
+def test_a_cut_while_a_bundle_is_made_leaves_none_or_a_whole_one(
     program: LoadedProgram, host: str, tmp_path: Path
 ) -> None:
+    """Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     command = ["export", f"{host}/app", "-o", str(folder / "b.tar.zst"), "-q"]
     assert cut_everywhere(program, folder, command, "b.tar.zst") > 1_000
 
 
-def test_118_a_cut_while_a_bundle_is_replaced_leaves_the_old_or_the_new(
+def test_a_cut_while_replacing_a_bundle_leaves_the_old_or_new(
     program: LoadedProgram, host: str, tmp_path: Path
 ) -> None:
+    """Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     options = ["-o", str(folder / "b.tar.zst"), "--store", str(folder / "store"), "-q"]
@@ -98,9 +100,10 @@ def test_118_a_cut_while_a_bundle_is_replaced_leaves_the_old_or_the_new(
     assert cut_everywhere(program, folder, ["export", f"{host}/app", *options], "b.tar.zst") > 1_000
 
 
-def test_118_a_cut_while_a_directory_is_made_leaves_no_bundle_or_a_whole_one(
+def test_a_cut_while_making_a_directory_leaves_none_or_all_of_it(
     program: LoadedProgram, host: str, tmp_path: Path
 ) -> None:
+    """Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     command = ["export", f"{host}/app", "-o", str(folder / "layout"), "-q"]
@@ -108,9 +111,10 @@ def test_118_a_cut_while_a_directory_is_made_leaves_no_bundle_or_a_whole_one(
     assert cut_everywhere(program, folder, command, *names) > 1_000
 
 
-def test_118_a_cut_while_a_directory_grows_loses_nothing_that_was_there(
+def test_a_cut_while_a_directory_grows_loses_nothing_old(
     program: LoadedProgram, host: str, tmp_path: Path
 ) -> None:
+    """Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     options = ["-o", str(folder / "layout"), "-q"]
@@ -119,9 +123,10 @@ def test_118_a_cut_while_a_directory_grows_loses_nothing_that_was_there(
     assert cut_everywhere(program, folder, ["export", f"{host}/app", *options], *names) > 1_000
 
 
-def test_118_a_cut_while_a_delta_is_made_loses_neither_the_night_before_nor_the_memory_of_it(
+def test_a_cut_while_making_a_delta_loses_no_earlier_night(
     program: LoadedProgram, host: str, tmp_path: Path
 ) -> None:
+    """Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     job = ["--store", str(folder / "store"), "--base", "last", "-q"]
@@ -131,9 +136,10 @@ def test_118_a_cut_while_a_delta_is_made_loses_neither_the_night_before_nor_the_
     assert cut_everywhere(program, folder, command, *names) > 1_000
 
 
-def test_118_a_cut_while_a_chain_is_merged_leaves_none_or_a_whole_bundle(
+def test_a_cut_while_merging_leaves_none_or_a_whole_bundle(
     program: LoadedProgram, host: str, tmp_path: Path
 ) -> None:
+    """Case 118."""
     folder, chain = tmp_path / "here", [str(tmp_path / f"{number}.tar.zst") for number in range(2)]
     folder.mkdir()
     job = ["--store", str(tmp_path / "store"), "--base", "last", "-q"]
@@ -143,9 +149,10 @@ def test_118_a_cut_while_a_chain_is_merged_leaves_none_or_a_whole_bundle(
     assert cut_everywhere(program, folder, command, "full.tar.zst") > 10
 
 
-def test_118_a_cut_while_volumes_are_written_leaves_each_absent_or_whole(
+def test_a_cut_while_writing_volumes_leaves_each_absent_or_whole(
     program: LoadedProgram, tmp_path: Path
 ) -> None:
+    """Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     content = Content()
@@ -158,9 +165,10 @@ def test_118_a_cut_while_volumes_are_written_leaves_each_absent_or_whole(
         assert cut_everywhere(program, folder, command, *names) > 1_000
 
 
-def test_118_a_cut_while_an_import_writes_its_files_leaves_each_as_it_was_or_whole(
+def test_a_cut_during_an_import_leaves_each_file_old_or_new(
     program: LoadedProgram, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:
+    """Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_packed_module("1.0.0")})
@@ -173,9 +181,10 @@ def test_118_a_cut_while_an_import_writes_its_files_leaves_each_as_it_was_or_who
 
 
 @pytest.mark.parametrize("out", ["one.tar", "files"])
-def test_118_a_cut_while_a_version_is_extracted_leaves_none_or_all_of_it(
+def test_a_cut_while_extracting_leaves_none_or_all_of_it(
     out: str, program: LoadedProgram, tmp_path: Path
 ) -> None:
+    """Case 118."""
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_packed_module("1.0.0")})
     folder, elsewhere = tmp_path / "here", tmp_path / out
     folder.mkdir()
@@ -187,9 +196,10 @@ def test_118_a_cut_while_a_version_is_extracted_leaves_none_or_all_of_it(
 
 
 @pytest.mark.parametrize("option", ["--report", "--lock"])
-def test_118_a_cut_while_a_small_file_is_written_leaves_it_whole_or_as_it_was(
+def test_a_cut_while_writing_a_small_file_leaves_old_or_new(
     option: str, program: LoadedProgram, host: str, tmp_path: Path
 ) -> None:
+    """Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     name = option.strip("-")
@@ -207,10 +217,10 @@ def test_118_a_cut_while_a_small_file_is_written_leaves_it_whole_or_as_it_was(
     assert cut_everywhere(program, folder, command, name) > 1
 
 
-def test_118_a_run_that_finds_all_done_makes_sure_of_it(
+def test_a_run_that_finds_all_done_makes_sure_of_it(
     program: LoadedProgram, host: str, tmp_path: Path
 ) -> None:
-    """A run that was killed after its last rename left names that are not durable yet."""
+    """A run that was killed after its last rename left names that are not durable yet. Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     command = ["export", f"{host}/app", "-o", str(folder / "b.tar.zst"), "-q"]
@@ -218,8 +228,8 @@ def test_118_a_run_that_finds_all_done_makes_sure_of_it(
     assert "." in {point.path for point in program.points_of(folder, *command, calls="fsync")}
 
 
-def test_118_the_check_finds_a_missing_sync(program: LoadedProgram, host: str, tmp_path: Path) -> None:
-    """Without one of its syncs, the same run is told to be wrong: for most of them, at least."""
+def test_the_check_finds_a_missing_sync(program: LoadedProgram, host: str, tmp_path: Path) -> None:
+    """Without one of its syncs, the same run is told to be wrong: for most of them, at least. Case 118."""
     folder = tmp_path / "here"
     folder.mkdir()
     disk = Disk(folder)
@@ -277,10 +287,10 @@ def after_a_cut(folder: Path, number: int) -> Iterator[Path]:
         copy.unlink()
 
 
-def test_118_a_real_disk_that_is_cut_holds_none_or_a_whole_bundle(
+def test_a_real_disk_that_is_cut_holds_none_or_a_whole_bundle(
     program: LoadedProgram, host: str, tmp_path: Path
 ) -> None:
-    """Stopped before every sync and rename; the image then has what reached the disk, no more."""
+    """Stopped before every sync and rename; the image then has what reached the disk, no more. Case 118."""
     with ext4(tmp_path) as disk:
         folder = disk / "here"
         folder.mkdir()

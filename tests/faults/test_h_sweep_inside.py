@@ -81,10 +81,10 @@ def imports(target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path
     return Imports(target_registry, fresh, tmp_path)
 
 
-def test_102_killed_after_any_request_the_next_import_ends_well(
+def test_killed_after_any_request_the_next_import_ends_well(
     imports: Imports, target_registry: RealRegistry
 ) -> None:
-    """The registry has carried out the request, and nobody is there to take its answer."""
+    """The registry has carried out the request, and nobody is there to take its answer. Case 102."""
     with FaultProxy(target_registry.host) as proxy:
         assert run(imports.command(imports.prefix(), proxy.host)) == 0
         requests = len(proxy.asked())
@@ -114,10 +114,13 @@ def _held(held: threading.Event) -> Callable[[Wire, Seen, Answer], bool]:
 
 
 @pytest.mark.parametrize(("call", "least"), [("sendto", 8), ("connect", 1)])
-def test_102_killed_at_a_call_to_the_network_the_next_import_ends_well(
+def test_killed_at_a_network_call_the_next_import_ends_well(
     call: str, least: int, imports: Imports, program: LoadedProgram, tmp_path: Path
 ) -> None:
-    """Before a request, and inside of one: at the N-th call of the first thread that makes so many."""
+    """Before a request, and inside of one: at the N-th call of the first thread that makes so many.
+
+    Case 102.
+    """
     log = tmp_path / "strace"
     for number in count(1):
         prefix = imports.prefix()
@@ -131,9 +134,10 @@ def test_102_killed_at_a_call_to_the_network_the_next_import_ends_well(
     assert number - 1 >= least
 
 
-def test_102_killed_while_it_reads_the_bundle_the_next_import_ends_well(
+def test_killed_while_reading_the_bundle_the_next_import_is_well(
     imports: Imports, program: LoadedProgram, tmp_path: Path
 ) -> None:
+    """Case 102."""
     points = program.points_of(tmp_path, *imports.command(imports.prefix()), calls=READS)
     for number, point in enumerate(points):
         prefix = imports.prefix()
@@ -144,9 +148,11 @@ def test_102_killed_while_it_reads_the_bundle_the_next_import_ends_well(
 
 
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=ENOSPC", "error=EIO"])
-def test_117_struck_while_it_writes_its_own_files_an_import_loses_neither_a_tag_nor_the_way_back(
+def test_struck_at_its_own_files_an_import_loses_no_tag_or_undo(
     fault: str, imports: Imports, program: LoadedProgram, tmp_path: Path
 ) -> None:
+    """Case 117."""
+
     def command(folder: Path, prefix: str) -> list[str]:
         files = {
             "--rollback-file": "back",
@@ -200,9 +206,10 @@ def outputs(tmp_path: Path) -> Path:
         ("inspect", "directory", 10),
     ],
 )
-def test_115_what_can_not_be_read_proves_nothing(
+def test_what_can_not_be_read_proves_nothing(
     command: str, out: str, least: int, outputs: Path, program: LoadedProgram
 ) -> None:
+    """Case 115."""
     arguments = (*command.split(), str(outputs / out))
     points = program.points_of(outputs, *arguments, calls=READS)
     for point in points:

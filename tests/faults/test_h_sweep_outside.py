@@ -193,9 +193,10 @@ def exports_of(program: LoadedProgram, host: str, tmp_path: Path) -> Callable[[s
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_117_killed_at_any_call_that_changes_the_disk_the_next_run_ends_well(
+def test_killed_at_any_call_that_changes_the_disk_it_ends_well(
     name: str, exports_of: Callable[[str], Exports]
 ) -> None:
+    """Case 117."""
     exports, kinds = exports_of(name), Counter[str]()
     for point in exports.points(CHANGES):
         if point.kind != "open" or "O_CREAT" in point.line:
@@ -208,9 +209,10 @@ def test_117_killed_at_any_call_that_changes_the_disk_the_next_run_ends_well(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_115_any_call_that_fails_is_9_and_the_next_run_ends_well(
+def test_any_call_that_fails_is_9_and_the_next_run_ends_well(
     name: str, exports_of: Callable[[str], Exports]
 ) -> None:
+    """Case 115."""
     exports, kinds = exports_of(name), Counter[str]()
     errors = {kind: cycle(names) for kind, names in ERRORS.items()}
     for point in exports.points(f"{CHANGES},{LOCKS}"):
@@ -229,8 +231,11 @@ def test_115_any_call_that_fails_is_9_and_the_next_run_ends_well(
     assert kinds >= Counter(case.points) + Counter(open=case.opened, flock=case.points["rename"])
 
 
-def test_115_what_can_not_be_looked_at_is_9_or_done_anew(exports_of: Callable[[str], Exports]) -> None:
-    """Every second of them. 0 where not to know is harmless: a blob counts as absent, a folder as closed."""
+def test_what_can_not_be_looked_at_is_9_or_done_anew(exports_of: Callable[[str], Exports]) -> None:
+    """Every second of them. 0 where not to know is harmless: a blob counts as absent, a folder as closed.
+
+    Case 115.
+    """
     exports, codes = exports_of("a new file"), Counter[int]()
     for point in exports.points(LOOKS)[::2]:
         folder = exports.folder()
@@ -246,8 +251,11 @@ def test_115_what_can_not_be_looked_at_is_9_or_done_anew(exports_of: Callable[[s
 # --- what is not found by counting calls --------------------------------------------------------------
 
 
-def test_115_a_failing_last_write_is_9(exports_of: Callable[[str], Exports]) -> None:
-    """Two threads write a bundle, and strace strikes the first to write; a limit strikes the end."""
+def test_a_failing_last_write_is_9(exports_of: Callable[[str], Exports]) -> None:
+    """Two threads write a bundle, and strace strikes the first to write; a limit strikes the end.
+
+    Case 115.
+    """
     exports = exports_of("a new file")
     exports.points("write")
     complete = exports.folder()
@@ -265,7 +273,8 @@ def _file_size_limit(size: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def test_115_a_failing_sync_in_the_background_is_9(program: LoadedProgram, tmp_path: Path) -> None:
+def test_a_failing_sync_in_the_background_is_9(program: LoadedProgram, tmp_path: Path) -> None:
+    """Case 115."""
     content = Content()
     layer = content.add_blob(noise("large", 65 << 20))
     content.add_manifest(manifest_document(content.add_blob(b"{}"), [layer]), "1.0.0")
@@ -281,9 +290,10 @@ def test_115_a_failing_sync_in_the_background_is_9(program: LoadedProgram, tmp_p
     assert len(points) == 2
 
 
-def test_115_bytes_that_could_not_be_synced_are_not_gone_on_with(
+def test_bytes_that_could_not_be_synced_are_not_gone_on_with(
     exports_of: Callable[[str], Exports],
 ) -> None:
+    """Case 115."""
     exports = exports_of("a new file")
     points = [point for point in exports.points("fsync") if ".partial/" in point.path]
     for point in points:
@@ -293,9 +303,10 @@ def test_115_bytes_that_could_not_be_synced_are_not_gone_on_with(
     assert len(points) == 2
 
 
-def test_117_the_next_run_makes_names_durable_that_a_killed_one_gave(
+def test_the_next_run_makes_names_durable_that_a_killed_one_gave(
     exports_of: Callable[[str], Exports], program: LoadedProgram, tmp_path: Path
 ) -> None:
+    """Case 117."""
     exports = exports_of("a new directory")
     named = "directory/blobs/sha256"
     point = next(point for point in exports.points("fsync") if point.path == named)
@@ -306,8 +317,8 @@ def test_117_the_next_run_makes_names_durable_that_a_killed_one_gave(
     assert paths.index(named) < paths.index("directory/.bundle.json.tmp")
 
 
-def test_115_a_directory_that_can_not_be_read_is_not_replaced(exports_of: Callable[[str], Exports]) -> None:
-    """It may hold what would be lost: here 1.0.0, which the other run does not take."""
+def test_a_directory_that_can_not_be_read_is_not_replaced(exports_of: Callable[[str], Exports]) -> None:
+    """It may hold what would be lost: here 1.0.0, which the other run does not take. Case 115."""
     exports = exports_of("a directory in place of an older one")
     points = [point for point in exports.points("openat") if "O_CREAT" not in point.line]
     # The journal is read later, when it is known that nothing is lost.

@@ -26,7 +26,8 @@ def stalled_export(out: Path) -> Iterator[tuple[MemoryRegistry, subprocess.Popen
             running.kill()
 
 
-def test_132_a_second_export_into_one_output_is_9_and_names_the_first(tmp_path: Path) -> None:
+def test_a_second_export_to_one_output_is_9_and_names_the_first(tmp_path: Path) -> None:
+    """Case 132."""
     out = tmp_path / "b.tar.zst"
     with stalled_export(out) as (registry, running):
         second = bundler("export", f"{registry.host}/app", "-o", str(out), "-q")
@@ -34,7 +35,8 @@ def test_132_a_second_export_into_one_output_is_9_and_names_the_first(tmp_path: 
         assert f"process {running.pid}" in second.stderr
 
 
-def test_133_a_lock_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
+def test_a_lock_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
+    """Case 133."""
     out = tmp_path / "b.tar.zst"
     with stalled_export(out) as (registry, running):
         running.kill()
@@ -43,16 +45,18 @@ def test_133_a_lock_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
         assert again.returncode == 0, again.stderr
 
 
-def test_134_two_imports_of_one_bundle_both_end_well(
+def test_two_imports_of_one_bundle_both_end_well(
     target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:
+    """Case 134."""
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0", "1.1.0", "1.2.0")})
     command = [*PROGRAM, "import", str(bundle), "--to", f"{target_registry.host}/{fresh('to')}", "-q"]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [(process.communicate()[1], process.returncode) for process in running] == [("", 0), ("", 0)]
 
 
-def test_137_a_blob_that_many_tags_need_is_fetched_once(tmp_path: Path) -> None:
+def test_a_blob_that_many_tags_need_is_fetched_once(tmp_path: Path) -> None:
+    """Case 137."""
     module = a_module(*(f"1.{number}.0" for number in range(20)))
     with MemoryRegistry({"app": module, "copy": module}) as registry:
         sources = (f"{registry.host}/app", f"{registry.host}/copy")

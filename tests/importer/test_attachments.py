@@ -54,7 +54,7 @@ def statuses(report: Report) -> set[str]:
     return {tag.status for entry in report.repositories for tag in entry.tags}
 
 
-def test_every_tag_and_every_signature_arrives_under_its_own_digest(
+def test_every_tag_and_signature_arrives_under_its_own_digest(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
     content, path = a_signed_module(), fresh("app")
@@ -63,7 +63,7 @@ def test_every_tag_and_every_signature_arrives_under_its_own_digest(
     assert {at(target_registry, path, digest)[0] for digest in content.manifests} == set(content.manifests)
 
 
-def test_a_reader_that_only_knows_the_fallback_tag_finds_what_only_the_api_knew(
+def test_a_fallback_tag_reader_finds_what_only_the_api_knew(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
     content, path = a_module("1.0.0"), fresh("app")
@@ -89,9 +89,10 @@ def test_a_second_import_writes_nothing(
 
 
 @pytest.mark.parametrize("api", [True, False])
-def test_104_signatures_that_the_target_has_of_its_own_stay_in_the_list(
+def test_signatures_that_the_target_has_already_stay_listed(
     api: bool, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
+    """Case 104."""
     ours, theirs, path = a_module("1.0.0"), a_module("1.0.0"), fresh("app")
     subject = ours.tags["1.0.0"]
     signatures = {
@@ -110,9 +111,10 @@ def test_104_signatures_that_the_target_has_of_its_own_stay_in_the_list(
 
 @pytest.mark.parametrize("entries", [None, []])
 @pytest.mark.parametrize("api", [True, False])
-def test_104_a_list_whose_last_entry_went_is_a_list(
+def test_a_list_whose_last_entry_went_is_a_list(
     api: bool, entries: list[object] | None, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
+    """Case 104."""
     ours, theirs, path = a_module("1.0.0"), a_module("1.0.0"), fresh("app")
     subject = ours.tags["1.0.0"]
     signature = sign_by_subject(ours, subject, listed=not api)
@@ -130,7 +132,7 @@ def test_104_a_list_whose_last_entry_went_is_a_list(
         (("a",), ("b",), "failed"),
     ],
 )
-def test_a_list_of_cosign_signatures_is_replaced_only_by_one_that_has_all_of_it(
+def test_a_cosign_list_is_replaced_only_by_one_that_has_it_all(
     ours: tuple[str, ...],
     theirs: tuple[str, ...],
     status: str,
@@ -146,7 +148,7 @@ def test_a_list_of_cosign_signatures_is_replaced_only_by_one_that_has_all_of_it(
     assert statuses(report) == {"present", status}
 
 
-def test_subjects_go_before_their_referrers_and_signatures_before_the_tag(
+def test_subjects_precede_referrers_and_signatures_the_tag(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
     content, path = a_module("1.0.0"), fresh("app")
@@ -162,7 +164,7 @@ def test_subjects_go_before_their_referrers_and_signatures_before_the_tag(
     assert puts == [subject, signature, listing, subject.replace(":", "-"), "1.0.0"]
 
 
-def test_a_run_that_was_killed_before_the_list_was_written_is_mended_by_the_next(
+def test_a_run_killed_before_the_list_is_completed_by_the_next(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
     content, path = a_module("1.0.0"), fresh("app")

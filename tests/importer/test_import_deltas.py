@@ -18,6 +18,7 @@ from bundler.importer import Destination, import_stream, verify_bundle
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.reference import Tag, parse_prefix
 from bundler.reporting.json_report import Report
+from bundler.session import Session
 from tests.builders import Content, a_bundle, a_module, a_signed_module, add_version, push_to, sign_by_tag
 from tests.doubles import FakeClock, MemoryRegistry
 from tests.flows import exported, imported, registries_for
@@ -42,7 +43,7 @@ class Far:
         """A bundle of everything there is, or of what is new."""
         out = self.folder / f"{name}.tar.zst"
         sources = [f"{self.server.host}/{path}" for path in self.server.repositories]
-        exported(out, *sources, series=Incremental(base=base), store=self.folder / "store")
+        exported(out, *sources, incremental=Incremental(base=base), store=self.folder / "store")
         return out
 
     def delta(self) -> Path:
@@ -100,10 +101,11 @@ def test_a_delta_comes_through_a_pipe(far: Far, target_registry: RealRegistry, *
     add_version(far.app, "2.0.0")
     far.server.repositories[f"{far.path}/other"] = far.app
     data = BytesIO(far.delta().read_bytes())
-    known, to = registries_for(FakeClock()), Destination(parse_prefix(target_registry.host))
+    session = Session(registries_for(FakeClock()), jobs=4)
+    to = Destination(parse_prefix(target_registry.host))
     with open_bundle(far.bundles[0]) as base:
         stream = BundleStream(data, DEFAULT_LIMITS)
-        report = import_stream(stream, to, known, beside=[base] if beside else [], jobs=4)
+        report = import_stream(stream, to, session, beside=[base] if beside else [])
     assert report.exit_code == 0
     assert digests(target_registry, f"{far.path}/other", far.app)
 
@@ -196,7 +198,9 @@ def test_a_receipt_needs_no_store_outside(far: Far, mornings: Mornings) -> None:
     add_version(far.app, "2.0.0")
     out = far.folder / "elsewhere"
     out.mkdir()
-    exported(out / "d.tar.zst", f"{far.server.host}/{far.path}", series=Incremental(base=(str(receipt),)))
+    exported(
+        out / "d.tar.zst", f"{far.server.host}/{far.path}", incremental=Incremental(base=(str(receipt),))
+    )
     with open_bundle(out / "d.tar.zst") as delta:
         assert [set(entry.tags) for entry in delta.inventory.repositories] == [{"2.0.0"}]
         assert len(delta.inventory.required) == 1
@@ -245,7 +249,7 @@ def without(far: Far, *tags: str) -> Path:
     return far.delta()
 
 
-def test_tags_that_are_gone_stay_at_the_target_unless_it_is_told_otherwise(
+def test_tags_gone_at_the_source_stay_at_the_target_unless_told(
     far: Far, target_registry: RealRegistry
 ) -> None:
     imported(far.bundles[0], target_registry.host)
@@ -262,7 +266,7 @@ def test_tags_that_are_gone_are_deleted_and_no_others(far: Far, target_registry:
     assert digests(target_registry, far.path, far.app)
 
 
-def test_more_than_may_be_deleted_deletes_nothing_and_imports_nothing(
+def test_too_many_deletions_delete_nothing_and_import_nothing(
     far: Far, target_registry: RealRegistry
 ) -> None:
     imported(far.bundles[0], target_registry.host)
@@ -273,7 +277,7 @@ def test_more_than_may_be_deleted_deletes_nothing_and_imports_nothing(
     assert set(target_registry.tags(far.path)) == before
 
 
-def test_a_tag_whose_digest_another_tag_has_is_kept_where_only_digests_can_be_deleted(
+def test_a_tag_that_shares_its_digest_is_not_deleted_by_digest(
     far: Far, target_registry: RealRegistry
 ) -> None:
     far.app.tags["stable"] = far.app.tags["1.3.0"]

@@ -61,7 +61,7 @@ def nights(target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path:
         yield Nights(tmp_path, target_registry, path, content, registry.host)
 
 
-def test_over_a_night_that_was_left_out_nothing_is_imported_and_it_is_named(nights: Nights) -> None:
+def test_a_missing_night_is_named_and_nothing_is_imported(nights: Nights) -> None:
     first, second, third = nights.bundles
     nights.imported(first)
     for options in ([], ["--dry-run"], ["--with", str(second)]):
@@ -82,13 +82,13 @@ def test_a_gap_can_be_allowed(nights: Nights) -> None:
     assert nights.tags() == {"2.0.0", "2.2.0"}
 
 
-def test_a_machine_that_knows_nothing_of_a_target_asks_the_target_alone(nights: Nights) -> None:
+def test_a_machine_without_memory_asks_the_target_alone(nights: Nights) -> None:
     first, _, third = nights.bundles
     nights.imported(first)
     assert nights.imported(third, state="elsewhere").returncode == 0
 
 
-def test_a_merged_bundle_is_as_good_as_the_chain_that_it_is_made_of(nights: Nights, tmp_path: Path) -> None:
+def test_a_merged_bundle_is_as_good_as_its_chain(nights: Nights, tmp_path: Path) -> None:
     first, second, third = nights.bundles
     merged = tmp_path / "merged.tar.zst"
     assert run(["merge", str(first), str(second), "-o", str(merged), "-q"]) == 0
@@ -107,7 +107,7 @@ def test_an_import_that_was_taken_back_did_not_come(nights: Nights, tmp_path: Pa
     assert nights.imported(third).returncode == 0
 
 
-def test_after_an_older_one_came_again_what_came_since_is_to_come_again_too(nights: Nights) -> None:
+def test_after_an_older_bundle_the_later_ones_must_come_again(nights: Nights) -> None:
     """It may have moved tags back, and the next night would not move them on."""
     first, second, third = nights.bundles
     for bundle in (first, second, first):
@@ -125,7 +125,7 @@ def test_everything_can_come_again_from_the_start(nights: Nights) -> None:
         assert nights.imported(bundle).returncode == 0
 
 
-def test_what_was_made_in_place_of_a_lost_night_counts_no_more_once_that_came(tmp_path: Path) -> None:
+def test_a_substitute_counts_no_more_once_the_lost_night_came(tmp_path: Path) -> None:
     """Both build on the same; whichever comes last has the last word, and only that may be built upon."""
     arrivals = ImportLog(tmp_path, "registry.internal")
     sunday, lost, instead = (a_delta(None), "0"), (a_delta("0"), "1"), (a_delta("0"), "2")
@@ -134,7 +134,7 @@ def test_what_was_made_in_place_of_a_lost_night_counts_no_more_once_that_came(tm
     assert arrivals.known() == {an_id("0"), an_id("1")}
 
 
-def test_an_older_one_that_was_cut_off_counts_as_having_come_again(tmp_path: Path) -> None:
+def test_an_interrupted_older_bundle_counts_as_imported_again(tmp_path: Path) -> None:
     arrivals = ImportLog(tmp_path, "registry.internal")
     for number in range(3):
         arrivals.came(an_id(str(number)), a_delta(str(number - 1) if number else None))

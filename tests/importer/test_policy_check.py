@@ -100,7 +100,7 @@ def test_a_signature_by_the_key_lets_a_module_in(kind: str, form: str, tmp_path:
 
 
 @pytest.mark.parametrize("form", ["by_tag", "by_referrer"])
-def test_a_signature_by_another_key_or_about_another_digest_is_none(form: str, tmp_path: Path) -> None:
+def test_a_signature_by_another_key_or_of_another_digest_is_none(form: str, tmp_path: Path) -> None:
     content, signer, other = a_module("1.0.0"), Signer(), Signer()
     getattr(other, form)(content, content.tags["1.0.0"])
     key = signer.public(tmp_path / "cosign.pub")
@@ -230,7 +230,7 @@ def test_however_many_violate_a_policy_each_is_named(tmp_path: Path) -> None:
     assert (code, said.count("app:1."), len(said.splitlines())) == (7, 30, 31)
 
 
-def test_of_a_million_violations_a_thousand_are_named_and_the_others_counted() -> None:
+def test_of_a_million_violations_a_thousand_are_named() -> None:
     blobs = tuple(Descriptor("", sha256(str(number).encode()), 9) for number in range(1200))
     border = PolicyCheck(Policy(blob_bytes=8), {}, MemoryStore())
     with pytest.raises(ViolationsError) as error:
@@ -263,9 +263,10 @@ def test_signers_of_the_bundle_may_stand_in_the_policy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["file", "pipe"])
-def test_76_a_bundle_that_wants_places_outside_the_allow_list_pushes_nothing(
+def test_a_bundle_with_repositories_not_allowed_pushes_nothing(
     form: str, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:
+    """Case 76."""
     path = fresh("app")
     bundle = a_bundle(tmp_path / "b.tar.zst", {f"ghcr.io/{path}": a_module("1.0.0")})
     lines = policy(tmp_path, 'targets: ["mirror/*"]')
@@ -301,7 +302,7 @@ def test_what_would_hold_nothing_back_is_a_mistake(lines: str, tmp_path: Path) -
     assert (code, "policy.yaml:2" in said) == (2, True), said
 
 
-def test_what_is_not_allowed_at_all_weighs_more_than_what_is_not_signed(tmp_path: Path) -> None:
+def test_not_allowed_weighs_more_than_not_signed(tmp_path: Path) -> None:
     key = Signer().public(tmp_path / "cosign.pub")
     lines = policy(tmp_path, VIOLATED["tags"], VIOLATED["a source"])
     code, said = verify(tmp_path, a_module("1.0.0", "1.1.0"), *lines, "--cosign-key", key)

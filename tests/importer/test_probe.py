@@ -32,7 +32,7 @@ def carried(proxy: FaultProxy, folder: Path, *paths: str) -> Report:
     return imported(a_bundle(folder / "b.tar.zst", contents), proxy.host)
 
 
-def test_a_repository_that_must_be_created_first_is_named_and_gets_no_blob(
+def test_a_repository_that_must_be_created_gets_no_blob(
     proxy: FaultProxy, fresh: Fresh, tmp_path: Path
 ) -> None:
     missing, there = fresh("missing"), fresh("there")
@@ -47,7 +47,7 @@ def test_a_repository_that_must_be_created_first_is_named_and_gets_no_blob(
 
 
 @pytest.mark.parametrize("status", [405, 415])
-def test_a_kind_of_artifact_that_is_refused_is_known_before_its_blobs_are_sent(
+def test_a_refused_artifact_type_is_known_before_blobs_are_sent(
     status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
 ) -> None:
     path = fresh("app")
@@ -90,7 +90,7 @@ def test_who_may_not_push_is_told_before_the_first_blob(
         ("registry.gitlab.com/group/app", "", "create the GitLab project group"),
         ("acme.jfrog.io/docker-local/app", "", "create the Artifactory repository docker-local"),
         ("registry.example/app", "405 Method not allowed", "read-only"),
-        ("registry.example/app", "what?", "to be created first"),
+        ("registry.example/app", "what?", "create the repository or project first"),
     ],
 )
 def test_each_kind_of_registry_has_its_own_advice(name: str, words: str, hint: str) -> None:

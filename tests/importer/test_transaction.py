@@ -90,7 +90,7 @@ def test_no_tag_of_a_repository_moves_unless_everything_is_there(name: str, insi
     assert sum("held back" in cause for cause in causes) == 2
 
 
-def test_a_blob_that_is_gone_after_it_was_sent_holds_all_tags_back(inside: Inside) -> None:
+def test_a_blob_gone_after_it_was_sent_holds_all_tags_back(inside: Inside) -> None:
     content = nightly("1.0.0", "1.1.0")
     inside.proxy.on("HEAD|GET", f"/app/blobs/{blob_of(content, '1.1.0')}", says(404), times=ALWAYS)
     report = inside.imports(app=content)
@@ -98,7 +98,7 @@ def test_a_blob_that_is_gone_after_it_was_sent_holds_all_tags_back(inside: Insid
     assert inside.tags("app") == {}
 
 
-def test_a_blob_that_was_said_to_be_mounted_and_is_not_holds_all_tags_back(inside: Inside) -> None:
+def test_a_mount_that_did_not_happen_holds_all_tags_back(inside: Inside) -> None:
     content = nightly("1.0.0")
     mounted = f"/v2/{inside.path}/[a-z]+/blobs/uploads/.*mount="
     inside.proxy.on("POST", mounted, says(201), times=ALWAYS)
@@ -153,7 +153,7 @@ def test_the_way_back_is_written_before_the_first_tag_moves(inside: Inside) -> N
     assert moved == {"latest": (old, content.tags["latest"]), "1.1.0": (None, content.tags["1.1.0"])}
 
 
-def test_where_nothing_is_said_the_way_back_is_kept_with_the_state(inside: Inside) -> None:
+def test_by_default_the_rollback_file_is_kept_with_the_state(inside: Inside) -> None:
     inside.imports(app=nightly("1.0.0"))
     report = command(inside, str(inside.bundle(app=nightly("1.0.0", "1.1.0"))), "--to", inside.proxy.host)
     assert report["exitCode"] == 0
@@ -161,7 +161,7 @@ def test_where_nothing_is_said_the_way_back_is_kept_with_the_state(inside: Insid
     assert {one["tag"] for one in json.loads(file.read_text())["moved"]} == {"latest", "1.1.0"}
 
 
-def test_the_next_run_adds_to_the_way_back_and_one_that_has_nothing_to_do_leaves_it(inside: Inside) -> None:
+def test_the_next_run_adds_to_the_rollback_file_if_it_must(inside: Inside) -> None:
     older, newer = nightly("1.0.0"), nightly("1.0.0", "1.1.0")
     for content in (older, newer):
         content.tags["stable"] = content.tags["latest"]

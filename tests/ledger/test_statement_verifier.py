@@ -16,7 +16,7 @@ from bundler.ledger.statement_verifier import Requirement, StatementVerifier
 from bundler.oci.content import Digest, sha256
 from bundler.trust.bundle_signing import Terms, moment_at
 from bundler.trust.statement import Job, SignedStatement
-from tests.test_house import valid
+from tests.schema_checks import valid
 from tests.trust.keys import NOW, a_certificate, a_key, allowed, keygen, line, signing
 
 ONE, OTHER = sha256(b"one"), sha256(b"other")
@@ -113,7 +113,7 @@ def test_one_key_with_two_names_by_certificates_is_one_signer(alice: Path, bob: 
     assert [signer.principal for signer in told.signers] == ["carol", "alice"]
 
 
-def test_a_certificate_signs_one_statement_once_and_a_renewed_one_again(alice: Path, tmp_path: Path) -> None:
+def test_a_certificate_signs_a_statement_once_a_new_one_again(alice: Path, tmp_path: Path) -> None:
     own = a_key(tmp_path, "own")
     certificate = a_certificate(own, alice, "carol")
     sealed = number(certificate, 7)
@@ -181,9 +181,7 @@ def test_another_one_of_the_same_number_is_refused(border: Border, alice: Path) 
     )
 
 
-def test_a_rollback_that_is_allowed_is_told_and_does_not_open_the_way_for_others(
-    border: Border, alice: Path
-) -> None:
+def test_an_allowed_rollback_is_told_and_allows_no_other(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7))
     told = border.crossed(number(alice, 5), allow_rollback=True).told
     assert told is not None
@@ -216,7 +214,7 @@ def test_looking_writes_nothing(border: Border, alice: Path) -> None:
 # --- the state -----------------------------------------------------------------------------------------
 
 
-def test_a_second_import_of_the_job_is_9_while_the_first_is_under_way(border: Border, alice: Path) -> None:
+def test_a_second_import_of_a_job_is_9_while_the_first_runs(border: Border, alice: Path) -> None:
     with border.gate() as first, border.gate() as second, border.gate() as third:
         first(number(alice, 7))
         with pytest.raises(LocalError, match="another import of the job default is under way"):
@@ -256,7 +254,7 @@ def test_what_can_not_be_looked_at_is_no_empty_state(border: Border, alice: Path
 
 def test_a_lock_goes_with_the_process_that_held_it(border: Border, alice: Path) -> None:
     border.folder.mkdir()
-    held = "import sys; from pathlib import Path; from bundler.trust.memory import Memory\n"
+    held = "import sys; from pathlib import Path; from bundler.ledger.sequences import Memory\n"
     held += "Memory(Path(sys.argv[1])).last('default'); print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", held, str(border.folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:

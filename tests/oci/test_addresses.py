@@ -29,7 +29,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("url", ODD)
-def test_an_address_that_two_programs_could_read_in_two_ways_can_not(url: str) -> None:
+def test_an_ambiguous_address_is_refused(url: str) -> None:
     assert split_address(url) is None
 
 

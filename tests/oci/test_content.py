@@ -86,7 +86,7 @@ def test_an_endless_body_is_stopped_at_the_first_byte_too_many() -> None:
     assert taken == 3
 
 
-def test_what_is_held_back_ends_before_the_last_chunk_when_the_source_fails() -> None:
+def test_the_last_chunk_is_held_back_when_the_source_fails() -> None:
     chunks = held_back(verified(descriptor_of(b"abd"), [b"a", b"b", b"c"]))
     assert [next(chunks), next(chunks)] == [b"a", b"b"]
     with pytest.raises(IntegrityError):

@@ -25,7 +25,8 @@ READERS = [
     ("limits", "said"),
     [({"inventory": 9}, "larger than"), ({"json_values": 2}, "2 values"), ({"json_depth": 0}, "nested")],
 )
-def test_65_over_a_limit_no_document_is_read(read: object, limits: dict[str, int], said: str) -> None:
+def test_over_a_limit_no_document_is_read(read: object, limits: dict[str, int], said: str) -> None:
+    """Case 65."""
     assert callable(read)
     with pytest.raises(ContentError, match=said):
         read(json.dumps(EMPTY).encode(), DEFAULT_LIMITS._replace(**limits))

@@ -36,7 +36,8 @@ def test_any_graph_is_walked_in_order(data: st.DataObject) -> None:
         seen.add(manifest.blob.digest)
 
 
-def test_12_a_missing_child_is_named_with_its_parent() -> None:
+def test_a_missing_child_is_named_with_its_parent() -> None:
+    """Case 12."""
     content = an_index(of=2)
     manifests = content.parsed()
     child, parent = next(iter(manifests)), content.tags["latest"]

@@ -88,9 +88,10 @@ places = st.sampled_from(
 
 
 @given(places, odd, st.booleans())
-def test_66_a_document_is_accepted_exactly_when_strict_models_accept_it(
+def test_a_document_is_accepted_when_strict_models_accept_it(
     place: tuple[str | int, ...], value: object, remove: bool
 ) -> None:
+    """Case 66."""
     document: Any = json.loads(
         dumped(manifest_document(CONFIG, [LAYER], annotations={"a": "b"}, subject=LAYER))
     )
@@ -113,7 +114,8 @@ def test_66_a_document_is_accepted_exactly_when_strict_models_accept_it(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_25_every_shape_of_the_conformance_suite_is_read(shape: str) -> None:
+def test_every_shape_of_the_conformance_suite_is_read(shape: str) -> None:
+    """Case 25."""
     content = SHAPES[shape]()
     for digest, manifest in content.parsed().items():
         assert manifest.data == content.manifests[digest][1]
@@ -134,7 +136,8 @@ def test_layers_that_registries_do_not_hold_are_not_carried() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"{}", b"null", b"[]", b'"x"', dumped(manifest_document(CONFIG, []))[:-9]]
 )
-def test_17_an_empty_or_cut_document_is_refused(data: bytes) -> None:
+def test_an_empty_or_cut_document_is_refused(data: bytes) -> None:
+    """Case 17."""
     with pytest.raises(ContentError):
         parse(data)
 
@@ -155,16 +158,18 @@ def test_17_an_empty_or_cut_document_is_refused(data: bytes) -> None:
         ({"schemaVersion": 2, "manifests": {}}, OCI_INDEX, "is no list"),
     ],
 )
-def test_68_a_kind_that_poses_as_another_is_refused(
+def test_a_kind_that_poses_as_another_is_refused(
     document: dict[str, Any], media_type: str, cause: str
 ) -> None:
+    """Case 68."""
     with pytest.raises(ContentError) as error:
         parse(dumped(document), media_type)
     assert cause in error.value.cause
 
 
 @pytest.mark.parametrize("data", ["!!!", base64.b64encode(b"other").decode(), 5, ""])
-def test_71_an_embedded_blob_that_is_not_the_blob_is_refused(data: object) -> None:
+def test_an_embedded_blob_that_is_not_the_blob_is_refused(data: object) -> None:
+    """Case 71."""
     with pytest.raises(ContentError, match="data"):
         parse(dumped(manifest_document({**CONFIG, "data": data}, [])))
 
@@ -195,19 +200,22 @@ def test_a_manifest_may_have_the_limit_and_no_byte_more(over: int, fits: bool) -
         ("text/html", None, OCI_MANIFEST),
     ],
 )
-def test_15_the_header_decides_unless_it_says_nothing(header: str, own: str | None, expected: str) -> None:
+def test_the_header_decides_unless_it_says_nothing(header: str, own: str | None, expected: str) -> None:
+    """Case 15."""
     document = manifest_document(CONFIG, [])
     del document["mediaType"]
     data = dumped({**document, "mediaType": own} if own else document)
     assert media_type_of(data, header, item="x") == expected
 
 
-def test_15_a_header_that_contradicts_the_document_is_refused() -> None:
+def test_a_header_that_contradicts_the_document_is_refused() -> None:
+    """Case 15."""
     with pytest.raises(ContentError, match="sent as"):
         media_type_of(dumped(index_document()), OCI_MANIFEST, item="x")
 
 
-def test_22_schema_1_is_known_by_its_version_too() -> None:
+def test_schema_1_is_known_by_its_version_too() -> None:
+    """Case 22."""
     assert media_type_of(b'{"schemaVersion": 1}', "application/json", item="x") == DOCKER_SCHEMA1
 
 

@@ -109,7 +109,8 @@ def test_a_reference_is_taken_apart(text: str, repository: str, tag: str | None,
         "ghcr.io/a\n",
     ],
 )  # fmt: skip
-def test_107_a_bad_reference_is_a_usage_error_that_shows_the_form(text: str) -> None:
+def test_a_bad_reference_is_a_usage_error_that_shows_the_form(text: str) -> None:
+    """Case 107."""
     with pytest.raises(UsageError) as error:
         parse_reference(text)
     assert "HOST/REPOSITORY" in error.value.next_step

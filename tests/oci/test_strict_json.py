@@ -41,7 +41,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.parametrize("read", [strict_json.loads, strict_json.check])
-def test_65_ambiguous_or_hostile_json_is_refused_naming_the_item(name: str, read: object) -> None:
+def test_ambiguous_or_hostile_json_is_refused_naming_the_item(name: str, read: object) -> None:
+    """Case 65."""
     assert callable(read)
     with pytest.raises(ContentError) as error:
         read(REFUSED[name], item="the thing", depth=64)
@@ -104,7 +105,7 @@ def test_a_page_of_as_many_tags_as_a_repository_may_have_is_read() -> None:
     assert strict_json.loads(page.encode(), item="the thing", depth=64)["name"] == "app"
 
 
-def test_of_large_documents_one_is_read_at_a_time_and_nothing_of_it_is_kept() -> None:
+def test_large_documents_are_read_one_at_a_time_and_not_kept() -> None:
     reading: list[bytes] = []
 
     @strict_json.alone
@@ -134,7 +135,8 @@ def test_large_documents_that_are_wide_as_text_are_refused() -> None:
 
 @pytest.mark.parametrize("read", [strict_json.loads, strict_json.check])
 @pytest.mark.parametrize(("data", "number"), [(b"[1, 2, [], {}]", 6), (b'{"a": {"b": 1}, "c": 2}', 3)])
-def test_65_values_are_allowed_up_to_the_limit(read: object, data: bytes, number: int) -> None:
+def test_values_are_allowed_up_to_the_limit(read: object, data: bytes, number: int) -> None:
+    """Case 65."""
     assert callable(read)
     read(data, item="x", depth=8, values=number)
     with pytest.raises(ContentError, match=f"limit of {number - 1} values"):
@@ -142,7 +144,8 @@ def test_65_values_are_allowed_up_to_the_limit(read: object, data: bytes, number
 
 
 @pytest.mark.parametrize("read", [strict_json.loads, strict_json.check])
-def test_65_names_of_one_object_are_allowed_up_to_the_limit(read: object) -> None:
+def test_names_of_one_object_are_allowed_up_to_the_limit(read: object) -> None:
+    """Case 65."""
     assert callable(read)
     names = [f"{number:x}" for number in range(DEFAULT_LIMITS.json_names + 1)]
     read(json.dumps(dict.fromkeys(names[1:])).encode(), item="x", depth=8)

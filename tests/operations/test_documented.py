@@ -1,30 +1,17 @@
-"""What `docs/operations.md` says: commands that the program takes, all exit codes, all metrics."""
+"""What `docs/operations.md` says: all exit codes, all metrics."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
-import click
-import pytest
-
-from bundler.cli.main import HELP, program
+from bundler.cli.main import HELP
 from bundler.errors import BundlerError
 from bundler.reporting.prometheus import HELP as METRICS
 from tests.operations.test_systemd import MOST_EXPOSED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-SHOWN = re.findall(r"^\$ timoni-bundler (.*)$", PAGE, re.MULTILINE)
 CODES = {kind.exit_code for kind in BundlerError.__subclasses__()} | {0, 1, 8}
-
-
-@pytest.mark.parametrize("line", SHOWN)
-def test_every_command_that_is_shown_can_be_parsed(line: str) -> None:
-    name, *arguments = shlex.split(line)
-    command = program.get_command(click.Context(program), name)
-    assert command is not None
-    command.make_context(name, arguments)
 
 
 def test_every_exit_code_is_explained() -> None:

@@ -231,7 +231,7 @@ def test_headings_go_down_one_level_at_a_time(transfer: PageContents) -> None:
     assert all(after - before <= 1 for before, after in pairwise([0, *levels]))
 
 
-def test_every_table_has_a_caption_and_every_heading_of_it_a_scope(transfer: PageContents) -> None:
+def test_every_table_has_a_caption_and_scoped_headings(transfer: PageContents) -> None:
     elements = taken_apart(transfer).elements
     names = Counter(element.name for element in elements)
     assert names["table"] == names["caption"] >= 4

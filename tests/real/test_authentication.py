@@ -32,7 +32,7 @@ def test_basic_with_the_right_password_reads_and_writes(
 
 
 @pytest.mark.parametrize("creds", [[], [BAD]])
-def test_basic_with_no_or_a_wrong_password_is_code_3_and_says_so_without_it(
+def test_basic_without_the_right_password_is_3_and_hides_it(
     creds: list[str], htpasswd_registry: RealRegistry, fresh: Fresh, tmp_path: Path, clock: FakeClock
 ) -> None:
     known = registries_for(clock, creds=creds)
@@ -96,7 +96,7 @@ def test_a_wrong_password_at_the_token_server_is_code_3(
     assert "401" in report.failures[0].cause
 
 
-def test_a_token_server_elsewhere_gets_no_password_and_the_message_says_how(
+def test_a_foreign_token_server_gets_a_password_only_if_allowed(
     token_registry: RealRegistry, token_server: TokenServer, fresh: Fresh, tmp_path: Path, clock: FakeClock
 ) -> None:
     path = fresh("app")

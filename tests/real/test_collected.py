@@ -24,8 +24,8 @@ def _collect(registry: RealRegistry) -> None:
     )
 
 
-def test_95_blobs_that_only_a_cache_knows_are_sent_again(tmp_path: Path) -> None:
-    """An import was interrupted before its manifests; what it had sent is collected."""
+def test_blobs_that_only_a_cache_knows_are_sent_again(tmp_path: Path) -> None:
+    """An import was interrupted before its manifests; what it had sent is collected. Case 95."""
     content, kept = a_module("1.0.0", "1.1.0"), a_module("0.9.0", name="other")
     folder = tmp_path / "registry"
     folder.mkdir()
@@ -41,7 +41,8 @@ def test_95_blobs_that_only_a_cache_knows_are_sent_again(tmp_path: Path) -> None
             assert sha256(requests.get(address, timeout=START).content) == digest
 
 
-def test_95_a_manifest_whose_blobs_are_there_is_as_it_was(tmp_path: Path) -> None:
+def test_a_manifest_whose_blobs_are_there_is_as_it_was(tmp_path: Path) -> None:
+    """Case 95."""
     content = a_module("1.0.0")
     folder = tmp_path / "registry"
     folder.mkdir()

@@ -112,7 +112,7 @@ def registry_that_deletes(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("seed", "deletes"), [(1, False), (2, True)], ids=["docker-registry", "ours"])
-def test_after_thirty_nights_of_deltas_the_far_side_is_equal_and_the_chain_makes_a_full_bundle(
+def test_thirty_nights_of_deltas_equal_the_source_and_merge(
     seed: int,
     *,
     deletes: bool,

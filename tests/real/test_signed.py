@@ -34,7 +34,7 @@ def listed(url: str) -> set[str]:
     return {entry["digest"] for entry in answer.json()["manifests"]}
 
 
-def test_on_a_registry_without_the_api_a_reader_of_fallback_tags_finds_every_signature(
+def test_without_the_api_fallback_tags_show_every_signature(
     source_registry: RealRegistry, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
     content, path = a_signed_module(), fresh("app")
@@ -50,7 +50,7 @@ def test_on_a_registry_without_the_api_a_reader_of_fallback_tags_finds_every_sig
     assert set(target_registry.tags(path)) == set(content.tags)
 
 
-def test_on_a_registry_with_the_api_both_readers_find_every_signature(
+def test_with_the_api_both_readers_find_every_signature(
     source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
     content, path = a_signed_module(), fresh("app")

@@ -66,7 +66,8 @@ def test_a_line_gives_credentials_to_its_host_or_to_all(
     assert find_credentials(HOST, CredentialSources(lines)) == expected
 
 
-def test_110_a_malformed_line_is_named_by_its_number_and_not_shown() -> None:
+def test_a_malformed_line_is_named_by_its_number_and_not_shown() -> None:
+    """Case 110."""
     with pytest.raises(UsageError) as error:
         find_credentials(HOST, CredentialSources(["", f"a b {SECRET}"], "creds.txt"))
     assert error.value.item == "creds.txt:2"
@@ -120,16 +121,16 @@ def test_an_entry_of_another_port_is_not_ours(tmp_path: Path) -> None:
         {"auths": {HOST: {"auth": base64.b64encode(b"\xff\xfe").decode()}}}, "[" * 100_000,
     ],
 )  # fmt: skip
-def test_110_a_malformed_file_is_a_usage_error_that_names_it_and_shows_no_secret(
-    document: Any, tmp_path: Path
-) -> None:
+def test_a_malformed_file_is_named_and_shows_no_secret(document: Any, tmp_path: Path) -> None:
+    """Case 110."""
     with pytest.raises(UsageError) as error:
         from_file(tmp_path, document)
     assert "config.json" in error.value.item
     assert SECRET not in str(error.value)
 
 
-def test_110_a_file_that_is_no_text_is_a_usage_error(tmp_path: Path) -> None:
+def test_a_file_that_is_no_text_is_a_usage_error(tmp_path: Path) -> None:
+    """Case 110."""
     (tmp_path / "config.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(UsageError, match="can't read credentials"):
         find_credentials(HOST, CredentialSources(auth_files=[tmp_path / "config.json"]))
@@ -180,7 +181,8 @@ def test_a_helper_that_knows_nothing_means_anonymous(tmp_path: Path) -> None:
     "script",
     [f"echo {SECRET}; exit 3", f"echo '{SECRET}'", "echo '[]'", "true", f"echo {SECRET} >&2; kill -9 $$"],
 )
-def test_110_a_failing_helper_is_named_and_what_it_said_is_not_shown(script: str, tmp_path: Path) -> None:
+def test_a_failing_helper_is_named_and_what_it_said_is_not_shown(script: str, tmp_path: Path) -> None:
+    """Case 110."""
     helper(tmp_path, script)
     with pytest.raises(AuthError) as error:
         from_file(tmp_path, {"credHelpers": {HOST: "test"}})
@@ -188,12 +190,14 @@ def test_110_a_failing_helper_is_named_and_what_it_said_is_not_shown(script: str
     assert SECRET not in str(error.value)
 
 
-def test_110_a_missing_helper_is_named_with_the_file_that_wants_it(tmp_path: Path) -> None:
+def test_a_missing_helper_is_named_with_the_file_that_wants_it(tmp_path: Path) -> None:
+    """Case 110."""
     with pytest.raises(AuthError, match=r"config\.json, but not installed"):
         from_file(tmp_path, {"credsStore": "absent"})
 
 
-def test_110_a_hanging_helper_ends(tmp_path: Path) -> None:
+def test_a_hanging_helper_ends(tmp_path: Path) -> None:
+    """Case 110."""
     helper(tmp_path, "exec sleep 30")
     with pytest.raises(AuthError, match="gave no answer"):
         from_file(tmp_path, {"credsStore": "test"}, helper_seconds=0.2)

@@ -190,9 +190,7 @@ def test_a_token_server_that_is_down_for_a_moment_is_asked_again(
     assert get(host_of(server, clock)) == b"in"
 
 
-def test_a_wait_that_the_token_server_asks_one_thread_for_holds_for_all(
-    server: LoopbackServer, clock: FakeClock
-) -> None:
+def test_a_wait_asked_by_the_token_server_holds_all_threads(server: LoopbackServer, clock: FakeClock) -> None:
     tokens(server)
     server.on("GET", "/token", says(429, Retry_After="5"))
     host = host_of(server, clock)
@@ -212,6 +210,58 @@ def test_no_credentials_are_looked_for_where_nobody_asks(server: LoopbackServer,
     assert get(host)
 
 
+# --- logins that are refused -------------------------------------------------------------------------
+
+USER = Credentials("ann", "correct horse")
+BASIC = 'Basic realm="x"'
+
+
+@pytest.mark.parametrize(
+    ("status", "challenge", "credentials", "cause"),
+    [
+        (401, BASIC, None, "login required"),
+        (401, "", USER, "login required|without saying which login"),
+        (401, BASIC, USER, "login refused: wrong user name or password"),
+        (403, BASIC, None, "login required"),
+    ],
+)
+def test_a_refused_login_says_what_is_wrong_with_it(
+    status: int, challenge: str, credentials: Credentials | None, cause: str,
+    server: LoopbackServer, clock: FakeClock,
+) -> None:  # fmt: skip
+    server.on("GET", "", says(status, WWW_Authenticate=challenge), times=ALWAYS)
+    with pytest.raises(AuthError, match=cause):
+        get(host_of(server, clock, credentials=credentials))
+
+
+def test_a_token_without_rights_is_not_called_a_wrong_password(
+    server: LoopbackServer, clock: FakeClock
+) -> None:
+    server.respond = lambda request: Reply(200, {}, b'{"token": "t"}')
+    server.on("GET", "^/v2/", says(401, WWW_Authenticate=f'Bearer realm="{server.base}/token"'), times=ALWAYS)
+    with pytest.raises(AuthError, match="this user has no permission for it"):
+        get(host_of(server, clock, credentials=USER))
+
+
+def test_a_token_server_elsewhere_that_gives_no_rights_is_named(
+    server: LoopbackServer, clock: FakeClock
+) -> None:
+    with LoopbackServer(lambda request: Reply(200, {}, b'{"token": "anonymous"}')) as elsewhere:
+        challenge = f'Bearer realm="{elsewhere.base}/token"'
+        server.on("GET", "", says(401, WWW_Authenticate=challenge), times=ALWAYS)
+        with pytest.raises(AuthError, match=f"--token-host {elsewhere.host}") as error:
+            get(host_of(server, clock, credentials=USER))
+    assert "no credentials were sent to the token server" in error.value.cause
+
+
+def test_a_storage_host_that_refuses_is_named_as_that(server: LoopbackServer, clock: FakeClock) -> None:
+    with LoopbackServer(lambda request: Reply(401)) as storage:
+        server.on("GET", "", says(307, Location=f"{storage.base}/blob?signature=s"), times=ALWAYS)
+        with pytest.raises(AuthError, match="storage host") as error:
+            get(host_of(server, clock, credentials=USER))
+    assert error.value.item == f"GET {storage.base}/blob"
+
+
 # --- schemes -----------------------------------------------------------------------------------------
 
 
@@ -226,6 +276,17 @@ def test_a_loopback_host_is_asked_whether_it_speaks_tls(tmp_path: Path, clock: F
         assert host.origin == server.base
 
 
+def test_a_refusal_of_a_tls_registry_on_loopback_says_https(tmp_path: Path, clock: FakeClock) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with LoopbackServer(lambda request: Reply(403), tls=context) as server:
+        with pytest.raises(AuthError) as error:
+            get(host_of(server, clock, ca_file=tmp_path / "ca.pem"))
+        assert error.value.item.startswith(f"GET https://{server.host}/")
+
+
 @pytest.mark.parametrize(
     ("name", "plain", "origin"),
     [
@@ -237,7 +298,7 @@ def test_a_loopback_host_is_asked_whether_it_speaks_tls(tmp_path: Path, clock: F
         ("docker.io", frozenset(), "https://registry-1.docker.io"),
     ],
 )
-def test_plain_http_is_spoken_on_loopback_and_where_it_was_allowed(
+def test_plain_http_is_used_on_loopback_and_where_allowed(
     name: str, plain: frozenset[str], origin: str
 ) -> None:
     settings = HostSettings(plain)

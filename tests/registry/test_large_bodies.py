@@ -42,7 +42,7 @@ def test_large_answers_are_read_a_few_at_a_time() -> None:
     assert (counted.most, counted.inside) == (PLACES, 0)
 
 
-def test_a_place_is_given_back_at_the_end_of_the_outermost_reader_also_after_an_error() -> None:
+def test_a_place_is_freed_by_the_outermost_reader_even_on_error() -> None:
     inner = limit_large_bodies(take_place)
 
     @limit_large_bodies

@@ -133,13 +133,15 @@ def test_our_own_errors_pass_unchanged() -> None:
 # --- against real sockets ----------------------------------------------------------------------------
 
 
-def test_36_a_plain_port_that_is_spoken_to_by_tls_is_called_so(source_registry: RealRegistry) -> None:
+def test_a_plain_port_that_is_spoken_to_by_tls_is_called_so(source_registry: RealRegistry) -> None:
+    """Case 36."""
     with pytest.raises(BundlerError, match="does not speak TLS") as error:
         Transport(TransportSettings()).send(Request("GET", f"https://{source_registry.host}/"))
     assert not isinstance(error.value, TransientError)
 
 
-def test_39_the_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 39."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with LoopbackServer(lambda request: Reply(200)) as server:
@@ -148,7 +150,8 @@ def test_39_the_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None
         )
 
 
-def test_111_a_file_without_certificates_is_a_usage_error(tmp_path: Path) -> None:
+def test_a_file_without_certificates_is_a_usage_error(tmp_path: Path) -> None:
+    """Case 111."""
     (tmp_path / "ca.pem").write_text("no certificates")
     for name in ("ca.pem", "absent.pem"):
         with pytest.raises(UsageError, match="--ca-file"):

@@ -92,8 +92,6 @@ def told(limit: str, value: int, trouble: Trouble, out: Path) -> str:
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.limit)
-def test_at_the_limit_all_comes_and_one_past_it_what_was_too_much_is_said(
-    bound: Bound, tmp_path: Path
-) -> None:
+def test_all_comes_at_the_limit_and_past_it_the_excess_is_named(bound: Bound, tmp_path: Path) -> None:
     assert told(bound.limit, bound.need, bound.trouble, tmp_path / "at.tar.zst") == ""
     assert re.search(bound.said, told(bound.limit, bound.need - 1, bound.trouble, tmp_path / "past.tar.zst"))

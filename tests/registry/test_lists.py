@@ -80,7 +80,7 @@ def test_endless_pages_end_at_the_limit(answer: Callable[..., Reply]) -> None:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_a_link_to_another_host_is_refused_and_nobody_there_is_asked(answer: Callable[..., Reply]) -> None:
+def test_a_link_to_another_host_is_refused_and_not_followed(answer: Callable[..., Reply]) -> None:
     with Canary(lambda seen: Reply(200)) as canary:
         link = f'<http://{canary.host}/v2/>; rel="next"'
         with pytest.raises(ContentError, match="another host"):

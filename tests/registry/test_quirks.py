@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from bundler.errors import TargetRefusedError
 from bundler.limits import MIB
 from bundler.oci.content import Digest
 from tests.builders import Content, a_bundle, a_module, manifest_document, noise, sign_by_subject
@@ -91,7 +92,7 @@ def test_s3_wants_pieces_of_a_least_length(
 
 
 @pytest.mark.parametrize("status", [409, 412])
-def test_an_immutable_tag_that_is_the_same_already_is_no_conflict(
+def test_an_immutable_tag_that_is_equal_is_not_a_conflict(
     status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
 ) -> None:
     def set_by_somebody_else(wire: Wire, request: Seen, answer: Answer) -> bool:
@@ -123,7 +124,7 @@ def test_an_immutable_tag_that_is_another_is_refused(
     assert carry(a_module("1.0.0"), path, proxy, tmp_path) == 10
 
 
-def test_gitlab_takes_a_fallback_tag_for_the_digest_of_the_subject(
+def test_gitlab_reads_a_fallback_tag_as_the_subjects_digest(
     proxy: FaultProxy, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
     content, path = a_module("1.0.0"), fresh("app")
@@ -157,3 +158,49 @@ def test_every_quirk_on_the_page_has_the_test_that_it_names() -> None:
     known = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert len(named) > 20
     assert [name for name in named if f"def {name}(" not in known] == []
+
+
+@pytest.mark.parametrize("limit", [2 * MIB, MIB, 512 * 1024])
+def test_a_proxy_that_limits_bodies_gets_pieces_that_it_takes(
+    limit: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    def limited(wire: Wire, request: Seen, answer: Answer) -> bool:
+        wire.send(request, Reply(413) if len(request.body) > limit else answer())
+        return True
+
+    for method in ("PUT", "PATCH"):
+        proxy.on(method, "/uploads/", limited, times=ALWAYS)
+    assert carry(a_large_artifact(3 * MIB), fresh("app"), proxy, tmp_path) == 0
+    assert max(len(seen.body) for seen in proxy.asked("PATCH")[-2:]) <= limit
+
+
+def test_a_body_that_no_piece_is_short_enough_for_is_a_refusal(
+    proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    for method in ("PUT", "PATCH"):
+        proxy.on(method, "/uploads/", says(413), times=ALWAYS)
+    assert carry(a_large_artifact(3 * MIB), fresh("app"), proxy, tmp_path) == 10
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_a_location_outside_the_repository_is_a_proxys_fault(
+    status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    def without_prefix(reply: Reply) -> Reply:
+        return reply._replace(headers={**reply.headers, "Location": "/v2/app/blobs/uploads/1"})
+
+    proxy.on("POST", "/uploads/", changed(without_prefix), times=ALWAYS)
+    proxy.on("PUT", "/v2/app/", says(status), times=ALWAYS)
+    bundle = a_bundle(tmp_path / "b.tar.zst", {f"h.example/{fresh('prefix/app')}": a_module("1.0.0")})
+    report = imported(bundle, proxy.host)
+    assert {failure.exit_code for failure in report.failures} == {10}
+    assert "rewrite Location" in report.failures[0].next_step
+
+
+def test_a_name_that_the_target_refuses_leads_to_flatten(
+    proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    proxy.on("HEAD", "/manifests/", says(400), times=ALWAYS)
+    bundle = a_bundle(tmp_path / "b.tar.zst", {f"h.example/{fresh('app')}": a_module("1.0.0")})
+    with pytest.raises(TargetRefusedError, match=r"refuses this repository name \(400\); .*`flatten`"):
+        imported(bundle, proxy.host)

@@ -112,7 +112,7 @@ def test_a_blob_that_is_refused_says_by_whom(
         read_all(repository, BLOB)
 
 
-def test_a_digest_is_computed_by_the_algorithm_that_was_asked_for() -> None:
+def test_a_digest_is_computed_by_the_algorithm_asked_for() -> None:
     wanted = descriptor_of(DATA, algorithm="sha512").digest
     assert digest_like(wanted, DATA) == wanted
     assert digest_like("nonsense", DATA) == BLOB.digest

@@ -76,7 +76,7 @@ def test_what_a_tag_points_to_is_one_head(
     assert [seen.method for seen in proxy.seen] == ["HEAD", "HEAD"]
 
 
-def test_a_registry_that_leaves_the_digest_out_is_asked_for_the_bytes(
+def test_a_registry_that_omits_the_digest_is_asked_for_bytes(
     target: TargetRepository, target_registry: RealRegistry, path: str, proxy: FaultProxy
 ) -> None:
     content = an_image()

@@ -35,24 +35,49 @@ def test_without_rules_every_tag_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "taken", "why"),
+    ("rules", "taken", "why", "unmatched"),
     [
-        (Rules(tags=named("edge")), "edge", "listed by name"),
-        (Rules(globs=("1.*", "6.14.*")), "6.14.0 6.14.1", "matches glob '6.14.*'"),
-        (Rules(patterns=(r"6\.1[23]\.0",)), "6.12.0 6.13.0", r"matches pattern '6\.1[23]\.0'"),
-        (Rules(versions=">=6.13 <7"), "6.13.0 6.14.0 6.14.1", "in range '>=6.13 <7'"),
-        (Rules(versions="~7.0.0-rc"), "7.0.0-rc.1", "in range '~7.0.0-rc'"),
-        (Rules(versions=">=7", prereleases=True), "7.0.0-rc.1", "in range '>=7'"),
+        (Rules(tags=named("edge")), "edge", "listed by name", "not listed by name"),
+        (
+            Rules(globs=("1.*", "6.14.*")),
+            "6.14.0 6.14.1",
+            "matches glob '6.14.*'",
+            "matches no glob '1.*', '6.14.*'",
+        ),
+        (
+            Rules(patterns=(r"6\.1[23]\.0",)),
+            "6.12.0 6.13.0",
+            r"matches pattern '6\.1[23]\.0'",
+            r"matches no pattern '6\.1[23]\.0'",
+        ),
+        (
+            Rules(versions=">=6.13 <7"),
+            "6.13.0 6.14.0 6.14.1",
+            "in range '>=6.13 <7'",
+            "not in range '>=6.13 <7'",
+        ),
+        (Rules(versions="~7.0.0-rc"), "7.0.0-rc.1", "in range '~7.0.0-rc'", "not in range '~7.0.0-rc'"),
+        (Rules(versions=">=7", prereleases=True), "7.0.0-rc.1", "in range '>=7'", "not in range '>=7'"),
     ],
 )
-def test_each_way_in_takes_its_tags_and_is_the_reason(rules: Rules, taken: str, why: str) -> None:
+def test_a_rule_is_the_reason_for_what_it_takes_or_leaves_out(
+    rules: Rules, taken: str, why: str, unmatched: str
+) -> None:
     choice = chosen(rules)
     assert choice.taken == named(taken)
     assert {decision.reason for decision in choice.decisions if decision.taken} == {why}
-    assert reason(choice, "latest") == "no rule takes it"
+    assert reason(choice, "latest") == unmatched
 
 
-def test_ways_in_are_a_union() -> None:
+def test_a_reason_names_at_most_three_rules_of_a_kind() -> None:
+    rules = Rules(globs=tuple(f"{number}.*" for number in range(5)), versions="<6")
+    assert (
+        reason(chosen(rules), "edge")
+        == "matches no glob '0.*', '1.*', '2.*' (and 2 more) and not in range '<6'"
+    )
+
+
+def test_rules_are_a_union() -> None:
     rules = Rules(tags=named("latest"), globs=("e*",), patterns=(r".*-rc\.1",), versions="6.12")
     assert chosen(rules).taken == named("6.12.0 7.0.0-rc.1 edge latest")
 
@@ -62,9 +87,9 @@ def test_a_pattern_must_match_the_whole_tag(pattern: str) -> None:
     assert chosen(Rules(patterns=(pattern,))).taken == ()
 
 
-def test_a_prerelease_that_the_range_would_hold_is_left_out_as_such() -> None:
+def test_a_prerelease_within_the_range_is_left_out_as_such() -> None:
     assert reason(chosen(Rules(versions=">=6")), "7.0.0-rc.1") == "a pre-release"
-    assert reason(chosen(Rules(versions="<6.13")), "7.0.0-rc.1") == "no rule takes it"
+    assert reason(chosen(Rules(versions="<6.13")), "7.0.0-rc.1") == "not in range '<6.13'"
 
 
 def test_names_that_the_repository_has_not_are_absent() -> None:
@@ -73,7 +98,7 @@ def test_names_that_the_repository_has_not_are_absent() -> None:
     assert choice.taken == ()
 
 
-def test_exclude_wins_over_every_way_in() -> None:
+def test_exclude_wins_over_every_rule() -> None:
     rules = Rules(
         tags=named("6.14.1"), globs=("*",), versions="*", follow_latest=True, exclude=("x", "6.14.*", "l*")
     )
@@ -94,8 +119,8 @@ def test_the_newest_alone_takes_versions_only() -> None:
         ("6.14.0", "among the newest 2"),
         ("6.14.1", "among the newest 2"),
         ("7.0.0-rc.1", "a pre-release"),
-        ("edge", "no version"),
-        ("latest", "no version"),
+        ("edge", "not a version"),
+        ("latest", "not a version"),
     ]
 
 
@@ -174,7 +199,7 @@ def test_the_newest_are_counted_among_those_that_are_old_enough() -> None:
 # --- latest ------------------------------------------------------------------------------------------
 
 
-def test_latest_is_followed_past_the_other_rules_but_not_past_a_minimum_age() -> None:
+def test_latest_passes_every_other_rule_but_a_minimum_age() -> None:
     rules = Rules(versions="6.12", newest=1, created_until=NOON, follow_latest=True)
     old, young = (dict.fromkeys(named(TAGS), NOON + late) for late in (0, 1))
     choice = choose(named(TAGS), rules, old)
@@ -197,7 +222,7 @@ def test_exclude_wins_over_latest() -> None:
     assert also_latest(choice, Tag("6.13.0")) == choice
 
 
-def test_a_version_of_latest_that_the_repository_has_not_is_absent() -> None:
+def test_a_version_of_latest_that_is_not_in_the_list_is_absent() -> None:
     choice = also_latest(chosen(Rules(tags=named("9.9.9"), follow_latest=True)), Tag("8.0.0"))
     assert choice.absent == named("9.9.9 8.0.0")
     assert also_latest(choice, Tag("8.0.0")) == choice
@@ -217,6 +242,6 @@ def test_a_version_of_latest_that_the_repository_has_not_is_absent() -> None:
         ("v1.9-rc.1 v1.8 v1.7", "v1.7 v1.8"),
     ],
 )
-def test_a_repository_has_one_spelling_of_versions_the_most_exact(tags: str, taken: str) -> None:
+def test_of_spellings_of_one_version_the_most_exact_is_taken(tags: str, taken: str) -> None:
     assert set(chosen(Rules(newest=2), tags).taken) == set(named(taken))
     assert set(chosen(Rules(versions=">=1.0", newest=2), tags).taken) == set(named(taken))

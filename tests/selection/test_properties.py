@@ -113,7 +113,7 @@ def test_every_tag_is_decided_once_in_an_order_of_its_own(
 
 @settings(max_examples=500)
 @given(tag_lists, rules, created_lists, st.sampled_from(["newest", "newest_per_minor", "newest_per_major"]))
-def test_one_more_of_the_newest_loses_nothing_when_no_other_count_follows(
+def test_one_more_of_the_newest_loses_nothing(
     found: list[Tag], asked: Rules, created: dict[Tag, int | None], rule: str
 ) -> None:
     asked = asked._replace(newest=None, newest_per_minor=None, newest_per_major=None)

@@ -16,15 +16,17 @@ tags = st.lists(
 )
 
 
-def test_versions_stand_in_their_precedence_and_other_tags_behind() -> None:
+def test_versions_stand_by_precedence_with_other_tags_behind() -> None:
     found = choose([Tag(text) for text in ("latest", "1.10.0", "1.9.0", "1.10.0-rc.1", "edge", "v2")])
     assert found.taken == ("1.9.0", "1.10.0-rc.1", "1.10.0", "edge", "latest", "v2")
 
 
-def test_globs_take_what_matches_and_say_why_the_rest_is_left_out() -> None:
+def test_globs_take_what_matches_and_explain_the_rest() -> None:
     found = choose([Tag("1.0.0"), Tag("2.0.0"), Tag("latest")], Rules(globs=("1.*", "lat*")))
     assert found.taken == ("1.0.0", "latest")
-    assert [(item.tag, item.reason) for item in found.left_out] == [("2.0.0", "no rule takes it")]
+    assert [(item.tag, item.reason) for item in found.left_out] == [
+        ("2.0.0", "matches no glob '1.*', 'lat*'")
+    ]
 
 
 def test_globs_mind_case() -> None:

@@ -85,7 +85,7 @@ def test_a_length_that_is_none_ends_the_connection(registry: Client, length: str
 @pytest.mark.parametrize(
     "headers", ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding : chunked"]
 )
-def test_a_length_that_a_proxy_may_read_otherwise_ends_the_connection(registry: Client, headers: str) -> None:
+def test_an_ambiguous_length_ends_the_connection(registry: Client, headers: str) -> None:
     answer = raw(registry, f"GET /v2/ HTTP/1.1\r\n{headers}\r\n\r\n0\r\n\r\n".encode() + NEXT)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
@@ -105,7 +105,7 @@ def test_chunks_with_extensions_and_trailers_are_passed_over(registry: Client) -
 
 
 @pytest.mark.parametrize("target", ["http://[::1/v2/", "//[::1/v2/", "http://]/v2/", "http://[x]/v2/"])
-def test_an_address_that_can_not_be_split_is_refused_without_a_line(bundle: Path, target: str) -> None:
+def test_an_address_that_can_not_be_split_is_refused_unlogged(bundle: Path, target: str) -> None:
     lines: list[str] = []
     with read_only(bundle) as content, RegistryServer(content, trouble=lines.append) as server:
         answer = raw(Client(server.address), f"GET {target} HTTP/1.1\r\n\r\n".encode())

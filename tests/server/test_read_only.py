@@ -96,6 +96,6 @@ def test_a_damaged_blob_is_never_served_whole(tmp_path: Path, damage: bytes) -> 
         assert client.get(f"/v2/team/app/blobs/{digest}").status_code == 500
 
 
-def test_a_tag_of_a_bundle_has_the_digest_that_it_had_at_the_source(bundle: Path) -> None:
+def test_a_tag_of_a_bundle_has_the_digest_of_its_source(bundle: Path) -> None:
     with read_only(bundle) as content, served(content) as client:
         assert tag_digest(client, "team/app", "1.1.0") == a_module("1.0.0", "1.1.0").tags["1.1.0"]

@@ -60,7 +60,7 @@ def by_digest(entries: list[Document]) -> list[Document]:
     return sorted(entries, key=lambda entry: str(entry["digest"]))
 
 
-def test_the_answer_is_an_index_of_descriptors_with_type_and_annotations(registry: Client) -> None:
+def test_the_answer_is_an_index_with_types_and_annotations(registry: Client) -> None:
     content = Content()
     expected = [
         add_referrer(content, "typed", artifactType=SIGNATURE),
@@ -154,7 +154,7 @@ def test_an_untagged_referrer_of_a_bundle_is_listed(tmp_path: Path) -> None:
         assert referrers(client, f"/v2/team/app/referrers/{subject['digest']}") == [signature]
 
 
-def test_without_the_api_it_is_404_and_a_push_does_not_tell_the_subject(tmp_path: Path) -> None:
+def test_without_the_api_it_is_404_and_a_push_tells_no_subject(tmp_path: Path) -> None:
     content = Content()
     blob = add_referrer(content, "signature")
     with writable_registry(tmp_path, referrers=False) as client:
@@ -170,7 +170,7 @@ def test_without_the_api_it_is_404_and_a_push_does_not_tell_the_subject(tmp_path
         assert client.get(f"/v2/team/app/manifests/{fallback}").json()["manifests"] == [blob]
 
 
-def test_what_a_fallback_tag_lists_is_listed_once_the_api_is_there(tmp_path: Path) -> None:
+def test_the_api_lists_what_a_fallback_tag_lists(tmp_path: Path) -> None:
     content = Content()
     blob = add_referrer(content, "signature")
     content.add_manifest(index_document(blob), SUBJECT.replace(":", "-"))
@@ -180,7 +180,7 @@ def test_what_a_fallback_tag_lists_is_listed_once_the_api_is_there(tmp_path: Pat
         assert referrers(client) == [blob]
 
 
-def test_a_manifest_that_can_not_be_read_is_an_error_and_no_absence(tmp_path: Path) -> None:
+def test_an_unreadable_manifest_is_an_error_and_not_an_absence(tmp_path: Path) -> None:
     content = SHAPES["missing subject"]()
     with writable_registry(tmp_path) as client:
         client.push("team/app", content)
@@ -242,7 +242,7 @@ def test_one_referrer_that_fills_a_page_has_it_alone() -> None:
     assert [len(json.loads(body)["manifests"]) for body in bodies] == [1, 1, 1]
 
 
-def test_a_thousand_referrers_are_one_page_and_one_more_is_the_next() -> None:
+def test_a_thousand_referrers_are_one_page_one_more_is_the_next() -> None:
     bodies = all_pages("/?", many([SBOM] * 1001), DEFAULT_LIMITS)
     assert [len(json.loads(body)["manifests"]) for body in bodies] == [1000, 1]
 

@@ -52,7 +52,7 @@ def test_the_index_names_repository_and_tag(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["other:1.0.0", "team/app:1.0.0", "team/app:latest"]
 
 
-def test_an_exported_bundle_can_be_opened_and_stays_one_until_a_push(tmp_path: Path) -> None:
+def test_an_exported_bundle_opens_and_stays_one_until_a_push(tmp_path: Path) -> None:
     with writable_registry(unpacked(tmp_path)) as client:
         assert_serves_the_module(client)
         client.push("team/app", a_module("1.0.0", "1.1.0"))
@@ -62,7 +62,7 @@ def test_an_exported_bundle_can_be_opened_and_stays_one_until_a_push(tmp_path: P
     assert names_in(tmp_path) == ["team/app:1.0.0", "team/app:1.1.0", "team/app:2.0.0"]
 
 
-def test_an_index_that_still_names_hosts_is_read_without_its_inventory(tmp_path: Path) -> None:
+def test_an_index_that_names_hosts_is_read_without_inventory(tmp_path: Path) -> None:
     unpacked(tmp_path)
     (tmp_path / INVENTORY_FILE).unlink()
     with writable_registry(tmp_path) as client:

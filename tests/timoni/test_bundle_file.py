@@ -226,7 +226,7 @@ def test_a_local_module_is_skipped_and_told() -> None:
     ]
 
 
-def test_an_address_that_timoni_would_not_pull_from_is_unreadable() -> None:
+def test_an_address_that_timoni_can_not_pull_is_unreadable() -> None:
     found = read("impossible-addresses.cue")
     assert instances(found) == {"j": ("j", "latest")}
     assert [one.what.partition(" ")[2] for one in found.unreadable] == [
@@ -249,7 +249,7 @@ def test_files_in_all_three_languages_make_one_bundle() -> None:
     assert found.unreadable == ()
 
 
-def test_without_a_package_the_names_of_another_file_are_not_seen() -> None:
+def test_without_a_package_names_of_another_file_are_not_seen() -> None:
     bundle = 'bundle: instances: web: module: {url: "oci://h.example/web", version: _v}'
     found = read_bundle_files([SourceText("a.cue", bundle), SourceText("b.cue", '_v: "1.0.0"')], {})
     assert unread(found) == [
@@ -342,7 +342,7 @@ def test_what_can_be_no_bundle_is_refused_by_name(name: str, text: str, cause: s
     assert error.value.item.startswith(name)
 
 
-def test_a_data_file_without_a_bundle_is_refused_among_others_too() -> None:
+def test_a_data_file_without_a_bundle_is_refused_among_others() -> None:
     with pytest.raises(ContentError, match=r"^values\.yaml: not a Timoni Bundle"):
         read_bundle_files([source("struct.cue"), SourceText("values.yaml", "values: {}")], {})
 
@@ -397,7 +397,7 @@ def test_a_rewritten_file_reads_with_the_other_addresses(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REWRITABLE)
-def test_rewriting_and_rewriting_back_changes_the_spelling_of_addresses_only(name: str) -> None:
+def test_rewriting_there_and_back_changes_address_spelling_only(name: str) -> None:
     file = source(name)
     forth = {url: moved(url) for url in urls_in(file).values()}
     there = file._replace(text=rewritten(file, forth))

@@ -281,7 +281,7 @@ def test_a_file_over_a_limit_is_refused() -> None:
 
 
 @given(CUE_LIKE)
-def test_tokens_stand_in_order_and_hold_all_but_spaces_and_comments(text: str) -> None:
+def test_tokens_are_in_order_and_hold_all_but_space_and_comments(text: str) -> None:
     found = list(tokens(text))
     assert found[-1].kind == END
     assert all(0 <= token.start <= token.end <= len(text) for token in found)

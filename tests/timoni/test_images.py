@@ -68,7 +68,7 @@ def test_values_cue_is_read_where_there_is_no_images_cue() -> None:
     )  # fmt: skip
 
 
-def test_an_images_cue_that_names_none_leaves_the_word_to_values_cue() -> None:
+def test_an_images_cue_without_images_defers_to_values_cue() -> None:
     assert images(images="package main\nvalues: {}\n", values=VALUES).source == "values.cue"
 
 
@@ -159,7 +159,7 @@ def test_an_unusable_images_cue_is_unknown(data: bytes, reason: str) -> None:
 # --- templates ---------------------------------------------------------------------------------------
 
 
-def test_a_module_whose_templates_put_no_image_anywhere_runs_none() -> None:
+def test_a_module_whose_templates_use_no_image_runs_none() -> None:
     found = images(
         values="package main\nvalues: {}\n", templates_service="#Service: spec: ports: []\n// image: x"
     )
@@ -183,7 +183,7 @@ def test_a_default_in_a_template_is_named_but_not_taken() -> None:
     ]
 
 
-def test_an_image_that_only_a_template_names_is_told_beside_those_of_values_cue() -> None:
+def test_an_image_of_a_template_is_told_beside_values_cue() -> None:
     template = (
         '#Job: containers: [{image: "busybox:1.36"}, {image: "docker.io/nginx:1"}, {image: #config.image}]'
     )

@@ -23,8 +23,8 @@ from tests.builders import Content, a_bundle, a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import PROGRAM, bundler
 from tests.registries import RealRegistry
+from tests.schema_checks import valid
 from tests.sweeps import LoadedProgram
-from tests.test_house import valid
 from tests.trust.keys import NAME, a_key, in_place_of_ssh_keygen, line
 
 Output = pytest.CaptureFixture[str]
@@ -379,7 +379,7 @@ def test_a_stream_is_remembered_as_well(place: Place) -> None:
     assert codes == [0, 11]
 
 
-def test_a_dry_run_is_not_remembered_and_is_refused_as_an_import_would_be(place: Place) -> None:
+def test_a_dry_run_is_refused_like_an_import_and_not_remembered(place: Place) -> None:
     old, new = numbered(place, 6, "1.0.0"), numbered(place, 7, "1.1.0")
     assert place.imported("--dry-run", bundle=new)[0] == 0
     assert not place.state.exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,19 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.builders import a_module
+from tests.documents import DOCS, commands
 from tests.doubles import MemoryRegistry
 from tests.registries import RealRegistry, require
 from tests.trust.keys import a_key, line
 
-DOCS = Path(__file__).parents[2] / "docs"
 SIGNING = (DOCS / "signing.md").read_text()
 BY_HAND = (DOCS / "bundle-format.md").read_text().partition("## statement.json")[2]
-
-
-def commands(page: str) -> list[str]:
-    """What stands behind the prompts of a page's consoles, in order."""
-    consoles = re.findall("```console\n(.*?)```", page, re.DOTALL)
-    return re.findall(r"^(?:outside|inside)?\$ (.*)$", "".join(consoles), re.MULTILINE)
 
 
 class Shell:

@@ -130,7 +130,7 @@ def test_a_forged_proof_of_inclusion_does_not_count(forged: Forged, form: Form, 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("minutes", [-1, 11])
-def test_what_was_logged_while_the_certificate_was_not_good_does_not_count(
+def test_what_was_logged_outside_the_certificates_time_is_void(
     minutes: int, form: Form, keyless: Keyless
 ) -> None:
     assert not check(keyless, form(STAGE, SUBJECT, Terms(logged=timedelta(minutes=minutes)))).accepted

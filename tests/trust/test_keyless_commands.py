@@ -86,7 +86,7 @@ def test_a_verification_names_who_signed_and_who_did_not(
     assert shown["signed"] == [{"item": "ghcr.io/team/app:1.0.0", "by": [ACCEPTED], "unchecked": 0}]
 
 
-def test_an_import_pushes_nothing_unless_all_is_signed_and_reports_by_whom(
+def test_an_import_pushes_only_if_all_is_signed_and_says_by_whom(
     stage: StagedSigstore, options: tuple[str, ...], target_registry: RealRegistry,
     fresh: Callable[[str], str], tmp_path: Path,
 ) -> None:  # fmt: skip

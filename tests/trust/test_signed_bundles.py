@@ -106,7 +106,7 @@ def test_signing_leaves_the_id_and_the_blobs(tmp_path: Path, signed: Path) -> No
         assert [blob for blob, _ in before.everything()] == [blob for blob, _ in after.everything()]
 
 
-def test_what_is_sealed_later_is_what_would_have_been_sealed_at_once(tmp_path: Path, alice: Path) -> None:
+def test_a_bundle_signed_later_equals_one_signed_at_once(tmp_path: Path, alice: Path) -> None:
     sealed = a_signed_bundle(tmp_path / "at once.tar.zst", alice)
     later = a_bundle(tmp_path / "later.tar.zst", CONTENTS)
     with open_bundle(later) as bundle:
@@ -132,7 +132,7 @@ def test_a_directory_gets_the_same_two_files(tmp_path: Path, signed: Path, alice
     let_in(folder, alice)
 
 
-def test_a_signature_without_a_statement_says_nothing_in_a_directory(signed: Path, alice: Path) -> None:
+def test_a_directory_signature_without_statement_is_no_signature(signed: Path, alice: Path) -> None:
     folder = unpacked(signed)
     (folder / STATEMENT_FILE).unlink()
     with open_bundle(folder) as bundle:
@@ -140,7 +140,7 @@ def test_a_signature_without_a_statement_says_nothing_in_a_directory(signed: Pat
     assert code(folder, alice) == 11
 
 
-def test_a_statement_without_its_signature_is_no_signature_in_a_directory(signed: Path, alice: Path) -> None:
+def test_a_directory_statement_without_signature_is_no_signature(signed: Path, alice: Path) -> None:
     folder = unpacked(signed)
     (folder / SIGNATURE_FILE).unlink()
     assert code(folder, alice) == 11
@@ -159,7 +159,7 @@ def test_nor_does_what_another_signed(signed: Path, bob: Path) -> None:
     assert code(signed, bob) == 11
 
 
-def test_a_statement_of_another_bundle_is_refused_also_where_nobody_asks(
+def test_a_statement_of_another_bundle_is_always_refused(
     tmp_path: Path, members: Members, alice: Path
 ) -> None:
     other, *rest = members_of({NAME: a_module("2.0.0", size=300)})

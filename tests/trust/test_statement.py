@@ -15,7 +15,7 @@ from bundler.oci import strict_json
 from bundler.oci.content import Digest, sha256
 from bundler.trust.bundle_signing import moment_at
 from bundler.trust.statement import Job, Moment, Statement, decode, encode
-from tests.test_house import valid
+from tests.schema_checks import valid
 from tests.trust.keys import AT, NOW
 
 BUNDLE = sha256(b"inventory")

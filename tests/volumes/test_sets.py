@@ -47,7 +47,7 @@ def test_the_same_bundle_cut_otherwise_is_another_set(tmp_path: Path) -> None:
     assert list(found) == files
     for file in (*files[:2], other / "x.tar.zst.001"):
         file.unlink()
-    with pytest.raises(IntegrityError, match="need volumes 1, 2 of 4 only"):
+    with pytest.raises(IntegrityError, match="volumes 1, 2 of 4 are"):
         open_set(files[0].parent, [other])
 
 
@@ -83,7 +83,7 @@ def test_a_repair_writes_over_no_volume_of_another_set(tmp_path: Path) -> None:
     assert sorted(older[0].parent.iterdir()) == older
 
 
-def test_a_copy_that_broke_off_is_made_again_and_a_stranger_s_file_is_not_touched(tmp_path: Path) -> None:
+def test_a_broken_copy_is_replaced_and_a_strangers_file_is_kept(tmp_path: Path) -> None:
     files = cut(tmp_path, noise("broken", 3 * SIZE), parity=50)
     whole = files[1].read_bytes()
     for length in (0, 5000, len(whole) - 1):
@@ -94,9 +94,9 @@ def test_a_copy_that_broke_off_is_made_again_and_a_stranger_s_file_is_not_touche
         repair(check_volumes(files[0].parent), files[0].parent)
         assert files[1].read_bytes() == whole
     files[1].write_bytes(b"somebody's letter")
-    with pytest.raises(UsageError, match="no volume"):
+    with pytest.raises(UsageError, match="not a volume"):
         split(tmp_path / "x.tar.zst", files[0].parent, Cut(SIZE, 50))
-    with pytest.raises(UsageError, match="no volume"):
+    with pytest.raises(UsageError, match="not a volume"):
         repair(check_volumes(files[0].parent), files[0].parent)
     assert files[1].read_bytes() == b"somebody's letter"
 
@@ -106,7 +106,10 @@ def test_what_is_lacking_is_said_as_it_is(tmp_path: Path) -> None:
     files[1].unlink()
     damage(files[2])
     lacks = str(complaint(check_volumes(files[0])))
-    assert "need volumes 2, 3 of 5 only: are missing or damaged; `timoni-bundler volumes repair`" in lacks
+    assert (
+        "volumes 2, 3 of 5 are missing or damaged; the others are here; `timoni-bundler volumes repair`"
+        in lacks
+    )
     files[3].unlink()
     assert "carry 1 of them again" in str(complaint(check_volumes(files[0])))
     with pytest.raises(
@@ -163,12 +166,12 @@ def volumes(tmp_path: Path) -> list[Path]:
     return sorted(tmp_path.iterdir())
 
 
-def test_a_set_is_called_by_the_bundle_s_name_and_by_that_of_a_lost_volume(volumes: list[Path]) -> None:
+def test_a_set_answers_to_its_bundle_name_and_to_a_lost_volume(volumes: list[Path]) -> None:
     with open_bundle(volumes[0].with_suffix("")) as opened:
         assert (opened.name, opened.volumes) == ("b.tar.zst", 4)
     volumes[0].unlink()
     for name in ("b.tar.zst.001", "b.tar.zst"):
-        with pytest.raises(IntegrityError, match="need volume 1 of 4 only: is missing"):
+        with pytest.raises(IntegrityError, match="volume 1 of 4 is missing"):
             open_bundle(volumes[0].with_name(name))
     with pytest.raises(NotFoundError, match="not there"):
         open_bundle(volumes[0].with_name("c.tar.zst"))

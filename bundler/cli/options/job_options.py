@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -71,7 +70,7 @@ def gathered_series(
 
     job = checked_job(options["job"])
     keep = Keep(options["keep"] or (file and file.keep), options["keep_days"] or (file and file.keep_days))
-    series = Incremental(job, int(time.time()), said("base"), options["allow_empty"], said("immutable"), keep)
+    series = Incremental(job, said("base"), options["allow_empty"], said("immutable"), keep)
     if keep.any and store is None:
         cause = "only the store knows which bundles are this job's"
         raise UsageError("--keep", cause, "name one with --store")

@@ -13,7 +13,7 @@ import click
 
 from bundler.about import VERSION
 from bundler.cli.options.job_options import checked_job, job_option
-from bundler.cli.terminal.summaries import failed_report
+from bundler.cli.terminal.outcome import failed_report
 from bundler.durable import local_errors, write_whole
 from bundler.errors import BundlerError, LocalError, UsageError
 from bundler.named_files import check_folder

@@ -18,36 +18,30 @@ from bundler.exporter.resolve.resolution import Resolution
 from bundler.exporter.resolve.source_reader import FailureLimit
 from bundler.oci.content import Descriptor
 from bundler.oci.manifest import Manifest
-from bundler.registry.registries import Registries
 from bundler.registry.repository import Repository
-from bundler.reporting.progress import Progress, Step
+from bundler.reporting.progress import Step
+from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.workers import each
 
 
 def fetch(
-    plan: ExportPlan,
-    manifests: Iterable[Manifest],
-    registries: Registries,
-    store: Store,
-    *,
-    jobs: int,
-    progress: Progress,
+    plan: ExportPlan, manifests: Iterable[Manifest], session: Session, store: Store
 ) -> dict[Descriptor, BundlerError]:
-    """Put everything into the store; the result is what could not be had, and why."""
+    """Put everything into the store; return the blobs that are missing, each with the reason."""
     missing: dict[Descriptor, BundlerError] = {}
-    failing = FailureLimit(registries.settings.hosts.limits.failures)
+    failing = FailureLimit(session.limits.failures)
 
     def work(item: Manifest | BlobTask) -> None:
         if isinstance(item, BlobTask):
-            _fetch_one(item, registries, store, step)
+            _fetch_one(item, session, store, step)
         else:
             store.add_bytes(item.blob, item.data)
 
-    with progress.step("blobs", len(plan.tasks), plan.fetch_bytes) as step:
+    with session.progress.step("blobs", len(plan.tasks), plan.fetch_bytes) as step:
         # Manifests are written beside the downloads: the disk works while the network waits.
         items: list[Manifest | BlobTask] = [*manifests, *plan.tasks]
-        for item, result in each(items, work, jobs=jobs):
+        for item, result in each(items, work, jobs=session.jobs):
             if isinstance(item, BlobTask):
                 step.advance(items=1)
                 if isinstance(result, BundlerError):
@@ -57,26 +51,24 @@ def fetch(
     return missing
 
 
-def _fetch_one(task: BlobTask, registries: Registries, store: Store, step: Step) -> None:
-    """From the first repository that has it."""
-    *others, last = (registries.source(name) for name in task.repositories)
+def _fetch_one(task: BlobTask, session: Session, store: Store, step: Step) -> None:
+    """Fetch a blob from the first repository that has it."""
+    *others, last = (session.registries.source(name) for name in task.repositories)
     for repository in others:
         try:
-            return _fetch_from(repository, task.blob, registries, store, step)
+            return _fetch_from(repository, task.blob, session, store, step)
         except NotFoundError:
             continue
-    return _fetch_from(last, task.blob, registries, store, step)
+    return _fetch_from(last, task.blob, session, store, step)
 
 
-def _fetch_from(
-    repository: Repository, blob: Descriptor, registries: Registries, store: Store, step: Step
-) -> None:
-    """Wrong bytes are asked for again, a few times: a proxy or a link may have spoilt them."""
-    for _ in range(registries.settings.hosts.limits.integrity_attempts - 1):
+def _fetch_from(repository: Repository, blob: Descriptor, session: Session, store: Store, step: Step) -> None:
+    """Fetch a blob; ask again for wrong bytes, a few times: a proxy or a link may have spoilt them."""
+    for _ in range(session.limits.integrity_attempts - 1):
         try:
             return store.add(blob, partial(_counted, repository, blob, step))
         except IntegrityError:
-            registries.traffic.count(retries=1)
+            session.registries.traffic.count(retries=1)
     return store.add(blob, partial(_counted, repository, blob, step))
 
 
@@ -98,14 +90,12 @@ class Fetched(NamedTuple):
 def fetch_all(
     pinned: Resolution,
     again: Callable[[], Resolution],
-    registries: Registries,
+    session: Session,
     store: Store,
     out: BundleOutput,
     *,
     base: Base | None,
     on_drift: OnDrift,
-    jobs: int,
-    progress: Progress,
 ) -> Fetched:
     """Fetch all that is pinned and that the base lacks; `again` selects anew where tags moved.
 
@@ -114,8 +104,8 @@ def fetch_all(
     for left in reversed(range(ROUNDS)):
         plan = plan_against(pinned, base, store)
         check_disk(disk_needs(pinned, plan, out, store, pinned.inventory(base)))
-        missing = fetch(plan, pinned.carried(), registries, store, jobs=jobs, progress=progress)
-        moved = moved_tags(pinned, on_drift, registries, jobs=jobs, progress=progress)
+        missing = fetch(plan, pinned.carried(), session, store)
+        moved = moved_tags(pinned, on_drift, session)
         note_drift(moved, pinned)
         if not (moved and left and on_drift is OnDrift.REFETCH):
             break  # what is selected has been fetched

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.bundle.inventory import Inventory, bundle_id, encode
-from bundler.deltas.retention import Incremental
+from bundler.bundle.inventory import Inventory, encode
 from bundler.deltas.state import Base
 from bundler.durable import local_errors
 from bundler.errors import UsageError
@@ -43,10 +42,8 @@ class StoreLocation:
                 if superfluous:
                     store.remove()
 
-    def remember(
-        self, series: Incremental, inventory: Inventory, out: BundleOutput, base: Base | None, store: Store
-    ) -> None:
-        """Note what was written and what it builds on, for the nights to come; a temporary store has none."""
+    def remember(self, entry: HistoryEntry, inventory: Inventory, base: Base | None, store: Store) -> None:
+        """Record what was written and what it builds on, for later exports; not in a temporary store."""
         if self.temporary:
             return
         history = History(self.path)
@@ -55,10 +52,7 @@ class StoreLocation:
                 store.add_bytes(manifest.blob, manifest.data)
             store.sync()
             history.keep(link.id, encode(link.inventory))
-        data = encode(inventory)
-        path = str(out.path.absolute()) if out.path else None
-        entry = HistoryEntry(bundle_id(data), series.job, series.now, inventory.base, path)
-        history.record(entry, data)
+        history.record(entry, encode(inventory))
 
     def looked_at(self) -> Store:
         """The store as it is, nothing created and nothing locked: for a dry run."""

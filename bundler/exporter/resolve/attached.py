@@ -101,14 +101,14 @@ def _asked(
         one: known[one] for one in subjects if one in known
     }
     for label, wave in (("referrers, one per registry", list(firsts.values())), ("referrers", others)):
-        asked = [subject for subject in wave if not reading.registries.lacks_referrers(subject[0])]
+        asked = [subject for subject in wave if not reading.session.registries.lacks_referrers(subject[0])]
         found |= reading.each(label, asked, lambda subject: _referrers(subject, reading))
     return ((subject, found[subject]) for subject in subjects if subject in found)
 
 
 def _referrers(subject: Subject, reading: SourceReader) -> tuple[Descriptor, ...]:
     name, digest = subject
-    return reading.registries.source(name).referrers(digest, reading.held.count_referrers) or ()
+    return reading.session.registries.source(name).referrers(digest, reading.held.count_referrers) or ()
 
 
 def _named(subject: Subject, reading: SourceReader) -> list[Tag]:

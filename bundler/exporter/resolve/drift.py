@@ -7,9 +7,7 @@ from enum import Enum
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, IntegrityError
 from bundler.exporter.resolve.resolution import Resolution
-from bundler.registry.registries import Registries
-from bundler.reporting.progress import Progress
-from bundler.workers import each
+from bundler.session import Session
 
 ROUNDS = 3
 """Times that everything is fetched again because a tag moved."""
@@ -25,26 +23,21 @@ class OnDrift(Enum):
     REFETCH = "refetch"
 
 
-def moved_tags(
-    pinned: Resolution, on_drift: OnDrift, registries: Registries, *, jobs: int, progress: Progress
-) -> dict[Root, BundlerError]:
-    """Every tag that points elsewhere now, or that can't be asked; one HEAD for each tag."""
+def moved_tags(pinned: Resolution, on_drift: OnDrift, session: Session) -> dict[Root, BundlerError]:
+    """Return every tag that points elsewhere now, or that can't be asked; one HEAD for each tag."""
     if on_drift is OnDrift.IGNORE:
         return {}
     tagged = [root for root in pinned.roots if root.tag]
     moved: dict[Root, BundlerError] = {}
-    with progress.step("tags again", len(tagged)) as step:
-        for root, now in each(
-            tagged,
-            lambda root: registries.source(root.repository).digest_of(root.tag or root.digest),
-            jobs=jobs,
-        ):
-            step.advance(items=1)
-            if isinstance(now, BundlerError):
-                moved[root] = now
-            elif now != root.digest:
-                cause = f"the tag moved during the export: taken {root.digest}, now {now or 'gone'}"
-                moved[root] = IntegrityError(str(root), cause, "run the same command again")
+    source = session.registries.source
+    for root, now in session.each(
+        "tags again", tagged, lambda root: source(root.repository).digest_of(root.tag or root.digest)
+    ):
+        if isinstance(now, BundlerError):
+            moved[root] = now
+        elif now != root.digest:
+            cause = f"the tag moved during the export: taken {root.digest}, now {now or 'gone'}"
+            moved[root] = IntegrityError(str(root), cause, "run the same command again")
     return moved
 
 

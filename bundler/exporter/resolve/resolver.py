@@ -20,14 +20,12 @@ from bundler.exporter.resolve.walk import gap_below, nowhere, pin_tags, walk_ind
 from bundler.oci.content import BlobStore
 from bundler.oci.manifest import VERSION
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.registries import Registries
 from bundler.registry.repository import PinnedManifest, TagList
 from bundler.reporting.json_report import Explanation, RepositoryExplanation, TagDecision, failure
-from bundler.reporting.progress import SILENCE, Progress
 from bundler.selection.choose import also_latest
 from bundler.selection.rules import LATEST
 from bundler.selection.sources import Include, Selection
-from bundler.workers import DEFAULT_JOBS
+from bundler.session import Session
 
 NOTHING: Mapping[FetchRequest, PinnedManifest] = MappingProxyType({})
 
@@ -36,27 +34,22 @@ Wishes = list[tuple[FetchRequest, Include]]
 
 def select(
     selection: Selection,
-    registries: Registries,
+    session: Session,
     store: BlobStore,
     *,
     trusted: ImmutableTags = NOBODY,
     keep: bool = True,
-    jobs: int,
-    progress: Progress,
 ) -> Resolution:
     """Choose, pin, walk down, and find what belongs to it; `keep` blobs that are read on the way.
 
     What is `trusted` is taken as it was, and not asked for.
     """
-    limits = registries.settings.hosts.limits
     reading = SourceReader(
-        registries,
+        session,
         store,
-        jobs,
-        progress,
         {},
-        FailureLimit(limits.failures),
-        ReadBudget(limits),
+        FailureLimit(session.limits.failures),
+        ReadBudget(session.limits),
         keep=keep,
         locked=selection.locked,
         trusted=trusted,
@@ -84,7 +77,7 @@ def _taken(chosen: Iterable[Chosen]) -> tuple[Wishes, Wishes]:
     for source, choice, _ in chosen:
         for tag in choice.taken:
             named_after = is_attachment_tag(tag) and tag not in source.rules.tags
-            wish = (FetchRequest(source.repository, tag, None), source.along)
+            wish = (FetchRequest(source.repository, tag, None), source.include)
             (belonging if named_after else own).append(wish)
     return own, belonging
 
@@ -137,7 +130,7 @@ def decide(selection: Selection, reading: SourceReader, pinned: Resolution) -> N
     """Apply the rules, and read nothing but what decides; the decisions are in `pinned.decided`."""
     chosen = choose_tags(selection, reading, pinned)
     latest = [one for one in chosen if one.source.rules.follow_latest and LATEST in one.choice.taken]
-    wishes = [(FetchRequest(one.source.repository, LATEST, None), one.source.along) for one in latest]
+    wishes = [(FetchRequest(one.source.repository, LATEST, None), one.source.include) for one in latest]
     _take(wishes, reading, pinned, _read_already(chosen))
     follow_latest(chosen, reading, pinned)
 
@@ -155,7 +148,7 @@ def follow_latest(chosen: Iterable[Chosen], reading: SourceReader, pinned: Resol
         if isinstance(listed, TagList) and version in listed.names:
             tag = Tag(version)
             pinned.decided[index] = (name, also_latest(choice, tag))
-            wishes.append((FetchRequest(name, tag, None), source.along))
+            wishes.append((FetchRequest(name, tag, None), source.include))
         else:
             pinned.warnings.append(
                 f"{name}:latest: it says it is version {version!r}, and no tag has that name"
@@ -163,20 +156,13 @@ def follow_latest(chosen: Iterable[Chosen], reading: SourceReader, pinned: Resol
     return wishes
 
 
-def explain_selection(
-    selection: Selection,
-    registries: Registries,
-    *,
-    jobs: int = DEFAULT_JOBS,
-    progress: Progress = SILENCE,
-) -> Explanation:
-    """Each tag with the rule that decided: one request per page of a tag list.
+def explain_selection(selection: Selection, session: Session) -> Explanation:
+    """Return each tag with the rule that decided: one request per page of a tag list.
 
-    And one per candidate where creation times decide, one for a `latest` that is followed.
+    One more per candidate where creation times decide, and one for a `latest` that is followed.
     """
-    failing = FailureLimit(registries.settings.hosts.limits.failures)
-    held = ReadBudget(registries.settings.hosts.limits)
-    reading = SourceReader(registries, None, jobs, progress, {}, failing, held)
+    failing = FailureLimit(session.limits.failures)
+    reading = SourceReader(session, None, {}, failing, ReadBudget(session.limits))
     pinned = Resolution(reading.limits, selection.omitted)
     decide(selection, reading, pinned)
     found: dict[RepositoryName, list[TagDecision]] = {}

@@ -14,9 +14,8 @@ from bundler.oci.graph import HeldManifests, Tally
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.large_bodies import LARGE, limit_large_bodies, take_place
-from bundler.registry.registries import Registries
 from bundler.registry.repository import PinnedManifest, TagList
-from bundler.reporting.progress import Progress, each_shown
+from bundler.session import Session
 
 
 class FailureLimit:
@@ -97,11 +96,9 @@ Result = TypeVar("Result")
 class SourceReader(NamedTuple):
     """Questions to registries; what was asked once is not asked again."""
 
-    registries: Registries
+    session: Session
     store: BlobStore | None
     """Where manifests may be already; None where nothing is walked."""
-    jobs: int
-    progress: Progress
     lists: dict[RepositoryName, TagList | BundlerError]
     """The tag lists that were read so far."""
     failing: FailureLimit
@@ -118,7 +115,7 @@ class SourceReader(NamedTuple):
     @property
     def limits(self) -> Limits:
         """Bounds of this run."""
-        return self.registries.settings.hosts.limits
+        return self.session.limits
 
     def each(
         self, label: str, items: Collection[Item], work: Callable[[Item], Result]
@@ -127,7 +124,7 @@ class SourceReader(NamedTuple):
 
         Raises TooMuchError where one of them met a limit of the whole run.
         """
-        for item, result in each_shown(self.progress, label, items, work, jobs=self.jobs):
+        for item, result in self.session.each(label, items, work):
             if isinstance(result, TooMuchError):
                 raise result
             yield item, result
@@ -139,14 +136,14 @@ class SourceReader(NamedTuple):
             self.lists[name] = answer
 
     def _list(self, name: RepositoryName) -> TagList:
-        return self.registries.source(name).tags(self.held.count_names)
+        return self.session.registries.source(name).tags(self.held.count_names)
 
     @limit_large_bodies
     def manifest(self, name: RepositoryName, reference: Tag | Digest) -> PinnedManifest:
         """A manifest by tag or digest."""
         if known := self.trusted.manifests.get((name, reference)):
             return PinnedManifest(known)
-        answer = self.registries.source(name).manifest(reference)
+        answer = self.session.registries.source(name).manifest(reference)
         return answer._replace(manifest=self.held.one(answer.manifest))
 
     def small_blob(self, blob: Descriptor, name: RepositoryName) -> bytes:
@@ -155,7 +152,7 @@ class SourceReader(NamedTuple):
             raise ContentError(f"blob {blob.digest}", f"over the limit of {self.limits.module_layer:,} bytes")
         if self.store is not None and self.store.has(blob):
             return read_all(self.store, blob)
-        data = read_all(self.registries.source(name), blob)
+        data = read_all(self.session.registries.source(name), blob)
         if self.store is not None and self.keep:
             self.store.add(blob, lambda offset: [data[offset:]])
         return data

@@ -52,7 +52,9 @@ class Chosen(NamedTuple):
 def pins_of(pins: Sequence[PinnedReference]) -> list[tuple[FetchRequest, Include]]:
     """What was named by tag or digest."""
     named = ((pin.reference, pin) for pin in pins)
-    return [(FetchRequest(ref.repository, ref.tag, ref.digest, pin.strict), pin.along) for ref, pin in named]
+    return [
+        (FetchRequest(ref.repository, ref.tag, ref.digest, pin.strict), pin.include) for ref, pin in named
+    ]
 
 
 def choose_tags(selection: Selection, reading: SourceReader, pinned: Resolution) -> list[Chosen]:
@@ -79,7 +81,7 @@ def _in_namespaces(
 ) -> list[Source]:
     found: list[Source] = []
     registries = dict.fromkeys(space.registry for space in namespaces)
-    answers = dict(reading.each("catalogs", registries, reading.registries.catalog))
+    answers = dict(reading.each("catalogs", registries, reading.session.registries.catalog))
     for space in namespaces:
         catalog = answers[space.registry]
         if isinstance(catalog, BundlerError):
@@ -99,7 +101,7 @@ def _chosen(source: Source, tags: TagList, reading: SourceReader, pinned: Resolu
     known = _read(source, candidates(tags.tags, source.rules), reading, pinned)
     created = {tag: created_at(found.manifest.annotations.get(CREATED, "")) for tag, found in known.items()}
     choice = choose(tags.tags, source.rules, created)
-    if not source.along.referrers:
+    if not source.include.referrers:
         choice = _without_belongings(choice, source)
     name = source.repository
     pinned.failures += [

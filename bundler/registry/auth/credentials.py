@@ -1,4 +1,4 @@
-"""Where an origin's credentials come from: a file of ours, the environment, docker and podman.
+"""Credentials of a registry: from a file of ours, the environment, docker's and podman's files.
 
 Order: `--creds-file`, `TIMONI_BUNDLER_CREDS`, then the auth files in the order of Timoni's own
 client. Secrets are never taken from argv. Source: containers-auth.json(5); docker config.json.
@@ -28,22 +28,22 @@ _BY_HAND = "run it by hand to see why"
 
 
 class CredentialSources(NamedTuple):
-    """Where to look. Made at the edge, from options and environment."""
+    """Places to look for credentials. Made at the edge, from options and environment."""
 
     lines: Sequence[str] = ()
     """`[HOST] USER:PASSWORD` or `[HOST] TOKEN`, from a file or the environment."""
     origin_of_lines: str = ""
-    """Where the lines came from, for messages."""
+    """The file or variable that the lines came from, for messages."""
     auth_files: Sequence[Path] = ()
     """docker and podman files; the first that knows the host decides."""
     environment: Mapping[str, str] | None = None
-    """What a credential helper is started with."""
+    """The environment that a credential helper is started with."""
     helper_seconds: float = DEFAULT_LIMITS.helper_seconds
-    """How long a credential helper may take."""
+    """Seconds that a credential helper may take."""
 
 
 def auth_files(environment: Mapping[str, str], home: Path | None) -> list[Path]:
-    """The files that docker and podman would read, most specific first."""
+    """Return the files that docker and podman would read, most specific first."""
     candidates: list[Path] = []
     if path := environment.get("REGISTRY_AUTH_FILE"):
         candidates.append(Path(path))
@@ -57,7 +57,7 @@ def auth_files(environment: Mapping[str, str], home: Path | None) -> list[Path]:
 
 
 def find_credentials(host: RegistryName, sources: CredentialSources) -> Credentials | None:
-    """The credentials for one registry, or None for anonymous access.
+    """Return the credentials for one registry, or None for anonymous access.
 
     Raises UsageError for a malformed file, AuthError for a failing helper. Never shows a secret.
     """
@@ -128,7 +128,7 @@ def _from_auth_file(
 
 
 def _names(host: RegistryName) -> list[str]:
-    """What a file may call this registry."""
+    """Return the names by which a file may mean this registry."""
     return [DOCKER_HUB, "docker.io", host] if host in DOCKER_HUB_HOSTS else [host]
 
 

@@ -33,7 +33,11 @@ BETWEEN = "a login or proxy page may be in between"
 
 _THEIRS = "tell those who run the registry"
 
-_NEXT_STEP = "log in with docker or podman, or use --creds-file"
+LOG_IN = "log in with docker or podman, or use --creds-file"
+
+REFUSED = "login refused: wrong user name or password"
+
+CHECK = "log in again, or check --creds-file"
 
 
 class NoChallengeError(AuthError):
@@ -41,7 +45,7 @@ class NoChallengeError(AuthError):
 
 
 class Credentials(NamedTuple):
-    """What one origin accepts: a user with a password, an identity token, or a bearer token."""
+    """Credentials of one origin: a user with a password, an identity token, or a bearer token."""
 
     username: str = ""
     password: str = ""
@@ -49,12 +53,12 @@ class Credentials(NamedTuple):
     bearer_token: str = ""
 
     def __repr__(self) -> str:
-        """Secrets stay out of every message and log."""
+        """Keep secrets out of every message and log."""
         return "Credentials(...)"
 
     @property
     def basic(self) -> str:
-        """The value of an `Authorization` header."""
+        """Return the value of an `Authorization` header."""
         pair = f"{self.username}:{self.password}".encode()
         return "Basic " + base64.b64encode(pair).decode()
 
@@ -67,7 +71,7 @@ class Challenge(NamedTuple):
 
 
 class TokenRequest(NamedTuple):
-    """What the conversation wants sent to a token server."""
+    """A request to a token server."""
 
     url: str
     authorization: str = ""
@@ -76,7 +80,7 @@ class TokenRequest(NamedTuple):
 
 
 class TokenAnswer(NamedTuple):
-    """What the token server said."""
+    """A token server's answer."""
 
     status: int
     body: bytes
@@ -87,10 +91,12 @@ class BearerToken(NamedTuple):
 
     authorization: str
     expires_in: float
+    withheld_from: str = ""
+    """The token server on another host that got no credentials, though there are some."""
 
 
 def parse_challenges(header: str) -> Iterator[Challenge]:
-    """The challenges of one or several joined `WWW-Authenticate` headers; stops at what it can't read."""
+    """Yield the challenges of joined `WWW-Authenticate` headers; stop at the first unreadable one."""
     position = 0
     while scheme := _SCHEME.match(header, position):
         position = scheme.end()
@@ -120,16 +126,16 @@ def converse(
         return (yield from _bearer(challenges["bearer"], credentials, scope, origin, token_hosts))
     if "basic" in challenges:
         if credentials is None or not credentials.username:
-            raise AuthError(origin, "401: it wants a user and a password", _NEXT_STEP)
+            raise AuthError(origin, "login required (401)", LOG_IN)
         return BearerToken(credentials.basic, float("inf"))
     if not header:
-        raise NoChallengeError(origin, "401, and it doesn't say what it wants", _NEXT_STEP)
-    cause = f"401: it asks for {printable(header, 80)}, which is no Basic or Bearer challenge"
-    raise AuthError(origin, cause, _NEXT_STEP)
+        raise NoChallengeError(origin, "401, without saying which login it expects", LOG_IN)
+    cause = f"401: it asks for {printable(header, 80)}, which is not a Basic or Bearer challenge"
+    raise AuthError(origin, cause, LOG_IN)
 
 
 def secrets_of(credentials: Credentials | None) -> Iterator[str]:
-    """What no message may show, as it is and as it goes over the wire."""
+    """Yield the secrets that no message may show, as they are and as they go over the wire."""
     if credentials is None:
         return
     own = (credentials.password, credentials.identity_token, credentials.bearer_token)
@@ -140,7 +146,7 @@ def secrets_of(credentials: Credentials | None) -> Iterator[str]:
 
 
 def without_scope(header: str) -> str:
-    """A challenge without the scope that it was made for, so that it serves for others."""
+    """Return a challenge without the scope that it was made for, so that it serves for others."""
     head, found, tail = header.partition('scope="')
     return header if not found else head.rstrip(", ") + tail.partition('"')[2]
 
@@ -158,9 +164,11 @@ def _bearer(
     known = _may_have_credentials(realm, origin, token_hosts)
     request = _token_request(realm, challenge, credentials if known else None, scope)
     answer = yield request
+    host = urlsplit(realm).netloc
     if answer.status != 200:
-        raise AuthError(origin, _refusal(answer, realm, credentials, known=known), _NEXT_STEP)
-    return _token(answer.body, origin)
+        cause, next_step = _refusal(answer, host, credentials, known=known)
+        raise AuthError(origin, cause, next_step)
+    return _token(answer.body, origin, host if credentials and not known else "")
 
 
 def _checked_realm(realm: str, origin: str, token_hosts: frozenset[str]) -> str:
@@ -197,26 +205,34 @@ def _token_request(
     return TokenRequest(f"{realm}{joint}{urlencode(query)}", authorization)
 
 
-def _refusal(answer: TokenAnswer, realm: str, credentials: Credentials | None, *, known: bool) -> str:
-    host = urlsplit(realm).netloc
+def _refusal(
+    answer: TokenAnswer, host: str, credentials: Credentials | None, *, known: bool
+) -> tuple[str, str]:
+    """Return the cause and the next step."""
     cause = f"token server {host} answered {answer.status}"
     if credentials and not known:
-        return (
-            f"{cause}; it is another host, so no credentials were sent there (--token-host {host} allows it)"
-        )
-    return cause
+        return withheld(cause, host)
+    return (f"{REFUSED} ({cause})", CHECK) if credentials and answer.status == 401 else (cause, LOG_IN)
+
+
+def withheld(cause: str, host: str) -> tuple[str, str]:
+    """Return cause and next step where a token server on another host got no credentials."""
+    return (
+        f"{cause}; no credentials were sent to the token server {host}, which is another host",
+        f"use --token-host {host} if your credentials are for it",
+    )
 
 
 @strict_json.alone
-def _token(body: bytes, origin: str) -> BearerToken:
+def _token(body: bytes, origin: str, withheld_from: str) -> BearerToken:
     document: Any = None
     try:
         document = strict_json.loads(body, item=origin, depth=8)
         token = document.get("token") or document.get("access_token")
-    except Exception:  # whatever it is, it is no token
+    except Exception:  # any malformed answer holds no token
         token = None
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
         raise AuthError(origin, "the token server's answer holds no token", BETWEEN)
     seconds = document.get("expires_in")
     known = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0
-    return BearerToken(f"Bearer {token}", float(seconds) if known else DEFAULT_EXPIRY)
+    return BearerToken(f"Bearer {token}", float(seconds) if known else DEFAULT_EXPIRY, withheld_from)

@@ -8,13 +8,17 @@ from typing import NamedTuple
 
 from bundler.errors import AuthError, never_show
 from bundler.registry.auth.token_exchange import (
+    CHECK,
     EXPIRY_MARGIN,
+    LOG_IN,
+    REFUSED,
     BearerToken,
     Credentials,
     TokenAnswer,
     TokenRequest,
     converse,
     secrets_of,
+    withheld,
     without_scope,
 )
 from bundler.registry.settings import HostSettings
@@ -48,9 +52,10 @@ class Tokens:
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._credentials: list[Credentials | None] = []
+        self._last: BearerToken | None = None
 
     def for_first_try(self, scope: str, origin: str) -> BearerToken | None:
-        """A live token; a new one where the host's way of asking is known; None before that."""
+        """Return a live token, or a new one once the host's challenge is known; None before that."""
         kept = self._kept.get(scope)
         if kept and self._clock() < kept.end:
             return kept.token
@@ -59,13 +64,26 @@ class Tokens:
         return self.renewed(scope, kept.token if kept else None, self._challenge, origin)
 
     def may_have_expired(self, token: BearerToken | None) -> bool:
-        """Whether a 403 may only mean that a token is too old; some registries say so."""
+        """Return whether a 403 may mean only that a token is too old; some registries answer so."""
         return token is not None and token.expires_in != FOREVER
+
+    def refusal(self, status: int) -> tuple[str, str]:
+        """Return the cause of a 401 or 403 that came after all this, and the next step."""
+        credentials = next(iter(self._credentials), None)
+        if self._last and self._last.withheld_from:
+            return withheld("login required", self._last.withheld_from)
+        if credentials is None:
+            return "login required", LOG_IN
+        if credentials.bearer_token:
+            return "login refused: the token is wrong, or has expired", CHECK
+        if status == 401 and self._last and self._last.expires_in == FOREVER:
+            return REFUSED, CHECK
+        return "this user has no permission for it", "have the registry give it, or log in as another user"
 
     def renewed(
         self, scope: str, used: BearerToken | None, challenge: str | None, origin: str
     ) -> BearerToken:
-        """A token other than `used`. Raises AuthError; without a challenge, the last one is answered."""
+        """Return a token other than `used`, by the last challenge if none is given. Raises AuthError."""
         with self._lock:
             lock = self._locks.setdefault(scope, threading.Lock())
         with lock:
@@ -75,8 +93,8 @@ class Tokens:
             asked = self._challenge if challenge is None else challenge
             token = self._talk(scope, asked, origin)
             if token == used and token.expires_in == FOREVER:
-                raise AuthError(self._host, "401: the credentials are refused", "check user and password")
-            self._challenge = without_scope(asked)
+                raise AuthError(self._host, REFUSED, CHECK)
+            self._challenge, self._last = without_scope(asked), token
             self._kept[scope] = _Kept(token, self._clock() + max(token.expires_in - EXPIRY_MARGIN, 1.0))
             return token
 

@@ -32,11 +32,11 @@ class GuardedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._watched)
 
     def begin(self) -> None:
-        """Status and headers."""
+        """Read status and headers."""
         self._watched.within(super().begin)
 
     def _read_status(self) -> tuple[str, int, str]:
-        """The status line, past interim answers: the library knows 100 only (RFC 9110, section 15.2)."""
+        """Read the status line, past interim answers: the library knows 100 only (RFC 9110, section 15.2)."""
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]  # the one seam it has
             if not INTERIM.start < status < INTERIM.stop or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
@@ -44,11 +44,11 @@ class GuardedResponse(http.client.HTTPResponse):
             http.client.parse_headers(self.fp)
 
     def read(self, amt: int | None = None) -> bytes:
-        """Some of the body, or the rest."""
+        """Read some of the body, or the rest."""
         return self._watched.within(lambda: super(GuardedResponse, self).read(amt))
 
     def read1(self, n: int = -1) -> bytes:
-        """What has arrived of the body."""
+        """Read what has arrived of the body."""
         return self._watched.within(lambda: super(GuardedResponse, self).read1(n))
 
 
@@ -80,8 +80,11 @@ class _Watched(io.RawIOBase):
         super().close()
 
 
-CHUNK_UPLOAD = 4 * MIB
+LARGEST_UNASKED = 4 * MIB
 """Bytes of one PATCH where a registry takes no single PUT; ghcr.io refuses more."""
+
+SMALLEST_PIECE = 512 * KIB
+"""Bytes of the shortest PATCH that is tried; nginx takes bodies of 1 MB unless told otherwise."""
 
 LARGEST_PIECE = 64 * MIB
 """Bytes of one PATCH that a registry may ask for."""
@@ -106,13 +109,21 @@ class Body:
             yield chunk
 
 
-def piece_size(least: str, usual: int) -> int:
-    """Bytes of one PATCH where a registry wants them to be no less: what lies on S3 does."""
-    return min(max(CHUNK_UPLOAD, int(least)), LARGEST_PIECE) if _NUMBER.fullmatch(least) else usual
+def least_piece(header: str) -> int:
+    """Return the bytes that each PATCH must have, for a registry that sets a minimum (those on S3 do)."""
+    return min(int(header), LARGEST_PIECE) if _NUMBER.fullmatch(header) else 0
+
+
+def first_piece(refused: float) -> int:
+    """Return the bytes of each PATCH to try, where a body of `refused` bytes was too long."""
+    size = LARGEST_UNASKED
+    while size >= refused and size > SMALLEST_PIECE:
+        size //= 2
+    return size
 
 
 def pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in pieces of `size`, the last one as it comes."""
+    """Yield the same bytes in pieces of `size`, the last one as it comes."""
     waiting = bytearray()
     for chunk in chunks:
         waiting += chunk
@@ -124,7 +135,7 @@ def pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 
 def with_query(url: str, **more: str) -> str:
-    """The address with more in its query; what is there stays as it is written, signed perhaps."""
+    """Return the address with more in its query; the rest stays as it is written, perhaps signed."""
     parts = urlsplit(url)
     query = "&".join(part for part in (parts.query, urlencode(more)) if part)
     return parts._replace(query=query, fragment="").geturl()

@@ -45,14 +45,14 @@ class SizedBody(Protocol):
     """A request body that is sent as it comes, and whose length is known."""
 
     def __len__(self) -> int:
-        """Bytes in all."""
+        """Return the number of bytes."""
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        """The bytes."""
+        """Yield the bytes."""
 
 
 class Request(NamedTuple):
-    """What to send."""
+    """A request to send."""
 
     method: str
     url: str
@@ -61,7 +61,7 @@ class Request(NamedTuple):
 
 
 class TransportSettings(NamedTuple):
-    """How to reach hosts: certificates, proxies, time-outs."""
+    """Certificates, proxies and time-outs."""
 
     ca_file: Path | None = None
     """Authorities trusted in addition to the system's."""
@@ -85,7 +85,7 @@ class Answer:
         self._item = f"{request.method} {place(request.url)}"
 
     def chunks(self) -> Iterator[bytes]:
-        """The body as it arrives. Raises TransientError when it breaks off."""
+        """Yield the body as it arrives. Raises TransientError when it breaks off."""
         try:
             while True:
                 with translated(self._item):
@@ -97,7 +97,7 @@ class Answer:
             self.close()
 
     def read(self, limit: int, wait_if_large: Callable[[], float] = _at_once) -> bytes | None:
-        """The whole body, or None if it has more than `limit` bytes. Raises TransientError for a drip.
+        """Return the whole body, or None if it is over `limit` bytes. Raises TransientError if too slow.
 
         `wait_if_large` is called before more is read of a large one, and says how many seconds it waited.
         """
@@ -111,7 +111,7 @@ class Answer:
         return bytes(body)
 
     def _in_time(self, limit: int) -> Iterator[bytes]:
-        """The body, as long as it takes no longer than a blob of `limit` bytes may."""
+        """Yield the body, as long as it takes no longer than a blob of `limit` bytes may."""
         end = time.monotonic() + self._limits.blob_deadline(limit)
         for chunk in self.chunks():
             if time.monotonic() > end + self._waited:
@@ -119,7 +119,7 @@ class Answer:
             yield chunk
 
     def start_of_body(self, limit: int) -> bytes:
-        """At most the first `limit` bytes, for a message; an error here is no matter."""
+        """Return at most the first `limit` bytes, for a message; errors are ignored here."""
         parts: list[bytes] = []
         size = 0
         with contextlib.suppress(NetworkError):
@@ -142,7 +142,7 @@ class Answer:
 
 
 def _each_once(headers: Any) -> Mapping[str, str]:
-    """Headers by name, joined where there are several; what a proxy has said again counts once."""
+    """Return headers by name, joined where there are several; repeated values count once."""
     plain: Mapping[str, str] = headers
     if len(plain) == sum(1 for _ in headers.iteritems()):
         return plain
@@ -169,7 +169,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         conn.cert_reqs = "CERT_REQUIRED"
 
     def build_response(self, req: Any, resp: Any) -> Any:
-        """The answer as urllib3 gives it: cookies, encoding and history are not wanted."""
+        """Return urllib3's own answer: cookies, encoding and history are not wanted."""
         return resp
 
 
@@ -236,7 +236,7 @@ class Transport:
 
 
 def _prepared(request: Request) -> requests.PreparedRequest:
-    """What the adapter sends.
+    """Return the request in the adapter's form.
 
     For a question without a body, nine tenths of all requests, the library's preparation is left out: it
     is a seventh of the work, and has nothing to prepare.
@@ -251,7 +251,7 @@ def _prepared(request: Request) -> requests.PreparedRequest:
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """The system's authorities and those of a file. Raises UsageError for an unusable file."""
+    """Return a context with the system's authorities and those of a file. Raises UsageError."""
     context = ssl.create_default_context()
     if ca_file is not None:
         try:
@@ -265,7 +265,7 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def speaks_tls(host: str, port: int, seconds: float) -> bool:
-    """Whether a TLS handshake with this place gets anywhere, whatever its certificate says."""
+    """Return whether a TLS handshake with this host gets an answer, whatever its certificate says."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -280,6 +280,6 @@ def speaks_tls(host: str, port: int, seconds: float) -> bool:
 
 
 def place(url: str) -> str:
-    """A URL fit for a message: no query, because presigned ones carry secrets."""
+    """Return a URL fit for a message: no query, because presigned ones carry secrets."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

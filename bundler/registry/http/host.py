@@ -31,7 +31,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REDIRECTED_HEADERS = frozenset({"Accept", "Range"})
 
 API_HOSTS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
-"""Where a registry's API is, if not at its name."""
+"""The host of a registry's API, if it is not the registry's name."""
 
 TOKEN_HOSTS = {"registry-1.docker.io": frozenset({"auth.docker.io"})}
 """Token servers that are known to belong to a registry."""
@@ -73,7 +73,7 @@ class Host:
 
     @property
     def origin(self) -> str:
-        """`https://host:port`."""
+        """Return `https://host:port`."""
         return f"{self._scheme}://{self._api_host}"
 
     # --- what the client calls -------------------------------------------------------------------
@@ -90,7 +90,7 @@ class Host:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Reply:
-        """One request and its whole body, tried again as long as that may help.
+        """Send one request and read its whole body, tried again as long as that may help.
 
         A body over `limit` bytes raises ContentError, a status outside `accept` what it means.
         """
@@ -111,11 +111,11 @@ class Host:
         return self._retry.call(attempt)
 
     def settled(self, ask: Callable[[], bool]) -> bool:
-        """Whether `ask` says yes, asked again a few times after a wait."""
+        """Return whether `ask` says yes, asked again a few times after a wait."""
         return self._retry.settled(ask)
 
     def deadline(self, seconds: float) -> Deadline:
-        """An end to what this thread begins now; waits that this host asks for don't count."""
+        """Return an end to what this thread begins now; waits that this host asks for don't count."""
         return self._retry.deadline(seconds)
 
     def exchange(
@@ -128,7 +128,7 @@ class Host:
         headers: Mapping[str, str] | None = None,
         body: bytes | SizedBody | None = None,
     ) -> Answer:
-        """One try of one request, the answer's body unread: authenticated, redirects followed.
+        """Try one request once, the answer's body unread: authenticated, redirects followed.
 
         `path` may be a whole URL that the registry gave (an upload's `Location`, a page's `Link`).
         """
@@ -142,11 +142,11 @@ class Host:
         return answer
 
     def same_origin(self, url: str) -> bool:
-        """Whether a URL is on this registry."""
+        """Return whether a URL is on this registry."""
         return origin_of(url) == origin_of(self.origin)
 
     def checked_url(self, location: str, base: str, item: str) -> str:
-        """An address that the registry gave, made whole. Raises ContentError for one not to be used."""
+        """Resolve an address that the registry gave. Raises ContentError for one that must not be used."""
         if not location or len(location) > self.settings.limits.location:
             cause = "its Location is over the limit" if location else "it redirects to nowhere"
             raise ContentError(item, cause)
@@ -171,8 +171,9 @@ class Host:
         return self._transport.send(request)
 
     def _meaning(self, request: Request, answer: Answer) -> BundlerError:
-        """The error that an answer is; a wait that it asks for holds for all threads from now on."""
-        error = meaning(request, answer, self.settings.limits)
+        """Return the error for an answer; a wait that it asks for holds for all threads from now on."""
+        login = self._tokens.refusal if self.same_origin(answer.url) else _refused_by_storage
+        error = meaning(request._replace(url=answer.url), answer, self.settings.limits, login)
         if isinstance(error, TransientError) and error.retry_after:
             self._retry.slow_down(error.retry_after)
         return error
@@ -237,7 +238,7 @@ class Host:
         return self._scheme == "https"
 
     def _on_scheme(self, url: str) -> str:
-        """The URL with the scheme that this host turned out to speak."""
+        """Return the URL with the scheme that this host turned out to speak."""
         plain = f"http://{self._api_host}/"
         return f"{self.origin}/{url[len(plain) :]}" if url.startswith(plain) else url
 
@@ -261,6 +262,14 @@ class Host:
         headers = {name: value for name, value in request.headers.items() if name in REDIRECTED_HEADERS}
         target = Request(request.method, url, headers)
         return self._authorized(target, scope)
+
+
+def _refused_by_storage(status: int) -> tuple[str, str]:
+    """Return the cause where another host refuses what the registry redirected to it."""
+    return (
+        "refused by the storage host that the registry redirects to",
+        "tell those who run the registry: its own login was accepted",
+    )
 
 
 def _with(request: Request, token: BearerToken | None) -> Request:

@@ -21,7 +21,7 @@ CERTIFICATE = {
     62: "use a name that its certificate is for",
     64: "use a name that its certificate is for",
 }
-"""What helps by OpenSSL's reason: not yet valid, expired, another name, another address."""
+"""The next step by OpenSSL's reason: not yet valid, expired, another name, another address."""
 
 NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 
@@ -38,7 +38,7 @@ class DroppedError(TransientError):
 
 @contextlib.contextmanager
 def translated(item: str) -> Iterator[None]:
-    """The one table from the libraries' errors to ours."""
+    """Translate the libraries' errors to ours."""
     try:
         yield
     except (
@@ -52,13 +52,13 @@ def translated(item: str) -> Iterator[None]:
 
 
 def classified(error: BaseException, item: str) -> NetworkError:
-    """What a library error means to us: worth another try or not, and in which words."""
+    """Return our error for a library's: worth another try or not, and in which words."""
     causes = list(_chain(error))
     return _final(causes, item) or _passing(causes, item)
 
 
 def _final(causes: list[BaseException], item: str) -> NetworkError | None:
-    """What another try can't mend."""
+    """Return the error that another try can't mend, if it is one."""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             text = f"its certificate is not trusted: {cause.verify_message}"
@@ -77,7 +77,7 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
 
 
 def _passing(causes: list[BaseException], item: str) -> TransientError:
-    """What may be gone at the next try."""
+    """Return the error that may be gone at the next try."""
     for kinds, make in PASSING:
         if any(isinstance(cause, kinds) for cause in causes):
             return make(item, _innermost(causes))
@@ -109,7 +109,7 @@ PASSING: tuple[tuple[tuple[type[BaseException], ...], Callable[[str, str], Trans
 
 
 def _chain(error: BaseException | None) -> Iterable[BaseException]:
-    """The error and everything inside it: the libraries nest theirs in `args`, `reason` and `__cause__`."""
+    """Return the error and those inside it: libraries nest theirs in `args`, `reason` and `__cause__`."""
     seen: list[BaseException] = []
     waiting = [error]
     while waiting:

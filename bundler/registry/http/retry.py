@@ -35,7 +35,7 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Whether it is over."""
+        """Return whether the time is over."""
         waited = min(max(self._waited() - self._before, 0.0), self._most)
         return self._clock() > self._end + waited
 
@@ -58,7 +58,7 @@ class Retry:
             return self._again(attempt, error)
 
     def _again(self, attempt: Callable[[], Result], first: TransientError) -> Result:
-        """All that follows a first try that failed; loaded here, because most runs need none of it."""
+        """Do all that follows a failed first try; loaded here, because most runs need none of it."""
         import tenacity
 
         limits = self._settings.limits
@@ -87,7 +87,7 @@ class Retry:
             raise NetworkError(error.item, cause, next_step) from error
 
     def settled(self, ask: Callable[[], bool]) -> bool:
-        """Whether `ask` says yes, now or in a moment: some registries show a little late what was written."""
+        """Return whether `ask` says yes, now or in a moment: some registries show writes a little late."""
         wait = self._settings.backoff
         for _ in range(self._settings.limits.integrity_attempts - 1):
             if ask():
@@ -104,12 +104,12 @@ class Retry:
             self._sleep(wait)
 
     def deadline(self, seconds: float) -> Deadline:
-        """An end to what this thread begins now; waits between tries don't count, within bounds."""
+        """Return an end to what this thread begins now; waits between tries don't count, within bounds."""
         limits = self._settings.limits
         return Deadline(self._settings.clock, self._waited, seconds, limits.attempts * limits.retry_after)
 
     def _waited(self) -> float:
-        """Seconds that this thread has waited so far because it was asked to, or for another try."""
+        """Return the seconds that this thread has waited, by request or for another try."""
         waited: float = getattr(self._waits, "seconds", 0.0)
         return waited
 
@@ -118,7 +118,7 @@ class Retry:
         self._waits.seconds = self._waited() + seconds
 
     def slow_down(self, seconds: float) -> None:
-        """The host asked for a wait: it holds for all threads."""
+        """Hold all threads for as long as the host asked."""
         self._not_before = max(self._not_before, self._settings.clock() + seconds)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
@@ -139,7 +139,7 @@ class Retry:
             self._settings.on_retry(f"{error.item}: {error.cause}; trying again in {wait:.1f} s")
 
     def _is_news(self, cause: str) -> bool:
-        """Whether nobody was told so within the last moment: all threads meet the same trouble at once."""
+        """Return whether this cause was not told within the last moment: threads fail together."""
         now = self._settings.clock()
         told, at = self._told
         if told == cause and now - at < TOLD_EVERY:

@@ -1,9 +1,10 @@
-"""What a registry's status and its own words mean, as one of our errors."""
+"""A registry's status and words, as one of our errors."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
 from bundler.errors import AuthError, BundlerError, ContentError, NetworkError, NotFoundError, printable
@@ -13,7 +14,7 @@ from bundler.registry.http.exchange import Answer, Request, place
 from bundler.registry.http.library_errors import TransientError
 
 ABOUT_A_BLOB = frozenset({200, 400, 404, 405, 406, 501})
-"""What a registry may say of a blob; where it can't be asked, the blob is sent."""
+"""Answers about a blob; where the question is not understood, the blob is sent."""
 
 ABOUT_A_BYTE = frozenset({200, 206, 416})
 
@@ -23,7 +24,7 @@ TOO_MANY = "TOOMANYREQUESTS"
 """Some registries say so with another status than 429."""
 
 FULL = "its disk is full"
-"""How a full disk is told."""
+"""The words for a full disk."""
 
 _NO_SPACE = re.compile(rb'no space left on device|disk quota exceeded|"Err": ?(?:28|122)\b', re.IGNORECASE)
 """Distribution says no more than "unknown error", and this in the details: ENOSPC, EDQUOT."""
@@ -39,12 +40,17 @@ class RequestRefusedError(NetworkError):
 
 
 def item_of(request: Request) -> str:
-    """A request as messages name it."""
+    """Return a request as messages name it."""
     return f"{request.method} {place(request.url)}"
 
 
-def meaning(request: Request, answer: Answer, limits: Limits) -> BundlerError:
-    """The error that an answer is, with the registry's own words; reads the start of its body."""
+def meaning(
+    request: Request, answer: Answer, limits: Limits, login: Callable[[int], tuple[str, str]]
+) -> BundlerError:
+    """Return the error for an answer, with the registry's words; reads the start of its body.
+
+    `login` gives cause and next step of a 401 or 403.
+    """
     body = answer.start_of_body(limits.error_body)
     code, words = own_words(body)
     item, cause = item_of(request), f"{answer.status} {words}".strip()
@@ -55,26 +61,29 @@ def meaning(request: Request, answer: Answer, limits: Limits) -> BundlerError:
         error.retry_after = retry_after(answer.headers.get("Retry-After"), limits)
         return error
     if answer.status in (401, 403):
-        return AuthError(item, cause, "check the credentials and the rights of this user")
+        refusal, next_step = login(answer.status)
+        return AuthError(item, f"{refusal} ({cause})", next_step)
     if answer.status == 404:
-        return NotFoundError(item, cause, "check the name; some answer so to who may not see it")
+        return NotFoundError(
+            item, cause, "check the name, or log in: some registries answer 404 without permission"
+        )
     return refused(request, answer.status, code, cause)
 
 
 def refused(request: Request, status: int, code: str, cause: str) -> RequestRefusedError:
-    """An answer that no other try will change."""
+    """Return the error for an answer that no other try will change."""
     error = RequestRefusedError(item_of(request), cause)
     error.status, error.code = status, code
     return error
 
 
 def about_types(error: RequestRefusedError) -> bool:
-    """Whether a refusal is about a media type, and not about this one manifest."""
+    """Return whether a refusal is about a media type, and not about this one manifest."""
     return error.status in (405, 415) or error.code == "UNSUPPORTED" or bool(_TYPE_WORDS.search(error.cause))
 
 
 def own_words(body: bytes) -> tuple[str, str]:
-    """`code` and `code: message` of the first error; for anything else a short plain text."""
+    """Return `code` and `code: message` of the first error; for anything else a short plain text."""
     try:
         first = strict_json.loads(body, item="error", depth=16)["errors"][0]
         code = printable(first.get("code", ""), 60)
@@ -85,7 +94,7 @@ def own_words(body: bytes) -> tuple[str, str]:
 
 
 def retry_after(header: str | None, limits: Limits) -> float | None:
-    """Seconds, capped; None when the header is missing or means nothing."""
+    """Return seconds, capped; None when the header is missing or malformed."""
     if not header:
         return None
     try:

@@ -20,7 +20,7 @@ class Cursor:
         return self._tokens[self._at + ahead].kind
 
     def _word(self, ahead: int = 0) -> str:
-        """The token if it is a name, else nothing."""
+        """Return the token if it is a name, else nothing."""
         token = self._tokens[self._at + ahead]
         return self._text[token.start : token.end] if token.kind == NAME else ""
 
@@ -42,7 +42,7 @@ class Cursor:
         return self._tokens[self._at].start
 
     def _end(self) -> int:
-        """Where the token before this place ends."""
+        """Return the end of the token before this place."""
         return self._tokens[self._at - 1].end if self._at else 0
 
     def _damaged(self, token: CueToken, what: str) -> None:
@@ -57,7 +57,7 @@ class Cursor:
             level += (kind in OPENERS) - (kind in CLOSERS)
 
     def _colon_behind_group(self) -> bool:
-        """Whether the brackets that open here close before a colon: then they are a label."""
+        """Return whether the brackets that open here close before a colon: then they are a label."""
         level, at = 0, self._at
         while True:
             kind = self._tokens[at].kind

@@ -58,7 +58,7 @@ _OPAQUE = {
 
 
 def parse(name: str, text: str, *, json: bool = False) -> Tree:
-    """The tree of a text. Raises ContentError that names `name` when it is over a limit."""
+    """Parse a text. Raises ContentError that names `name` when it is over a limit."""
     if len(text) > LONGEST:
         raise ContentError(name, f"larger than the limit of {LONGEST:,} characters")
     found = list(islice(tokens(text, commas=not json), MOST_TOKENS + 1))
@@ -120,7 +120,7 @@ class _Parser(Cursor):
         return self._field() or Embedded(self._expression(), start)
 
     def _field(self) -> Field | Pattern | None:
-        """A field, if a label comes next; nothing is passed if not."""
+        """Parse a field, if a label comes next; move nowhere if not."""
         before, start = self._at, self._start()
         alias = self._word() if self._kind(1) == "=" else ""
         self._at += 2 if alias else 0
@@ -157,7 +157,7 @@ class _Parser(Cursor):
         return Field(Label(name, regular), value, start, names, optional, attributes)
 
     def _value(self) -> Expression:
-        """What stands behind a colon: an expression, or the next label of a chain."""
+        """Parse what stands behind a colon: an expression, or the next label of a chain."""
         start = self._start()
         if self._depth >= DEEPEST:
             return self._too_deep()
@@ -175,7 +175,7 @@ class _Parser(Cursor):
         return tuple(found)
 
     def _comprehension(self) -> Opaque:
-        """`for`, `if` and `let` clauses with a struct behind them."""
+        """Parse `for`, `if` and `let` clauses with a struct behind them."""
         start, bodies, word = self._start(), list[Struct](), self._word()
         while True:
             if self._word() == "for" and self._kind(2) == COMMA:
@@ -187,7 +187,7 @@ class _Parser(Cursor):
             self._next()
 
     def _clause_follows(self) -> bool:
-        """Whether a comprehension goes on in the next line."""
+        """Return whether a comprehension goes on in the next line."""
         goes_on = self._kind(1) == "{" or self._word(1) in {"for", "if", "let"}
         return self._kind() == COMMA and goes_on
 
@@ -210,7 +210,7 @@ class _Parser(Cursor):
         return Option(parts[0] if len(parts) == 1 else Both(tuple(parts), start, self._end()), default)
 
     def _sequence(self) -> Expression:
-        """One operand; or several with operators between them, which only an evaluation could join."""
+        """Parse one operand, or several with operators between them, which only an evaluation could join."""
         start, first = self._start(), self._kind()
         found: list[Expression] = []
         while self._kind() not in _STOPS:

@@ -77,7 +77,7 @@ class _Open(NamedTuple):
 
 
 def tokens(text: str, *, commas: bool = True) -> Iterator[CueToken]:
-    """The tokens in order; comments and spaces are left out. An `END` is the last.
+    """Yield the tokens in order; comments and spaces are left out. An `END` is the last.
 
     Without `commas`, a line's end means nothing, as in JSON.
     """
@@ -182,7 +182,7 @@ class _Scanner:
         return self._text.startswith("(", self._at - 1)
 
     def _unterminated(self, opened: _Open) -> CueToken:
-        """A string without an end: its line is lost, the next one may be read again."""
+        """Return a string without an end: its line is lost, the next one may be read again."""
         end = self._text.find("\n", max(opened.start, self._at - 1))
         self._at = len(self._text) if end < 0 else end
         return CueToken(UNTERMINATED, opened.start, self._at)
@@ -206,7 +206,7 @@ class Words(NamedTuple):
 
 
 def words_of(literal: str) -> Words | None:
-    """Where the words of a literal without expressions stand; None if it is malformed."""
+    """Return the place of the words in a literal without expressions; None if it is malformed."""
     opening = _LITERAL.match(literal)
     if opening is None:
         return None
@@ -224,7 +224,7 @@ def words_of(literal: str) -> Words | None:
 
 
 def text_of(literal: str) -> str | None:
-    """What a double-quoted literal without expressions says; None if it is malformed."""
+    """Return the text of a double-quoted literal without expressions; None if it is malformed."""
     words = words_of(literal)
     if words is None:
         return None

@@ -63,7 +63,7 @@ class CueList(NamedTuple):
 
 
 class Opaque(NamedTuple):
-    """What only an evaluation could tell; `what` names it for people.
+    """A value that only an evaluation could tell; `what` names it for people.
 
     `bodies` are the structs in a comprehension: the fields that it may give.
     """

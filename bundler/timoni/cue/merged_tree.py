@@ -57,7 +57,7 @@ class Declared(NamedTuple):
 
     @property
     def place(self) -> str:
-        """`file:line`."""
+        """Return `file:line`."""
         return self.places.at(self.expression.start)
 
 
@@ -68,7 +68,7 @@ class Doubt(NamedTuple):
     fields: Mapping[Label, Sequence[Expression]] | None = None
 
     def about(self, label: Label) -> Doubt | None:
-        """What remains of it for one field."""
+        """Return what remains of the doubt for one field."""
         if self.fields is None:
             return self
         inside = self.fields.get(label, ())
@@ -89,16 +89,16 @@ class Node:
         self._doubts: list[Doubt] | None = None
 
     def child(self, name: str) -> Node | None:
-        """The regular field of that name."""
+        """Return the regular field of that name."""
         return self.children.get(Label(name))
 
     def own_doubts(self) -> list[Doubt]:
-        """The doubts about fields that this struct itself brings."""
+        """Return the doubts about fields that this struct itself brings."""
         doubts = (doubt_of(fact) for fact in self.facts)
         return [doubt for doubt in doubts if doubt]
 
     def doubts(self) -> list[Doubt]:
-        """What may say more of this node's fields, from here and from above."""
+        """Return the doubts about this node's fields, from here and from above."""
         if self._doubts is None:
             found = [*self.own_doubts(), *self.doubts_from_above()]
             # Many are as good as one that may say anything: the work stays bounded.
@@ -106,7 +106,7 @@ class Node:
         return self._doubts
 
     def doubts_from_above(self) -> list[Doubt]:
-        """What the structs around this node may say of it."""
+        """Return the doubts that the structs around this node bring."""
         if self.parent is None:
             return []
         narrowed = (doubt.about(self.label) for doubt in self.parent.doubts())
@@ -114,14 +114,14 @@ class Node:
         return [*(doubt for doubt in narrowed if doubt), *patterns]
 
     def add_pattern(self, fact: Declared) -> None:
-        """Every field may get more by this one."""
+        """Add a pattern, which may give more to every field."""
         few = len(self.patterns) < _MOST_DOUBTS
         doubt = Doubt(fact, _fields((fact.expression,)) if few else None)
         self.patterns = [*self.patterns, doubt] if few else [doubt]
 
 
 def doubt_of(fact: Declared) -> Doubt | None:
-    """What a fact about a struct leaves open."""
+    """Return the doubt that a fact about a struct leaves."""
     expression = fact.expression
     if isinstance(expression, Bound) or is_anything(fact):
         return None
@@ -131,7 +131,7 @@ def doubt_of(fact: Declared) -> Doubt | None:
 
 
 def is_anything(fact: Declared) -> bool:
-    """Whether it is `string` or `_`, which say nothing of the value."""
+    """Return whether the fact is `string` or `_`, which say nothing of the value."""
     if not isinstance(fact.expression, CueReference) or len(fact.expression.path) != 1:
         return False
     name = fact.expression.path[0]
@@ -139,7 +139,7 @@ def is_anything(fact: Declared) -> bool:
 
 
 def _fields(structs: Iterable[Expression]) -> Mapping[Label, Sequence[Expression]] | None:
-    """The fields that structs may give; None for any field."""
+    """Return the fields that structs may give; None for any field."""
     found: defaultdict[Label, list[Expression]] = defaultdict(list)
     for struct in structs:
         if not isinstance(struct, Struct):
@@ -160,7 +160,7 @@ class ParsedFile(NamedTuple):
 
 
 def merged(files: Iterable[ParsedFile], values: Mapping[str, str]) -> Node:
-    """The root of all that the files declare, with the runtime values put in."""
+    """Return the root of all that the files declare, with the runtime values put in."""
     files = tuple(files)
     root = Node(Label("", regular=False), None, "")
     merger = _Merger(values)
@@ -177,7 +177,7 @@ def merged(files: Iterable[ParsedFile], values: Mapping[str, str]) -> Node:
 
 
 def names_in(struct: Struct) -> dict[str, Label | Let]:
-    """The identifiers that a struct declares."""
+    """Return the identifiers that a struct declares."""
     found: dict[str, Label | Let] = {}
     for declaration in struct.declarations:
         if isinstance(declaration, Field):
@@ -209,7 +209,7 @@ class _Merger:
                 node.facts.append(Declared(computed, frames, places))
 
     def _fact(self, field: Field, frames: tuple[Scope, ...], places: Places) -> Declared:
-        """What a field says: its value, or the one that the environment puts there."""
+        """Return the value of a field, or the one that the environment puts there."""
         kind, variable = variable_of(field.attributes)
         if not variable or variable not in self._values:
             return Declared(field.value, frames, places, variable)
@@ -244,7 +244,7 @@ _OPENING = "@timoni("
 
 
 def variable_of(attributes: Iterable[str]) -> tuple[str, str]:
-    """The type and the name of the variable that a field's value may come from; empty for none."""
+    """Return the type and the name of the variable that a field's value may come from; empty for none."""
     first = next((text for text in attributes if text.startswith(_OPENING)), "")
     parts = first.removeprefix(_OPENING).removesuffix(")").split(":")
     if len(parts) == 3 and parts[0] == "runtime":

@@ -1,4 +1,4 @@
-"""What text a field holds, if that is certain without evaluating CUE. No I/O."""
+"""The text of a field, if that is certain without evaluating CUE. No I/O."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Known(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """Why there is no certain text, and where that stands."""
+    """The reason why there is no certain text, and its place."""
 
     place: str
     reason: str
@@ -52,7 +52,7 @@ class Texts:
         self._chain = 0
 
     def at(self, node: Node) -> Known | Unknown | None:
-        """The text that a field holds; None if nothing says anything about it."""
+        """Return the text that a field holds; None if nothing says anything about it."""
         if node not in self._found:
             # Whoever comes back here while this is being found out goes in a circle.
             self._found[node] = Unknown(node.place, "it refers to itself")
@@ -60,12 +60,12 @@ class Texts:
         return self._found[node]
 
     def each_at(self, node: Node) -> list[Known]:
-        """The text of each declaration of a field that has one."""
+        """Return the text of each declaration of a field that has one."""
         found = [self._of(fact) for fact in node.facts]
         return [one for one in found if isinstance(one, Known)]
 
     def _joined(self, node: Node) -> Known | Unknown | None:
-        """What all declarations of a field say together."""
+        """Return what all declarations of a field say together."""
         found = [self._of(fact) for fact in node.facts]
         known = [one for one in found if isinstance(one, Known)]
         certain = [one for one in known if not one.default]
@@ -85,7 +85,7 @@ class Texts:
         return None
 
     def _of(self, fact: Declared) -> Known | Unknown | None:
-        """What one declaration says; None if it only says what the text must look like."""
+        """Return what one declaration says; None if it says only what the text must look like."""
         if isinstance(fact.expression, Bound) or is_anything(fact):
             if not fact.variable:
                 return None
@@ -150,14 +150,14 @@ class Texts:
 
 
 def _with_variables(found: Known | Unknown | None, node: Node) -> Known | Unknown | None:
-    """A text that the environment may replace is not fixed for those who refer to it."""
+    """Return a text as not fixed for those who refer to it, if the environment may replace it."""
     if isinstance(found, Known) and any(fact.variable for fact in node.facts):
         return found._replace(fixed=False)
     return found
 
 
 def _same(found: list[Known]) -> Known | Unknown:
-    """The one text that all of them are."""
+    """Return the one text that all of them are."""
     first = found[0]
     other = next((one for one in found if one.text != first.text), None)
     if other is None:
@@ -168,7 +168,7 @@ def _same(found: list[Known]) -> Known | Unknown:
 
 
 def kind_of(fact: Declared) -> str:
-    """What a fact is that can't be read, in words."""
+    """Return the kind of an unreadable fact, in words."""
     expression = fact.expression
     if isinstance(expression, CueReference):
         return f"a reference to {printable('.'.join(expression.path))}"

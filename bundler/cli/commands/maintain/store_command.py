@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import click
 
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
-from bundler.cli.terminal.summaries import print_document, print_failures
+from bundler.cli.terminal.outcome import print_document, print_failures
+from bundler.cli.terminal.upkeep_text import damage_text, garbage_text
 from bundler.deltas.garbage import collect, find_garbage
 from bundler.deltas.retention import Keep
 from bundler.errors import NotFoundError
 from bundler.layout import LAYOUT_FILE
 from bundler.reporting.json_report import Failure, failure
-from bundler.reporting.progress import counted, size_text
+from bundler.session import Session
 from bundler.store.blob_store import Store, damaged, remove
-from bundler.workers import DEFAULT_JOBS
 
 _DIR = click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
 
@@ -54,7 +53,7 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
     timoni-bundler store gc /var/lib/modules --keep 14 --delete
     """
     with _opened(path) as store:
-        garbage = find_garbage(store, Keep(keep, keep_days), int(time.time()))
+        garbage = find_garbage(store, Keep(keep, keep_days), Session())
         if delete:
             collect(store, garbage)
     document = {
@@ -66,10 +65,7 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
     if as_json:
         print_document(document, sys.stdout)
         return 0
-    done = "removed" if delete else "not needed (--delete removes them)"
-    click.echo(f"{path}: {counted(len(garbage.blobs), 'blob')} ({size_text(garbage.size)}) {done}")
-    for entry in garbage.forgotten:
-        click.echo(f"{path}: bundle {entry.id} {'forgotten' if delete else 'would be forgotten'}")
+    click.echo(garbage_text(path, garbage, deleted=delete))
     return 0
 
 
@@ -81,7 +77,7 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
 def check(path: Path, *, removing: bool, quiet: bool, as_json: bool) -> int:
     """Read every blob, and compare it with its digest."""
     with _opened(path) as store:
-        wrong = damaged(store, jobs=DEFAULT_JOBS, progress=display(quiet=quiet))
+        wrong = damaged(store, Session(progress=display(quiet=quiet)))
         if removing:
             remove(store, (blob for blob, _ in wrong))
     failures: tuple[Failure, ...] = tuple(failure(error) for _, error in wrong)
@@ -90,8 +86,7 @@ def check(path: Path, *, removing: bool, quiet: bool, as_json: bool) -> int:
     if as_json:
         print_document({"damaged": [blob.digest for blob, _ in wrong], "removed": removing}, sys.stdout)
     else:
-        state = f"{counted(len(wrong), 'damaged blob')}{', removed' if removing else ''}" if wrong else "OK"
-        click.echo(f"{path}: {state}")
+        click.echo(damage_text(path, len(wrong), removed=removing))
     return code
 
 

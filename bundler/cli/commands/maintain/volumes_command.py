@@ -11,19 +11,15 @@ from bundler import open_bundle
 from bundler.cli.options.volume_options import cut_options, gathered_cut, more_volumes
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
-from bundler.cli.terminal.summaries import print_failures
-from bundler.errors import UsageError, printable
+from bundler.cli.terminal.outcome import print_failures
+from bundler.cli.terminal.upkeep_text import checked_text, repaired_text, split_text
+from bundler.errors import UsageError
 from bundler.reporting.json_report import failure
-from bundler.reporting.progress import counted
 
 _VOLUMES = click.argument("path", metavar="VOLUME|DIR", type=click.Path(path_type=Path))
 
 _OUT = click.option("-o", "--output", "out", metavar="DIR", type=click.Path(path_type=Path),
                     help="Where to write.  [default: beside what is read]")  # fmt: skip
-
-_LONGEST = 4096
-"""Characters of a path."""
-
 
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
 
@@ -61,11 +57,7 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, quiet: bo
     folder = _folder(out, bundle)
     _check_whole_file(bundle)
     volumes = split(bundle, folder, cut, only, display(quiet=quiet))
-    parity = sum(volume.is_parity for volume in volumes)
-    written = (
-        volumes[only - 1].name if only else f"{counted(len(volumes), 'volume')}, {parity} of them parity"
-    )
-    click.echo(f"{folder / bundle.name}.*: {written}")
+    click.echo(split_text(folder / bundle.name, volumes, only))
     return 0
 
 
@@ -93,13 +85,7 @@ def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> i
     from bundler.volumes.volume_sets import broken_off
 
     checked = check_volumes(path, volumes_in, display(quiet=quiet))
-    for file, volume in checked.volumes.items():
-        state = "is damaged" if file in checked.damaged else "OK"
-        click.echo(f"{printable(file, _LONGEST)}: {volume.name} {state}")
-    for file, error in checked.volumes.wrong.items():
-        click.echo(f"{printable(file, _LONGEST)}: {error.cause}")
-    for file in broken_off(checked.volumes):
-        click.echo(f"{printable(file, _LONGEST)}: its end is missing: the copy broke off")
+    click.echo(checked_text(checked, broken_off(checked.volumes)))
     lacks = complaint(checked)
     return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
 
@@ -120,10 +106,7 @@ def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None
     folder = _folder(out, path / "any" if path.is_dir() else path)
     progress = display(quiet=quiet)
     made = repair(check_volumes(path, volumes_in, progress), folder, progress)
-    for file in made:
-        click.echo(f"{printable(file, _LONGEST)}: made again")
-    if not made:
-        click.echo(f"{path}: nothing is missing")
+    click.echo(repaired_text(path, made))
     return 0
 
 

@@ -19,6 +19,7 @@ from bundler.page.page_file import check_place, write_page
 from bundler.page.values import LabelledFact, PageContents, Proof
 from bundler.reporting.json_report import StatementReport
 from bundler.reporting.progress import Progress, counted, size_text
+from bundler.session import Session
 from bundler.volumes.volume_sets import names_lost_volume
 
 STDOUT = "-"
@@ -110,7 +111,7 @@ def signature_of(said: StatementReport | None) -> tuple[list[LabelledFact], list
 
 def proven(bundle: Bundle, progress: Progress) -> Proof:
     """Check every byte. Raises what `verify` raises."""
-    verify_bundle(bundle, progress)
+    verify_bundle(bundle, Session(progress=progress))
     # What volumes say of the whole was compared as they were read.
     beside = bundle.volumes > 0 or sidecar_of(bundle.path).is_file()
     return Proof(every_byte=True, sidecar=bundle.sha256 is not None and beside)

@@ -11,8 +11,10 @@ from bundler import Bundle, SignedStatement, Signing, open_bundle, seal_bundle, 
 from bundler.bundle.sealing import refuse_volumes
 from bundler.cli.options.job_options import checked_job, job_option
 from bundler.cli.options.signing_options import gathered_signing, signing, signing_options
+from bundler.cli.terminal.bundle_text import sealed_text
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
+from bundler.session import Session
 
 
 @click.command("sign", cls=Command)
@@ -42,10 +44,10 @@ def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **
     assert wanted is not None
     with open_bundle(bundle) as opened:
         refuse_volumes(opened)
-        verify_bundle(opened, progress)
+        verify_bundle(opened, Session(progress=progress))
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)
-    click.echo(f"{bundle}: {summary(sealed)}, bundle {opened.id}")
+    click.echo(f"{bundle}: {sealed_text(sealed)}, bundle {opened.id}")
     return 0
 
 
@@ -53,11 +55,3 @@ def _sealed(bundle: Bundle, wanted: Signing, *, replace: bool) -> SignedStatemen
     if bundle.sealed is None or replace:
         return wanted.seal(bundle.id)
     return wanted.join(bundle.sealed)
-
-
-def summary(sealed: SignedStatement) -> str:
-    """What was signed, and how often."""
-    said = sealed.statement
-    until = f", expires {said.expires}" if said.expires else ""
-    count = f"{len(sealed.signatures)} signature{'s' if len(sealed.signatures) > 1 else ''}"
-    return f"job {said.job}, sequence {said.sequence}, {said.time}{until}, {count}"

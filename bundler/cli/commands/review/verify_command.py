@@ -31,14 +31,16 @@ from bundler.cli.options.policy_options import (
 from bundler.cli.options.registry_options import RegistryOptions, gathered, registries, registry_options
 from bundler.cli.options.trust_options import gate_of, gathered_trust, trust_options
 from bundler.cli.options.volume_options import more_volumes
+from bundler.cli.terminal.bundle_text import compared_text, verified_text
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.summaries import conclude, print_document, signed_lines, signed_text
+from bundler.cli.terminal.outcome import conclude, print_document
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.reporting.json_report import document
-from bundler.reporting.progress import Progress, counted, size_text
+from bundler.reporting.progress import Progress
+from bundler.session import Session
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ def command(
     with gate_of(trust) as gate, open_bundle(bundle, judge=gate, volumes_in=volumes_in) as opened:
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         border = border_of(policy, opened)
-        verified = verify_bundle(opened, progress)
+        verified = verify_bundle(opened, Session(progress=progress))
         if border:
             border.check(opened.inventory, verified.manifests)
         if destination:
@@ -120,11 +122,7 @@ def _told(
     if as_json:
         print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0
-    tags = sum(len(entry.tags) for entry in contents.repositories)
-    size = f"{counted(contents.blobs, 'blob')}, {size_text(contents.distinct_size)}"
-    signed = f", {signed_text(contents.statement)}" if contents.statement else ""
-    line = f"{opened.path}: OK, {counted(tags, 'tag')}, {size}, bundle {contents.id}{signed}"
-    click.echo("\n".join([line, *signed_lines(contents.signed)]))
+    click.echo(verified_text(contents))
     return 0
 
 
@@ -147,11 +145,8 @@ def _compared(
     as_json: bool,
 ) -> int:
     known = registries(settings, progress, [destination.prefix.registry])
-    jobs = settings.jobs or DEFAULT_JOBS
-    found = compare_with_target(verified, destination, known, jobs=jobs, progress=progress)
+    session = Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
+    found = compare_with_target(verified, destination, session)
     found = meter.noted(with_signed(found, border))
-    tags = sum(len(entry.tags) for entry in found.repositories)
-    state = "has all of it" if found.unchanged else f"differs in {len(found.failures)} of {tags}"
-    summary = f"{destination.prefix}: {state}, {counted(tags, 'tag')}, bundle {verified.bundle.id}"
-    summary = "\n".join([summary, *signed_lines(found.signed)])
+    summary = compared_text(found, str(destination.prefix), verified.bundle.id)
     return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

@@ -13,9 +13,10 @@ from bundler.cli.options.volume_options import in_shard, shard_option
 from bundler.cli.selected import asked, hosts_of, selected, selection_options
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
-from bundler.cli.terminal.summaries import print_document, print_failures
-from bundler.reporting.json_report import Explanation, spelled
-from bundler.reporting.progress import counted
+from bundler.cli.terminal.outcome import print_document, print_failures
+from bundler.cli.terminal.selection_text import explanation_text
+from bundler.reporting.json_report import spelled
+from bundler.session import Session
 from bundler.workers import DEFAULT_JOBS
 
 
@@ -39,23 +40,11 @@ def command(*, as_json: bool, quiet: bool, **options: Any) -> int:
     progress = display(quiet=quiet)
     selection = in_shard(selected(chosen, file), options["shard"])
     known = registries(settings, progress, hosts_of(selection))
-    found = explain_selection(selection, known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
+    found = explain_selection(
+        selection, Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
+    )
     if as_json:
         print_document(spelled(found), sys.stdout)
     else:
         click.echo(explanation_text(found))
     return print_failures(found.failures, found.exit_code)
-
-
-def explanation_text(found: Explanation) -> str:
-    """A line per tag: + taken, - left out, and why."""
-    lines: list[str] = []
-    for entry in found.repositories:
-        taken = sum(decision.taken for decision in entry.decisions)
-        lines.append(f"{entry.name}  ({taken} of {counted(len(entry.decisions), 'tag')})")
-        width = max((len(decision.tag) for decision in entry.decisions), default=0)
-        lines += [
-            f"  {'+' if decision.taken else '-'} {decision.tag.ljust(width)}  {decision.reason}"
-            for decision in entry.decisions
-        ]
-    return "\n".join(lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,15 +36,17 @@ from bundler.cli.options.volume_options import (
     shard_option,
 )
 from bundler.cli.selected import SelectionOptions, asked, hosts_of, selected, selection_options
-from bundler.cli.terminal.display import aligned, display
+from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.summaries import conclude, export_summary, failed_report
+from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.selection_text import plan_text
+from bundler.cli.terminal.summaries import export_summary
 from bundler.errors import BundlerError, UsageError
 from bundler.exporter import Incremental
 from bundler.reporting.json_report import Report
-from bundler.reporting.progress import size_text
 from bundler.selection.sources import Selection
+from bundler.session import Session
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class ExportTask(NamedTuple):
     lock: Path | None
     on_drift: OnDrift
     settings: RegistryOptions
-    series: Incremental
+    incremental: Incremental
     cut: Cut | None
     signing: Signing | None
     signers: Signers
@@ -201,43 +202,23 @@ def _file_path(file: ExportFile | None, key: str) -> Path | None:
 
 def _carried(task: ExportTask, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
     progress = display(quiet=quiet)
-    jobs = task.settings.jobs or DEFAULT_JOBS
     out = output_to(task.out, force=task.force, cut=task.cut, signing=task.signing)
-    place = store_location_of(out, task.store)
+    location = store_location_of(out, task.store)
     known = registries(task.settings, progress, hosts_of(task.selection))
+    session = Session(known, jobs=task.settings.jobs or DEFAULT_JOBS, progress=progress)
     if dry_run:
-        ask = partial(plan_bundle, series=task.series, jobs=jobs, progress=progress)
-        planned, plan, disk = ask(task.selection, known, out, place)
+        planned, plan, disk = plan_bundle(
+            task.selection, out, location, session, incremental=task.incremental
+        )
         return planned, plan_text(planned, len(plan.tasks), plan.fetch_bytes, plan.total_bytes, disk)
     done = export_bundle(
         task.selection,
-        known,
         out,
-        place,
+        location,
+        session,
+        incremental=task.incremental,
         on_drift=task.on_drift,
         lock=task.lock,
-        series=task.series,
         signers=task.signers,
-        jobs=jobs,
-        progress=progress,
     )
     return done, export_summary(done)
-
-
-def plan_text(report: Report, requests: int, fetch: int, total: int, disk: int) -> str:
-    """What a dry run says."""
-    rows = [
-        (
-            f"{entry.name}:{tag.reference}",
-            tag.digest or "-",
-            "-" if tag.size is None else size_text(tag.size),
-            tag.reason or tag.status,
-        )
-        for entry in report.repositories
-        for tag in entry.tags
-    ]
-    lines = aligned(rows)
-    lines.append(f"requests to come: {requests}")
-    lines.append(f"bytes to fetch:   {size_text(fetch)} of {size_text(total)} distinct")
-    lines.append(f"disk needed:      at most {size_text(disk)}")
-    return "\n".join(lines)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from bundler import Extracted, extract, open_bundle
+from bundler import extract, open_bundle
 from bundler.cli.options.volume_options import more_volumes
+from bundler.cli.terminal.bundle_text import extracted_text
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.summaries import print_document
+from bundler.cli.terminal.outcome import print_document
 from bundler.reporting.json_report import document
-from bundler.reporting.progress import size_text
 
 
 @click.command("extract", cls=Command)
@@ -65,12 +65,5 @@ def command(
     if as_json:
         print_document(document(done), sys.stdout)
     else:
-        click.echo(summary(done))
+        click.echo(extracted_text(done))
     return 0
-
-
-def summary(done: Extracted) -> str:
-    """One line: what is where."""
-    what = "blobs" if done.form == "oci-archive" else "files"
-    digest = "" if done.reference == done.digest else f", {done.digest}"
-    return f"{done.path}: {done.reference}{digest}, {done.items} {what}, {size_text(done.size)}"

@@ -35,7 +35,8 @@ from bundler.cli.options.trust_options import (
 from bundler.cli.options.volume_options import more_volumes
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
-from bundler.cli.terminal.summaries import conclude, failed_report, import_summary
+from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.summaries import import_summary
 from bundler.cli.written_files import gathered_written, write_all, written_options
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.roll_back import roll_back
@@ -43,6 +44,7 @@ from bundler.mapping import KEPT
 from bundler.oci.content import Digest
 from bundler.reporting.json_report import Report
 from bundler.selection.choose import EVERY_TAG
+from bundler.session import Session
 from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
@@ -174,11 +176,9 @@ def _rolled_back(
     check_alone(click.get_current_context())
     settings, progress, rollback = gathered(options), display(quiet=quiet), read_rollback(file)
     known = registries(settings, progress, {moved.repository.registry for moved in rollback.moved})
+    session = Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
     overwrite = options["on_conflict"] == "overwrite"
-    jobs = settings.jobs or DEFAULT_JOBS
-    report = roll_back(
-        rollback, known, overwrite=overwrite, may_write=not dry_run, jobs=jobs, progress=progress
-    )
+    report = roll_back(rollback, session, overwrite=overwrite, may_write=not dry_run)
     if not dry_run:
         ImportLog(options["state"], rollback.target).back(rollback.bundle)
     return report

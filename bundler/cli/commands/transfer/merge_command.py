@@ -13,8 +13,10 @@ from bundler.cli.options.registry_options import check_report, output_options
 from bundler.cli.options.volume_options import more_volumes
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.help_layout import Command
-from bundler.cli.terminal.summaries import conclude, export_summary, failed_report
+from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.summaries import export_summary
 from bundler.errors import BundlerError
+from bundler.session import Session
 
 
 @click.command("merge", cls=Command)
@@ -58,7 +60,8 @@ def command(
         report = wish
         allow_open_files()
         output = output_to(out, force=force)
-        done = merge_bundles(bundles, output, volumes_in=volumes_in, progress=display(quiet=quiet))
+        session = Session(progress=display(quiet=quiet))
+        done = merge_bundles(bundles, output, session, volumes_in=volumes_in)
     except BundlerError as error:
         return conclude(
             failed_report("merge", error), summary="", file=report, as_json=as_json, stream=stream

@@ -1,0 +1,58 @@
+"""The text of `volumes` and `store`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.errors import printable
+from bundler.reporting.progress import counted, size_text
+
+if TYPE_CHECKING:
+    from bundler.deltas.garbage import Garbage
+    from bundler.volumes.repair import VolumeCheck
+    from bundler.volumes.volume_format import Volume
+
+_LONGEST = 4096
+"""Characters of a path."""
+
+
+def split_text(bundle: Path, volumes: Sequence[Volume], only: int | None) -> str:
+    """Return one line: which volumes `volumes split` wrote; with `only`, the name of that one."""
+    if only:
+        return f"{bundle}.*: {volumes[only - 1].name}"
+    parity = sum(volume.is_parity for volume in volumes)
+    return f"{bundle}.*: {counted(len(volumes), 'volume')}, {parity} of them parity"
+
+
+def checked_text(checked: VolumeCheck, broken_off: Iterable[Path]) -> str:
+    """Return a line for each file of the set: intact, damaged, not a volume, cut short."""
+    lines = [
+        f"{printable(file, _LONGEST)}: {volume.name} {'is damaged' if file in checked.damaged else 'OK'}"
+        for file, volume in checked.volumes.items()
+    ]
+    lines += [f"{printable(file, _LONGEST)}: {error.cause}" for file, error in checked.volumes.wrong.items()]
+    lines += [f"{printable(file, _LONGEST)}: its end is missing: the copy broke off" for file in broken_off]
+    return "\n".join(lines)
+
+
+def repaired_text(path: Path, made: Sequence[Path]) -> str:
+    """Return a line for each volume that was made again."""
+    if not made:
+        return f"{path}: nothing is missing"
+    return "\n".join(f"{printable(file, _LONGEST)}: made again" for file in made)
+
+
+def garbage_text(path: Path, garbage: Garbage, *, deleted: bool) -> str:
+    """Return what `store gc` removed, or would remove: the sum, then a line per forgotten bundle."""
+    done = "removed" if deleted else "not needed (--delete removes them)"
+    lines = [f"{path}: {counted(len(garbage.blobs), 'blob')} ({size_text(garbage.size)}) {done}"]
+    forgotten = "forgotten" if deleted else "would be forgotten"
+    return "\n".join([*lines, *(f"{path}: bundle {entry.id} {forgotten}" for entry in garbage.forgotten)])
+
+
+def damage_text(path: Path, damaged: int, *, removed: bool) -> str:
+    """Return one line: how many blobs of a store are damaged."""
+    state = f"{counted(damaged, 'damaged blob')}{', removed' if removed else ''}" if damaged else "OK"
+    return f"{path}: {state}"

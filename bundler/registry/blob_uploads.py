@@ -1,0 +1,251 @@
+"""Uploads of blobs to one repository: mounted, in one request, or in pieces where a body is too long.
+
+Source: distribution-spec 1.1, "Pushing blobs". Registries that differ are named where they are handled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from bundler.errors import AuthError, BundlerError, ContentError, NotFoundError, TargetRefusedError, printable
+from bundler.oci.content import Descriptor, held_back
+from bundler.oci.reference import RepositoryName
+from bundler.registry.http.bodies import SMALLEST_PIECE, Body, first_piece, least_piece, pieces, with_query
+from bundler.registry.http.exchange import Answer
+from bundler.registry.http.host import Host
+from bundler.registry.http.library_errors import TransientError
+from bundler.registry.http.status import FULL, RequestRefusedError
+from bundler.registry.quirks import (
+    AT_TARGET,
+    LOCATION_HINT,
+    RepositoryRefusedError,
+    StoredOtherwiseError,
+    contradicts,
+    missing_hint,
+    refusal_hint,
+)
+
+UPLOAD_BEGUN = frozenset({201, 202})
+
+Chunks = Callable[[int], Iterable[bytes]]
+
+
+_KNOWS_UPLOADS = re.compile("BLOB_UPLOAD|DIGEST_INVALID|SIZE_INVALID|RANGE_INVALID|413|416")
+"""Refusals by a registry that does know the upload, or for its length."""
+
+
+class _Session(NamedTuple):
+    """An upload under way."""
+
+    location: str
+    least: int
+    """Bytes that a piece must have, except the last."""
+
+
+class BlobUploads:
+    """Sends blobs to one repository, from any number of threads."""
+
+    def __init__(self, host: Host, name: RepositoryName) -> None:
+        self._host = host
+        self._name = name
+        self._limits = host.settings.limits
+        self._base = f"/v2/{name.path}"
+        self._push = f"repository:{name.path}:pull,push"
+        self._too_long = float("inf")
+        """Bytes of the shortest body that was refused for its length."""
+
+    def add(
+        self,
+        blob: Descriptor,
+        chunks: Chunks,
+        has: Callable[[Descriptor], bool],
+        *,
+        mount_from: RepositoryName | None = None,
+    ) -> bool:
+        """Upload a blob, or have it mounted from another repository; True if its bytes were sent.
+
+        `chunks(0)` is opened again for every try. The last chunk is sent only after the verdict on
+        all, so that wrong bytes are never finalised. Raises TargetRefusedError, IntegrityError.
+        """
+        tries = 0
+
+        def attempt() -> bool:
+            nonlocal tries
+            tries += 1
+            # An earlier try may have ended well, and only its answer been lost.
+            if tries > 1 and has(blob):
+                return True
+            session = self._begin(mount_from if tries == 1 else None, blob)
+            if session is None:
+                if not has(blob):  # the next try sends it
+                    cause = "the target said that it mounted it, and does not have it"
+                    raise TransientError(f"blob {blob.digest} for {self._name}", cause)
+                return False
+            self._upload(blob, chunks, session)
+            return True
+
+        try:
+            return self._host.retrying(attempt)
+        except RequestRefusedError as error:
+            item = f"blob {blob.digest} for {self._name}"
+            cause = f"the target refuses it: {error.cause}"
+            kind = RepositoryRefusedError if FULL in error.cause else TargetRefusedError
+            raise kind(item, cause, refusal_hint(error.cause) or AT_TARGET) from error
+
+    def _begin(self, mount_from: RepositoryName | None, blob: Descriptor) -> _Session | None:
+        """Return a session for the bytes; None if the blob was mounted."""
+        answer = self._mounted(blob, mount_from) if mount_from else None
+        if answer is None:
+            return self._begin_anew()
+        return self._session(answer) if answer.status == 202 else None
+
+    def _begin_anew(self) -> _Session:
+        answer = self._post()
+        if answer.status == 202:
+            return self._session(answer)
+        answer.start_of_body(self._limits.error_body)
+        raise TargetRefusedError(self._name, "the target answered 201 to an upload of nothing", AT_TARGET)
+
+    def _session(self, answer: Answer) -> _Session:
+        answer.start_of_body(self._limits.error_body)
+        least = least_piece(answer.headers.get("OCI-Chunk-Min-Length", ""))
+        return _Session(self._location(answer, f"upload to {self._name}"), least)
+
+    def _mounted(self, blob: Descriptor, mount_from: RepositoryName) -> Answer | None:
+        """Return the answer to a mount, 201 or 202; None where it is not understood."""
+        query = urlencode({"mount": blob.digest, "from": mount_from.path})
+        scope = f"{self._push} repository:{mount_from.path}:pull"
+        try:
+            return self._host.exchange(
+                "POST", f"{self._base}/blobs/uploads/?{query}", scope, accept=UPLOAD_BEGUN
+            )
+        except (RequestRefusedError, NotFoundError, AuthError):
+            return None
+
+    def _post(self) -> Answer:
+        try:
+            return self._host.exchange(
+                "POST", f"{self._base}/blobs/uploads/", self._push, accept=UPLOAD_BEGUN
+            )
+        except NotFoundError as error:
+            hint = missing_hint(self._name, error.cause)
+            raise RepositoryRefusedError(self._name, error.cause, hint) from error
+        except RequestRefusedError as error:
+            cause = f"the target takes no uploads: {error.cause}"
+            raise RepositoryRefusedError(self._name, cause, missing_hint(self._name, error.cause)) from error
+
+    def probe(self) -> None:
+        """Ask for an upload, and call it off. Raises RepositoryRefusedError, AuthError."""
+        location = self._host.retrying(self._begin_anew).location
+        with suppress(BundlerError):  # a session that nobody uses goes away by itself
+            self._host.fetch(
+                "DELETE", location, self._push, accept=frozenset({202, 204}), limit=self._limits.error_body
+            )
+
+    def _location(self, answer: Answer, item: str) -> str:
+        """Return the address to send the bytes to, on this registry. Raises TargetRefusedError."""
+        try:
+            url = self._host.checked_url(answer.headers.get("Location", ""), answer.url, item)
+        except ContentError as error:
+            raise TargetRefusedError(item, error.cause, AT_TARGET) from error
+        if not self._host.same_origin(url):
+            cause = f"the target wants uploads sent to another host, {urlsplit(url).netloc}"
+            raise TargetRefusedError(item, cause, AT_TARGET)
+        return url
+
+    def _upload(self, blob: Descriptor, chunks: Chunks, session: _Session) -> None:
+        try:
+            if blob.size >= self._too_long:
+                answer = self._in_pieces(blob, chunks, session)
+            else:
+                body = Body(blob.size, held_back(chunks(0)), self._host.traffic.count)
+                answer = self._put(session.location, blob, body)
+        except RequestRefusedError as error:
+            if error.status not in (413, 416) or not SMALLEST_PIECE < blob.size < self._too_long:
+                raise
+            # A proxy in between takes no long body: a new session, in pieces.
+            self._too_long = blob.size
+            answer = self._in_pieces(blob, chunks, self._begin_anew())
+        answer.start_of_body(self._limits.error_body)
+        said = answer.headers.get("Docker-Content-Digest", "")
+        if contradicts(said, blob.digest):
+            cause = f"the target says it stored {printable(said)}"
+            raise StoredOtherwiseError(f"blob {blob.digest} at {self._name}", cause)
+
+    def _in_pieces(self, blob: Descriptor, chunks: Chunks, session: _Session) -> Answer:
+        """Send a blob in pieces, each time halved that one is refused for its length."""
+        size = first_piece(min(blob.size, self._too_long))
+        while True:
+            size = max(size, session.least)
+            try:
+                return self._patched(blob, pieces(held_back(chunks(0)), size), session.location)
+            except RequestRefusedError as error:
+                smaller = first_piece(size)
+                if error.status != 413 or smaller >= size or smaller < session.least:
+                    raise
+                self._too_long = min(self._too_long, size)
+                size, session = smaller, self._begin_anew()
+
+    def _put(self, location: str, blob: Descriptor, body: Body | bytes) -> Answer:
+        try:
+            return self._sent(
+                "PUT",
+                with_query(location, digest=blob.digest),
+                accept=frozenset({201, 204}),
+                headers={"Content-Type": "application/octet-stream"},
+                body=body,
+            )
+        except NotFoundError as error:
+            # The session is gone; a new one may work.
+            raise TransientError(error.item, f"the upload session is gone: {error.cause}") from error
+        except RequestRefusedError as error:
+            # What was sent was right: it was spoilt on the way, or two uploads got into each other.
+            if error.code == "DIGEST_INVALID":
+                raise TransientError(error.item, error.cause) from error
+            raise
+
+    def _sent(
+        self,
+        method: str,
+        location: str,
+        *,
+        accept: frozenset[int],
+        headers: Mapping[str, str],
+        body: Body | bytes,
+    ) -> Answer:
+        """Send bytes to a `Location`. A refusal of one outside of this repository is a proxy's fault."""
+        try:
+            return self._host.exchange(
+                method, location, self._push, accept=accept, headers=headers, body=body
+            )
+        except (AuthError, NotFoundError, RequestRefusedError) as error:
+            path = urlsplit(location).path
+            if path.startswith(f"{self._base}/") or _KNOWS_UPLOADS.search(error.cause):
+                raise
+            cause = f"the upload's Location, {path}, is not below {self._base}/: {error.cause}"
+            raise TargetRefusedError(f"upload to {self._name}", cause, LOCATION_HINT) from error
+
+    def _patched(self, blob: Descriptor, parts: Iterable[bytes], location: str) -> Answer:
+        start = 0
+        for piece in parts:
+            answer = self._sent(
+                "PATCH",
+                location,
+                accept=frozenset({201, 202, 204}),
+                body=piece,
+                headers={
+                    "Content-Type": "application/octet-stream",
+                    "Content-Range": f"{start}-{start + len(piece) - 1}",
+                },
+            )
+            answer.start_of_body(self._limits.error_body)
+            self._host.traffic.count(sent=len(piece))
+            start += len(piece)
+            if answer.status == 201 and start == blob.size:
+                return answer  # done already: ECR refuses the PUT that would end it
+            location = self._location(answer, f"upload to {self._name}")
+        return self._put(location, blob, b"")

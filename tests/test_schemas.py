@@ -1,0 +1,51 @@
+"""The published schemas: those of the types, valid, and true of what the program writes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import bundler
+from bundler.oci.content import Digest
+from tests.builders import a_bundle, a_module
+from tests.processes import bundler as run
+from tests.schema_checks import valid
+from tests.source_code import ROOT
+
+SCHEMAS = sorted((ROOT / "schemas").glob("*.schema.json"))
+
+
+def test_the_schemas_are_those_of_the_types() -> None:
+    command = [sys.executable, str(ROOT / "schemas" / "generate.py"), "--check"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.name)
+def test_every_schema_is_a_schema(schema: Path) -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads(schema.read_text()))
+
+
+def test_what_a_bundle_says_of_itself_is_what_the_schemas_say(tmp_path: Path) -> None:
+    module = a_module("1.0.0", "1.1.0")
+    path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": module})
+    valid("contents", json.loads(run("inspect", "--json", str(path)).stdout))
+    with bundler.open_bundle(path) as opened:
+        for blob in opened.inventory.manifests:
+            valid("oci-manifest", json.loads(b"".join(opened.chunks(blob))))
+    subprocess.run(["tar", "--zstd", "-xf", path, "-C", tmp_path, "bundle.json"], check=True)
+    valid("bundle", json.loads((tmp_path / "bundle.json").read_text()))
+
+
+def test_the_schemas_refuse_what_the_program_refuses() -> None:
+    blob = {"mediaType": "text/plain", "digest": "sha256:" + "0" * 64, "size": -1}
+    document = {"format": 1, "kind": "full", "repositories": [], "manifests": [], "blobs": [blob]}
+    with pytest.raises(jsonschema.ValidationError):
+        valid("bundle", document)
+    with pytest.raises(ValueError, match="is not a digest"):
+        Digest.parse("sha256:0")
