@@ -85,7 +85,7 @@ def _opened(
     path: Path, limits: Limits, judge: Judge | None, volumes_in: Iterable[Path], frames: FrameCache | None
 ) -> Bundle:
     if _means_volumes(path, volumes_in):
-        return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
+        return _in_pieces(path, open_set(path, volumes_in), limits, judge, frames)
     if path.is_dir():
         return BundleDirectory(path, limits, judge)
     if not path.exists():
@@ -96,9 +96,20 @@ def _opened(
         )
     file = OneFile(path)
     if not ends_like_volume(file):
-        return BundleFile(path, file, limits, judge, frames)
+        return _in_pieces(path, file, limits, judge, frames)
     file.close()
-    return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
+    return _in_pieces(path, open_set(path, volumes_in), limits, judge, frames)
+
+
+def _in_pieces(
+    path: Path, pieces: BundleBytes, limits: Limits, judge: Judge | None, frames: FrameCache | None
+) -> Bundle:
+    """Open a bundle in the form that its first bytes say."""
+    if pieces.read_at(len(layout.COMPACT_MARK), 0) != layout.COMPACT_MARK:
+        return BundleFile(path, pieces, limits, judge, frames)
+    from bundler.bundle.compacted.compact_reader import CompactFile
+
+    return CompactFile(path, pieces, limits, judge)
 
 
 def _means_volumes(path: Path, more: Iterable[Path]) -> bool:
