@@ -135,14 +135,15 @@ def _modules() -> Iterator[Module]:
     here = shipped if shipped.is_dir() else Path(__file__).parents[1] / "examples" / "modules"
     if not here.is_dir():
         raise NotFoundError(str(here), "the example modules are not there", "install the package again")
-    folders = [folder for folder in here.iterdir() if folder.is_dir()]
+    schemas = dict(_tree(here / "schemas"))
+    folders = [folder for folder in here.iterdir() if (folder / "base").is_dir()]
     for folder in sorted(folders, key=lambda folder: folder.name):
-        yield Module(folder.name, _versions(folder))
+        yield Module(folder.name, _versions(folder, schemas))
 
 
-def _versions(folder: Traversable) -> dict[str, Mapping[str, bytes]]:
-    """`base`, and each change laid over the one before it."""
-    current = dict(_tree(folder / "base"))
+def _versions(folder: Traversable, schemas: Mapping[str, bytes]) -> dict[str, Mapping[str, bytes]]:
+    """Lay `base` over the schemas that all modules share, and each change over the version before it."""
+    current = {**schemas, **dict(_tree(folder / "base"))}
     versions: dict[str, Mapping[str, bytes]] = {FIRST_VERSION: current}
     changes = folder / "changes"
     names = [change.name for change in changes.iterdir()] if changes.is_dir() else []

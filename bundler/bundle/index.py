@@ -11,7 +11,7 @@ from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, sha256
-from bundler.oci.manifest import OCI_INDEX, parse_manifest
+from bundler.oci.manifest import MANIFEST_NAMES, OCI_INDEX, parse_manifest
 
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -44,7 +44,9 @@ def check_index(data: bytes, inventory: Inventory, *, limits: Limits = DEFAULT_L
 
 
 def _named_in(data: bytes, limits: Limits) -> list[tuple[object, ...]]:
-    document = strict_json.loads(data, item="index.json", depth=limits.json_depth, values=limits.json_values)
+    document = strict_json.loads(
+        data, item="index.json", depth=limits.json_depth, values=limits.json_values, known=MANIFEST_NAMES
+    )
     try:
         return [_essence(entry) for entry in document["manifests"]]
     except (LookupError, TypeError, AttributeError):

@@ -117,5 +117,5 @@ def encode_receipt(receipt: Receipt) -> bytes:
 
 def decode_receipt(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> Receipt:
     """Read one. Raises ContentError that names the file."""
-    document = checked(data, item=name, limits=limits)
+    document = checked(data, Receipt, ReceivedRepository, item=name, limits=limits)
     return read_document(Receipt, document, parts=(ReceivedRepository,), what="no receipt: ")

@@ -78,5 +78,5 @@ def encode_rollback(rollback: Rollback) -> bytes:
 
 def decode_rollback(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> Rollback:
     """Read one. Raises ContentError that names the file."""
-    document = checked(data, item=name, limits=limits)
+    document = checked(data, Rollback, Moved, item=name, limits=limits)
     return read_document(Rollback, document, parts=(Moved,), what="no rollback file: ")

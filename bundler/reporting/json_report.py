@@ -194,7 +194,7 @@ class Report:
     dry_run: bool = False
     """True when this is what would be done."""
     signed: tuple[SignedReport, ...] = ()
-    """Signers of each module, if signatures were asked for; nothing for modules that a base has."""
+    """Signers of each module, if signatures were asked for."""
     report_version: Literal[1] = 1
 
     @property

@@ -76,6 +76,7 @@ def test_quiet_prints_the_result_alone(places: Places, capsys: Output) -> None:
     assert len(said.out.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_bundle_goes_through_a_pipe(places: Places) -> None:
     store = str(places.folder / "store")
     export = [*PROGRAM, "export", places.source, "-o", "-", "--store", store, "-q"]

@@ -56,6 +56,7 @@ def test_the_same_command_gives_the_same_bytes(packed: str, out: Path) -> None:
     assert out.read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_page_goes_to_standard_output_alone(packed: str, out: Path) -> None:
     assert run(["report", packed, "-o", str(out), "-q"]) == 0
     ended = program("report", packed, "-o", "-", "-q")

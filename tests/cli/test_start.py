@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.builders import a_module, push_to
 from tests.registries import RealRegistry
 
@@ -35,6 +37,7 @@ NOT_OF_AN_EXPORT = {
 }
 
 
+@pytest.mark.slow
 def test_an_export_loads_nothing_that_it_does_without(
     source_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:

@@ -378,6 +378,7 @@ print("PEAK", int(peak.split()[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filling", [b"{},", b'{"":1.5},', "\N{GRINNING FACE}".encode()])
 @pytest.mark.parametrize("path", ["/tags/list", "/manifests/"])
 def test_documents_that_grow_when_parsed_take_little_memory(

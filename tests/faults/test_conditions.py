@@ -330,6 +330,7 @@ def test_a_blob_that_can_not_be_asked_for_is_sent(
 # --- G: usage ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -366,6 +367,7 @@ def test_rules_that_match_nothing_are_4_and_no_file_appears(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_output_of_something_else_is_replaced_by_force_only(
     source: MemoryRegistry, tmp_path: Path
 ) -> None:
@@ -379,6 +381,7 @@ def test_an_output_of_something_else_is_replaced_by_force_only(
     assert bundler("verify", str(out), "-q").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_is_never_extracted_over_itself(tmp_path: Path) -> None:
     """Case 109."""
     bundle = a_bundle(tmp_path / "b.tar", {NAME: a_module("1.0.0")})
@@ -409,6 +412,7 @@ def test_a_clock_that_jumps_changes_neither_waits_nor_deadlines(
     assert 0 <= sum(report.seconds.values()) < 60
 
 
+@pytest.mark.slow
 def test_an_open_umask_does_not_open_the_lock(source: MemoryRegistry, tmp_path: Path) -> None:
     """Case 129."""
     out, store = tmp_path / "b.tar.zst", tmp_path / "store"
@@ -417,6 +421,8 @@ def test_an_open_umask_does_not_open_the_lock(source: MemoryRegistry, tmp_path: 
     assert (store / ".lock").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.strace
+@pytest.mark.slow
 def test_nothing_is_written_but_where_the_output_is(source: MemoryRegistry, tmp_path: Path) -> None:
     """No home, no temporary folder of the system, no cache. Case 131."""
     log, folder = tmp_path / "strace.log", tmp_path / "here"

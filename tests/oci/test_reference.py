@@ -62,6 +62,7 @@ def test_what_is_no_repository_path_is_refused(text: str) -> None:
         RepositoryPath.parse(text)
 
 
+@pytest.mark.slow
 @given(st.from_regex(RepositoryName.grammar, fullmatch=True).filter(lambda text: len(text) <= 255))
 def test_a_repository_name_is_its_registry_and_its_path(text: str) -> None:
     name = RepositoryName.parse(text)

@@ -294,7 +294,7 @@ def _cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 
 def _compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tuple[int, bytes]]:
-    """Yield each content's size and frame, in order. One thread makes one frame, so that the bytes are fixed."""
+    """Yield each content's size and frame, in order. One thread makes a frame: the bytes are fixed."""
     local = threading.local()
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
