@@ -27,7 +27,9 @@ class CompiledEncoders(BuildHookInterface[Any]):
             return
         built = Path(self.root, BUILT)
         try:
-            subprocess.run(_command(Path(self.root, SOURCE), built), check=True, capture_output=True, text=True)
+            subprocess.run(
+                _command(Path(self.root, SOURCE), built), check=True, capture_output=True, text=True
+            )
         except (OSError, subprocess.CalledProcessError) as error:
             built.unlink(missing_ok=True)
             reason = getattr(error, "stderr", "") or str(error)
