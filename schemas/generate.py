@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from bundler.bundle import inventory
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
 from bundler.cli.terminal.log import LogLine
-from bundler.config.export_keys import ExportKeys
+from bundler.config.export_file import ExportKeys
 from bundler.config.import_file import ImportKeys
 from bundler.config.policy_file import PolicyKeys
 from bundler.deltas.difference import Difference, RepositoryDifference, TagChange, TagState

@@ -26,11 +26,11 @@ from bundler.cli.import_log import ImportLog
 from bundler.cli.input_files import allow_open_files
 from bundler.cli.kept_receipt import Brought
 from bundler.cli.options.policy_options import border_of, with_signed
-from bundler.cli.options.registry_options import RegistryOptions, registries
+from bundler.cli.options.registry_options import registries
 from bundler.cli.options.rollback_options import RollbackTarget
 from bundler.cli.options.trust_options import TrustOptions
 from bundler.cli.terminal.display import display
-from bundler.cli.written_files import TargetFiles
+from bundler.config.run_options import RegistryOptions
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.importer.import_report import planned_report
@@ -38,7 +38,6 @@ from bundler.importer.prune import to_prune, with_planned
 from bundler.limits import DEFAULT_LIMITS
 from bundler.reporting.json_report import Report
 from bundler.session import Session
-from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
     from bundler.ledger.rollback_file import BeforeTags, Moved
@@ -53,7 +52,6 @@ class ImportTask(NamedTuple):
     destination: Destination
     on_conflict: OnConflict
     settings: RegistryOptions
-    written: TargetFiles
     beside: tuple[Path, ...]
     prune: int | None
     volumes_in: tuple[Path, ...]
@@ -77,7 +75,7 @@ def carried(
     """Import it, or plan that; the report, and which bundle it was. Raises what stops everything."""
     progress = display(quiet=quiet)
     known = registries(task.settings, progress, [task.destination.prefix.registry])
-    session = Session(known, jobs=task.settings.jobs or DEFAULT_JOBS, progress=progress)
+    session = Session(known, jobs=task.settings.jobs, progress=progress)
     allow_open_files()
     with ExitStack() as stack:
         opened = partial(open_bundle, volumes_in=task.volumes_in, frames=FrameCache())

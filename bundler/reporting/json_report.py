@@ -171,7 +171,8 @@ class ImagesReport:
 class Report:
     """The result of `export`, `import` or `merge`, or what `verify` found at a target."""
 
-    command: Literal["export", "import", "verify", "merge"]
+    command: str
+    """The command's name: export, import, verify, merge; any that prints JSON, if it failed."""
     tool_version: str
     repositories: tuple[RepositoryReport, ...]
     failures: tuple[Failure, ...]

@@ -19,7 +19,8 @@ os._exit = lambda code: print(code, *(name for name, module in sys.modules.items
 bundler.__main__.main()
 """
 NOT_OF_AN_EXPORT = {
-    "bundler.config",
+    "bundler.config.keys",
+    "bundler.config.reading",
     "bundler.deltas.merge",
     "bundler.importer",
     "bundler.server",

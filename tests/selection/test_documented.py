@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
-from bundler.config.export_keys import RuleKeys
-from bundler.oci.grammar import camel
+from bundler.config.option import values_in
+from bundler.config.selection_options import SourceTagOptions, TagOptions
 from tests.builders import a_module
 from tests.doubles import MemoryRegistry
 
@@ -61,4 +61,5 @@ def test_keys_take_what_the_page_says(
 
 def test_every_rule_that_needs_no_times_has_an_example() -> None:
     shown = {name for _, keys, _ in EXAMPLES for name in re.findall(r"(\w+):", keys)}
-    assert {camel(name) for name in RuleKeys.model_fields} - shown == {"createdSince", "minimumAge"}
+    keys = {key for group in (TagOptions(), SourceTagOptions()) for key, _, _ in values_in(group)}
+    assert keys - shown == {"createdSince", "minimumAge"}

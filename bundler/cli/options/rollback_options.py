@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import click
 from click.core import ParameterSource
 
 from bundler.cli.import_log import short_name, state_folder
-from bundler.cli.options.registry_options import RegistryOptions
 from bundler.cli.terminal.log import current_log
+from bundler.config.option import fields_of
+from bundler.config.run_options import RegistryOptions
 from bundler.durable import local_errors, make_directories, write_whole
 from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.ledger.rollback_file import Moved, Rollback, decode_rollback, encode_rollback
@@ -20,26 +21,9 @@ from bundler.limits import DEFAULT_LIMITS
 from bundler.named_files import check_folder, read_at_most
 from bundler.oci.content import Digest
 
-Command = TypeVar("Command", bound=Callable[..., int])
-
-
-def way_back_options(command: Command) -> Command:
-    """Add them to a command; they arrive as `rollback_file` and `rollback`."""
-    options = (
-        click.option("--rollback-file", metavar="FILE", type=click.Path(path_type=Path),
-                     help="Write here, before any tag moves, what each pointed to. Default: where --state "
-                          "is, if a tag that is there moves."),
-        click.option("--rollback", metavar="FILE", type=click.Path(path_type=Path),
-                     help="Instead of importing: point every tag back, as this file has it."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 _WITH_ROLLBACK = {
     "rollback", "on_conflict", "state", "dry_run", "report", "as_json", "quiet", "metrics", "job",
-    *RegistryOptions._fields,
+    *(field.name for field in fields_of(RegistryOptions)),
 }  # fmt: skip
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-import click
+from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.cli.import_log import state_folder
 from bundler.errors import UsageError
@@ -20,15 +17,12 @@ if TYPE_CHECKING:
     from bundler.trust.ssh_keygen import Allowed
 
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
 class TrustOptions(NamedTuple):
     """The options as they were given."""
 
-    allowed_signers: Path | None
-    revoked_keys: Path | None
-    require_signatures: int | None
+    allowed_signers: Path | None = None
+    revoked_keys: Path | None = None
+    require_signatures: int | None = None
     require_signature: bool = False
     state: Path | None = None
     allow_rollback: bool = False
@@ -37,45 +31,6 @@ class TrustOptions(NamedTuple):
     def files(self) -> tuple[Path | None, ...]:
         """Every file that is read or written."""
         return (self.allowed_signers, self.revoked_keys, self.state)
-
-
-def trust_options(command: Command) -> Command:
-    """Whose signatures count; they arrive as one value by `gathered_trust`."""
-    path = click.Path(path_type=Path)
-    options = (
-        click.option("--allowed-signers", metavar="FILE", type=path,
-                     help="A signature by one of these is required (ssh-keygen(1), ALLOWED SIGNERS)."),
-        click.option("--revoked-keys", metavar="FILE", type=path,
-                     help="Keys that don't count any more: a key revocation list, or public keys."),
-        click.option("--require-signatures", metavar="N", type=click.IntRange(1, 16),
-                     help="So many of the allowed signers must have signed."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def rollback_options(command: Command) -> Command:
-    """What may come in after what; besides `trust_options`."""
-    options = (
-        click.option("--require-signature", is_flag=True,
-                     help="Take nothing without a signature; --allowed-signers says so too."),
-        click.option("--state", metavar="DIR", type=click.Path(path_type=Path),
-                     help="Where is kept what outlives an import: which bundles came, the last sequence "
-                          "number of every job, ways back. Default: $XDG_STATE_HOME/timoni-bundler, else "
-                          "~/.local/state/timoni-bundler."),
-        click.option("--allow-rollback", is_flag=True,
-                     help="Import what is older than what was imported, or expired; the report says so."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def gathered_trust(options: dict[str, Any]) -> TrustOptions:
-    """Take the options out of a command's arguments; `complete` has them checked."""
-    names = [name for name in TrustOptions._fields if name in options]
-    return TrustOptions(**{name: options.pop(name) for name in names})
 
 
 def complete(options: TrustOptions) -> TrustOptions:
