@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 
 from bundler.bundle import inventory
+from bundler.bundle.compacted.compact_format import compact_schema
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
 from bundler.cli.terminal.log import LogLine
 from bundler.config.export_file import ExportKeys
@@ -103,6 +104,7 @@ def documents() -> dict[str, dict[str, Any]]:
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
     return {
         "bundle.schema.json": inventory.schema(),
+        "compact.schema.json": compact_schema(),
         "report.schema.json": report,
         "explanation.schema.json": TypeAdapter(Explanation).json_schema(mode="serialization"),
         "log-line.schema.json": TypeAdapter(LogLine).json_schema(mode="serialization"),

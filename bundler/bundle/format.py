@@ -44,6 +44,9 @@ _SIZE_FIELD = {0: 1, 1: 2, 2: 4, 3: 8}
 COMPACT_MARK = struct.pack("<II", 0x184D2A52, 30) + b"timoni-bundler compact bundle\n"
 """The skippable frame that a compact file begins with."""
 
+COMPACT_LEVEL = 3
+"""zstd level of a compact file where nobody says another."""
+
 _AGAIN = "carry the file again"
 
 

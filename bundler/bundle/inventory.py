@@ -26,6 +26,8 @@ INVENTORY_FILE = "bundle.json"
 
 BUNDLE_SUFFIX = ".tar.zst"
 
+COMPACT_SUFFIX = ".compact.zst"
+
 FORMAT = 1
 
 _GROUPS = {"module/vendor": 0, "module": 1}

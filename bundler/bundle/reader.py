@@ -48,6 +48,8 @@ class Bundle(Protocol):
     """Number of data volumes; 0 for one file or a directory."""
     sealed: SignedStatement | None
     """Signed statement; None for a bundle without a signature."""
+    is_compact: bool
+    """True for the compact form."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""
@@ -127,6 +129,8 @@ def _told_of(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 class BundleFile:
     """A bundle's bytes with random access by their seek table; the same open files from first to last."""
+
+    is_compact = False
 
     def __init__(
         self,

@@ -19,6 +19,8 @@ COMMANDS = {
     "inspect": "Show what a bundle holds.",
     "extract": "One version out of a bundle: as an OCI archive, or as files.",
     "merge": "One full bundle of a full one and its deltas, or of shards.",
+    "compact": "Write a bundle in its compact form: a fraction of the bytes.",
+    "expand": "Write a compact bundle in its portable form.",
     "volumes": "A bundle in numbered volumes: cut, check, make again.",
     "diff": "Show what changed from one bundle to another.",
     "report": "A page to sign: what a bundle holds, as one HTML file.",
@@ -30,7 +32,7 @@ COMMANDS = {
 }
 
 _GROUPS = {
-    "transfer": "export explain import merge extract serve",
+    "transfer": "export explain import merge compact expand extract serve",
     "review": "verify sign inspect diff report",
     "maintain": "store volumes demo completion",
 }

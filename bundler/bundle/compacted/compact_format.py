@@ -11,18 +11,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bundler.bundle.inventory import Inventory
 from bundler.compact.codecs import GZIP_HEADER, LONGEST_HEADER, GzipRecipe, codec
 from bundler.errors import ContentError
 from bundler.limits import MIB, Limits
 from bundler.oci import strict_json
-from bundler.oci.content import Descriptor
-from bundler.oci.document import checked, read_document
+from bundler.oci.content import Digest
+from bundler.oci.document import adapter_of, checked, read_document
 from bundler.oci.grammar import Size
 
-COMPACT_SUFFIX = ".compact.zst"
 COMPACT_FILE = "compact.json"
 COMPACT_FORMAT = 1
 
@@ -98,6 +97,12 @@ def decode_head(data: bytes, limits: Limits) -> CompactHead:
     return head
 
 
+def compact_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `compact.json`."""
+    described: dict[str, Any] = adapter_of(CompactHead, CompactLayer).json_schema()
+    return described
+
+
 def gzip_recipe(layer: CompactLayer) -> GzipRecipe:
     """Return how a layer's gzip stream is made. Raises ContentError for a header that is none."""
     if layer.header is None:
@@ -128,9 +133,9 @@ class Layout(NamedTuple):
 
     head: int
     """Bytes of the head frame's content."""
-    carried: dict[Descriptor, int]
+    carried: dict[Digest, int]
     """Blobs that are carried as they are, with their offsets in the first section."""
-    layers: dict[Descriptor, tuple[CompactLayer, int]]
+    layers: dict[Digest, tuple[CompactLayer, int]]
     """Layers with the offsets of their recipes in the second section."""
     sections: tuple[Section, Section, Section, Section]
 
@@ -145,16 +150,16 @@ def layout_of(head_size: int, head: CompactHead, inventory: Inventory) -> Layout
     numbers = [layer.blob for layer in head.layers]
     if numbers != sorted(set(numbers)) or (numbers and numbers[-1] >= len(inventory.blobs)):
         raise ContentError(COMPACT_FILE, "its layers are not in the order of bundle.json")
-    layers: dict[Descriptor, tuple[CompactLayer, int]] = {}
+    layers: dict[Digest, tuple[CompactLayer, int]] = {}
     recipes = 0
     for layer in head.layers:
-        layers[inventory.blobs[layer.blob]] = (layer, recipes)
+        layers[inventory.blobs[layer.blob].digest] = (layer, recipes)
         recipes += layer.recipe
-    carried: dict[Descriptor, int] = {}
+    carried: dict[Digest, int] = {}
     size = 0
     for blob in inventory.content:
-        if blob not in layers:
-            carried[blob] = size
+        if blob.digest not in layers:
+            carried[blob.digest] = size
             size += blob.size
     sections = (
         Section(size, SECTION_FRAME),

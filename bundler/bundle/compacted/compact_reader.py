@@ -39,6 +39,8 @@ _KEPT = 3 * GROUP
 class CompactFile:
     """A bundle in its compact form. A Bundle; it has the id, inventory and signatures of the same content."""
 
+    is_compact = True
+
     def __init__(self, path: Path, pieces: BundleBytes, limits: Limits, judge: Judge | None = None) -> None:
         self.path = path
         self.name = pieces.name
@@ -61,11 +63,16 @@ class CompactFile:
     def __exit__(self, *exception: object) -> None:
         self._pieces.close()
 
+    @property
+    def header_bytes(self) -> int:
+        """Bytes of the distinct tar headers of all layers."""
+        return self._layout.sections[2].size
+
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""
-        if blob in self._layout.layers:
-            return self._told(verified(blob, self._made_again(*self._layout.layers[blob])))
-        offset = self._layout.carried.get(blob)
+        if blob.digest in self._layout.layers:
+            return self._told(verified(blob, self._made_again(*self._layout.layers[blob.digest])))
+        offset = self._layout.carried.get(blob.digest)
         if offset is None:
             raise absent(blob, self.inventory, self.path)
         return self._told(verified(blob, self._section(0, offset, blob.size)))

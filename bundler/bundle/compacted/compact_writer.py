@@ -26,7 +26,7 @@ from bundler.bundle.compacted.compact_format import (
     CompactLayer,
     encode_head,
 )
-from bundler.bundle.format import COMPACT_MARK, Frame, digest_frame, seek_table
+from bundler.bundle.format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
@@ -41,8 +41,6 @@ from bundler.workers import ordered
 if TYPE_CHECKING:
     from bundler.trust.statement import SignedStatement
 
-DEFAULT_LEVEL = 3
-HIGHEST_LEVEL = 19
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -189,7 +187,7 @@ class _LayerRanges:
 class CompactWriter(AbstractContextManager["CompactWriter"]):
     """Takes the blobs of one bundle apart, then writes the compact file."""
 
-    def __init__(self, folder: Path, limits: Limits, level: int = DEFAULT_LEVEL) -> None:
+    def __init__(self, folder: Path, limits: Limits, level: int = COMPACT_LEVEL) -> None:
         """Work in `folder`, which has room for all files of all layers, unpacked."""
         self._level = level
         self._headers = _HeaderSpace(limits.compact_headers)
@@ -311,3 +309,22 @@ def _compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tu
         return len(content), compressor.compress(content)
 
     return ordered(contents, compress, threads=min(os.cpu_count() or 1, 2))
+
+
+def write_compact(
+    write: Callable[[bytes], object],
+    inventory: Inventory,
+    source: BlobSource,
+    step: Step,
+    sealed: SignedStatement | None = None,
+    *,
+    folder: Path,
+    limits: Limits,
+    level: int = COMPACT_LEVEL,
+) -> WrittenBundle:
+    """Write a bundle in its compact form, as `write_bundle` writes the portable one.
+
+    `folder` has room for the files of all layers, unpacked, each once.
+    """
+    with CompactWriter(folder, limits, level) as writer:
+        return writer.write(write, inventory, source, step, sealed).bundle
