@@ -22,7 +22,15 @@ from bundler.config.selection_options import (
 )
 from bundler.errors import CollectedError, UsageError
 from bundler.named_files import text_of
-from bundler.oci.reference import SOURCE_FORM, Reference, RegistryName, address, parse_reference
+from bundler.oci.reference import (
+    DEFAULT_REGISTRY,
+    SOURCE_FORM,
+    Reference,
+    RegistryName,
+    address,
+    parse_reference,
+    split_registry,
+)
 from bundler.selection.rules import Rules, check
 from bundler.selection.sources import (
     PRESETS,
@@ -90,7 +98,7 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
     references, namespaces = _sources(options.place.sources, rules, include)
     presets = (Reference(PRESETS[name]) for name in options.place.presets)
     parts = [
-        selection_of([*references, *presets], rules, include),
+        selection_of([*references, *presets], rules, include, named_by="on the command line"),
         Selection(namespaces=tuple(namespaces)),
     ]
     if options.place.timoni_bundles:
@@ -108,7 +116,7 @@ def _sources(
     references: list[Reference] = []
     namespaces: list[Namespace] = []
     for source in sources:
-        host, _, path = address(source, SOURCE_FORM).partition("/")
+        host, path = split_registry(address(source, SOURCE_FORM), DEFAULT_REGISTRY)
         if set(path) & set("*?["):
             if ":" in path:
                 raise UsageError(source, "a glob is for repositories, not for tags", "choose tags with --tag")
@@ -155,7 +163,8 @@ def _source(source: ConfiguredSource, line: Rules, options: IncludeOptions) -> S
         return Selection(namespaces=(Namespace(registry, glob, exclude, rules, include),))
     assert source.repository is not None, "it is a repository if it is no pattern"
     pins = tuple(
-        PinnedReference(Reference(source.repository, None, digest), include) for digest in source.digests
+        PinnedReference(Reference(source.repository, None, digest), include, named_by="by the export file")
+        for digest in source.digests
     )
     if source.rules is None:
         return Selection(pins)

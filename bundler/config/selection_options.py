@@ -259,7 +259,7 @@ class PlaceOptions(NamedTuple):
         RepositoryName | None,
         Option(
             key="repository", read=lambda text, at: texts.repository(text, at.environment),
-            help="[oci://]HOST/REPOSITORY, without tag or digest; `${NAME}` is filled in.",
+            help="[oci://][HOST/]REPOSITORY, without tag or digest; `${NAME}` is filled in.",
         ),
     ] = None  # fmt: skip
     namespace: Annotated[

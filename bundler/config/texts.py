@@ -14,7 +14,14 @@ from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.errors import UsageError
 from bundler.oci.content import Digest
-from bundler.oci.reference import RegistryName, RepositoryName, RepositoryPath, parse_reference
+from bundler.oci.reference import (
+    DEFAULT_REGISTRY,
+    RegistryName,
+    RepositoryName,
+    RepositoryPath,
+    parse_reference,
+    split_registry,
+)
 from bundler.selection.rules import Rules, check
 
 _DOLLAR = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
@@ -91,7 +98,7 @@ def repository(text: str, environment: Mapping[str, str]) -> RepositoryName:
     try:
         reference = parse_reference(filled)
     except UsageError as error:
-        raise RefusedValueError(_shown(text, filled, error.cause), "write HOST/REPOSITORY") from None
+        raise RefusedValueError(_shown(text, filled, error.cause), "write [HOST/]REPOSITORY") from None
     if reference.digest:
         raise RefusedValueError("a digest does not belong here", 'write it below: digests: ["sha256:..."]')
     if reference.tag:
@@ -102,7 +109,7 @@ def repository(text: str, environment: Mapping[str, str]) -> RepositoryName:
 def namespace(text: str, environment: Mapping[str, str]) -> RepositoryPattern:
     """Read `[oci://]HOST/GLOB`, variables filled in. Raises RefusedValueError."""
     filled = expanded(text, environment)
-    host, _, glob = filled.removeprefix("oci://").partition("/")
+    host, glob = split_registry(filled.removeprefix("oci://"), DEFAULT_REGISTRY)
     try:
         registry = RegistryName.parse(host)
     except ValueError as error:

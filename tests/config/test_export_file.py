@@ -171,7 +171,7 @@ WRONG = {
     f"sources:\n- repository: ghcr.io/a/b@{DIGEST}":
         ("3: sources[0].repository", "a digest does not belong here", "digests: ["),
     "sources:\n- repository: ghcr.io/A":
-        ("3: sources[0].repository", "is not a repository", "HOST/REPOSITORY"),
+        ("3: sources[0].repository", "is not a repository", "[HOST/]REPOSITORY"),
     "sources:\n- repository: ghcr.io/${NONE}/a":
         ("3: sources[0].repository", "the environment has no NONE", "set NONE"),
     "sources:\n- repository: ghcr.io/$ORG/a":

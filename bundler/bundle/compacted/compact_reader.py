@@ -28,6 +28,7 @@ from bundler.compact.recipes import Space, decode_recipe
 from bundler.errors import BUNDLE, ContentError, errors_of
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK, Descriptor, verified
+from bundler.reporting.json_report import StatementReport
 from bundler.trust.statement import SignedStatement, signed_statement_of
 from bundler.volumes.volume_reader import BundleBytes
 
@@ -48,6 +49,7 @@ class CompactFile:
         self.file_size: int | None = pieces.size
         self.volumes = pieces.volumes
         self.sealed: SignedStatement | None = None
+        self.proven: StatementReport | None = None
         self._limits = limits
         self._pieces = pieces
         self._cache = FrameCache(_KEPT)
@@ -109,7 +111,7 @@ class CompactFile:
         if parts[2]:
             self.sealed = signed_statement_of(self.id, parts[2], parts[3], self._limits)
         if judge:
-            judge(self.sealed)
+            self.proven = judge(self.sealed)
         self.inventory = decode(parts[1], limits=self._limits)
         self._layout = layout_of(len(head), decode_head(parts[0], self._limits), self.inventory)
         if self._layout.frames != self._sizes:
