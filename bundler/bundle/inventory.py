@@ -25,9 +25,7 @@ from bundler.selection.semver import version_order
 
 INVENTORY_FILE = "bundle.json"
 
-BUNDLE_SUFFIX = ".tar.zst"
-
-COMPACT_SUFFIX = ".compact.zst"
+BUNDLE_SUFFIX, COMPACT_SUFFIX = ".tar.zst", ".compact.zst"
 
 FORMAT = 1
 

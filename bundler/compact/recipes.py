@@ -24,7 +24,7 @@ class Space(IntEnum):
     ZEROS = 2
 
 
-class Range(NamedTuple):
+class SpaceRange(NamedTuple):
     """Some bytes of a space; an offset among zeros is 0."""
 
     space: Space
@@ -36,7 +36,7 @@ class RangeList:
     """Ranges as they are found, neighbours joined."""
 
     def __init__(self) -> None:
-        self.ranges: list[Range] = []
+        self.ranges: list[SpaceRange] = []
 
     def add(self, space: Space, offset: int, size: int) -> None:
         """Append a range; one that goes on where the last one ends becomes part of it."""
@@ -47,10 +47,10 @@ class RangeList:
             if last.space is space and (space is Space.ZEROS or last.offset + last.size == offset):
                 self.ranges[-1] = last._replace(size=last.size + size)
                 return
-        self.ranges.append(Range(space, offset, size))
+        self.ranges.append(SpaceRange(space, offset, size))
 
 
-def encode_recipe(ranges: Iterable[Range]) -> bytes:
+def encode_recipe(ranges: Iterable[SpaceRange]) -> bytes:
     """Return the bytes of a recipe.
 
     Each range is a number `size * 4 + space`; then, unless it is zeros, how far its offset lies behind
@@ -67,7 +67,7 @@ def encode_recipe(ranges: Iterable[Range]) -> bytes:
     return bytes(data)
 
 
-def decode_recipe(data: bytes, sizes: tuple[int, int], total: int) -> Iterator[Range]:
+def decode_recipe(data: bytes, sizes: tuple[int, int], total: int) -> Iterator[SpaceRange]:
     """Yield the ranges of a recipe, each of them inside its space; `sizes` are those of the two spaces.
 
     Raises: ContentError for a range outside its space, or ranges that are not `total` bytes together.
@@ -88,7 +88,7 @@ def decode_recipe(data: bytes, sizes: tuple[int, int], total: int) -> Iterator[R
         made += size
         if made > total:
             raise ContentError(COMPACT, f"a recipe of more than the {total:,} bytes that it declares")
-        yield Range(Space(kind), offset, size)
+        yield SpaceRange(Space(kind), offset, size)
     if made != total:
         raise ContentError(COMPACT, f"a recipe of {made:,} bytes where it declares {total:,}")
 

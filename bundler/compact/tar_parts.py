@@ -20,7 +20,7 @@ _LARGEST_FILE = 1 << 50
 """Bytes that an entry can have; a header that says more is none."""
 
 
-class Part(Enum):
+class TarPart(Enum):
     """The kind of some bytes."""
 
     HEADER = auto()
@@ -31,7 +31,7 @@ class Part(Enum):
 class TarChunk(NamedTuple):
     """Some bytes of a part."""
 
-    part: Part
+    part: TarPart
     data: bytes
     last: bool
     """The part ends with them."""
@@ -52,28 +52,28 @@ class TarCutter:
         self._waiting += chunk
         while self._waiting:
             if self._broken:
-                yield TarChunk(Part.FILE, self._take(len(self._waiting)), last=False)
+                yield TarChunk(TarPart.FILE, self._take(len(self._waiting)), last=False)
             elif self._left:
                 data = self._take(min(self._left, len(self._waiting)))
                 self._left -= len(data)
-                yield TarChunk(Part.FILE, data, last=not self._left)
+                yield TarChunk(TarPart.FILE, data, last=not self._left)
             elif self._padding:
                 data = self._take(min(self._padding, len(self._waiting)))
                 self._padding -= len(data)
-                yield TarChunk(Part.PADDING, data, last=True)
+                yield TarChunk(TarPart.PADDING, data, last=True)
             elif len(self._waiting) < _BLOCK or not (yield from self._header()):
                 return
 
     def end(self) -> Iterator[TarChunk]:
         """Yield what waited for more."""
         if self._waiting or self._broken or self._left:
-            yield TarChunk(Part.FILE, self._take(len(self._waiting)), last=True)
+            yield TarChunk(TarPart.FILE, self._take(len(self._waiting)), last=True)
 
     def _header(self) -> Generator[TarChunk, None, bool]:
         """Yield the block that begins an entry; return False where more of it must come first."""
         block = bytes(self._waiting[:_BLOCK])
         if not any(block):
-            yield TarChunk(Part.PADDING, self._take(_BLOCK), last=True)
+            yield TarChunk(TarPart.PADDING, self._take(_BLOCK), last=True)
             return True
         size, kind = _size_in(block), block[156:157]
         self._broken = block[257:262] != _MAGIC or not 0 <= size < _LARGEST_FILE
@@ -86,7 +86,7 @@ class TarCutter:
             self._left, self._padding = size, -size % _BLOCK
         if len(self._waiting) < whole:
             return False
-        yield TarChunk(Part.HEADER, self._take(whole), last=True)
+        yield TarChunk(TarPart.HEADER, self._take(whole), last=True)
         return True
 
     def _take(self, size: int) -> bytes:

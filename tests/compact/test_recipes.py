@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bundler.compact.recipes import Range, RangeList, Space, decode_recipe, encode_recipe
-from bundler.compact.tar_parts import Part, TarCutter
+from bundler.compact.recipes import RangeList, Space, SpaceRange, decode_recipe, encode_recipe
+from bundler.compact.tar_parts import TarCutter, TarPart
 from bundler.errors import ContentError
 
 RANGES = some.lists(
@@ -18,8 +18,8 @@ RANGES = some.lists(
 )
 
 
-def ranges_of(found: list[tuple[Space, int, int]]) -> list[Range]:
-    return [Range(space, 0 if space is Space.ZEROS else offset, size) for space, offset, size in found]
+def ranges_of(found: list[tuple[Space, int, int]]) -> list[SpaceRange]:
+    return [SpaceRange(space, 0 if space is Space.ZEROS else offset, size) for space, offset, size in found]
 
 
 @given(RANGES)
@@ -44,7 +44,7 @@ def test_no_bytes_read_outside_the_spaces(data: bytes, total: int) -> None:
 
 @pytest.mark.parametrize("sizes", [(9, 5), (10, 4)])
 def test_a_range_ends_where_its_space_ends(sizes: tuple[int, int]) -> None:
-    recipe = encode_recipe([Range(Space.HEADERS, 4, 6), Range(Space.CONTENT, 0, 5)])
+    recipe = encode_recipe([SpaceRange(Space.HEADERS, 4, 6), SpaceRange(Space.CONTENT, 0, 5)])
     assert len(list(decode_recipe(recipe, (10, 5), 11))) == 2
     with pytest.raises(ContentError, match="outside what the bundle carries"):
         list(decode_recipe(recipe, sizes, 11))
@@ -52,7 +52,7 @@ def test_a_range_ends_where_its_space_ends(sizes: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("total", [10, 12])
 def test_a_recipe_makes_what_it_declares(total: int) -> None:
-    recipe = encode_recipe([Range(Space.ZEROS, 0, 11)])
+    recipe = encode_recipe([SpaceRange(Space.ZEROS, 0, 11)])
     with pytest.raises(ContentError, match="recipe of"):
         list(decode_recipe(recipe, (0, 0), total))
 
@@ -61,7 +61,7 @@ def test_neighbours_become_one_range() -> None:
     ranges = RangeList()
     for offset in range(0, 50, 10):
         ranges.add(Space.CONTENT, offset, 10)
-    assert ranges.ranges == [Range(Space.CONTENT, 0, 50)]
+    assert ranges.ranges == [SpaceRange(Space.CONTENT, 0, 50)]
 
 
 def a_tar(files: dict[str, bytes], kind: int = tarfile.PAX_FORMAT) -> bytes:
@@ -87,7 +87,7 @@ def test_the_parts_of_a_tar_are_its_bytes(files: dict[str, bytes], piece: int) -
     assert b"".join(part.data for part in parts) == data
     found, current = [], b""
     for part in parts:
-        if part.part is Part.FILE:
+        if part.part is TarPart.FILE:
             current += part.data
             if part.last:
                 found.append(current)

@@ -116,7 +116,7 @@ def gzip_recipe(layer: CompactLayer) -> GzipRecipe:
     return GzipRecipe(codec(layer.codec).number, header)
 
 
-class Section(NamedTuple):
+class FrameSection(NamedTuple):
     """Bytes that are cut into frames of their own."""
 
     size: int
@@ -128,7 +128,7 @@ class Section(NamedTuple):
         yield from (min(self.frame, self.size - start) for start in range(0, self.size, self.frame))
 
 
-class Layout(NamedTuple):
+class FrameLayout(NamedTuple):
     """Where everything is, computed from the head."""
 
     head: int
@@ -137,7 +137,7 @@ class Layout(NamedTuple):
     """Blobs that are carried as they are, with their offsets in the first section."""
     layers: dict[Digest, tuple[CompactLayer, int]]
     """Layers with the offsets of their recipes in the second section."""
-    sections: tuple[Section, Section, Section, Section]
+    sections: tuple[FrameSection, FrameSection, FrameSection, FrameSection]
 
     @property
     def frames(self) -> list[int]:
@@ -145,7 +145,7 @@ class Layout(NamedTuple):
         return [self.head, *(size for section in self.sections for size in section.frames())]
 
 
-def layout_of(head_size: int, head: CompactHead, inventory: Inventory) -> Layout:
+def layout_of(head_size: int, head: CompactHead, inventory: Inventory) -> FrameLayout:
     """Compute the layout. Raises ContentError for layers that are not those of the inventory."""
     numbers = [layer.blob for layer in head.layers]
     if numbers != sorted(set(numbers)) or (numbers and numbers[-1] >= len(inventory.blobs)):
@@ -162,9 +162,9 @@ def layout_of(head_size: int, head: CompactHead, inventory: Inventory) -> Layout
             carried[blob.digest] = size
             size += blob.size
     sections = (
-        Section(size, SECTION_FRAME),
-        Section(recipes, SECTION_FRAME),
-        Section(head.headers, SECTION_FRAME),
-        Section(head.content, GROUP),
+        FrameSection(size, SECTION_FRAME),
+        FrameSection(recipes, SECTION_FRAME),
+        FrameSection(head.headers, SECTION_FRAME),
+        FrameSection(head.content, GROUP),
     )
-    return Layout(head_size, carried, layers, sections)
+    return FrameLayout(head_size, carried, layers, sections)

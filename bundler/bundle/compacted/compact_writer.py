@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
@@ -26,13 +26,12 @@ from bundler.bundle.compacted.compact_format import (
     CompactLayer,
     encode_head,
 )
+from bundler.bundle.compacted.spaces import ContentSpace, HeaderSpace, LayerRanges
 from bundler.bundle.format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
-from bundler.compact.recipes import RangeList, Space, encode_recipe
-from bundler.compact.tar_parts import Part, TarChunk, TarCutter
-from bundler.durable import local_errors
+from bundler.compact.tar_parts import TarCutter
 from bundler.limits import Limits
 from bundler.oci.content import BlobSource, Descriptor
 from bundler.reporting.progress import Step
@@ -60,138 +59,14 @@ class WrittenCompact(NamedTuple):
     """Every gzip stream among its blobs."""
 
 
-class _ContentSpace:
-    """Files, each once, in the order in which they were first seen; in a temporary file without a name."""
-
-    def __init__(self, folder: Path) -> None:
-        from tempfile import TemporaryFile
-
-        self._path = folder
-        with local_errors(folder, "write"):
-            self._file: BinaryIO = TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
-        self.size = 0
-        self._known: dict[bytes, tuple[int, int]] = {}
-        self._fresh: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Append bytes."""
-        with local_errors(self._path, "write"):
-            self._file.write(data)
-        self.size += len(data)
-
-    def keep(self, start: int, digest: bytes) -> tuple[int, int]:
-        """Return offset and size of the file that was written from `start` on, kept once."""
-        size = self.size - start
-        if digest in self._known:
-            self._cut(start)
-            return self._known[digest]
-        self._known[digest] = (start, size)
-        self._fresh.append(digest)
-        return start, size
-
-    def settle(self) -> None:
-        """Keep what was added since the last call."""
-        self._fresh.clear()
-
-    def forget(self, size: int) -> None:
-        """Take back what was added since the space had this size."""
-        self._cut(size)
-        for digest in self._fresh:
-            del self._known[digest]
-        self._fresh.clear()
-
-    def groups(self) -> Iterator[bytes]:
-        """Yield the space in groups."""
-        self._file.seek(0)
-        with local_errors(self._path, "read"):
-            yield from iter(lambda: self._file.read(GROUP), b"")
-
-    def close(self) -> None:
-        """Remove it."""
-        self._file.close()
-
-    def _cut(self, size: int) -> None:
-        with local_errors(self._path, "write"):
-            self._file.seek(size)
-            self._file.truncate()
-        self.size = size
-
-
-class _HeaderSpace:
-    """Tar headers, each once."""
-
-    def __init__(self, limit: int) -> None:
-        self.data = bytearray()
-        self._limit = limit
-        self._known: dict[bytes, int] = {}
-        self._fresh: list[bytes] = []
-
-    def keep(self, header: bytes) -> int | None:
-        """Return the header's offset; None if there is no more room."""
-        offset = self._known.get(header)
-        if offset is None:
-            if len(self.data) + len(header) > self._limit:
-                return None
-            offset = self._known[header] = len(self.data)
-            self._fresh.append(header)
-            self.data += header
-        return offset
-
-    def settle(self) -> None:
-        """Keep what was added since the last call."""
-        self._fresh.clear()
-
-    def forget(self, size: int) -> None:
-        """Take back what was added since the space had this size."""
-        del self.data[size:]
-        for header in self._fresh:
-            del self._known[header]
-        self._fresh.clear()
-
-
-class _LayerRanges:
-    """The ranges of one layer, found while its content passes."""
-
-    def __init__(self, headers: _HeaderSpace, content: _ContentSpace) -> None:
-        self._headers = headers
-        self._content = content
-        self._list = RangeList()
-        self._start = content.size
-        self._digest = hashlib.sha256()
-
-    def take(self, parts: Iterable[TarChunk]) -> None:
-        """Take the next parts of the content."""
-        for part, data, last in parts:
-            if part is Part.FILE:
-                self._file(data, last=last)
-            elif part is Part.HEADER and (offset := self._headers.keep(data)) is not None:
-                self._list.add(Space.HEADERS, offset, len(data))
-            elif not any(data):
-                self._list.add(Space.ZEROS, 0, len(data))
-            else:
-                self._file(data, last=True)
-
-    @property
-    def recipe(self) -> bytes:
-        """The recipe, once everything was taken."""
-        return encode_recipe(self._list.ranges)
-
-    def _file(self, data: bytes, *, last: bool) -> None:
-        self._content.write(data)
-        self._digest.update(data)
-        if last:
-            self._list.add(Space.CONTENT, *self._content.keep(self._start, self._digest.digest()))
-            self._start, self._digest = self._content.size, hashlib.sha256()
-
-
 class CompactWriter(AbstractContextManager["CompactWriter"]):
     """Takes the blobs of one bundle apart, then writes the compact file."""
 
     def __init__(self, folder: Path, limits: Limits, level: int = COMPACT_LEVEL) -> None:
         """Work in `folder`, which has room for all files of all layers, unpacked."""
         self._level = level
-        self._headers = _HeaderSpace(limits.compact_headers)
-        self._content = _ContentSpace(folder)
+        self._headers = HeaderSpace(limits.compact_headers)
+        self._content = ContentSpace(folder)
         self._recipes: list[bytes] = []
         self._layers: list[CompactLayer] = []
         self._seen: list[CompactedLayer] = []
@@ -249,7 +124,7 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
             return
         before = (len(self._headers.data), self._content.size)
         recognition = Recognition(_after(first, chunks))
-        ranges, cutter, size = _LayerRanges(self._headers, self._content), TarCutter(), 0
+        ranges, cutter, size = LayerRanges(self._headers, self._content), TarCutter(), 0
         for content in recognition.content():
             ranges.take(cutter.feed(content))
             size += len(content)
