@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from bundler.bundle.inventory import INVENTORY_FILE, decode
+from bundler.bundle.inventory import INVENTORY_FILE
+from bundler.bundle.inventory_reader import decode
 from bundler.errors import ContentError
 from bundler.ledger.receipt import decode_receipt
 from bundler.ledger.rollback_file import decode_rollback

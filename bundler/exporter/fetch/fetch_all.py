@@ -10,12 +10,12 @@ from typing import NamedTuple
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import Inventory
 from bundler.deltas.state import Base
-from bundler.disk_space import check_disk
 from bundler.errors import BundlerError, IntegrityError, NotFoundError
 from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, plan_export
 from bundler.exporter.resolve.drift import ROUNDS, OnDrift, moved_tags, note_drift, settle
 from bundler.exporter.resolve.resolution import Resolution
 from bundler.exporter.resolve.source_reader import FailureLimit
+from bundler.folders import check_disk
 from bundler.oci.content import Descriptor
 from bundler.oci.manifest import Manifest
 from bundler.registry.repository import Repository
