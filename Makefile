@@ -1,10 +1,14 @@
-# Everything runs in .venv; nothing is installed elsewhere.
+# Everything runs in $(VENV); nothing is installed elsewhere. Development versions are those of requirements-dev.lock.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
+LOCK := requirements-dev.lock
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist worksteal
+# Markers are declared in pyproject.toml.
+QUICK := not (strace or browser or systemd or nftables or slow)
 
-.PHONY: help demo test fuzz lint types schemas bench clean
+.PHONY: help demo test quick coverage fuzz lint types schemas man api bench lock hooks release clean
 
 help: ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -13,37 +17,59 @@ help: ## What can be made
 # every start of the program would compile it anew.
 $(VENV)/run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --editable .
+	$(PIP) install --constraint $(LOCK) --editable .
 	$(BIN)/python -m compileall -q bundler
 	@touch $@
 
-$(VENV)/dev: $(VENV)/run
-	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --group dev
+$(VENV)/dev: $(VENV)/run $(LOCK)
+	$(PIP) install --requirement $(LOCK)
 	@touch $@
 
 demo: $(VENV)/run ## Show the whole way on this machine, with two embedded registries
 	$(BIN)/timoni-bundler demo --directory demo
 
-test: $(VENV)/dev ## Run the whole suite
-	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
+test: $(VENV)/dev ## Run the whole suite (JOBS=2 processes, PYTEST_ARGS=... for pytest)
+	$(PYTEST) $(PYTEST_ARGS)
+
+quick: $(VENV)/dev ## Run the tests that need no special program and little time
+	$(PYTEST) -m "$(QUICK)" $(PYTEST_ARGS)
+
+coverage: $(VENV)/dev ## Run the quick tests, and show which lines and branches they reach
+	$(PYTEST) -m "$(QUICK)" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 fuzz: $(VENV)/dev ## Look for inputs that do harm (SECONDS=60 for each target, TARGETS=... for some)
 	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) $(TARGETS)
 
-lint: $(VENV)/dev ## Style and import contracts
+lint: $(VENV)/dev ## Check style and import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 
-types: $(VENV)/dev ## Strict type checks
+types: $(VENV)/dev ## Check types, strictly
 	$(BIN)/mypy
 
 schemas: $(VENV)/dev ## Write schemas/ anew
 	$(BIN)/python schemas/generate.py
 
+man: $(VENV)/run ## Write docs/man/ anew, a page for each command
+	$(BIN)/python tools/man_pages.py docs/man
+
+api: $(VENV)/dev ## Write the API reference into build/api
+	$(BIN)/python tools/api_reference.py build/api
+
 bench: $(VENV)/dev ## Print figures against skopeo and curl (needs docker-registry, skopeo, curl)
 	$(BIN)/python -m bench.compare
 
+lock: $(VENV)/dev ## Take the newest versions into requirements-dev.lock
+	$(PIP) install uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --group dev --all-extras --no-annotate \
+	  --custom-compile-command "make lock" --output-file $(LOCK) pyproject.toml
+
+hooks: $(VENV)/dev ## Check every commit and push in this clone (pre-commit)
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type pre-push
+
+release: lint types test ## Check what a release needs, build it into dist/, and list the steps that are left
+	$(BIN)/python tools/release.py
+
 clean: ## Remove what make made
-	rm -rf $(VENV) demo build dist
+	rm -rf .venv .venv-3.* demo build dist .coverage

@@ -1,4 +1,4 @@
-"""The whole way on one machine: two registries of our own, and the real commands between them."""
+"""The demo: the complete process on one machine, between two embedded registries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LATEST = Tag("latest")
 
 
 class Pair(NamedTuple):
-    """A module's repository on both sides, and the tags that it has."""
+    """A module's repository on both sides, and its tags."""
 
     outside: RepositoryName
     inside: RepositoryName
@@ -44,24 +44,24 @@ class Pair(NamedTuple):
 
 
 def run_demo(directory: Path, say: Say, program: str = PROGRAM) -> Path:
-    """Publish example modules, carry them in a bundle, prove that they arrived; the bundle's path.
+    """Publish example modules, carry them across in a bundle, prove that they arrived; return its path.
 
-    Everything lies below `directory`, and replaces what an earlier demo left there. `program` is how the
-    command is called at this place. Raises BundlerError when a command fails.
+    Everything is written below `directory`, and replaces what an earlier demo left there. `program` is the
+    name by which the command is called here. Raises: BundlerError if a command fails.
     """
     bundle = directory / BUNDLE
     _clear(directory)
     with _registry(directory / "outside") as outside, _registry(directory / "inside") as inside:
-        say(f"# Outside, a registry at {outside}. It gets the versions of the example modules:")
+        say(f"# Outside: a registry at {outside}. These versions of the example modules are published there:")
         pairs = [_publish(module, outside, inside, say) for module in _modules()]
-        say("\n# All of it into one file:")
+        say("\n# Export all of them into one file:")
         _command(say, "export", *(pair.outside for pair in pairs), "-o", str(bundle))
-        say("\n# The file has crossed. Is it whole, and what is in it?")
+        say("\n# The file has been carried inside. Is it complete, and what is in it?")
         _command(say, "verify", str(bundle))
         _command(say, "inspect", str(bundle))
-        say(f"\n# Inside, another registry at {inside}. Replay everything below mirror/:")
+        say(f"\n# Inside: another registry at {inside}. Import everything below mirror/:")
         _command(say, "import", str(bundle), "--to", f"oci://{inside}/mirror")
-        say("\n# Every tag, asked of both registries:")
+        say("\n# Compare every tag in both registries:")
         count = _proof(pairs, say)
     say(f"{count} of {count} tags have the same digest outside and inside.")
     say(f"The bundle is {bundle}: look at it with `{program} inspect {shlex.quote(str(bundle))}`.")
@@ -76,7 +76,7 @@ def _clear(directory: Path) -> None:
     for name in (BUNDLE, f"{BUNDLE}.sha256"):
         remove_if_there(directory / name)
     for name in ("outside", "inside"):
-        # Only what is a registry's directory: anything else is refused when it is opened.
+        # Only a registry's directory is removed: anything else is refused when it is opened.
         if (directory / name / LAYOUT_FILE).exists():
             with Store(directory / name) as store:
                 store.remove()
@@ -89,7 +89,7 @@ def _registry(directory: Path) -> Iterator[str]:
 
 
 def _proof(pairs: list[Pair], say: Say) -> int:
-    """How many tags were asked for and found equal; a line for each."""
+    """Compare every tag on both sides, say a line for each, and return their number."""
     registries = Registries()
     asked = [(outside, inside, tag) for outside, inside, tags in pairs for tag in tags]
     for outside, inside, tag in asked:
@@ -130,19 +130,20 @@ class Module(NamedTuple):
 
 
 def _modules() -> Iterator[Module]:
-    """The example modules of the package, or of the checkout."""
+    """Yield the example modules of the package, or of the checkout."""
     shipped: Traversable = files("bundler") / "example_modules"
     here = shipped if shipped.is_dir() else Path(__file__).parents[1] / "examples" / "modules"
     if not here.is_dir():
         raise NotFoundError(str(here), "the example modules are not there", "install the package again")
-    folders = [folder for folder in here.iterdir() if folder.is_dir()]
+    schemas = dict(_tree(here / "schemas"))
+    folders = [folder for folder in here.iterdir() if (folder / "base").is_dir()]
     for folder in sorted(folders, key=lambda folder: folder.name):
-        yield Module(folder.name, _versions(folder))
+        yield Module(folder.name, _versions(folder, schemas))
 
 
-def _versions(folder: Traversable) -> dict[str, Mapping[str, bytes]]:
-    """`base`, and each change laid over the one before it."""
-    current = dict(_tree(folder / "base"))
+def _versions(folder: Traversable, schemas: Mapping[str, bytes]) -> dict[str, Mapping[str, bytes]]:
+    """Lay `base` over the schemas that all modules share, and each change over the version before it."""
+    current = {**schemas, **dict(_tree(folder / "base"))}
     versions: dict[str, Mapping[str, bytes]] = {FIRST_VERSION: current}
     changes = folder / "changes"
     names = [change.name for change in changes.iterdir()] if changes.is_dir() else []

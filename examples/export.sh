@@ -1,5 +1,5 @@
 #!/bin/sh
-# Outside: one module with all its versions into one file, with a page for whoever signs its transfer.
+# Outside: export one module with all its versions into one file, and write a page for the person who approves the transfer.
 # usage: export.sh SOURCE OUT.tar.zst
 set -eu
 timoni-bundler export "$1" --output "$2" --report "$2.report.json"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Inside: look first, then replay.
+# Inside: check the file, show what an import would do, then import.
 # usage: import.sh BUNDLE.tar.zst oci://HOST/PREFIX
 set -eu
 sha256sum --check "$1.sha256"

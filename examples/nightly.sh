@@ -1,9 +1,9 @@
 #!/bin/sh
-# Every night: a delta of what is new since the last one, under the day's name; nothing new, no file. Run again
-# on the same day, it is a delta on that one, with a number behind the day.
+# Every night: a delta with what is new since the last night, named after the day. If nothing is new, no file is
+# written. A second run on the same day writes a delta on the first one, with a number after the day.
 # usage: nightly.sh STORE FOLDER SOURCE...
-# Versions never move here, so known ones are not asked for; bundles stay for 90 days, and longer if
-# a younger one builds on them. Exit code 8 means: finished, but some tags failed (see the report).
+# Versions never move here, so known ones are not asked for. Bundles are kept for 90 days, or longer if a newer
+# one builds on them. Exit code 8 means: finished, but some tags failed (see the report).
 set -eu
 store=$1 folder=$2
 shift 2

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from bundler.bundle import inventory
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
 from bundler.cli.terminal.log import LogLine
-from bundler.config.export_keys import ExportKeys
+from bundler.config.export_file import ExportKeys
 from bundler.config.import_file import ImportKeys
 from bundler.config.policy_file import PolicyKeys
 from bundler.deltas.difference import Difference, RepositoryDifference, TagChange, TagState
@@ -23,7 +23,7 @@ from bundler.exporter.resolve.lock_file import Lock
 from bundler.extractor import Extracted
 from bundler.ledger import sequences
 from bundler.ledger.receipt import Receipt, ReceivedRepository
-from bundler.ledger.rollback_file import Moved, Rollback
+from bundler.ledger.rollback_file import MovedTag, RollbackFile
 from bundler.oci.content import Digest
 from bundler.oci.document import adapter_of
 from bundler.oci.grammar import Size, camel
@@ -129,7 +129,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by file name."""
-    for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository, Moved, LogLine):
+    for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository, MovedTag, LogLine):
         with_config(ConfigDict(alias_generator=camel, use_attribute_docstrings=True, extra="ignore"))(kind)
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
@@ -140,7 +140,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "log-line.schema.json": TypeAdapter(LogLine).json_schema(mode="serialization"),
         "lock.schema.json": adapter_of(Lock, inventory.RepositoryEntry).json_schema(),
         "receipt.schema.json": adapter_of(Receipt).json_schema(),
-        "rollback.schema.json": adapter_of(Rollback).json_schema(),
+        "rollback.schema.json": adapter_of(RollbackFile).json_schema(),
         "contents.schema.json": TypeAdapter(Contents).json_schema(mode="serialization"),
         "difference.schema.json": TypeAdapter(Difference).json_schema(mode="serialization"),
         "export-file.schema.json": ExportKeys.model_json_schema(),
@@ -148,7 +148,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "policy-file.schema.json": PolicyKeys.model_json_schema(),
         "extracted.schema.json": TypeAdapter(Extracted).json_schema(mode="serialization"),
         "statement.schema.json": _statement(),
-        "import-state.schema.json": statement.adapter_of(sequences.Seen).json_schema(),
+        "import-state.schema.json": statement.adapter_of(sequences.SequenceEntry).json_schema(),
         "tag-list.schema.json": TagList.model_json_schema(),
         "oci-manifest.schema.json": OciManifest.model_json_schema(),
         "registry-error.schema.json": RegistryError.model_json_schema(),

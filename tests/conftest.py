@@ -38,6 +38,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count(1)
 
+MARKED_BY_FIXTURE = {"program": "strace", "browser": "browser", "units": "systemd", "link": "nftables"}
+"""A test that uses the fixture gets the marker: `make quick` leaves it out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a program of the system."""
+    for item in items:
+        for fixture in set(getattr(item, "fixturenames", ())) & MARKED_BY_FIXTURE.keys():
+            item.add_marker(MARKED_BY_FIXTURE[fixture])
+
+
 # Every run that asks a registry has a secret in its hands, for another host.
 os.environ.setdefault("TIMONI_BUNDLER_CREDS", PLANTED)
 

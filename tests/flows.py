@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bundler.bundle.reader import open_bundle
 from bundler.exporter import Incremental, OnDrift, export_bundle, output_to, store_location_of
 from bundler.importer import Destination, OnConflict, Part, import_bundle, verify_bundle
 from bundler.importer.destination import WHOLE
+from bundler.ledger.ledger import Ledger
 from bundler.limits import Limits
 from bundler.mapping import KEPT, Mapping
 from bundler.oci.reference import parse_prefix, parse_reference
@@ -83,15 +85,19 @@ def imported(
     part: Part = WHOLE,
     beside: Sequence[Path] = (),
     prune: int | None = None,
+    ledger: Ledger | None = None,
     jobs: int = 4,
 ) -> Report:
-    """Verify a bundle and import it below `prefix`."""
+    """Verify a bundle and import it below `prefix`; without a ledger, on a machine that is new to it."""
     with open_bundle(bundle) as opened, ExitStack() as stack:
+        ledger = ledger or Ledger(Path(stack.enter_context(TemporaryDirectory())))
         verified = verify_bundle(opened)
         known = registries or registries_for(FakeClock())
         destination = Destination(parse_prefix(prefix), mapping, part)
         others = [stack.enter_context(open_bundle(path)) for path in beside]
         session = Session(known, jobs=jobs)
-        report = import_bundle(verified, destination, session, on_conflict, beside=others, prune=prune)
+        report = import_bundle(
+            verified, destination, session, ledger, on_conflict, beside=others, prune=prune
+        )
     assert_none_in(str(report), "the report")
     return report

@@ -38,3 +38,13 @@ def test_the_demo_can_be_run_again(folder: Path) -> None:
     lines: list[str] = []
     run_demo(folder, lines.append)
     assert lines[-2] == EQUAL
+
+
+def test_the_example_modules_carry_no_file_twice() -> None:
+    modules = Path(__file__).parents[1] / "examples" / "modules"
+    bases = [
+        {path.relative_to(base): path for path in base.rglob("*.cue")} for base in modules.glob("*/base")
+    ]
+    shared = set.intersection(*(set(base) for base in bases))
+    assert len(bases) == 2
+    assert [path for path in shared if len({base[path].read_bytes() for base in bases}) == 1] == []

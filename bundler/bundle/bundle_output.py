@@ -33,10 +33,16 @@ class BundleOutput(Protocol):
         """Raise UsageError or LocalError, before any request, if this can't be written."""
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """Return a report of what exists there if it has this content already, else None."""
+        """Return what is there, if it is this very content already; change nothing.
+
+        Raises: UsageError if something that is there would be lost.
+        """
+
+    def confirm(self, existing: BundleReport) -> None:
+        """Make what `unchanged` returned durable, with everything that goes beside it."""
 
     def need(self, inventory: Inventory) -> tuple[Path, int] | None:
         """Return a folder and the largest number of bytes that it will need; None if it needs none."""
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
-        """Write the sidecar, whole or not at all."""
+        """Write the bundle, whole or not at all."""

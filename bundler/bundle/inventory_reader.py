@@ -43,7 +43,7 @@ class _Head:
 
 def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
     """Read `bundle.json`. Raises ContentError: malformed, contradictory, or a newer format."""
-    document = checked(data, item=INVENTORY_FILE, limits=limits)
+    document = checked(data, Inventory, *PARTS, item=INVENTORY_FILE, limits=limits)
     head = read_document(_Head, document)
     if type(head.format) is int and head.format > FORMAT:
         cause = f"bundle format {head.format}; this program reads format {FORMAT}"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.config.selection_options import SelectOptions, TagOptions, narrowed, rules_of
+from bundler.importer import Part
 from bundler.named_files import text_of
+from bundler.selection.rules import check
 
 if TYPE_CHECKING:
-    from bundler.config.file_values import ImportFile
+    from bundler.config.import_file import ImportFile
 
 
 def import_file(path: Path | None) -> ImportFile | None:
@@ -19,7 +23,19 @@ def import_file(path: Path | None) -> ImportFile | None:
         return None
     from bundler.config.import_file import read_import_file
 
-    return read_import_file(str(path), text_of(path))
+    return read_import_file(str(path), text_of(path), os.environ)
+
+
+def part_of(select: SelectOptions, tags: TagOptions, file: ImportFile | None) -> Part:
+    """Return what to take of a bundle, as command line and import file say it together. Raises UsageError.
+
+    Restrictions are added, choices replace those of the file; so do repositories.
+    """
+    line = rules_of(tags)
+    check(line)
+    if file is None:
+        return Part(select.repositories, line)
+    return Part(select.repositories or file.select.repositories, narrowed(file.select.rules, line))
 
 
 def allow_open_files() -> None:

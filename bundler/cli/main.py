@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from bundler.about import PROGRAM, VERSION
+from bundler.cli.options.command_line import DeclaredOption
 from bundler.cli.terminal.log import JSON, OPTION, VARIABLE, Log
 
 COMMANDS = {
@@ -95,13 +96,15 @@ def _with_log_format(command: click.Command) -> None:
             _with_log_format(one)
 
 
-LOG_FORMAT = click.Option(
+LOG_FORMAT = DeclaredOption(
     [OPTION],
     type=click.Choice(["text", JSON]),
     envvar=VARIABLE,
     expose_value=False,
-    help=f"What standard error gets: lines for people, or a JSON object per line. Also ${VARIABLE}.",
+    help="Write lines for people to standard error, or a JSON object per line. Default: "
+    f"${VARIABLE}, else text.",
 )
+LOG_FORMAT.heading = "Output"
 """Every command has it; it is obeyed by `log_for`, which also sees what no command gets to see."""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import click
-
+from bundler.config.import_options import NameOptions
+from bundler.config.selection_options import RuntimeOptions
 from bundler.durable import write_whole
 from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.named_files import check_folder, text_of
@@ -20,10 +21,10 @@ from bundler.timoni.bundle_file import ModuleReference, read_bundle_files, rewri
 from bundler.timoni.source_text import SourceText
 
 
-def modules_of(paths: Sequence[Path], settings: Sequence[str], along: Include) -> Selection:
-    """A pin for every module of a Timoni Bundle; what can't be read is among the problems."""
+def modules_of(paths: Sequence[Path], values: Mapping[str, str], along: Include) -> Selection:
+    """Return a pin for every module of a Timoni Bundle; what can't be read is among the problems."""
     files = [SourceText(str(path), text_of(path)) for path in paths]
-    found = read_bundle_files(files, runtime_values(settings))
+    found = read_bundle_files(files, values)
     problems: list[BundlerError] = [
         ContentError(unread.place, f"{unread.what} can't be read: {unread.reason}")
         for unread in found.unreadable
@@ -41,7 +42,8 @@ def _pin(module: ModuleReference, along: Include) -> PinnedReference:
     reference = parse_reference(module.url)
     wanted = Reference(reference.repository, module.version, module.digest)
     # Timoni takes the version's artifact, and refuses it where its digest is another.
-    return PinnedReference(wanted, along, strict=module.digest is not None)
+    file = re.sub(r"(:\d+)+$", "", module.place)
+    return PinnedReference(wanted, along, strict=module.digest is not None, named_by=f"by {file}")
 
 
 class Rewritten(NamedTuple):
@@ -51,15 +53,15 @@ class Rewritten(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def rewritten_files(paths: Sequence[Path], names: Mapping[str, str]) -> Rewritten:
-    """The files of one Timoni Bundle with its modules' urls as they are at the target.
+def rewritten_files(paths: Sequence[Path], names: Mapping[str, str], values: Mapping[str, str]) -> Rewritten:
+    """Return the files of one Timoni Bundle with its modules' urls as they are at the target.
 
     `names` has the name at the target of every repository, both as `host/path`.
     """
     urls = {f"oci://{old}": f"oci://{new}" for old, new in names.items()}
     files = [rewritten(SourceText(str(path), text_of(path)), urls) for path in paths]
     again = read_bundle_files(
-        [SourceText(str(path), text) for path, text in zip(paths, files, strict=True)], os.environ
+        [SourceText(str(path), text) for path, text in zip(paths, files, strict=True)], values
     )
     inside = set(urls.values())
     stale = [
@@ -72,66 +74,27 @@ def rewritten_files(paths: Sequence[Path], names: Mapping[str, str]) -> Rewritte
     return Rewritten(contents, tuple(stale))
 
 
-def runtime_values(settings: Sequence[str]) -> Mapping[str, str]:
-    """Values for `@timoni(runtime:...)` attributes: the environment, and what --set says."""
-    values = dict(os.environ)
-    for setting in settings:
+def runtime_values(options: RuntimeOptions) -> Mapping[str, str]:
+    """Return values for `@timoni(runtime:...)` attributes: what --set says, perhaps also the environment."""
+    values = dict(os.environ) if options.from_environment else {}
+    for setting in options.settings:
         name, separator, value = setting.partition("=")
         if not separator or not name:
-            raise UsageError(f"--set {setting}", "it is not NAME=VALUE", "write --set NAME=VALUE")
+            raise UsageError(f"--set {name}", "it is not NAME=VALUE", "write --set NAME=VALUE")
         values[name] = value
     return values
 
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class TargetFiles(NamedTuple):
-    """What to write, and where."""
-
-    image_map: Path | None
-    timoni_bundles: tuple[Path, ...]
-    timoni_bundles_to: Path | None
-    receipt: Path | None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that is read or written."""
-        return (*(path for path in (self.image_map, self.receipt) if path), *self.timoni_bundles)
-
-
-def written_options(command: Command) -> Command:
-    """Add them to a command; they arrive as one value by `gathered_written`."""
-    options = (
-        click.option("--write-image-map", "image_map", metavar="FILE", type=click.Path(path_type=Path),
-                     help="Write a line OLD NEW for every tag and digest that the target has now."),
-        click.option("--timoni-bundle", "timoni_bundles", metavar="FILE", type=click.Path(path_type=Path),
-                     multiple=True,
-                     help="A Timoni Bundle file whose module urls are to be rewritten. Repeatable."),
-        click.option("--timoni-bundle-to", "timoni_bundles_to", metavar="DIR",
-                     type=click.Path(path_type=Path),
-                     help="Write the rewritten Timoni Bundle files here, under the same names."),
-        click.option("--receipt", metavar="FILE", type=click.Path(path_type=Path),
-                     help="Keep up in this file what the target holds: carried back, it is a --base of the "
-                          "next export (schemas/receipt.schema.json)."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def gathered_written(options: dict[str, Any]) -> TargetFiles:
-    """Take the options out of a command's arguments. Raises UsageError before any work."""
-    written = TargetFiles(**{name: options.pop(name) for name in TargetFiles._fields})
-    to = written.timoni_bundles_to
-    if bool(written.timoni_bundles) != (to is not None):
+def check_names(names: NameOptions, receipt: Path | None) -> None:
+    """Raise UsageError before any work where a file can't be written."""
+    to = names.timoni_bundles_to
+    if bool(names.timoni_bundles) != (to is not None):
         raise UsageError("--timoni-bundle", "it needs --timoni-bundle-to, and that needs it", "give both")
     if to is not None:
-        _check_folder(to, written.timoni_bundles)
-    for option, file in (("--write-image-map", written.image_map), ("--receipt", written.receipt)):
+        _check_folder(to, names.timoni_bundles)
+    for option, file in (("--write-image-map", names.image_map), ("--receipt", receipt)):
         if file:
             check_folder(file, option)
-    return written
 
 
 def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
@@ -146,16 +109,14 @@ def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
         text_of(file)
 
 
-def write_all(written: TargetFiles, report: Report) -> Report:
+def write_all(written: NameOptions, values: Mapping[str, str], report: Report) -> Report:
     """Write what is wanted, from what the target has now; the report tells what stays unmapped."""
     if written.image_map:
         lines = sorted({f"{old} {new}\n" for old, new in _names(report)})
         write_whole(written.image_map, "".join(lines).encode())
     if written.timoni_bundles_to:
-        from bundler.cli.written_files import rewritten_files
-
         names = {entry.source: entry.name for entry in report.repositories if entry.source}
-        found = rewritten_files(written.timoni_bundles, names)
+        found = rewritten_files(written.timoni_bundles, names, values)
         for file, data in found.files.items():
             write_whole(written.timoni_bundles_to / file.name, data)
         return dataclasses.replace(report, warnings=(*report.warnings, *found.warnings))

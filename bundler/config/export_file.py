@@ -2,39 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
-from bundler.config.export_keys import (
-    PLACES,
-    DefaultKeys,
-    ExportKeys,
-    RegistryKeys,
-    RuleKeys,
-    SourceKeys,
-    TimoniBundleKeys,
-    all_rules,
-)
-from bundler.config.fields import Circumstances, beside_file, refuse_unless_meant
-from bundler.config.file_values import ConfiguredSource, ExportFile, RegistryChoices, TimoniBundle
+from pydantic import ConfigDict
+from pydantic import Field as KeyField
+
+from bundler.config.export_options import ExportSettings
+from bundler.config.keys import FilePath, Keys, TextWithVariables, model_of, said_in, values_of
+from bundler.config.option import Circumstances, OptionField, nothing_said, values_in, with_values
 from bundler.config.problems import Problem, RefusedValueError, Where, refuse
 from bundler.config.reading import Found, exactly_one, items, read_keys
+from bundler.config.selection_options import (
+    IncludeOptions,
+    PlaceOptions,
+    SourceTagOptions,
+    TagOptions,
+    rules_of,
+)
+from bundler.config.texts import RepositoryPattern, refuse_unless_meant
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.content import Digest
-from bundler.oci.grammar import camel
+from bundler.oci.reference import RepositoryName
+from bundler.selection.rules import Rules
 from bundler.selection.sources import PRESETS, Include
 
-Beside = Callable[[str | None], str | None]
+
+class ConfiguredSource(NamedTuple):
+    """A repository, or a pattern of repositories: exactly one is not None."""
+
+    repository: RepositoryName | None
+    pattern: RepositoryPattern | None
+    rules: Rules | None
+    """None: no tags are asked for, only the digests."""
+    include: Include
+    digests: tuple[Digest, ...] = ()
+
+
+class TimoniBundle(NamedTuple):
+    """One Timoni Bundle: its files, runtime values by name (they may be secret), what to include."""
+
+    files: tuple[Path, ...]
+    values: tuple[tuple[str, str], ...] = ()
+    include: Include = Include()
+
+
+class ExportFile(NamedTuple):
+    """The content of an export file."""
+
+    name: str
+    sources: tuple[ConfiguredSource, ...] = ()
+    timoni_bundles: tuple[TimoniBundle, ...] = ()
+    settings: ExportSettings = nothing_said(ExportSettings)
+    said: frozenset[str] = frozenset()
+    """Key paths of the settings that it gives."""
+
+
+PLACES = ("repository", "namespace", "preset")
+"""Of these a source has exactly one."""
+
+RULES = (TagOptions, SourceTagOptions)
+
+_REFERRERS: Any = (
+    bool | None,
+    KeyField(default=None, description="Also what refers to the modules: signatures, SBOMs. Default: true."),
+)
+
+DefaultKeys = model_of(
+    "DefaultKeys",
+    "Rules, and what to include: for every source that does not say otherwise; of a Timoni Bundle, what to "
+    "include.",
+    *RULES,
+    IncludeOptions,
+    referrers=_REFERRERS,
+)
+
+
+class OnePlaceKeys(Keys):
+    """A source has one place."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [place]} for place in PLACES]})
+
+
+SourceKeys = model_of(
+    "SourceKeys",
+    "One repository or many, and what to take of it. A source's own key wins over the default; null takes a "
+    "default back.",
+    *RULES,
+    IncludeOptions,
+    PlaceOptions,
+    base=OnePlaceKeys,
+    never_null_in=frozenset(PLACES),
+    referrers=_REFERRERS,
+)
+
+
+class TimoniBundleKeys(Keys):
+    """One Timoni Bundle: the modules of all its instances."""
+
+    files: Annotated[list[FilePath], KeyField(min_length=1)]
+    """Its files (CUE, YAML, JSON)."""
+    set: (
+        Annotated[
+            dict[Annotated[str, KeyField(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], TextWithVariables],
+            KeyField(json_schema_extra={"additionalProperties": False}),
+        ]
+        | None
+    ) = None
+    """Runtime values by name; `${NAME}` is filled in."""
+
+
+ExportKeys = model_of(
+    "ExportKeys",
+    "An export file. Paths are relative to the file's own folder; in every path `${NAME}` is filled in.",
+    ExportSettings,
+    version=(Annotated[int, KeyField(ge=1, le=1)], KeyField(description="Of this format.")),
+    defaults=(DefaultKeys | None, None),
+    sources=(list[SourceKeys] | None, None),  # type: ignore[valid-type]
+    timoni_bundles=(list[TimoniBundleKeys] | None, None),
+)
 
 
 def read_export_file(name: str, text: str, *, environment: Mapping[str, str], now: int) -> ExportFile:
-    """The file's content as values; paths in it are relative to the folder of `name`.
+    """Return the file's content as values; paths in it are relative to the folder of `name`.
 
     `now` is in seconds since the epoch. Raises UsageError, with every problem that the file has.
     """
-    keys, document = read_keys(name, text, ExportKeys, Circumstances(environment, now), _across)
+    read, document = read_keys(name, text, ExportKeys, Circumstances(now, environment, name), _across)
+    keys: Any = read
     defaults = keys.defaults or DefaultKeys()
     sources: list[ConfiguredSource] = []
     problems: list[Problem] = []
@@ -46,11 +143,16 @@ def read_export_file(name: str, text: str, *, environment: Mapping[str, str], no
             problems.append(Problem(document.line(where), where, str(refused), refused.next_step))
     if problems:
         refuse(name, problems)
-    return _with_settings(ExportFile(name, tuple(sources)), keys)
+    bundles = (
+        TimoniBundle(tuple(bundle.files), tuple((bundle.set or {}).items()), _include(defaults))
+        for bundle in keys.timoni_bundles or ()
+    )
+    settings, said = values_of(ExportSettings, keys), frozenset(said_in(ExportSettings, keys))
+    return ExportFile(name, tuple(sources), tuple(bundles), settings, said)
 
 
 def _across(content: dict[str, Any]) -> Found:
-    """What is wrong between the keys of a source."""
+    """Yield what is wrong between the keys of a source."""
     for where, source in items(content, "sources"):
         yield from exactly_one(source, where, PLACES)
         if isinstance(source, dict):
@@ -64,112 +166,67 @@ def _misplaced(source: dict[str, Any], where: Where) -> Found:
         yield (*where, "digests"), "a digest belongs to one repository", "write a source with `repository`"
 
 
-def _source(keys: SourceKeys, defaults: DefaultKeys) -> ConfiguredSource:
-    own = {name: getattr(keys, name) for name in keys.model_fields_set & set(type(defaults).model_fields)}
+_RULE_NAMES = frozenset(name for group in RULES for name in group._fields)
+
+
+def _source(keys: Any, defaults: Any) -> ConfiguredSource:
+    own = {name: getattr(keys, name) for name in keys.model_fields_set & set(DefaultKeys.model_fields)}
     whole = defaults.model_copy(update=own)
-    rules = None if keys.digests and not own.keys() & set(RuleKeys.model_fields) else all_rules(whole)
-    if rules is not None:
+    place = values_of(PlaceOptions, keys)
+    rules = None
+    if not place.digests or own.keys() & _RULE_NAMES:
+        rules = rules_of(values_of(TagOptions, whole), values_of(SourceTagOptions, whole))
         refuse_unless_meant(rules)
-    pattern = keys.namespace and keys.namespace._replace(exclude=tuple(keys.exclude_repositories or ()))
-    repository = PRESETS[keys.preset] if keys.preset else keys.repository
-    return ConfiguredSource(repository, pattern, rules, _along(whole), tuple(keys.digests or ()))
+    pattern = place.namespace and place.namespace._replace(exclude=place.exclude_repositories)
+    repository = PRESETS[place.preset] if place.preset else place.repository
+    return ConfiguredSource(repository, pattern, rules, _include(whole), place.digests)
 
 
-def _along(keys: DefaultKeys) -> Include:
-    return Include(
-        images=keys.images or False,
-        referrers=keys.referrers is not False,
-        require=frozenset(keys.require or ()),
-        platforms=tuple(keys.platforms or ()),
-    )
-
-
-def _with_settings(file: ExportFile, keys: ExportKeys) -> ExportFile:
-    beside = partial(beside_file, file.name)
-    return file._replace(
-        timoni_bundles=tuple(_timoni_bundle(bundle, beside) for bundle in keys.timoni_bundles or ()),
-        registries=_registries(keys.registries or RegistryKeys(), beside),
-        output=beside(keys.output),
-        store=beside(keys.store),
-        force=keys.force,
-        report=beside(keys.report),
-        jobs=keys.jobs,
-        lock=beside(keys.lock),
-        on_drift=keys.on_drift,
-        base=tuple(_base(text, beside) for text in keys.base) if keys.base else None,
-        immutable=tuple(keys.immutable) if keys.immutable else None,
-        keep=keys.keep,
-        keep_days=keys.keep_days,
-    )
-
-
-def _base(text: str, beside: Beside) -> str:
-    """A path is relative to the file; `last`, and an id, is none."""
-    if text == "last" or Digest.grammar.fullmatch(text):
-        return text
-    return beside(text) or text
-
-
-def _timoni_bundle(keys: TimoniBundleKeys, beside: Beside) -> TimoniBundle:
-    files = tuple(path for file in keys.files if (path := beside(file)))
-    return TimoniBundle(files, tuple((keys.set or {}).items()))
-
-
-def _registries(keys: RegistryKeys, beside: Beside) -> RegistryChoices:
-    return RegistryChoices(
-        plain_http=tuple(keys.plain_http or ()),
-        token_hosts=tuple(keys.token_hosts or ()),
-        ca_file=beside(keys.ca_file),
-        creds_file=beside(keys.creds_file),
-        proxy=keys.proxy,
-    )
-
-
-_SERIES = ("base", "immutable", "keep", "keep_days")
-
-_SETTINGS = ("output", "store", "force", "report", "jobs", "lock", "on_drift", *_SERIES)
-
-_REGISTRY_SETTINGS = ("ca_file", "creds_file", "proxy")
+def _include(keys: Any) -> Include:
+    include = values_of(IncludeOptions, keys)
+    return include._replace(no_referrers=keys.referrers is False).include()
 
 
 def merged(files: Sequence[ExportFile]) -> ExportFile:
-    """What all files say together: lists one after the other, every setting from where it is said.
+    """Join what all files say: lists one after the other, every setting from where it is said.
 
     Raises UsageError when two files say different things about one setting.
     """
-    settings = {key: [(file.name, getattr(file, key)) for file in files] for key in _SETTINGS}
-    reaching = {
-        key: [(file.name, getattr(file.registries, key)) for file in files] for key in _REGISTRY_SETTINGS
-    }
-    conflicts = [*_conflicts("", settings), *_conflicts("registries.", reaching)]
+    conflicts: list[UsageError] = []
+    values: dict[str, Any] = {}
+    for path, field, default in values_in(nothing_said(ExportSettings)):
+        said = [(file.name, _value(file, path)) for file in files if path in file.said]
+        conflicts += _conflicts(path, field, said)
+        values[path] = _joined(field, [value for _, value in said], default)
     if conflicts:
         raise conflicts[0] if len(conflicts) == 1 else CollectedError("export files", conflicts)
     return ExportFile(
         name=", ".join(file.name for file in files),
         sources=tuple(chain.from_iterable(file.sources for file in files)),
         timoni_bundles=tuple(chain.from_iterable(file.timoni_bundles for file in files)),
-        registries=RegistryChoices(
-            plain_http=tuple(dict.fromkeys(chain(*(file.registries.plain_http for file in files)))),
-            token_hosts=tuple(dict.fromkeys(chain(*(file.registries.token_hosts for file in files)))),
-            **_said(reaching),
-        ),
-        **_said(settings),
+        settings=with_values(ExportSettings, values),
+        said=frozenset(chain.from_iterable(file.said for file in files)),
     )
 
 
-def _said(settings: dict[str, list[tuple[str, Any]]]) -> dict[str, Any]:
-    return {
-        key: next((value for _, value in said if value is not None), None) for key, said in settings.items()
-    }
+def _value(file: ExportFile, path: str) -> Any:
+    return next(value for key, _, value in values_in(file.settings) if key == path)
 
 
-def _conflicts(above: str, settings: dict[str, list[tuple[str, Any]]]) -> Iterator[UsageError]:
-    for key, said in settings.items():
-        (first, value), *others = [pair for pair in said if pair[1] is not None] or [("", None)]
-        for name, other in others:
-            if other != value:
-                cause = f"{above}{camel(key)}: {_written(other)}, but {first} says {_written(value)}"
-                yield UsageError(name, cause, "say it in one of them only")
+def _joined(field: OptionField, values: list[Any], default: Any) -> Any:
+    if field.declared.adds:
+        return tuple(dict.fromkeys(chain(*values)))
+    return values[0] if values else default
+
+
+def _conflicts(path: str, field: OptionField, said: list[tuple[str, Any]]) -> Iterator[UsageError]:
+    if field.declared.adds or not said:
+        return
+    (first, value), *others = said
+    for name, other in others:
+        if other != value:
+            cause = f"{path}: {_written(other)}, but {first} says {_written(value)}"
+            yield UsageError(name, cause, "say it in one of them only")
 
 
 def _written(value: object) -> str:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping as Variables
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bundler.config.export_keys import NameRuleKeys, name_rules
-from bundler.config.fields import (
-    Circumstances,
-    Count,
-    Host,
-    Keys,
-    Path,
-    Target,
-    Text,
-    Texts,
-    beside_file,
-    from_text,
-    never_null,
-    refuse_unless_meant,
-)
-from bundler.config.file_values import ConfiguredPart, ImportFile
+from bundler.config.import_options import ImportSettings
+from bundler.config.keys import Count, Keys, Text, Texts, from_text, model_of, never_null, said_in, values_of
+from bundler.config.option import Circumstances, nothing_said
 from bundler.config.problems import Problem, RefusedValueError, Where, refuse
 from bundler.config.reading import Found, exactly_one, items, read_keys
+from bundler.config.selection_options import SelectOptions, TagOptions, rules_of
+from bundler.config.texts import refuse_unless_meant
 from bundler.errors import UsageError
 from bundler.mapping import Mapping, MappingRule, Match, check_rule
 from bundler.oci.reference import RegistryName, RepositoryName, RepositoryPath
+from bundler.selection.rules import Rules
+
+
+class ConfiguredPart(NamedTuple):
+    """What to import of a bundle."""
+
+    repositories: tuple[str, ...] = ()
+    """Globs on `host/path`, the name outside (`*` is also for `/`); all without any."""
+    rules: Rules = Rules()
+
+
+class ImportFile(NamedTuple):
+    """The content of an import file."""
+
+    name: str
+    mapping: Mapping = Mapping()
+    select: ConfiguredPart = ConfiguredPart()
+    settings: ImportSettings = nothing_said(ImportSettings)
+    said: frozenset[str] = frozenset()
+    """Key paths of the settings that it gives."""
+
 
 MATCHES = ("repository", "prefix", "pattern", "registry")
 """Of these a mapping rule has exactly one."""
@@ -47,6 +58,9 @@ SourceName = Annotated[
 ]
 
 
+Host = Annotated[RegistryName, from_text(lambda text, at: RegistryName.parse(text), RegistryName)]
+
+
 class MappingKeys(Keys):
     """What becomes of some repositories."""
 
@@ -64,59 +78,67 @@ class MappingKeys(Keys):
     """Below the target: a path, what replaces the prefix or the registry, or a template with `\\1`."""
 
 
-class SelectKeys(NameRuleKeys):
-    """What to import of a bundle."""
+SelectKeys = model_of("SelectKeys", "What to import of a bundle.", TagOptions, SelectOptions)
 
-    repositories: list[Text] | None = None
-    """Repositories whose HOST/REPOSITORY matches one of these globs; `*` is also for `/`."""
+ImportKeys = model_of(
+    "ImportKeys",
+    "An import file. Paths are relative to the file's own folder; in every path `${NAME}` is filled in.",
+    ImportSettings,
+    version=(Annotated[int, Field(ge=1, le=1)], Field(description="Of this format.")),
+    mapping=(
+        list[MappingKeys] | None,
+        Field(
+            default=None,
+            description="The first rule that matches wins; without one, the path is kept and the host is "
+            "dropped.",
+        ),
+    ),
+    flatten=(
+        Count | None,
+        Field(
+            default=None,
+            description="Levels that a path at the target has at most, the prefix included; the rest is "
+            "joined with `-`.",
+        ),
+    ),
+    allow=(
+        Texts | None,
+        Field(
+            default=None,
+            description="Globs for paths at the target (`*` is also for `/`); for any other, nothing is "
+            "written.",
+        ),
+    ),
+    select=(SelectKeys | None, None),
+)
 
 
-class ImportKeys(Keys):
-    """An import file. Paths are relative to the file's own folder."""
-
-    version: Annotated[int, Field(ge=1, le=1)]
-    """Of this format."""
-    to: Target | None = None
-    """oci://HOST[/PREFIX]"""
-    mapping: list[MappingKeys] | None = None
-    """The first rule that matches wins; without one, the path is kept and the host is dropped."""
-    flatten: Count | None = None
-    """Levels that a path at the target has at most, the prefix included; the rest is joined with `-`."""
-    allow: Texts | None = None
-    """Globs for paths at the target (`*` is also for `/`); for any other, nothing is written."""
-    on_conflict: Literal["fail", "skip", "overwrite"] | None = None
-    """A tag that exists with another digest. If it is not said, `latest` moves and any other fails."""
-    select: SelectKeys | None = None
-    image_map: Path | None = None
-    """Write a list of images and their new names."""
-
-
-def read_import_file(name: str, text: str) -> ImportFile:
-    """The file's content as values; paths in it are relative to the folder of `name`.
+def read_import_file(name: str, text: str, environment: Variables[str, str] | None = None) -> ImportFile:
+    """Return the file's content as values; paths in it are relative to the folder of `name`.
 
     Raises UsageError, with every problem that the file has.
     """
-    keys, document = read_keys(name, text, ImportKeys, Circumstances({}, 0), _across)
+    read, document = read_keys(name, text, ImportKeys, Circumstances(0, environment or {}, name), _across)
+    keys: Any = read
     try:
-        select = _part(keys.select or SelectKeys())
+        select = _part(keys.select)
     except RefusedValueError as refused:
         where = ("select",)
         refuse(name, [Problem(document.line(where), where, str(refused), refused.next_step)])
     rules = tuple(_rule(rule) for rule in keys.mapping or ())
     return ImportFile(
         name=name,
-        to=keys.to,
         mapping=Mapping(rules, keys.flatten, tuple(keys.allow or ())),
-        on_conflict=keys.on_conflict,
         select=select,
-        image_map=beside_file(name, keys.image_map),
+        settings=values_of(ImportSettings, keys),
+        said=frozenset(said_in(ImportSettings, keys)),
     )
 
 
-def _part(keys: SelectKeys) -> ConfiguredPart:
-    rules = name_rules(keys)
+def _part(keys: BaseModel | None) -> ConfiguredPart:
+    rules = rules_of(values_of(TagOptions, keys))
     refuse_unless_meant(rules)
-    return ConfiguredPart(tuple(keys.repositories or ()), rules)
+    return ConfiguredPart(values_of(SelectOptions, keys).repositories, rules)
 
 
 def _rule(keys: MappingKeys) -> MappingRule:

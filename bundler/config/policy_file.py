@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from bundler.config.fields import Circumstances, Count, Keys, Path, Text, Texts, beside_file
+from bundler.config.keys import Count, FilePath, Keys, Text, Texts, from_text
+from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.config.reading import Found, items, read_keys
 from bundler.oci.grammar import Size
 from bundler.trust.policy import Demand, Identity, KeylessDemand, Policy, is_narrow
+from bundler.trust.statement import Job
 
 
 def _narrow(glob: str) -> str:
@@ -19,6 +21,8 @@ def _narrow(glob: str) -> str:
         raise RefusedValueError("almost anybody's", "name at least HOST/OWNER/ or @DOMAIN")
     return glob
 
+
+JobName = Annotated[Job, from_text(lambda text, at: Job.parse(text), Job)]
 
 IdentityGlob = Annotated[Text, AfterValidator(_narrow)]
 
@@ -46,7 +50,7 @@ class IdentityKeys(Keys):
 class KeylessKeys(Keys):
     """Signatures by certificates, checked offline."""
 
-    trusted_root: Path
+    trusted_root: FilePath
     """Sigstore's trusted_root.json, as `cosign trusted-root create` makes it."""
     identities: Annotated[list[IdentityKeys], Field(min_length=1)]
     """One of these."""
@@ -64,7 +68,7 @@ class DemandKeys(Keys):
     """Those whose HOST/REPOSITORY outside matches one of these globs; `*` is also for `/`."""
     referrers: Annotated[list[Literal["signature", "sbom", "attestation"]], Field(min_length=1)] | None = None
     """All of these kinds."""
-    cosign_keys: Annotated[list[Path], Field(min_length=1)] | None = None
+    cosign_keys: Annotated[list[FilePath], Field(min_length=1)] | None = None
     """A signature by one of these public keys (PEM), or by one of the identities of `keyless`."""
     keyless: KeylessKeys | None = None
 
@@ -72,16 +76,21 @@ class DemandKeys(Keys):
 class SignerKeys(Keys):
     """Who must have signed the bundle itself."""
 
-    allowed: Path
+    allowed: FilePath
     """A file of allowed signers (ssh-keygen(1), ALLOWED SIGNERS)."""
-    revoked: Path | None = None
+    revoked: FilePath | None = None
     """Keys that don't count any more."""
     minimum: Count | None = None
-    """So many of them; 1 if it is not said."""
+    """Number of them; 1 if it is not given."""
+    job: JobName | None = None
+    """The job that the bundle must be signed for."""
 
 
 class PolicyKeys(Keys):
-    """A border policy. What it does not speak of is allowed. Paths are relative to the file's own folder."""
+    """A border policy. What it does not speak of is allowed.
+
+    Paths are relative to the file's own folder; in every path `${NAME}` is filled in.
+    """
 
     version: Annotated[int, Field(ge=1, le=1)]
     """Of this format."""
@@ -96,13 +105,13 @@ class PolicyKeys(Keys):
     signers: SignerKeys | None = None
 
 
-def read_policy_file(name: str, text: str) -> Policy:
+def read_policy_file(name: str, text: str, environment: Mapping[str, str] | None = None) -> Policy:
     """The file's content as a value; paths in it are relative to the folder of `name`.
 
     Raises UsageError, with every problem that the file has.
     """
-    keys, _ = read_keys(name, text, PolicyKeys, Circumstances({}, 0), _across)
-    beside, limits, signers = partial(beside_file, name), keys.limits or LimitKeys(), keys.signers
+    keys, _ = read_keys(name, text, PolicyKeys, Circumstances(0, environment or {}, name), _across)
+    limits, signers = keys.limits or LimitKeys(), keys.signers
     return Policy(
         sources=tuple(keys.sources or ()),
         targets=tuple(keys.targets or ()),
@@ -111,10 +120,11 @@ def read_policy_file(name: str, text: str) -> Policy:
         blob_bytes=limits.blob_bytes,
         repositories=limits.repositories,
         tags=limits.tags,
-        demands=tuple(_demand(name, demand) for demand in keys.require or ()),
-        allowed_signers=beside(signers.allowed) if signers else None,
-        revoked_keys=beside(signers.revoked) if signers else None,
+        demands=tuple(_demand(demand) for demand in keys.require or ()),
+        allowed_signers=str(signers.allowed) if signers else None,
+        revoked_keys=str(signers.revoked) if signers and signers.revoked else None,
         signatures=(signers.minimum or 1) if signers else None,
+        job=signers.job if signers else None,
     )
 
 
@@ -125,16 +135,15 @@ def _across(content: dict[str, Any]) -> Found:
             yield where, "it requires nothing", f"write one of {', '.join(DEMANDS)}"
 
 
-def _demand(name: str, keys: DemandKeys) -> Demand:
-    paths = (beside_file(name, path) for path in keys.cosign_keys or ())
+def _demand(keys: DemandKeys) -> Demand:
     return Demand(
         tuple(keys.repositories),
         frozenset(keys.referrers or ()),
-        tuple(path for path in paths if path),
-        _keyless(name, keys.keyless) if keys.keyless else None,
+        tuple(map(str, keys.cosign_keys or ())),
+        _keyless(keys.keyless) if keys.keyless else None,
     )
 
 
-def _keyless(name: str, keys: KeylessKeys) -> KeylessDemand:
-    root = beside_file(name, keys.trusted_root) or ""
-    return KeylessDemand(root, tuple(Identity(one.identity, one.issuer) for one in keys.identities))
+def _keyless(keys: KeylessKeys) -> KeylessDemand:
+    identities = (Identity(key.identity, key.issuer) for key in keys.identities)
+    return KeylessDemand(str(keys.trusted_root), tuple(identities))

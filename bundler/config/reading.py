@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bundler.config.fields import Circumstances
+from bundler.config.option import Circumstances
 from bundler.config.problems import Problem, RefusedValueError, Where, refuse
 from bundler.config.yaml_document import (
     NOTHING,

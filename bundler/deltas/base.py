@@ -75,7 +75,7 @@ class Before(NamedTuple):
     """What earlier nights left to build on."""
 
     base: Base | None
-    trusted: ImmutableTags
+    immutable: ImmutableTags
 
 
 def look_back(incremental: Incremental, store: Store, out: Path | None, limits: Limits) -> Before:
@@ -128,14 +128,15 @@ class ImmutableTags(NamedTuple):
     referrers: Mapping[Subject, tuple[Descriptor, ...]] = MappingProxyType({})
 
 
-NOBODY = ImmutableTags()
+ASK_ALL = ImmutableTags()
+"""Nothing is known to be immutable: everything is asked for."""
 
 
 def immutable_tags_of(base: Base | None, immutable: Iterable[str]) -> ImmutableTags:
     """What the base has under tags that don't move (`SEMVER`, or globs of tags), and all it has by digest."""
     patterns = list(immutable)
     if base is None or not patterns:
-        return NOBODY
+        return ASK_ALL
     manifests: dict[Named, Manifest] = {}
     referrers: dict[Subject, list[Descriptor]] = {}
     for root in base.roots:

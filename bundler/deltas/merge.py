@@ -47,16 +47,18 @@ def merge_bundles(
         pool = ManifestPool(limits)
         inventory = merged_inventory([read_chain_entry(bundle, pool) for bundle in bundles], limits)
         check_readable(inventory, limits)
-        there = out.unchanged(inventory, progress)
-        if there is None and (needed := out.need(inventory)):
+        existing = out.unchanged(inventory, progress)
+        if existing:
+            out.confirm(existing)
+        elif needed := out.need(inventory):
             check_disk([needed])
-        written = there or out.write(inventory, _Together(bundles), progress)
+        written = existing or out.write(inventory, _Together(bundles), progress)
     tags: dict[RepositoryName, list[TagReport]] = {}
     for root in roots_of(inventory):
         told = TagReport(root.tag or root.digest, "exported", root.digest)
         tags.setdefault(root.repository, []).append(told)
     repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in tags.items())
-    return Report("merge", VERSION, repositories, (), written, unchanged=there is not None)
+    return Report("merge", VERSION, repositories, (), written, unchanged=existing is not None)
 
 
 def merged_inventory(chain: Sequence[ChainEntry], limits: Limits = DEFAULT_LIMITS) -> Inventory:

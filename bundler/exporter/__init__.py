@@ -9,16 +9,16 @@ from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.writer import check_readable
 from bundler.deltas.base import look_back
 from bundler.deltas.retention import ALONE, Incremental, Keep
+from bundler.exporter.export_content import ExportContent
 from bundler.exporter.export_report import ExportRun
+from bundler.exporter.fetch.drift import OnDrift
 from bundler.exporter.fetch.fetch_all import disk_needs, fetch_all, plan_against
 from bundler.exporter.fetch.fetch_plan import ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.outputs import output_to
-from bundler.exporter.resolve.drift import OnDrift
-from bundler.exporter.resolve.lock_file import locked_selection, read_lock
-from bundler.exporter.resolve.resolver import select
-from bundler.exporter.resolve.signed_only import drop_unsigned
+from bundler.exporter.resolve.lock_file import check_all_locked, locked_selection, read_lock
+from bundler.exporter.resolve.resolver import resolve
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Selection
 from bundler.session import Session
@@ -57,29 +57,32 @@ def export_bundle(
     them signed fail. Raises BundlerError for what stops everything: usage, disk, lock.
     """
     run = ExportRun(session)
+    finish = Finish(out, location, incremental, lock, session)
     out.check()
     with location.opened() as store:
-        base, trusted = look_back(incremental, store, out.path, session.limits)
-        choose = partial(select, selection, session, store, trusted=trusted)
+        base, immutable = look_back(incremental, store, out.path, session.limits)
+        choose = partial(resolve, selection, session, store, signers=signers, immutable=immutable)
         with run.phase("select"):
-            pinned = choose()
-        run.check_locked(selection, pinned)
-        base = base and base.completed(pinned.manifests)
-        delivery = Finish(out, location, incremental, lock, session)
-        if run.has_nothing(selection, pinned):
-            return run.nothing(pinned)
-        if there := delivery.superfluous(pinned, base, store):
-            return run.unchanged(pinned, there)
+            content = ExportContent.of(choose(), base)
+        check_all_locked(selection, content.findings)
+        if run.has_nothing(selection, content):
+            return run.nothing(content)
+        if unchanged := finish.skip_if_unchanged(content):
+            finish.keep_existing(unchanged, content, store)
+            finish.write_lock(content)
+            return run.unchanged(finish.close(content, unchanged.bundle, store))
         with run.phase("fetch"):
-            found = fetch_all(pinned, choose, session, store, out, base=base, on_drift=on_drift)
-        run.drop_incomplete(found)
-        run.signed = drop_unsigned(found.pinned, signers, base, store, session.registries)
-        run.check_locked(selection, found.pinned)
-        if run.has_nothing(selection, found.pinned):
-            return run.nothing(found.pinned)
+            fetched = fetch_all(content, choose, session, store, out, on_drift=on_drift)
+        content = fetched.content
+        check_all_locked(selection, content.findings)
+        if run.has_nothing(selection, content):
+            return run.nothing(content)
         with run.phase("pack"):
-            delivered = delivery.write(found.pinned, base, store)
-        return run.done(found, delivered)
+            bundle = out.write(content.inventory, store, session.progress)
+            finish.record(content, store)
+            finish.write_lock(content)
+            finished = finish.close(content, bundle, store)
+        return run.done(fetched, finished)
 
 
 def plan_bundle(
@@ -89,15 +92,16 @@ def plan_bundle(
     session: Session,
     *,
     incremental: Incremental = ALONE,
+    signers: Signers = NOBODY,
 ) -> tuple[Report, ExportPlan, int]:
     """Return what an export would do: the report, the plan, bytes of disk that it needs. Write nothing."""
     run = ExportRun(session)
     store = location.looked_at()
-    base, trusted = look_back(incremental, store, out.path, session.limits)
+    base, immutable = look_back(incremental, store, out.path, session.limits)
     with run.phase("select"):
-        pinned = select(selection, session, store, trusted=trusted, keep=False)
-    base = base and base.completed(pinned.manifests)
-    plan, inventory = plan_against(pinned, base, store), pinned.inventory(base)
-    check_readable(inventory, session.limits)
-    needs = disk_needs(pinned, plan, out, store, inventory)
-    return run.planned(pinned, inventory, plan), plan, sum(size for _, size in needs)
+        resolved = resolve(selection, session, store, signers=signers, immutable=immutable, keep=False)
+        content = ExportContent.of(resolved, base)
+    check_readable(content.inventory, session.limits)
+    plan = plan_against(content, store)
+    needs = disk_needs(content, plan, out, store)
+    return run.planned(content, plan), plan, sum(size for _, size in needs)

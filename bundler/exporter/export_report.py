@@ -1,26 +1,24 @@
-"""An export's report, as it comes together while the flow runs."""
+"""The reports of an export, and the durations of its phases."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bundler.about import VERSION
-from bundler.bundle.inventory import Inventory, Root, roots_of
-from bundler.errors import BundlerError, IntegrityError
+from bundler.bundle.inventory import Root, roots_of
+from bundler.errors import BundlerError
+from bundler.exporter.export_content import ExportContent
 from bundler.exporter.fetch.fetch_all import Fetched
-from bundler.exporter.fetch.fetch_plan import ExportPlan, incomplete
+from bundler.exporter.fetch.fetch_plan import ExportPlan
 from bundler.exporter.output.finish import Finished
-from bundler.exporter.resolve.resolution import Resolution
 from bundler.oci.content import Descriptor
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import (
     BlobCounts,
-    BundleReport,
-    Failure,
     Phases,
     Report,
     RepositoryReport,
-    SignedReport,
     Status,
     TagReport,
 )
@@ -29,85 +27,50 @@ from bundler.session import Session
 
 
 class ExportRun(Phases):
-    """Durations, and the ways in which an export can end."""
+    """Durations of an export's phases, and the reports with which it can end."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session.registries.settings.hosts.clock)
         self._traffic = session.registries.traffic
-        self.signed: tuple[SignedReport, ...] = ()
-        """Who signed modules, where that was asked."""
 
-    def drop_incomplete(self, found: Fetched) -> None:
-        """Take out the roots that need a blob which could not be had: a bundle never names what it lacks."""
-        pinned, missing = found.pinned, found.missing
-        lacking = incomplete(pinned.roots, pinned.manifests, missing.__contains__)
-        pinned.drop({root: missing[blob] for root, blob in lacking.items()})
+    def has_nothing(self, selection: Selection, content: ExportContent) -> bool:
+        """Return whether there is no bundle to write: a shard without repositories is one."""
+        return not content.resolution.chosen and (selection.shard is None or not content.findings.complete)
 
-    def check_locked(self, selection: Selection, pinned: Resolution) -> None:
-        """Raise what failed where a lock file asks for all of it or nothing."""
-        failures = [*pinned.failures, *(item for _, item in pinned.failed)]
-        if selection.locked and failures:
-            first = failures[0]
-            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-            cause = f"what the lock file pins can't be had{more}: {first.cause}"
-            raise IntegrityError(first.item, cause, first.next_step)
+    def nothing(self, content: ExportContent) -> Report:
+        """Report that nothing could be exported, and nothing was written."""
+        return self._report(content, "failed", carried=False)
 
-    def has_nothing(self, selection: Selection, pinned: Resolution) -> bool:
-        """Whether there is no bundle to write: a shard without repositories is one, so none is missed."""
-        failed = pinned.failures or pinned.failed
-        return not pinned.roots and (selection.shard is None or bool(failed))
+    def unchanged(self, finished: Finished) -> Report:
+        """Report that the output holds exactly this already, or that the base does."""
+        return replace(self._finished(finished), unchanged=True)
 
-    def nothing(self, pinned: Resolution) -> Report:
-        """Nothing could be exported, and nothing was written."""
-        return self._report(pinned, None)
+    def planned(self, content: ExportContent, plan: ExportPlan) -> Report:
+        """Report on a dry run."""
+        report = self._report(content, "planned")
+        return replace(report, blobs=_counts(plan, {}), dry_run=True)
 
-    def unchanged(self, pinned: Resolution, there: Finished) -> Report:
-        """The output holds exactly this already, or the base does."""
-        return self._report(
-            pinned, there.inventory, bundle=there.bundle, unchanged=True, removed=there.removed
-        )
+    def done(self, fetched: Fetched, finished: Finished) -> Report:
+        """Report on a bundle that was written."""
+        return replace(self._finished(finished), blobs=_counts(fetched.plan, fetched.missing))
 
-    def planned(self, pinned: Resolution, inventory: Inventory, plan: ExportPlan) -> Report:
-        """A dry run."""
-        return self._report(pinned, inventory, blobs=_counts(plan, {}), status="planned")
+    def _finished(self, finished: Finished) -> Report:
+        report = self._report(finished.content, "exported")
+        return replace(report, bundle=finished.bundle, removed=finished.removed)
 
-    def done(self, found: Fetched, delivered: Finished) -> Report:
-        """A bundle was written."""
-        return self._report(
-            found.pinned,
-            delivered.inventory,
-            bundle=delivered.bundle,
-            blobs=_counts(found.plan, found.missing),
-            removed=delivered.removed,
-        )
-
-    def _report(
-        self,
-        pinned: Resolution,
-        inventory: Inventory | None,
-        *,
-        bundle: BundleReport | None = None,
-        blobs: BlobCounts | None = None,
-        unchanged: bool = False,
-        removed: tuple[str, ...] = (),
-        status: Status = "exported",
-    ) -> Report:
+    def _report(self, content: ExportContent, status: Status, *, carried: bool = True) -> Report:
+        findings = content.findings
         return Report(
             command="export",
             tool_version=VERSION,
-            repositories=_repositories(pinned, inventory, status),
-            failures=(*pinned.failures, *(item for _, item in pinned.failed)),
-            bundle=bundle,
-            blobs=blobs or BlobCounts(),
+            repositories=_repositories(content, status, carried=carried),
+            failures=findings.all_failures,
             traffic=self._traffic.report(),
             seconds=self.seconds,
-            warnings=tuple(pinned.warnings),
-            images=tuple(pinned.images),
-            drifted=tuple(pinned.drifted),
-            unchanged=unchanged,
-            removed=removed,
-            dry_run=status == "planned",
-            signed=self.signed,
+            warnings=findings.warnings,
+            images=findings.images,
+            drifted=tuple(dict.fromkeys(findings.drifted)),
+            signed=findings.signed,
         )
 
 
@@ -122,33 +85,33 @@ def _counts(plan: ExportPlan, missing: Mapping[Descriptor, BundlerError]) -> Blo
     )
 
 
-def _repositories(
-    pinned: Resolution, inventory: Inventory | None, status: Status
-) -> tuple[RepositoryReport, ...]:
+def _repositories(content: ExportContent, status: Status, *, carried: bool) -> tuple[RepositoryReport, ...]:
     tags: dict[RepositoryName, list[TagReport]] = {}
-    carried = set(roots_of(inventory)) if inventory else set()
-    reasons = {(name, item.tag): item.reason for name, choice in pinned.decided for item in choice.decisions}
-    for root in pinned.roots:
-        reason = reasons.get((root.repository, root.tag), "") if root.tag else ""
-        became: Status = status if root in carried else "present"
-        taken = TagReport(_name(root), became, root.digest, reason, size=pinned.size_of(root))
+    resolution, findings = content.resolution, content.findings
+    in_bundle = set(roots_of(content.inventory)) if carried else set()
+    decided, roots = findings.decided(), dict[RepositoryName, list[Root]]()
+    for root in resolution.roots:
+        decision = decided.get(root.repository, {}).pop(root.tag or "", None)
+        became: Status = status if root in in_bundle else "present"
+        reason = decision.reason if decision else ""
+        taken = TagReport(_name(root), became, root.digest, reason, size=resolution.size_of(root))
         tags.setdefault(root.repository, []).append(taken)
-    for root, item in pinned.failed:
-        tags.setdefault(root.repository, []).append(
-            TagReport(_name(root), "failed", root.digest or None, _why(item))
-        )
-    for entry in inventory.repositories if inventory else ():
-        own = tags.setdefault(entry.name, [])
-        own += [TagReport(gone, "removed") for gone in entry.removed]
-    for name, choice in pinned.decided:
-        own = tags.setdefault(name, [])
-        own += [TagReport(left.tag, "skipped", reason=left.reason) for left in choice.left_out]
-    return tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
+        roots.setdefault(root.repository, []).append(root)
+    for root, item in findings.failed:
+        failed = TagReport(_name(root), "failed", root.digest or None, item.cause)
+        tags.setdefault(root.repository, []).append(failed)
+    for entry in content.inventory.repositories if carried else ():
+        removed = (TagReport(gone, "removed") for gone in entry.removed)
+        tags.setdefault(entry.name, []).extend(removed)
+    for name, decisions in decided.items():
+        left_out = (item for item in decisions.values() if not item.taken)
+        skipped = (TagReport(item.tag, "skipped", reason=item.reason) for item in left_out)
+        tags.setdefault(name, []).extend(skipped)
+    return tuple(
+        RepositoryReport(name, tuple(reports), size=resolution.size_of(*roots.get(name, ())))
+        for name, reports in sorted(tags.items())
+    )
 
 
 def _name(root: Root) -> str:
     return root.tag or root.digest
-
-
-def _why(item: Failure) -> str:
-    return item.cause

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from bundler.errors import ContentError, printable
@@ -22,11 +22,16 @@ class CheckedDocument(NamedTuple):
     item: str
 
 
-def checked(data: bytes, *, item: str, limits: Limits) -> CheckedDocument:
-    """Raise ContentError that names `item`: too large, too many values, or not JSON."""
+def checked(data: bytes, *types: type, item: str, limits: Limits) -> CheckedDocument:
+    """Check a document that is to be read as these types.
+
+    Raises ContentError that names `item`: too large, too many values, not JSON, or a key that is one of the
+    types' fields in another case.
+    """
     if len(data) > limits.inventory:
         raise ContentError(item, f"larger than the limit of {limits.inventory:,} bytes")
-    strict_json.check(data, item=item, depth=limits.json_depth, values=limits.json_values)
+    known = frozenset(camel(field.name) for kind in types for field in fields(kind))
+    strict_json.check(data, item=item, depth=limits.json_depth, values=limits.json_values, known=known)
     return CheckedDocument(data, item)
 
 

@@ -43,6 +43,15 @@ NOT_DISTRIBUTED = (
 MEDIA_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
 """Looser than RFC 6838, because registries are; tight enough for every log and document."""
 
+MANIFEST_NAMES = frozenset(
+    {
+        "schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject",
+        "annotations", "digest", "size", "urls", "data",
+        "platform", "architecture", "os", "os.version", "os.features", "variant",
+    }
+)  # fmt: skip
+"""Names of fields in manifests, indexes and their descriptors. Source: image-spec 1.1."""
+
 TIMONI_CONTENT_TYPE = "sh.timoni.content.type"
 
 CREATED = "org.opencontainers.image.created"
@@ -121,7 +130,9 @@ def parse_manifest(
         raise ContentError(item, f"media type {media_type!r} is no manifest or index")
     if len(data) > limits.manifest:
         raise ContentError(item, f"larger than the limit of {limits.manifest:,} bytes")
-    document = strict_json.loads(data, item=item, depth=limits.json_depth, values=limits.manifest_values)
+    document = strict_json.loads(
+        data, item=item, depth=limits.json_depth, values=limits.manifest_values, known=MANIFEST_NAMES
+    )
     try:
         return _manifest(Descriptor(media_type, digest, len(data)), data, document)
     except ValueError as error:
@@ -139,7 +150,9 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
             item, "an HTML page instead of a manifest", "a login or proxy page may be in between"
         )
     strict_json.check_width(data, item=item, most=limits.json_wide)
-    document = strict_json.loads(data, item=item, depth=limits.json_depth, values=limits.manifest_values)
+    document = strict_json.loads(
+        data, item=item, depth=limits.json_depth, values=limits.manifest_values, known=MANIFEST_NAMES
+    )
     if not isinstance(document, dict):
         raise ContentError(item, "not a manifest: the answer is no JSON object")
     own = document.get("mediaType", "")
@@ -151,6 +164,11 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
     if header in ACCEPTED and own and own != header:
         raise ContentError(item, f"sent as {header}, but says it is {own}")
     return header if header in ACCEPTED else own or _guessed(document)
+
+
+def _document(data: bytes, item: str, limits: Limits) -> Any:
+    depth, values = limits.json_depth, limits.manifest_values
+    return strict_json.loads(data, item=item, depth=depth, values=values, known=MANIFEST_NAMES)
 
 
 def _guessed(document: Mapping[str, Any]) -> str:

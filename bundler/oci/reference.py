@@ -20,7 +20,7 @@ _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = f"(?:{_LABEL}(?:\\.{_LABEL})*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{{1,5}})?"
 
 
-SOURCE_FORM = "[oci://]HOST/REPOSITORY[:TAG|@DIGEST]"
+SOURCE_FORM = "[oci://][HOST/]REPOSITORY[:TAG|@DIGEST]"
 
 TARGET_FORM = "oci://HOST[/PREFIX]"
 
@@ -117,15 +117,46 @@ def address(text: str, form: str) -> str:
     return rest
 
 
-def parse_reference(text: str) -> Reference:
-    """Parse `[oci://]HOST/PATH[:TAG|@DIGEST]`. Raises UsageError that names the expected form."""
+DEFAULT_REGISTRY = RegistryName("ghcr.io")
+"""The registry of a reference without a host, as in Timoni's module registry API."""
+
+DOCKER_HUB = RegistryName("docker.io")
+
+
+def split_registry(name: str, default: RegistryName) -> tuple[str, str]:
+    """Return registry and path. A first part without `.` and `:` that is not `localhost` is a path."""
+    host, _, path = name.partition("/")
+    return (host, path) if is_registry(host) else (default, name)
+
+
+def with_registry(name: str, default: RegistryName) -> str:
+    """Return a repository's name with its registry; Docker Hub's short names in full.
+
+    Source: distribution/reference, normalize.go.
+    """
+    host, path = split_registry(name, default) if "/" in name else (default, name)
+    if host in (DOCKER_HUB, f"index.{DOCKER_HUB}"):
+        host, path = DOCKER_HUB, path if "/" in path else f"library/{path}"
+    return f"{host}/{path}"
+
+
+def is_registry(part: str) -> bool:
+    """Return whether the first part of a name is a registry; upper case can't be a path."""
+    return bool(set(part) & set(".:[")) or part == "localhost" or part != part.lower()
+
+
+def parse_reference(text: str, default_registry: RegistryName = DEFAULT_REGISTRY) -> Reference:
+    """Parse `[oci://][HOST/]PATH[:TAG|@DIGEST]`. Raises UsageError that names the expected form."""
     rest = address(text, SOURCE_FORM)
     rest, _, digest = rest.partition("@")
     head, slash, last = rest.rpartition("/")
     last, colon, tag = last.partition(":")
+    name = f"{head}{slash}{last}"
+    if slash or not is_registry(name):  # a registry alone is not a repository
+        name = with_registry(name, default_registry)
     try:
         return Reference(
-            RepositoryName.parse(f"{head}{slash}{last}"),
+            RepositoryName.parse(name),
             Tag.parse(tag) if colon else None,
             Digest.parse(digest) if "@" in text else None,
         )

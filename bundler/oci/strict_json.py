@@ -1,7 +1,9 @@
 """JSON as a peer may write it, and nothing that two readers could read in two ways.
 
 `json.loads` takes UTF-16, NaN, duplicate keys and any depth; none of it passes here. Nor do documents of
-nearly nothing but brackets: parsed, they take fifty times their size.
+nearly nothing but brackets: parsed, they take fifty times their size. Go's encoding/json finds the fields of
+a struct whatever their case, the last one wins; so keys that differ only by case are refused, too, except
+in the maps of users, which Go reads exactly. Source: Go, encoding/json, fold.go.
 """
 
 from __future__ import annotations
@@ -9,18 +11,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, partial, wraps
 from threading import RLock
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from bundler.errors import BundlerError, ContentError
+from bundler.errors import BundlerError, ContentError, printable
 from bundler.limits import DEFAULT_LIMITS
 
 Result = TypeVar("Result")
 
 Others = ParamSpec("Others")
 
-_one = RLock()
+NO_NAMES: frozenset[str] = frozenset()
+
+MAPS = frozenset({"annotations", "tags"})
+"""Names of fields whose value is a map: its keys are users' own, and may differ only by case."""
+
+_reading = RLock()
 
 _BEYOND_LATIN_1 = re.compile(rb"[\xc4-\xff]")
 
@@ -42,7 +49,7 @@ def alone(read: Callable[Concatenate[bytes, Others], Result]) -> Callable[Concat
     def one_at_a_time(data: bytes, /, *arguments: Others.args, **more: Others.kwargs) -> Result:
         if len(data) <= DEFAULT_LIMITS.json_beside:
             return read(data, *arguments, **more)
-        with _one:
+        with _reading:
             try:
                 return read(data, *arguments, **more)
             except BundlerError as error:
@@ -59,26 +66,44 @@ def check_width(data: bytes, *, item: str, most: int = DEFAULT_LIMITS.json_wide)
         raise ContentError(item, f"letters beyond Latin-1 in JSON of more than {most:,} bytes")
 
 
-def loads(data: bytes, *, item: str, depth: int, values: int = DEFAULT_LIMITS.manifest_values) -> Any:
-    """Parse a document. Raises ContentError that names `item`."""
+def loads(
+    data: bytes,
+    *,
+    item: str,
+    depth: int,
+    values: int = DEFAULT_LIMITS.manifest_values,
+    known: frozenset[str] = NO_NAMES,
+) -> Any:
+    """Parse a document; `known` are the names that somebody looks for in it.
+
+    Raises ContentError that names `item`.
+    """
     text = _text(data, item=item, depth=depth, values=values)
-    try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise ContentError(item, f"not valid JSON: {error}") from error
+    return _parsed(text, item, partial(_object, known, str))
 
 
-def check(data: bytes, *, item: str, depth: int, values: int = DEFAULT_LIMITS.json_values) -> None:
+def check(
+    data: bytes,
+    *,
+    item: str,
+    depth: int,
+    values: int = DEFAULT_LIMITS.json_values,
+    known: frozenset[str] = NO_NAMES,
+) -> None:
     """Make the same checks of a large document, without keeping its content."""
     text = _text(data, item=item, depth=depth, values=values)
-    if not text.isascii():
+    if text.isascii():
+        spelled: Callable[[str], str] = str
+    else:
         # One letter beyond the others makes a text take four times its bytes; what is not ASCII matters
-        # here only to tell one key from another.
-        text = data.decode("latin-1")
-    try:
-        json.loads(text, object_pairs_hook=_forget, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise ContentError(item, f"not valid JSON: {error}") from error
+        # here only in keys.
+        text, spelled = data.decode("latin-1"), _from_latin_1
+    _parsed(text, item, lambda pairs: _forgotten(_object(known, spelled, pairs)))
+
+
+def folded(name: str) -> str:
+    """Return a name as Go compares the names of fields: by Unicode simple case folding, letter by letter."""
+    return name.lower() if name.isascii() else "".join(map(_folded_letter, name))
 
 
 def canonical(document: object) -> bytes:
@@ -114,23 +139,88 @@ def _text(data: bytes, *, item: str, depth: int, values: int) -> str:
     return text
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    _few(pairs)
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("duplicate key")
-    return result
+class _Doubtful(dict[str, Any]):
+    """An object of which two readers may read different fields, unless it is a map of users."""
+
+    cause = ""
 
 
-def _forget(pairs: list[tuple[str, Any]]) -> None:
-    _few(pairs)
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("duplicate key")
+def _parsed(text: str, item: str, hook: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+    try:
+        document = json.loads(text, object_pairs_hook=hook, parse_constant=_refuse)
+        _refuse_doubtful(document)
+    except (ValueError, RecursionError) as error:
+        raise ContentError(item, f"not valid JSON: {error}") from error
+    return document
 
 
-def _few(pairs: list[tuple[str, Any]]) -> None:
+def _object(
+    known: frozenset[str], spelled: Callable[[str], str], pairs: list[tuple[str, Any]]
+) -> dict[str, Any]:
+    """Return an object; a doubtful one is refused later, unless it turns out to be a map."""
     if len(pairs) > (most := DEFAULT_LIMITS.json_names):
         raise ValueError(f"an object of more than the limit of {most:,} names")
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("duplicate key")
+    for name, value in pairs:
+        if isinstance(value, _Doubtful) and name in MAPS:
+            fields[name] = dict(value)
+        else:
+            _refuse_doubtful(value)
+    cause = _two_readings([spelled(name) for name in fields], known)
+    if not cause:
+        return fields
+    doubtful = _Doubtful(fields)
+    doubtful.cause = cause
+    return doubtful
+
+
+def _two_readings(names: list[str], known: frozenset[str]) -> str:
+    """Return why Go may read other fields than we do; empty if it does not."""
+    found: dict[str, str] = {}
+    by_folding = _by_folding(known)
+    for name in names:
+        key = folded(name)
+        other = found.get(key) or by_folding.get(key, name)
+        if other != name:
+            both = f"{printable(repr(other), 60)} and {printable(repr(name), 60)}"
+            return f"the keys {both} are one key to readers that ignore case"
+        found[key] = name
+    return ""
+
+
+@cache
+def _by_folding(known: frozenset[str]) -> dict[str, str]:
+    return {folded(name): name for name in known}
+
+
+def _refuse_doubtful(value: Any) -> None:
+    for part in value if isinstance(value, list) else (value,):
+        if isinstance(part, list):
+            _refuse_doubtful(part)
+        elif isinstance(part, _Doubtful):
+            raise ValueError(part.cause)
+
+
+def _forgotten(fields: dict[str, Any]) -> _Doubtful | None:
+    """Return nothing of an object but the doubt about it."""
+    if not isinstance(fields, _Doubtful):
+        return None
+    fields.clear()
+    return fields
+
+
+def _from_latin_1(name: str) -> str:
+    """Return a key of a text that was decoded as Latin-1, in which escapes may stand."""
+    data = b"".join(letter.encode("latin-1" if letter <= "\xff" else "utf-8") for letter in name)
+    return data.decode("utf-8", "replace")
+
+
+def _folded_letter(letter: str) -> str:
+    # Full folding makes several letters of some; of these, lower case is what simple folding gives.
+    full, lower = letter.casefold(), letter.lower()
+    return full if len(full) == 1 else lower if len(lower) == 1 else letter
 
 
 def _refuse(constant: str) -> None:

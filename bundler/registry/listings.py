@@ -52,6 +52,8 @@ def _next_in(header: str) -> str | None:
     return None
 
 
+_CATALOG = frozenset({"repositories"})
+
 _SCOPE = "registry:catalog:*"
 
 _NEXT_STEP = "name the repositories one by one: many registries (ghcr.io, Docker Hub) have no catalog"
@@ -75,7 +77,7 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
             kind = AuthError if isinstance(error, AuthError) else NotFoundError
             raise kind(item, f"it can't be read: {error.cause}", _NEXT_STEP) from error
         found |= dict.fromkeys(
-            _names(host, strict_json.loads(reply.body, item=item, depth=limits.json_depth))
+            _names(host, strict_json.loads(reply.body, item=item, depth=limits.json_depth, known=_CATALOG))
         )
         if len(found) > limits.tags:
             raise ContentError(item, f"more than the limit of {limits.tags:,} repositories")

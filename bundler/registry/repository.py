@@ -28,6 +28,8 @@ OK = frozenset({200})
 
 FOUND_OR_NOT = frozenset({200, 404})
 
+_TAG_LIST = frozenset({"name", "tags"})
+
 PROGRESS = 64 * KIB
 """Bytes that a broken connection must have brought to be no lost try."""
 
@@ -240,7 +242,9 @@ class Repository:
 @strict_json.alone
 def _tag_page(body: bytes, item: str, limits: Limits) -> list[str]:
     strict_json.check_width(body, item=item, most=limits.json_wide)
-    document = strict_json.loads(body, item=item, depth=limits.json_depth, values=limits.manifest_values)
+    document = strict_json.loads(
+        body, item=item, depth=limits.json_depth, values=limits.manifest_values, known=_TAG_LIST
+    )
     names = document.get("tags") if isinstance(document, dict) else document
     if names is None and isinstance(document, dict):
         return []  # what some registries say when the last tag is gone

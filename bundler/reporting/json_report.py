@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError
+from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError, SeveralErrors
 from bundler.oci.grammar import camel
 
 _PART = 1 << 16
@@ -38,6 +38,11 @@ def failure(error: BundlerError, item: str = "") -> Failure:
     same = item in ("", error.item) or item.startswith((f"{error.item}:", f"{error.item}@"))
     cause = error.cause if same else f"{error.item}: {error.cause}"
     return Failure(item or error.item, cause, error.exit_code, error.next_step)
+
+
+def failures_of(error: BundlerError) -> tuple[Failure, ...]:
+    """Return an error as a report has it; of several that were found at once, each one."""
+    return tuple(failure(each) for each in (error.problems if isinstance(error, SeveralErrors) else (error,)))
 
 
 Status = Literal[
@@ -71,6 +76,8 @@ class RepositoryReport:
     tags: tuple[TagReport, ...]
     source: str | None = None
     """At the target: what it was called outside."""
+    size: int | None = None
+    """Of an export: bytes of all that its tags need, each blob once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +178,8 @@ class ImagesReport:
 class Report:
     """The result of `export`, `import` or `merge`, or what `verify` found at a target."""
 
-    command: Literal["export", "import", "verify", "merge"]
+    command: str
+    """The command's name: export, import, verify, merge; any that prints JSON, if it failed."""
     tool_version: str
     repositories: tuple[RepositoryReport, ...]
     failures: tuple[Failure, ...]
@@ -194,7 +202,7 @@ class Report:
     dry_run: bool = False
     """True when this is what would be done."""
     signed: tuple[SignedReport, ...] = ()
-    """Signers of each module, if signatures were asked for; nothing for modules that a base has."""
+    """Signers of each module, if signatures were asked for."""
     report_version: Literal[1] = 1
 
     @property

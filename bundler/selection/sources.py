@@ -88,6 +88,8 @@ class PinnedReference(NamedTuple):
     include: Include = ALONE
     strict: bool = False
     """With tag and digest: the tag must point to that digest. Otherwise the digest alone is asked for."""
+    named_by: str = ""
+    """Where it is named, to follow the word "named": `by bundle.cue`, `on the command line`."""
 
 
 class Source(NamedTuple):
@@ -149,7 +151,7 @@ class Selection(NamedTuple):
         """Return all selections as one."""
         parts = (self, *others)
         return self._replace(
-            pins=tuple(dict.fromkeys(pin for part in parts for pin in part.pins)),
+            pins=_distinct(pin for part in parts for pin in part.pins),
             sources=tuple(dict.fromkeys(source for part in parts for source in part.sources)),
             namespaces=tuple(dict.fromkeys(space for part in parts for space in part.namespaces)),
             problems=tuple(problem for part in parts for problem in part.problems),
@@ -169,13 +171,23 @@ class Selection(NamedTuple):
         return frozenset(names | {space.registry for space in self.namespaces})
 
 
+def _distinct(pins: Iterable[PinnedReference]) -> tuple[PinnedReference, ...]:
+    """Return each pin once, as the first source that names it has it."""
+    first: dict[PinnedReference, PinnedReference] = {}
+    for pin in pins:
+        first.setdefault(pin._replace(named_by=""), pin)
+    return tuple(first.values())
+
+
 def selection_of(
-    references: Iterable[Reference], rules: Rules = EVERY_TAG, include: Include = ALONE
+    references: Iterable[Reference], rules: Rules = EVERY_TAG, include: Include = ALONE, *, named_by: str = ""
 ) -> Selection:
-    """Return a selection: references with tag or digest as they are, of the others what rules take."""
+    """Return a selection: references with tag or digest as they are, of the others what the rules take."""
     known = list(dict.fromkeys(references))
     pins = tuple(
-        PinnedReference(reference, include) for reference in known if reference.tag or reference.digest
+        PinnedReference(reference, include, named_by=named_by)
+        for reference in known
+        if reference.tag or reference.digest
     )
     names = [reference.repository for reference in known if not (reference.tag or reference.digest)]
     return Selection(pins, tuple(Source(name, rules, include) for name in names))

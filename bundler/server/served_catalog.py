@@ -18,7 +18,7 @@ from bundler.layout import INDEX_FILE
 from bundler.limits import Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest
-from bundler.oci.manifest import INDEXES, OCI_INDEX, parse_manifest
+from bundler.oci.manifest import INDEXES, MANIFEST_NAMES, OCI_INDEX, parse_manifest
 from bundler.oci.reference import RepositoryName, RepositoryPath, Tag
 
 
@@ -141,7 +141,9 @@ def _named(path: RepositoryPath, repository: ServedRepository) -> Iterator[tuple
 
 def decode_index(data: bytes, limits: Limits) -> Iterator[ServedManifest]:
     """Read `index.json`. Raises ContentError for one that this module would not write."""
-    document = strict_json.loads(data, item=INDEX_FILE, depth=limits.json_depth, values=limits.json_values)
+    document = strict_json.loads(
+        data, item=INDEX_FILE, depth=limits.json_depth, values=limits.json_values, known=MANIFEST_NAMES
+    )
     try:
         for fields in document["manifests"] or ():
             yield _entry(fields)

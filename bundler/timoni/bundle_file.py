@@ -6,13 +6,12 @@ taken; the rest is named with its reason. Source: Timoni 0.33, schemas/timoni.sh
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bundler.errors import ContentError, UsageError, printable
 from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName, Tag, parse_reference
+from bundler.oci.reference import RepositoryName, Tag, is_registry, parse_reference
 from bundler.timoni.cue.cue_tokens import words_of
 from bundler.timoni.cue.cue_tree import Expression, Label, Text
 from bundler.timoni.cue.merged_tree import Node, ParsedFile, merged
@@ -39,7 +38,7 @@ class ModuleReference(NamedTuple):
     @property
     def repository(self) -> RepositoryName:
         """Return the repository that the url names."""
-        return RepositoryName(self.url.removeprefix(_REMOTE))
+        return parse_reference(self.url).repository
 
 
 class Skipped(NamedTuple):
@@ -173,8 +172,7 @@ def _problem(url: str) -> str:
         return f"{shown} is not oci://HOST/REPOSITORY"
     if reference.tag or reference.digest:
         return f"{shown}: tag and digest have their own fields, version and digest"
-    host = reference.repository.registry
-    if not re.search(r"[.:]|\Alocalhost\Z", host):
+    if not is_registry(url.removeprefix(_REMOTE).partition("/")[0]):
         return f"{shown} names no registry, so Timoni asks docker.io: write oci://index.docker.io/..."
     return ""
 

@@ -11,15 +11,13 @@ from typing import NamedTuple, TypeAlias
 
 from bundler.errors import ContentError, UsageError, printable
 from bundler.oci.content import Digest
-from bundler.oci.reference import Reference, RepositoryName, Tag
+from bundler.oci.reference import DOCKER_HUB, Reference, RepositoryName, Tag, with_registry
 from bundler.timoni.cue.cue_parser import MOST_TOKENS, parse
 from bundler.timoni.cue.cue_tokens import CLOSERS, NAME, OPENERS, STRING, CueToken, text_of, tokens
 from bundler.timoni.cue.cue_tree import CueReference, Disjunction, Opaque, Struct
 from bundler.timoni.cue.merged_tree import Declared, Node, ParsedFile, is_anything, merged
 from bundler.timoni.cue.resolved import Known, Texts, Unknown, kind_of
 from bundler.timoni.source_text import Places, SourceText
-
-_DOCKER = "docker.io"
 
 _LATEST = Tag("latest")
 
@@ -31,21 +29,12 @@ def image_reference(text: str) -> Reference:
     last, colon, tag = last.partition(":")
     try:
         return Reference(
-            RepositoryName.parse(_with_host(f"{head}{slash}{last}")),
+            RepositoryName.parse(with_registry(f"{head}{slash}{last}", DOCKER_HUB)),
             Tag.parse(tag) if colon else None if at else _LATEST,
             Digest.parse(digest) if at else None,
         )
     except ValueError as error:
         raise UsageError(text, str(error), "write [HOST/]REPOSITORY[:TAG][@DIGEST]") from error
-
-
-def _with_host(name: str) -> str:
-    host, slash, path = name.partition("/")
-    if not slash or not (set(host) & set(".:[") or host == "localhost" or host != host.lower()):
-        host, path = _DOCKER, name
-    if host in {_DOCKER, f"index.{_DOCKER}"}:
-        host, path = _DOCKER, path if "/" in path else f"library/{path}"
-    return f"{host}/{path}"
 
 
 _PARTS = ("repository", "tag", "digest")

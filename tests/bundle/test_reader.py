@@ -126,6 +126,7 @@ for _ in range(1500):
 """
 
 
+@pytest.mark.slow
 def test_a_bundle_that_was_left_half_read_holds_nobody_up(tmp_path: Path) -> None:
     path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module()})
     ended = subprocess.run(

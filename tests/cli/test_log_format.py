@@ -142,6 +142,7 @@ def test_several_errors_are_several_lines(tmp_path: Path, capsys: Output) -> Non
     assert {line["exitCode"] for line in lines} == {2}
 
 
+@pytest.mark.slow
 def test_the_summary_is_a_line_when_stdout_is_the_bundle(registry: MemoryRegistry, tmp_path: Path) -> None:
     command = ["export", f"{registry.host}/app", "-o", "-", "--store", str(tmp_path / "store"), *AS_JSON]
     for as_json in (False, True):

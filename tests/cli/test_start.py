@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.builders import a_module, push_to
 from tests.registries import RealRegistry
 
@@ -17,7 +19,8 @@ os._exit = lambda code: print(code, *(name for name, module in sys.modules.items
 bundler.__main__.main()
 """
 NOT_OF_AN_EXPORT = {
-    "bundler.config",
+    "bundler.config.keys",
+    "bundler.config.reading",
     "bundler.deltas.merge",
     "bundler.importer",
     "bundler.server",
@@ -35,6 +38,7 @@ NOT_OF_AN_EXPORT = {
 }
 
 
+@pytest.mark.slow
 def test_an_export_loads_nothing_that_it_does_without(
     source_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:

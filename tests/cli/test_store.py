@@ -43,6 +43,7 @@ def blobs(folder: Path) -> set[str]:
     return {path.name for path in (folder / "store" / "blobs").glob("*/*")}
 
 
+@pytest.mark.slow
 def test_what_the_last_night_needs_stays_and_the_rest_can_go(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_what_the_last_night_needs_stays_and_the_rest_can_go(
     assert not registry.asked("GET", "blobs/")
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_needs_no_manifests(registry: MemoryRegistry, tmp_path: Path) -> None:
     export(registry, tmp_path, "sunday")
     gone = registry.repositories["app"].tags.pop("1.0.0")
@@ -70,6 +72,7 @@ def test_what_is_forgotten_needs_no_manifests(registry: MemoryRegistry, tmp_path
     assert gone.encoded not in blobs(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_bundle_in_the_directory_itself_stays(registry: MemoryRegistry, tmp_path: Path) -> None:
     store = tmp_path / "store"
     assert bundler("export", f"{registry.host}/app", "-o", str(store), "-q").returncode == 0
@@ -77,6 +80,7 @@ def test_the_bundle_in_the_directory_itself_stays(registry: MemoryRegistry, tmp_
     assert bundler("verify", str(store), "-q").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_blob_is_found_removed_and_fetched_again(registry: MemoryRegistry, tmp_path: Path) -> None:
     out = export(registry, tmp_path, "sunday")
     with open_bundle(out) as bundle:
@@ -96,6 +100,7 @@ def test_what_is_no_store_is_4(what: str, tmp_path: Path) -> None:
     assert bundler("store", what, str(tmp_path)).returncode == 4
 
 
+@pytest.mark.slow
 def test_a_registry_s_directory_is_not_collected(registry: MemoryRegistry, tmp_path: Path) -> None:
     out = export(registry, tmp_path, "sunday")
     assert out.exists()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.config.fields import expanded
 from bundler.config.problems import RefusedValueError
+from bundler.config.texts import expanded
 
 ENVIRONMENT = {"A": "alpha", "B_2": "${A}$$", "EMPTY": ""}
 

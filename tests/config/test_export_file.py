@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from bundler.config.export_file import merged, read_export_file
-from bundler.config.file_values import ConfiguredSource, ExportFile, RegistryChoices
+from bundler.config.export_file import ConfiguredSource, ExportFile, TimoniBundle, merged, read_export_file
+from bundler.config.run_options import ReachOptions
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.platform import Platform
-from bundler.oci.reference import RepositoryName, RepositoryPath
+from bundler.oci.reference import RegistryName, RepositoryName, RepositoryPath
 from bundler.selection.rules import Rules
 from bundler.selection.sources import Include
 
@@ -124,13 +125,17 @@ def test_settings_equal_options_and_paths_stand_beside_the_file() -> None:
         " proxy: none}\ntimoniBundles: [{files: [bundle.cue, /b.yaml], set: {A: '${TOKEN}', B: $$5}}]\n"
     )
     file = read(text, "conf/export.yaml")
-    assert (file.output, file.store, file.report, file.lock) == (
-        "/srv/m.tar.zst", "conf/s", "conf/r.json", "conf/x.lock",
+    output, lock = file.settings.output, file.settings.lock
+    assert (output.out, output.store, file.settings.report.report, lock.lock) == (
+        "/srv/m.tar.zst", Path("conf/s"), Path("conf/r.json"), Path("conf/x.lock"),
     )  # fmt: skip
-    assert (file.force, file.jobs, file.on_drift) == (True, 8, "refetch")
-    assert file.registries == RegistryChoices(("h:1",), ("t",), "conf/ca.pem", "-", "none")  # type: ignore[arg-type]
-    assert file.timoni_bundles == ((("conf/bundle.cue", "/b.yaml"), (("A", "correct horse"), ("B", "$5"))),)
-    assert read("output: '-'", "conf/export.yaml").output == "-"
+    assert (output.force, file.settings.registries.jobs, lock.on_drift) == (True, 8, "refetch")
+    assert file.settings.registries.reach == ReachOptions(
+        (RegistryName("h:1"),), Path("conf/ca.pem"), Path("-"), (RegistryName("t"),), "none"
+    )
+    files = (Path("conf/bundle.cue"), Path("/b.yaml"))
+    assert file.timoni_bundles == (TimoniBundle(files, (("A", "correct horse"), ("B", "$5"))),)
+    assert read("output: '-'", "conf/export.yaml").settings.output.out == "-"
 
 
 def test_what_is_not_said_is_left_to_the_command_line() -> None:
@@ -166,7 +171,7 @@ WRONG = {
     f"sources:\n- repository: ghcr.io/a/b@{DIGEST}":
         ("3: sources[0].repository", "a digest does not belong here", "digests: ["),
     "sources:\n- repository: ghcr.io/A":
-        ("3: sources[0].repository", "is not a repository", "HOST/REPOSITORY"),
+        ("3: sources[0].repository", "is not a repository", "[HOST/]REPOSITORY"),
     "sources:\n- repository: ghcr.io/${NONE}/a":
         ("3: sources[0].repository", "the environment has no NONE", "set NONE"),
     "sources:\n- repository: ghcr.io/$ORG/a":
@@ -207,7 +212,8 @@ WRONG = {
     "defaults:\n  repository: h.example/a": ("3: defaults.repository", "unknown key", "there are tags"),
     "timoniBundles:\n- set: {A: b}": ("3: timoniBundles[0].files", "is missing", ""),
     "timoniBundles:\n- files: []": ("3: timoniBundles[0].files", "is empty", ""),
-    "timoniBundles:\n- files: ['${FOLDER}/b']": ("3: timoniBundles[0].files[0]", "no variables", "itself"),
+    "timoniBundles:\n- files: ['${NONE}/b']":
+        ("3: timoniBundles[0].files[0]", "the environment has no NONE", "set NONE"),
     "timoniBundles:\n- files: [b]\n  set: {a-b: c}": ("4: timoniBundles[0].set.a-b", "is not a name", ""),
     "registries:\n  plainHttp: [http://h]": ("3: registries.plainHttp[0]", "is not a registry", ""),
     "registries:\n  caFile: ~/ca.pem": ("3: registries.caFile", "~ stands for nothing", "whole path"),
@@ -291,8 +297,10 @@ def test_several_files_follow_each_other_with_their_settings() -> None:
     found = merged([site, first, second])
     assert found.sources == (*first.sources, *second.sources)
     assert found.timoni_bundles == second.timoni_bundles
-    assert found.registries == RegistryChoices(plain_http=("a", "b", "c"), ca_file="/ca.pem")  # type: ignore[arg-type]
-    assert (found.jobs, found.lock, found.output) == (8, "/l", None)
+    hosts = tuple(map(RegistryName, "abc"))
+    assert found.settings.registries.reach == ReachOptions(plain_http=hosts, ca_file=Path("/ca.pem"))
+    settings = found.settings
+    assert (settings.registries.jobs, settings.lock.lock, settings.output.out) == (8, Path("/l"), None)
 
 
 def test_one_file_is_itself_and_none_says_nothing() -> None:

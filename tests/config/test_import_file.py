@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from bundler.config.file_values import ConfiguredPart, ImportFile
-from bundler.config.import_file import read_import_file
+from bundler.config.import_file import ConfiguredPart, ImportFile, read_import_file
+from bundler.config.import_options import TargetOptions
 from bundler.errors import UsageError
 from bundler.mapping import Mapping, MappingRule, Match
 from bundler.oci.reference import RegistryName, parse_prefix
@@ -36,14 +38,15 @@ def test_a_file_says_where_to_under_which_names_and_which_part() -> None:
     )
     assert file == ImportFile(
         name="conf/import.yaml",
-        to=parse_prefix("r.local:5000/mirror"),
         mapping=Mapping(rules, 3, ("mirror/*",)),
-        on_conflict="skip",
         select=ConfiguredPart(("*/b",), Rules(globs=("6.*",), newest=2)),
-        image_map="conf/images.txt",
+        settings=file.settings,
+        said=frozenset({"to", "onConflict", "imageMap"}),
     )
-    assert file.to is not None
-    assert isinstance(file.to.registry, RegistryName)
+    assert file.settings.target == TargetOptions(parse_prefix("r.local:5000/mirror"), "skip")
+    assert file.settings.names.image_map == Path("conf/images.txt")
+    assert file.settings.target.to is not None
+    assert isinstance(file.settings.target.to.registry, RegistryName)
 
 
 def test_what_is_not_said_is_left_to_the_command_line() -> None:
@@ -81,7 +84,7 @@ WRONG = {
     "select:\n  newst: 1": ("3: select.newst", "unknown key", "did you mean newest?"),
     "select:\n  createdSince: 90d": ("3: select.createdSince", "unknown key", "there are tags"),
     "select:\n  tags: [6.0]": ("3: select.tags[0]", "6.0 without quotes is a number", '"6.0"'),
-    "imageMap: ${X}": ("2: imageMap", "no variables are filled in here", "itself"),
+    "imageMap: ${X}": ("2: imageMap", "the environment has no X", "set X"),
 }
 
 

@@ -54,6 +54,7 @@ def test_control_characters_are_no_text_with_or_without_quotes(text: str) -> Non
     assert [isinstance(meaning(text, plain=plain), Unclear) for plain in (True, False)] == [True, True]
 
 
+@pytest.mark.slow
 @given(
     st.text() | st.text("0123456789.+-_:eExobaftinTZ ", max_size=20) | st.from_regex(r"[-+.0-9eE_:xob]{1,9}")
 )

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.config.export_file import read_export_file
-from bundler.config.file_values import ExportFile, ImportFile
-from bundler.config.import_file import read_import_file
+from bundler.config.export_file import ExportFile, read_export_file
+from bundler.config.import_file import ImportFile, read_import_file
 from bundler.config.policy_file import read_policy_file
 from bundler.config.yaml_document import read_document
 from bundler.errors import UsageError
@@ -29,6 +28,7 @@ ENVIRONMENT = {
     "ORGANISATION": "org",
     "STORE": "/srv/store",
     "CLUSTER": "blue",
+    "CONFIG": "/etc/timoni-bundler",
 }
 EXAMPLES = {path.name: path.read_text() for path in sorted((ROOT / "examples").glob("*.yaml"))}
 EXPORT = [name for name in EXAMPLES if name.startswith("export")]
@@ -43,9 +43,9 @@ def kind(name: str) -> str:
 def read(name: str, text: str) -> ExportFile | ImportFile | Policy:
     """A file of any kind, by its name."""
     if kind(name) == "policy":
-        return read_policy_file(name, text)
+        return read_policy_file(name, text, ENVIRONMENT)
     if kind(name) == "import":
-        return read_import_file(name, text)
+        return read_import_file(name, text, ENVIRONMENT)
     return read_export_file(name, text, environment=ENVIRONMENT, now=1_800_000_000)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.config.fields import moment, seconds_of
+from bundler.config.texts import moment, seconds_of
 
 NOW = 1_800_000_000
 

@@ -117,6 +117,7 @@ def test_base_and_deltas_merge_to_the_bytes_of_a_full_export(nights: Nights) -> 
     assert nights.merged("merged", *chain).read_bytes() == full.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_content_of_any_shape_can_come_by_a_delta(shape: str, nights: Nights) -> None:
     base = nights.full("sunday")

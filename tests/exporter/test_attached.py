@@ -109,7 +109,7 @@ def test_could_not_ask_is_a_failure_and_no_absence(status: int, tmp_path: Path) 
     with MemoryRegistry({"app": a_module("1.0.0")}, referrers=True) as server:
         server.on("GET", "referrers", says(status), times=ALWAYS)
         report = exported(tmp_path / "b.tar.zst", f"{server.host}/app")
-    assert "what belongs to it could not be had" in causes(report)
+    assert "what is attached to it could not be read" in causes(report)
     assert not (tmp_path / "b.tar.zst").exists()
 
 

@@ -79,6 +79,7 @@ def _padded(reference: str) -> bytes:
     return data + b" " * (4 * MIB - len(data))
 
 
+@pytest.mark.slow
 def test_a_hundred_large_manifests_at_a_time_fit_into_the_memory(tmp_path: Path) -> None:
     """Case 17 of many tags at once: 800 MiB, if each thread held what it was sent."""
     tags = [f"v{number}" for number in range(100)]

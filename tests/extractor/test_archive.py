@@ -190,6 +190,7 @@ def test_a_directory_with_content_is_refused() -> None:
     assert "a directory with content" in refusal(archive(entry("d", b"content", type=tarfile.DIRTYPE)))
 
 
+@pytest.mark.slow
 def test_an_endless_name_is_refused_in_flat_memory() -> None:
     """Case 59."""
     data = archive(entry("x", bytes(400 * MIB), type=tarfile.GNUTYPE_LONGNAME))
@@ -300,6 +301,7 @@ def test_what_is_not_one_gzip_stream_is_refused(broken: Callable[[bytes], bytes]
         read(data[start : start + size] for start in range(0, len(data), size))
 
 
+@pytest.mark.slow
 def test_a_bomb_stops_at_the_limit_in_flat_memory() -> None:
     """Case 62."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
@@ -314,6 +316,7 @@ def test_a_bomb_stops_at_the_limit_in_flat_memory() -> None:
     assert peak < 8 * MIB
 
 
+@pytest.mark.slow
 def test_a_million_empty_entries_stop_at_the_limit() -> None:
     """Case 61."""
     data = gzip.compress(entry("same") * 200_000, 1, mtime=0)

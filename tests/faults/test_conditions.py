@@ -17,6 +17,7 @@ from bundler.bundle.stream import BundleStream
 from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.exporter import OnDrift
 from bundler.importer import Destination, import_stream, verify_bundle
+from bundler.ledger.ledger import Ledger
 from bundler.oci.content import Descriptor, sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.oci.reference import parse_prefix
@@ -173,6 +174,7 @@ def test_a_damaged_pipe_pushes_no_manifest_and_no_whole_blob(
                 BundleStream(file, PATIENT),
                 Destination(parse_prefix(f"{proxy.host}/damaged/{clock.now:.0f}")),
                 Session(registries_for(clock)),
+                Ledger(tmp_path / "ledger"),
             )
         digests = {digest for digest, _ in a_module().everything()}
         sent = [seen for seen in proxy.asked("PUT") if "digest=" in seen.target]
@@ -331,6 +333,7 @@ def test_a_blob_that_can_not_be_asked_for_is_sent(
 # --- G: usage ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -367,6 +370,7 @@ def test_rules_that_match_nothing_are_4_and_no_file_appears(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_output_of_something_else_is_replaced_by_force_only(
     source: MemoryRegistry, tmp_path: Path
 ) -> None:
@@ -380,6 +384,7 @@ def test_an_output_of_something_else_is_replaced_by_force_only(
     assert bundler("verify", str(out), "-q").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_is_never_extracted_over_itself(tmp_path: Path) -> None:
     """Case 109."""
     bundle = a_bundle(tmp_path / "b.tar", {NAME: a_module("1.0.0")})
@@ -410,6 +415,7 @@ def test_a_clock_that_jumps_changes_neither_waits_nor_deadlines(
     assert 0 <= sum(report.seconds.values()) < 60
 
 
+@pytest.mark.slow
 def test_an_open_umask_does_not_open_the_lock(source: MemoryRegistry, tmp_path: Path) -> None:
     """Case 129."""
     out, store = tmp_path / "b.tar.zst", tmp_path / "store"
@@ -418,6 +424,8 @@ def test_an_open_umask_does_not_open_the_lock(source: MemoryRegistry, tmp_path: 
     assert (store / ".lock").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.strace
+@pytest.mark.slow
 def test_nothing_is_written_but_where_the_output_is(source: MemoryRegistry, tmp_path: Path) -> None:
     """No home, no temporary folder of the system, no cache. Case 131."""
     log, folder = tmp_path / "strace.log", tmp_path / "here"

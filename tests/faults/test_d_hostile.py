@@ -271,6 +271,7 @@ FLOODS: dict[str, Callable[[list[tuple[str, bytes]]], bytes]] = {
 MOST = 200 * MIB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOODS)
 def test_a_flood_is_refused_in_flat_memory(
     name: str, members: list[tuple[str, bytes]], tmp_path: Path

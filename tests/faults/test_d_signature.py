@@ -92,6 +92,7 @@ CASES: dict[Callable[[Border], None], str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 @pytest.mark.parametrize("way", ["file", "stream"])
 def test_a_wrong_signature_is_11_and_the_target_hears_nothing(

@@ -38,7 +38,7 @@ def test_a_bad_reference_is_2_before_any_request(
     reference: str, registry: MemoryRegistry, tmp_path: Path
 ) -> None:
     """Case 107."""
-    assert "write [oci://]HOST" in refused(
+    assert "write [oci://][HOST/]REPOSITORY" in refused(
         registry, "export", reference.format(registry.host), "-o", str(tmp_path / "b.tar.zst")
     )
     assert list(tmp_path.iterdir()) == []

@@ -53,6 +53,7 @@ def assert_absent_or_whole(out: Path) -> None:
 # --- 117: the order that a power cut needs ---------------------------------------------------------------
 
 
+@pytest.mark.strace
 def test_a_bundle_is_durable_before_and_after_it_gets_its_name(source: str, tmp_path: Path) -> None:
     log, out = tmp_path / "strace.log", tmp_path / "b.tar.zst"
     before = strace(log, "-y", "-e", "trace=fsync,rename")

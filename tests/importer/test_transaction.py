@@ -125,6 +125,7 @@ def command(inside: Inside, *arguments: str) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
 def test_tags_that_moved_are_moved_back(inside: Inside) -> None:
     to, way_back = ("--to", inside.proxy.host, "--on-conflict", "overwrite"), inside.folder / "back.json"
     inside.imports(app=nightly("1.0.0", "1.1.0"))
@@ -141,6 +142,7 @@ def test_tags_that_moved_are_moved_back(inside: Inside) -> None:
     assert command(inside, "--rollback", str(way_back))["unchanged"] is True
 
 
+@pytest.mark.slow
 def test_the_way_back_is_written_before_the_first_tag_moves(inside: Inside) -> None:
     inside.imports(app=nightly("1.0.0"))
     old, way_back = inside.tags("app")["latest"], inside.folder / "back.json"
@@ -161,6 +163,7 @@ def test_by_default_the_rollback_file_is_kept_with_the_state(inside: Inside) -> 
     assert {one["tag"] for one in json.loads(file.read_text())["moved"]} == {"latest", "1.1.0"}
 
 
+@pytest.mark.slow
 def test_the_next_run_adds_to_the_rollback_file_if_it_must(inside: Inside) -> None:
     older, newer = nightly("1.0.0"), nightly("1.0.0", "1.1.0")
     for content in (older, newer):
@@ -179,6 +182,7 @@ def test_the_next_run_adds_to_the_rollback_file_if_it_must(inside: Inside) -> No
     assert [one["tag"] for one in json.loads(way_back.read_text())["moved"]] == ["latest", "stable"]
 
 
+@pytest.mark.slow
 def test_two_targets_of_one_bundle_have_two_ways_back(inside: Inside, fresh: Fresh) -> None:
     older, newer = nightly("1.0.0"), nightly("1.0.0", "1.1.0")
     for content in (older, newer):
@@ -196,10 +200,11 @@ def test_a_file_of_another_kind_is_not_replaced_by_a_way_back(inside: Inside) ->
     bundle = str(inside.bundle(app=nightly("1.0.0")))
     refused = bundler("import", bundle, "--to", inside.proxy.host, "--rollback-file", str(wrong))
     assert refused.returncode == 2
-    assert "notes.txt: --rollback-file: it is there, and not valid JSON" in refused.stderr
+    assert "notes.txt: --rollback-file: it exists, and is not valid JSON" in refused.stderr
     assert wrong.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_tag_that_was_moved_since_is_left_alone(inside: Inside) -> None:
     to, way_back = ("--to", inside.proxy.host), inside.folder / "back.json"
     inside.imports(app=nightly("1.0.0"))
@@ -222,6 +227,7 @@ def moved_by_an_import(inside: Inside) -> Path:
     return way_back
 
 
+@pytest.mark.slow
 def test_a_way_back_can_be_tried_dry(inside: Inside) -> None:
     way_back = moved_by_an_import(inside)
     before = inside.tags("app")
@@ -232,6 +238,7 @@ def test_a_way_back_can_be_tried_dry(inside: Inside) -> None:
     assert (report["dryRun"], report["exitCode"]) == (True, 0)
 
 
+@pytest.mark.slow
 def test_a_way_back_is_not_replaced_by_its_own_report(inside: Inside) -> None:
     way_back = moved_by_an_import(inside)
     content = way_back.read_bytes()
@@ -259,7 +266,7 @@ def test_what_is_no_rollback_file_is_refused_by_name(inside: Inside) -> None:
     wrong.write_text('{"rollbackVersion": 1}')
     refused = bundler("import", "--rollback", str(wrong))
     assert refused.returncode == 7
-    assert "wrong.json: no rollback file" in refused.stderr
+    assert "wrong.json: not a rollback file" in refused.stderr
 
 
 @pytest.mark.parametrize(

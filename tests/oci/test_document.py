@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -10,15 +11,62 @@ from bundler.bundle.inventory import INVENTORY_FILE
 from bundler.bundle.inventory_reader import decode
 from bundler.errors import ContentError
 from bundler.ledger.receipt import decode_receipt
-from bundler.ledger.rollback_file import decode_rollback
-from bundler.limits import DEFAULT_LIMITS
+from bundler.ledger.rollback_file import decode_rollback_file
+from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.content import sha256
+from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST, parse_manifest
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.repository import Repository
+from tests.doubles import FakeClock, LoopbackServer, Reply
+from tests.flows import registries_for
 
 EMPTY = {"format": 1, "kind": "full", "repositories": [], "manifests": [], "blobs": []}
 READERS = [
     lambda data, limits: decode(data, limits=limits),
     lambda data, limits: decode_receipt(data, "r.json", limits),
-    lambda data, limits: decode_rollback(data, "r.json", limits),
+    lambda data, limits: decode_rollback_file(data, "r.json", limits),
 ]
+
+
+def from_a_registry(respond: Callable[[Repository], object]) -> Callable[[bytes, Limits], object]:
+    """A reader of what a registry answers to one question."""
+
+    def read(data: bytes, limits: Limits) -> object:
+        with LoopbackServer(lambda request: Reply(200, {"Content-Type": OCI_INDEX}, data)) as server:
+            return respond(registries_for(FakeClock()).source(RepositoryName(f"{server.host}/app")))
+
+    return read
+
+
+JUDGED: dict[str, tuple[Callable[[bytes, Limits], object], str]] = {
+    "manifest": (lambda data, limits: parse_manifest(data, OCI_MANIFEST, sha256(data)), "layers"),
+    "index": (lambda data, limits: parse_manifest(data, OCI_INDEX, sha256(data)), "manifests"),
+    "descriptor": (
+        lambda data, limits: parse_manifest(b'{"config":%b}' % data, OCI_MANIFEST, sha256(data)), "digest"
+    ),
+    "platform": (
+        lambda data, limits: parse_manifest(b'{"platform":%b}' % data, OCI_INDEX, sha256(data)), "os"
+    ),
+    "manifest of a registry": (
+        from_a_registry(lambda repository: repository.manifest(Tag("x"))), "mediaType"
+    ),
+    "tag list of a registry": (from_a_registry(lambda repository: repository.tags()), "tags"),
+    "referrers of a registry": (
+        from_a_registry(lambda repository: repository.referrers(sha256(b""))), "manifests"
+    ),
+    "inventory": (READERS[0], "manifests"),
+    "receipt": (READERS[1], "bundles"),
+    "rollback file": (READERS[2], "moved"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", JUDGED)
+@pytest.mark.parametrize("both", [True, False])
+def test_a_key_in_another_case_is_refused_wherever_it_is_read(name: str, both: bool) -> None:
+    read, key = JUDGED[name]
+    document: dict[str, list[int]] = {key.upper(): [], **({key: []} if both else {})}
+    with pytest.raises(ContentError, match="one key to readers that ignore case"):
+        read(json.dumps(document).encode(), DEFAULT_LIMITS)
 
 
 @pytest.mark.parametrize("read", READERS)

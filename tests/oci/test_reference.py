@@ -62,6 +62,7 @@ def test_what_is_no_repository_path_is_refused(text: str) -> None:
         RepositoryPath.parse(text)
 
 
+@pytest.mark.slow
 @given(st.from_regex(RepositoryName.grammar, fullmatch=True).filter(lambda text: len(text) <= 255))
 def test_a_repository_name_is_its_registry_and_its_path(text: str) -> None:
     name = RepositoryName.parse(text)
@@ -93,8 +94,17 @@ def test_only_this_machine_is_loopback(text: str, loopback: bool) -> None:
         ("oci://ghcr.io/a/b:1.0.0", "ghcr.io/a/b", "1.0.0", None),
         ("localhost:5000/a", "localhost:5000/a", None, None),
         ("localhost:5000/a:x", "localhost:5000/a", "x", None),
-        (f"h/a@{DIGEST}", "h/a", None, DIGEST),
-        (f"h/a:t@{DIGEST}", "h/a", "t", DIGEST),
+        (f"h.x/a@{DIGEST}", "h.x/a", None, DIGEST),
+        (f"h.x/a:t@{DIGEST}", "h.x/a", "t", DIGEST),
+        (f"a/b@{DIGEST}", "ghcr.io/a/b", None, DIGEST),
+        ("stefanprodan/modules/podinfo", "ghcr.io/stefanprodan/modules/podinfo", None, None),
+        ("oci://stefanprodan/modules/podinfo:6.5.0", "ghcr.io/stefanprodan/modules/podinfo", "6.5.0", None),
+        ("podinfo", "ghcr.io/podinfo", None, None),
+        ("localhost/a", "localhost/a", None, None),
+        ("[::1]/a", "[::1]/a", None, None),
+        ("host:1/a", "host:1/a", None, None),
+        ("docker.io/nginx:1.25", "docker.io/library/nginx", "1.25", None),
+        ("index.docker.io/org/app", "docker.io/org/app", None, None),
     ],
 )
 def test_a_reference_is_taken_apart(text: str, repository: str, tag: str | None, digest: str | None) -> None:
@@ -102,9 +112,24 @@ def test_a_reference_is_taken_apart(text: str, repository: str, tag: str | None,
 
 
 @pytest.mark.parametrize(
+    ("text", "default", "repository"),
+    [
+        ("team/app", "registry.example:5000", "registry.example:5000/team/app"),
+        ("nginx", "docker.io", "docker.io/library/nginx"),
+        ("ghcr.io/team/app", "registry.example", "ghcr.io/team/app"),
+    ],
+)
+def test_a_reference_without_a_host_is_on_the_default_registry(
+    text: str, default: str, repository: str
+) -> None:
+    assert parse_reference(text, RegistryName(default)).repository == repository
+
+
+@pytest.mark.parametrize(
     "text",
     [
-        "", "a", "ghcr.io/", "ghcr.io/A", "ghcr.io/a:", "ghcr.io/a@", "ghcr.io/a@sha256:0", "https://ghcr.io/a",
+        "", "ghcr.io", "localhost:5000",
+        "ghcr.io/", "ghcr.io/A", "ghcr.io/a:", "ghcr.io/a@", "ghcr.io/a@sha256:0", "https://ghcr.io/a",
         "oci://oci://ghcr.io/a", "ghcr.io/a:b:c", "ghcr.io/a b", "ghcr.io/a:-rf", "user:pass@ghcr.io/a",
         "ghcr.io/a\n",
     ],
@@ -113,7 +138,7 @@ def test_a_bad_reference_is_a_usage_error_that_shows_the_form(text: str) -> None
     """Case 107."""
     with pytest.raises(UsageError) as error:
         parse_reference(text)
-    assert "HOST/REPOSITORY" in error.value.next_step
+    assert "[HOST/]REPOSITORY" in error.value.next_step
 
 
 @given(st.text(max_size=60))

@@ -151,3 +151,111 @@ def test_names_of_one_object_are_allowed_up_to_the_limit(read: object) -> None:
     read(json.dumps(dict.fromkeys(names[1:])).encode(), item="x", depth=8)
     with pytest.raises(ContentError, match="names"):
         read(json.dumps(dict.fromkeys(names)).encode(), item="x", depth=8)
+
+
+# --- keys that are one to readers that ignore case ---------------------------------------------------
+
+NAMES = frozenset({"layers", "mediaType", "os"})
+READERS = [strict_json.loads, strict_json.check]
+letters = st.characters(exclude_categories=["Cs"])
+cases = st.sampled_from(
+    [
+        "layers",
+        "LAYERS",
+        "Layers",
+        "layer\u017f",
+        "laYerS",
+        "mediatype",
+        "os\u017f",
+        "O\u017f",
+        "oS",
+        "K",
+        "k",
+        "K",
+        "é",
+        "É",
+        "ß",
+        "ẞ",
+        "ss",
+        "\u0131",
+        "i",
+        "İ",
+        "I",
+    ]
+)
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"layers": [], "Layers": []},
+        {"a": {"x": 1, "X": 2}},
+        {"a": [[{"x": 1, "X": 2}]]},
+        {"x": 1, "\u017f": 2, "S": 3},
+        {"K": 1, "k": 2},
+        {"É": 1, "é": 2},
+        {"annotations": {"a": {"x": 1, "X": 2}}},
+        {"annotations": [{"x": 1, "X": 2}]},
+        {"LAYERS": []},
+        {"a": {"mediatype": ""}},
+        {"O\u017f": 1},
+    ],
+)
+@pytest.mark.parametrize("escaped", [True, False])
+def test_keys_that_differ_by_case_are_refused(read: object, document: object, escaped: bool) -> None:
+    assert callable(read)
+    data = json.dumps(document, ensure_ascii=escaped).encode()
+    with pytest.raises(ContentError, match="one key to readers that ignore case") as error:
+        read(data, item="the thing", depth=8, known=NAMES)
+    assert error.value.item == "the thing"
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_the_maps_of_users_have_free_keys(read: object) -> None:
+    assert callable(read)
+    document = {
+        "annotations": {"x": "1", "X": "2", "Layers": "3"},
+        "tags": {"rc": "a", "RC": "b"},
+        "ss": 1,
+        "ß": 2,
+    }
+    result = read(json.dumps(document, ensure_ascii=False).encode(), item="x", depth=8, known=NAMES)
+    assert result in (document, None)
+
+
+def go_reads(key: str, field: str) -> bool:
+    """Go's EqualFold, by the letters of one folding orbit each; only for the letters of these tests."""
+    orbits = ["sS\u017f", "kKK", "éÉ", "ßẞ"]
+
+    def same(one: str, other: str) -> bool:
+        if one == other or (one.isascii() and other.isascii() and one.lower() == other.lower()):
+            return True
+        return any(one in orbit and other in orbit for orbit in orbits)
+
+    return len(key) == len(field) and all(map(same, key, field))
+
+
+@pytest.mark.parametrize("read", READERS)
+@given(names=st.lists(cases, unique=True, max_size=5), escaped=st.booleans())
+def test_a_document_is_refused_if_go_may_read_other_fields(
+    read: object, names: list[str], escaped: bool
+) -> None:
+    assert callable(read)
+    data = json.dumps(dict.fromkeys(names, 1), ensure_ascii=escaped).encode()
+    pairs = [(key, other) for at, key in enumerate(names) for other in names[:at]]
+    pairs += [(key, field) for key in names for field in NAMES if key != field]
+    if any(go_reads(*pair) for pair in pairs):
+        with pytest.raises(ContentError):
+            read(data, item="x", depth=8, known=NAMES)
+    else:
+        read(data, item="x", depth=8, known=NAMES)
+
+
+@given(st.text(letters))
+def test_folding_keeps_the_number_of_letters_and_is_final(name: str) -> None:
+    folded = strict_json.folded(name)
+    assert len(folded) == len(name)
+    assert strict_json.folded(folded) == folded
+    if len(name.lower()) == len(name):
+        assert folded == strict_json.folded(name.lower())

@@ -66,6 +66,7 @@ def alerts_at(text: str, values: str, hours: int, folder: Path) -> set[str]:
     return firing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("report", "values", "hours", "firing"),
     [

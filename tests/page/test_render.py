@@ -207,6 +207,7 @@ def test_two_thousand_tags_are_one_page_that_is_folded(transfer: PageContents) -
     assert text.index("1.1999.0</code>") < text.index("1.0.0</code>")
 
 
+@pytest.mark.slow
 def test_more_than_a_page_can_list_is_counted(transfer: PageContents) -> None:
     tag = transfer.repositories[0].tags[0]._replace(revision="r" * 100)
     many = transfer.repositories[0]._replace(tags=(tag,) * 9_000)

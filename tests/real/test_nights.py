@@ -111,6 +111,7 @@ def registry_that_deletes(path: Path) -> Iterator[str]:
         yield client.address
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "deletes"), [(1, False), (2, True)], ids=["docker-registry", "ours"])
 def test_thirty_nights_of_deltas_equal_the_source_and_merge(
     seed: int,

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bundler.__main__ import run
 from tests.builders import a_module, an_index, push_to
 from tests.doubles import MemoryRegistry
@@ -136,6 +138,7 @@ def test_one_more_version_sends_what_is_new_only(
     assert (seen["PUT uploads"], seen["PUT manifests"]) == (2, 1 + 1 + 1)
 
 
+@pytest.mark.slow
 def test_a_night_without_news_costs_lists_and_movable_tags_only(
     tmp_path: Path,
 ) -> None:

@@ -65,7 +65,7 @@ BOUNDS = [
     Bound("json_depth", 4, "JSON nested more than 3 deep"),
     Bound("tag_page", len(TAGS), "limit"),
     Bound("tags", 3, "more than the limit of 2 tags"),
-    Bound("graph_nodes", 3, "more than 2 manifests"),
+    Bound("graph_nodes", 3, "more than the limit of 2 manifests"),
     Bound("descriptors", sum(manifest.descriptors for manifest in MANIFESTS), "layers and children"),
     Bound("annotations", sum(manifest.annotated for manifest in MANIFESTS), "annotations take"),
     Bound("token_answer", len(TOKEN), "token server's answer is over the limit", guarded),

@@ -15,6 +15,7 @@ moments = st.datetimes(datetime(1970, 1, 3), datetime(9999, 12, 29), timezones=z
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.slow
 @settings(max_examples=1000)
 @given(moments)
 def test_a_time_is_the_second_that_the_standard_library_finds(moment: datetime) -> None:

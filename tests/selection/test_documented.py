@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
-from bundler.config.export_keys import RuleKeys
-from bundler.oci.grammar import camel
+from bundler.config.option import values_in
+from bundler.config.selection_options import SourceTagOptions, TagOptions
 from tests.builders import a_module
 from tests.doubles import MemoryRegistry
 
@@ -21,6 +21,7 @@ TAGS = re.findall(r"^    (6\.12\.0 .*)$", PAGE, re.MULTILINE)[0].split()
 EXAMPLES = re.findall(
     r"^\| (?:`(.*)` )?\| (?:`(.*)` )?\| `(.*)` \|$", PAGE.partition("## How the rules")[0], re.MULTILINE
 )
+BESIDE = PAGE.partition("## Command line and file together")[2].partition("\n## ")[0]
 Output = pytest.CaptureFixture[str]
 
 
@@ -59,6 +60,19 @@ def test_keys_take_what_the_page_says(
     assert taken(["-c", str(tmp_path / "export.yaml")], capsys) == set(tags.split())
 
 
+@pytest.mark.parametrize(
+    ("options", "tags"), re.findall(r"^\| (?:`(--.*)` )?\| `([0-9].*|edge)` \|$", BESIDE, re.MULTILINE)
+)
+def test_options_beside_a_file_take_what_the_page_says(
+    options: str, tags: str, registry: MemoryRegistry, tmp_path: Path, capsys: Output
+) -> None:
+    (file,) = re.findall("```yaml\n(.*?)```", BESIDE, re.DOTALL)
+    (tmp_path / "export.yaml").write_text(file.replace("podinfo", f"{registry.host}/podinfo"))
+    arguments = ["-c", str(tmp_path / "export.yaml"), *shlex.split(options)]
+    assert taken(arguments, capsys) == set(tags.split())
+
+
 def test_every_rule_that_needs_no_times_has_an_example() -> None:
     shown = {name for _, keys, _ in EXAMPLES for name in re.findall(r"(\w+):", keys)}
-    assert {camel(name) for name in RuleKeys.model_fields} - shown == {"createdSince", "minimumAge"}
+    keys = {key for group in (TagOptions(), SourceTagOptions()) for key, _, _ in values_in(group)}
+    assert keys - shown == {"createdSince", "minimumAge"}

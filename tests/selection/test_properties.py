@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ rules = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(tag_lists, glob_lists, st.one_of(st.none(), range_parts), st.booleans(), glob_lists)
 def test_a_second_opinion_agrees_on_what_comes_in(
@@ -63,6 +65,7 @@ def test_a_second_opinion_agrees_on_what_comes_in(
     assert set(choose(found, asked).taken) == {tag for tag in found if comes_in(tag)}
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(tag_lists, counts, counts, counts, st.booleans(), st.booleans(), st.lists(tags, max_size=3))
 def test_a_second_opinion_agrees_on_the_newest(
@@ -96,6 +99,7 @@ def test_a_second_opinion_agrees_on_the_newest(
     assert {tag for tag in taken if everything or tag in known} == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(tag_lists, rules, created_lists, st.randoms(use_true_random=False))
 def test_every_tag_is_decided_once_in_an_order_of_its_own(
@@ -111,6 +115,7 @@ def test_every_tag_is_decided_once_in_an_order_of_its_own(
     assert set(choice.absent) == set(asked.tags) - set(found)
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(tag_lists, rules, created_lists, st.sampled_from(["newest", "newest_per_minor", "newest_per_major"]))
 def test_one_more_of_the_newest_loses_nothing(
@@ -121,6 +126,7 @@ def test_one_more_of_the_newest_loses_nothing(
     assert taken[0] <= taken[1] <= taken[2]
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(tag_lists, rules, created_lists)
 def test_only_the_times_of_candidates_matter(
@@ -135,6 +141,7 @@ def test_only_the_times_of_candidates_matter(
         assert set(choice.taken) <= {tag for tag in known if known[tag] is not None} | followed
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(tag_lists, rules, created_lists, tags)
 def test_a_name_adds_itself_at_most(

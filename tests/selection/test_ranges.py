@@ -125,6 +125,7 @@ def test_what_is_no_range_is_refused_by_the_part_that_is_wrong(text: str, wrong:
         parse_range(text, prereleases=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=1500)
 @given(range_parts, st.lists(versions, min_size=1, max_size=20), st.booleans())
 @example([Part((Comparator("<", (7,)),))], ["7.0.0-rc.1"], False)
@@ -139,6 +140,7 @@ def test_a_second_opinion_agrees_on_every_range(
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(range_parts, st.lists(versions, min_size=1, max_size=20))
 def test_seeing_prereleases_takes_no_release_away_or_in(parts: list[Part], tags: list[str]) -> None:

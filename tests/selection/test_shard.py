@@ -17,6 +17,7 @@ NAMES = st.from_regex(
 )
 
 
+@pytest.mark.slow
 @given(st.sets(NAMES, max_size=30), st.integers(1, 7))
 def test_every_repository_is_in_exactly_one_shard(names: set[str], count: int) -> None:
     repositories = {RepositoryName.parse(name) for name in names}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import click
-
+from bundler.config.import_options import ModuleSignerOptions
 from bundler.errors import UsageError
 from bundler.named_files import text_of
 
@@ -19,62 +18,39 @@ if TYPE_CHECKING:
     from bundler.trust.policy import Demand, KeylessDemand
 
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 ROOT, IDENTITY, ISSUER = "--trusted-root", "--certificate-identity", "--certificate-oidc-issuer"
 
 
-def signer_options(command: Command) -> Command:
-    """Add them to a command; `gathered_demand` takes them out of its arguments."""
-    path = click.Path(path_type=Path)
-    options = (
-        click.option("--cosign-key", metavar="FILE", type=path, multiple=True,
-                     help="Every module must be signed by cosign with one of these public keys. Repeatable."),
-        click.option(ROOT, metavar="FILE", type=path,
-                     help="Or keyless, by one of the identities: what proves that, Sigstore's "
-                          "trusted_root.json. Nothing is asked on any network."),
-        click.option(IDENTITY, metavar="GLOB", multiple=True,
-                     help="Who may have signed: a workflow's URL, an address; * is also for /. Repeatable."),
-        click.option(ISSUER, metavar="URL", multiple=True,
-                     help="Who must have vouched for these identities: the OpenID Connect issuer, exactly."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def gathered_demand(options: dict[str, Any]) -> Demand | None:
-    """Take the options out of a command's arguments: what every module must have. Raises UsageError."""
-    paths, root = options.pop("cosign_key"), options.pop("trusted_root")
-    identities, issuers = options.pop("certificate_identity"), options.pop("certificate_oidc_issuer")
-    if not (paths or root or identities or issuers):
+def demand_of(options: ModuleSignerOptions) -> Demand | None:
+    """Return what every module must have; None if nothing is asked. Raises UsageError."""
+    if options == ModuleSignerOptions():
         return None
     from bundler.trust.policy import Demand
 
-    keyless = _keyless(root, identities, issuers) if root or identities or issuers else None
-    return Demand(("*",), cosign_keys=tuple(map(str, paths)), keyless=keyless)
+    keyless = _keyless(options) if options._replace(cosign_keys=()) != ModuleSignerOptions() else None
+    return Demand(("*",), cosign_keys=tuple(map(str, options.cosign_keys)), keyless=keyless)
 
 
-def _keyless(root: Path | None, identities: tuple[str, ...], issuers: tuple[str, ...]) -> KeylessDemand:
+def _keyless(options: ModuleSignerOptions) -> KeylessDemand:
     from bundler.trust.policy import Identity, KeylessDemand, is_narrow
 
-    given = {ROOT: root, IDENTITY: identities, ISSUER: issuers}
+    given = {ROOT: options.trusted_root, IDENTITY: options.identities, ISSUER: options.issuer}
     if missing := [name for name, value in given.items() if not value]:
-        there = next(name for name, value in given.items() if value)
+        present = next(name for name, value in given.items() if value)
         cause = f"keyless signatures are not checked without {' and '.join(missing)}"
-        raise UsageError(there, cause, "give all three")
-    if len(issuers) > 1:
-        raise UsageError(ISSUER, "given twice", "one for all identities; a policy file can have more")
-    if wide := next((one for one in identities if not is_narrow(one)), None):
+        raise UsageError(present, cause, "give all three")
+    assert options.issuer is not None  # it is given
+    if wide := next((identity for identity in options.identities if not is_narrow(identity)), None):
         raise UsageError(f"{IDENTITY} {wide}", "almost anybody's", "name at least HOST/OWNER/ or @DOMAIN")
-    return KeylessDemand(str(root), tuple(Identity(one, issuers[0]) for one in identities))
+    identities = (Identity(identity, options.issuer) for identity in options.identities)
+    return KeylessDemand(str(options.trusted_root), tuple(identities))
 
 
-def gathered_signers(options: dict[str, Any]) -> Signers:
-    """Take the options out of a command's arguments: whose signatures count. Raises UsageError."""
+def module_signers(options: ModuleSignerOptions) -> Signers:
+    """Return whose signatures count. Raises UsageError."""
     from bundler.trust.module_signers import NOBODY
 
-    demand = gathered_demand(options)
+    demand = demand_of(options)
     return signers_of([demand])[demand] if demand else NOBODY
 
 

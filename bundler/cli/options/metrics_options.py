@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from functools import wraps
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-import click
+from typing import Literal, NamedTuple
 
 from bundler.about import VERSION
-from bundler.cli.options.job_options import checked_job, job_option
 from bundler.cli.terminal.outcome import failed_report
 from bundler.durable import local_errors, write_whole
 from bundler.errors import BundlerError, LocalError, UsageError
 from bundler.named_files import check_folder
 from bundler.reporting.json_report import Report
+from bundler.trust.statement import Job
 
 SUFFIX = ".prom"
 
@@ -82,40 +79,25 @@ class Meter:
             self._file.write(self._report, time.monotonic() - self._began)
 
 
-def metrics_options(name: Name) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Add `--metrics` and `--job` to a command, which gets a `meter`. A dry run is not measured."""
-
-    def decorated(command: Callable[..., int]) -> Callable[..., int]:
-        @click.option(
-            "--metrics",
-            metavar="FILE.prom",
-            type=click.Path(path_type=Path),
-            help="Write Prometheus metrics of this run for node_exporter's textfile collector.",
-        )
-        @job_option
-        @wraps(command)
-        def measured(*, metrics: Path | None, **options: Any) -> int:
-            file = MetricsFile(metrics, name, checked_job(options["job"])) if metrics else None
-            if file:
-                file.check()
-            return _measured(command, Meter(None if options.get("dry_run") else file, name), options)
-
-        return measured
-
-    return decorated
-
-
-def _measured(command: Callable[..., int], meter: Meter, options: dict[str, Any]) -> int:
+@contextmanager
+def metered(
+    name: Name, metrics: Path | None, job: Job, *, dry_run: bool = False, only_failure: bool = False
+) -> Iterator[Meter]:
+    """Measure what is done below, also if it fails. A dry run is not measured. Raises UsageError."""
+    file = MetricsFile(metrics, name, job) if metrics else None
+    if file:
+        file.check()
+    meter = Meter(None if dry_run else file, name)
     try:
-        code = command(meter=meter, **options)
+        yield meter
     except Exception as error:
         meter.noted(failed_report(meter.command, _told(error)))
         # What ended the run is what must be told.
         with suppress(BundlerError):
             meter.write()
         raise
-    meter.write()
-    return code
+    if not only_failure:
+        meter.write()
 
 
 def _told(error: Exception) -> BundlerError:

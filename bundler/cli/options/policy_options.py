@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import click
-
-from bundler.cli.options.cosign_options import gathered_demand, signer_options, signers_of
+from bundler.cli.options.cosign_options import demand_of, signers_of
 from bundler.cli.options.trust_options import TrustOptions, complete
+from bundler.config.import_options import ModuleSignerOptions, PolicyOptions
 from bundler.errors import UsageError
 from bundler.named_files import text_of
 
@@ -21,32 +20,18 @@ if TYPE_CHECKING:
     from bundler.trust.policy import Policy
 
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def border_options(command: Command) -> Command:
-    """Add them to a command; `gathered_border` takes them out of its arguments."""
-    return click.option(
-        "--policy",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help="Refuse what this policy does not allow, all of it named at once "
-        "(YAML, schemas/policy-file.schema.json).",
-    )(signer_options(command))
-
-
-def gathered_border(options: dict[str, Any]) -> Policy | None:
-    """Take the options out of a command's arguments; the policy that they make. Raises UsageError."""
-    file, demand = options.pop("policy"), gathered_demand(options)
-    if file is None and demand is None:
+def policy_of(options: PolicyOptions, signers: ModuleSignerOptions) -> Policy | None:
+    """Return the policy that the options make; None if nothing is asked. Raises UsageError."""
+    demand = demand_of(signers)
+    if options.policy is None and demand is None:
         return None
     from bundler.trust.policy import Policy
 
     policy = Policy()
-    if file:
+    if options.policy:
         from bundler.config.policy_file import read_policy_file
 
-        policy = read_policy_file(str(file), text_of(file))
+        policy = read_policy_file(str(options.policy), text_of(options.policy), os.environ)
     return policy._replace(demands=(*policy.demands, demand)) if demand else policy
 
 
@@ -60,8 +45,12 @@ def with_signers(trust: TrustOptions, policy: Policy | None) -> TrustOptions:
     if trust.revoked_keys and policy.revoked_keys:
         cause = "the policy names already which keys don't count"
         raise UsageError("--revoked-keys", cause, "leave it out, or take `revoked` out of the policy")
+    if trust.job and policy.job and trust.job != policy.job:
+        cause = f"the policy expects job {policy.job}"
+        raise UsageError(f"--job {trust.job}", cause, "leave it out, or take `job` out of the policy")
     return trust._replace(
         allowed_signers=Path(policy.allowed_signers),
+        job=trust.job or policy.job,
         revoked_keys=Path(policy.revoked_keys) if policy.revoked_keys else trust.revoked_keys,
         require_signatures=max(trust.require_signatures or 1, policy.signatures or 1),
     )

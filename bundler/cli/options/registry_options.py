@@ -1,17 +1,15 @@
-"""The options that commands share, and what they become: settings for registries."""
+"""Settings for registries, made of options and the environment; checks of what commands share."""
 
 from __future__ import annotations
 
 import os
 import sys
 import urllib.request
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-import click
 
 from bundler.bundle.sealing import sidecar_of
+from bundler.config.run_options import CREDENTIALS_VARIABLE, RegistryOptions
 from bundler.errors import UsageError
 from bundler.named_files import LONGEST, check_folder, read_at_most
 from bundler.oci.reference import RegistryName
@@ -20,62 +18,6 @@ from bundler.registry.http.exchange import TransportSettings, tls_context
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
 from bundler.reporting.progress import Progress
-from bundler.workers import DEFAULT_JOBS
-
-if TYPE_CHECKING:
-    from bundler.config.file_values import RegistryChoices
-
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
-
-
-class RegistryOptions(NamedTuple):
-    """The options of commands that speak to registries."""
-
-    jobs: int | None
-    plain_http: tuple[str, ...]
-    ca_file: Path | None
-    creds_file: Path | None
-    token_host: tuple[str, ...]
-    proxy: str | None
-
-
-def registry_options(command: Command) -> Command:
-    """Add them to a command; they arrive as one `registry` argument by `gathered`."""
-    options = (
-        click.option("--jobs", "-j", metavar="N", type=click.IntRange(1, 128), default=None,
-                     help=f"Requests under way at a time.  [default: {DEFAULT_JOBS}]"),
-        click.option("--plain-http", metavar="HOST", multiple=True,
-                     help="Speak plain http to this host[:port]. Loopback needs no leave. Repeatable."),
-        click.option("--ca-file", metavar="FILE", type=click.Path(path_type=Path),
-                     help="Trust these PEM certificates besides the system's."),
-        click.option("--creds-file", metavar="FILE", type=click.Path(path_type=Path),
-                     help="Lines of [HOST] USER:PASSWORD or [HOST] TOKEN; - reads standard input. Also "
-                          f"${CREDENTIALS_VARIABLE}, then docker's and podman's files and helpers."),
-        click.option("--token-host", metavar="HOST", multiple=True,
-                     help="A token server elsewhere that may see the registry's credentials. Repeatable."),
-        click.option("--proxy", metavar="URL",
-                     help="Reach registries through this proxy; `none` for none. Default: $HTTPS_PROXY, "
-                          "$HTTP_PROXY, $NO_PROXY. Loopback is always reached directly."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def output_options(command: Command) -> Command:
-    """`--quiet`, `--json`, `--report`."""
-    options = (
-        click.option("--report", metavar="FILE", type=click.Path(path_type=Path),
-                     help="Write a JSON report of what was done (schemas/report.schema.json)."),
-        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, no summary."),
-        click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def check_report(report: Path | None, *others: str | Path | None) -> None:
@@ -98,47 +40,24 @@ def check_stdin(bundle: str, creds_file: Path | None) -> None:
         raise UsageError("--creds-file -", cause, f"use a file, or ${CREDENTIALS_VARIABLE}")
 
 
-def gathered(options: dict[str, Any]) -> RegistryOptions:
-    """Take the registry options out of a command's arguments."""
-    return RegistryOptions(**{name: options.pop(name) for name in RegistryOptions._fields})
-
-
-def with_choices(options: RegistryOptions, choices: RegistryChoices, jobs: int | None) -> RegistryOptions:
-    """The options, and what an export file says where the command line says nothing."""
-    return RegistryOptions(
-        options.jobs or jobs,
-        (*options.plain_http, *choices.plain_http),
-        options.ca_file or _path(choices.ca_file),
-        options.creds_file or _path(choices.creds_file),
-        (*options.token_host, *choices.token_hosts),
-        options.proxy or choices.proxy,
-    )
-
-
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
-
-
 def registries(options: RegistryOptions, progress: Progress, hosts: Collection[RegistryName]) -> Registries:
-    """What the options and the environment say of these hosts. Raises UsageError before any request."""
-    if options.ca_file:
-        tls_context(options.ca_file)
+    """Return what the options and the environment say of these hosts.
+
+    Raises UsageError before any request.
+    """
+    reach = options.reach
+    if reach.ca_file:
+        tls_context(reach.ca_file)
+    hosts_settings = HostSettings(
+        frozenset(reach.plain_http), frozenset(reach.token_hosts), on_retry=progress.note
+    )
     return Registries(
         RegistrySettings(
-            TransportSettings(
-                options.ca_file, _proxies(options.proxy), connections=options.jobs or DEFAULT_JOBS
-            ),
-            HostSettings(_hosts(options.plain_http), _hosts(options.token_host), on_retry=progress.note),
-            _credential_sources(options.creds_file, set(hosts)),
+            TransportSettings(reach.ca_file, _proxies(reach.proxy), connections=options.jobs),
+            hosts_settings,
+            _credential_sources(reach.creds_file, set(hosts)),
         )
     )
-
-
-def _hosts(names: tuple[str, ...]) -> frozenset[str]:
-    try:
-        return frozenset(RegistryName.parse(name) for name in names)
-    except ValueError as error:
-        raise UsageError("--plain-http or --token-host", str(error), "write host or host:port") from error
 
 
 def _proxies(option: str | None) -> dict[str, str]:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.bundle.inventory import Inventory
-from bundler.deltas.state import Base
 from bundler.errors import BundlerError, IntegrityError, NotFoundError
-from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, plan_export
-from bundler.exporter.resolve.drift import ROUNDS, OnDrift, moved_tags, note_drift, settle
-from bundler.exporter.resolve.resolution import Resolution
+from bundler.exporter.export_content import ExportContent
+from bundler.exporter.fetch.drift import ROUNDS, OnDrift, drift_of, moved_tags, settled
+from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, incomplete, plan_export
+from bundler.exporter.resolve.resolution import Findings, Resolved
 from bundler.exporter.resolve.source_reader import FailureLimit
 from bundler.folders import check_disk
 from bundler.oci.content import Descriptor
@@ -80,55 +79,60 @@ def _counted(repository: Repository, blob: Descriptor, step: Step, offset: int) 
 
 
 class Fetched(NamedTuple):
-    """Everything that could be had is in the store."""
+    """Content of which everything is in the store, and how it came there."""
 
-    pinned: Resolution
+    content: ExportContent
     plan: ExportPlan
     missing: Mapping[Descriptor, BundlerError]
+    """Blobs that could not be fetched."""
 
 
 def fetch_all(
-    pinned: Resolution,
-    again: Callable[[], Resolution],
+    content: ExportContent,
+    again: Callable[[], Resolved],
     session: Session,
     store: Store,
     out: BundleOutput,
     *,
-    base: Base | None,
     on_drift: OnDrift,
 ) -> Fetched:
-    """Fetch all that is pinned and that the base lacks; `again` selects anew where tags moved.
+    """Fetch all that the content needs and the base lacks; leave out what failed or moved.
 
-    Raises LocalError: no room.
+    `again` resolves the selection anew where tags moved.
+
+    Raises: LocalError where there is no room.
     """
+    drifted = Findings()
     for left in reversed(range(ROUNDS)):
-        plan = plan_against(pinned, base, store)
-        check_disk(disk_needs(pinned, plan, out, store, pinned.inventory(base)))
-        missing = fetch(plan, pinned.carried(), session, store)
-        moved = moved_tags(pinned, on_drift, session)
-        note_drift(moved, pinned)
+        plan = plan_against(content, store)
+        check_disk(disk_needs(content, plan, out, store))
+        missing = fetch(plan, content.resolution.carried(), session, store)
+        moved = moved_tags(content.resolution, on_drift, session)
+        drifted += drift_of(moved)
         if not (moved and left and on_drift is OnDrift.REFETCH):
             break  # what is selected has been fetched
-        known, pinned = pinned.drifted, again()
-        pinned.drifted |= known
-    settle(moved, on_drift, pinned)
-    return Fetched(pinned, plan, missing)
+        content = ExportContent.of(again(), content.base)
+    content = settled(content.noting(drifted), moved, on_drift)
+    # A bundle never names what it lacks.
+    return Fetched(content.without(incomplete(content.resolution, missing)), plan, missing)
 
 
-def plan_against(pinned: Resolution, base: Base | None, store: Store) -> ExportPlan:
-    """What has to be fetched: neither what the store has, nor what the base brought."""
-    homes = base.homes() if base else {}
-    return plan_export(pinned.roots, pinned.manifests, lambda blob: blob.digest in homes or store.has(blob))
+def plan_against(content: ExportContent, store: Store) -> ExportPlan:
+    """Plan the fetching of what neither the store has, nor the base brought."""
+    homes = content.base.homes() if content.base else {}
+    resolution = content.resolution
+    return plan_export(
+        resolution.roots, resolution.manifests, lambda blob: blob.digest in homes or store.has(blob)
+    )
 
 
 def disk_needs(
-    pinned: Resolution, plan: ExportPlan, out: BundleOutput, store: Store, inventory: Inventory
+    content: ExportContent, plan: ExportPlan, out: BundleOutput, store: Store
 ) -> list[tuple[Path, int]]:
-    """What the run will write at most, and where; what an interrupted run left counts as there."""
+    """Return what the run will write at most, and where; what an interrupted run left counts as there."""
     left_over = sum(store.left_over(task.blob) for task in plan.tasks)
-    manifests = sum(
-        manifest.blob.size for manifest in pinned.manifests.values() if not store.has(manifest.blob)
-    )
-    needs = [(store.path, plan.fetch_bytes - left_over + manifests)]
-    packed = out.need(inventory)
+    manifests = (manifest.blob for manifest in content.resolution.manifests.values())
+    unsaved = sum(blob.size for blob in manifests if not store.has(blob))
+    needs = [(store.path, plan.fetch_bytes - left_over + unsaved)]
+    packed = out.need(content.inventory)
     return [*needs, packed] if packed else needs

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
+from bundler.errors import BundlerError
+from bundler.exporter.resolve.resolution import Resolution
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor
 from bundler.oci.graph import Manifests, Tally, bottom_up
@@ -72,15 +74,15 @@ def _key(blob: Descriptor) -> Descriptor:
 
 
 def incomplete(
-    roots: Iterable[Root], manifests: Manifests, missing: Callable[[Descriptor], bool]
-) -> dict[Root, Descriptor]:
-    """The roots that need a blob which could not be fetched, each with one such blob."""
-    known = set(manifests)
-    found: dict[Root, Descriptor] = {}
-    for root in roots:
+    resolution: Resolution, missing: Mapping[Descriptor, BundlerError]
+) -> dict[Root, BundlerError]:
+    """Return the roots that need a blob which could not be fetched, each with the reason of one such blob."""
+    manifests = resolution.manifests
+    found: dict[Root, BundlerError] = {}
+    for root in resolution.roots if missing else ():
         for manifest in bottom_up([root.digest], manifests):
-            blobs = (_key(blob) for blob in manifest.blobs if blob.digest not in known)
-            if lacking := next((blob for blob in blobs if missing(blob)), None):
-                found[root] = lacking
+            blobs = (_key(blob) for blob in manifest.blobs if blob.digest not in manifests)
+            if lacking := next((blob for blob in blobs if blob in missing), None):
+                found[root] = missing[lacking]
                 break
     return found

@@ -1,4 +1,4 @@
-"""What becomes of an export in the end: left unwritten, or written and noted for the nights to come."""
+"""The end of an export: what it wrote is recorded, locked, and followed by the removal of old bundles."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.bundle.inventory import Inventory, bundle_id, encode, is_empty
+from bundler.bundle.inventory import bundle_id, encode, is_empty
 from bundler.bundle.writer import check_readable
 from bundler.deltas.retention import Incremental
-from bundler.deltas.state import Base
+from bundler.exporter.export_content import ExportContent
 from bundler.exporter.fetch.store_location import StoreLocation
-from bundler.exporter.resolve.lock_file import keep_lock
-from bundler.exporter.resolve.resolution import Resolution
+from bundler.exporter.resolve.lock_file import write_lock
+from bundler.exporter.resolve.resolution import Findings
 from bundler.reporting.json_report import BundleReport
 from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.store.history import HistoryEntry
 
 
-class Finished(NamedTuple):
-    """How an export ended."""
+class Unchanged(NamedTuple):
+    """Why nothing is to be written."""
 
-    inventory: Inventory
     bundle: BundleReport | None
-    """None where nothing was new."""
+    """The same bundle, which is there already; None where the base has everything."""
+
+
+class Finished(NamedTuple):
+    """What an export left behind."""
+
+    content: ExportContent
+    bundle: BundleReport | None
     removed: tuple[str, ...] = ()
     """Older bundles of the job that were removed."""
 
 
 class Finish(NamedTuple):
-    """Where an export goes, and where it is noted."""
+    """Where an export goes, and where it is recorded."""
 
     out: BundleOutput
     location: StoreLocation
@@ -38,42 +44,44 @@ class Finish(NamedTuple):
     lock: Path | None
     session: Session
 
-    def superfluous(self, pinned: Resolution, base: Base | None, store: Store) -> Finished | None:
-        """What need not be written: the base has all of it, or it is there already. None if it must be.
+    def skip_if_unchanged(self, content: ExportContent) -> Unchanged | None:
+        """Return why nothing need be written: the base has all of it, or it is there; None if it must be.
 
-        Raises ContentError for what no reader would take.
+        Raises: ContentError for what no reader would take, UsageError where a bundle would be lost.
         """
-        inventory = pinned.inventory(base)
-        check_readable(inventory, self.session.limits)
-        if is_empty(inventory) and not self.incremental.allow_empty:
-            return Finished(inventory, None, self._done(pinned, store))
-        there = self.out.unchanged(inventory, self.session.progress)
-        if there is None:
-            return None
-        self._remember(inventory, base, store)
-        return Finished(inventory, there, self._done(pinned, store))
+        check_readable(content.inventory, self.session.limits)
+        if is_empty(content.inventory) and not self.incremental.allow_empty:
+            return Unchanged(None)
+        existing = self.out.unchanged(content.inventory, self.session.progress)
+        return Unchanged(existing) if existing else None
 
-    def write(self, pinned: Resolution, base: Base | None, store: Store) -> Finished:
-        """Write it, and note it."""
-        inventory = pinned.inventory(base)
-        written = self.out.write(inventory, store, self.session.progress)
-        self._remember(inventory, base, store)
-        return Finished(inventory, written, self._done(pinned, store))
+    def keep_existing(self, unchanged: Unchanged, content: ExportContent, store: Store) -> None:
+        """Record the bundle that is there, if there is one; make it durable, and its sidecar right."""
+        if unchanged.bundle:
+            self.out.confirm(unchanged.bundle)
+            self.record(content, store)
 
-    def _remember(self, inventory: Inventory, base: Base | None, store: Store) -> None:
+    def record(self, content: ExportContent, store: Store) -> None:
+        """Record the bundle in the store, so that later exports can build on it."""
         path = str(self.out.path.absolute()) if self.out.path else None
-        identity, now = bundle_id(encode(inventory)), self.session.clock()
-        entry = HistoryEntry(identity, self.incremental.job, now, inventory.base, path)
-        self.location.remember(entry, inventory, base, store)
+        identity, now = bundle_id(encode(content.inventory)), self.session.clock()
+        entry = HistoryEntry(identity, self.incremental.job, now, content.inventory.base, path)
+        self.location.remember(entry, content.inventory, content.base, store)
 
-    def _done(self, pinned: Resolution, store: Store) -> tuple[str, ...]:
-        keep_lock(self.lock, pinned)
-        # With failures, the same command will be run again, and needs only what is missing.
-        self.location.finished = pinned.complete
-        if not (pinned.complete and self.incremental.keep.any):
-            return ()
+    def write_lock(self, content: ExportContent) -> None:
+        """Write the lock file, if one is wanted."""
+        if self.lock:
+            write_lock(self.lock, content.whole_inventory)
+
+    def close(self, content: ExportContent, bundle: BundleReport | None, store: Store) -> Finished:
+        """Give up a temporary store, and remove the older bundles of the job; only if nothing failed.
+
+        With failures, the same command will be run again, and needs only what is missing.
+        """
+        self.location.finished = content.findings.complete
+        if not (content.findings.complete and self.incremental.keep.any):
+            return Finished(content, bundle)
         from bundler.deltas.retention import retain
 
         removed, warnings = retain(store, self.incremental, self.session)
-        pinned.warnings += warnings
-        return tuple(removed)
+        return Finished(content.noting(Findings(warnings=tuple(warnings))), bundle, tuple(removed))

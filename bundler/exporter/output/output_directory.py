@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 
 if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
     from bundler.trust.bundle_signing import Signing
     from bundler.trust.statement import SignedStatement
 
@@ -31,8 +34,6 @@ class DirectoryOutput:
     limits: Limits
     signing: Signing | None = None
     is_store: bool = True
-    _there: SignedStatement | None = None
-    """What was signed of the bundle that is there."""
 
     @property
     def name(self) -> str:
@@ -51,17 +52,27 @@ class DirectoryOutput:
             raise UsageError(self.name, "a directory of something else", "choose an empty or a new one")
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """What is there, if it is the same; its blobs are checked by presence when they are planned."""
-        if not (self.path / INVENTORY_FILE).exists():
-            return None
-        try:
-            with open_bundle(self.path, self.limits) as bundle:
-                if not self.force:
-                    refuse_loss(self.name, bundle.inventory, inventory)
-                self._there = bundle.sealed
-        except (IntegrityError, ContentError, NotFoundError, TrustError):
-            pass  # damaged or half replaced: this run makes it whole again
+        """Return None: blobs are checked by presence when they are planned.
+
+        Raises: UsageError if something that is there would be lost.
+        """
+        with self._existing() as bundle:
+            if bundle and not self.force:
+                refuse_loss(self.name, bundle.inventory, inventory)
         return None
+
+    def confirm(self, existing: BundleReport) -> None:
+        """Do nothing: a directory is always written."""
+
+    @contextmanager
+    def _existing(self) -> Iterator[Bundle | None]:
+        """Open the bundle that is there; None if there is none, or only a damaged or half replaced one."""
+        with ExitStack() as stack:
+            bundle = None
+            if (self.path / INVENTORY_FILE).exists():
+                with suppress(IntegrityError, ContentError, NotFoundError, TrustError):
+                    bundle = stack.enter_context(open_bundle(self.path, self.limits))
+            yield bundle
 
     def need(self, inventory: Inventory) -> None:
         """Nothing besides the blobs."""
@@ -72,8 +83,10 @@ class DirectoryOutput:
 
         data = encode(inventory)
         identity = bundle_id(data)
-        sealed = self._sealed(identity)
-        if sealed is None or sealed is not self._there:
+        with self._existing() as bundle:
+            existing = bundle.sealed if bundle else None
+        sealed = self._sealed(identity, existing)
+        if sealed is None or sealed is not existing:
             remove_seal(self.path)
         write_whole(self.path / INDEX_FILE, encode_index(inventory))
         write_whole(self.path / INVENTORY_FILE, data)
@@ -81,13 +94,9 @@ class DirectoryOutput:
             write_seal(self.path, sealed)
         return BundleReport(self.name, identity, statement=sealed.told() if sealed else None)
 
-    def _sealed(self, identity: Digest) -> SignedStatement | None:
-        """What stands of the same bundle, or is made now."""
-        there = self._there
-        if (
-            there
-            and there.statement.bundle == identity
-            and not (self.signing and not self.signing.stands_in(there))
-        ):
-            return there
+    def _sealed(self, identity: Digest, existing: SignedStatement | None) -> SignedStatement | None:
+        """Return the existing statement if it is about the same bundle, or sign a new one."""
+        same = existing is not None and existing.statement.bundle == identity
+        if same and (self.signing is None or self.signing.stands_in(existing)):
+            return existing
         return self.signing.seal(identity) if self.signing else None

@@ -75,11 +75,14 @@ class FileOutput:
                     step.advance(size=blob.size)
             sha256 = bundle.sha256 or ""
             told = bundle.sealed.told() if bundle.sealed else None
-        if not _sidecar_right(self.path, sha256):
-            write_sidecar(self.path, sha256)
+        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, told)
+
+    def confirm(self, existing: BundleReport) -> None:
+        """Write the sidecar if it is not right, and make the names durable."""
+        if not _sidecar_right(self.path, existing.sha256 or ""):
+            write_sidecar(self.path, existing.sha256 or "")
         # A run that was killed may have given the names, and not made them durable.
         sync_directory(self.path.parent)
-        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, told)
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:
         """The folder, and the largest size that the bundle can have."""
@@ -144,8 +147,11 @@ class StreamOutput:
     def unchanged(self, inventory: Inventory, progress: Progress) -> None:
         """A pipe holds nothing."""
 
+    def confirm(self, existing: BundleReport) -> None:
+        """Do nothing: a pipe holds nothing."""
+
     def need(self, inventory: Inventory) -> None:
-        """No disk."""
+        """Need no disk."""
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it in order."""

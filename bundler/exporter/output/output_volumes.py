@@ -72,6 +72,9 @@ class VolumesOutput:
                 step.advance(size=blob.size)
         return BundleReport(self.name, there.id, there.sha256, there.file_size, there.sealed.told())
 
+    def confirm(self, existing: BundleReport) -> None:
+        """Do nothing: a set of volumes was durable before its names were."""
+
     def need(self, inventory: Inventory) -> tuple[Path, int]:
         """The folder, and the largest size that all volumes can have."""
         return self.path.parent, self.cut.need(largest_size(inventory))

@@ -13,8 +13,8 @@ from typing import Literal
 
 from bundler.bundle.inventory import Inventory, RepositoryEntry, roots_of
 from bundler.durable import local_errors, write_whole
-from bundler.errors import UsageError
-from bundler.exporter.resolve.resolution import Resolution
+from bundler.errors import IntegrityError, UsageError
+from bundler.exporter.resolve.resolution import Findings
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
@@ -35,11 +35,8 @@ class Lock:
     """Children of indexes that were left out because of their platform."""
 
 
-def keep_lock(path: Path | None, pinned: Resolution) -> None:
-    """Write down what was pinned, if a lock file is wanted."""
-    if path is None:
-        return
-    inventory = pinned.inventory()
+def write_lock(path: Path, inventory: Inventory) -> None:
+    """Write down every tag and digest of an export, durably."""
     repositories = [
         {
             "name": entry.name,
@@ -60,7 +57,7 @@ def read_lock(path: Path, limits: Limits = DEFAULT_LIMITS) -> Lock:
     """Read a lock file. Raises ContentError, LocalError."""
     with local_errors(path, "read"), path.open("rb") as file:
         data = file.read(limits.inventory + 1)
-    document = checked(data, item=str(path), limits=limits)
+    document = checked(data, Lock, RepositoryEntry, item=str(path), limits=limits)
     next_step = "remove it to pin anew"
     return read_document(Lock, document, parts=(RepositoryEntry,), what="no lock file: ", next_step=next_step)
 
@@ -76,3 +73,13 @@ def locked_selection(lock: Lock, named: Collection[RepositoryName], path: Path) 
         PinnedReference(Reference(*root), alone, strict=root.tag is not None) for root in roots_of(inventory)
     )
     return Selection(tuple(pins), locked=True, omitted=frozenset(lock.omitted))
+
+
+def check_all_locked(selection: Selection, findings: Findings) -> None:
+    """Raise IntegrityError where a lock file asks for all of it or nothing, and something failed."""
+    if not selection.locked or findings.complete:
+        return
+    first, *others = findings.all_failures
+    more = f" (and {len(others)} more)" if others else ""
+    cause = f"what the lock file pins can't be had{more}: {first.cause}"
+    raise IntegrityError(first.item, cause, first.next_step)

@@ -1,159 +1,167 @@
-"""Tags chosen and pinned to digests, with every manifest that they reach: reads the registries.
+"""Selection → resolution: tags chosen and pinned, with everything that they reach. Reads the registries.
 
 One request per page of a tag list, one per tag, one per child of an index. Each phase runs over all
-repositories at once. Failures are values in the result: one failing tag costs one tag.
+repositories at once, and returns a new value. One failing tag costs one tag.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
-from bundler.attachments.referrers import is_attachment_tag
-from bundler.deltas.base import NOBODY, ImmutableTags
+from bundler.bundle.inventory import Root
+from bundler.deltas.base import ASK_ALL, ImmutableTags
 from bundler.errors import BundlerError
-from bundler.exporter.resolve.attached import find_attachments, lacking
-from bundler.exporter.resolve.resolution import Resolution
-from bundler.exporter.resolve.source_reader import FailureLimit, ReadBudget, SourceReader
-from bundler.exporter.resolve.tags import Chosen, FetchRequest, choose_tags, pins_of
-from bundler.exporter.resolve.walk import gap_below, nowhere, pin_tags, walk_indexes
+from bundler.exporter.resolve.choose_tags import Choices, choose_tags, follow_latest, wishes_of
+from bundler.exporter.resolve.find_attachments import AttachmentGraph, find_attachments, lacking
+from bundler.exporter.resolve.pin_tags import NOTHING_READ, AlreadyRead, Wish, pin_tags
+from bundler.exporter.resolve.resolution import Findings, Resolution, Resolved
+from bundler.exporter.resolve.source_reader import SourceReader
+from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
 from bundler.oci.content import BlobStore
-from bundler.oci.manifest import VERSION
-from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.repository import PinnedManifest, TagList
+from bundler.oci.manifest import Manifest
+from bundler.oci.reference import Tag
 from bundler.reporting.json_report import Explanation, RepositoryExplanation, TagDecision, failure
-from bundler.selection.choose import also_latest
+from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
-from bundler.selection.sources import Include, Selection
+from bundler.selection.sources import Selection
 from bundler.session import Session
-
-NOTHING: Mapping[FetchRequest, PinnedManifest] = MappingProxyType({})
-
-Wishes = list[tuple[FetchRequest, Include]]
+from bundler.trust.module_signers import NOBODY, Signers
 
 
-def select(
+def resolve(
     selection: Selection,
     session: Session,
     store: BlobStore,
     *,
-    trusted: ImmutableTags = NOBODY,
+    signers: Signers = NOBODY,
+    immutable: ImmutableTags = ASK_ALL,
     keep: bool = True,
-) -> Resolution:
-    """Choose, pin, walk down, and find what belongs to it; `keep` blobs that are read on the way.
+) -> Resolved:
+    """Choose tags, pin them, walk down to every manifest, and find what is attached to them.
 
-    What is `trusted` is taken as it was, and not asked for.
+    What is `immutable` is taken as it was, and not asked for. `keep` blobs that are read on the way.
     """
-    reading = SourceReader(
-        session,
-        store,
-        {},
-        FailureLimit(session.limits.failures),
-        ReadBudget(session.limits),
-        keep=keep,
-        locked=selection.locked,
-        trusted=trusted,
-    )
-    pinned = Resolution(reading.limits, selection.omitted)
-    pinned.failures += [failure(problem) for problem in selection.problems]
-    chosen = choose_tags(selection, reading, pinned)
-    own, named_after_digests = _taken(chosen)
-    _take([*pins_of(selection.own_pins), *own], reading, pinned, _read_already(chosen))
-    _take(follow_latest(chosen, reading, pinned), reading, pinned)
-    _take(_images(reading, pinned), reading, pinned)
-    _walk(reading, pinned)
+    reader = SourceReader.of(session, store, keep=keep, locked=selection.locked, immutable=immutable)
+    choices = choose_tags(selection, reader)
+    named = [*wishes_of(selection.own_pins), *choices.wishes(attachments=False)]
+    draft = _pinned(_Draft.of(selection), named, reader, choices.already_read)
+    latest = follow_latest(choices, draft.chosen, draft.graph.manifests, reader)
+    draft = _pinned(draft.noting(latest.choices.findings + latest.choices.decisions), latest.wishes, reader)
+    draft = _walked(_with_images(draft, reader), reader)
     # What is named after a digest that nobody chose: the subject may have been removed.
-    there = {(root.repository, root.tag) for root in pinned.roots}
-    if orphans := [wish for wish in named_after_digests if wish[0][:2] not in there]:
-        _take(orphans, reading, pinned)
-        _walk(reading, pinned)
-    return pinned
+    orphans = _not_among(draft.resolved.resolution.roots, choices.wishes(attachments=True))
+    if orphans:
+        draft = _walked(_pinned(draft, orphans, reader), reader)
+    return _judged(draft.noting(Findings(warnings=draft.attached.warnings)).resolved, signers, reader)
 
 
-def _taken(chosen: Iterable[Chosen]) -> tuple[Wishes, Wishes]:
-    """What the rules took: tags of their own, and tags that are named after a digest."""
-    own: Wishes = []
-    belonging: Wishes = []
-    for source, choice, _ in chosen:
-        for tag in choice.taken:
-            named_after = is_attachment_tag(tag) and tag not in source.rules.tags
-            wish = (FetchRequest(source.repository, tag, None), source.include)
-            (belonging if named_after else own).append(wish)
-    return own, belonging
+@dataclass(frozen=True)
+class _Draft:
+    """A resolution under way."""
+
+    attached: AttachmentGraph
+    findings: Findings
+    chosen: tuple[Root, ...] = ()
+
+    @classmethod
+    def of(cls, selection: Selection) -> _Draft:
+        """Return the empty draft of a selection, with what was wrong about it from the start."""
+        problems = tuple(failure(problem) for problem in selection.problems)
+        return cls(AttachmentGraph(ManifestGraph(selection.omitted)), Findings(failures=problems))
+
+    @property
+    def graph(self) -> ManifestGraph:
+        """Every manifest read so far."""
+        return self.attached.graph
+
+    @property
+    def resolved(self) -> Resolved:
+        """What there is so far."""
+        resolution = Resolution(self.chosen, self.graph.manifests, self.attached.attachments)
+        return Resolved(resolution, self.findings)
+
+    def noting(self, findings: Findings) -> _Draft:
+        """Return the draft with more findings."""
+        return replace(self, findings=self.findings + findings)
+
+    def with_graph(self, graph: ManifestGraph) -> _Draft:
+        """Return the draft with another graph of manifests."""
+        return replace(self, attached=replace(self.attached, graph=graph))
+
+    def choosing(self, roots: Iterable[Root]) -> _Draft:
+        """Return the draft with these roots; a tag that has another digest already stays what it is."""
+        tags = {root[:2]: root.digest for root in self.chosen if root.tag}
+        chosen = dict.fromkeys(self.chosen)
+        for root in roots:
+            moved = root.tag and tags.setdefault(root[:2], root.digest) != root.digest
+            chosen[root._replace(tag=None) if moved else root] = None
+        return replace(self, chosen=tuple(chosen))
+
+    def without(self, errors: dict[Root, BundlerError]) -> _Draft:
+        """Return the draft without the roots that fail."""
+        resolution, findings = self.resolved.without(errors)
+        return replace(self, chosen=resolution.chosen, findings=findings)
 
 
-def _read_already(chosen: Iterable[Chosen]) -> dict[FetchRequest, PinnedManifest]:
-    """The manifests that were read because their creation time decides."""
-    return {
-        FetchRequest(one.source.repository, tag, None): found
-        for one in chosen
-        for tag, found in one.known.items()
-    }
+def _pinned(
+    draft: _Draft, wishes: Collection[Wish], reader: SourceReader, already_read: AlreadyRead = NOTHING_READ
+) -> _Draft:
+    """Pin what is wished, and choose it; what can't be pinned has failed."""
+    graph = draft.graph.including((request.repository, include) for request, include in wishes)
+    answers, graph, findings = pin_tags((request for request, _ in wishes), graph, reader, already_read)
+    roots = [answer for answer in answers.values() if isinstance(answer, Root)]
+    failed = tuple(
+        (request.nowhere, failure(answer, str(request)))
+        for request, answer in answers.items()
+        if isinstance(answer, BundlerError)
+    )
+    return draft.with_graph(graph).choosing(roots).noting(findings + Findings(failed=failed))
 
 
-def _take(
-    wishes: Wishes,
-    reading: SourceReader,
-    pinned: Resolution,
-    known: Mapping[FetchRequest, PinnedManifest] = NOTHING,
-) -> None:
-    """Pin them, and take them as chosen; what can't be had has failed."""
-    for want, along in wishes:
-        pinned.join(want.repository, along)
-    for want, root in pin_tags((want for want, _ in wishes), known, reading, pinned).items():
-        if isinstance(root, BundlerError):
-            pinned.fail(nowhere(want), root, str(want))
-        else:
-            pinned.choose(root)
-
-
-def _images(reading: SourceReader, pinned: Resolution) -> Wishes:
-    """The images of the modules for which they were asked."""
-    if not any(along.images for along in pinned.along.values()):
-        return []
+def _with_images(draft: _Draft, reader: SourceReader) -> _Draft:
+    """Pin the images of the modules for which they are included."""
+    if not any(include.images for include in draft.graph.includes.values()):
+        return draft
     # Loaded here: most runs read no module's CUE.
-    from bundler.exporter.resolve.wanted_images import wanted_images
+    from bundler.exporter.resolve.wanted_images import find_images
 
-    return wanted_images(reading, pinned)
-
-
-def _walk(reading: SourceReader, pinned: Resolution) -> None:
-    """Everything below what was chosen, and everything that belongs to it; what has a gap is left out."""
-    walk_indexes(pinned.chosen, reading, pinned)
-    gaps = ((root, gap_below(root.digest, pinned)) for root in pinned.chosen)
-    pinned.drop({root: gap for root, gap in gaps if gap})
-    find_attachments(reading, pinned)
-    pinned.drop(lacking(pinned))
+    wishes, findings = find_images(draft.chosen, draft.graph, reader)
+    return _pinned(draft.noting(findings), wishes, reader)
 
 
-def decide(selection: Selection, reading: SourceReader, pinned: Resolution) -> None:
-    """Apply the rules, and read nothing but what decides; the decisions are in `pinned.decided`."""
-    chosen = choose_tags(selection, reading, pinned)
-    latest = [one for one in chosen if one.source.rules.follow_latest and LATEST in one.choice.taken]
-    wishes = [(FetchRequest(one.source.repository, LATEST, None), one.source.include) for one in latest]
-    _take(wishes, reading, pinned, _read_already(chosen))
-    follow_latest(chosen, reading, pinned)
+def _walked(draft: _Draft, reader: SourceReader) -> _Draft:
+    """Read what is below the chosen roots, and what is attached to them; leave out what has a gap."""
+    draft = draft.with_graph(walk_indexes(draft.chosen, draft.graph, reader))
+    gaps = ((root, gap_below(root.digest, draft.graph)) for root in draft.chosen)
+    draft = draft.without({root: gap for root, gap in gaps if gap})
+    draft = replace(draft, attached=find_attachments(draft.chosen, draft.attached, reader))
+    return draft.without(lacking(draft.resolved.resolution, draft.attached))
 
 
-def follow_latest(chosen: Iterable[Chosen], reading: SourceReader, pinned: Resolution) -> Wishes:
-    """Where `latest` is followed: the version that its manifest names is taken too."""
-    wishes: Wishes = []
-    for index, (source, choice, _) in enumerate(chosen):
-        name = source.repository
-        latest = next((root for root in pinned.chosen if root[:2] == (name, LATEST)), None)
-        if not source.rules.follow_latest or latest is None:
-            continue
-        version = pinned.manifests[latest.digest].annotations.get(VERSION, "")
-        listed = reading.lists[name]
-        if isinstance(listed, TagList) and version in listed.names:
-            tag = Tag(version)
-            pinned.decided[index] = (name, also_latest(choice, tag))
-            wishes.append((FetchRequest(name, tag, None), source.include))
-        else:
-            pinned.warnings.append(
-                f"{name}:latest: it says it is version {version!r}, and no tag has that name"
-            )
-    return wishes
+def _not_among(roots: Iterable[Root], wishes: Iterable[Wish]) -> list[Wish]:
+    names = {(root.repository, root.tag) for root in roots}
+    return [wish for wish in wishes if (wish[0].repository, wish[0].tag) not in names]
+
+
+def _judged(resolved: Resolved, signers: Signers, reader: SourceReader) -> Resolved:
+    """Leave out unsigned modules, and say what is carried only in part."""
+    if signers != NOBODY:
+        # Loaded here: most runs demand no signatures.
+        from bundler.exporter.resolve.signed_modules import without_unsigned
+
+        resolved = without_unsigned(resolved, signers, reader)
+    elsewhere = tuple(line for manifest in resolved.resolution.carried() for line in _elsewhere(manifest))
+    return resolved._replace(findings=resolved.findings + Findings(warnings=elsewhere))
+
+
+def _elsewhere(manifest: Manifest) -> list[str]:
+    """Return a line for each layer that registries don't hold."""
+    return [
+        f"manifest {manifest.blob.digest}: its layer {layer.blob.digest} is not distributable: not fetched"
+        for layer in manifest.layers
+        if not layer.distributed
+    ]
 
 
 def explain_selection(selection: Selection, session: Session) -> Explanation:
@@ -161,17 +169,30 @@ def explain_selection(selection: Selection, session: Session) -> Explanation:
 
     One more per candidate where creation times decide, and one for a `latest` that is followed.
     """
-    failing = FailureLimit(session.limits.failures)
-    reading = SourceReader(session, None, {}, failing, ReadBudget(session.limits))
-    pinned = Resolution(reading.limits, selection.omitted)
-    decide(selection, reading, pinned)
-    found: dict[RepositoryName, list[TagDecision]] = {}
+    reader = SourceReader.of(session, None)
+    choices = choose_tags(selection, reader)
+    draft = _pinned(_Draft.of(selection), _latest_alone(choices), reader, choices.already_read)
+    latest = follow_latest(choices, draft.chosen, draft.graph.manifests, reader)
+    findings = draft.findings + latest.choices.findings + latest.choices.decisions
+    decided = findings.decided()
     for pin in selection.own_pins:
-        name = pin.reference.tag or pin.reference.digest or "latest"
-        decision = TagDecision(name, taken=True, reason="named")
-        found.setdefault(pin.reference.repository, []).append(decision)
-    for name, choice in pinned.decided:
-        own = found.setdefault(name, [])
-        own += [TagDecision(tag, taken, reason) for tag, taken, reason in choice.decisions]
-    explained = tuple(RepositoryExplanation(name, tuple(own)) for name, own in sorted(found.items()))
-    return Explanation(explained, (*pinned.failures, *(item for _, item in pinned.failed)))
+        tag = pin.reference.tag or pin.reference.digest or LATEST
+        decisions = decided.setdefault(pin.reference.repository, {})
+        if tag not in decisions or not decisions[tag].taken:
+            reason = f"named {pin.named_by}" if pin.named_by else "named"
+            decisions[tag] = Decision(Tag(tag), taken=True, reason=reason)
+    explained = (
+        RepositoryExplanation(name, tuple(TagDecision(*decision) for decision in decisions.values()))
+        for name, decisions in sorted(decided.items())
+    )
+    return Explanation(tuple(explained), findings.all_failures)
+
+
+def _latest_alone(choices: Choices) -> list[Wish]:
+    """Return a wish for each `latest` that is followed: its manifest says which version it is."""
+    followed = {source.repository for source, _, _ in choices.chosen if source.rules.follow_latest}
+    return [
+        wish
+        for wish in choices.wishes(attachments=False)
+        if wish[0].tag == LATEST and wish[0].repository in followed
+    ]

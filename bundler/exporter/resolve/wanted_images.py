@@ -6,18 +6,20 @@ bundle.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, UsageError
-from bundler.exporter.resolve.resolution import Resolution
+from bundler.exporter.resolve.pin_tags import FetchRequest, Wish
+from bundler.exporter.resolve.resolution import Findings
 from bundler.exporter.resolve.source_reader import SourceReader
-from bundler.exporter.resolve.tags import FetchRequest
+from bundler.exporter.resolve.walk_indexes import ManifestGraph
 from bundler.oci.addresses import is_here
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName
-from bundler.reporting.json_report import ImagesReport, failure
+from bundler.reporting.json_report import Failure, ImagesReport, failure
 from bundler.selection.sources import Include
 from bundler.timoni.image_fields import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
@@ -26,31 +28,38 @@ from bundler.timoni.module_images import ANNOTATION, ModuleImages, images_of
 
 
 class _Module(NamedTuple):
-    """A version, and the layer where its own files are."""
+    """A module version, and the layer that holds its own files; None where the manifest names the images."""
 
     root: Root
     manifest: Manifest
     layer: Descriptor | None
 
 
-def wanted_images(reading: SourceReader, pinned: Resolution) -> list[tuple[FetchRequest, Include]]:
-    """Every image that a chosen module names, once; what can't be read is said in `pinned.images`."""
-    modules = [_module(root, pinned) for root in pinned.chosen if pinned.wish(root.repository).images]
-    known = [module for module in modules if module is not None]
-    files = _files(known, reading, pinned)
+ModuleFiles = Mapping[Digest, Mapping[str, bytes]]
+
+
+def find_images(
+    chosen: Iterable[Root], graph: ManifestGraph, reader: SourceReader
+) -> tuple[list[Wish], Findings]:
+    """Return a wish for every image that a chosen module names, once; what can't be read is a finding."""
+    including = (root for root in chosen if graph.include(root.repository).images)
+    modules = [module for root in including if (module := _module(root, graph)) is not None]
+    files, findings = _files(modules, reader)
     wishes: dict[FetchRequest, Include] = {}
-    for module in known:
-        own = module.layer and files.get(module.layer.digest)
-        found = images_of(module.manifest.annotations, own or {})
-        along = pinned.wish(module.root.repository)
-        carried = Include(referrers=along.referrers, platforms=along.platforms)
-        wishes |= dict.fromkeys(_wanted(module, found, pinned), carried)
+    for module in modules:
+        own = files.get(module.layer.digest, {}) if module.layer else {}
+        requests, report = _requests(module, images_of(module.manifest.annotations, own))
+        warnings = tuple(f"{module.root}: an image is unknown: {line}" for line in report.unknown)
+        findings += Findings(warnings=warnings, images=(report,))
+        include = graph.include(module.root.repository)
+        carried = Include(referrers=include.referrers, platforms=include.platforms)
+        wishes |= dict.fromkeys(requests, carried)
     # Those without a digest first: a tag names what it points to, not what somebody pinned.
-    return sorted(wishes.items(), key=lambda wish: (wish[0].digest is not None, str(wish[0])))
+    return sorted(wishes.items(), key=lambda wish: (wish[0].digest is not None, str(wish[0]))), findings
 
 
-def _module(root: Root, pinned: Resolution) -> _Module | None:
-    manifest = pinned.manifests[root.digest]
+def _module(root: Root, graph: ManifestGraph) -> _Module | None:
+    manifest = graph.manifests[root.digest]
     if manifest.config is None or manifest.config.blob.media_type != CONFIG_TYPE:
         return None
     if ANNOTATION in manifest.annotations:
@@ -63,29 +72,28 @@ def _is_own(layer: Layer) -> bool:
     return layer.annotations.get(TIMONI_CONTENT_TYPE) == "module"
 
 
-def _files(
-    modules: list[_Module], reading: SourceReader, pinned: Resolution
-) -> dict[Digest, dict[str, bytes]]:
-    """The CUE files of each module layer that has to be read."""
+def _files(modules: list[_Module], reader: SourceReader) -> tuple[ModuleFiles, Findings]:
+    """Read the CUE files of each module layer that is needed."""
     layers = {module.layer: module.root.repository for module in modules if module.layer}
-    found: dict[Digest, dict[str, bytes]] = {}
-    for (layer, name), data in reading.each(
-        "module layers", list(layers.items()), lambda item: reading.small_blob(*item)
+    found: dict[Digest, Mapping[str, bytes]] = {}
+    failures: list[Failure] = []
+    for (layer, name), data in reader.each(
+        "module layers", list(layers.items()), lambda item: reader.small_blob(*item)
     ):
         try:
             if isinstance(data, BundlerError):
                 raise data
             found[layer.digest] = layer_files(data, LayerLimits())
         except BundlerError as error:
-            pinned.failures.append(failure(error, f"images of {name}: layer {layer.digest}"))
-    return found
+            failures.append(failure(error, f"images of {name}: layer {layer.digest}"))
+    return found, Findings(failures=tuple(failures))
 
 
-def _wanted(module: _Module, found: ModuleImages, pinned: Resolution) -> list[FetchRequest]:
-    item = str(module.root)
-    unknown = [f"{place.place}: {place.what}: {place.reason}" for place in found.unknown]
-    wishes: list[FetchRequest] = []
-    for text in found.references:
+def _requests(module: _Module, images: ModuleImages) -> tuple[list[FetchRequest], ImagesReport]:
+    """Return what to pin for one module, and the report on its images."""
+    unknown = [f"{place.place}: {place.what}: {place.reason}" for place in images.unknown]
+    requests: list[FetchRequest] = []
+    for text in images.references:
         try:
             reference = image_reference(text)
         except UsageError as error:
@@ -94,12 +102,10 @@ def _wanted(module: _Module, found: ModuleImages, pinned: Resolution) -> list[Fe
         if leads_to_this_machine(reference.repository, module.root.repository):
             unknown.append(f"{text}: a module from elsewhere names this machine")
             continue
-        wishes.append(FetchRequest(reference.repository, reference.tag, reference.digest))
-    pinned.images.append(ImagesReport(item, found.source, found.references, tuple(unknown)))
-    pinned.warnings += [f"{item}: an image is unknown: {line}" for line in unknown]
-    return wishes
+        requests.append(FetchRequest(reference.repository, reference.tag, reference.digest))
+    return requests, ImagesReport(str(module.root), images.source, images.references, tuple(unknown))
 
 
 def leads_to_this_machine(image: RepositoryName, module: RepositoryName) -> bool:
-    """Whether a module would have this machine's own services asked, which others can't reach."""
+    """Return whether a module would have this machine's own services asked, which others can't reach."""
     return is_here(image.registry.hostname) and not is_here(module.registry.hostname)

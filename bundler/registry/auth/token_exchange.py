@@ -29,6 +29,8 @@ _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]++=*+(?=\s*(?:,|$))")
 
 _PARAMETER = re.compile(rf'[\s,]*+({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
 
+_TOKEN_ANSWER = frozenset({"token", "access_token", "expires_in"})
+
 BETWEEN = "a login or proxy page may be in between"
 
 _THEIRS = "tell those who run the registry"
@@ -227,7 +229,7 @@ def withheld(cause: str, host: str) -> tuple[str, str]:
 def _token(body: bytes, origin: str, withheld_from: str) -> BearerToken:
     document: Any = None
     try:
-        document = strict_json.loads(body, item=origin, depth=8)
+        document = strict_json.loads(body, item=origin, depth=8, known=_TOKEN_ANSWER)
         token = document.get("token") or document.get("access_token")
     except Exception:  # any malformed answer holds no token
         token = None

@@ -19,6 +19,7 @@ from bundler.timoni.cue.cue_tree import (
     CueList,
     CueReference,
     Declaration,
+    Disjunct,
     Disjunction,
     Embedded,
     Expression,
@@ -26,7 +27,6 @@ from bundler.timoni.cue.cue_tree import (
     Label,
     Let,
     Opaque,
-    Option,
     Pattern,
     Struct,
     Text,
@@ -195,19 +195,19 @@ class _Parser(Cursor):
 
     def _expression(self) -> Expression:
         start = self._start()
-        options = [self._option()]
+        options = [self._disjunct()]
         while self._take("|"):
-            options.append(self._option())
+            options.append(self._disjunct())
         if len(options) == 1 and not options[0].default:
             return options[0].value
         return Disjunction(tuple(options), start, self._end())
 
-    def _option(self) -> Option:
+    def _disjunct(self) -> Disjunct:
         start, default = self._start(), self._take("*")
         parts = [self._sequence()]
         while self._take("&"):
             parts.append(self._sequence())
-        return Option(parts[0] if len(parts) == 1 else Both(tuple(parts), start, self._end()), default)
+        return Disjunct(parts[0] if len(parts) == 1 else Both(tuple(parts), start, self._end()), default)
 
     def _sequence(self) -> Expression:
         """Parse one operand, or several with operators between them, which only an evaluation could join."""

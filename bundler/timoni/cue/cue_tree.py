@@ -31,7 +31,7 @@ class Bound(NamedTuple):
     end: int
 
 
-class Option(NamedTuple):
+class Disjunct(NamedTuple):
     """One side of `|`; `*` makes it the default."""
 
     value: Expression
@@ -41,7 +41,7 @@ class Option(NamedTuple):
 class Disjunction(NamedTuple):
     """`*"latest" | string`."""
 
-    options: tuple[Option, ...]
+    options: tuple[Disjunct, ...]
     start: int
     end: int
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import click
 from click.shell_completion import get_completion_class
 
 from bundler.about import PROGRAM
-from bundler.cli.terminal.help_layout import Command
+from bundler.cli.options.command_line import declared
+from bundler.config.option import Argument
 
 
-@click.command("completion", cls=Command)
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(shell: str) -> int:
+@declared("completion")
+def command(shell: Annotated[Literal["bash", "zsh", "fish"], Argument("{bash|zsh|fish}")]) -> int:
     """Print the completion script of a shell.
 
     \b

@@ -7,25 +7,28 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import click
 
 from bundler.about import PROGRAM
-from bundler.cli.terminal.help_layout import Command
+from bundler.cli.options.command_line import declared
+from bundler.config.option import Option
 from bundler.demo import run_demo
 
 
-@click.command("demo", cls=Command)
-@click.option(
-    "--directory",
-    "-d",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    default="timoni-bundler-demo",
-    show_default=True,
-    help="Where its registries and the bundle go; an earlier demo there is replaced.",
-)
-def command(directory: Path) -> int:
+@declared("demo")
+def command(
+    *,
+    directory: Annotated[
+        Path,
+        Option(
+            "--directory", "-d", metavar="DIR",
+            help="Put the registries and the bundle here; an earlier demo there is replaced. Default: "
+            "timoni-bundler-demo.",
+        ),
+    ] = Path("timoni-bundler-demo"),
+) -> int:  # fmt: skip
     """Show the whole way on this machine: two embedded registries, and the real commands between them."""
     if sys.stdout.isatty():
         # The commands of the demo write into a pipe, and are shown here.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import click
 
+from bundler.cli.options.command_line import declared
 from bundler.cli.terminal.display import display
-from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.outcome import print_document, print_failures
 from bundler.cli.terminal.upkeep_text import damage_text, garbage_text
+from bundler.config.option import Argument, Option
+from bundler.config.run_options import Quiet
 from bundler.deltas.garbage import collect, find_garbage
 from bundler.deltas.retention import Keep
 from bundler.errors import NotFoundError
@@ -19,9 +22,9 @@ from bundler.reporting.json_report import Failure, failure
 from bundler.session import Session
 from bundler.store.blob_store import Store, damaged, remove
 
-_DIR = click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
+StoreArgument = Annotated[Path, Argument("DIR", path=True)]
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 
 
 @click.group("store")
@@ -35,15 +38,20 @@ def command() -> None:
     """
 
 
-@command.command("gc", cls=Command)
-@_DIR
-@click.option("--delete", is_flag=True, help="Remove it. Without: only show it.")
-@click.option(
-    "--keep", metavar="N", type=click.IntRange(1), help="Forget all but the newest N bundles of a job."
-)
-@click.option("--keep-days", metavar="DAYS", type=click.IntRange(1), help="Forget bundles that are older.")
-@_JSON
-def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_json: bool) -> int:
+@declared("gc", command)
+def gc(
+    path: StoreArgument,
+    *,
+    delete: Annotated[bool, Option("--delete", help="Remove the blobs. Default: only show them.")] = False,
+    keep: Annotated[
+        int | None,
+        Option("--keep", metavar="N", least=1, help="Forget all bundles of a job except the newest N."),
+    ] = None,
+    keep_days: Annotated[
+        int | None, Option("--keep-days", metavar="DAYS", least=1, help="Forget bundles older than this.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
     """Show, and with --delete remove, blobs that no job needs.
 
     Needed is what each job's last bundle makes together with all that it builds on. What is forgotten can't
@@ -69,12 +77,19 @@ def gc(path: Path, *, delete: bool, keep: int | None, keep_days: int | None, as_
     return 0
 
 
-@command.command("check", cls=Command)
-@_DIR
-@click.option("--remove", "removing", is_flag=True, help="Remove what is damaged: it will be fetched again.")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
-@_JSON
-def check(path: Path, *, removing: bool, quiet: bool, as_json: bool) -> int:
+@declared("check", command)
+def check(
+    path: StoreArgument,
+    *,
+    removing: Annotated[
+        bool,
+        Option(
+            "--remove", help="Remove damaged blobs: the next export fetches them again. Default: only show."
+        ),
+    ] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
     """Read every blob, and compare it with its digest."""
     with _opened(path) as store:
         wrong = damaged(store, Session(progress=display(quiet=quiet)))

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import click
 
 from bundler import open_bundle
-from bundler.cli.options.volume_options import cut_options, gathered_cut, more_volumes
+from bundler.cli.options.command_line import declared
+from bundler.cli.options.volume_options import cut_of
 from bundler.cli.terminal.display import display
-from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.outcome import print_failures
 from bundler.cli.terminal.upkeep_text import checked_text, repaired_text, split_text
+from bundler.config.export_options import VolumeOptions
+from bundler.config.option import Argument, Option
+from bundler.config.run_options import Quiet, SetOptions
 from bundler.errors import UsageError
 from bundler.reporting.json_report import failure
 
-_VOLUMES = click.argument("path", metavar="VOLUME|DIR", type=click.Path(path_type=Path))
+VolumesArgument = Annotated[Path, Argument("VOLUME|DIR", path=True)]
 
-_OUT = click.option("-o", "--output", "out", metavar="DIR", type=click.Path(path_type=Path),
-                    help="Where to write.  [default: beside what is read]")  # fmt: skip
-
-_QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
+Folder = Annotated[
+    Path | None,
+    Option(
+        "--output", "-o", metavar="DIR",
+        help="Write into this folder. Default: beside what is read.",
+    ),
+]  # fmt: skip
 
 
 @click.group("volumes")
@@ -35,13 +41,17 @@ def command() -> None:
     """
 
 
-@command.command("split", cls=Command)
-@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
-@cut_options
-@click.option("--only", metavar="N", type=click.IntRange(1), help="Write this volume alone.")
-@_OUT
-@_QUIET
-def split_command(bundle: Path, *, only: int | None, out: Path | None, quiet: bool, **options: Any) -> int:
+@declared("split", command)
+def split_command(
+    bundle: Annotated[Path, Argument("BUNDLE", path=True)],
+    volumes: VolumeOptions,
+    *,
+    only: Annotated[
+        int | None, Option("--only", metavar="N", least=1, help="Write only this volume.")
+    ] = None,
+    out: Folder = None,
+    quiet: Quiet = False,
+) -> int:
     """Cut a bundle file into volumes. What is there whole already is left alone.
 
     Parity volumes are counted behind the others: with 5 volumes and 1 of parity, --only 6 is that.
@@ -51,13 +61,13 @@ def split_command(bundle: Path, *, only: int | None, out: Path | None, quiet: bo
     """
     from bundler.volumes.volume_writer import split
 
-    cut = gathered_cut(options)
+    cut = cut_of(volumes)
     if cut is None:
         raise UsageError("volumes split", "no size is named", "say how large with --volume-size")
     folder = _folder(out, bundle)
     _check_whole_file(bundle)
-    volumes = split(bundle, folder, cut, only, display(quiet=quiet))
-    click.echo(split_text(folder / bundle.name, volumes, only))
+    made = split(bundle, folder, cut, only, display(quiet=quiet))
+    click.echo(split_text(folder / bundle.name, made, only))
     return 0
 
 
@@ -71,11 +81,8 @@ def _check_whole_file(bundle: Path) -> None:
             raise UsageError(str(bundle), "it is in volumes already", next_step)
 
 
-@command.command("check", cls=Command)
-@_VOLUMES
-@more_volumes
-@_QUIET
-def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> int:
+@declared("check", command)
+def check_command(path: VolumesArgument, volumes: SetOptions, *, quiet: Quiet = False) -> int:
     """Hash every volume, and say which are damaged or missing, of those of parity too.
 
     \b
@@ -84,18 +91,16 @@ def check_command(path: Path, *, volumes_in: tuple[Path, ...], quiet: bool) -> i
     from bundler.volumes.repair import check_volumes, complaint
     from bundler.volumes.volume_sets import broken_off
 
-    checked = check_volumes(path, volumes_in, display(quiet=quiet))
+    checked = check_volumes(path, volumes.volumes_in, display(quiet=quiet))
     click.echo(checked_text(checked, broken_off(checked.volumes)))
     lacks = complaint(checked)
     return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
 
 
-@command.command("repair", cls=Command)
-@_VOLUMES
-@more_volumes
-@_OUT
-@_QUIET
-def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None, quiet: bool) -> int:
+@declared("repair", command)
+def repair_command(
+    path: VolumesArgument, volumes: SetOptions, *, out: Folder = None, quiet: Quiet = False
+) -> int:
     """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only.
 
     \b
@@ -105,7 +110,7 @@ def repair_command(path: Path, *, volumes_in: tuple[Path, ...], out: Path | None
 
     folder = _folder(out, path / "any" if path.is_dir() else path)
     progress = display(quiet=quiet)
-    made = repair(check_volumes(path, volumes_in, progress), folder, progress)
+    made = repair(check_volumes(path, volumes.volumes_in, progress), folder, progress)
     click.echo(repaired_text(path, made))
     return 0
 

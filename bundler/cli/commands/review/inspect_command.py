@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import shutil
 import sys
-from pathlib import Path
+from typing import Annotated
 
 import click
 
 from bundler import describe, open_bundle
-from bundler.cli.options.volume_options import more_volumes
+from bundler.cli.options.command_line import declared
+from bundler.cli.options.signing_options import now
 from bundler.cli.terminal.bundle_text import contents_text
-from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.outcome import print_document
+from bundler.config.option import Option
+from bundler.config.run_options import BundleArgument, SetOptions
 from bundler.reporting.json_report import document
 
 
-@click.command("inspect", cls=Command)
-@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
-@more_volumes
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/contents.schema.json).")
-def command(bundle: Path, *, volumes_in: tuple[Path, ...], as_json: bool) -> int:
+@declared("inspect")
+def command(
+    bundle: BundleArgument,
+    volumes: SetOptions,
+    *,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the result as JSON (schemas/contents.schema.json).")
+    ] = False,
+) -> int:
     """Show what a bundle holds: repositories, tags, digests, versions, dates, sizes.
 
     SIZE is all that a tag needs, OWN what nothing else in the bundle needs. Only the manifests are
@@ -30,11 +36,11 @@ def command(bundle: Path, *, volumes_in: tuple[Path, ...], as_json: bool) -> int
     timoni-bundler inspect modules.tar.zst
     timoni-bundler inspect modules.tar.zst --json | jq -r '.repositories[].name'
     """
-    with open_bundle(bundle, volumes_in=volumes_in) as opened:
+    with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
         contents = describe(opened)
     if as_json:
         print_document(document(contents), sys.stdout)
     else:
         # Not a terminal: no width, unless $COLUMNS says one.
-        click.echo(contents_text(contents, shutil.get_terminal_size((0, 0)).columns))
+        click.echo(contents_text(contents, now(), shutil.get_terminal_size((0, 0)).columns))
     return 0

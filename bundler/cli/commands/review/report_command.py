@@ -4,62 +4,60 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import click
 
 from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sealing import sidecar_of
-from bundler.cli.options.trust_options import complete, gate_of, gathered_trust, trust_options
-from bundler.cli.options.volume_options import more_volumes
+from bundler.cli.options.command_line import declared
+from bundler.cli.options.trust_options import TrustOptions, complete, verifier_of
+from bundler.cli.terminal.bundle_text import page_text
 from bundler.cli.terminal.display import display
-from bundler.cli.terminal.help_layout import Command
+from bundler.config.import_options import SignatureOptions
+from bundler.config.option import Option
+from bundler.config.run_options import BundleArgument, Quiet, SetOptions
 from bundler.errors import NotFoundError
 from bundler.page.page_file import check_place, write_page
 from bundler.page.values import LabelledFact, PageContents, Proof
 from bundler.reporting.json_report import StatementReport
-from bundler.reporting.progress import Progress, counted, size_text
+from bundler.reporting.progress import Progress
 from bundler.session import Session
 from bundler.volumes.volume_sets import names_lost_volume
 
 STDOUT = "-"
 
 
-@click.command("report", cls=Command)
-@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--output",
-    "-o",
-    "out",
-    metavar="FILE.html",
-    required=True,
-    type=click.Path(allow_dash=True),
-    help="The page; `-` is standard output.",
-)
-@click.option(
-    "--since",
-    metavar="OLD",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Also tell what changed since this bundle or directory. Repeatable.",
-)
-@more_volumes
-@click.option("--title", metavar="TEXT", default="", help="What stands on top, instead of the file's name.")
-@click.option("--no-verify", is_flag=True, help="Don't check every byte first; the page says so.")
-@click.option("--force", is_flag=True, help="Replace a file that is no report page.")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
-@trust_options
+@declared("report")
 def command(
-    bundle: Path,
+    bundle: BundleArgument,
+    volumes: SetOptions,
     *,
-    out: str,
-    since: tuple[Path, ...],
-    volumes_in: tuple[Path, ...],
-    title: str,
-    no_verify: bool,
-    force: bool,
-    quiet: bool,
-    **options: Any,
+    out: Annotated[
+        str,
+        Option(
+            "--output",
+            "-o",
+            metavar="FILE.html",
+            path=True,
+            help="Write the page here; `-` is standard output.",
+        ),
+    ],
+    since: Annotated[
+        tuple[Path, ...],
+        Option(
+            "--since", metavar="OLD", help="Show what changed since this bundle or directory. Repeatable."
+        ),
+    ] = (),
+    title: Annotated[
+        str, Option("--title", metavar="TEXT", help="Title of the page. Default: the file's name.")
+    ] = "",
+    no_verify: Annotated[
+        bool, Option("--no-verify", help="Don't check every byte first; the page says so.")
+    ] = False,
+    force: Annotated[bool, Option("--force", help="Replace a file even if it is not a report page.")] = False,
+    quiet: Quiet = False,
+    signatures: SignatureOptions,
 ) -> int:
     """Write a report page: what a bundle holds, for the person who signs its transfer.
 
@@ -76,17 +74,17 @@ def command(
     """
     if out != STDOUT:
         check_place(Path(out), (bundle, *since), force=force)
-    trust, progress = complete(gathered_trust(options)), display(quiet=quiet)
+    trust, progress = complete(TrustOptions(*signatures)), display(quiet=quiet)
     with contextlib.ExitStack() as stack:
-        gate = stack.enter_context(gate_of(trust))
-        opened = stack.enter_context(open_bundle(bundle, judge=gate, volumes_in=volumes_in))
+        verifier = verifier_of(trust, Session().clock())
+        opened = stack.enter_context(open_bundle(bundle, judge=verifier, volumes_in=volumes.volumes_in))
         # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
         for path in since:
             if not path.exists() and not names_lost_volume(path):
                 raise NotFoundError(str(path), "not there", "check the path")
         proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
-        older = [stack.enter_context(open_bundle(path, volumes_in=volumes_in)) for path in since]
-        said = gate.told if gate else opened.sealed.told() if opened.sealed else None
+        older = [stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in since]
+        said = opened.proven or (opened.sealed.told() if opened.sealed else None)
         origin, claimed = signature_of(said)
         page = page_of(
             opened, proof, since=older, title=title, origin=origin, claimed=claimed, progress=progress
@@ -123,8 +121,5 @@ def told(page: PageContents, text: str, out: str) -> int:
         click.echo(text.encode(), nl=False)
         return 0
     write_page(Path(out), text)
-    tags = sum(len(entry.tags) for entry in page.repositories)
-    click.echo(
-        f"{out}: a page of {size_text(len(text.encode()))}, {counted(tags, 'tag')}, bundle {page.file.id}"
-    )
+    click.echo(page_text(out, page, len(text.encode())))
     return 0

@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import click
 
 from bundler import Bundle, SignedStatement, Signing, open_bundle, seal_bundle, verify_bundle
 from bundler.bundle.sealing import refuse_volumes
-from bundler.cli.options.job_options import checked_job, job_option
-from bundler.cli.options.signing_options import gathered_signing, signing, signing_options
+from bundler.cli.options.command_line import declared
+from bundler.cli.options.signing_options import now, signing
 from bundler.cli.terminal.bundle_text import sealed_text
 from bundler.cli.terminal.display import display
-from bundler.cli.terminal.help_layout import Command
+from bundler.config.export_options import SigningTerms
+from bundler.config.option import Argument, Option
+from bundler.config.run_options import JobOptions, Quiet
 from bundler.session import Session
 
 
-@click.command("sign", cls=Command)
-@click.argument("bundle", metavar="BUNDLE|DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--key",
-    metavar="KEY",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="An OpenSSH private key, or the public key of one that the agent holds.",
-)
-@job_option
-@signing_options
-@click.option("--replace", is_flag=True, help="Make a new statement; the signatures that are there go.")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
-def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **options: Any) -> int:
+@declared("sign")
+def command(
+    bundle: Annotated[Path, Argument("BUNDLE|DIR", path=True)],
+    *,
+    key: Annotated[
+        Path,
+        Option(
+            "--key", metavar="KEY",
+            help="Sign with this OpenSSH private key, or with the agent's key of this public key.",
+        ),
+    ],
+    job: JobOptions,
+    terms: SigningTerms,
+    replace: Annotated[
+        bool,
+        Option(
+            "--replace",
+            help="Make a new statement; the present signatures are dropped. Default: add a signature.",
+        ),
+    ] = False,
+    quiet: Quiet = False,
+) -> int:  # fmt: skip
     """Sign a bundle: which one it is, its job, its sequence number, the time.
 
     All of it is verified first, then written anew with the statement behind the inventory; the bundle
@@ -40,14 +50,14 @@ def command(bundle: Path, *, key: Path, job: str, replace: bool, quiet: bool, **
     timoni-bundler sign modules.tar.zst --key ~/.ssh/id_ed25519 --job nightly --expires 30d
     timoni-bundler sign modules.tar.zst --key second-pair-of-eyes.pub
     """
-    wanted, progress = signing(key, gathered_signing(options), checked_job(job)), display(quiet=quiet)
+    wanted, progress = signing(key, terms, job.name), display(quiet=quiet)
     assert wanted is not None
     with open_bundle(bundle) as opened:
         refuse_volumes(opened)
         verify_bundle(opened, Session(progress=progress))
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)
-    click.echo(f"{bundle}: {sealed_text(sealed)}, bundle {opened.id}")
+    click.echo(sealed_text(bundle, sealed, now()))
     return 0
 
 

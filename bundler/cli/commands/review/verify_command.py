@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import click
 
 from bundler import (
     Bundle,
     Destination,
+    Part,
     Verified,
     compare_with_target,
     describe,
@@ -19,67 +20,80 @@ from bundler import (
     parse_prefix,
     verify_bundle,
 )
-from bundler.cli.input_files import import_file
-from bundler.cli.options.metrics_options import Meter, metrics_options
-from bundler.cli.options.policy_options import (
-    border_of,
-    border_options,
-    gathered_border,
-    with_signed,
-    with_signers,
-)
-from bundler.cli.options.registry_options import RegistryOptions, gathered, registries, registry_options
-from bundler.cli.options.trust_options import gate_of, gathered_trust, trust_options
-from bundler.cli.options.volume_options import more_volumes
+from bundler.cli.input_files import import_file, part_of
+from bundler.cli.options.command_line import declared
+from bundler.cli.options.metrics_options import Meter, metered
+from bundler.cli.options.policy_options import border_of, policy_of, with_signed, with_signers
+from bundler.cli.options.registry_options import registries
+from bundler.cli.options.signing_options import now
+from bundler.cli.options.trust_options import TrustOptions, verifier_of
 from bundler.cli.terminal.bundle_text import compared_text, verified_text
 from bundler.cli.terminal.display import display
-from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import conclude, print_document
+from bundler.config.import_options import ImportSettings, ModuleSignerOptions, PolicyOptions, SignatureOptions
+from bundler.config.option import Option, nothing_said, over
+from bundler.config.run_options import (
+    BundleArgument,
+    JobOptions,
+    MetricsOptions,
+    Quiet,
+    RegistryOptions,
+    SetOptions,
+)
+from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
-from bundler.reporting.json_report import document
+from bundler.oci.reference import Prefix
+from bundler.reporting.json_report import StatementReport, document
 from bundler.reporting.progress import Progress
 from bundler.session import Session
-from bundler.workers import DEFAULT_JOBS
 
 if TYPE_CHECKING:
+    from bundler.config.import_file import ImportFile
     from bundler.importer.policy_check import PolicyCheck
-    from bundler.ledger.statement_verifier import StatementVerifier
 
 
-@click.command("verify", cls=Command)
-@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--against",
-    metavar="oci://HOST[/PREFIX]",
-    help="Also prove that this target has all of it, under the same digests.",
-)
-@click.option(
-    "--config",
-    "-c",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The import file that gave the names at the target.",
-)
-@more_volumes
-@click.option("--json", "as_json", is_flag=True, help="Print what was proven as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
-@border_options
-@trust_options
-@metrics_options("verify")
-@registry_options
+class Against(NamedTuple):
+    """A target to compare with."""
+
+    destination: Destination
+    registries: RegistryOptions
+
+
+@declared("verify")
 def command(
-    bundle: Path,
+    bundle: BundleArgument,
     *,
-    meter: Meter,
-    against: str | None,
-    config: Path | None,
-    volumes_in: tuple[Path, ...],
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
-) -> int:
+    against: Annotated[
+        Prefix | None,
+        Option(
+            "--against", metavar="oci://HOST[/PREFIX]", heading="Destination",
+            read=lambda text, at: parse_prefix(text),
+            help="Also prove that this target has all of it, under the same digests.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        Option(
+            "--config", "-c", metavar="FILE",
+            help="Read the import file of this target: names, selection, signers, registries.",
+        ),
+    ] = None,
+    select: SelectOptions,
+    tags: TagOptions,
+    volumes: SetOptions,
+    as_json: Annotated[
+        bool, Option("--json", heading="Output", help="Print what was proven as JSON.")
+    ] = False,
+    quiet: Quiet = False,
+    policy: PolicyOptions,
+    module_signers: ModuleSignerOptions,
+    signers: SignatureOptions,
+    metrics: MetricsOptions,
+    job: JobOptions,
+    registry: RegistryOptions,
+) -> int:  # fmt: skip
     """Prove that a bundle is whole: inventory, closure, every size and digest, and the .sha256 beside it.
 
     This proves that it is consistent; with --allowed-signers, also who signed it. With --against, every
@@ -89,24 +103,65 @@ def command(
     timoni-bundler verify modules.tar.zst
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     """
-    settings, policy, progress = gathered(options), gathered_border(options), display(quiet=quiet)
-    trust = with_signers(gathered_trust(options), policy)
-    destination = _destination(against, config)
-    with gate_of(trust) as gate, open_bundle(bundle, judge=gate, volumes_in=volumes_in) as opened:
+    settings = nothing_said(ImportSettings)._replace(
+        volumes=volumes,
+        policy=policy,
+        module_signers=module_signers,
+        signers=signers,
+        registries=registry,
+        metrics=metrics,
+        job=job,
+    )
+    with metered("verify", metrics.metrics, job.name) as meter:
+        file = import_file(config)
+        part = part_of(select, tags, file)
+        settings = over(settings, file.settings) if file else settings
+        target = _target(against, settings, part, file)
+        return _verified(bundle, settings, target, meter, as_json=as_json, quiet=quiet)
+
+
+def _target(
+    against: Prefix | None, settings: ImportSettings, part: Part, file: ImportFile | None
+) -> Against | None:
+    prefix = against or settings.target.to
+    if prefix is None and file:
+        raise UsageError(file.name, "it names no target", "name one with --against")
+    if prefix is None:
+        if part != Part():
+            cause = "without a target, all of a bundle is verified"
+            raise UsageError("--repository or --tag", cause, "name a target with --against")
+        return None
+    return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries)
+
+
+def _verified(
+    bundle: Path,
+    settings: ImportSettings,
+    target: Against | None,
+    meter: Meter,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    progress, policy = display(quiet=quiet), policy_of(settings.policy, settings.module_signers)
+    signed = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
+    session = Session(progress=progress)
+    verifier = verifier_of(with_signers(signed, policy), session.clock())
+    with open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         border = border_of(policy, opened)
-        verified = verify_bundle(opened, Session(progress=progress))
+        verified = verify_bundle(opened, session)
         if border:
             border.check(opened.inventory, verified.manifests)
-        if destination:
-            return _compared(verified, destination, settings, progress, meter, border=border, as_json=as_json)
-        return _told(opened, verified, gate, border, as_json=as_json)
+        if target:
+            said = opened.proven or (opened.sealed.told() if opened.sealed else None)
+            return _compared(verified, target, progress, meter, said=said, border=border, as_json=as_json)
+        return _told(opened, verified, border, as_json=as_json)
 
 
 def _told(
     opened: Bundle,
     verified: Verified,
-    gate: StatementVerifier | None,
     border: PolicyCheck | None,
     *,
     as_json: bool,
@@ -114,7 +169,7 @@ def _told(
     contents = describe(opened, manifests=verified.manifests)
     contents = dataclasses.replace(
         contents,
-        statement=gate.told if gate else contents.statement,
+        statement=opened.proven or contents.statement,
         signed=border.told if border else (),
     )
     for warning in verified.warnings:
@@ -122,31 +177,27 @@ def _told(
     if as_json:
         print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0
-    click.echo(verified_text(contents))
+    click.echo(verified_text(contents, now()))
     return 0
-
-
-def _destination(against: str | None, config: Path | None) -> Destination | None:
-    file = import_file(config)
-    prefix = parse_prefix(against) if against else file and file.to
-    if prefix is None and config:
-        raise UsageError(str(config), "it names no target", "name one with --against")
-    return Destination(prefix, file.mapping if file else KEPT) if prefix else None
 
 
 def _compared(
     verified: Verified,
-    destination: Destination,
-    settings: RegistryOptions,
+    target: Against,
     progress: Progress,
     meter: Meter,
     *,
+    said: StatementReport | None,
     border: PolicyCheck | None,
     as_json: bool,
 ) -> int:
-    known = registries(settings, progress, [destination.prefix.registry])
-    session = Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
-    found = compare_with_target(verified, destination, session)
-    found = meter.noted(with_signed(found, border))
-    summary = compared_text(found, str(destination.prefix), verified.bundle.id)
+    prefix = target.destination.prefix
+    known = registries(target.registries, progress, [prefix.registry])
+    session = Session(known, jobs=target.registries.jobs, progress=progress)
+    found = compare_with_target(verified, target.destination, session)
+    found = with_signed(found, border)
+    if found.bundle:
+        found = dataclasses.replace(found, bundle=dataclasses.replace(found.bundle, statement=said))
+    meter.noted(found)
+    summary = compared_text(found, str(prefix), verified.bundle.id, now())
     return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

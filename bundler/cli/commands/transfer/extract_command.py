@@ -4,45 +4,42 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import click
 
 from bundler import extract, open_bundle
-from bundler.cli.options.volume_options import more_volumes
+from bundler.cli.options.command_line import declared
 from bundler.cli.terminal.bundle_text import extracted_text
 from bundler.cli.terminal.display import display
-from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import print_document
+from bundler.config.option import Argument, Option
+from bundler.config.run_options import BundleArgument, Quiet, SetOptions
 from bundler.reporting.json_report import document
 
 
-@click.command("extract", cls=Command)
-@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
-@click.argument("reference", metavar="REF")
-@click.option(
-    "--output",
-    "-o",
-    "out",
-    metavar="OUT",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="NAME.tar for an OCI archive, else a new or empty directory for the files.",
-)
-@more_volumes
-@click.option("--force", is_flag=True, help="Replace an archive that exists. A directory is never replaced.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON (schemas/extracted.schema.json).")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the result and errors.")
+@declared("extract")
 def command(
-    bundle: Path,
-    reference: str,
-    out: Path,
+    bundle: BundleArgument,
+    reference: Annotated[str, Argument("REF")],
+    volumes: SetOptions,
     *,
-    volumes_in: tuple[Path, ...],
-    force: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
+    out: Annotated[
+        Path,
+        Option(
+            "--output", "-o", metavar="OUT",
+            help="Write here: NAME.tar for an OCI archive, else a new or empty directory for the files.",
+        ),
+    ],
+    force: Annotated[
+        bool, Option("--force", help="Replace an archive that exists. A directory is never replaced.")
+    ] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the result as JSON (schemas/extracted.schema.json).")
+    ] = False,
+    quiet: Quiet = False,
+) -> int:  # fmt: skip
     """Take one version out of a bundle, with nothing but the bundle.
 
     REF is HOST/REPOSITORY:TAG as `inspect` shows it, its first parts left out where no other fits
@@ -58,7 +55,7 @@ def command(
     files of every tar+gzip layer (Timoni modules and artifacts, Helm charts, Flux artifacts); links,
     devices and names that lead out of it are refused. Either is there whole or not at all.
     """
-    with open_bundle(bundle, volumes_in=volumes_in) as opened:
+    with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
         done = extract(opened, reference, out, force=force, progress=display(quiet=quiet))
     for layer in done.left_out:
         current_log().warn(f"not unpacked, because it is no archive of files: {layer}")

@@ -4,122 +4,49 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
 import click
 
-from bundler import Destination, OnConflict, Part, parse_prefix
-from bundler.cli.import_log import ImportLog
-from bundler.cli.import_task import ImportTask, carried
-from bundler.cli.input_files import import_file
-from bundler.cli.kept_receipt import earlier_receipt, keep_receipt
-from bundler.cli.options.metrics_options import Meter, metrics_options
-from bundler.cli.options.policy_options import border_options, gathered_border, with_signers
-from bundler.cli.options.registry_options import (
-    check_report,
-    check_stdin,
-    gathered,
-    output_options,
-    registries,
-    registry_options,
-)
-from bundler.cli.options.rollback_options import RollbackTarget, check_alone, read_rollback, way_back_options
-from bundler.cli.options.tag_options import NameRuleOptions, gathered_rules, name_rules, rule_options
-from bundler.cli.options.trust_options import (
-    gate_of,
-    gathered_trust,
-    rollback_options,
-    trust_options,
-    with_statement,
-)
-from bundler.cli.options.volume_options import more_volumes
+from bundler import Destination, OnConflict, Part
+from bundler.cli.import_task import ImportTask, carry_out
+from bundler.cli.input_files import import_file, part_of
+from bundler.cli.options.command_line import declared
+from bundler.cli.options.metrics_options import Meter, metered
+from bundler.cli.options.policy_options import policy_of, with_signers
+from bundler.cli.options.registry_options import check_report, check_stdin, registries
+from bundler.cli.options.rollback_options import check_alone
+from bundler.cli.options.trust_options import TrustOptions, state_folder
 from bundler.cli.terminal.display import display
-from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.summaries import import_summary
-from bundler.cli.written_files import gathered_written, write_all, written_options
+from bundler.cli.terminal.selection_text import check_all_tags
+from bundler.cli.terminal.summaries import import_summary, rollback_summary
+from bundler.cli.written_files import check_names, runtime_values, write_all
+from bundler.config.import_options import ConfigOptions, ImportSettings
+from bundler.config.option import Argument, over
+from bundler.config.run_options import DryRunOptions, PrintOptions
+from bundler.config.selection_options import RuntimeOptions, SelectOptions, TagOptions
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.roll_back import roll_back
-from bundler.mapping import KEPT
-from bundler.oci.content import Digest
+from bundler.ledger.ledger import Ledger, Permits
+from bundler.ledger.rollback_file import read_rollback_file
+from bundler.mapping import KEPT, Mapping
+from bundler.named_files import check_folder
 from bundler.reporting.json_report import Report
-from bundler.selection.choose import EVERY_TAG
 from bundler.session import Session
-from bundler.workers import DEFAULT_JOBS
-
-if TYPE_CHECKING:
-    from bundler.config.file_values import ImportFile
 
 
-@click.command("import", cls=Command)
-@click.argument("bundle", metavar="BUNDLE|VOLUME|DIR|-", required=False, type=click.Path(allow_dash=True))
-@click.option(
-    "--to",
-    "target",
-    metavar="oci://HOST[/PREFIX]",
-    help="Where to: source paths are kept below PREFIX, source hosts are dropped.",
-)
-@click.option(
-    "--config",
-    "-c",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="An import file: names at the target, allow-list, selection (schemas/import-file.schema.json).",
-)
-@click.option(
-    "--on-conflict",
-    type=click.Choice(["fail", "skip", "overwrite"]),
-    help="A tag that exists with another digest. Default: move `latest`, fail for any other.",
-)
-@click.option(
-    "--repository",
-    "repositories",
-    metavar="GLOB",
-    multiple=True,
-    help="Import only repositories whose HOST/PATH outside matches. Repeatable.",
-)
-@rule_options
-@click.option(
-    "--with",
-    "beside",
-    metavar="BUNDLE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A bundle that a delta builds on: what the target lacks is taken from it. Repeatable.",
-)
-@click.option(
-    "--allow-gap",
-    is_flag=True,
-    help="Import a delta although a bundle that it builds on was not imported from here.",
-)
-@click.option(
-    "--prune",
-    metavar="MOST",
-    type=click.IntRange(1),
-    help="After a delta, delete the tags that it says are gone, if they are no more than this.",
-)
-@more_volumes
-@written_options
-@way_back_options
-@border_options
-@trust_options
-@rollback_options
-@click.option(
-    "--dry-run", is_flag=True, help="Verify, ask the target, show what would be pushed; write nothing."
-)
-@output_options
-@metrics_options("import")
-@registry_options
+@declared("import")
 def command(
-    bundle: str | None,
+    config: ConfigOptions,
+    select: SelectOptions,
+    tags: TagOptions,
     *,
-    meter: Meter,
-    rollback: Path | None,
-    dry_run: bool,
-    report: Path | None,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    runtime: RuntimeOptions,
+    settings: ImportSettings,
+    dry_run: DryRunOptions,
+    printed: PrintOptions,
+    bundle: Annotated[str | None, Argument("[BUNDLE|VOLUME|DIR|-]", path=True)] = None,
 ) -> int:
     """Replay a bundle to a registry, digests unchanged.
 
@@ -133,95 +60,123 @@ def command(
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     timoni-bundler import --rollback before.json
     """
-    # Written only when it is known that it replaces nothing of the command's own.
-    wish, report = report, None
+    shown = settings.metrics.metrics
+    with metered("import", shown, settings.job.name, only_failure=True):
+        file = import_file(config.config)
+        part = part_of(select, tags, file)
+        settings = over(settings, file.settings) if file else settings
+    mapping = file.mapping if file else KEPT
+    job = settings.job.name
+    with metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
+        check_all_tags(dry_run)
+        if settings.rollback.rollback:
+            return _taken_back(settings, bundle, meter, dry_run=dry_run, printed=printed)
+        # Written only when it is known that it replaces nothing of the command's own.
+        report: Path | None = None
+        target = ""
+        try:
+            task = _task(bundle, settings, part, mapping)
+            _check_report(settings, task)
+            report, target = settings.report.report, str(task.destination.prefix)
+            done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
+            summary = import_summary(done, target, all_tags=dry_run.all_tags)
+        except BundlerError as error:
+            done, summary = failed_report("import", error), ""
+        meter.noted(done)
+        return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+
+
+def _check_report(settings: ImportSettings, task: ImportTask) -> None:
+    names, trust = settings.names, task.trust
+    check_report(
+        settings.report.report,
+        task.bundle,
+        settings.registries.reach.creds_file,
+        names.image_map,
+        settings.receipt.receipt,
+        *names.timoni_bundles,
+        *trust.files,
+        task.ledger.rollback_file,
+    )
+
+
+def _imported(
+    task: ImportTask, settings: ImportSettings, runtime: RuntimeOptions, *, dry_run: bool, quiet: bool
+) -> Report:
+    done = carry_out(task, dry_run=dry_run, quiet=quiet)
+    return done if dry_run else write_all(settings.names, runtime_values(runtime), done)
+
+
+def _taken_back(
+    settings: ImportSettings,
+    bundle: str | None,
+    meter: Meter,
+    *,
+    dry_run: DryRunOptions,
+    printed: PrintOptions,
+) -> int:
+    file, report = settings.rollback.rollback, settings.report.report
+    assert file is not None
+    check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
     try:
-        if rollback:
-            check_report(wish, rollback, options["creds_file"], options["state"])
-            report = wish
-            done = _rolled_back(rollback, bundle, options, quiet=quiet, dry_run=dry_run)
-            return conclude(
-                meter.noted(done),
-                summary=import_summary(done, str(rollback)),
-                file=wish,
-                as_json=as_json,
-                stream=sys.stdout,
-            )
-        task = _task(bundle, options)
-        check_report(
-            wish, bundle, task.settings.creds_file, *task.written.files, *task.trust.files, task.way_back.file
-        )
-        report = wish
-        target = task.destination.prefix
-        receipt, earlier = task.written.receipt, earlier_receipt(task.written.receipt, target)
-        with gate_of(task.trust, remembers=True, may_write=not dry_run) as gate:
-            done, brought = carried(task, gate, dry_run=dry_run, quiet=quiet)
-            done = with_statement(done, gate)
-        if not dry_run:
-            done = write_all(task.written, done)
-            if receipt:
-                keep_receipt(receipt, earlier, brought, done, target)
+        done = _rolled_back(file, bundle, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
+        summary = rollback_summary(done, str(file), all_tags=dry_run.all_tags)
     except BundlerError as error:
-        failed = meter.noted(failed_report("import", error))
-        return conclude(failed, summary="", file=report, as_json=as_json, stream=sys.stdout)
-    summary = import_summary(done, str(task.destination.prefix))
-    return conclude(meter.noted(done), summary=summary, file=report, as_json=as_json, stream=sys.stdout)
+        done, summary = failed_report("import", error), ""
+    meter.noted(done)
+    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
 
 
 def _rolled_back(
-    file: Path, bundle: str | None, options: dict[str, Any], *, quiet: bool, dry_run: bool
+    file: Path, bundle: str | None, settings: ImportSettings, *, quiet: bool, dry_run: bool
 ) -> Report:
     if bundle is not None:
         raise UsageError("--rollback", "there is nothing to import", "leave the bundle out")
     check_alone(click.get_current_context())
-    settings, progress, rollback = gathered(options), display(quiet=quiet), read_rollback(file)
-    known = registries(settings, progress, {moved.repository.registry for moved in rollback.moved})
-    session = Session(known, jobs=settings.jobs or DEFAULT_JOBS, progress=progress)
-    overwrite = options["on_conflict"] == "overwrite"
-    report = roll_back(rollback, session, overwrite=overwrite, may_write=not dry_run)
-    if not dry_run:
-        ImportLog(options["state"], rollback.target).back(rollback.bundle)
-    return report
+    progress, rollback = display(quiet=quiet), read_rollback_file(file)
+    known = registries(settings.registries, progress, {moved.repository.registry for moved in rollback.moved})
+    session = Session(known, jobs=settings.registries.jobs, progress=progress)
+    overwrite = settings.target.on_conflict == "overwrite"
+    receipt = settings.receipt.receipt
+    ledger = Ledger(state_folder(settings.order.state), receipt=receipt and receipt.absolute())
+    return roll_back(rollback, session, ledger, overwrite=overwrite, may_write=not dry_run)
 
 
-def _task(bundle: str | None, options: dict[str, Any]) -> ImportTask:
-    """Command line and import file together; what the command line says wins."""
-    settings, rules, written = gathered(options), gathered_rules(options), gathered_written(options)
-    allowed = gathered_border(options)
-    trust = with_signers(gathered_trust(options), allowed)
+def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Mapping) -> ImportTask:
+    """Make one value of all that was said about an import. Raises UsageError."""
+    check_names(settings.names, settings.receipt.receipt)
+    policy = policy_of(settings.policy, settings.module_signers)
+    said = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
+    trust = with_signers(said._replace(**settings.order._asdict()), policy)
     if bundle is None:
         raise UsageError("import", "no bundle is named", "name a file or directory, or - for standard input")
-    check_stdin(bundle, settings.creds_file)
-    file = import_file(options["config"])
-    prefix = parse_prefix(options["target"]) if options["target"] else file and file.to
+    check_stdin(bundle, settings.registries.reach.creds_file)
+    prefix = settings.target.to
     if not prefix:
         raise UsageError("import", "no target is named", "say where to with --to oci://HOST[/PREFIX]")
-    way_back = RollbackTarget(options["rollback_file"], trust.state, str(prefix))
-    way_back.check()
-    arrivals = ImportLog(trust.state, str(prefix))
-    brought = frozenset[Digest]() if options["allow_gap"] else arrivals.known()
-    policy = options["on_conflict"] or (file and file.on_conflict)
-    if file and file.image_map and not written.image_map:
-        written = written._replace(image_map=Path(file.image_map))
-    part = _part(options["repositories"], rules, file)
+    ledger = _ledger(settings)
+    ledger.check(prefix)
     return ImportTask(
         bundle,
-        Destination(prefix, file.mapping if file else KEPT, part, brought),
-        OnConflict(policy) if policy else OnConflict.DEFAULT,
-        settings,
-        written,
-        options["beside"],
-        options["prune"],
-        options["volumes_in"],
+        Destination(prefix, mapping, part),
+        OnConflict(settings.target.on_conflict or "default"),
+        settings.registries,
+        settings.delta.beside,
+        settings.delta.prune,
+        settings.volumes.volumes_in,
         trust,
-        way_back,
-        arrivals,
-        allowed,
+        ledger,
+        policy,
     )
 
 
-def _part(repositories: tuple[str, ...], options: NameRuleOptions, file: ImportFile | None) -> Part:
-    own = name_rules(options)
-    if file is None or repositories or own != EVERY_TAG:
-        return Part(repositories, own)
-    return Part(*file.select)
+def _ledger(settings: ImportSettings) -> Ledger:
+    file, receipt, order = settings.rollback.rollback_file, settings.receipt.receipt, settings.order
+    if file:
+        check_folder(file, "--rollback-file")
+    return Ledger(
+        state_folder(order.state),
+        rollback_file=file,
+        receipt=receipt and receipt.absolute(),
+        permits=Permits(older=order.allow_rollback, gap=settings.delta.allow_gap, new_job=order.new_job),
+    )

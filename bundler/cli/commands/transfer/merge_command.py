@@ -4,46 +4,35 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-
-import click
+from typing import Annotated
 
 from bundler import merge_bundles, output_to
 from bundler.cli.input_files import allow_open_files
-from bundler.cli.options.registry_options import check_report, output_options
-from bundler.cli.options.volume_options import more_volumes
+from bundler.cli.options.command_line import declared
+from bundler.cli.options.registry_options import check_report
 from bundler.cli.terminal.display import display
-from bundler.cli.terminal.help_layout import Command
 from bundler.cli.terminal.outcome import conclude, failed_report
 from bundler.cli.terminal.summaries import export_summary
+from bundler.config.option import Argument, Option
+from bundler.config.run_options import Force, PrintOptions, ReportOptions, SetOptions
 from bundler.errors import BundlerError
 from bundler.session import Session
 
 
-@click.command("merge", cls=Command)
-@click.argument(
-    "bundles", metavar="BUNDLE|VOLUME|DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
-@click.option(
-    "--output",
-    "-o",
-    "out",
-    metavar="OUT",
-    required=True,
-    type=click.Path(allow_dash=True),
-    help="NAME.tar.zst, or - for standard output.",
-)
-@more_volumes
-@click.option("--force", is_flag=True, help="Replace OUT, even if that loses what it holds.")
-@output_options
+@declared("merge")
 def command(
-    bundles: tuple[Path, ...],
-    out: str,
+    bundles: Annotated[tuple[Path, ...], Argument("BUNDLE|VOLUME|DIR...", path=True)],
+    volumes: SetOptions,
     *,
-    volumes_in: tuple[Path, ...],
-    force: bool,
-    report: Path | None,
-    as_json: bool,
-    quiet: bool,
+    out: Annotated[
+        str,
+        Option(
+            "--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst, or `-` for standard output."
+        ),
+    ],
+    force: Force = False,
+    reported: ReportOptions,
+    printed: PrintOptions,
 ) -> int:
     """Make one full bundle of a full one and the deltas on it, or of the shards of one selection.
 
@@ -54,16 +43,16 @@ def command(
     timoni-bundler merge sunday.tar.zst monday.tar.zst tuesday.tar.zst -o all.tar.zst
     """
     stream = sys.stderr if out == "-" else sys.stdout
-    wish, report = report, None
+    report: Path | None = None
     try:
-        check_report(wish, out, *bundles)
-        report = wish
+        check_report(reported.report, out, *bundles)
+        report = reported.report
         allow_open_files()
         output = output_to(out, force=force)
-        session = Session(progress=display(quiet=quiet))
-        done = merge_bundles(bundles, output, session, volumes_in=volumes_in)
+        session = Session(progress=display(quiet=printed.quiet))
+        done = merge_bundles(bundles, output, session, volumes_in=volumes.volumes_in)
     except BundlerError as error:
         return conclude(
-            failed_report("merge", error), summary="", file=report, as_json=as_json, stream=stream
+            failed_report("merge", error), summary="", file=report, as_json=printed.as_json, stream=stream
         )
-    return conclude(done, summary=export_summary(done), file=report, as_json=as_json, stream=stream)
+    return conclude(done, summary=export_summary(done), file=report, as_json=printed.as_json, stream=stream)

@@ -3,47 +3,43 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from typing import Annotated
 
 import click
 
-from bundler.cli.options.volume_options import more_volumes
-from bundler.cli.terminal.help_layout import Command
+from bundler.cli.options.command_line import declared
 from bundler.cli.terminal.log import current_log
+from bundler.config.option import Option
+from bundler.config.run_options import BundleArgument, SetOptions
 from bundler.errors import UsageError
 from bundler.server.listener import RegistryServer
 from bundler.server.served_content import read_only
 from bundler.server.writable import writable
 
 
-@click.command("serve", cls=Command)
-@click.argument("content", metavar="BUNDLE|VOLUME|DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--writable", "takes_pushes", is_flag=True, help="Accept pushes into DIR; it may be new or empty."
-)
-@more_volumes
-@click.option(
-    "--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="The address to listen on."
-)
-@click.option(
-    "--port",
-    "-p",
-    metavar="PORT",
-    type=click.IntRange(0, 65535),
-    default=5000,
-    show_default=True,
-    help="0 for any free one.",
-)
-@click.option("--quiet", "-q", is_flag=True, help="Print the address, and no line per request.")
+@declared("serve")
 def command(
-    content: Path,
-    host: str,
-    port: int,
+    content: BundleArgument,
+    volumes: SetOptions,
     *,
-    takes_pushes: bool,
-    volumes_in: tuple[Path, ...],
-    quiet: bool,
-) -> int:
+    takes_pushes: Annotated[
+        bool,
+        Option("--writable", help="Accept pushes into DIR, which may be new or empty. Default: read only."),
+    ] = False,
+    host: Annotated[
+        str, Option("--host", metavar="ADDRESS", help="Listen on this address. Default: 127.0.0.1.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        Option(
+            "--port", "-p", metavar="PORT", least=0, most=65535,
+            help="Listen on this port; 0 is any free one. Default: 5000.",
+        ),
+    ] = 5000,
+    quiet: Annotated[
+        bool, Option("--quiet", "-q", help="Print the address, but not a line per request.")
+    ] = False,
+) -> int:  # fmt: skip
     """Run a registry straight off a bundle or a directory, until it is interrupted.
 
     Repositories are found at their source path, without the source host. Nothing is unpacked. There is
@@ -58,7 +54,7 @@ def command(
             str(content), "a bundle file takes no pushes", "give a directory, or leave --writable out"
         )
     line = partial(current_log().tell, "note")
-    opening = writable if takes_pushes else partial(read_only, volumes_in=volumes_in)
+    opening = writable if takes_pushes else partial(read_only, volumes_in=volumes.volumes_in)
     with (
         opening(content) as opened,
         RegistryServer(opened, host, port, log=None if quiet else line, trouble=line) as server,

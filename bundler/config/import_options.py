@@ -1,0 +1,261 @@
+"""What an import obeys: the target, deltas, names, rollback, and whom it trusts."""
+
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from bundler.config.option import FileSection, Option
+from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions, SetOptions
+from bundler.oci.reference import Prefix, parse_prefix
+
+DESTINATION, INCREMENTAL, ROLLBACK = "Destination", "Incremental bundles", "Rollback"
+NAMES, SIGNATURES = "Image and module names", "Signatures and policy"
+
+
+class TargetOptions(NamedTuple):
+    """Where an import goes."""
+
+    to: Annotated[
+        Prefix | None,
+        Option(
+            "--to", key="to", metavar="oci://HOST[/PREFIX]", heading=DESTINATION,
+            read=lambda text, at: parse_prefix(text),
+            help="Import to this registry. Source paths are kept below PREFIX, source hosts are dropped.",
+        ),
+    ] = None  # fmt: skip
+    on_conflict: Annotated[
+        Literal["fail", "skip", "overwrite"] | None,
+        Option(
+            "--on-conflict", key="onConflict", heading=DESTINATION,
+            help="Do this with a tag that exists with another digest. Default: move `latest`, fail for any "
+            "other.",
+        ),
+    ] = None  # fmt: skip
+
+
+class ConfigOptions(NamedTuple):
+    """The import file."""
+
+    config: Annotated[
+        Path | None,
+        Option(
+            "--config", "-c", metavar="FILE",
+            help="Read an import file (YAML, schemas/import-file.schema.json).",
+        ),
+    ] = None  # fmt: skip
+
+
+class DeltaOptions(NamedTuple):
+    """How a delta is imported."""
+
+    beside: Annotated[
+        tuple[Path, ...],
+        Option(
+            "--with", key="with", metavar="BUNDLE", heading=INCREMENTAL,
+            help="Take what the target lacks from this bundle, on which the delta builds. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    allow_gap: Annotated[
+        bool,
+        Option(
+            "--allow-gap", heading=INCREMENTAL,
+            help="Import a delta even if a bundle that it builds on was not imported from this machine.",
+        ),
+    ] = False  # fmt: skip
+    prune: Annotated[
+        int | None,
+        Option(
+            "--prune", key="prune", metavar="MOST", heading=INCREMENTAL, least=1,
+            help="After a delta, delete the tags that are gone at the source, if they are not more than "
+            "this. "
+            "Default: delete nothing.",
+        ),
+    ] = None  # fmt: skip
+
+
+class NameOptions(NamedTuple):
+    """Files with the names that images and modules have at the target."""
+
+    image_map: Annotated[
+        Path | None,
+        Option(
+            "--write-image-map", key="imageMap", metavar="FILE", heading=NAMES,
+            help="Write a line OLD NEW for every tag and digest that the target has now.",
+        ),
+    ] = None  # fmt: skip
+    timoni_bundles: Annotated[
+        tuple[Path, ...],
+        Option(
+            "--timoni-bundle", key="timoniBundles", metavar="FILE", heading=NAMES,
+            help="Rewrite the module urls of this Timoni Bundle file. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    timoni_bundles_to: Annotated[
+        Path | None,
+        Option(
+            "--timoni-bundle-to", key="timoniBundlesTo", metavar="DIR", heading=NAMES,
+            help="Write the rewritten Timoni Bundle files into this folder, under the same names.",
+        ),
+    ] = None  # fmt: skip
+
+
+class ReceiptOptions(NamedTuple):
+    """What the target holds, for the other side."""
+
+    receipt: Annotated[
+        Path | None,
+        Option(
+            "--receipt", key="receipt", metavar="FILE", heading=INCREMENTAL,
+            help="Record here what the target holds; take the file back outside and use it as `--base` "
+            "(schemas/receipt.schema.json).",
+        ),
+    ] = None  # fmt: skip
+
+
+class RollbackOptions(NamedTuple):
+    """The way back from an import."""
+
+    rollback_file: Annotated[
+        Path | None,
+        Option(
+            "--rollback-file", key="rollbackFile", metavar="FILE", heading=ROLLBACK,
+            help="Before any tag moves, write here what each tag pointed to. Default: in --state, if a tag "
+            "that exists moves.",
+        ),
+    ] = None  # fmt: skip
+    rollback: Annotated[
+        Path | None,
+        Option(
+            "--rollback", metavar="FILE", heading=ROLLBACK,
+            help="Instead of importing: move every tag back to what this rollback file says.",
+        ),
+    ] = None  # fmt: skip
+
+
+class SignatureOptions(NamedTuple):
+    """Whose signatures on a bundle count."""
+
+    allowed_signers: Annotated[
+        Path | None,
+        Option(
+            "--allowed-signers", key="allowed", metavar="FILE", heading=SIGNATURES,
+            help="Require a signature by one of these (ssh-keygen(1), ALLOWED SIGNERS).",
+        ),
+    ] = None  # fmt: skip
+    revoked_keys: Annotated[
+        Path | None,
+        Option(
+            "--revoked-keys", key="revoked", metavar="FILE", heading=SIGNATURES,
+            help="Ignore signatures by these keys: a key revocation list, or public keys.",
+        ),
+    ] = None  # fmt: skip
+    require_signatures: Annotated[
+        int | None,
+        Option(
+            "--require-signatures", key="minimum", metavar="N", heading=SIGNATURES, least=1, most=16,
+            help="Number of allowed signers that must have signed. Default: 1.",
+        ),
+    ] = None  # fmt: skip
+
+
+class OrderOptions(NamedTuple):
+    """What may be imported after what."""
+
+    require_signature: Annotated[
+        bool,
+        Option(
+            "--require-signature", heading=SIGNATURES,
+            help="Refuse a bundle without a signature; --allowed-signers does so too.",
+        ),
+    ] = False  # fmt: skip
+    state: Annotated[
+        Path | None,
+        Option(
+            "--state", key="state", metavar="DIR", heading=INCREMENTAL,
+            help="Directory for state kept between imports: which bundles were imported, the last sequence "
+            "number of every job, rollback files. Default: $XDG_STATE_HOME/timoni-bundler, else "
+            "~/.local/state/timoni-bundler.",
+        ),
+    ] = None  # fmt: skip
+    allow_rollback: Annotated[
+        bool,
+        Option(
+            "--allow-rollback", heading=SIGNATURES,
+            help="Import a bundle that is older than what was imported, or expired; the report says so.",
+        ),
+    ] = False  # fmt: skip
+    new_job: Annotated[
+        bool,
+        Option(
+            "--new-job", heading=SIGNATURES,
+            help="Import a signed job that --state does not know beside those that it knows.",
+        ),
+    ] = False  # fmt: skip
+
+
+class ModuleSignerOptions(NamedTuple):
+    """Whose signatures on modules count."""
+
+    cosign_keys: Annotated[
+        tuple[Path, ...],
+        Option(
+            "--cosign-key", key="cosignKeys", metavar="FILE", heading=SIGNATURES,
+            help="Require that every module is signed by cosign with one of these public keys. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    trusted_root: Annotated[
+        Path | None,
+        Option(
+            "--trusted-root", key="trustedRoot", metavar="FILE", heading=SIGNATURES,
+            help="Check keyless signatures with Sigstore's trusted_root.json, without any network. Needs "
+            "--certificate-identity and --certificate-oidc-issuer.",
+        ),
+    ] = None  # fmt: skip
+    identities: Annotated[
+        tuple[str, ...],
+        Option(
+            "--certificate-identity", key="identities", metavar="GLOB", heading=SIGNATURES,
+            help="Accept keyless signatures by this identity: a workflow's URL, an address; `*` is also for "
+            "`/`. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    issuer: Annotated[
+        str | None,
+        Option(
+            "--certificate-oidc-issuer", key="issuer", metavar="URL", heading=SIGNATURES,
+            help="The OpenID Connect issuer that vouched for these identities, exactly.",
+        ),
+    ] = None  # fmt: skip
+
+
+class PolicyOptions(NamedTuple):
+    """What may come in."""
+
+    policy: Annotated[
+        Path | None,
+        Option(
+            "--policy", key="policy", metavar="FILE", heading=SIGNATURES,
+            help="Refuse what this policy does not allow, all of it named at once (YAML, "
+            "schemas/policy-file.schema.json).",
+        ),
+    ] = None  # fmt: skip
+
+
+class ImportSettings(NamedTuple):
+    """How and where to an import goes: said on the command line, in an import file, or in both."""
+
+    target: TargetOptions
+    delta: DeltaOptions
+    volumes: SetOptions
+    names: NameOptions
+    receipt: ReceiptOptions
+    rollback: RollbackOptions
+    policy: PolicyOptions
+    module_signers: Annotated[
+        ModuleSignerOptions, FileSection("moduleSigners", "Whose signatures the modules must have.")
+    ]
+    signers: Annotated[SignatureOptions, FileSection("signers", "Who must have signed the bundle itself.")]
+    order: OrderOptions
+    report: ReportOptions
+    metrics: MetricsOptions
+    job: JobOptions
+    registries: RegistryOptions

@@ -1,0 +1,151 @@
+"""Pydantic models of files, made of declared options: loaded only when a file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationInfo, create_model
+from pydantic import Field as KeyField
+from pydantic.config import JsonDict
+from pydantic_core import PydanticKnownError
+
+from bundler.config.option import Circumstances, Group, GroupPart, Option, OptionField, Reader, parts_of
+from bundler.config.problems import RefusedValueError
+from bundler.config.texts import expanded, path_of, path_text
+from bundler.errors import UsageError
+from bundler.oci.grammar import Parsed, camel
+
+
+class Keys(BaseModel):
+    """Some keys and their values; any other key is refused."""
+
+    model_config = ConfigDict(
+        alias_generator=camel, extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+def from_text(convert: Reader, written_as: Any = str) -> PlainValidator:
+    """Read a value from a text; `written_as` is what the schema says of the text."""
+
+    def read(value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            raise PydanticKnownError("string_type")
+        assert isinstance(info.context, Circumstances)
+        try:
+            return convert(value, info.context)
+        except UsageError as error:
+            raise RefusedValueError(error.cause, error.next_step) from None
+
+    return PlainValidator(read, json_schema_input_type=written_as)
+
+
+def never_null(schema: JsonDict) -> None:
+    """Take null out of the schema of a key that may be missing, but not be empty."""
+    alternatives = schema.pop("anyOf")
+    assert isinstance(alternatives, list)
+    assert isinstance(alternatives[0], dict)
+    schema.pop("default")
+    schema.update(alternatives[0])
+
+
+Text = Annotated[str, KeyField(min_length=1)]
+
+Texts = Annotated[list[Text], KeyField(min_length=1)]
+"""Where a missing list allows all, an empty one would too: it is refused."""
+
+FilePath = Annotated[Path, from_text(path_of, Text)]
+
+PathText = Annotated[str, from_text(path_text, Text)]
+
+TextWithVariables = Annotated[str, from_text(lambda text, at: expanded(text, at.environment))]
+
+Count = Annotated[int, KeyField(ge=1)]
+
+
+def model_of(
+    name: str,
+    description: str,
+    *groups: type[tuple[Any, ...]],
+    base: type[Keys] = Keys,
+    never_null_in: frozenset[str] = frozenset(),
+    **more: Any,
+) -> type[Keys]:
+    """Make the model of the keys that groups declare; `more` are its other keys, as pydantic takes them.
+
+    `never_null_in` are fields that may be missing, but not be null.
+    """
+    keys: dict[str, Any] = {}
+    for part in (part for group in groups for part in parts_of(group)):
+        keys |= _keys_of(part, never_null_in)
+    return create_model(name, __base__=base, __doc__=description, **keys, **more)
+
+
+def _keys_of(part: GroupPart, never_null_in: frozenset[str]) -> dict[str, Any]:
+    if part.field is None and part.section is None:
+        keys = (_keys_of(below, never_null_in).items() for below in parts_of(part.group))
+        return dict(chain.from_iterable(keys))
+    if part.field is None:
+        assert part.section is not None
+        title = part.section.key[0].upper() + part.section.key[1:] + "Keys"
+        model: Any = model_of(title, part.section.help, part.group)
+        return {part.name: (model | None, KeyField(default=None, alias=part.section.key))}
+    option = part.field.declared
+    if not isinstance(option, Option) or not option.key:
+        return {}
+    kind = _item(part.field, option)
+    if part.field.many:
+        kind = Annotated[list[kind], KeyField(min_length=option.least or 0)]  # type: ignore[valid-type]
+    extra = never_null if part.name in never_null_in else None
+    key = KeyField(
+        default=None,
+        alias=option.key,
+        description=option.help.replace(" Repeatable.", ""),
+        json_schema_extra=extra,
+    )
+    return {part.name: (kind | None, key)}
+
+
+def _item(field: OptionField, option: Option) -> Any:
+    """The annotation of one value."""
+    if field.choices:
+        return Literal[field.choices]
+    if field.item is Path:
+        return FilePath
+    if reader := path_text if option.path and not option.read else field.reader:
+        written: Any = field.item if _is_parsed(field.item) and not option.read else str
+        return Annotated[Any, from_text(reader, Text if option.path else written)]
+    if field.item is int:
+        return Annotated[int, KeyField(ge=option.least, le=option.most)]
+    return Text if field.item is str else field.item
+
+
+def _is_parsed(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Parsed)
+
+
+def values_of(group: type[Group], keys: BaseModel | None) -> Group:
+    """Make the group of what the keys say; what they leave out has its default."""
+
+    def value(part: GroupPart) -> Any:
+        found = getattr(keys, part.name, None)
+        if part.field is None:
+            return values_of(part.group, found if part.section else keys)
+        if found is None:
+            return part.field.default
+        return tuple(found) if part.field.many else found
+
+    return group(*map(value, parts_of(group)))
+
+
+def said_in(group: type[tuple[Any, ...]], keys: BaseModel | None, above: str = "") -> Iterator[str]:
+    """Yield the key paths of what the keys give a value, the default's own too."""
+    for part in parts_of(group):
+        found = getattr(keys, part.name, None)
+        if part.field is None:
+            below = f"{above}{part.section.key}." if part.section else above
+            yield from said_in(part.group, found if part.section else keys, below)
+        elif found is not None and isinstance(part.field.declared, Option):
+            yield above + part.field.declared.key

@@ -1,0 +1,182 @@
+"""How a command runs, whatever it does: registries, reports, metrics, volumes of what it reads."""
+
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from bundler.config.option import Argument, FileSection, Option
+from bundler.oci.reference import RegistryName
+from bundler.trust.statement import DEFAULT_JOB, Job
+from bundler.workers import DEFAULT_JOBS
+
+REGISTRIES, OUTPUT, VOLUMES = "Registries", "Output", "Volumes"
+
+CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
+
+
+class WidthOptions(NamedTuple):
+    """How much happens at a time."""
+
+    jobs: Annotated[
+        int | None,
+        Option(
+            "--jobs", "-j", key="jobs", metavar="N", heading=REGISTRIES, least=1, most=128,
+            help=f"Number of requests at a time. Default: {DEFAULT_JOBS}.",
+        ),
+    ] = None  # fmt: skip
+
+
+class ReachOptions(NamedTuple):
+    """How registries are reached."""
+
+    plain_http: Annotated[
+        tuple[RegistryName, ...],
+        Option(
+            "--plain-http", key="plainHttp", metavar="HOST", heading=REGISTRIES, adds=True,
+            help="Use plain http for this HOST[:PORT]. Always used for loopback addresses. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    ca_file: Annotated[
+        Path | None,
+        Option(
+            "--ca-file", key="caFile", metavar="FILE", heading=REGISTRIES,
+            help="Trust these PEM certificates in addition to the system's.",
+        ),
+    ] = None  # fmt: skip
+    creds_file: Annotated[
+        Path | None,
+        Option(
+            "--creds-file", key="credsFile", metavar="FILE", heading=REGISTRIES,
+            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard "
+            "input. "
+            f"Default: ${CREDENTIALS_VARIABLE}, then the files and helpers of docker and podman.",
+        ),
+    ] = None  # fmt: skip
+    token_hosts: Annotated[
+        tuple[RegistryName, ...],
+        Option(
+            "--token-host", key="tokenHosts", metavar="HOST", heading=REGISTRIES, adds=True,
+            help="Send the registry's credentials to this token server too. Repeatable. Default: only to "
+            "the registry's own host.",
+        ),
+    ] = ()  # fmt: skip
+    proxy: Annotated[
+        str | None,
+        Option(
+            "--proxy", key="proxy", metavar="URL", heading=REGISTRIES,
+            help="Reach registries through this proxy; `none` for none. Default: $HTTPS_PROXY, $HTTP_PROXY, "
+            "$NO_PROXY. Loopback addresses are always reached directly.",
+        ),
+    ] = None  # fmt: skip
+
+
+class RegistryOptions(NamedTuple):
+    """How registries are used."""
+
+    width: WidthOptions
+    reach: Annotated[ReachOptions, FileSection("registries", "How registries are reached.")]
+
+    @property
+    def jobs(self) -> int:
+        """Requests under way at a time."""
+        return self.width.jobs or DEFAULT_JOBS
+
+
+class ReportOptions(NamedTuple):
+    """Where the report of a run goes."""
+
+    report: Annotated[
+        Path | None,
+        Option(
+            "--report", key="report", metavar="FILE", heading=OUTPUT,
+            help="Write a JSON report of what was done (schemas/report.schema.json).",
+        ),
+    ] = None  # fmt: skip
+
+
+class PrintOptions(NamedTuple):
+    """What a run prints."""
+
+    as_json: Annotated[
+        bool,
+        Option("--json", heading=OUTPUT, help="Print the result as JSON (schemas/) instead of a summary."),
+    ] = False
+    quiet: Annotated[
+        bool,
+        Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress."),
+    ] = False
+
+
+class DryRunOptions(NamedTuple):
+    """A run that only shows."""
+
+    dry_run: Annotated[
+        bool,
+        Option(
+            "--dry-run", heading="Destination",
+            help="Show what would be done, requests and bytes included; write nothing.",
+        ),
+    ] = False  # fmt: skip
+    all_tags: Annotated[
+        bool,
+        Option(
+            "--all", heading="Destination", help="With --dry-run: show every tag, also those left out.",
+        ),
+    ] = False  # fmt: skip
+
+
+class JobOptions(NamedTuple):
+    """The name under which runs of one kind are known."""
+
+    job: Annotated[
+        Job | None,
+        Option(
+            "--job", key="job", metavar="NAME", heading=OUTPUT,
+            help="A name for this series of runs: in metrics, signatures, and the memory of a store. "
+            f"Default: {DEFAULT_JOB}.",
+        ),
+    ] = None  # fmt: skip
+
+    @property
+    def name(self) -> Job:
+        """The name, or the default one."""
+        return self.job or DEFAULT_JOB
+
+
+class MetricsOptions(NamedTuple):
+    """Where the metrics of a run go."""
+
+    metrics: Annotated[
+        Path | None,
+        Option(
+            "--metrics", key="metrics", metavar="FILE.prom", heading=OUTPUT,
+            help="Write Prometheus metrics of this run for node_exporter's textfile collector.",
+        ),
+    ] = None  # fmt: skip
+
+
+class SetOptions(NamedTuple):
+    """Where the volumes of a set are."""
+
+    volumes_in: Annotated[
+        tuple[Path, ...],
+        Option(
+            "--volumes-in", key="volumesIn", metavar="DIR", heading=VOLUMES, adds=True,
+            help="Look for more volumes of the set in this folder. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+
+
+BundleArgument = Annotated[Path, Argument("BUNDLE|VOLUME|DIR", path=True)]
+"""A bundle that a command reads."""
+
+Quiet = Annotated[
+    bool, Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress.")
+]
+
+Force = Annotated[
+    bool,
+    Option(
+        "--force", heading="Destination",
+        help="Replace OUT even if that loses what it holds. Default: replace it only if nothing is lost.",
+    ),
+]  # fmt: skip

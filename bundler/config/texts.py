@@ -1,0 +1,223 @@
+"""Texts that people write: variables, paths, ages and times, sizes, repositories. No pydantic."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from calendar import monthrange, timegm
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+from bundler.config.option import Circumstances
+from bundler.config.problems import RefusedValueError
+from bundler.errors import UsageError
+from bundler.oci.content import Digest
+from bundler.oci.reference import (
+    DEFAULT_REGISTRY,
+    RegistryName,
+    RepositoryName,
+    RepositoryPath,
+    parse_reference,
+    split_registry,
+)
+from bundler.selection.rules import Rules, check
+
+_DOLLAR = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
+
+
+def expanded(text: str, environment: Mapping[str, str]) -> str:
+    """Fill in every `${NAME}`, once; `$$` is a dollar sign. Raises RefusedValueError, never with a value."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        if found[1] is None:
+            raise RefusedValueError("a $ that is neither ${NAME} nor $$", "write $$ for a dollar sign")
+        if found[1] not in environment:
+            raise RefusedValueError(
+                f"the environment has no {found[1]}", f"set {found[1]}, or write $$ for a dollar sign"
+            )
+        return environment[found[1]]
+
+    return _DOLLAR.sub(value, text)
+
+
+STANDARD_STREAM = "-"
+
+
+def beside_file(name: str, path: str) -> str:
+    """Return a path as the file `name` means it: relative to its own folder. `-` stays what it is."""
+    return path if path == STANDARD_STREAM else posixpath.join(posixpath.dirname(name), path)
+
+
+def path_text(text: str, at: Circumstances) -> str:
+    """Read a path in a file, variables filled in. Raises RefusedValueError."""
+    filled = expanded(text, at.environment)
+    if not filled:
+        raise RefusedValueError("is empty")
+    if filled.startswith("~"):
+        raise RefusedValueError("~ stands for nothing here", "write the whole path")
+    if not filled.isprintable():
+        raise RefusedValueError("a path with control characters", "leave them out")
+    return beside_file(at.file, filled)
+
+
+def path_of(text: str, at: Circumstances) -> Path:
+    """Read a path in a file. Raises RefusedValueError."""
+    return Path(path_text(text, at))
+
+
+def base_text(text: str, at: Circumstances) -> str:
+    """Read what a delta builds on: a path, the id of a bundle, or `last`. Raises RefusedValueError."""
+    named = text == "last" or Digest.grammar.fullmatch(text)
+    # On the command line a path is relative to the current folder, as it stands.
+    return text if named or not at.file else path_text(text, at)
+
+
+_PATH_GLOB = re.compile(r"[a-z0-9._/*?\[\]!-]+")
+
+
+class RepositoryPattern(NamedTuple):
+    """Repositories of one registry, by globs on their paths; `*` is also for `/`."""
+
+    registry: RegistryName
+    glob: str
+    exclude: tuple[str, ...] = ()
+
+    def matches(self, path: RepositoryPath) -> bool:
+        """Tell if the repository is meant."""
+        excluded = any(fnmatchcase(path, glob) for glob in self.exclude)
+        return fnmatchcase(path, self.glob) and not excluded
+
+
+def repository(text: str, environment: Mapping[str, str]) -> RepositoryName:
+    """Read `[oci://]HOST/PATH`, variables filled in. Raises RefusedValueError."""
+    filled = expanded(text, environment)
+    try:
+        reference = parse_reference(filled)
+    except UsageError as error:
+        raise RefusedValueError(_shown(text, filled, error.cause), "write [HOST/]REPOSITORY") from None
+    if reference.digest:
+        raise RefusedValueError("a digest does not belong here", 'write it below: digests: ["sha256:..."]')
+    if reference.tag:
+        raise RefusedValueError("a tag does not belong here", f'write it below: tags: ["{reference.tag}"]')
+    return reference.repository
+
+
+def namespace(text: str, environment: Mapping[str, str]) -> RepositoryPattern:
+    """Read `[oci://]HOST/GLOB`, variables filled in. Raises RefusedValueError."""
+    filled = expanded(text, environment)
+    host, glob = split_registry(filled.removeprefix("oci://"), DEFAULT_REGISTRY)
+    try:
+        registry = RegistryName.parse(host)
+    except ValueError as error:
+        raise RefusedValueError(_shown(text, filled, str(error)), "write HOST/PATH/*") from None
+    if not _PATH_GLOB.fullmatch(glob):
+        raise RefusedValueError("no glob for paths of repositories behind the host", "write HOST/PATH/*")
+    if not any(letter in glob for letter in "*?["):
+        raise RefusedValueError(
+            "names one repository", "write HOST/PATH/* for all below it, or use `repository`"
+        )
+    return RepositoryPattern(registry, glob)
+
+
+def _shown(text: str, filled: str, cause: str) -> str:
+    """The cause; but a value of the environment may be secret."""
+    return cause if text == filled else f"with its variables filled in, {text!r} is none"
+
+
+_AGE = re.compile("([0-9]{1,6})([smhdw])")
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+_DATE = "([0-9]{4})-([0-9]{2})-([0-9]{2})"
+
+_TIME = "[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
+
+_MOMENT = re.compile(f"{_DATE}(?:{_TIME})?")
+
+WRITE_TIME = "write 90d, 72h or 2026-11-01"
+
+
+def seconds_of(age: str) -> int:
+    """Read `90d`, `72h`: one number and one unit. Raises RefusedValueError."""
+    if found := _AGE.fullmatch(age):
+        return int(found[1]) * _SECONDS[found[2]]
+    raise RefusedValueError(f"{age!r} is not an age (72h, 90d, 2w; m is minutes)", WRITE_TIME)
+
+
+def moment(text: str, now: int) -> int:
+    """Read an RFC 3339 date (its first second, UTC) or time (its fraction cut off), or an age before `now`.
+
+    Raises RefusedValueError.
+    """
+    if _AGE.fullmatch(text):
+        return now - seconds_of(text)
+    found = _MOMENT.fullmatch(text)
+    if not found:
+        raise RefusedValueError(
+            f"{text!r} is not a date (2026-01-31), a time (2026-01-31T09:00:00Z) or an age (90d)", WRITE_TIME
+        )
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.group(1, 2, 3, 4, 5, 6))
+    ahead = (int(found[8] or 0) * 60 + int(found[9] or 0)) * (-60 if found[7] == "-" else 60)
+    if not (year > 0 and 0 < month < 13 and 0 < day <= monthrange(year, month)[1]):
+        raise RefusedValueError(f"{text!r} names a day that does not exist", WRITE_TIME)
+    # 60 is a leap second (RFC 3339, 5.7).
+    if hour > 23 or minute > 59 or second > 60 or int(found[8] or 0) > 23 or int(found[9] or 0) > 59:
+        raise RefusedValueError(f"{text!r} names a time that does not exist", WRITE_TIME)
+    return timegm((year, month, day, hour, minute, second)) - ahead
+
+
+def since(text: str, at: Circumstances) -> int:
+    """Read a moment, or an age before now. Raises RefusedValueError."""
+    return moment(text, at.now)
+
+
+def until(text: str, at: Circumstances) -> int:
+    """Read an age before now. Raises RefusedValueError."""
+    return at.now - seconds_of(text)
+
+
+def deadline(text: str, at: Circumstances) -> int:
+    """Read a moment, or an age from now on. Raises RefusedValueError."""
+    return at.now + seconds_of(text) if _AGE.fullmatch(text) else moment(text, at.now)
+
+
+_SIZE = re.compile("([0-9]{1,15})([KMGT]i?)?B?")
+
+_UNITS: dict[str, int] = {
+    letter + binary: (1024 if binary else 1000) ** power
+    for power, letter in enumerate("KMGT", 1)
+    for binary in ("i", "")
+}
+
+
+def size(text: str, at: Circumstances) -> int:
+    """Read `4GiB`, `700MB`, `1000000` as bytes. Raises RefusedValueError."""
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise RefusedValueError(f"{text!r} is not a size", "write 4GiB, 700MB or bytes")
+    unit = _UNITS[found[2]] if found[2] else 1
+    return int(found[1]) * unit
+
+
+def version_range(text: str, at: Circumstances) -> str:
+    """Return the range, if it is one. Raises RefusedValueError."""
+    refuse_unless_meant(Rules(versions=text))
+    return text
+
+
+def expression(text: str, at: Circumstances) -> str:
+    """Return the regular expression, if it is one. Raises RefusedValueError."""
+    refuse_unless_meant(Rules(patterns=(text,)))
+    return text
+
+
+def refuse_unless_meant(rules: Rules) -> None:
+    """Raise RefusedValueError for rules that can't be meant."""
+    try:
+        check(rules)
+    except UsageError as error:
+        raise RefusedValueError(error.cause, error.next_step) from None

@@ -1,0 +1,49 @@
+"""What one export carries: a resolution against its base, with the inventory of the bundle that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bundler.bundle.inventory import Inventory, Root
+from bundler.deltas.state import Base, delta_inventory, full_inventory
+from bundler.errors import BundlerError
+from bundler.exporter.resolve.resolution import Findings, Resolution, Resolved
+
+
+@dataclass(frozen=True)
+class ExportContent:
+    """A resolution, its findings, and the inventory; with a base, of what the base lacks."""
+
+    resolution: Resolution
+    findings: Findings
+    base: Base | None
+    inventory: Inventory
+
+    @classmethod
+    def of(cls, resolved: Resolved, base: Base | None) -> ExportContent:
+        """Compute the inventory: once for each resolution."""
+        resolution, findings = resolved
+        roots, manifests = resolution.roots, resolution.manifests
+        if base is None:
+            return cls(resolution, findings, None, full_inventory(roots, manifests))
+        base = base.completed(manifests)
+        inventory = delta_inventory(roots, manifests, base, complete=findings.complete)
+        return cls(resolution, findings, base, inventory)
+
+    def without(self, lacking: Mapping[Root, BundlerError]) -> ExportContent:
+        """Leave out every chosen root that lacks something; the same object where none does."""
+        resolved = Resolved(self.resolution, self.findings)
+        remaining = resolved.without(lacking)
+        return self if remaining is resolved else ExportContent.of(remaining, self.base)
+
+    def noting(self, findings: Findings) -> ExportContent:
+        """Return the content with more findings that leave out nothing."""
+        return replace(self, findings=self.findings + findings)
+
+    @property
+    def whole_inventory(self) -> Inventory:
+        """The inventory of the full bundle, also where there is a base."""
+        if self.base is None:
+            return self.inventory
+        return full_inventory(self.resolution.roots, self.resolution.manifests)

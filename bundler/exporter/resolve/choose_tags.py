@@ -1,0 +1,207 @@
+"""Sources → the tags to take: lists read, rules applied, each tag decided once.
+
+One request per page of a tag list; one per candidate where its creation time decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from bundler.about import PROGRAM
+from bundler.attachments.referrers import is_attachment_tag
+from bundler.bundle.inventory import Root
+from bundler.errors import BundlerError, ContentError, NotFoundError
+from bundler.exporter.resolve.pin_tags import AlreadyRead, FetchRequest, Wish
+from bundler.exporter.resolve.resolution import Findings
+from bundler.exporter.resolve.source_reader import SourceReader
+from bundler.oci.graph import Manifests
+from bundler.oci.manifest import CREATED, VERSION
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.repository import PinnedManifest, TagList
+from bundler.reporting.json_report import Failure, failure
+from bundler.selection import choose
+from bundler.selection.choose import Choice, Decision, also_latest, candidates
+from bundler.selection.creation_time import created_at
+from bundler.selection.rules import LATEST
+from bundler.selection.sources import Namespace, PinnedReference, Selection, Source
+
+_NO_TAG = "name it by its digest, or tag it otherwise there"
+
+
+class Chosen(NamedTuple):
+    """What the rules took of one source, and the manifests that were read to decide it."""
+
+    source: Source
+    choice: Choice
+    read: Mapping[Tag, PinnedManifest]
+
+
+class Choices(NamedTuple):
+    """What the rules took of all sources, in repository order."""
+
+    chosen: tuple[Chosen, ...]
+    findings: Findings
+
+    @property
+    def already_read(self) -> AlreadyRead:
+        """The manifests that were read because their creation time decides."""
+        return {
+            FetchRequest(source.repository, tag, None): manifest
+            for source, _, read in self.chosen
+            for tag, manifest in read.items()
+        }
+
+    @property
+    def decisions(self) -> Findings:
+        """What was decided, as a finding."""
+        return Findings(decisions=tuple((source.repository, choice) for source, choice, _ in self.chosen))
+
+    def wishes(self, *, attachments: bool) -> list[Wish]:
+        """Return the tags taken: those named after a digest, or all others."""
+        return [
+            (FetchRequest(source.repository, tag, None), source.include)
+            for source, choice, _ in self.chosen
+            for tag in choice.taken
+            if attachments == (is_attachment_tag(tag) and tag not in source.rules.tags)
+        ]
+
+
+class Latest(NamedTuple):
+    """The choices with the versions that `latest` points to, and wishes for those versions."""
+
+    choices: Choices
+    wishes: list[Wish]
+
+
+def wishes_of(pins: Sequence[PinnedReference]) -> list[Wish]:
+    """Return a wish for everything that is named by tag or digest."""
+    named = ((pin.reference, pin) for pin in pins)
+    return [
+        (FetchRequest(ref.repository, ref.tag, ref.digest, pin.strict), pin.include) for ref, pin in named
+    ]
+
+
+def choose_tags(selection: Selection, reader: SourceReader) -> Choices:
+    """Read the lists of all sources, and apply their rules."""
+    listed, findings = _in_namespaces(selection.namespaces, reader)
+    sources = selection.own_sources(listed)
+    reader.read_lists([source.repository for source in sources])
+    chosen: list[Chosen] = []
+    for name in sorted({source.repository for source in sources}):
+        tags = reader.lists[name]
+        if isinstance(tags, BundlerError):
+            findings += Findings(failures=(failure(tags, str(name)),))
+            continue
+        findings += Findings(failures=tuple(_no_tags(name, tags, reader)))
+        for source in dict.fromkeys(source for source in sources if source.repository == name):
+            choice, found = _chosen(source, tags, reader)
+            chosen.append(choice)
+            findings += found
+    return Choices(tuple(chosen), findings)
+
+
+def _no_tags(name: RepositoryName, tags: TagList, reader: SourceReader) -> Iterable[Failure]:
+    """Yield a failure for each name in a list that can't be a tag."""
+    for bad in tags.invalid:
+        error = ContentError(f"{name}: {bad}", "the registry lists it, but it can't be a tag", _NO_TAG)
+        reader.failing.add(error)
+        yield failure(error)
+
+
+def _in_namespaces(
+    namespaces: Sequence[Namespace], reader: SourceReader
+) -> tuple[tuple[Source, ...], Findings]:
+    sources: list[Source] = []
+    failures: list[Failure] = []
+    registries = dict.fromkeys(space.registry for space in namespaces)
+    answers = dict(reader.each("catalogs", registries, reader.session.registries.catalog))
+    for space in namespaces:
+        catalog = answers[space.registry]
+        item = f"{space.registry}/{space.glob}"
+        if isinstance(catalog, BundlerError):
+            failures.append(failure(catalog, item))
+            continue
+        matching = list(space.sources(catalog))
+        sources += matching
+        if not matching:
+            cause = f"none of the {len(catalog)} repositories in the catalog matches"
+            failures.append(failure(NotFoundError(item, cause, "check the glob")))
+    return tuple(sources), Findings(failures=tuple(failures))
+
+
+def _chosen(source: Source, tags: TagList, reader: SourceReader) -> tuple[Chosen, Findings]:
+    read, findings = _read(source, candidates(tags.tags, source.rules), reader)
+    created = {tag: created_at(answer.manifest.annotations.get(CREATED, "")) for tag, answer in read.items()}
+    choice = choose(tags.tags, source.rules, created)
+    if not source.include.referrers:
+        choice = _without_attachments(choice, source)
+    name, next_step = source.repository, f"`{PROGRAM} explain` lists them"
+    absent = (
+        failure(NotFoundError(f"{name}:{tag}", "the repository has no such tag", next_step))
+        for tag in choice.absent
+    )
+    findings += Findings(failures=tuple(absent))
+    if not choice.taken and not choice.absent:
+        findings += _nothing_taken(name, len(choice.decisions))
+    return Chosen(source, choice, read), findings
+
+
+def _read(
+    source: Source, tags: Sequence[Tag], reader: SourceReader
+) -> tuple[dict[Tag, PinnedManifest], Findings]:
+    """Read the manifests whose creation time decides; what can't be read is left out, and said."""
+    read: dict[Tag, PinnedManifest] = {}
+    failures: list[Failure] = []
+    name = source.repository
+    for tag, answer in reader.each("creation times", tags, lambda tag: reader.manifest(name, tag)):
+        if isinstance(answer, BundlerError):
+            reader.failing.add(answer)
+            failures.append(failure(answer, f"{name}:{tag}"))
+        else:
+            read[tag] = answer
+    return read, Findings(failures=tuple(failures))
+
+
+def _without_attachments(choice: Choice, source: Source) -> Choice:
+    """Return the choice without tags that are named after a digest, unless the rules name them."""
+
+    def decided(decision: Decision) -> Decision:
+        if is_attachment_tag(decision.tag) and decision.tag not in source.rules.tags:
+            reason = "it belongs to another manifest, and --no-referrers is given"
+            return decision._replace(taken=False, reason=reason)
+        return decision
+
+    return choice._replace(decisions=tuple(decided(decision) for decision in choice.decisions))
+
+
+def _nothing_taken(name: RepositoryName, listed: int) -> Findings:
+    if not listed:
+        return Findings(warnings=(f"{name}: the repository has no tags",))
+    cause = f"the rules take none of its {listed} tags"
+    return Findings(failures=(failure(NotFoundError(str(name), cause, "see `timoni-bundler explain`")),))
+
+
+def follow_latest(
+    choices: Choices, roots: Iterable[Root], manifests: Manifests, reader: SourceReader
+) -> Latest:
+    """Take the version that the manifest of `latest` names too, where `latest` is followed."""
+    pinned = {root.repository: manifests[root.digest] for root in roots if root.tag == LATEST}
+    wishes: list[Wish] = []
+    chosen: list[Chosen] = []
+    findings = choices.findings
+    for source, choice, read in choices.chosen:
+        name = source.repository
+        if not source.rules.follow_latest or name not in pinned:
+            chosen.append(Chosen(source, choice, read))
+            continue
+        version, listed = pinned[name].annotations.get(VERSION, ""), reader.lists[name]
+        if isinstance(listed, TagList) and version in listed.names:
+            tag = Tag(version)
+            chosen.append(Chosen(source, also_latest(choice, tag), read))
+            wishes.append((FetchRequest(name, tag, None), source.include))
+        else:
+            chosen.append(Chosen(source, choice, read))
+            line = f"{name}:latest: it says it is version {version!r}, and no tag has that name"
+            findings += Findings(warnings=(line,))
+    return Latest(Choices(tuple(chosen), findings), wishes)

@@ -1,0 +1,234 @@
+"""What is attached to the roots that were chosen: referrers, cosign's tags, and what is attached to those.
+
+Where a registry has no Referrers API, which one request tells for all its repositories, the tag list
+says what there is: a manifest's fallback tag and cosign's tags are named after its digest. What can't
+be asked fails the tag that it may belong to: an answer that did not come is not an absence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+from bundler.attachments.referrers import (
+    attachment_tags,
+    is_attachment_tag,
+    is_fallback_tag,
+    is_referrers_index,
+    kinds_of,
+)
+from bundler.bundle.inventory import Root
+from bundler.errors import BundlerError, ContentError, NotFoundError
+from bundler.exporter.resolve.pin_tags import FetchRequest, Pinned, pin_tags
+from bundler.exporter.resolve.resolution import Attached, Resolution, Subject
+from bundler.exporter.resolve.source_reader import SourceReader
+from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
+from bundler.oci.content import Descriptor
+from bundler.oci.graph import reached
+from bundler.oci.reference import RegistryName, Tag
+from bundler.registry.repository import TagList
+
+
+@dataclass(frozen=True)
+class AttachmentGraph:
+    """Manifests, what is attached to those that were asked about, and the questions that failed."""
+
+    graph: ManifestGraph
+    attachments: Attached = field(default_factory=lambda: MappingProxyType({}))
+    unanswered: Mapping[Subject, BundlerError] = field(default_factory=lambda: MappingProxyType({}))
+    """Manifests to which something may be attached that could not be asked about or read."""
+    warnings: tuple[str, ...] = ()
+
+
+class _Round(NamedTuple):
+    """The answers about some subjects: pairs of a subject and what is attached to it directly."""
+
+    pairs: list[tuple[Subject, Root]]
+    unanswered: dict[Subject, BundlerError]
+    warnings: tuple[str, ...]
+    graph: ManifestGraph
+
+
+def find_attachments(roots: Iterable[Root], known: AttachmentGraph, reader: SourceReader) -> AttachmentGraph:
+    """Find everything attached to these roots, round by round."""
+    subjects = _subjects(roots, known)
+    for _ in range(reader.limits.index_depth):
+        if not subjects:
+            return known
+        answers = _asked(subjects, known.graph, reader)
+        known = _with_round(known, subjects, answers)
+        subjects = _subjects((root for _, root in answers.pairs), known)
+    cause = f"signatures of signatures, more than {reader.limits.index_depth} deep"
+    too_deep = {(name, digest): ContentError(f"{name}@{digest}", cause) for name, digest in subjects}
+    return replace(known, unanswered={**known.unanswered, **too_deep})
+
+
+def _subjects(roots: Iterable[Root], known: AttachmentGraph) -> list[Subject]:
+    """Return every manifest of these roots that was not asked about yet."""
+    subjects = (
+        (root.repository, digest)
+        for root in roots
+        if known.graph.include(root.repository).referrers
+        for digest in reached(root.digest, known.graph.manifests)
+    )
+    return [subject for subject in dict.fromkeys(subjects) if subject not in known.attachments]
+
+
+def _with_round(known: AttachmentGraph, subjects: list[Subject], answers: _Round) -> AttachmentGraph:
+    """Add what one round found; of a list with gaps, the entries that are there."""
+    attached: dict[Subject, dict[Root, None]] = {subject: {} for subject in subjects}
+    unanswered = {**known.unanswered, **answers.unanswered}
+    warnings = [*known.warnings, *answers.warnings]
+    manifests = answers.graph.manifests
+    for subject, root in answers.pairs:
+        gap = gap_below(root.digest, answers.graph)
+        if gap is None:
+            attached[subject][root] = None
+        elif isinstance(gap, NotFoundError) and is_fallback_tag(root.tag):
+            # Whoever removed a signature left it in the list: the others are carried all the same.
+            warnings.append(f"{root}: {gap.cause}; the list is carried as what is left of it")
+            children = (child.digest for child in manifests[root.digest].children)
+            attached[subject] |= dict.fromkeys(
+                Root(root.repository, None, digest) for digest in children if digest in manifests
+            )
+        else:
+            unanswered[subject] = gap
+    attachments = {**known.attachments, **{subject: tuple(found) for subject, found in attached.items()}}
+    return AttachmentGraph(answers.graph, attachments, unanswered, tuple(warnings))
+
+
+def _asked(subjects: list[Subject], graph: ManifestGraph, reader: SourceReader) -> _Round:
+    """Ask what is attached to these subjects directly, and walk the indexes among it."""
+    listed = _listed(subjects, reader)
+    reader.read_lists([name for name, _ in subjects])
+    unanswered = {subject: answer for subject, answer in listed.items() if isinstance(answer, BundlerError)}
+    requests = [
+        (subject, FetchRequest(subject[0], None, child.digest))
+        for subject, children in listed.items()
+        if not isinstance(children, BundlerError)
+        for child in children
+    ]
+    requests += [
+        (subject, FetchRequest(subject[0], tag, None))
+        for subject in subjects
+        for tag in _named(subject, reader)
+    ]
+    pinned = pin_tags((request for _, request in requests), graph, reader, label="signatures and referrers")
+    pairs, failed, warnings = _sorted(requests, pinned, reader)
+    graph = walk_indexes([root for _, root in pairs], pinned.graph, reader)
+    return _Round(pairs, unanswered | failed, (*pinned.findings.warnings, *warnings), graph)
+
+
+def _sorted(
+    requests: list[tuple[Subject, FetchRequest]], pinned: Pinned, reader: SourceReader
+) -> tuple[list[tuple[Subject, Root]], dict[Subject, BundlerError], list[str]]:
+    """Sort the answers: what is attached, which subjects have failed, what is only named like a list."""
+    pairs: list[tuple[Subject, Root]] = []
+    failed: dict[Subject, BundlerError] = {}
+    warnings: list[str] = []
+    for subject, request in requests:
+        answer = pinned.answers[request]
+        if isinstance(answer, BundlerError):
+            if not (isinstance(answer, NotFoundError) and _only_guessed(subject, request, reader)):
+                failed[subject] = answer
+        elif error := _wrong_subject(subject, answer, pinned.graph):
+            failed[subject] = error
+        elif _is_attached(subject, answer, pinned.graph):
+            pairs.append((subject, answer))
+        elif answer.digest != subject[1]:
+            warnings.append(f"{answer}: it is named like a list of referrers, and is not one; left out")
+    return pairs, failed, warnings
+
+
+def _listed(
+    subjects: list[Subject], reader: SourceReader
+) -> dict[Subject, tuple[Descriptor, ...] | BundlerError]:
+    """Ask the Referrers API, of each registry about one subject first, as it may lack the API.
+
+    In the order of `subjects`; those whose registry lacks the API are left out.
+    """
+    immutable = reader.immutable.referrers
+    unknown = [subject for subject in subjects if subject not in immutable]
+    firsts: dict[RegistryName, Subject] = {}
+    for subject in unknown:
+        firsts.setdefault(subject[0].registry, subject)
+    others = [subject for subject in unknown if subject not in firsts.values()]
+    found: dict[Subject, tuple[Descriptor, ...] | BundlerError] = {
+        subject: immutable[subject] for subject in subjects if subject in immutable
+    }
+    for label, wave in (("referrers, one per registry", list(firsts.values())), ("referrers", others)):
+        asked = [subject for subject in wave if not reader.session.registries.lacks_referrers(subject[0])]
+        found |= reader.each(label, asked, lambda subject: _referrers(subject, reader))
+    return {subject: found[subject] for subject in subjects if subject in found}
+
+
+def _referrers(subject: Subject, reader: SourceReader) -> tuple[Descriptor, ...]:
+    name, digest = subject
+    return reader.session.registries.source(name).referrers(digest, reader.budget.count_referrers) or ()
+
+
+def _named(subject: Subject, reader: SourceReader) -> list[Tag]:
+    """Return the tags named after a subject that are listed; without a list, all that there may be."""
+    name, digest = subject
+    tags = reader.lists[name]
+    possible = attachment_tags(digest)
+    return [tag for tag in possible if tag in tags.names] if isinstance(tags, TagList) else list(possible)
+
+
+def _only_guessed(subject: Subject, request: FetchRequest, reader: SourceReader) -> bool:
+    """Return whether a tag was asked for without knowing that it exists."""
+    return request.tag is not None and not isinstance(reader.lists[subject[0]], TagList)
+
+
+def _wrong_subject(subject: Subject, root: Root, graph: ManifestGraph) -> BundlerError | None:
+    """Return the error of a manifest that the Referrers API lists, and that refers to another one."""
+    named = graph.manifests[root.digest].subject
+    if root.tag or (named and named.digest == subject[1]):
+        return None
+    cause = f"listed as a referrer of {subject[1]}, but it refers to {named.digest if named else 'nothing'}"
+    next_step = "the registry's list of referrers is wrong; --no-referrers does without"
+    return ContentError(str(root), cause, next_step)
+
+
+def _is_attached(subject: Subject, root: Root, graph: ManifestGraph) -> bool:
+    return not is_fallback_tag(root.tag) or is_referrers_index(graph.manifests[root.digest], subject[1])
+
+
+# --- what fails without its attachments ---------------------------------------------------------------
+
+
+def lacking(resolution: Resolution, known: AttachmentGraph) -> dict[Root, BundlerError]:
+    """Return the roots of which something could not be asked or read, or that lack what is required."""
+    errors: dict[Root, BundlerError] = {}
+    for chosen in resolution.chosen:
+        for root in resolution.whole(chosen):
+            subjects = ((root.repository, digest) for digest in reached(root.digest, resolution.manifests))
+            if failed := next((subject for subject in subjects if subject in known.unanswered), None):
+                error = known.unanswered[failed]
+                cause = f"what is attached to it could not be read: {error.item}: {error.cause}"
+                errors[root] = type(error)(str(chosen), cause, error.next_step)
+    return errors | dict(_without_required(resolution, known.graph, errors))
+
+
+def _without_required(
+    resolution: Resolution, graph: ManifestGraph, failed: Mapping[Root, BundlerError]
+) -> Iterator[tuple[Root, BundlerError]]:
+    for root in resolution.chosen:
+        required = graph.include(root.repository).require
+        if required and root not in failed and not is_attachment_tag(root.tag):
+            missing = required - _kinds(root, resolution)
+            if missing:
+                cause = f"it has no {' and no '.join(sorted(missing))}, which is required"
+                yield root, ContentError(str(root), cause, "have it signed, or export without --require")
+
+
+def _kinds(root: Root, resolution: Resolution) -> frozenset[str]:
+    """Return the kinds of what is attached to a root directly."""
+    manifests, kinds = resolution.manifests, set[str]()
+    for attached in resolution.attachments.get((root.repository, root.digest), ()):
+        manifest = manifests[attached.digest]
+        below = [manifest, *(manifests[child.digest] for child in manifest.children)]
+        kinds = kinds.union(*(kinds_of(item, attached.tag) for item in below))
+    return frozenset(kinds)

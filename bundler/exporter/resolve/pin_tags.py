@@ -1,0 +1,119 @@
+"""Tags pinned to digests: one request per tag; the digest is computed from what came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from types import MappingProxyType
+from typing import NamedTuple
+
+from bundler.bundle.inventory import Root
+from bundler.errors import BundlerError, IntegrityError, NotFoundError
+from bundler.exporter.resolve.resolution import Findings
+from bundler.exporter.resolve.source_reader import SourceReader
+from bundler.exporter.resolve.walk_indexes import ManifestGraph
+from bundler.oci.content import Digest
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.repository import PinnedManifest
+from bundler.selection.sources import Include
+
+
+class FetchRequest(NamedTuple):
+    """One manifest to pin: a tag, or a digest."""
+
+    repository: RepositoryName
+    tag: Tag | None
+    digest: Digest | None
+    strict: bool = False
+    """The tag must point to the digest."""
+
+    def __str__(self) -> str:
+        if self.digest and not self.strict:
+            return f"{self.repository}@{self.digest}"
+        return f"{self.repository}:{self.tag}"
+
+    @property
+    def nowhere(self) -> Root:
+        """The root that stands for this request where it failed."""
+        return Root(self.repository, self.tag, self.digest or Digest(""))
+
+
+Wish = tuple[FetchRequest, Include]
+"""What to pin, and what is included with it."""
+
+AlreadyRead = Mapping[FetchRequest, PinnedManifest]
+
+NOTHING_READ: AlreadyRead = MappingProxyType({})
+
+
+class Pinned(NamedTuple):
+    """The answers to requests, in their order, and the graph with the manifests that were read."""
+
+    answers: Mapping[FetchRequest, Root | BundlerError]
+    graph: ManifestGraph
+    findings: Findings
+
+
+def pin_tags(
+    requests: Iterable[FetchRequest],
+    graph: ManifestGraph,
+    reader: SourceReader,
+    already_read: AlreadyRead = NOTHING_READ,
+    *,
+    label: str = "manifests",
+) -> Pinned:
+    """Read the manifests that are requested, and give each its root.
+
+    In the order of `requests`, not as they arrive: the bundle must not depend on the network.
+    """
+    wanted = list(dict.fromkeys(requests))
+    read = _read_all(wanted, already_read, reader, label)
+    manifests = {request: answer for request, answer in read.items() if isinstance(answer, PinnedManifest)}
+    graph, refused = graph.taking(
+        (request.repository, answer.manifest) for request, answer in manifests.items()
+    )
+    for error in refused.values():
+        reader.failing.add(error)
+    answers = {request: _answer(request, answer, refused) for request, answer in read.items()}
+    warnings = tuple(line for answer in manifests.values() for line in answer.warnings)
+    drifted = tuple(str(request) for request, answer in manifests.items() if answer.moved)
+    return Pinned(answers, graph, Findings(warnings=warnings, drifted=drifted))
+
+
+def _read_all(
+    wanted: list[FetchRequest], already_read: AlreadyRead, reader: SourceReader, label: str
+) -> dict[FetchRequest, PinnedManifest | BundlerError]:
+    unread = [request for request in wanted if request not in already_read]
+    read: dict[FetchRequest, PinnedManifest | BundlerError] = {}
+    for request, answer in reader.each(label, unread, lambda request: _read(request, reader)):
+        if isinstance(answer, BundlerError):
+            reader.failing.add(answer)
+        read[request] = answer
+    return {request: already_read.get(request) or read[request] for request in wanted}
+
+
+def _answer(
+    request: FetchRequest,
+    answer: PinnedManifest | BundlerError,
+    refused: Mapping[tuple[RepositoryName, Digest], BundlerError],
+) -> Root | BundlerError:
+    if isinstance(answer, BundlerError):
+        return answer
+    digest = answer.manifest.blob.digest
+    return refused.get((request.repository, digest)) or Root(request.repository, request.tag, digest)
+
+
+def _read(request: FetchRequest, reader: SourceReader) -> PinnedManifest:
+    if request.digest is None or not request.strict:
+        return reader.manifest(request.repository, request.digest or request.tag or Tag("latest"))
+    answer = reader.manifest(request.repository, request.tag or request.digest)
+    now = answer.manifest.blob.digest
+    if now == request.digest:
+        return answer
+    cause = f"it must be {request.digest}, and the tag points to {now}"
+    if reader.locked:
+        with suppress(NotFoundError):
+            locked = reader.manifest(request.repository, request.digest)
+            warnings = (*locked.warnings, f"{request}: {cause}; taken by its digest")
+            return locked._replace(warnings=warnings, moved=True)
+    raise IntegrityError(str(request), cause, "the tag was moved: pin it anew, or find out who moved it")

@@ -1,0 +1,45 @@
+"""Modules without a demanded signature are left out, before anything is fetched for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bundler.attachments.evidence import Attachments, evidence_of
+from bundler.bundle.inventory import Root
+from bundler.deltas.state import full_inventory
+from bundler.errors import BundlerError
+from bundler.exporter.resolve.resolution import Findings, Resolved
+from bundler.exporter.resolve.source_reader import SourceReader
+from bundler.oci.content import BlobSource, Descriptor
+from bundler.oci.reference import RepositoryName
+from bundler.reporting.json_report import SignedReport
+from bundler.trust.module_signers import Signers
+
+
+def without_unsigned(resolved: Resolved, signers: Signers, reader: SourceReader) -> Resolved:
+    """Leave out every chosen root that none of these signed; say who signed the others."""
+    resolution = resolved.resolution
+    attachments = Attachments(full_inventory(resolution.roots, resolution.manifests), resolution.manifests)
+    modules = [root for root in resolution.chosen if not attachments.is_one(root)]
+
+    def judged(root: Root) -> SignedReport:
+        content: BlobSource = _SmallBlobs(root.repository, reader)
+        return evidence_of(root, signers, attachments.signed(root, signers, content))
+
+    answers = dict(reader.each("signatures", modules, judged))
+    signed = [answers[root] for root in modules]
+    reports = tuple(answer for answer in signed if isinstance(answer, SignedReport))
+    unsigned = {root: error for root, error in answers.items() if isinstance(error, BundlerError)}
+    return resolved._replace(findings=resolved.findings + Findings(signed=reports)).without(unsigned)
+
+
+class _SmallBlobs:
+    """Signatures of one repository: read once, and kept for the bundle."""
+
+    def __init__(self, name: RepositoryName, reader: SourceReader) -> None:
+        self._name = name
+        self._reader = reader
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """Yield a blob's bytes, verified."""
+        yield self._reader.small_blob(blob, self._name)

@@ -1,0 +1,129 @@
+"""Manifests that were read, and the walk from indexes down to the children that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+from bundler.bundle.inventory import Root
+from bundler.errors import BundlerError, ContentError, IntegrityError
+from bundler.exporter.resolve.resolution import Subject
+from bundler.exporter.resolve.source_reader import SourceReader
+from bundler.oci.content import Descriptor, Digest
+from bundler.oci.graph import Manifests, reached, sparse
+from bundler.oci.manifest import Manifest
+from bundler.oci.platform import sparse_index
+from bundler.oci.reference import RepositoryName
+from bundler.selection.sources import ALONE, Include
+
+
+class ExtendedGraph(NamedTuple):
+    """A graph with more manifests, and those that could not be taken into it."""
+
+    graph: ManifestGraph
+    refused: Mapping[Subject, BundlerError]
+
+
+@dataclass(frozen=True)
+class ManifestGraph:
+    """Manifests read so far; an index has the children that are wanted."""
+
+    omitted: frozenset[Digest] = frozenset()
+    """Children of indexes that are left out wherever they are."""
+    manifests: Manifests = field(default_factory=lambda: MappingProxyType({}))
+    broken: Mapping[Digest, BundlerError] = field(default_factory=lambda: MappingProxyType({}))
+    """Children of indexes that could not be read."""
+    includes: Mapping[RepositoryName, Include] = field(default_factory=lambda: MappingProxyType({}))
+
+    def include(self, name: RepositoryName) -> Include:
+        """Return what is included with the tags of a repository."""
+        return self.includes.get(name, ALONE)
+
+    def including(self, wishes: Iterable[tuple[RepositoryName, Include]]) -> ManifestGraph:
+        """Return the graph with more included; two wishes for one repository are joined."""
+        includes = dict(self.includes)
+        for name, include in wishes:
+            includes[name] = includes[name].joined(include) if name in includes else include
+        return replace(self, includes=includes)
+
+    def taking(self, read: Iterable[tuple[RepositoryName, Manifest]]) -> ExtendedGraph:
+        """Return the graph with these manifests; of an index, the children for the platforms included."""
+        manifests = dict(self.manifests)
+        refused: dict[Subject, BundlerError] = {}
+        for name, manifest in read:
+            digest = manifest.blob.digest
+            try:
+                kept = sparse(sparse_index(manifest, self.include(name).platforms), self.omitted)
+            except ContentError as error:
+                refused[name, digest] = error
+                continue
+            before = manifests.get(digest)
+            manifests[digest] = _united(manifest, before, kept) if before else kept
+        return ExtendedGraph(replace(self, manifests=manifests), refused)
+
+    def breaking(self, broken: Mapping[Digest, BundlerError]) -> ManifestGraph:
+        """Return the graph without these manifests, each with the reason."""
+        manifests = {digest: known for digest, known in self.manifests.items() if digest not in broken}
+        return replace(self, manifests=manifests, broken={**self.broken, **broken})
+
+
+def _united(manifest: Manifest, *parts: Manifest) -> Manifest:
+    """Return an index with the children that either repository wants of it."""
+    wanted = {child for part in parts for child in part.children}
+    return manifest._replace(children=tuple(child for child in manifest.children if child in wanted))
+
+
+def walk_indexes(roots: Iterable[Root], graph: ManifestGraph, reader: SourceReader) -> ManifestGraph:
+    """Read what these roots have below them, level by level; what fails is in `broken` of the result."""
+    level = dict.fromkeys((root.repository, root.digest) for root in roots)
+    for _ in range(reader.limits.index_depth):
+        children = _children(level, graph.manifests)
+        graph = _read(children, graph, reader)
+        level = dict.fromkeys((name, child.digest) for child, name in children)
+    cause = f"indexes nested more than {reader.limits.index_depth} deep"
+    too_deep = [child.digest for child, _ in _children(level, graph.manifests)]
+    return graph.breaking({digest: ContentError(f"manifest {digest}", cause) for digest in too_deep})
+
+
+def _children(level: Iterable[Subject], manifests: Manifests) -> list[tuple[Descriptor, RepositoryName]]:
+    """Return what the manifests of one level name below them."""
+    found: dict[Descriptor, RepositoryName] = {}
+    for name, digest in level:
+        if manifest := manifests.get(digest):
+            found |= dict.fromkeys(manifest.children, name)
+    return list(found.items())
+
+
+def _read(
+    children: Iterable[tuple[Descriptor, RepositoryName]], graph: ManifestGraph, reader: SourceReader
+) -> ManifestGraph:
+    missing = [item for item in children if item[0].digest not in graph.manifests]
+    if not missing:
+        return graph
+    read: list[tuple[RepositoryName, Manifest]] = []
+    broken: dict[Digest, BundlerError] = {}
+    for (child, name), answer in reader.each(
+        "manifests of indexes", missing, lambda item: reader.child(*item)
+    ):
+        if isinstance(answer, BundlerError):
+            broken[child.digest] = answer
+        else:
+            read.append((name, answer))
+    graph, refused = graph.taking(read)
+    broken |= {digest: error for (_, digest), error in refused.items()}
+    return replace(graph, broken={**graph.broken, **broken})
+
+
+def gap_below(root: Digest, graph: ManifestGraph) -> BundlerError | None:
+    """Return what keeps a manifest from being whole, naming parent and child; None if it is whole."""
+    for parent in reached(root, graph.manifests):
+        for child in graph.manifests[parent].children if parent in graph.manifests else ():
+            if child.digest not in graph.manifests:
+                item, cause = f"manifest {child.digest}", f"missing, but {parent} needs it"
+                reason = graph.broken.get(child.digest)
+                if reason is None:
+                    return IntegrityError(item, cause)
+                return type(reason)(item, f"{cause}: {reason.cause}", reason.next_step)
+    return None
