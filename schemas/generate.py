@@ -103,9 +103,9 @@ def _bundle() -> dict[str, Any]:
         del schema["properties"][name]["default"]
     repository = schema["$defs"]["RepositoryEntry"]
     repository["required"].append("untagged")
-    removed = repository["properties"]["removed"]
-    removed |= {"minItems": 1, "uniqueItems": True}
-    del removed["default"]
+    for name in ("removed", "deselected"):
+        repository["properties"][name] |= {"minProperties": 1}
+        repository["properties"][name].pop("default", None)
     return schema
 
 

@@ -7,14 +7,15 @@ that the package works with and, read by pydantic, the published schema.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from bundler.bundle.member import Member, member_of
 from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256
 from bundler.oci.document import Names, adapter_of
+from bundler.oci.grammar import Parsed
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName, Tag
@@ -33,6 +34,20 @@ CONTAINERD_NAME = "io.containerd.image.name"
 _GROUPS = {"module/vendor": 0, "module": 1}
 
 
+class TagOrDigest(Parsed):
+    """Name of a manifest in its repository: a tag, or a digest for a manifest without one."""
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read either. Raises ValueError."""
+        (Digest if isinstance(text, str) and ":" in text else Tag).parse(text)
+        return cls(text)
+
+
+Departed = Annotated[Mapping[Tag | Digest, Digest], Names(TagOrDigest, Digest)]
+"""Tags, and digests of manifests without a tag, each with the digest that the base has."""
+
+
 @dataclass(frozen=True, slots=True)
 class RepositoryEntry:
     """One repository: its tags, and manifests taken by digest."""
@@ -40,8 +55,10 @@ class RepositoryEntry:
     name: RepositoryName
     tags: Annotated[Mapping[Tag, Digest], Names(Tag, Digest)]
     untagged: tuple[Digest, ...] = ()
-    removed: tuple[Tag | Digest, ...] = ()
-    """In a delta: tags and digests of the base that are not in this selection."""
+    removed: Departed = field(default_factory=dict)
+    """In a delta: tags and digests of the base that are gone at the source, with the digests of the base."""
+    deselected: Departed = field(default_factory=dict)
+    """In a delta: tags and digests of the base that are no longer selected, with the digests of the base."""
 
     def roots(self) -> Iterator[Digest]:
         """Yield all digests that the repository must have, in order."""
@@ -92,8 +109,14 @@ PARTS = (RepositoryEntry, Descriptor, Required)
 
 
 def is_empty(inventory: Inventory) -> bool:
-    """Return True for a delta that adds nothing and removes nothing."""
+    """Return True for a delta that adds nothing, and of whose base nothing departed."""
     return inventory.kind == "delta" and not inventory.repositories
+
+
+def only_deselects(inventory: Inventory) -> bool:
+    """Return True for a delta that only says what is no longer selected."""
+    changed = (entry.tags or entry.untagged or entry.removed for entry in inventory.repositories)
+    return inventory.kind == "delta" and not any(changed)
 
 
 class Root(NamedTuple):
@@ -174,7 +197,7 @@ def encode(inventory: Inventory) -> bytes:
                     "name": entry.name,
                     "tags": {str(tag): digest for tag, digest in entry.tags.items()},
                     "untagged": list(entry.untagged),
-                    **({"removed": list(entry.removed)} if entry.removed else {}),
+                    **_departed(entry),
                 }
                 for entry in inventory.repositories
             ],
@@ -184,6 +207,15 @@ def encode(inventory: Inventory) -> bytes:
             **_of_delta(inventory),
         }
     )
+
+
+def _departed(entry: RepositoryEntry) -> dict[str, dict[str, Digest]]:
+    named = {"removed": entry.removed, "deselected": entry.deselected}
+    return {
+        key: {str(name): digest for name, digest in departed.items()}
+        for key, departed in named.items()
+        if departed
+    }
 
 
 def _of_delta(inventory: Inventory) -> dict[str, Any]:

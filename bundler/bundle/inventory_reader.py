@@ -67,12 +67,21 @@ def _check_consistent(inventory: Inventory) -> None:
     if both := manifests.intersection(inventory.omitted):
         raise ContentError(INVENTORY_FILE, f"it carries {min(both)} and lists it as omitted")
     for entry in inventory.repositories:
-        if back := {*entry.removed}.intersection((*entry.tags, *entry.untagged)):
-            raise ContentError(INVENTORY_FILE, f"{entry.name} lists {min(back)} as present and as removed")
+        _check_departed(entry)
         if missing := [digest for digest in entry.roots() if digest not in manifests]:
             raise ContentError(
                 INVENTORY_FILE, f"{entry.name} has {missing[0]}, which is not among the manifests"
             )
+
+
+def _check_departed(entry: RepositoryEntry) -> None:
+    present = {*entry.tags, *entry.untagged}
+    named = {"removed": {*entry.removed}, "deselected": {*entry.deselected}}
+    for key, departed in named.items():
+        if back := departed & present:
+            raise ContentError(INVENTORY_FILE, f"{entry.name} lists {min(back)} as present and as {key}")
+    if both := named["removed"] & named["deselected"]:
+        raise ContentError(INVENTORY_FILE, f"{entry.name} lists {min(both)} as removed and as deselected")
 
 
 def _check_order(inventory: Inventory) -> None:
@@ -81,13 +90,12 @@ def _check_order(inventory: Inventory) -> None:
         ("omitted", inventory.omitted),
         ("base", inventory.base),
         *(("untagged", entry.untagged) for entry in inventory.repositories),
-        *(("removed", entry.removed) for entry in inventory.repositories),
     ]
     for name, items in lists:
         if any(first >= second for first, second in pairwise(items)):
             raise ContentError(INVENTORY_FILE, f"its list {name} is not sorted, or has something twice")
     for entry in inventory.repositories:
-        if not (entry.tags or entry.untagged or entry.removed):
+        if not (entry.tags or entry.untagged or entry.removed or entry.deselected):
             raise ContentError(INVENTORY_FILE, f"{entry.name} has nothing")
 
 
@@ -130,7 +138,7 @@ def _fields_of(part: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_kind(inventory: Inventory) -> None:
-    removes = any(entry.removed for entry in inventory.repositories)
+    removes = any(entry.removed or entry.deselected for entry in inventory.repositories)
     of_delta = (inventory.base, inventory.required, inventory.state, inventory.base_state, removes)
     if inventory.kind == "full" and any(of_delta):
         raise ContentError(INVENTORY_FILE, "it is full, but has fields of a delta")

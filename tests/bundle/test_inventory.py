@@ -172,7 +172,8 @@ RESPELLED: dict[str, Callable[[bytes], bytes]] = {
 
 SAID_OTHERWISE: dict[str, Callable[[Document], object]] = {
     "empty omitted": _set("omitted", value=[]),
-    "empty removed": _set("repositories", 0, "removed", value=[]),
+    "empty removed": _set("repositories", 0, "removed", value={}),
+    "empty deselected": _set("repositories", 0, "deselected", value={}),
     "empty base": _set("base", value=[]),
     "null state": _set("state", value=None),
     "no untagged": lambda document: document["repositories"][0].pop("untagged"),
