@@ -172,7 +172,7 @@ def test_the_next_night_of_a_sparse_index_has_nothing_new(
     assert not night.exists()
 
 
-def test_a_delta_of_a_sparse_index_makes_what_a_full_export_makes(tmp_path: Path) -> None:
+def test_a_delta_of_a_sparse_index_makes_the_full_export(tmp_path: Path) -> None:
     content, digests = for_many_platforms()
     base, night, whole = (tmp_path / f"{name}.tar.zst" for name in ("base", "night", "whole"))
     with MemoryRegistry({"app": content}) as server:
