@@ -348,6 +348,7 @@ LOOK_ALIKES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOOK_ALIKES)
 def test_a_member_name_that_normalises_to_another_is_refused(name: str, tmp_path: Path) -> None:
     members = members_of({NAME: a_module("1.0.0")})
