@@ -51,9 +51,8 @@ if TYPE_CHECKING:
     )
     from bundler.importer.policy_check import PolicyCheck
     from bundler.importer.roll_back import roll_back
-    from bundler.ledger.rollback_file import Rollback, decode_rollback
-    from bundler.ledger.sequences import Memory
-    from bundler.ledger.statement_verifier import Requirement, StatementVerifier
+    from bundler.ledger.ledger import Ledger, Permits
+    from bundler.ledger.rollback_file import RollbackFile, decode_rollback_file
     from bundler.limits import Limits
     from bundler.mapping import Mapping, MappingRule
     from bundler.oci.reference import parse_prefix, parse_reference
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
     from bundler.trust.policy import Policy
     from bundler.trust.ssh_keygen import Allowed, SshKeygen
     from bundler.trust.statement import SignedStatement
+    from bundler.trust.statement_verifier import Requirement, StatementVerifier
     from bundler.volumes.repair import VolumeCheck, check_volumes, repair
     from bundler.volumes.volume_writer import Cut, split
 
@@ -82,7 +82,7 @@ _HOMES = {
     "check_volumes": "bundler.volumes.repair",
     "compare_with_target": "bundler.importer",
     "Cut": "bundler.volumes.volume_writer",
-    "decode_rollback": "bundler.ledger.rollback_file",
+    "decode_rollback_file": "bundler.ledger.rollback_file",
     "describe": "bundler.bundle.contents",
     "Destination": "bundler.importer",
     "difference": "bundler.deltas.difference",
@@ -100,7 +100,8 @@ _HOMES = {
     "locked_selection": "bundler.exporter",
     "Mapping": "bundler.mapping",
     "MappingRule": "bundler.mapping",
-    "Memory": "bundler.ledger.sequences",
+    "Ledger": "bundler.ledger.ledger",
+    "Permits": "bundler.ledger.ledger",
     "merge_bundles": "bundler.deltas.merge",
     "OnConflict": "bundler.importer",
     "OnDrift": "bundler.exporter",
@@ -120,9 +121,9 @@ _HOMES = {
     "render_page": "bundler.page.render",
     "repair": "bundler.volumes.repair",
     "Report": "bundler.reporting.json_report",
-    "Requirement": "bundler.ledger.statement_verifier",
+    "Requirement": "bundler.trust.statement_verifier",
     "roll_back": "bundler.importer.roll_back",
-    "Rollback": "bundler.ledger.rollback_file",
+    "RollbackFile": "bundler.ledger.rollback_file",
     "Rules": "bundler.selection.rules",
     "seal_bundle": "bundler.bundle.sealing",
     "Selection": "bundler.selection.sources",
@@ -133,7 +134,7 @@ _HOMES = {
     "Signing": "bundler.trust.bundle_signing",
     "split": "bundler.volumes.volume_writer",
     "SshKeygen": "bundler.trust.ssh_keygen",
-    "StatementVerifier": "bundler.ledger.statement_verifier",
+    "StatementVerifier": "bundler.trust.statement_verifier",
     "store_location_of": "bundler.exporter",
     "Terms": "bundler.trust.bundle_signing",
     "Verified": "bundler.importer",
@@ -149,12 +150,12 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
     "Cut", "split", "VolumeCheck", "check_volumes", "repair",
     "Bundle", "BundleStream", "FrameCache", "open_bundle", "describe", "difference",
     "verify_bundle", "Verified",
-    "Destination", "Mapping", "MappingRule", "Part", "OnConflict",
+    "Destination", "Mapping", "MappingRule", "Part", "OnConflict", "Ledger", "Permits",
     "plan_bundle_import", "import_bundle", "import_stream", "compare_with_target",
-    "Rollback", "decode_rollback", "roll_back",
+    "RollbackFile", "decode_rollback_file", "roll_back",
     "extract", "Extracted",
     "SshKeygen", "Signing", "Terms", "SignedStatement", "seal_bundle",
-    "Allowed", "Requirement", "Memory", "StatementVerifier",
+    "Allowed", "Requirement", "StatementVerifier",
     "Policy", "PolicyCheck",
     "page_of", "render_page",
     "Report", "BundlerError",

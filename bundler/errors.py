@@ -105,16 +105,21 @@ class SeveralErrors(BundlerError):  # noqa: N818
     """Several errors of one kind, found at once: `problems` are whole errors, a line each."""
 
     most: ClassVar[int] = 10
-    """Problems that are told; of the others only the number."""
+    """Problems that are kept; of the others only the number."""
+
+    in_cause: ClassVar[int] = 10
+    """Problems that the cause repeats, for what has room for one line."""
 
     def __init__(self, item: str, problems: Sequence[BundlerError], more: int = 0) -> None:
-        """Keep the problems to tell; `more` are those that are only counted."""
+        """Keep `problems`; `more` is the number of further ones that nobody kept."""
         super().__init__(item, "")
-        told = list(problems[: self.most])
-        if more := more + len(problems) - len(told):
-            told.append(type(told[0])(item, f"and {more:,} more", "correct these first"))
-        self.problems = tuple(told)
-        self.cause = "; ".join(str(problem) for problem in told)
+        kept = list(problems[: self.most])
+        if more := more + len(problems) - len(kept):
+            kept.append(type(kept[0])(item, f"and {more:,} more", "correct these first"))
+        self.problems = tuple(kept)
+        first = [str(problem) for problem in kept[: self.in_cause + 1]]
+        hidden = len(kept) - len(first)
+        self.cause = "; ".join([*first, *([f"and {hidden:,} more"] if hidden else [])])
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
@@ -173,12 +178,12 @@ class TrustError(BundlerError):
 
 
 class ViolationsError(SeveralErrors, ContentError):
-    """All that a policy does not let through."""
+    """Everything that a policy refuses."""
 
-    most = 1000
+    most = 20_000
 
 
 class UnsignedError(SeveralErrors, TrustError):
-    """All that is not signed as it must be."""
+    """Everything that is not signed as it must be."""
 
-    most = 1000
+    most = 20_000

@@ -23,7 +23,7 @@ from bundler.exporter.resolve.lock_file import Lock
 from bundler.extractor import Extracted
 from bundler.ledger import sequences
 from bundler.ledger.receipt import Receipt, ReceivedRepository
-from bundler.ledger.rollback_file import Moved, Rollback
+from bundler.ledger.rollback_file import MovedTag, RollbackFile
 from bundler.oci.content import Digest
 from bundler.oci.document import adapter_of
 from bundler.oci.grammar import Size, camel
@@ -97,7 +97,7 @@ class RegistryError(BaseModel):
 
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by file name."""
-    for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository, Moved, LogLine):
+    for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository, MovedTag, LogLine):
         with_config(ConfigDict(alias_generator=camel, use_attribute_docstrings=True, extra="ignore"))(kind)
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
@@ -108,7 +108,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "log-line.schema.json": TypeAdapter(LogLine).json_schema(mode="serialization"),
         "lock.schema.json": adapter_of(Lock, inventory.RepositoryEntry).json_schema(),
         "receipt.schema.json": adapter_of(Receipt).json_schema(),
-        "rollback.schema.json": adapter_of(Rollback).json_schema(),
+        "rollback.schema.json": adapter_of(RollbackFile).json_schema(),
         "contents.schema.json": TypeAdapter(Contents).json_schema(mode="serialization"),
         "difference.schema.json": TypeAdapter(Difference).json_schema(mode="serialization"),
         "export-file.schema.json": ExportKeys.model_json_schema(),
@@ -116,7 +116,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "policy-file.schema.json": PolicyKeys.model_json_schema(),
         "extracted.schema.json": TypeAdapter(Extracted).json_schema(mode="serialization"),
         "statement.schema.json": statement.adapter_of(statement.Statement).json_schema(),
-        "import-state.schema.json": statement.adapter_of(sequences.Seen).json_schema(),
+        "import-state.schema.json": statement.adapter_of(sequences.SequenceEntry).json_schema(),
         "tag-list.schema.json": TagList.model_json_schema(),
         "oci-manifest.schema.json": OciManifest.model_json_schema(),
         "registry-error.schema.json": RegistryError.model_json_schema(),

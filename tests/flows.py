@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bundler.bundle.reader import open_bundle
 from bundler.exporter import Incremental, OnDrift, export_bundle, output_to, store_location_of
 from bundler.importer import Destination, OnConflict, Part, import_bundle, verify_bundle
 from bundler.importer.destination import WHOLE
+from bundler.ledger.ledger import Ledger
 from bundler.limits import Limits
 from bundler.mapping import KEPT, Mapping
 from bundler.oci.reference import parse_prefix, parse_reference
@@ -19,7 +21,7 @@ from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
 from bundler.reporting.json_report import Report
 from bundler.selection.rules import Rules
-from bundler.selection.sources import ALONE, Include, selection_of
+from bundler.selection.sources import ALONE, Include, Shard, selection_of
 from bundler.session import Session
 from tests.doubles import FakeClock
 from tests.leaks import assert_none_in
@@ -55,6 +57,8 @@ def exported(
     store: Path | None = None,
     globs: tuple[str, ...] = (),
     along: Include = ALONE,
+    rules: Rules | None = None,
+    shard: Shard | None = None,
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
     incremental: Incremental = ALONE_TONIGHT,
@@ -63,7 +67,8 @@ def exported(
 ) -> Report:
     """Export these references into `out`."""
     target = output_to(str(out))
-    selection = selection_of((parse_reference(text) for text in references), Rules(globs=globs), along)
+    named = (parse_reference(text) for text in references)
+    selection = selection_of(named, rules or Rules(globs=globs), along)._replace(shard=shard)
     session = Session(registries or registries_for(FakeClock()), jobs=jobs, clock=lambda: now)
     location = store_location_of(target, store)
     report = export_bundle(
@@ -83,15 +88,19 @@ def imported(
     part: Part = WHOLE,
     beside: Sequence[Path] = (),
     prune: int | None = None,
+    ledger: Ledger | None = None,
     jobs: int = 4,
 ) -> Report:
-    """Verify a bundle and import it below `prefix`."""
+    """Verify a bundle and import it below `prefix`; without a ledger, on a machine that is new to it."""
     with open_bundle(bundle) as opened, ExitStack() as stack:
+        ledger = ledger or Ledger(Path(stack.enter_context(TemporaryDirectory())))
         verified = verify_bundle(opened)
         known = registries or registries_for(FakeClock())
         destination = Destination(parse_prefix(prefix), mapping, part)
         others = [stack.enter_context(open_bundle(path)) for path in beside]
         session = Session(known, jobs=jobs)
-        report = import_bundle(verified, destination, session, on_conflict, beside=others, prune=prune)
+        report = import_bundle(
+            verified, destination, session, ledger, on_conflict, beside=others, prune=prune
+        )
     assert_none_in(str(report), "the report")
     return report

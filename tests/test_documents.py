@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -141,3 +142,22 @@ def test_every_module_that_contributing_names_is_there() -> None:
     named = re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", rows)
     assert len(named) > 15
     assert [name for name in named if not (ROOT / "bundler" / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [("export", "exporting"), ("import", "importing"), ("policy", "policy")]
+)
+def test_every_key_of_a_file_is_on_its_page(name: str, page: str) -> None:
+    schema = json.loads((ROOT / "schemas" / f"{name}-file.schema.json").read_text())
+    text = (DOCS / f"{page}.md").read_text() + (DOCS / "choosing-tags.md").read_text()
+    assert sorted(key for key in keys_of(schema) if f"`{key}`" not in text and f"{key}:" not in text) == []
+
+
+def keys_of(schema: object) -> Iterator[str]:
+    """All names of properties in a schema."""
+    if isinstance(schema, dict):
+        properties = schema.get("properties")
+        yield from properties if isinstance(properties, dict) else ()
+    children = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for child in children:
+        yield from keys_of(child)

@@ -27,6 +27,7 @@ from bundler.errors import (
 )
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest
+from bundler.reporting.json_report import StatementReport
 from bundler.trust.statement import SignedStatement
 from bundler.volumes.volume_reader import BundleBytes, OneFile
 from bundler.volumes.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
@@ -48,6 +49,8 @@ class Bundle(Protocol):
     """Number of data volumes; 0 for one file or a directory."""
     sealed: SignedStatement | None
     """Signed statement; None for a bundle without a signature."""
+    proven: StatementReport | None
+    """What the judge has proven of the statement; None without a judge."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""
@@ -135,7 +138,7 @@ class BundleFile:
         try:
             start = BundleStream(self._from_start(), limits, judge)
             self.inventory = start.open()
-            self.id, self.sealed = start.id, start.sealed
+            self.id, self.sealed, self.proven = start.id, start.sealed, start.proven
             self._frames = self._read_seek_table()
         except BaseException:
             pieces.close()

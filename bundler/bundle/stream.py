@@ -18,11 +18,15 @@ from bundler.errors import BUNDLE, ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci.content import CHUNK, Descriptor, Digest
+from bundler.reporting.json_report import StatementReport
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of
 
-Judge = Callable[[SignedStatement | None], object]
-"""Called with the signed statement, or None without one. Raises TrustError for a bundle to refuse."""
+Judge = Callable[[SignedStatement | None], StatementReport]
+"""Called with the signed statement, or None without one; returns what was proven.
+
+Raises TrustError for a bundle to refuse.
+"""
 
 
 class BundleStream:
@@ -43,6 +47,8 @@ class BundleStream:
         self._tar = _Tar(decompressed(self._wire))
         self.id: Digest
         self.sealed: SignedStatement | None = None
+        self.proven: StatementReport | None = None
+        """What the judge has proven of the statement; None without a judge."""
         self.inventory: Inventory
 
     def open(self) -> Inventory:
@@ -59,7 +65,7 @@ class BundleStream:
         header = self._open_seal(self._tar.exactly(BLOCK))
         must_be(header, layout.member_header(LAYOUT_FILE, len(LAYOUT)), LAYOUT_FILE)
         if self._judge:
-            self._judge(self.sealed)
+            self.proven = self._judge(self.sealed)
         self.inventory = self._decoded(data)
         if self._tar.data(len(LAYOUT)) != LAYOUT:
             raise ContentError(LAYOUT_FILE, "not an OCI image layout 1.0.0")

@@ -48,8 +48,7 @@ class BundleDirectory:
             raise ContentError(str(path), f"not a bundle (no {INVENTORY_FILE})", next_step) from error
         self.id = bundle_id(data)
         self.sealed = self._read_seal(limits)
-        if judge:
-            judge(self.sealed)
+        self.proven = judge(self.sealed) if judge else None
         self.inventory = decode(data, limits=limits)
         if self._layout.file(LAYOUT_FILE, len(LAYOUT) + 1024).split() != LAYOUT.split():
             raise ContentError(str(path / LAYOUT_FILE), "not an OCI image layout 1.0.0")

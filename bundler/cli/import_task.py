@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bundler import (
     Bundle,
@@ -22,27 +22,23 @@ from bundler import (
     verify_bundle,
 )
 from bundler.bundle.wire import FrameCache
-from bundler.cli.import_log import ImportLog
 from bundler.cli.input_files import allow_open_files
-from bundler.cli.kept_receipt import Brought
 from bundler.cli.options.policy_options import border_of, with_signed
 from bundler.cli.options.registry_options import registries
-from bundler.cli.options.rollback_options import RollbackTarget
-from bundler.cli.options.trust_options import TrustOptions
+from bundler.cli.options.trust_options import TrustOptions, verifier_of
 from bundler.cli.terminal.display import display
 from bundler.config.run_options import RegistryOptions
 from bundler.durable import local_errors
 from bundler.errors import UsageError
-from bundler.importer.import_report import planned_report
-from bundler.importer.prune import to_prune, with_planned
+from bundler.importer import check_import
 from bundler.limits import DEFAULT_LIMITS
 from bundler.reporting.json_report import Report
 from bundler.session import Session
 
 if TYPE_CHECKING:
-    from bundler.ledger.rollback_file import BeforeTags, Moved
-    from bundler.ledger.statement_verifier import StatementVerifier
+    from bundler.ledger.ledger import Ledger
     from bundler.trust.policy import Policy
+    from bundler.trust.statement_verifier import StatementVerifier
 
 
 class ImportTask(NamedTuple):
@@ -56,8 +52,7 @@ class ImportTask(NamedTuple):
     prune: int | None
     volumes_in: tuple[Path, ...]
     trust: TrustOptions
-    way_back: RollbackTarget
-    arrivals: ImportLog
+    ledger: Ledger
     policy: Policy | None
 
 
@@ -65,14 +60,12 @@ class Means(NamedTuple):
     """What an import works with."""
 
     beside: Sequence[Bundle]
-    gate: StatementVerifier | None
+    verifier: StatementVerifier | None
     session: Session
 
 
-def carried(
-    task: ImportTask, gate: StatementVerifier | None, *, dry_run: bool, quiet: bool
-) -> tuple[Report, Brought]:
-    """Import it, or plan that; the report, and which bundle it was. Raises what stops everything."""
+def carry_out(task: ImportTask, *, dry_run: bool, quiet: bool) -> Report:
+    """Import the bundle, or plan that, and return the report. Raises what stops everything."""
     progress = display(quiet=quiet)
     known = registries(task.settings, progress, [task.destination.prefix.registry])
     session = Session(known, jobs=task.settings.jobs, progress=progress)
@@ -80,67 +73,52 @@ def carried(
     with ExitStack() as stack:
         opened = partial(open_bundle, volumes_in=task.volumes_in, frames=FrameCache())
         beside = [stack.enter_context(opened(path)) for path in task.beside]
-        means = Means(beside, gate, session)
+        means = Means(beside, verifier_of(task.trust, session.clock()), session)
+        if task.bundle != "-":
+            return _from_file(task, means, dry_run=dry_run)
         if dry_run:
-            return _planned(task, means)
-        report, brought = _imported(task, means)
-        task.arrivals.came(brought.id, brought.inventory)
-        if not report.exit_code:
-            task.way_back.finish(brought.id)
-        return report, brought
+            raise UsageError("-", "a dry run of a stream would use it up", "give a file")
+        return _from_pipe(task, means)
 
 
-def _imported(task: ImportTask, means: Means) -> tuple[Report, Brought]:
-    send: dict[str, Any] = {"beside": means.beside, "prune": task.prune}
-    to, policy = task.destination, task.on_conflict
-    if task.bundle == "-":
-        if sys.stdin.isatty():
-            raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
-        stream = BundleStream(_StandardInput(), DEFAULT_LIMITS, means.gate)
-        send["border"] = border_of(task.policy, None)
-        done = import_stream(
-            stream, to, means.session, policy, before_tags=_noted(task, means, stream), **send
-        )
-        return done, Brought(stream.id, stream.inventory)
-    with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
-        border = send["border"] = border_of(task.policy, opened)
+def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
+    with open_bundle(Path(task.bundle), judge=means.verifier, volumes_in=task.volumes_in) as opened:
+        check = border_of(task.policy, opened)
+        check_import(opened, task.destination, means.session, task.ledger)
         verified = verify_bundle(opened, means.session)
-        done = import_bundle(
-            verified, to, means.session, policy, before_tags=_noted(task, means, opened), **send
+        carry = plan_bundle_import if dry_run else import_bundle
+        report = carry(
+            verified,
+            task.destination,
+            means.session,
+            task.ledger,
+            task.on_conflict,
+            beside=means.beside,
+            policy=check,
+            prune=task.prune,
         )
-        return with_signed(done, border), Brought(opened.id, opened.inventory)
+        return with_signed(report, check)
+
+
+def _from_pipe(task: ImportTask, means: Means) -> Report:
+    if sys.stdin.isatty():
+        raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
+    return import_stream(
+        BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier),
+        task.destination,
+        means.session,
+        task.ledger,
+        task.on_conflict,
+        beside=means.beside,
+        policy=border_of(task.policy, None),
+        prune=task.prune,
+    )
 
 
 class _StandardInput:
     """The bundle that comes in by standard input. A ByteStream."""
 
     def read(self, size: int, /) -> bytes:
-        """What has come, at once: a bundle that must not come in is refused by its first frame."""
+        """Return what has come, at once: a refused bundle is refused by its first frame."""
         with local_errors(Path("standard input"), "read"):
             return os.read(sys.stdin.fileno(), size)
-
-
-def _noted(task: ImportTask, means: Means, bundle: Bundle | BundleStream) -> BeforeTags:
-    """What is written down before the first tag moves: that this bundle came in, and the way back."""
-
-    def note(moved: Sequence[Moved]) -> None:
-        if means.gate:
-            means.gate.remember()
-        task.arrivals.begins(bundle.id, bundle.inventory)
-        task.way_back.write(bundle.id, moved)
-
-    return note
-
-
-def _planned(task: ImportTask, means: Means) -> tuple[Report, Brought]:
-    if task.bundle == "-":
-        raise UsageError("-", "a dry run of a stream would use it up", "give a file")
-    with open_bundle(Path(task.bundle), judge=means.gate, volumes_in=task.volumes_in) as opened:
-        border = border_of(task.policy, opened)
-        verified = verify_bundle(opened, means.session)
-        plan = plan_bundle_import(
-            verified, task.destination, means.session, task.on_conflict, beside=means.beside, border=border
-        )
-        gone = to_prune(opened.inventory, task.destination, task.prune)
-        report = with_planned(planned_report(opened, plan, means.session, verified.warnings), gone)
-        return with_signed(report, border), Brought(opened.id, opened.inventory)

@@ -98,7 +98,7 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
     references, namespaces = _sources(options.place.sources, rules, include)
     presets = (Reference(PRESETS[name]) for name in options.place.presets)
     parts = [
-        selection_of([*references, *presets], rules, include),
+        selection_of([*references, *presets], rules, include, named_by="on the command line"),
         Selection(namespaces=tuple(namespaces)),
     ]
     if options.place.timoni_bundles:
@@ -163,7 +163,8 @@ def _source(source: ConfiguredSource, line: Rules, options: IncludeOptions) -> S
         return Selection(namespaces=(Namespace(registry, glob, exclude, rules, include),))
     assert source.repository is not None, "it is a repository if it is no pattern"
     pins = tuple(
-        PinnedReference(Reference(source.repository, None, digest), include) for digest in source.digests
+        PinnedReference(Reference(source.repository, None, digest), include, named_by="by the export file")
+        for digest in source.digests
     )
     if source.rules is None:
         return Selection(pins)

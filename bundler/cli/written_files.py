@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +42,8 @@ def _pin(module: ModuleReference, along: Include) -> PinnedReference:
     reference = parse_reference(module.url)
     wanted = Reference(reference.repository, module.version, module.digest)
     # Timoni takes the version's artifact, and refuses it where its digest is another.
-    return PinnedReference(wanted, along, strict=module.digest is not None)
+    file = re.sub(r"(:\d+)+$", "", module.place)
+    return PinnedReference(wanted, along, strict=module.digest is not None, named_by=f"by {file}")
 
 
 class Rewritten(NamedTuple):

@@ -183,6 +183,13 @@ class OrderOptions(NamedTuple):
             help="Import a bundle that is older than what was imported, or expired; the report says so.",
         ),
     ] = False  # fmt: skip
+    new_job: Annotated[
+        bool,
+        Option(
+            "--new-job", heading=SIGNATURES,
+            help="Import a signed job that --state does not know beside those that it knows.",
+        ),
+    ] = False  # fmt: skip
 
 
 class ModuleSignerOptions(NamedTuple):

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from bundler.config.keys import Count, FilePath, Keys, Text, Texts
+from bundler.config.keys import Count, FilePath, Keys, Text, Texts, from_text
 from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.config.reading import Found, items, read_keys
 from bundler.oci.grammar import Size
 from bundler.trust.policy import Demand, Identity, KeylessDemand, Policy, is_narrow
+from bundler.trust.statement import Job
 
 
 def _narrow(glob: str) -> str:
@@ -20,6 +21,8 @@ def _narrow(glob: str) -> str:
         raise RefusedValueError("almost anybody's", "name at least HOST/OWNER/ or @DOMAIN")
     return glob
 
+
+JobName = Annotated[Job, from_text(lambda text, at: Job.parse(text), Job)]
 
 IdentityGlob = Annotated[Text, AfterValidator(_narrow)]
 
@@ -78,7 +81,9 @@ class SignerKeys(Keys):
     revoked: FilePath | None = None
     """Keys that don't count any more."""
     minimum: Count | None = None
-    """So many of them; 1 if it is not said."""
+    """Number of them; 1 if it is not given."""
+    job: JobName | None = None
+    """The job that the bundle must be signed for."""
 
 
 class PolicyKeys(Keys):
@@ -119,6 +124,7 @@ def read_policy_file(name: str, text: str, environment: Mapping[str, str] | None
         allowed_signers=str(signers.allowed) if signers else None,
         revoked_keys=str(signers.revoked) if signers and signers.revoked else None,
         signatures=(signers.minimum or 1) if signers else None,
+        job=signers.job if signers else None,
     )
 
 

@@ -116,6 +116,12 @@ class DryRunOptions(NamedTuple):
             help="Show what would be done, requests and bytes included; write nothing.",
         ),
     ] = False  # fmt: skip
+    all_tags: Annotated[
+        bool,
+        Option(
+            "--all", heading="Destination", help="With --dry-run: show every tag, also those left out.",
+        ),
+    ] = False  # fmt: skip
 
 
 class JobOptions(NamedTuple):

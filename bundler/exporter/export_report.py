@@ -89,23 +89,29 @@ def _repositories(content: ExportContent, status: Status, *, carried: bool) -> t
     tags: dict[RepositoryName, list[TagReport]] = {}
     resolution, findings = content.resolution, content.findings
     in_bundle = set(roots_of(content.inventory)) if carried else set()
-    decided = ((name, decision) for name, choice in findings.decisions for decision in choice.decisions)
-    reasons = {(name, decision.tag): decision.reason for name, decision in decided}
+    decided, roots = findings.decided(), dict[RepositoryName, list[Root]]()
     for root in resolution.roots:
-        reason = reasons.get((root.repository, root.tag), "") if root.tag else ""
+        decision = decided.get(root.repository, {}).pop(root.tag or "", None)
         became: Status = status if root in in_bundle else "present"
+        reason = decision.reason if decision else ""
         taken = TagReport(_name(root), became, root.digest, reason, size=resolution.size_of(root))
         tags.setdefault(root.repository, []).append(taken)
+        roots.setdefault(root.repository, []).append(root)
     for root, item in findings.failed:
         failed = TagReport(_name(root), "failed", root.digest or None, item.cause)
         tags.setdefault(root.repository, []).append(failed)
     for entry in content.inventory.repositories if carried else ():
-        removed = (TagReport(gone, "removed") for gone in entry.removed)
-        tags.setdefault(entry.name, []).extend(removed)
-    for name, choice in findings.decisions:
-        skipped = (TagReport(left.tag, "skipped", reason=left.reason) for left in choice.left_out)
+        departed = tags.setdefault(entry.name, [])
+        departed += [TagReport(str(name), "removed", digest) for name, digest in entry.removed.items()]
+        departed += [TagReport(str(name), "deselected", digest) for name, digest in entry.deselected.items()]
+    for name, decisions in decided.items():
+        left_out = (item for item in decisions.values() if not item.taken)
+        skipped = (TagReport(item.tag, "skipped", reason=item.reason) for item in left_out)
         tags.setdefault(name, []).extend(skipped)
-    return tuple(RepositoryReport(name, tuple(reports)) for name, reports in sorted(tags.items()))
+    return tuple(
+        RepositoryReport(name, tuple(reports), size=resolution.size_of(*roots.get(name, ())))
+        for name, reports in sorted(tags.items())
+    )
 
 
 def _name(root: Root) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bundler.bundle.reader import Bundle
-from bundler.extractor.find import Extracted, find
+from bundler.errors import NotFoundError
+from bundler.extractor.find import Extracted, find, of_base
 from bundler.extractor.module_files import unpack_files
 from bundler.extractor.oci_archive import ARCHIVE_SUFFIX, write_archive
 from bundler.limits import DEFAULT_LIMITS, Limits
@@ -31,6 +32,9 @@ def extract(
     content deserves.
     """
     version = find(reference, bundle.inventory)
-    if out.name.endswith(ARCHIVE_SUFFIX):
-        return write_archive(version, bundle, out, force=force, progress=progress, limits=limits)
-    return unpack_files(version, bundle, out, progress=progress, limits=limits)
+    try:
+        if out.name.endswith(ARCHIVE_SUFFIX):
+            return write_archive(version, bundle, out, force=force, progress=progress, limits=limits)
+        return unpack_files(version, bundle, out, progress=progress, limits=limits)
+    except NotFoundError as error:
+        raise of_base(version, bundle.inventory) or error from error

@@ -97,7 +97,18 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(shown[:SHOWN]) + more
 
 
+def of_base(version: FoundVersion, inventory: Inventory) -> NotFoundError | None:
+    """Return the error for a version of a delta that needs blobs of its base; None for a full bundle."""
+    if not inventory.base:
+        return None
+    cause = f"this delta leaves a part of it to its base {_listed(inventory.base)}"
+    return NotFoundError(version.name, cause, "merge both with `timoni-bundler merge`, and extract from that")
+
+
 def _unknown(text: str, inventory: Inventory) -> NotFoundError:
+    if inventory.base:
+        cause = f"not in this bundle, which is a delta on {_listed(inventory.base)}"
+        return NotFoundError(text, cause, "extract it from that bundle, or merge both first")
     close = get_close_matches(text, set(_alike(text, inventory)), SHOWN)
     next_step = f"did you mean {_listed(close)}?" if close else "`inspect` shows what is in it"
     return NotFoundError(text, "not in the bundle", next_step)

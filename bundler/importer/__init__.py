@@ -8,17 +8,17 @@ from functools import partial
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.importer.destination import Destination, Part
-from bundler.importer.import_plan import ImportPlan, OnConflict
-from bundler.importer.import_report import compare_with_target, import_report
+from bundler.importer.import_plan import OnConflict
+from bundler.importer.import_report import compare_with_target, import_report, planned_report
 from bundler.importer.move_tags import finish
 from bundler.importer.policy_check import PolicyCheck
-from bundler.importer.prepare import arrange
-from bundler.importer.prune import pruned, to_prune
+from bundler.importer.prepare import arrange, incoming
+from bundler.importer.prune import prune_tags, to_prune, with_planned
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
 from bundler.importer.streaming import send_as_it_comes
 from bundler.importer.verify import Verified, verify_bundle
-from bundler.ledger.rollback_file import BeforeTags
+from bundler.ledger.ledger import Ledger
 from bundler.reporting.json_report import Report
 from bundler.session import Session
 
@@ -28,6 +28,7 @@ __all__ = [
     "Part",
     "PolicyCheck",
     "Verified",
+    "check_import",
     "compare_with_target",
     "import_bundle",
     "import_stream",
@@ -36,90 +37,114 @@ __all__ = [
 ]
 
 
+def check_import(bundle: Bundle, destination: Destination, session: Session, ledger: Ledger) -> None:
+    """Raise what the ledger has against importing a bundle, before all of it is read; write nothing.
+
+    `import_bundle` asks the ledger by itself; this spares the time to verify what it would refuse.
+    """
+    ledger.importing(incoming(bundle, destination), session, may_write=False)
+
+
 def plan_bundle_import(
     verified: Verified,
     destination: Destination,
     session: Session,
+    ledger: Ledger,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
-    border: PolicyCheck | None = None,
-) -> ImportPlan:
-    """What an import would do; the target is asked, and nothing is written."""
-    content = AvailableContent(verified.bundle, verified.bundle.inventory, beside)
-    return arrange(
-        verified.bundle.inventory,
-        verified.manifests,
-        destination,
-        session,
-        on_conflict=on_conflict,
-        content=content,
-        border=border,
-        may_write=False,
-    )
+    policy: PolicyCheck | None = None,
+    prune: int | None = None,
+) -> Report:
+    """Return what an import would do; the target is asked, and nothing is written."""
+    bundle = verified.bundle
+    with ledger.importing(incoming(bundle, destination), session, may_write=False) as record:
+        plan = arrange(
+            bundle.inventory,
+            verified.manifests,
+            destination,
+            session,
+            on_conflict=on_conflict,
+            content=AvailableContent(bundle, bundle.inventory, beside),
+            policy=policy,
+            may_write=False,
+        )
+        gone = to_prune(bundle.inventory, destination, prune)
+        report = with_planned(planned_report(bundle, plan, session, verified.warnings), gone)
+        return record.described(report)
 
 
 def import_bundle(
     verified: Verified,
     destination: Destination,
     session: Session,
+    ledger: Ledger,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
-    border: PolicyCheck | None = None,
+    policy: PolicyCheck | None = None,
     prune: int | None = None,
-    before_tags: BeforeTags | None = None,
 ) -> Report:
     """Replay a verified bundle to a registry; what failed for single tags is in the report.
 
-    A delta takes what it leaves out from the target, or from the bundles `beside`; NotFoundError is raised
-    before anything is written if neither has it. A `border` judges before the target is asked. `prune`:
-    at most so many tags that a delta says are gone are deleted. `before_tags` is called when nothing is
-    left to do but to move them, and again before any is deleted.
+    The ledger is asked before the first write, gets the rollback file before any tag moves or is
+    deleted, and remembers the import at its end. A delta takes what it leaves out from the target, or
+    from the bundles `beside`. A `policy` is checked before the target is asked. `prune`: delete at most
+    this number of tags that a delta says are gone.
+
+    Raises: TrustError for a bundle that the ledger or the policy refuses. NotFoundError, before anything
+    is written, for a delta whose base is missing.
     """
-    gone = to_prune(verified.bundle.inventory, destination, prune)
-    content = AvailableContent(verified.bundle, verified.bundle.inventory, beside)
-    plan = arrange(
-        verified.bundle.inventory,
-        verified.manifests,
-        destination,
-        session,
-        on_conflict=on_conflict,
-        content=content,
-        border=border,
-        may_write=True,
-    )
-    push = ContentPush(plan, verified.manifests, session)
-    with push.phase("blobs"):
-        push.blobs(content, plan.uploads)
-    finish(push, before_tags)
-    report = import_report(verified.bundle, plan, push, verified.warnings)
-    return pruned(report, gone, session, before_tags)
+    bundle = verified.bundle
+    with ledger.importing(incoming(bundle, destination), session) as record:
+        gone = to_prune(bundle.inventory, destination, prune)
+        content = AvailableContent(bundle, bundle.inventory, beside)
+        plan = arrange(
+            bundle.inventory,
+            verified.manifests,
+            destination,
+            session,
+            on_conflict=on_conflict,
+            content=content,
+            policy=policy,
+            may_write=True,
+        )
+        record.begins()
+        push = ContentPush(plan, verified.manifests, session)
+        with push.phase("blobs"):
+            push.blobs(content, plan.uploads)
+        finish(push, record)
+        report = import_report(bundle, plan, push, verified.warnings)
+        return record.ends(prune_tags(report, gone, session, record))
 
 
 def import_stream(
     stream: BundleStream,
     destination: Destination,
     session: Session,
+    ledger: Ledger,
     on_conflict: OnConflict = OnConflict.DEFAULT,
     *,
     beside: Sequence[Bundle] = (),
-    border: PolicyCheck | None = None,
+    policy: PolicyCheck | None = None,
     prune: int | None = None,
-    before_tags: BeforeTags | None = None,
 ) -> Report:
-    """Replay a bundle from a pipe: each blob verified before its last byte is sent, tags last."""
-    arranged = partial(
-        arrange,
-        destination=destination,
-        session=session,
-        on_conflict=on_conflict,
-        border=border,
-        may_write=True,
-    )
+    """Replay a bundle from a pipe: each blob verified before its last byte is sent, tags last.
+
+    See `import_bundle`.
+    """
     inventory = stream.open()
-    gone = to_prune(inventory, destination, prune)
-    plan, push = send_as_it_comes(stream, inventory, arranged, session, beside)
-    finish(push, before_tags)
-    report = import_report(stream, plan, push, ())
-    return pruned(report, gone, session, before_tags)
+    with ledger.importing(incoming(stream, destination), session) as record:
+        gone = to_prune(inventory, destination, prune)
+        arranged = partial(
+            arrange,
+            destination=destination,
+            session=session,
+            on_conflict=on_conflict,
+            policy=policy,
+            may_write=True,
+        )
+        plan, push = send_as_it_comes(stream, arranged, record, session, beside)
+        finish(push, record)
+        report = import_report(stream, plan, push, ())
+        return record.ends(prune_tags(report, gone, session, record))

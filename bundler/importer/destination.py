@@ -36,8 +36,6 @@ class Destination(NamedTuple):
     prefix: Prefix
     mapping: Mapping = KEPT
     part: Part = WHOLE
-    brought: frozenset[Digest] = frozenset()
-    """Bundles that are known to have come there, and states that they made; empty if nothing is known."""
 
 
 class Taken(NamedTuple):

@@ -67,8 +67,8 @@ class PlannedTag(NamedTuple):
         return 1 if version_of(tag) is not None else 2
 
 
-class Standing(NamedTuple):
-    """How things stand at the target now."""
+class ExistingTags(NamedTuple):
+    """The tags of the target now."""
 
     points_to: Mapping[Root, Digest | None]
     """What each root's tag points to."""
@@ -123,12 +123,12 @@ class ImportPlan(NamedTuple):
 def plan_import(
     roots: list[Root],
     manifests: Manifests,
-    standing: Standing,
+    existing_tags: ExistingTags,
     on_conflict: OnConflict,
     refused: Mapping[Root, BundlerError] = NOTHING,
 ) -> ImportPlan:
     """What is left to do, given how things stand at the target, and what it refuses."""
-    planned = (_step(root, manifests[root.digest], standing, on_conflict) for root in roots)
+    planned = (_step(root, manifests[root.digest], existing_tags, on_conflict) for root in roots)
     steps = tuple(step._replace(action=Action.REFUSED) if step.root in refused else step for step in planned)
     to_push = [step.root for step in steps if step.action in SENT]
     by_repository: dict[RepositoryName, list[Digest]] = {}
@@ -157,8 +157,8 @@ def _uploads(
     return tuple(PlannedUpload(blob, tuple(names)) for blob, names in homes.items())
 
 
-def _step(root: Root, manifest: Manifest, standing: Standing, on_conflict: OnConflict) -> PlannedTag:
-    existing, there = standing.points_to[root], standing.others.get(root)
+def _step(root: Root, manifest: Manifest, existing_tags: ExistingTags, on_conflict: OnConflict) -> PlannedTag:
+    existing, there = existing_tags.points_to[root], existing_tags.others.get(root)
     if there is None or not is_attachment_tag(root.tag):
         return PlannedTag(root, _action(root, existing, on_conflict), existing, manifest)
     if is_fallback_tag(root.tag):

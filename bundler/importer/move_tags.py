@@ -14,7 +14,7 @@ from bundler.importer.import_plan import Listing, PlannedTag
 from bundler.importer.prepare import points_to
 from bundler.importer.push import ContentPush
 from bundler.importer.roll_back import moves_of
-from bundler.ledger.rollback_file import BeforeTags
+from bundler.ledger.ledger import ImportRecord
 from bundler.oci.graph import bottom_up
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName
@@ -142,7 +142,7 @@ class Tags:
         return listing._replace(referrers=tuple(referrers))
 
 
-def finish(push: ContentPush, before_tags: BeforeTags | None) -> None:
+def finish(push: ContentPush, record: ImportRecord) -> None:
     """Manifests, the proof that all is there, then the tags."""
     with push.phase("manifests"):
         push.put_manifests()
@@ -150,6 +150,5 @@ def finish(push: ContentPush, before_tags: BeforeTags | None) -> None:
     tags = Tags(push)
     ready = tags.ready()
     with push.phase("tags"):
-        if before_tags:
-            before_tags(moves_of(ready))
+        record.moves(moves_of(ready))
         tags.move(ready)

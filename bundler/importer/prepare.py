@@ -8,16 +8,25 @@ from typing import TypeVar
 
 from bundler.attachments.referrers import is_attachment_tag, is_fallback_tag, is_referrers_index
 from bundler.bundle.inventory import Inventory, Root
+from bundler.bundle.reader import Bundle
+from bundler.bundle.stream import BundleStream
 from bundler.errors import AuthError, BundlerError, TargetRefusedError
-from bundler.importer.destination import Destination, names_at, take_part
-from bundler.importer.import_plan import ImportPlan, OnConflict, PlannedTag, Standing, plan_import
+from bundler.importer.destination import WHOLE, Destination, names_at, take_part
+from bundler.importer.import_plan import ExistingTags, ImportPlan, OnConflict, PlannedTag, plan_import
 from bundler.importer.policy_check import PolicyCheck
-from bundler.importer.required import AvailableContent, Target, check_order, find_required
+from bundler.importer.required import AvailableContent, Target, find_required
+from bundler.ledger.ledger import Incoming
 from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RegistryName
 from bundler.registry.registries import Registries
 from bundler.session import Session
+
+
+def incoming(bundle: Bundle | BundleStream, destination: Destination) -> Incoming:
+    """Return what the ledger wants to know of an import."""
+    selection = "" if destination.part == WHOLE else repr(destination.part)
+    return Incoming(bundle.id, bundle.inventory, bundle.proven, destination.prefix, selection)
 
 
 def arrange(
@@ -28,7 +37,7 @@ def arrange(
     *,
     on_conflict: OnConflict,
     content: AvailableContent | None,
-    border: PolicyCheck | None = None,
+    policy: PolicyCheck | None = None,
     may_write: bool,
 ) -> ImportPlan:
     """What is to be done at the target; with `may_write`, it is asked whether it will take it.
@@ -38,17 +47,16 @@ def arrange(
     Raises UsageError for names that can't be, NotFoundError for a delta whose base did not come, and what
     keeps the target from being asked.
     """
-    check_order(inventory, destination)
     taken = take_part(inventory, manifests, destination.part)
     names = names_at(destination, taken)
-    if border:
-        border.check(inventory, manifests, names)
+    if policy:
+        policy.check(inventory, manifests, names)
     roots = [Root(names[root.repository], root.tag, root.digest) for root in taken.roots]
-    standing = survey(roots, session)
+    existing_tags = survey(roots, session)
     complete = partial(_complete, inventory, content, Target(session, destination))
-    plan = complete(plan_import(roots, manifests, standing, on_conflict))
+    plan = complete(plan_import(roots, manifests, existing_tags, on_conflict))
     if may_write and (refused := probe(plan, session)):
-        plan = complete(plan_import(roots, manifests, standing, on_conflict, refused))
+        plan = complete(plan_import(roots, manifests, existing_tags, on_conflict, refused))
     left_out = tuple((names.get(name, name), decision) for name, decision in taken.left_out)
     return plan._replace(names=names, left_out=left_out)
 
@@ -62,7 +70,7 @@ def _complete(
 Answer = TypeVar("Answer")
 
 
-def survey(roots: Iterable[Root], session: Session) -> Standing:
+def survey(roots: Iterable[Root], session: Session) -> ExistingTags:
     """What each root's tag points to; of a tag that holds other belongings than ours, the manifest too.
 
     Raises the first error: a target that can't be asked must not be written to.
@@ -85,7 +93,7 @@ def survey(roots: Iterable[Root], session: Session) -> Standing:
     ]
     there = dict(asked("signatures at the target", others, lambda root: _manifest_at(root, registries)))
     own = {root: found for root, found in there.items() if found and _is_its_own(root, found)}
-    return Standing(existing | dict.fromkeys(there.keys() - own.keys()), own)
+    return ExistingTags(existing | dict.fromkeys(there.keys() - own.keys()), own)
 
 
 def points_to(root: Root, registries: Registries) -> Digest | None:

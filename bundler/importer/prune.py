@@ -13,7 +13,8 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Inventory
 from bundler.errors import BundlerError, TargetRefusedError, UsageError
 from bundler.importer.destination import Destination
-from bundler.ledger.rollback_file import BeforeTags, Moved
+from bundler.ledger.ledger import ImportRecord
+from bundler.ledger.rollback_file import MovedTag
 from bundler.mapping import map_all
 from bundler.oci.content import Digest
 from bundler.oci.reference import RepositoryName, Tag
@@ -52,11 +53,11 @@ def to_prune(inventory: Inventory, destination: Destination, most: int | None) -
     return gone
 
 
-def pruned(
+def prune_tags(
     report: Report,
     gone: tuple[Gone, ...],
     session: Session,
-    before_tags: BeforeTags | None = None,
+    record: ImportRecord,
 ) -> Report:
     """The report of an import, and of what was deleted after it; nothing is, if anything failed before."""
     if not gone or report.exit_code:
@@ -64,8 +65,8 @@ def pruned(
     registries = session.registries
     asked = dict(session.each("tags to delete", gone, lambda one: _digest_of(one, registries)))
     there = {one: digest for one, digest in asked.items() if isinstance(digest, str)}
-    if before_tags and there:
-        before_tags([Moved(one.repository, one.tag, digest, None) for one, digest in there.items()])
+    if there:
+        record.moves([MovedTag(one.repository, one.tag, digest, None) for one, digest in there.items()])
     kept = {one: error for one, error in asked.items() if isinstance(error, BundlerError)}
     absent = dict.fromkeys(one for one, digest in asked.items() if digest is None)
     found = {**absent, **kept, **_prune(there, session)}

@@ -57,24 +57,6 @@ class Target(NamedTuple):
     destination: Destination
 
 
-def check_order(inventory: Inventory, destination: Destination) -> None:
-    """Raise NotFoundError if a bundle between is known to have been left out.
-
-    What it brought need not be missed by this one: its tags would be lost without a word.
-    """
-    brought = destination.brought
-    if not brought or inventory.base_state in brought:
-        return
-    if missing := [id_ for id_ in inventory.base if id_ not in brought]:
-        cause = (
-            f"this delta builds on bundle {' and '.join(missing)}, which was not imported to "
-            f"{destination.prefix} from here, or not since an older one was"
-        )
-        raise NotFoundError(
-            "import", cause, "import it first; --allow-gap, if the target has what it brought"
-        )
-
-
 def find_required(
     plan: ImportPlan, inventory: Inventory, content: AvailableContent, target: Target
 ) -> ImportPlan:
@@ -134,7 +116,7 @@ def _home(blob: Required, target: Target) -> RepositoryName | None:
 def _missing(missing: Sequence[Required], inventory: Inventory, target: Target) -> BundlerError:
     names = " and ".join(inventory.base)
     cause = (
-        f"this delta builds on bundle {names}, and {target.destination.prefix} lacks {len(missing)} "
-        f"of the blobs that it brought, the first {missing[0].digest}"
+        f"needs bundle {names}: {target.destination.prefix} lacks {len(missing)} of the blobs that it "
+        f"brought, the first {missing[0].digest}"
     )
-    return NotFoundError("import", cause, "import that bundle first, or give its file --with this one")
+    return NotFoundError("import", cause, "import that bundle first, or name its file with --with")

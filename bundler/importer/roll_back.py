@@ -11,7 +11,8 @@ from typing import NamedTuple
 from bundler.about import VERSION
 from bundler.errors import BundlerError, IntegrityError, NotFoundError, TargetRefusedError
 from bundler.importer.import_plan import PlannedTag
-from bundler.ledger.rollback_file import Moved, Rollback
+from bundler.ledger.ledger import Ledger
+from bundler.ledger.rollback_file import MovedTag, RollbackFile
 from bundler.oci.content import Digest
 from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
@@ -19,10 +20,10 @@ from bundler.reporting.json_report import Report, RepositoryReport, TagReport, f
 from bundler.session import Session
 
 
-def moves_of(steps: Iterable[PlannedTag]) -> tuple[Moved, ...]:
+def moves_of(steps: Iterable[PlannedTag]) -> tuple[MovedTag, ...]:
     """What these steps do to tags."""
     return tuple(
-        Moved(step.root.repository, step.root.tag, step.previous, step.manifest.blob.digest)
+        MovedTag(step.root.repository, step.root.tag, step.previous, step.manifest.blob.digest)
         for step in steps
         if step.root.tag
     )
@@ -41,8 +42,9 @@ class _Back(NamedTuple):
 
 
 def roll_back(
-    rollback: Rollback,
+    rollback: RollbackFile,
     session: Session,
+    ledger: Ledger,
     *,
     overwrite: bool = False,
     may_write: bool = True,
@@ -67,7 +69,7 @@ def roll_back(
     )
     repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
     done = any(tag.status == "moved" for entry in repositories for tag in entry.tags)
-    return Report(
+    report = Report(
         command="import",
         tool_version=VERSION,
         repositories=repositories,
@@ -76,13 +78,16 @@ def roll_back(
         unchanged=not done and not failures and may_write,
         dry_run=not may_write,
     )
+    if may_write:
+        ledger.rolled_back(rollback, report, session)
+    return report
 
 
-def _restored(moved: Moved, registries: Registries, *, overwrite: bool, may_write: bool) -> _Left | _Back:
+def _restored(moved: MovedTag, registries: Registries, *, overwrite: bool, may_write: bool) -> _Left | _Back:
     target = registries.target(moved.repository)
     now = target.digest_of(moved.tag)
     if moved.old is None:
-        return _Left("it was not there before; it is not deleted" if now else "it is not there")
+        return _Left("newer than this file" if now else "deleted since")
     if now == moved.old:
         return _Left("")
     if now not in (moved.new, None) and not overwrite:
@@ -102,7 +107,7 @@ def _restored(moved: Moved, registries: Registries, *, overwrite: bool, may_writ
     return _Back(now)
 
 
-def _told(moved: Moved, result: _Left | _Back | BundlerError, *, may_write: bool) -> TagReport:
+def _told(moved: MovedTag, result: _Left | _Back | BundlerError, *, may_write: bool) -> TagReport:
     if isinstance(result, BundlerError):
         return TagReport(moved.tag, "failed", moved.old, result.cause)
     if isinstance(result, _Back) and not may_write:

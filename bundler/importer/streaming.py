@@ -20,6 +20,7 @@ from bundler.importer.import_plan import ImportPlan, PlannedUpload
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
 from bundler.importer.verify import ManifestCollector, check_closure
+from bundler.ledger.ledger import ImportRecord
 from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import Manifest
@@ -31,8 +32,8 @@ HELD = 2 * MIB
 
 def send_as_it_comes(
     stream: BundleStream,
-    inventory: Inventory,
     arranged: Arranged,
+    record: ImportRecord,
     session: Session,
     beside: Sequence[Bundle],
 ) -> tuple[ImportPlan, ContentPush]:
@@ -41,6 +42,7 @@ def send_as_it_comes(
     `arranged` makes the plan as soon as the manifests are known. Raises IntegrityError or ContentError
     before any manifest is sent.
     """
+    inventory = stream.inventory
     collector = ManifestCollector(inventory, session.limits)
     content = list(inventory.content)
     with session.progress.step("blobs", len(content), sum(blob.size for blob in content)) as bar:
@@ -51,6 +53,7 @@ def send_as_it_comes(
         check_closure(inventory, collector.manifests, session.limits)
         sources = AvailableContent(_Gone(), inventory, beside)
         plan = arranged(inventory, collector.manifests, content=sources)
+        record.begins()
         push = ContentPush(plan, collector.manifests, session)
         pool = ThreadPoolExecutor(session.jobs)
         try:

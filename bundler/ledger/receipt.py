@@ -1,13 +1,15 @@
-"""A receipt: what a target holds, written there by import, carried back, and built upon by export. No I/O.
+"""A receipt: what a target holds, written there by import, carried back, and built upon by export.
 
-It is kept up from import to import: what a bundle brought is added, what it says is gone is struck.
+It is kept from import to import: what a bundle brought is added, what was deleted is removed, and what
+an import left alone stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, entries_of, roots_of
 from bundler.limits import DEFAULT_LIMITS, Limits
@@ -15,6 +17,7 @@ from bundler.oci import strict_json
 from bundler.oci.content import Digest
 from bundler.oci.document import Names, checked, read_document
 from bundler.oci.reference import RepositoryName, Tag
+from bundler.reporting.json_report import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Receipt:
 
     @property
     def roots(self) -> frozenset[Root]:
-        """Everything that is there under a name of its own."""
+        """Return everything that the target has under a name of its own."""
         return frozenset(
             Root(entry.name, tag, digest)
             for entry in self.repositories
@@ -53,47 +56,95 @@ class Receipt:
         )
 
 
+class TargetState(NamedTuple):
+    """What an import or a rollback has found out about a target, by the names outside."""
+
+    present: Iterable[Root]
+    """What the target has now."""
+    absent: frozenset[tuple[RepositoryName, str]] = frozenset()
+    """Tags and digests that it does not have, or has with a digest that no bundle brought."""
+    names: Mapping[RepositoryName, RepositoryName] = MappingProxyType({})
+    """The name at the target of every repository."""
+
+
 def received(
     earlier: Receipt | None,
-    inventory: Inventory,
-    id_: Digest,
-    there: Iterable[Root],
-    names: dict[RepositoryName, RepositoryName],
+    state: TargetState,
     *,
     target: str,
     time: str,
+    bundles: tuple[Digest, ...],
+    omitted: Iterable[Digest] = (),
 ) -> Receipt:
-    """The receipt after an import; `there` are the roots, by their names outside, that the target has."""
-    known = {(root.repository, root.tag or root.digest): root for root in (earlier.roots if earlier else ())}
-    for entry in inventory.repositories:
-        for gone in entry.removed:
-            known.pop((entry.name, gone), None)
-    # A tag that was not taken may point to what nobody knows.
-    for root in roots_of(inventory):
-        known.pop((root.repository, root.tag or root.digest), None)
-    known |= {(root.repository, root.tag or root.digest): root for root in there}
-    at = {entry.name: entry.target for entry in (earlier.repositories if earlier else ())} | names
+    """Return the receipt that follows `earlier`: what is neither present nor absent stays as it was."""
+    roots = {_name(root): root for root in (earlier.roots if earlier else ())}
+    for name in state.absent:
+        roots.pop(name, None)
+    roots |= {_name(root): root for root in state.present}
+    at = {entry.name: entry.target for entry in (earlier.repositories if earlier else ())} | dict(state.names)
     entries = tuple(
         ReceivedRepository(entry.name, at[entry.name], entry.tags, entry.untagged)
-        for entry in entries_of(known.values())
+        for entry in entries_of(roots.values())
     )
-    bundles = (*(one for one in _still_needed(earlier, inventory) if one != id_), id_)
-    omitted = {*(earlier.omitted if earlier else ()), *inventory.omitted}
-    return Receipt(1, target, time, bundles, entries, tuple(sorted(omitted)))
+    every = {*(earlier.omitted if earlier else ()), *omitted}
+    return Receipt(1, target, time, bundles, entries, tuple(sorted(every)))
 
 
-def _still_needed(earlier: Receipt | None, inventory: Inventory) -> tuple[Digest, ...]:
-    """The earlier bundles that still tell of something that this one doesn't."""
+def _name(root: Root) -> tuple[RepositoryName, str]:
+    return root.repository, root.tag or root.digest
+
+
+def bundles_after(earlier: Receipt | None, inventory: Inventory, id_: Digest) -> tuple[Digest, ...]:
+    """Return the bundles that a receipt names after an import: those that still say something, and this."""
     if earlier is None:
-        return ()
+        return (id_,)
+    names = {entry.name for entry in inventory.repositories}
     if inventory.kind == "delta":
-        return tuple(one for one in earlier.bundles if one not in inventory.base)
-    told = {entry.name for entry in inventory.repositories}
-    return () if {entry.name for entry in earlier.repositories} <= told else earlier.bundles
+        needed = tuple(bundle for bundle in earlier.bundles if bundle not in inventory.base)
+    else:
+        needed = () if {entry.name for entry in earlier.repositories} <= names else earlier.bundles
+    return (*(bundle for bundle in needed if bundle != id_), id_)
+
+
+THERE = ("pushed", "moved", "present", "merged")
+"""The states of a tag that the target has as the bundle says."""
+
+
+def state_after_import(inventory: Inventory, report: Report, earlier: Receipt | None) -> TargetState:
+    """Return what the report of an import says about the target."""
+    names = {
+        RepositoryName(entry.source): RepositoryName(entry.name)
+        for entry in report.repositories
+        if entry.source
+    }
+    held = {_name(root): root.digest for root in (earlier.roots if earlier else ())}
+    there: set[tuple[RepositoryName, str]] = set()
+    absent: set[tuple[RepositoryName, str]] = set()
+    for entry in report.repositories:
+        for tag in entry.tags if entry.source else ():
+            name = (RepositoryName(str(entry.source)), tag.reference)
+            if tag.status in THERE:
+                there.add(name)
+            elif tag.status == "removed" or (tag.digest and held.get(name) != tag.previous):
+                absent.add(name)
+    present = [root for root in roots_of(inventory) if _name(root) in there]
+    return TargetState(present, frozenset(absent), names)
+
+
+def state_after_rollback(report: Report, earlier: Receipt) -> TargetState:
+    """Return what the report of a rollback says about the target of a receipt."""
+    sources = {entry.target: entry.name for entry in earlier.repositories}
+    back = [
+        Root(sources[RepositoryName(entry.name)], Tag(tag.reference), Digest(tag.digest))
+        for entry in report.repositories
+        for tag in entry.tags
+        if entry.name in sources and tag.digest and tag.status in ("moved", "present")
+    ]
+    return TargetState(back)
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
-    """The bytes of the file."""
+    """Return the bytes of the file."""
     repositories = [
         {
             "name": entry.name,
@@ -116,6 +167,6 @@ def encode_receipt(receipt: Receipt) -> bytes:
 
 
 def decode_receipt(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> Receipt:
-    """Read one. Raises ContentError that names the file."""
+    """Read a receipt. Raises: ContentError that names the file."""
     document = checked(data, Receipt, ReceivedRepository, item=name, limits=limits)
-    return read_document(Receipt, document, parts=(ReceivedRepository,), what="no receipt: ")
+    return read_document(Receipt, document, parts=(ReceivedRepository,), what="not a receipt: ")

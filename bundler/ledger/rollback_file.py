@@ -1,15 +1,16 @@
-"""What an import moves and deletes, written down before it does; and taken back.
-
-Taking back deletes nothing: a tag that did not exist before stays, and is told.
-"""
+"""The rollback file: the tags that an import moves and deletes, written down before it does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
+from bundler.durable import local_errors, write_whole
+from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.named_files import read_at_most
 from bundler.oci import strict_json
 from bundler.oci.content import Digest
 from bundler.oci.document import checked, read_document
@@ -17,14 +18,14 @@ from bundler.oci.reference import RepositoryName, Tag
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MovedTag:
     """One tag that an import moves or deletes."""
 
     repository: RepositoryName
     """At the target."""
     tag: Tag
     old: Digest | None
-    """What it pointed to; null if it was not there."""
+    """What it pointed to; null if it did not exist."""
     new: Digest | None
     """What it points to then; null if it is deleted."""
 
@@ -33,37 +34,44 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Rollback:
-    """The way back from one import."""
+class RollbackFile:
+    """What is needed to undo one import."""
 
     rollback_version: Literal[1]
     bundle: Digest
-    """Which was imported."""
+    """The bundle that was imported."""
     target: str
     """Where the import went: the registry, and the path below which everything stands."""
-    moved: tuple[Moved, ...]
+    moved: tuple[MovedTag, ...]
     done: bool = False
-    """Whether the import came to its end. Before that, its next run adds to this file."""
+    """True once the import has ended. Before that, its next run adds to this file."""
+    receipt: str | None = None
+    """The receipt that the import kept; null for none."""
+    received: tuple[Digest, ...] = ()
+    """The bundles that this receipt named before."""
 
     def is_of(self, bundle: Digest, target: str) -> bool:
-        """Whether it is that of the same import."""
+        """Return True for the same import."""
         return (self.bundle, self.target) == (bundle, target)
 
-    def joined(self, moved: Iterable[Moved]) -> Rollback:
-        """With what the next run moves: what this one had moved already, that one finds moved."""
-        every = {str(one): one for one in (*self.moved, *moved)}
+    def joined(self, moved: Iterable[MovedTag]) -> RollbackFile:
+        """Return it with what the next run moves.
+
+        What this run has moved already is found moved by the next one: the first word on a tag counts,
+        unless the next run moves the tag on from there.
+        """
+        every = {str(tag): tag for tag in self.moved}
+        for tag in moved:
+            earlier = every.get(str(tag))
+            every[str(tag)] = replace(tag, old=earlier.old) if earlier and earlier.new == tag.old else tag
         return replace(self, moved=tuple(every.values()), done=False)
 
 
-BeforeTags = Callable[[Sequence[Moved]], None]
-"""Called with what is to be moved or deleted, when nothing is left to do but that."""
-
-
-def encode_rollback(rollback: Rollback) -> bytes:
-    """The bytes of the file."""
+def encode_rollback_file(rollback: RollbackFile) -> bytes:
+    """Return the bytes of the file."""
     moved = [
-        {"repository": one.repository, "tag": one.tag, "old": one.old, "new": one.new}
-        for one in rollback.moved
+        {"repository": tag.repository, "tag": tag.tag, "old": tag.old, "new": tag.new}
+        for tag in rollback.moved
     ]
     return strict_json.pretty(
         {
@@ -71,12 +79,39 @@ def encode_rollback(rollback: Rollback) -> bytes:
             "bundle": rollback.bundle,
             "target": rollback.target,
             "done": rollback.done,
+            "receipt": rollback.receipt,
+            "received": list(rollback.received),
             "moved": moved,
         }
     )
 
 
-def decode_rollback(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> Rollback:
-    """Read one. Raises ContentError that names the file."""
-    document = checked(data, Rollback, Moved, item=name, limits=limits)
-    return read_document(Rollback, document, parts=(Moved,), what="no rollback file: ")
+def decode_rollback_file(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> RollbackFile:
+    """Read a rollback file. Raises: ContentError that names the file."""
+    document = checked(data, RollbackFile, MovedTag, item=name, limits=limits)
+    return read_document(RollbackFile, document, parts=(MovedTag,), what="not a rollback file: ")
+
+
+def read_rollback_file(path: Path) -> RollbackFile:
+    """Read a rollback file. Raises: UsageError, LocalError, ContentError."""
+    if not path.is_file():
+        raise UsageError(str(path), "--rollback: no such file", "check the path")
+    with local_errors(path, "read"):
+        return decode_rollback_file(read_at_most(path, DEFAULT_LIMITS.inventory), str(path))
+
+
+def write_rollback_file(path: Path, new: RollbackFile, moved: Sequence[MovedTag]) -> None:
+    """Write `new` with what is `moved`, or add that to the file of an interrupted run of the same import."""
+    earlier = read_rollback_file(path) if path.is_file() else None
+    same = earlier if earlier and earlier.is_of(new.bundle, new.target) else None
+    if same and not moved:
+        return
+    joined = same.joined(moved) if same and not same.done else replace(new, moved=tuple(moved))
+    write_whole(path, encode_rollback_file(joined))
+
+
+def finish_rollback_file(path: Path, bundle: Digest, target: str) -> None:
+    """Note in the file that its import has ended: what comes after is another one."""
+    earlier = read_rollback_file(path) if path.is_file() else None
+    if earlier and earlier.is_of(bundle, target) and not earlier.done:
+        write_whole(path, encode_rollback_file(replace(earlier, done=True)))

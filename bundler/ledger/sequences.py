@@ -1,4 +1,4 @@
-"""What was imported last of every job: one small file for each, so that nothing older comes after it."""
+"""The last import of every job: one small file for each, so that nothing older comes after it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SequenceEntry:
     """The newest bundle of a job that was imported."""
 
     job: Job
     sequence: Size
-    """Of its statement; nothing below it is let in."""
+    """Of its statement; no lower one is imported."""
     bundle: Digest
-    """The bundle id: no other has this number."""
+    """The bundle id: no other bundle has this number."""
     time: Moment
     """When it was signed, by the signer's clock."""
 
 
-class Memory:
+class Sequences:
     """A directory of such files. A job is locked from the first look at it until `close`."""
 
     def __init__(self, folder: Path, *, may_write: bool = True) -> None:
@@ -42,45 +42,54 @@ class Memory:
         self._may_write = may_write
         self._lock: int | None = None
 
-    def last(self, job: Job) -> Seen | None:
-        """What was imported last. Raises LocalError: damaged, or another import of the job is under way."""
+    def jobs(self) -> list[str]:
+        """Return the names of all jobs that were imported."""
+        with local_errors(self.folder, "list"):
+            files = self.folder.glob(f"*{SUFFIX}") if self.folder.is_dir() else ()
+            return sorted(file.name.removesuffix(SUFFIX) for file in files)
+
+    def last(self, job: Job) -> SequenceEntry | None:
+        """Return the last import of a job; None if none is known.
+
+        Raises: LocalError for a damaged file, or while another import of the job is under way.
+        """
         if self._may_write and self._lock is None:
             make_directories(self.folder)
             self._lock = _lock(self.folder / f".{job}.lock", job)
         path = self.folder / f"{job}{SUFFIX}"
         try:
-            return _seen(path, job, Layout(self.folder).file(path.name, _LONGEST))
+            return _entry(path, job, Layout(self.folder).file(path.name, _LONGEST))
         except NotFoundError:
             return None
         except ContentError:
             raise _damaged(path) from None
 
-    def remember(self, seen: Seen) -> None:
-        """Keep it, durably, in the place of what was there."""
+    def remember(self, entry: SequenceEntry) -> None:
+        """Keep an entry, durably, in place of the job's earlier one."""
         document = {
-            "job": seen.job, "sequence": seen.sequence, "bundle": seen.bundle, "time": seen.time
+            "job": entry.job, "sequence": entry.sequence, "bundle": entry.bundle, "time": entry.time
         }  # fmt: skip
-        write_whole(self.folder / f"{seen.job}{SUFFIX}", strict_json.pretty(document))
+        write_whole(self.folder / f"{entry.job}{SUFFIX}", strict_json.pretty(document))
 
     def close(self) -> None:
-        """Let others at the job."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
 
-def _seen(path: Path, job: Job, data: bytes) -> Seen:
-    """A state that can't be read is no empty state: whoever damages it must not win by that."""
+def _entry(path: Path, job: Job, data: bytes) -> SequenceEntry:
+    """Read an entry. Unreadable state is not empty state: whoever damages it must not win by that."""
     from pydantic import ValidationError
 
     strict_json.check(data, item=str(path), depth=_DEPTH)
     try:
-        seen: Seen = adapter_of(Seen).validate_json(data)
+        entry: SequenceEntry = adapter_of(SequenceEntry).validate_json(data)
     except ValidationError:
         raise _damaged(path) from None
-    if seen.job != job:
-        raise LocalError(str(path), f"it is the state of another job, {seen.job}", "restore it")
-    return seen
+    if entry.job != job:
+        raise LocalError(str(path), f"it is the state of another job, {entry.job}", "restore it")
+    return entry
 
 
 def _damaged(path: Path) -> LocalError:
@@ -92,7 +101,7 @@ def _lock(path: Path, job: Job) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if not locked(descriptor, path):
-            cause = f"another import of the job {job} is under way"
+            cause = f"another import of the job {job} is running"
             raise LocalError(str(path.parent), cause, "wait until it has ended")
     except BaseException:
         os.close(descriptor)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError
+from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError, SeveralErrors
 from bundler.oci.grammar import camel
 
 _PART = 1 << 16
@@ -40,8 +40,22 @@ def failure(error: BundlerError, item: str = "") -> Failure:
     return Failure(item or error.item, cause, error.exit_code, error.next_step)
 
 
+def failures_of(error: BundlerError) -> tuple[Failure, ...]:
+    """Return an error as a report has it; of several that were found at once, each one."""
+    return tuple(failure(each) for each in (error.problems if isinstance(error, SeveralErrors) else (error,)))
+
+
 Status = Literal[
-    "exported", "skipped", "failed", "pushed", "present", "moved", "merged", "planned", "removed"
+    "exported",
+    "skipped",
+    "failed",
+    "pushed",
+    "present",
+    "moved",
+    "merged",
+    "planned",
+    "removed",
+    "deselected",
 ]
 
 
@@ -71,6 +85,8 @@ class RepositoryReport:
     tags: tuple[TagReport, ...]
     source: str | None = None
     """At the target: what it was called outside."""
+    size: int | None = None
+    """Of an export: bytes of all that its tags need, each blob once."""
 
 
 @dataclass(frozen=True, slots=True)

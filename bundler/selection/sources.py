@@ -88,6 +88,8 @@ class PinnedReference(NamedTuple):
     include: Include = ALONE
     strict: bool = False
     """With tag and digest: the tag must point to that digest. Otherwise the digest alone is asked for."""
+    named_by: str = ""
+    """Where it is named, to follow the word "named": `by bundle.cue`, `on the command line`."""
 
 
 class Source(NamedTuple):
@@ -107,10 +109,14 @@ class Namespace(NamedTuple):
     rules: Rules = EVERY_TAG
     include: Include = ALONE
 
+    def covers(self, name: RepositoryName) -> bool:
+        """Return whether a repository of this name belongs to the namespace, excluded or not."""
+        return name.registry == self.registry and fnmatchcase(name.path, self.glob)
+
     def sources(self, catalog: Iterable[RepositoryName]) -> Iterator[Source]:
         """Yield one source for each repository that matches."""
         for name in catalog:
-            if fnmatchcase(name.path, self.glob) and not self._excluded(name):
+            if self.covers(name) and not self._excluded(name):
                 yield Source(name, self.rules, self.include)
 
     def _excluded(self, name: RepositoryName) -> bool:
@@ -136,20 +142,21 @@ class Selection(NamedTuple):
     @property
     def own_pins(self) -> tuple[PinnedReference, ...]:
         """Return the pins of this part."""
-        return tuple(pin for pin in self.pins if self._owns(pin.reference.repository))
+        return tuple(pin for pin in self.pins if self.owns(pin.reference.repository))
 
     def own_sources(self, found: Iterable[Source]) -> list[Source]:
         """Return the sources of this part; `found` are those of the namespaces."""
-        return [source for source in (*self.sources, *found) if self._owns(source.repository)]
+        return [source for source in (*self.sources, *found) if self.owns(source.repository)]
 
-    def _owns(self, name: RepositoryName) -> bool:
+    def owns(self, name: RepositoryName) -> bool:
+        """Return whether a repository is in this part."""
         return self.shard is None or self.shard.takes(name)
 
     def joined(self, *others: Selection) -> Selection:
         """Return all selections as one."""
         parts = (self, *others)
         return self._replace(
-            pins=tuple(dict.fromkeys(pin for part in parts for pin in part.pins)),
+            pins=_distinct(pin for part in parts for pin in part.pins),
             sources=tuple(dict.fromkeys(source for part in parts for source in part.sources)),
             namespaces=tuple(dict.fromkeys(space for part in parts for space in part.namespaces)),
             problems=tuple(problem for part in parts for problem in part.problems),
@@ -169,13 +176,23 @@ class Selection(NamedTuple):
         return frozenset(names | {space.registry for space in self.namespaces})
 
 
+def _distinct(pins: Iterable[PinnedReference]) -> tuple[PinnedReference, ...]:
+    """Return each pin once, as the first source that names it has it."""
+    first: dict[PinnedReference, PinnedReference] = {}
+    for pin in pins:
+        first.setdefault(pin._replace(named_by=""), pin)
+    return tuple(first.values())
+
+
 def selection_of(
-    references: Iterable[Reference], rules: Rules = EVERY_TAG, include: Include = ALONE
+    references: Iterable[Reference], rules: Rules = EVERY_TAG, include: Include = ALONE, *, named_by: str = ""
 ) -> Selection:
-    """Return a selection: references with tag or digest as they are, of the others what rules take."""
+    """Return a selection: references with tag or digest as they are, of the others what the rules take."""
     known = list(dict.fromkeys(references))
     pins = tuple(
-        PinnedReference(reference, include) for reference in known if reference.tag or reference.digest
+        PinnedReference(reference, include, named_by=named_by)
+        for reference in known
+        if reference.tag or reference.digest
     )
     names = [reference.repository for reference in known if not (reference.tag or reference.digest)]
     return Selection(pins, tuple(Source(name, rules, include) for name in names))

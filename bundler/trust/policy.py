@@ -6,6 +6,8 @@ import re
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from bundler.trust.statement import Job
+
 _WILD = "*?["
 
 # Before the first wildcard of a URL: a host, and at least whose it is there. Of an address: the domain.
@@ -81,6 +83,8 @@ class Policy(NamedTuple):
     revoked_keys: str | None = None
     signatures: int | None = None
     """How many of them must have."""
+    job: Job | None = None
+    """The job that it must be signed for."""
 
 
 def matches(name: str, globs: tuple[str, ...]) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
+from bundler.oci.content import shortened
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.registries import Registries
 from tests.builders import a_bundle, a_module, push_to
@@ -63,7 +64,7 @@ def test_0_export_verify_inspect_import(places: Places, capsys: Output) -> None:
     assert run(["import", str(places.bundle), "--to", f"oci://{places.target}"]) == 0
     said = capsys.readouterr()
     assert "3 tags" in said.out
-    assert "3 pushed" in said.out
+    assert "3 tags pushed" in said.out
     assert "blobs:" in said.err
     assert Registries().target(places.inside).digest_of(Tag("latest"))
     assert listing(places.folder) == ["b.tar.zst", "b.tar.zst.sha256"]
@@ -73,7 +74,7 @@ def test_quiet_prints_the_result_alone(places: Places, capsys: Output) -> None:
     assert run(["export", places.source, "-o", str(places.bundle), "--quiet"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert len(said.out.splitlines()) == 1
+    assert [line.split()[0] for line in said.out.splitlines()] == [f"{places.bundle}:", "bundle"]
 
 
 @pytest.mark.slow
@@ -106,9 +107,9 @@ def test_two_exports_give_the_same_bytes(places: Places) -> None:
 def test_a_dry_run_of_export_shows_the_plan_and_writes_nothing(places: Places, capsys: Output) -> None:
     assert run(["export", places.source, "-o", str(places.bundle), "--dry-run", "-q"]) == 0
     said = capsys.readouterr().out
-    assert f"{places.source}:1.0.0   sha256:" in said  # in line with `latest`
-    assert "requests to come: 5" in said
-    assert "disk needed:" in said
+    assert said.startswith("3 tags in 1 repository\nfetch  ")
+    assert ", in 5 requests\ndisk   " in said
+    assert "\n  1.0.0   sha256:" in said  # in line with `latest`
     assert listing(places.folder) == []
 
 
@@ -120,7 +121,7 @@ def test_an_import_dry_run_shows_both_digests_and_writes_nothing(places: Places,
     assert run(["export", f"{places.source}:latest", "-o", str(places.bundle), "-q", "--force"]) == 0
     capsys.readouterr()
     assert run(["import", str(places.bundle), "--to", places.target, "-q", "--dry-run"]) == 0
-    assert f"would move, now {before}" in capsys.readouterr().out
+    assert f"would move, now {shortened(str(before))}" in capsys.readouterr().out
     assert Registries().target(places.inside).digest_of(Tag("latest")) == before
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
+from bundler.oci.content import shortened
 from tests.builders import a_bundle, a_module, a_signed_module, an_image
 from tests.registries import RealRegistry
 
@@ -185,4 +186,4 @@ def test_a_dry_run_shows_old_and_new_digest_of_what_would_move(
     assert run(["import", str(changed), "--to", to, "-q", "--dry-run", "--on-conflict", "overwrite"]) == 0
     text = capsys.readouterr().out
     old = a_module("3.0.0", name="db").tags["3.0.0"]
-    assert f"{other.tags['3.0.0']}  would move, now {old}" in text
+    assert f"{shortened(other.tags['3.0.0'])}  would move, now {shortened(old)}" in text

@@ -21,7 +21,7 @@ def contents(tmp_path: Path) -> Contents:
 
 
 def test_without_a_terminal_all_is_told(contents: Contents) -> None:
-    title, header, first, second = contents_text(contents).splitlines()[:4]
+    title, header, first, second = contents_text(contents, 0).splitlines()[:4]
     assert title.startswith("h.example/app  (2 tags, ")
     assert header.split() == ["TAG", "VERSION", "DIGEST", "CREATED", "SIZE", "OWN"]
     assert (first.split()[0], second.split()[0]) == ("1.2.0", "1.10.0-rc.1")
@@ -29,10 +29,10 @@ def test_without_a_terminal_all_is_told(contents: Contents) -> None:
 
 @pytest.mark.parametrize("width", [80, 70, 60, 50])
 def test_no_line_of_the_table_is_wider_than_the_terminal(width: int, contents: Contents) -> None:
-    table = contents_text(contents, width).splitlines()[1:4]
+    table = contents_text(contents, 0, width).splitlines()[1:4]
     assert max(map(len, table)) <= width
     assert [line.split()[0] for line in table] == ["TAG", "1.2.0", "1.10.0-rc.1"]
 
 
 def test_the_narrowest_terminal_shows_tag_digest_and_size(contents: Contents) -> None:
-    assert contents_text(contents, 1).splitlines()[1].split() == ["TAG", "DIGEST", "SIZE"]
+    assert contents_text(contents, 0, 1).splitlines()[1].split() == ["TAG", "DIGEST", "SIZE"]

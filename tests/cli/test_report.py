@@ -39,11 +39,11 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "report.html"
 
 
-def test_a_page_is_told_in_one_line(packed: str, out: Path, capsys: Output) -> None:
+def test_the_bundle_of_a_page_is_told(packed: str, out: Path, capsys: Output) -> None:
     assert run(["report", packed, "-o", str(out)]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith(f"{out}: a page of ")
-    assert len(said.out.splitlines()) == 1
+    assert said.out.startswith(f"{out}: a page about ")
+    assert said.out.splitlines()[1].startswith("bundle sha256:")
     assert "verifying: " in said.err
     assert "Every byte was checked." in out.read_text()
     assert "the .sha256 file beside it agrees" in out.read_text()

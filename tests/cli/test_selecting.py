@@ -161,7 +161,11 @@ def test_a_dry_run_shows_the_rule_that_decided(
     assert run(["export", source, "--versions", "^1", "-o", out, "--dry-run", "-q"]) == 0
     text = capsys.readouterr().out
     assert "in range '^1'" in text
-    assert "a pre-release" in text or "not in range '^1'" in text
+    assert text.splitlines()[0].endswith("--all shows the others")
+    assert run(["export", source, "--versions", "^1", "-o", out, "--dry-run", "--all", "-q"]) == 0
+    every = capsys.readouterr().out
+    assert len(every.splitlines()) > len(text.splitlines())
+    assert "a pre-release" in every or "not in range '^1'" in every
 
 
 def test_a_second_run_with_a_lock_pins_what_the_first_saw(registry: MemoryRegistry, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from bundler.bundle.reader import open_bundle
 from bundler.errors import AuthError
 from bundler.importer import Destination, import_bundle, verify_bundle
+from bundler.ledger.ledger import Ledger
 from bundler.limits import MIB, Limits
 from bundler.oci.content import sha256
 from bundler.oci.manifest import OCI_MANIFEST
@@ -124,7 +125,8 @@ def test_a_remote_target_can_not_redirect_uploads_to_loopback(
     source.on("POST", "", says(202, Location=inside(canary)[number]), times=ALWAYS)
     with open_bundle(a_bundle(tmp_path / "b.tar.zst", {"h.example/app": an_image()})) as bundle:
         destination = Destination(parse_prefix(FAR))
-        report = import_bundle(verify_bundle(bundle), destination, Session(far_registries(source, clock)))
+        session, ledger = Session(far_registries(source, clock)), Ledger(tmp_path / "ledger")
+        report = import_bundle(verify_bundle(bundle), destination, session, ledger)
     assert report.exit_code == 10
     assert canary.seen == []
     assert source.asked("PUT") == []

@@ -17,6 +17,7 @@ from bundler.bundle.stream import BundleStream
 from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.exporter import OnDrift
 from bundler.importer import Destination, import_stream, verify_bundle
+from bundler.ledger.ledger import Ledger
 from bundler.oci.content import Descriptor, sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.oci.reference import parse_prefix
@@ -172,6 +173,7 @@ def test_a_damaged_pipe_pushes_no_manifest_and_no_whole_blob(
                 BundleStream(file, PATIENT),
                 Destination(parse_prefix(f"{proxy.host}/damaged/{clock.now:.0f}")),
                 Session(registries_for(clock)),
+                Ledger(tmp_path / "ledger"),
             )
         digests = {digest for digest, _ in a_module().everything()}
         sent = [seen for seen in proxy.asked("PUT") if "digest=" in seen.target]

@@ -30,7 +30,7 @@ from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.extractor.archive import Allowance, Archive
 from bundler.importer.verify import ManifestCollector, check_closure, verify_bundle
 from bundler.ledger.receipt import Receipt, ReceivedRepository, decode_receipt, encode_receipt
-from bundler.ledger.rollback_file import Moved, Rollback, decode_rollback, encode_rollback
+from bundler.ledger.rollback_file import MovedTag, RollbackFile, decode_rollback_file, encode_rollback_file
 from bundler.limits import DEFAULT_LIMITS, MIB
 from bundler.oci.content import Digest, sha256
 from bundler.oci.manifest import ACCEPTED, media_type_of, parse_manifest
@@ -266,7 +266,7 @@ def volume(data: bytes) -> None:
 
 def records(data: bytes) -> None:
     """What imports keep or send back: receipts, ways back."""
-    for read in (decode_receipt, decode_rollback):
+    for read in (decode_receipt, decode_rollback_file):
         try:
             read(data, "r.json")
         except ContentError:
@@ -277,10 +277,10 @@ def receipts() -> list[bytes]:
     """One of each kind."""
     digest, name = sha256(b""), RepositoryName(NAME)
     received = ReceivedRepository(name, name, {Tag("1.0.0"): digest}, (digest,))
-    moved = Moved(name, Tag("1.0.0"), None, digest)
+    moved = MovedTag(name, Tag("1.0.0"), None, digest)
     return [
         encode_receipt(Receipt(1, "h.example", "2026-01-31T09:00:00Z", (digest,), (received,))),
-        encode_rollback(Rollback(1, digest, "h.example", (moved,))),
+        encode_rollback_file(RollbackFile(1, digest, "h.example", (moved,))),
     ]
 
 

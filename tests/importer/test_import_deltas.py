@@ -15,6 +15,7 @@ from bundler.bundle.stream import BundleStream
 from bundler.errors import NotFoundError, UsageError
 from bundler.exporter import Incremental
 from bundler.importer import Destination, import_stream, verify_bundle
+from bundler.ledger.ledger import Ledger
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.reference import Tag, parse_prefix
 from bundler.reporting.json_report import Report
@@ -105,7 +106,9 @@ def test_a_delta_comes_through_a_pipe(far: Far, target_registry: RealRegistry, *
     to = Destination(parse_prefix(target_registry.host))
     with open_bundle(far.bundles[0]) as base:
         stream = BundleStream(data, DEFAULT_LIMITS)
-        report = import_stream(stream, to, session, beside=[base] if beside else [])
+        report = import_stream(
+            stream, to, session, Ledger(far.folder / "ledger"), beside=[base] if beside else []
+        )
     assert report.exit_code == 0
     assert digests(target_registry, f"{far.path}/other", far.app)
 

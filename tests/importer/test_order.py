@@ -11,12 +11,14 @@ import pytest
 from bundler.__main__ import run
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
-from bundler.cli.import_log import ImportLog
+from bundler.ledger.import_log import ImportLog
 from bundler.oci.content import Digest, sha256
 from tests.builders import Content, a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler, clean_environment
 from tests.registries import RealRegistry
+
+AT = "2026-11-24T02:39:17Z"
 
 
 class Nights:
@@ -127,19 +129,19 @@ def test_everything_can_come_again_from_the_start(nights: Nights) -> None:
 
 def test_a_substitute_counts_no_more_once_the_lost_night_came(tmp_path: Path) -> None:
     """Both build on the same; whichever comes last has the last word, and only that may be built upon."""
-    arrivals = ImportLog(tmp_path, "registry.internal")
+    log = ImportLog(tmp_path, "registry.internal")
     sunday, lost, instead = (a_delta(None), "0"), (a_delta("0"), "1"), (a_delta("0"), "2")
     for inventory, name in (sunday, instead, lost):
-        arrivals.came(an_id(name), inventory)
-    assert arrivals.known() == {an_id("0"), an_id("1")}
+        log.ends(an_id(name), inventory, AT)
+    assert log.scopes().keys() == {an_id("0"), an_id("1")}
 
 
 def test_an_interrupted_older_bundle_counts_as_imported_again(tmp_path: Path) -> None:
-    arrivals = ImportLog(tmp_path, "registry.internal")
+    log = ImportLog(tmp_path, "registry.internal")
     for number in range(3):
-        arrivals.came(an_id(str(number)), a_delta(str(number - 1) if number else None))
-    arrivals.begins(an_id("1"), a_delta("0"))
-    assert arrivals.known() == {an_id("0")}
+        log.ends(an_id(str(number)), a_delta(str(number - 1) if number else None), AT)
+    log.moves(an_id("1"), a_delta("0"), AT)
+    assert log.scopes().keys() == {an_id("0")}
 
 
 def an_id(text: str) -> Digest:
@@ -155,7 +157,7 @@ def test_a_torn_line_is_passed_over(nights: Nights) -> None:
     first, second, third = nights.bundles
     nights.imported(first)
     with nights.log().open("a") as log:
-        log.write("2026-11-24T02:39:17Z came sha256:d4ae587c")
+        log.write("2026-11-24T02:39:17Z imported sha256:d4ae587c")
     assert nights.imported(second).returncode == 0
     assert nights.imported(third).returncode == 0
 

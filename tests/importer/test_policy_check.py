@@ -118,7 +118,7 @@ def test_every_version_without_a_signature_is_named(tmp_path: Path) -> None:
     signer.by_tag(content, content.tags["1.1.0"])
     code, said = verify(tmp_path, content, "--cosign-key", signer.public(tmp_path / "cosign.pub"))
     assert code == 11
-    assert [version in said for version in ("app:1.0.0:", "app:1.1.0:", "app:1.2.0:")] == [True, False, True]
+    assert [version in said for version in ("app:1.0.0", "app:1.1.0", "app:1.2.0")] == [True, False, True]
 
 
 def test_what_a_certificate_signed_is_said_to_be_not_checked(tmp_path: Path) -> None:
@@ -127,7 +127,8 @@ def test_what_a_certificate_signed_is_said_to_be_not_checked(tmp_path: Path) -> 
     signer.by_referrer(content, content.tags["1.1.0"], keyless=True)
     code, said = verify(tmp_path, content, "--cosign-key", signer.public(tmp_path / "cosign.pub"))
     assert code == 11
-    assert said.count("1 keyless, not checked") == 2
+    assert "2 tags (ghcr.io/team/app:1.0.0, ghcr.io/team/app:1.1.0): " in said
+    assert "1 keyless, not checked" in said
 
 
 def test_a_certificate_beside_the_key_is_said_to_be_not_checked(tmp_path: Path) -> None:
@@ -136,9 +137,9 @@ def test_a_certificate_beside_the_key_is_said_to_be_not_checked(tmp_path: Path) 
     signer.by_referrer(content, content.tags["1.0.0"], keyless=True)
     bundle = a_bundle(tmp_path / "b.tar.zst", {"ghcr.io/team/app": content})
     done = bundler("verify", str(bundle), "-q", "--cosign-key", signer.public(tmp_path / "cosign.pub"))
-    assert done.stdout.splitlines()[1:] == [
+    assert done.stdout.splitlines()[-2:] == [
         "1 signed by cosign.pub",
-        "1 keyless besides, not checked",
+        "1 keyless signature not checked",
     ]
 
 
@@ -223,19 +224,20 @@ def test_all_violations_are_named_at_once(tmp_path: Path) -> None:
     assert len(said.splitlines()) >= 6
 
 
-def test_however_many_violate_a_policy_each_is_named(tmp_path: Path) -> None:
+def test_however_many_violate_a_policy_the_line_counts_them(tmp_path: Path) -> None:
     content = a_module(*(f"1.{minor}.0" for minor in range(30)), size=10)
     lines = policy(tmp_path, "limits: {tags: 1}", VIOLATED["a referrer"])
     code, said = verify(tmp_path, content, *lines)
-    assert (code, said.count("app:1."), len(said.splitlines())) == (7, 30, 31)
+    assert (code, len(said.splitlines())) == (7, 2)
+    assert "error: 30 tags (ghcr.io/team/app:1.0.0, " in said
 
 
-def test_of_a_million_violations_a_thousand_are_named() -> None:
-    blobs = tuple(Descriptor("", sha256(str(number).encode()), 9) for number in range(1200))
+def test_of_a_million_violations_twenty_thousand_are_kept() -> None:
+    blobs = tuple(Descriptor("", sha256(str(number).encode()), 9) for number in range(20_200))
     border = PolicyCheck(Policy(blob_bytes=8), {}, MemoryStore())
     with pytest.raises(ViolationsError) as error:
         border.check(Inventory(1, "full", (), (), blobs), {})
-    assert len(error.value.problems) == 1001
+    assert len(error.value.problems) == 20_001
     assert str(error.value).endswith("policy: and 200 more; correct these first")
 
 

@@ -200,7 +200,7 @@ def test_a_file_of_another_kind_is_not_replaced_by_a_way_back(inside: Inside) ->
     bundle = str(inside.bundle(app=nightly("1.0.0")))
     refused = bundler("import", bundle, "--to", inside.proxy.host, "--rollback-file", str(wrong))
     assert refused.returncode == 2
-    assert "notes.txt: --rollback-file: it is there, and not valid JSON" in refused.stderr
+    assert "notes.txt: --rollback-file: it exists, and is not valid JSON" in refused.stderr
     assert wrong.read_text() == "mine"
 
 
@@ -266,7 +266,7 @@ def test_what_is_no_rollback_file_is_refused_by_name(inside: Inside) -> None:
     wrong.write_text('{"rollbackVersion": 1}')
     refused = bundler("import", "--rollback", str(wrong))
     assert refused.returncode == 7
-    assert "wrong.json: no rollback file" in refused.stderr
+    assert "wrong.json: not a rollback file" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from bundler.bundle.inventory import INVENTORY_FILE, decode
 from bundler.errors import ContentError
 from bundler.ledger.receipt import decode_receipt
-from bundler.ledger.rollback_file import decode_rollback
+from bundler.ledger.rollback_file import decode_rollback_file
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import sha256
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST, parse_manifest
@@ -23,7 +23,7 @@ EMPTY = {"format": 1, "kind": "full", "repositories": [], "manifests": [], "blob
 READERS = [
     lambda data, limits: decode(data, limits=limits),
     lambda data, limits: decode_receipt(data, "r.json", limits),
-    lambda data, limits: decode_rollback(data, "r.json", limits),
+    lambda data, limits: decode_rollback_file(data, "r.json", limits),
 ]
 
 

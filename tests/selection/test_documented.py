@@ -21,6 +21,7 @@ TAGS = re.findall(r"^    (6\.12\.0 .*)$", PAGE, re.MULTILINE)[0].split()
 EXAMPLES = re.findall(
     r"^\| (?:`(.*)` )?\| (?:`(.*)` )?\| `(.*)` \|$", PAGE.partition("## How the rules")[0], re.MULTILINE
 )
+BESIDE = PAGE.partition("## Command line and file together")[2].partition("\n## ")[0]
 Output = pytest.CaptureFixture[str]
 
 
@@ -57,6 +58,18 @@ def test_keys_take_what_the_page_says(
     source = f"{{repository: {registry.host}/podinfo, {inner}}}"
     (tmp_path / "export.yaml").write_text(f"version: 1\nsources:\n  - {source}\n")
     assert taken(["-c", str(tmp_path / "export.yaml")], capsys) == set(tags.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "tags"), re.findall(r"^\| (?:`(--.*)` )?\| `([0-9].*|edge)` \|$", BESIDE, re.MULTILINE)
+)
+def test_options_beside_a_file_take_what_the_page_says(
+    options: str, tags: str, registry: MemoryRegistry, tmp_path: Path, capsys: Output
+) -> None:
+    (file,) = re.findall("```yaml\n(.*?)```", BESIDE, re.DOTALL)
+    (tmp_path / "export.yaml").write_text(file.replace("podinfo", f"{registry.host}/podinfo"))
+    arguments = ["-c", str(tmp_path / "export.yaml"), *shlex.split(options)]
+    assert taken(arguments, capsys) == set(tags.split())
 
 
 def test_every_rule_that_needs_no_times_has_an_example() -> None:

@@ -99,7 +99,7 @@ def test_an_export_signs_and_an_import_that_asks_for_it_takes_it(place: Place, c
     assert (said["job"], said["sequence"], said["previous"], said["allowed"]) == ("nightly", 7, None, [])
     assert [signer["principal"] for signer in said["signers"]] == ["alice"]
     assert "job nightly: no earlier import of it is known here" in capsys.readouterr().err
-    assert json.loads((place.state / "nightly.json").read_text())["sequence"] == 7
+    assert json.loads((place.state / "jobs/nightly.json").read_text())["sequence"] == 7
 
 
 def test_the_number_grows_where_the_clock_was_set_back(place: Place) -> None:
@@ -165,7 +165,7 @@ def test_a_stream_is_signed_too(place: Place) -> None:
             [*taking, "--state", str(place.state)], stdin=writing.stdout, capture_output=True, check=False
         )
     assert (writing.returncode, ended.returncode) == (0, 0), ended.stderr
-    assert (place.state / "default.json").exists()
+    assert (place.state / "jobs/default.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_two_sign_and_both_are_asked_for(place: Place, capsys: Output) -> None:
     assert place.export() == 0
     assert run(["sign", str(place.bundle), "--key", str(place.alice), "--sequence", "7", "-q"]) == 0
     assert run(["sign", str(place.bundle), "--key", str(place.bob), "-q"]) == 0
-    assert "sequence 7" in capsys.readouterr().out.splitlines()[-1]
+    assert ", number 7, " in capsys.readouterr().out.splitlines()[-2]
     both = place.trusting(line("alice", place.alice), line("bob", place.bob))
     assert run(["verify", str(place.bundle), *both, "--require-signatures", "2", "-q"]) == 0
     assert "signed by alice (SHA256:" in capsys.readouterr().out
@@ -286,7 +286,7 @@ def test_a_signature_that_nobody_has_proven_is_called_so(place: Place, capsys: O
     assert place.export("--sign-key", str(place.alice)) == 0
     for command in ("verify", "inspect"):
         assert run([command, str(place.bundle)]) == 0
-        assert "signed, not proven, by SHA256:" in capsys.readouterr().out
+        assert "not proven: claims SHA256:" in capsys.readouterr().out
 
 
 def test_what_they_say_in_json_is_what_the_schema_says(place: Place, capsys: Output) -> None:
@@ -338,7 +338,7 @@ def test_what_is_older_is_refused_unless_that_is_wanted(place: Place, capsys: Ou
     assert place.imported(bundle=new)[0] == 0
     code, report = place.imported(bundle=old)
     assert code == 11
-    assert "sequence number 6, and 7 was imported before" in capsys.readouterr().err
+    assert "older than what was imported: number 7 (" in capsys.readouterr().err
     assert report["failures"][0]["exitCode"] == 11
     code, report = place.imported("--allow-rollback", bundle=old)
     assert code == 0
@@ -408,10 +408,10 @@ def test_the_state_lies_at_home_unless_it_is_said_where(
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(place.folder / "home"))
     assert run(command) == 0
-    assert (place.folder / "home/.local/state/timoni-bundler/default.json").exists()
+    assert (place.folder / "home/.local/state/timoni-bundler/jobs/default.json").exists()
     monkeypatch.setenv("XDG_STATE_HOME", str(place.folder / "xdg"))
     assert run(command) == 0
-    assert (place.folder / "xdg/timoni-bundler/default.json").exists()
+    assert (place.folder / "xdg/timoni-bundler/jobs/default.json").exists()
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.delenv("HOME")
     assert run(command) == 2

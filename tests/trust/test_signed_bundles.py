@@ -18,12 +18,12 @@ from bundler.bundle.sealing import seal_bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError
 from bundler.importer import verify_bundle
-from bundler.ledger.statement_verifier import Requirement, StatementVerifier
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.content import sha256
 from bundler.trust.armor import SIGNATURE_FILE, Signature, armored, signatures_in
 from bundler.trust.bundle_signing import Terms
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, decode
+from bundler.trust.statement_verifier import Requirement, StatementVerifier
 from tests.builders import a_bundle, a_module, framed, members_of, tar_of
 from tests.registries import require
 from tests.trust.keys import NAME, NOW, a_signed_bundle, allowed, keygen, line, signing

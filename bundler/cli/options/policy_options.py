@@ -45,8 +45,12 @@ def with_signers(trust: TrustOptions, policy: Policy | None) -> TrustOptions:
     if trust.revoked_keys and policy.revoked_keys:
         cause = "the policy names already which keys don't count"
         raise UsageError("--revoked-keys", cause, "leave it out, or take `revoked` out of the policy")
+    if trust.job and policy.job and trust.job != policy.job:
+        cause = f"the policy expects job {policy.job}"
+        raise UsageError(f"--job {trust.job}", cause, "leave it out, or take `job` out of the policy")
     return trust._replace(
         allowed_signers=Path(policy.allowed_signers),
+        job=trust.job or policy.job,
         revoked_keys=Path(policy.revoked_keys) if policy.revoked_keys else trust.revoked_keys,
         require_signatures=max(trust.require_signatures or 1, policy.signatures or 1),
     )

@@ -41,7 +41,7 @@ def key_file(path: Path) -> bytes:
 
 
 def now() -> int:
-    """Seconds since the epoch."""
+    """Return the time in seconds since the epoch."""
     return int(time.time())
 
 

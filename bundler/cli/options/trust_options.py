@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from contextlib import AbstractContextManager, nullcontext
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bundler.cli.import_log import state_folder
+from bundler.about import PROGRAM
 from bundler.errors import UsageError
-from bundler.reporting.json_report import Report
+from bundler.trust.statement import Job
 
 if TYPE_CHECKING:
-    from bundler.ledger.sequences import Memory
-    from bundler.ledger.statement_verifier import StatementVerifier
     from bundler.trust.ssh_keygen import Allowed
+    from bundler.trust.statement_verifier import StatementVerifier
 
 
 class TrustOptions(NamedTuple):
@@ -26,6 +24,11 @@ class TrustOptions(NamedTuple):
     require_signature: bool = False
     state: Path | None = None
     allow_rollback: bool = False
+    new_job: bool = False
+    job: Job | None = None
+    """The job that the bundle must be signed for; None for any."""
+    measured: bool = False
+    """True if the run has metrics, which name the job too."""
 
     @property
     def files(self) -> tuple[Path | None, ...]:
@@ -34,29 +37,30 @@ class TrustOptions(NamedTuple):
 
 
 def complete(options: TrustOptions) -> TrustOptions:
-    """The options, if they say whose signatures count as soon as any must. Raises UsageError."""
-    if options.allowed_signers is None and options._replace(state=None) != TrustOptions(None, None, None):
-        cause = "it is not said whose signatures count"
-        raise UsageError("signatures", cause, "name a file with --allowed-signers")
+    """Return the options. Raises: UsageError if one of them has no effect without allowed signers."""
+    if options.allowed_signers is None:
+        for name in ("revoked_keys", "require_signatures", "require_signature", "allow_rollback", "new_job"):
+            if getattr(options, name):
+                raise _needs_signers(f"--{name.replace('_', '-')}")
+        if options.job and not options.measured:
+            raise _needs_signers("--job")
     return options
 
 
-def gate_of(
-    options: TrustOptions, *, remembers: bool = False, may_write: bool = True
-) -> AbstractContextManager[StatementVerifier | None]:
-    """The gate that these options make, to be closed; none without a file of allowed signers."""
-    if options.allowed_signers is None:
-        return nullcontext()
-    from bundler.cli.options.signing_options import keygen, now
-    from bundler.ledger.statement_verifier import Requirement, StatementVerifier
+def _needs_signers(option: str) -> UsageError:
+    return UsageError(option, "it needs --allowed-signers FILE", "say whose signatures count")
 
-    return StatementVerifier(
-        keygen(),
-        Requirement(_allowed(options.allowed_signers, options.revoked_keys), options.require_signatures or 1),
-        now=now(),
-        memory=_memory(options.state, may_write=may_write) if remembers else None,
-        allow_rollback=options.allow_rollback,
-    )
+
+def verifier_of(options: TrustOptions, now: int) -> StatementVerifier | None:
+    """Return the verifier that these options make; None without a file of allowed signers."""
+    if options.allowed_signers is None:
+        return None
+    from bundler.cli.options.signing_options import keygen
+    from bundler.trust.statement_verifier import Requirement, StatementVerifier
+
+    allowed = _allowed(options.allowed_signers, options.revoked_keys)
+    requirement = Requirement(allowed, options.require_signatures or 1, options.job)
+    return StatementVerifier(keygen(), requirement, now=now, allow_expired=options.allow_rollback)
 
 
 def _allowed(signers: Path, revoked: Path | None) -> Allowed:
@@ -68,19 +72,12 @@ def _allowed(signers: Path, revoked: Path | None) -> Allowed:
     return Allowed(str(signers), key_file(signers), str(revoked), key_file(revoked))
 
 
-def _memory(folder: Path | None, *, may_write: bool) -> Memory:
-    from bundler.ledger.sequences import Memory
-
-    return Memory(state_folder(folder), may_write=may_write)
-
-
-def with_statement(report: Report, gate: StatementVerifier | None) -> Report:
-    """The report of an import, with what the gate has proven; what it let pass is a warning."""
-    if gate is None or gate.told is None or report.bundle is None:
-        return report
-    said = gate.told
-    warnings = [f"job {said.job}: imported by --allow-rollback: {what}" for what in said.allowed]
-    if said.previous is None:
-        warnings.append(f"job {said.job}: no earlier import of it is known here")
-    bundle = dataclasses.replace(report.bundle, statement=said)
-    return dataclasses.replace(report, bundle=bundle, warnings=(*report.warnings, *warnings))
+def state_folder(folder: Path | None) -> Path:
+    """Return the directory of the ledger, absolute. Raises: UsageError if nothing says where it is."""
+    if folder is not None:
+        return folder.absolute()
+    state, home = os.environ.get("XDG_STATE_HOME"), os.environ.get("HOME")
+    if not state and not home:
+        cause = "there is no home directory to remember the import in"
+        raise UsageError("--state", cause, "name a directory that outlives this run")
+    return (Path(state) if state else Path(str(home), ".local", "state")).absolute() / PROGRAM

@@ -1,9 +1,11 @@
-"""The text of `verify`, `inspect`, `sign` and `extract`: what a bundle holds and what it says of itself."""
+"""The text of `verify`, `inspect`, `sign`, `extract` and `report`: a bundle, and who vouches for it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.cli.terminal.display import aligned
@@ -15,47 +17,77 @@ from bundler.selection.semver import version_order
 if TYPE_CHECKING:
     from bundler.bundle.contents import Contents, RepositoryContents
     from bundler.extractor.find import Extracted
+    from bundler.page.values import PageContents
     from bundler.reporting.json_report import Report, SignedReport, StatementReport
     from bundler.trust.statement import SignedStatement
 
 COLUMNS = ("TAG", "VERSION", "DIGEST", "CREATED", "SIZE", "OWN")
 
 
-def verified_text(contents: Contents) -> str:
-    """What `verify` found."""
+def verified_text(contents: Contents, now: int) -> str:
+    """Return what `verify` found; `now` is in seconds since the epoch."""
     tags = sum(len(entry.tags) for entry in contents.repositories)
     size = f"{counted(contents.blobs, 'blob')}, {size_text(contents.distinct_size)}"
-    signed = f", {signed_text(contents.statement)}" if contents.statement else ""
-    line = f"{contents.path}: OK, {counted(tags, 'tag')}, {size}, bundle {contents.id}{signed}"
-    return "\n".join([line, *signed_lines(contents.signed)])
+    lines = _labelled(("bundle", contents.id), *_verdict("OK, every byte verified", contents.statement, now))
+    return "\n".join(
+        [f"{contents.path}: OK, {counted(tags, 'tag')}, {size}", *lines, *signed_lines(contents.signed)]
+    )
 
 
-def compared_text(report: Report, target: str, bundle: str) -> str:
-    """What `verify --against` found."""
+def compared_text(report: Report, target: str, bundle: str, now: int) -> str:
+    """Return what `verify --against` found; `now` is in seconds since the epoch."""
     tags = sum(len(entry.tags) for entry in report.repositories)
     state = "has all of it" if report.unchanged else f"differs in {len(report.failures)} of {tags}"
-    line = f"{target}: {state}, {counted(tags, 'tag')}, bundle {bundle}"
-    return "\n".join([line, *signed_lines(report.signed)])
+    statement = report.bundle.statement if report.bundle else None
+    status = "OK" if report.unchanged else "the target is not what the bundle says"
+    lines = _labelled(("bundle", bundle), *_verdict(status, statement, now))
+    return "\n".join([f"{target}: {state}, {counted(tags, 'tag')}", *lines, *signed_lines(report.signed)])
 
 
-def contents_text(contents: Contents, width: int = 0) -> str:
-    """A table per repository, in `width` columns of a terminal if that is not 0, and the sums."""
+def contents_text(contents: Contents, now: int, width: int = 0) -> str:
+    """Return a table per repository, then the sums, then how far the bundle can be trusted.
+
+    The tables fit into `width` columns unless that is 0; `now` is in seconds since the epoch.
+    """
     lines = [line for entry in contents.repositories for line in (*_table(entry, width), "")]
     shared = contents.listed_size - contents.distinct_size
-    lines.append(f"bundle     {contents.id}")
+    pairs = [("bundle", contents.id)]
     if contents.kind == "delta":
-        lines += [f"builds on  {base}" for base in contents.base]
-        lines.append(f"required   {size_text(contents.required_size)} that the base brought")
-    if contents.statement:
-        lines.append(f"statement  {signed_text(contents.statement)}")
-    lines.append(f"blobs      {contents.blobs}, {size_text(contents.distinct_size)} distinct")
-    lines.append(f"as listed  {size_text(contents.listed_size)}, of which {size_text(shared)} shared")
+        pairs += [("builds on", base) for base in contents.base]
+        pairs.append(("required", f"{size_text(contents.required_size)} that the base brought"))
+    pairs.append(("blobs", f"{contents.blobs}, {size_text(contents.distinct_size)} distinct"))
+    pairs.append(("as listed", f"{size_text(contents.listed_size)}, of which {size_text(shared)} shared"))
     if contents.file_size is not None:
         size, whole = contents.file_size, contents.distinct_size
-        lines.append(
-            f"file       {size_text(size)}" + (f", {size / whole:.0%} of the distinct bytes" if whole else "")
-        )
-    return "\n".join(lines)
+        part = f", {size / whole:.0%} of the distinct bytes" if whole else ""
+        pairs.append(("file", size_text(size) + part))
+    status = "not verified: only the manifests were read"
+    return "\n".join([*lines, *_labelled(*pairs, *_verdict(status, contents.statement, now))])
+
+
+def _labelled(*pairs: tuple[str, str]) -> list[str]:
+    return aligned(pairs)
+
+
+def _verdict(status: str, statement: StatementReport | None, now: int) -> list[tuple[str, str]]:
+    """Return what `verify` and `inspect` end with: status, origin, expiry."""
+    if statement is None:
+        return [("status", status), ("origin", "not proven: the bundle is not signed"), ("expiry", "none")]
+    number = f"{statement.job}, number {statement.sequence}, signed {statement.time}"
+    origins = [f"proven: signed by {signer.principal} ({signer.key})" for signer in statement.signers]
+    origins = origins or [f"not proven: claims {', '.join(statement.keys)}"]
+    return [
+        ("job", number),
+        ("status", status),
+        *(("origin", origin) for origin in origins),
+        ("expiry", _expiry(statement.expires, now)),
+    ]
+
+
+def _expiry(expires: str | None, now: int) -> str:
+    if expires is None:
+        return "none"
+    return f"expired on {expires}" if datetime.fromisoformat(expires).timestamp() <= now else expires
 
 
 def _table(entry: RepositoryContents, width: int) -> list[str]:
@@ -65,7 +97,8 @@ def _table(entry: RepositoryContents, width: int) -> list[str]:
         rows.append((*(printable(cell, 40) for cell in cells), size_text(tag.size), size_text(tag.own_size)))
     title = f"{entry.name}  ({counted(len(entry.tags), 'tag')}, {size_text(entry.size)})"
     table = [] if len(rows) == 1 else _fitting(rows, width - 2) if width else aligned(rows)
-    table += [f"{gone[:40]}  removed" for gone in entry.removed]
+    table += [f"{name[:40]}  gone at the source" for name in entry.removed]
+    table += [f"{name[:40]}  no longer selected" for name in entry.deselected]
     return [title, *(f"  {line}" for line in table)]
 
 
@@ -82,36 +115,34 @@ def _fitting(rows: list[tuple[str, ...]], width: int) -> list[str]:
     return table
 
 
-def sealed_text(sealed: SignedStatement) -> str:
-    """What was signed, and how often."""
+def sealed_text(path: Path, sealed: SignedStatement, now: int) -> str:
+    """Return what `sign` signed; `now` is in seconds since the epoch."""
     said = sealed.statement
-    until = f", expires {said.expires}" if said.expires else ""
-    count = f"{len(sealed.signatures)} signature{'s' if len(sealed.signatures) > 1 else ''}"
-    return f"job {said.job}, sequence {said.sequence}, {said.time}{until}, {count}"
+    lines = _labelled(
+        ("bundle", said.bundle),
+        ("job", f"{said.job}, number {said.sequence}, signed {said.time}"),
+        ("expiry", _expiry(said.expires, now)),
+    )
+    return "\n".join([f"{path}: {counted(len(sealed.signatures), 'signature')}", *lines])
 
 
 def extracted_text(done: Extracted) -> str:
-    """One line: what is where."""
-    what = "blobs" if done.form == "oci-archive" else "files"
-    digest = "" if done.reference == done.digest else f", {done.digest}"
-    return f"{done.path}: {done.reference}{digest}, {done.items} {what}, {size_text(done.size)}"
+    """Return what `extract` wrote, and where."""
+    what = "blob" if done.form == "oci-archive" else "file"
+    line = f"{done.path}: {done.reference}, {counted(done.items, what)}, {size_text(done.size)}"
+    return line if done.reference == done.digest else f"{line}\ndigest {done.digest}"
+
+
+def page_text(out: str, page: PageContents, size: int) -> str:
+    """Return what `report` wrote: a page of `size` bytes."""
+    tags = sum(len(entry.tags) for entry in page.repositories)
+    return f"{out}: a page about {counted(tags, 'tag')}, {size_text(size)}\nbundle {page.file.id}"
 
 
 def signed_lines(signed: Iterable[SignedReport]) -> list[str]:
-    """A line for each who signed modules; one for the signatures of which nobody knows."""
-    every = tuple(signed)
-    counts = Counter(who for one in every for who in one.by)
-    unchecked = sum(one.unchecked for one in every)
+    """Return a line per signer of modules, and one for the signatures that nobody checked."""
+    modules = tuple(signed)
+    counts = Counter(who for module in modules for who in module.by)
+    unchecked = sum(module.unchecked for module in modules)
     lines = [f"{count} signed by {who}" for who, count in counts.items()]
-    return [*lines, *([f"{unchecked} keyless besides, not checked"] if unchecked else [])]
-
-
-def signed_text(said: StatementReport) -> str:
-    """What a bundle says of itself, and whether anybody has proven that."""
-    text = f"job {said.job}, sequence {said.sequence}, {said.time}"
-    text += f", expires {said.expires}" if said.expires else ""
-    if said.signers:
-        return f"{text}, signed by " + ", ".join(
-            f"{signer.principal} ({signer.key})" for signer in said.signers
-        )
-    return f"{text}, signed, not proven, by {', '.join(said.keys)}"
+    return [*lines, *([f"{counted(unchecked, 'keyless signature')} not checked"] if unchecked else [])]

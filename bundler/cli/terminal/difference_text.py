@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from bundler.cli.terminal.display import aligned
 from bundler.errors import printable
 from bundler.oci.content import shortened
 from bundler.reporting.progress import counted, size_text
@@ -15,32 +16,49 @@ if TYPE_CHECKING:
 
 SIGNS = {"added": "+", "removed": "-", "moved": "~"}
 
-
-def text_of(found: Difference) -> Iterator[str]:
-    """A line for each change, and the sums."""
-    for name, change in _ordered(found):
-        known = any(state and state.revision for state in (change.old, change.new))
-        revisions = f"  revision {_revisions(change, ' -> ')}" if known else ""
-        yield f"{SIGNS[change.change]} {name}:{change.reference}  {_told(change, ' -> ')}{revisions}"
-    yield _sums(found)
+ARROW = " -> "
 
 
-def markdown_of(found: Difference) -> Iterator[str]:
-    """A table with a row for each change, and the sums."""
-    if found.repositories:
+def text_of(difference: Difference) -> Iterator[str]:
+    """Yield a line per change below the name of its repository, then the sums."""
+    for entry in difference.repositories:
+        yield entry.name
+        yield from (f"  {line}" for line in aligned([_row(change) for change in _sorted(entry.changes)]))
+    yield _sums(difference)
+
+
+def _row(change: TagChange) -> tuple[str, str, str]:
+    states = [state for state in (change.old, change.new) if state]
+    known = any(state.revision for state in states)
+    same = all(state.version in (None, change.reference) for state in states)
+    digests = ARROW.join(dict.fromkeys(shortened(state.digest) for state in states))
+    return (
+        f"{SIGNS[change.change]} {change.reference}",
+        digests if same else _told(change, ARROW),
+        f"revision {_revisions(change, ARROW)}" if known else "",
+    )
+
+
+def markdown_of(difference: Difference) -> Iterator[str]:
+    """Yield a table with a row per change, then the sums."""
+    if difference.repositories:
         yield "| change | repository | tag | version and digest | git revision |"
         yield "|---|---|---|---|---|"
-    for name, change in _ordered(found):
+    for name, change in _ordered(difference):
         cells = (change.change, name, change.reference, _told(change, " → "), _revisions(change, " → "))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-    if found.repositories:
+    if difference.repositories:
         yield ""
-    yield _sums(found)
+    yield _sums(difference)
 
 
-def _ordered(found: Difference) -> Iterator[tuple[str, TagChange]]:
-    for entry in found.repositories:
-        for change in sorted(entry.changes, key=lambda change: version_order(change.reference)):
+def _sorted(changes: Iterable[TagChange]) -> list[TagChange]:
+    return sorted(changes, key=lambda change: version_order(change.reference))
+
+
+def _ordered(difference: Difference) -> Iterator[tuple[str, TagChange]]:
+    for entry in difference.repositories:
+        for change in _sorted(entry.changes):
             yield entry.name, change
 
 
@@ -58,12 +76,11 @@ def _joined(change: TagChange, arrow: str, tell: Callable[[TagState], str]) -> s
     return arrow.join(dict.fromkeys(tell(state) for state in (change.old, change.new) if state))
 
 
-def _sums(found: Difference) -> str:
+def _sums(difference: Difference) -> str:
     counts = dict.fromkeys(SIGNS, 0)
-    for _, change in _ordered(found):
+    for _, change in _ordered(difference):
         counts[change.change] += 1
     tags = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    return (
-        f"{tags}, {found.unchanged} unchanged; {counted(found.added_blobs, 'blob')} more "
-        f"({size_text(found.added_bytes)}), {found.removed_blobs} less ({size_text(found.removed_bytes)})"
-    )
+    added = f"{counted(difference.added_blobs, 'blob')} added ({size_text(difference.added_bytes)})"
+    removed = f"{difference.removed_blobs} removed ({size_text(difference.removed_bytes)})"
+    return f"{tags}, {difference.unchanged} unchanged; {added}, {removed}"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bundler.about import PROGRAM
 from bundler.errors import BundlerError, SeveralErrors
+
+if TYPE_CHECKING:
+    from bundler.reporting.json_report import Failure
 
 OPTION = "--log-format"
 
@@ -77,9 +80,26 @@ class Log:
         told = {"item": item, "cause": cause, "next_step": next_step or None}
         self.tell("error", line, "error", **told, exit_code=exit_code)
 
+    def failures(self, failures: Iterable[Failure], exit_code: int) -> None:
+        """Write a line for each cause; equal failures share one."""
+        from bundler.cli.terminal.failure_groups import SHOWN, grouped
+
+        groups = grouped(failures)
+        for item in groups[:SHOWN]:
+            self.failed(item.item, item.cause, item.next_step, item.exit_code)
+        if more := len(groups[SHOWN:]):
+            self.failed(
+                f"{more:,} more causes", "not shown", "the report has all: --report FILE or --json", exit_code
+            )
+
     def error(self, error: BundlerError) -> None:
-        """What ended a command."""
-        self.tell("error", str(error), "error")
+        """Write what ended a command."""
+        if isinstance(error, SeveralErrors):
+            from bundler.reporting.json_report import failures_of
+
+            self.failures(failures_of(error), error.exit_code)
+        else:
+            self.failed(error.item, error.cause, error.next_step, error.exit_code)
 
 
 class JsonLog(Log):
@@ -95,11 +115,6 @@ class JsonLog(Log):
 
         found = document(LogLine(_now(), level, event, message, **more))
         _write(json.dumps({name: value for name, value in found.items() if value is not None}))
-
-    def error(self, error: BundlerError) -> None:
-        """One object for each of several that were found at once."""
-        for one in error.problems if isinstance(error, SeveralErrors) else (error,):
-            self.failed(one.item, one.cause, one.next_step, one.exit_code)
 
 
 def _write(line: str) -> None:

@@ -11,21 +11,18 @@ import click
 from bundler.about import VERSION
 from bundler.cli.terminal.log import current_log
 from bundler.durable import whole_file
-from bundler.errors import BundlerError, SeveralErrors
-from bundler.reporting.json_report import Failure, Report, as_document, failure, json_parts, reported
-
-SHOWN = 1_000
-"""Failures that get a line; the report has all."""
+from bundler.errors import BundlerError
+from bundler.reporting.json_report import Failure, Report, as_document, failures_of, json_parts, reported
 
 
 def print_document(document: dict[str, Any], stream: TextIO) -> None:
-    """A JSON document for scripts."""
+    """Print a JSON document for scripts."""
     for part in json_parts(document):
         click.echo(part, file=stream, nl=False)
 
 
 def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, stream: TextIO) -> int:
-    """Write and print a report; the result is the exit code."""
+    """Write and print a report; return the exit code."""
     if file is not None:
         with whole_file(file) as written:
             for part in json_parts(reported(report)):
@@ -45,17 +42,11 @@ def conclude(report: Report, *, summary: str, file: Path | None, as_json: bool, 
 
 
 def print_failures(failures: tuple[Failure, ...], exit_code: int) -> int:
-    """A line on standard error for each, as far as anybody would read; the result is the exit code."""
-    log = current_log()
-    for item in failures[:SHOWN]:
-        log.failed(item.item, item.cause, item.next_step, item.exit_code)
-    if more := len(failures[SHOWN:]):
-        log.failed(f"{more:,} more", "not shown", "--report FILE or --json tells all of them", exit_code)
+    """Write a line per cause to standard error; return the exit code."""
+    current_log().failures(failures, exit_code)
     return exit_code
 
 
 def failed_report(command: Any, error: BundlerError) -> Report:
-    """The report of a run that one error, or several found at once, ended."""
-    problems = error.problems if isinstance(error, SeveralErrors) else (error,)
-    failures = tuple(failure(problem) for problem in problems)
-    return Report(command=command, tool_version=VERSION, repositories=(), failures=failures)
+    """Return the report of a run that one error ended, or several found at once."""
+    return Report(command=command, tool_version=VERSION, repositories=(), failures=failures_of(error))

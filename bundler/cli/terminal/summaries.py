@@ -1,55 +1,59 @@
-"""The summaries of `export`, `merge` and `import`."""
+"""The summaries of `export`, `merge` and `import`: a line or two about what a run did."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 from bundler.cli.terminal.bundle_text import signed_lines
-from bundler.cli.terminal.display import aligned
-from bundler.reporting.json_report import Report
+from bundler.cli.terminal.selection_text import import_plan_text, tag_counts
+from bundler.reporting.json_report import Report, TagReport
 from bundler.reporting.progress import counted, size_text
-from bundler.selection.semver import version_order
 
 
 def export_summary(report: Report) -> str:
-    """One line: what was written; then who signed modules, if that was asked."""
-    tags = sum(tag.status == "exported" for entry in report.repositories for tag in entry.tags)
+    """Return what was written: file, tags and size, then the bundle's id, then who signed modules."""
     if report.bundle is None:
         return "nothing is new, nothing was written" if report.unchanged else "nothing was exported"
+    tags = sum(tag.status == "exported" for tag in _tags(report))
     state = "unchanged, nothing was written" if report.unchanged else counted(tags, "tag")
     size = f", {size_text(report.bundle.size)}" if report.bundle.size is not None else ""
-    line = f"{report.bundle.path}: {state}{size}, bundle {report.bundle.id}"
-    return "\n".join([line, *signed_lines(report.signed)])
+    lines = [f"{report.bundle.path}: {state}{size}", f"bundle {report.bundle.id}"]
+    return "\n".join([*lines, *signed_lines(report.signed)])
 
 
-def import_summary(report: Report, target: str) -> str:
-    """One line: what the target has now, for a dry run after a line for each tag; then who signed modules."""
+def import_summary(report: Report, target: str, *, all_tags: bool = False) -> str:
+    """Return what the target has now, for a dry run what it would get; then who signed modules."""
     if report.dry_run:
-        return "\n".join(
-            [
-                *_planned_lines(report),
-                f"{target}: {counted(report.blobs.moved, 'blob')} to send at most "
-                f"({size_text(report.blobs.moved_bytes)}); nothing was written",
-                *signed_lines(report.signed),
-            ]
-        )
-    counts: dict[str, int] = {}
-    for entry in report.repositories:
-        for tag in entry.tags:
-            counts[tag.status] = counts.get(tag.status, 0) + 1
-    parts = [f"{count} {status}" for status, count in counts.items()] or ["no tags"]
-    sent = f"{counted(report.blobs.moved, 'blob')} sent ({size_text(report.blobs.moved_bytes)})"
-    line = f"{target}: {', '.join(parts)}; {sent}, {report.blobs.reused} there already"
+        return import_plan_text(report, target, all_tags=all_tags)
+    counts = Counter(tag.status for tag in _tags(report))
+    if set(counts) == {"present"}:
+        line = f"{target}: {_all(counts['present'])} there already; nothing was sent"
+    else:
+        tags = tag_counts(counts, {"present": "there already", "removed": "deleted"})
+        line = f"{target}: {tags}; {_sent(report)}"
     return "\n".join([line, *signed_lines(report.signed)])
 
 
-def _planned_lines(report: Report) -> list[str]:
-    return aligned(
-        [
-            (
-                f"{entry.name}:{tag.reference}",
-                tag.digest or "-",
-                (tag.reason or tag.status) + (f", now {tag.previous}" if tag.previous else ""),
-            )
-            for entry in report.repositories
-            for tag in sorted(entry.tags, key=lambda tag: version_order(tag.reference))
-        ]
-    )
+def rollback_summary(report: Report, file: str, *, all_tags: bool = False) -> str:
+    """Return what `import --rollback FILE` moved back, for a dry run what it would."""
+    if report.dry_run:
+        return import_plan_text(report, file, all_tags=all_tags)
+    counts = Counter(tag.status for tag in _tags(report))
+    if counts and set(counts) == {"skipped"}:
+        return f"{file}: nothing to move back: {_all(counts['skipped'])} newer than this file"
+    words = {"moved": "moved back", "present": "as before", "skipped": "newer than this file"}
+    return f"{file}: {tag_counts(counts, words)}"
+
+
+def _tags(report: Report) -> Iterator[TagReport]:
+    return (tag for entry in report.repositories for tag in entry.tags)
+
+
+def _all(number: int) -> str:
+    return f"all {number:,} tags are" if number > 1 else "the tag is"
+
+
+def _sent(report: Report) -> str:
+    sent = f"{counted(report.blobs.moved, 'blob')} sent ({size_text(report.blobs.moved_bytes)})"
+    return f"{sent}, {report.blobs.reused} there already" if report.blobs.reused else sent

@@ -15,13 +15,15 @@ from bundler.errors import BundlerError
 from bundler.exporter.resolve.choose_tags import Choices, choose_tags, follow_latest, wishes_of
 from bundler.exporter.resolve.find_attachments import AttachmentGraph, find_attachments, lacking
 from bundler.exporter.resolve.pin_tags import NOTHING_READ, AlreadyRead, Wish, pin_tags
-from bundler.exporter.resolve.resolution import Findings, Resolution, Resolved
+from bundler.exporter.resolve.resolution import AskedSources, Findings, Resolution, Resolved
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
 from bundler.oci.content import BlobStore
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
+from bundler.oci.reference import Tag
+from bundler.registry.repository import TagList
 from bundler.reporting.json_report import Explanation, RepositoryExplanation, TagDecision, failure
+from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
 from bundler.selection.sources import Selection
 from bundler.session import Session
@@ -52,7 +54,9 @@ def resolve(
     orphans = _not_among(draft.resolved.resolution.roots, choices.wishes(attachments=True))
     if orphans:
         draft = _walked(_pinned(draft, orphans, reader), reader)
-    return _judged(draft.noting(Findings(warnings=draft.attached.warnings)).resolved, signers, reader)
+    resolved = draft.noting(Findings(warnings=draft.attached.warnings)).resolved
+    asked = _asked(selection, choices, draft.graph, reader)
+    return _judged(resolved._replace(asked=asked), signers, reader)
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,8 @@ class _Draft:
 
     def without(self, errors: dict[Root, BundlerError]) -> _Draft:
         """Return the draft without the roots that fail."""
-        resolution, findings = self.resolved.without(errors)
-        return replace(self, chosen=resolution.chosen, findings=findings)
+        remaining = self.resolved.without(errors)
+        return replace(self, chosen=remaining.resolution.chosen, findings=remaining.findings)
 
 
 def _pinned(
@@ -138,6 +142,19 @@ def _walked(draft: _Draft, reader: SourceReader) -> _Draft:
     return draft.without(lacking(draft.resolved.resolution, draft.attached))
 
 
+def _asked(
+    selection: Selection, choices: Choices, graph: ManifestGraph, reader: SourceReader
+) -> AskedSources:
+    """Return what was asked of the sources, and what they listed."""
+    names = {choice.source.repository for choice in choices.chosen}
+    names |= {pin.reference.repository for pin in selection.own_pins}
+    # Of images, every shard knows only those of its own modules.
+    names |= set() if selection.shard else graph.includes.keys()
+    lists = {name: reader.lists.get(name) for name in names - choices.unlisted}
+    listed = {name: tags.names if isinstance(tags, TagList) else None for name, tags in lists.items()}
+    return AskedSources(listed, choices.catalogs, selection.shard, choices.unread)
+
+
 def _not_among(roots: Iterable[Root], wishes: Iterable[Wish]) -> list[Wish]:
     names = {(root.repository, root.tag) for root in roots}
     return [wish for wish in wishes if (wish[0].repository, wish[0].tag) not in names]
@@ -173,21 +190,23 @@ def explain_selection(selection: Selection, session: Session) -> Explanation:
     draft = _pinned(_Draft.of(selection), _latest_alone(choices), reader, choices.already_read)
     latest = follow_latest(choices, draft.chosen, draft.graph.manifests, reader)
     findings = draft.findings + latest.choices.findings + latest.choices.decisions
-    found: dict[RepositoryName, list[TagDecision]] = {}
+    decided = findings.decided()
     for pin in selection.own_pins:
-        name = pin.reference.tag or pin.reference.digest or "latest"
-        decision = TagDecision(name, taken=True, reason="named")
-        found.setdefault(pin.reference.repository, []).append(decision)
-    for name, choice in findings.decisions:
-        decisions = found.setdefault(name, [])
-        decisions += [TagDecision(tag, taken, reason) for tag, taken, reason in choice.decisions]
-    explained = tuple(RepositoryExplanation(name, tuple(tags)) for name, tags in sorted(found.items()))
-    return Explanation(explained, findings.all_failures)
+        tag = pin.reference.tag or pin.reference.digest or LATEST
+        decisions = decided.setdefault(pin.reference.repository, {})
+        if tag not in decisions or not decisions[tag].taken:
+            reason = f"named {pin.named_by}" if pin.named_by else "named"
+            decisions[tag] = Decision(Tag(tag), taken=True, reason=reason)
+    explained = (
+        RepositoryExplanation(name, tuple(TagDecision(*decision) for decision in decisions.values()))
+        for name, decisions in sorted(decided.items())
+    )
+    return Explanation(tuple(explained), findings.all_failures)
 
 
 def _latest_alone(choices: Choices) -> list[Wish]:
     """Return a wish for each `latest` that is followed: its manifest says which version it is."""
-    followed = {source.repository for source, _, _ in choices.chosen if source.rules.follow_latest}
+    followed = {source.repository for source, _, _, _ in choices.chosen if source.rules.follow_latest}
     return [
         wish
         for wish in choices.wishes(attachments=False)

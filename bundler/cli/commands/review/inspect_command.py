@@ -10,6 +10,7 @@ import click
 
 from bundler import describe, open_bundle
 from bundler.cli.options.command_line import declared
+from bundler.cli.options.signing_options import now
 from bundler.cli.terminal.bundle_text import contents_text
 from bundler.cli.terminal.outcome import print_document
 from bundler.config.option import Option
@@ -26,10 +27,10 @@ def command(
         bool, Option("--json", help="Print the result as JSON (schemas/contents.schema.json).")
     ] = False,
 ) -> int:
-    """Show what a bundle holds: repositories, tags, digests, versions, dates, sizes.
+    """Show what is in a bundle: repositories, tags, digests, versions, dates, sizes.
 
-    SIZE is all that a tag needs, OWN what nothing else in the bundle needs. Only the manifests are
-    read: `verify` proves the rest.
+    SIZE is everything that a tag needs; OWN is what nothing else in the bundle needs. Only the manifests
+    are read; `verify` proves the rest.
 
     \b
     timoni-bundler inspect modules.tar.zst
@@ -41,5 +42,5 @@ def command(
         print_document(document(contents), sys.stdout)
     else:
         # Not a terminal: no width, unless $COLUMNS says one.
-        click.echo(contents_text(contents, shutil.get_terminal_size((0, 0)).columns))
+        click.echo(contents_text(contents, now(), shutil.get_terminal_size((0, 0)).columns))
     return 0

@@ -11,7 +11,8 @@ import click
 from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.sealing import sidecar_of
 from bundler.cli.options.command_line import declared
-from bundler.cli.options.trust_options import TrustOptions, complete, gate_of
+from bundler.cli.options.trust_options import TrustOptions, complete, verifier_of
+from bundler.cli.terminal.bundle_text import page_text
 from bundler.cli.terminal.display import display
 from bundler.config.import_options import SignatureOptions
 from bundler.config.option import Option
@@ -20,7 +21,7 @@ from bundler.errors import NotFoundError
 from bundler.page.page_file import check_place, write_page
 from bundler.page.values import LabelledFact, PageContents, Proof
 from bundler.reporting.json_report import StatementReport
-from bundler.reporting.progress import Progress, counted, size_text
+from bundler.reporting.progress import Progress
 from bundler.session import Session
 from bundler.volumes.volume_sets import names_lost_volume
 
@@ -58,15 +59,15 @@ def command(
     quiet: Quiet = False,
     signatures: SignatureOptions,
 ) -> int:
-    """Write a report page: what a bundle holds, for the person who signs its transfer.
+    """Write a page about a bundle for the person who approves its transfer.
 
-    One HTML file without scripts and without network, for a browser and for paper: which file it is,
-    what to look at before signing, repositories, tags, where they come from, which have signatures,
-    SBOMs and attestations, container images, sizes, and what changed. Every byte is checked first. That
-    signatures go along is told, not that they are valid; the file's own is checked by --allowed-signers.
+    It is one HTML file without scripts, for a browser and for paper: which file it is, what to look at
+    before signing, repositories, tags and where they come from, signatures, SBOMs and attestations,
+    container images, sizes, and what changed. Every byte is checked first. The page shows which modules
+    have signatures, not whether these are valid; --allowed-signers checks the bundle's own.
 
-    The same bundle gives the same page: there is no date of today on it. An older page is replaced;
-    any other file only with --force.
+    The same bundle gives the same page, because it does not contain today's date. An older page is
+    replaced; any other file only with --force.
 
     \b
     timoni-bundler report monday.tar.zst -o report.html --since sunday.tar.zst
@@ -75,15 +76,15 @@ def command(
         check_place(Path(out), (bundle, *since), force=force)
     trust, progress = complete(TrustOptions(*signatures)), display(quiet=quiet)
     with contextlib.ExitStack() as stack:
-        gate = stack.enter_context(gate_of(trust))
-        opened = stack.enter_context(open_bundle(bundle, judge=gate, volumes_in=volumes.volumes_in))
+        verifier = verifier_of(trust, Session().clock())
+        opened = stack.enter_context(open_bundle(bundle, judge=verifier, volumes_in=volumes.volumes_in))
         # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
         for path in since:
             if not path.exists() and not names_lost_volume(path):
                 raise NotFoundError(str(path), "not there", "check the path")
         proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
         older = [stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in since]
-        said = gate.told if gate else opened.sealed.told() if opened.sealed else None
+        said = opened.proven or (opened.sealed.told() if opened.sealed else None)
         origin, claimed = signature_of(said)
         page = page_of(
             opened, proof, since=older, title=title, origin=origin, claimed=claimed, progress=progress
@@ -120,8 +121,5 @@ def told(page: PageContents, text: str, out: str) -> int:
         click.echo(text.encode(), nl=False)
         return 0
     write_page(Path(out), text)
-    tags = sum(len(entry.tags) for entry in page.repositories)
-    click.echo(
-        f"{out}: a page of {size_text(len(text.encode()))}, {counted(tags, 'tag')}, bundle {page.file.id}"
-    )
+    click.echo(page_text(out, page, len(text.encode())))
     return 0

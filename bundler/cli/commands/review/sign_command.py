@@ -10,7 +10,7 @@ import click
 from bundler import Bundle, SignedStatement, Signing, open_bundle, seal_bundle, verify_bundle
 from bundler.bundle.sealing import refuse_volumes
 from bundler.cli.options.command_line import declared
-from bundler.cli.options.signing_options import signing
+from bundler.cli.options.signing_options import now, signing
 from bundler.cli.terminal.bundle_text import sealed_text
 from bundler.cli.terminal.display import display
 from bundler.config.export_options import SigningTerms
@@ -41,10 +41,10 @@ def command(
     ] = False,
     quiet: Quiet = False,
 ) -> int:  # fmt: skip
-    """Sign a bundle: which one it is, its job, its sequence number, the time.
+    """Sign a statement about a bundle: its ID, its job, its sequence number, the time.
 
-    All of it is verified first, then written anew with the statement behind the inventory; the bundle
-    id stays. A bundle that is signed already gets one signature more on the same statement.
+    The bundle is verified first, then written again with the statement after the inventory; its ID stays
+    the same. If it is already signed, a signature is added to the same statement.
 
     \b
     timoni-bundler sign modules.tar.zst --key ~/.ssh/id_ed25519 --job nightly --expires 30d
@@ -57,7 +57,7 @@ def command(
         verify_bundle(opened, Session(progress=progress))
         sealed = _sealed(opened, wanted, replace=replace)
         seal_bundle(opened, sealed, progress)
-    click.echo(f"{bundle}: {sealed_text(sealed)}, bundle {opened.id}")
+    click.echo(sealed_text(bundle, sealed, now()))
     return 0
 
 

@@ -25,7 +25,8 @@ from bundler.cli.options.command_line import declared
 from bundler.cli.options.metrics_options import Meter, metered
 from bundler.cli.options.policy_options import border_of, policy_of, with_signed, with_signers
 from bundler.cli.options.registry_options import registries
-from bundler.cli.options.trust_options import TrustOptions, gate_of
+from bundler.cli.options.signing_options import now
+from bundler.cli.options.trust_options import TrustOptions, verifier_of
 from bundler.cli.terminal.bundle_text import compared_text, verified_text
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.log import current_log
@@ -44,14 +45,13 @@ from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.oci.reference import Prefix
-from bundler.reporting.json_report import document
+from bundler.reporting.json_report import StatementReport, document
 from bundler.reporting.progress import Progress
 from bundler.session import Session
 
 if TYPE_CHECKING:
     from bundler.config.import_file import ImportFile
     from bundler.importer.policy_check import PolicyCheck
-    from bundler.ledger.statement_verifier import StatementVerifier
 
 
 class Against(NamedTuple):
@@ -94,10 +94,10 @@ def command(
     job: JobOptions,
     registry: RegistryOptions,
 ) -> int:  # fmt: skip
-    """Prove that a bundle is whole: inventory, closure, every size and digest, and the .sha256 beside it.
+    """Prove that a bundle is complete and undamaged: inventory, every size and digest, the .sha256 beside it.
 
-    This proves that it is consistent; with --allowed-signers, also who signed it. With --against, every
-    tag is asked for at a target, by HEAD; nothing is written.
+    This proves that the bundle is consistent; with --allowed-signers, also who signed it. With --against,
+    a target is asked for every tag by HEAD; nothing is written.
 
     \b
     timoni-bundler verify modules.tar.zst
@@ -109,6 +109,8 @@ def command(
         module_signers=module_signers,
         signers=signers,
         registries=registry,
+        metrics=metrics,
+        job=job,
     )
     with metered("verify", metrics.metrics, job.name) as meter:
         file = import_file(config)
@@ -142,25 +144,24 @@ def _verified(
     quiet: bool,
 ) -> int:
     progress, policy = display(quiet=quiet), policy_of(settings.policy, settings.module_signers)
-    trust = with_signers(TrustOptions(*settings.signers), policy)
-    with (
-        gate_of(trust) as gate,
-        open_bundle(bundle, judge=gate, volumes_in=settings.volumes.volumes_in) as opened,
-    ):
+    signed = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
+    session = Session(progress=progress)
+    verifier = verifier_of(with_signers(signed, policy), session.clock())
+    with open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         border = border_of(policy, opened)
-        verified = verify_bundle(opened, Session(progress=progress))
+        verified = verify_bundle(opened, session)
         if border:
             border.check(opened.inventory, verified.manifests)
         if target:
-            return _compared(verified, target, progress, meter, border=border, as_json=as_json)
-        return _told(opened, verified, gate, border, as_json=as_json)
+            said = opened.proven or (opened.sealed.told() if opened.sealed else None)
+            return _compared(verified, target, progress, meter, said=said, border=border, as_json=as_json)
+        return _told(opened, verified, border, as_json=as_json)
 
 
 def _told(
     opened: Bundle,
     verified: Verified,
-    gate: StatementVerifier | None,
     border: PolicyCheck | None,
     *,
     as_json: bool,
@@ -168,7 +169,7 @@ def _told(
     contents = describe(opened, manifests=verified.manifests)
     contents = dataclasses.replace(
         contents,
-        statement=gate.told if gate else contents.statement,
+        statement=opened.proven or contents.statement,
         signed=border.told if border else (),
     )
     for warning in verified.warnings:
@@ -176,7 +177,7 @@ def _told(
     if as_json:
         print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0
-    click.echo(verified_text(contents))
+    click.echo(verified_text(contents, now()))
     return 0
 
 
@@ -186,6 +187,7 @@ def _compared(
     progress: Progress,
     meter: Meter,
     *,
+    said: StatementReport | None,
     border: PolicyCheck | None,
     as_json: bool,
 ) -> int:
@@ -193,6 +195,9 @@ def _compared(
     known = registries(target.registries, progress, [prefix.registry])
     session = Session(known, jobs=target.registries.jobs, progress=progress)
     found = compare_with_target(verified, target.destination, session)
-    found = meter.noted(with_signed(found, border))
-    summary = compared_text(found, str(prefix), verified.bundle.id)
+    found = with_signed(found, border)
+    if found.bundle:
+        found = dataclasses.replace(found, bundle=dataclasses.replace(found.bundle, statement=said))
+    meter.noted(found)
+    summary = compared_text(found, str(prefix), verified.bundle.id, now())
     return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

@@ -27,6 +27,9 @@ def command(
     selection: SelectionOptions,
     shard: ShardOptions,
     *,
+    all_tags: Annotated[
+        bool, Option("--all", heading="Output", help="Show every tag, also those left out.")
+    ] = False,
     as_json: Annotated[
         bool,
         Option(
@@ -36,13 +39,13 @@ def command(
     quiet: Quiet = False,
     registry: RegistryOptions,
 ) -> int:
-    """Show which tags an export would take, and for each the rule that decided.
+    """Show which tags an export would take, and for each the rule that decides.
 
-    It takes the same options as `export`, and asks for tag lists only; for creation times, one
+    Takes the same options as `export`. Reads tag lists only; rules about creation times need one
     request per tag.
 
     \b
-    timoni-bundler explain ghcr.io/stefanprodan/modules/podinfo --versions '>=6.10' --newest 3
+    timoni-bundler explain ghcr.io/stefanprodan/modules/podinfo --versions '>=6.10' --newest 3 --all
     timoni-bundler explain -c export.yaml --json
     """
     settings, chosen = asked(
@@ -55,5 +58,5 @@ def command(
     if as_json:
         print_document(spelled(found), sys.stdout)
     else:
-        click.echo(explanation_text(found))
+        click.echo(explanation_text(found, all_tags=all_tags))
     return print_failures(found.failures, found.exit_code)

@@ -26,7 +26,7 @@ from bundler.cli.selected import asked, hosts_of, refuse_nothing
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.selection_text import plan_text
+from bundler.cli.terminal.selection_text import check_all_tags, export_plan_text
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.export_options import ExportSettings
 from bundler.config.run_options import DryRunOptions, PrintOptions
@@ -53,11 +53,11 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tzst", ".zst", ".zip")
 def command(
     options: SelectionOptions, settings: ExportSettings, dry_run: DryRunOptions, printed: PrintOptions
 ) -> int:
-    """Carry modules from registries into a bundle.
+    """Export modules from registries into a bundle.
 
-    SOURCE is [oci://][HOST/]REPOSITORY[:TAG|@DIGEST]; without tag or digest, the options choose among
-    its tags, all of them without any. HOST/GLOB (with a *) is every repository of the registry's
-    catalog that matches. `timoni-bundler explain` shows what would be taken, and why.
+    SOURCE is [oci://][HOST/]REPOSITORY[:TAG|@DIGEST]. Without a tag or digest, the options choose
+    among its tags; without options, all tags are taken. HOST/GLOB (with a *) is every repository in the
+    registry's catalog that matches. `timoni-bundler explain` shows what would be taken, and why.
 
     \b
     timoni-bundler export ghcr.io/stefanprodan/modules/podinfo -o podinfo.tar.zst
@@ -65,8 +65,8 @@ def command(
     timoni-bundler export -c export.yaml --store /var/lib/modules -o night.tar.zst
     timoni-bundler export -c export.yaml --base last --store /var/lib/modules -o tuesday.tar.zst
 
-    Interrupted? The same command goes on with what is missing. An existing OUT is replaced only if
-    nothing that it holds would be lost.
+    If an export is interrupted, run the same command again: it continues with what is missing. An
+    existing OUT is replaced only if nothing in it would be lost.
     """
     with metered("export", settings.metrics.metrics, settings.job.name, only_failure=True):
         task = _task(options, settings)
@@ -81,9 +81,10 @@ def command(
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
         try:
+            check_all_tags(dry_run)
             _check_report(task, options)
             report = settings.report.report
-            done, summary = _carried(task, dry_run=dry_run.dry_run, quiet=printed.quiet)
+            done, summary = _carried(task, dry_run, quiet=printed.quiet)
         except BundlerError as error:
             done, summary = failed_report("export", error), ""
         meter.noted(done)
@@ -123,7 +124,7 @@ def _locked(selection: Selection, lock: Path | None) -> Selection:
     return locked_selection(read_lock(lock), named, lock)._replace(shard=selection.shard)
 
 
-def _carried(task: ExportTask, *, dry_run: bool, quiet: bool) -> tuple[Report, str]:
+def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[Report, str]:
     progress, settings = display(quiet=quiet), task.settings
     place, job = settings.output, settings.job.name
     incremental = incremental_of(settings.incremental, job, task.out, place.store)
@@ -134,9 +135,9 @@ def _carried(task: ExportTask, *, dry_run: bool, quiet: bool) -> tuple[Report, s
     location = store_location_of(out, place.store)
     known = registries(settings.registries, progress, hosts_of(task.selection))
     session = Session(known, jobs=settings.registries.jobs, progress=progress)
-    if dry_run:
+    if dry_run.dry_run:
         planned, plan, disk = plan_bundle(task.selection, out, location, session, incremental=incremental)
-        return planned, plan_text(planned, len(plan.tasks), plan.fetch_bytes, plan.total_bytes, disk)
+        return planned, export_plan_text(planned, plan, disk, all_tags=dry_run.all_tags)
     done = export_bundle(
         task.selection,
         out,

@@ -9,19 +9,18 @@ from typing import Annotated
 import click
 
 from bundler import Destination, OnConflict, Part
-from bundler.cli.import_log import ImportLog
-from bundler.cli.import_task import ImportTask, carried
+from bundler.cli.import_task import ImportTask, carry_out
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.kept_receipt import earlier_receipt, keep_receipt
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.metrics_options import Meter, metered
 from bundler.cli.options.policy_options import policy_of, with_signers
 from bundler.cli.options.registry_options import check_report, check_stdin, registries
-from bundler.cli.options.rollback_options import RollbackTarget, check_alone, read_rollback
-from bundler.cli.options.trust_options import TrustOptions, gate_of, with_statement
+from bundler.cli.options.rollback_options import check_alone
+from bundler.cli.options.trust_options import TrustOptions, state_folder
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.summaries import import_summary
+from bundler.cli.terminal.selection_text import check_all_tags
+from bundler.cli.terminal.summaries import import_summary, rollback_summary
 from bundler.cli.written_files import check_names, runtime_values, write_all
 from bundler.config.import_options import ConfigOptions, ImportSettings
 from bundler.config.option import Argument, over
@@ -29,8 +28,10 @@ from bundler.config.run_options import DryRunOptions, PrintOptions
 from bundler.config.selection_options import RuntimeOptions, SelectOptions, TagOptions
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.roll_back import roll_back
+from bundler.ledger.ledger import Ledger, Permits
+from bundler.ledger.rollback_file import read_rollback_file
 from bundler.mapping import KEPT, Mapping
-from bundler.oci.content import Digest
+from bundler.named_files import check_folder
 from bundler.reporting.json_report import Report
 from bundler.session import Session
 
@@ -47,11 +48,11 @@ def command(
     printed: PrintOptions,
     bundle: Annotated[str | None, Argument("[BUNDLE|VOLUME|DIR|-]", path=True)] = None,
 ) -> int:
-    """Replay a bundle to a registry, digests unchanged.
+    """Import a bundle into a registry. Digests do not change.
 
-    The whole bundle is verified before the first write; from - it is verified as it flows, and
-    manifests and tags come last. What the target has is skipped. No tag of a repository moves before
-    everything that its tags need is there and confirmed. Every tag is read back.
+    The whole bundle is verified before the first write. From standard input (-), it is verified as it
+    flows, and manifests and tags come last. What the target already has is skipped. No tag of a
+    repository moves before everything its tags need is there and confirmed. Every tag is read back.
 
     \b
     timoni-bundler import modules.tar.zst --to oci://registry.internal:5000/mirror
@@ -67,8 +68,9 @@ def command(
     mapping = file.mapping if file else KEPT
     job = settings.job.name
     with metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
+        check_all_tags(dry_run)
         if settings.rollback.rollback:
-            return _taken_back(settings, bundle, meter, dry_run=dry_run.dry_run, printed=printed)
+            return _taken_back(settings, bundle, meter, dry_run=dry_run, printed=printed)
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
         target = ""
@@ -77,7 +79,7 @@ def command(
             _check_report(settings, task)
             report, target = settings.report.report, str(task.destination.prefix)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
-            summary = import_summary(done, target)
+            summary = import_summary(done, target, all_tags=dry_run.all_tags)
         except BundlerError as error:
             done, summary = failed_report("import", error), ""
         meter.noted(done)
@@ -94,34 +96,31 @@ def _check_report(settings: ImportSettings, task: ImportTask) -> None:
         settings.receipt.receipt,
         *names.timoni_bundles,
         *trust.files,
-        task.way_back.file,
+        task.ledger.rollback_file,
     )
 
 
 def _imported(
     task: ImportTask, settings: ImportSettings, runtime: RuntimeOptions, *, dry_run: bool, quiet: bool
 ) -> Report:
-    target, receipt = task.destination.prefix, settings.receipt.receipt
-    earlier = earlier_receipt(receipt, target)
-    with gate_of(task.trust, remembers=True, may_write=not dry_run) as gate:
-        done, brought = carried(task, gate, dry_run=dry_run, quiet=quiet)
-        done = with_statement(done, gate)
-    if not dry_run:
-        done = write_all(settings.names, runtime_values(runtime), done)
-        if receipt:
-            keep_receipt(receipt, earlier, brought, done, target)
-    return done
+    done = carry_out(task, dry_run=dry_run, quiet=quiet)
+    return done if dry_run else write_all(settings.names, runtime_values(runtime), done)
 
 
 def _taken_back(
-    settings: ImportSettings, bundle: str | None, meter: Meter, *, dry_run: bool, printed: PrintOptions
+    settings: ImportSettings,
+    bundle: str | None,
+    meter: Meter,
+    *,
+    dry_run: DryRunOptions,
+    printed: PrintOptions,
 ) -> int:
     file, report = settings.rollback.rollback, settings.report.report
     assert file is not None
     check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
     try:
-        done = _rolled_back(file, bundle, settings, quiet=printed.quiet, dry_run=dry_run)
-        summary = import_summary(done, str(file))
+        done = _rolled_back(file, bundle, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
+        summary = rollback_summary(done, str(file), all_tags=dry_run.all_tags)
     except BundlerError as error:
         done, summary = failed_report("import", error), ""
     meter.noted(done)
@@ -134,41 +133,50 @@ def _rolled_back(
     if bundle is not None:
         raise UsageError("--rollback", "there is nothing to import", "leave the bundle out")
     check_alone(click.get_current_context())
-    progress, rollback = display(quiet=quiet), read_rollback(file)
+    progress, rollback = display(quiet=quiet), read_rollback_file(file)
     known = registries(settings.registries, progress, {moved.repository.registry for moved in rollback.moved})
     session = Session(known, jobs=settings.registries.jobs, progress=progress)
     overwrite = settings.target.on_conflict == "overwrite"
-    report = roll_back(rollback, session, overwrite=overwrite, may_write=not dry_run)
-    if not dry_run:
-        ImportLog(settings.order.state, rollback.target).back(rollback.bundle)
-    return report
+    receipt = settings.receipt.receipt
+    ledger = Ledger(state_folder(settings.order.state), receipt=receipt and receipt.absolute())
+    return roll_back(rollback, session, ledger, overwrite=overwrite, may_write=not dry_run)
 
 
 def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Mapping) -> ImportTask:
     """Make one value of all that was said about an import. Raises UsageError."""
     check_names(settings.names, settings.receipt.receipt)
     policy = policy_of(settings.policy, settings.module_signers)
-    trust = with_signers(TrustOptions(*settings.signers, *settings.order), policy)
+    said = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
+    trust = with_signers(said._replace(**settings.order._asdict()), policy)
     if bundle is None:
         raise UsageError("import", "no bundle is named", "name a file or directory, or - for standard input")
     check_stdin(bundle, settings.registries.reach.creds_file)
-    prefix, state = settings.target.to, trust.state
+    prefix = settings.target.to
     if not prefix:
         raise UsageError("import", "no target is named", "say where to with --to oci://HOST[/PREFIX]")
-    way_back = RollbackTarget(settings.rollback.rollback_file, state, str(prefix))
-    way_back.check()
-    arrivals = ImportLog(state, str(prefix))
-    brought = frozenset[Digest]() if settings.delta.allow_gap else arrivals.known()
+    ledger = _ledger(settings)
+    ledger.check(prefix)
     return ImportTask(
         bundle,
-        Destination(prefix, mapping, part, brought),
+        Destination(prefix, mapping, part),
         OnConflict(settings.target.on_conflict or "default"),
         settings.registries,
         settings.delta.beside,
         settings.delta.prune,
         settings.volumes.volumes_in,
         trust,
-        way_back,
-        arrivals,
+        ledger,
         policy,
+    )
+
+
+def _ledger(settings: ImportSettings) -> Ledger:
+    file, receipt, order = settings.rollback.rollback_file, settings.receipt.receipt, settings.order
+    if file:
+        check_folder(file, "--rollback-file")
+    return Ledger(
+        state_folder(order.state),
+        rollback_file=file,
+        receipt=receipt and receipt.absolute(),
+        permits=Permits(older=order.allow_rollback, gap=settings.delta.allow_gap, new_job=order.new_job),
     )

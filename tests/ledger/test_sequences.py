@@ -1,4 +1,4 @@
-"""The gate: who must have signed, and what comes after what."""
+"""Who must have signed a bundle, and which bundle may be imported after which."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from bundler.bundle.inventory import Inventory
 from bundler.errors import BundlerError, LocalError, TrustError
-from bundler.ledger.sequences import Memory
-from bundler.ledger.statement_verifier import Requirement, StatementVerifier
+from bundler.ledger.ledger import ImportRecord, Incoming, Ledger, Permits
 from bundler.oci.content import Digest, sha256
+from bundler.oci.reference import parse_prefix
+from bundler.reporting.json_report import BundleReport, Report, StatementReport
+from bundler.session import Session
 from bundler.trust.bundle_signing import Terms, moment_at
 from bundler.trust.statement import Job, SignedStatement
+from bundler.trust.statement_verifier import Requirement, StatementVerifier
 from tests.schema_checks import valid
 from tests.trust.keys import NOW, a_certificate, a_key, allowed, keygen, line, signing
 
@@ -23,36 +27,66 @@ ONE, OTHER = sha256(b"one"), sha256(b"other")
 HOUR = 3600
 
 
+NO_CONTENT = Inventory(1, "full", (), (), ())
+
+
 class Border:
-    """Gates to one place that remembers what came in."""
+    """Imports to one place that remembers what came in."""
 
     def __init__(self, folder: Path, *lines: str, signers: int = 1) -> None:
         self.folder = folder
         self._requirement = Requirement(allowed(*lines), signers)
 
-    def gate(
-        self, now: int = NOW, *, allow_rollback: bool = False, may_write: bool = True
-    ) -> StatementVerifier:
-        """For one import."""
-        memory = Memory(self.folder, may_write=may_write)
-        return StatementVerifier(
-            keygen(), self._requirement, now=now, memory=memory, allow_rollback=allow_rollback
+    def proven(
+        self, sealed: SignedStatement | None, now: int = NOW, *, allow_rollback: bool = False
+    ) -> StatementReport:
+        """What its signatures prove."""
+        return StatementVerifier(keygen(), self._requirement, now=now, allow_expired=allow_rollback)(sealed)
+
+    def record(
+        self,
+        sealed: SignedStatement | None,
+        now: int = NOW,
+        *,
+        allow_rollback: bool = False,
+        new_job: bool = False,
+        may_write: bool = True,
+    ) -> ImportRecord:
+        """One import, begun."""
+        proven = self.proven(sealed, now, allow_rollback=allow_rollback)
+        assert sealed
+        incoming = Incoming(
+            sealed.statement.bundle, NO_CONTENT, proven, parse_prefix("oci://registry.internal")
         )
+        ledger = Ledger(self.folder, permits=Permits(older=allow_rollback, new_job=new_job))
+        return ledger.importing(incoming, Session(clock=lambda: now), may_write=may_write)
 
     def crossed(
-        self, sealed: SignedStatement | None, now: int = NOW, *, allow_rollback: bool = False
-    ) -> StatementVerifier:
+        self,
+        sealed: SignedStatement | None,
+        now: int = NOW,
+        *,
+        allow_rollback: bool = False,
+        new_job: bool = False,
+    ) -> StatementReport:
         """An import that comes to its end."""
-        with self.gate(now, allow_rollback=allow_rollback) as gate:
-            gate(sealed)
-            gate.remember()
-        return gate
+        report = Report("import", "0", (), (), BundleReport("b.tar.zst", ONE))
+        with self.record(sealed, now, allow_rollback=allow_rollback, new_job=new_job) as record:
+            record.moves([])
+            done = record.ends(report).bundle
+        assert done
+        assert done.statement
+        return done.statement
 
     def refused(self, sealed: SignedStatement | None, now: int = NOW) -> str:
         """Why it does not come in."""
-        with pytest.raises(TrustError) as error, self.gate(now) as gate:
-            gate(sealed)
+        with pytest.raises(TrustError) as error, self.record(sealed, now):
+            pass
         return str(error.value)
+
+    def state(self, job: str = "default") -> Path:
+        """Where the last import of a job is remembered."""
+        return self.folder / "jobs" / f"{job}.json"
 
 
 @pytest.fixture
@@ -80,10 +114,9 @@ def test_two_of_three_are_enough_where_two_are_asked_for(
     border = Border(tmp_path / "state", *lines, signers=2)
     one = number(alice, 7)
     stranger = signing(mallory, Terms()).join(one)
-    assert "1 of 2 signers: no other has signed it" in border.refused(one)
+    assert "1 of 2 signers: nobody else has signed it" in border.refused(one)
     assert "1 of 2 signers: signature by SHA256:" in border.refused(stranger)
-    told = border.crossed(signing(bob, Terms()).join(stranger)).told
-    assert told is not None
+    told = border.crossed(signing(bob, Terms()).join(stranger))
     assert [signer.principal for signer in told.signers] == ["alice", "bob"]
     assert len(told.keys) == 3
 
@@ -106,10 +139,9 @@ def test_one_key_with_two_names_by_certificates_is_one_signer(alice: Path, bob: 
     carol, dave = (a_certificate(own, bob, name, name) for name in ("carol", "dave"))
     sealed = signing(own, Terms()).join(signing(dave, Terms()).join(number(carol, 7)))
     assert len(sealed.signatures) == 3
-    assert "1 of 2 signers: no other has signed it" in border.refused(sealed)
+    assert "1 of 2 signers: nobody else has signed it" in border.refused(sealed)
     other = signing(a_certificate(alice, bob, "alice"), Terms()).join(sealed)
-    told = border.crossed(other).told
-    assert told is not None
+    told = border.crossed(other)
     assert [signer.principal for signer in told.signers] == ["carol", "alice"]
 
 
@@ -132,7 +164,7 @@ def test_a_key_out_of_use_can_not_sign_for_the_past(alice: Path, tmp_path: Path)
     border = Border(tmp_path, line("alice", alice, 'valid-before="20260921Z"'))
     dated_back = signing(alice, now=NOW - 30 * 24 * HOUR).seal(ONE)
     assert "key has expired" in border.refused(dated_back)
-    assert border.crossed(dated_back, NOW - 29 * 24 * HOUR).told
+    assert border.crossed(dated_back, NOW - 29 * 24 * HOUR).signers
 
 
 def test_a_key_not_in_use_yet_can_not_have_signed(alice: Path, tmp_path: Path) -> None:
@@ -146,31 +178,30 @@ def test_a_key_not_in_use_yet_can_not_have_signed(alice: Path, tmp_path: Path) -
 def test_an_expired_statement_does_not_come_in(border: Border, alice: Path) -> None:
     sealed = signing(alice, Terms(expires=moment_at(NOW + HOUR))).seal(ONE)
     assert "expired at 2026-09-21T15:13:20Z" in border.refused(sealed, NOW + HOUR)
-    assert border.crossed(sealed, NOW + HOUR - 1).told
-    told = border.crossed(sealed, NOW + HOUR, allow_rollback=True).told
-    assert told is not None
+    assert border.crossed(sealed, NOW + HOUR - 1).signers
+    told = border.crossed(sealed, NOW + HOUR, allow_rollback=True)
     assert told.allowed == ("expired",)
 
 
 def test_the_first_import_knows_no_other(border: Border, alice: Path) -> None:
-    told = border.crossed(number(alice, 7)).told
-    assert told is not None
+    told = border.crossed(number(alice, 7))
     assert told.previous is None
-    document = json.loads((border.folder / "default.json").read_text())
+    document = json.loads((border.state()).read_text())
     assert document == {"job": "default", "sequence": 7, "bundle": ONE, "time": moment_at(NOW)}
     valid("import-state", document)
 
 
 def test_an_older_one_is_refused_with_both_numbers(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7))
-    assert "sequence number 6, and 7 was imported before" in border.refused(number(alice, 6))
-    assert border.crossed(number(alice, 8)).told
+    assert f"older than what was imported: number 7 ({moment_at(NOW)}), here is 6" in border.refused(
+        number(alice, 6)
+    )
+    assert border.crossed(number(alice, 8)).signers
 
 
 def test_the_same_one_may_come_again(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7))
-    told = border.crossed(number(alice, 7)).told
-    assert told is not None
+    told = border.crossed(number(alice, 7))
     assert told.previous == 7
 
 
@@ -183,15 +214,18 @@ def test_another_one_of_the_same_number_is_refused(border: Border, alice: Path) 
 
 def test_an_allowed_rollback_is_told_and_allows_no_other(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7))
-    told = border.crossed(number(alice, 5), allow_rollback=True).told
-    assert told is not None
+    told = border.crossed(number(alice, 5), allow_rollback=True)
     assert (told.previous, told.allowed) == (7, ("older",))
-    assert "7 was imported before" in border.refused(number(alice, 6))
+    assert "older than what was imported: number 7" in border.refused(number(alice, 6))
 
 
-def test_jobs_know_nothing_of_each_other(border: Border, alice: Path) -> None:
+def test_an_unknown_job_is_refused_unless_it_is_said_to_be_new(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7, job="nightly"))
-    assert border.crossed(number(alice, 1, job="weekly")).told
+    weekly = number(alice, 1, job="weekly")
+    assert "known jobs: nightly; use --new-job" in border.refused(weekly)
+    assert border.crossed(weekly, new_job=True).signers
+    assert border.crossed(number(alice, 8, job="nightly")).signers
+    assert border.crossed(weekly).signers
 
 
 def test_who_is_not_allowed_leaves_nothing_in_the_state(border: Border, mallory: Path) -> None:
@@ -200,14 +234,14 @@ def test_who_is_not_allowed_leaves_nothing_in_the_state(border: Border, mallory:
 
 
 def test_an_import_that_comes_to_no_end_is_not_remembered(border: Border, alice: Path) -> None:
-    with border.gate() as gate:
-        gate(number(alice, 7))
-    assert border.crossed(number(alice, 6)).told
+    with border.record(number(alice, 7)):
+        pass
+    assert border.crossed(number(alice, 6)).signers
 
 
 def test_looking_writes_nothing(border: Border, alice: Path) -> None:
-    with border.gate(may_write=False) as gate:
-        gate(number(alice, 7))
+    with border.record(number(alice, 7), may_write=False):
+        pass
     assert not border.folder.exists()
 
 
@@ -215,12 +249,10 @@ def test_looking_writes_nothing(border: Border, alice: Path) -> None:
 
 
 def test_a_second_import_of_a_job_is_9_while_the_first_runs(border: Border, alice: Path) -> None:
-    with border.gate() as first, border.gate() as second, border.gate() as third:
-        first(number(alice, 7))
-        with pytest.raises(LocalError, match="another import of the job default is under way"):
-            second(number(alice, 8))
-        third(number(alice, 8, job="other"))
-    assert border.crossed(number(alice, 8)).told
+    running = pytest.raises(LocalError, match="another import of the job default is running")
+    with border.record(number(alice, 7)), border.record(number(alice, 8, job="other")), running:
+        border.record(number(alice, 8))
+    assert border.crossed(number(alice, 8)).signers
 
 
 @pytest.mark.parametrize(
@@ -229,38 +261,38 @@ def test_a_second_import_of_a_job_is_9_while_the_first_runs(border: Border, alic
     ids=lambda text: text[:9] or "empty",
 )
 def test_a_damaged_state_is_no_empty_state(text: str, border: Border, alice: Path) -> None:
-    border.folder.mkdir()
-    (border.folder / "default.json").write_text(text)
-    with pytest.raises(BundlerError) as error, border.gate() as gate:
-        gate(number(alice, 7))
+    border.state().parent.mkdir(parents=True)
+    (border.state()).write_text(text)
+    with pytest.raises(BundlerError) as error:
+        border.record(number(alice, 7))
     assert error.value.exit_code == 9
     assert "default.json" in str(error.value)
 
 
 def test_the_state_of_another_job_is_no_state(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7))
-    (border.folder / "default.json").rename(border.folder / "nightly.json")
+    (border.state()).rename(border.state("nightly"))
     with pytest.raises(LocalError, match="the state of another job, default"):
         border.crossed(number(alice, 7, job="nightly"))
 
 
 def test_what_can_not_be_looked_at_is_no_empty_state(border: Border, alice: Path) -> None:
-    border.folder.mkdir()
-    os.mkfifo(border.folder / "default.json")
+    border.state().parent.mkdir(parents=True)
+    os.mkfifo(border.state())
     with pytest.raises(BundlerError) as error:
         border.crossed(number(alice, 7))
     assert error.value.exit_code == 9
 
 
 def test_a_lock_goes_with_the_process_that_held_it(border: Border, alice: Path) -> None:
-    border.folder.mkdir()
-    held = "import sys; from pathlib import Path; from bundler.ledger.sequences import Memory\n"
-    held += "Memory(Path(sys.argv[1])).last('default'); print(flush=True); sys.stdin.read()"
-    command = [sys.executable, "-c", held, str(border.folder)]
+    border.state().parent.mkdir(parents=True)
+    held = "import sys; from pathlib import Path; from bundler.ledger.sequences import Sequences\n"
+    held += "Sequences(Path(sys.argv[1])).last('default'); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", held, str(border.state().parent)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdout
         running.stdout.readline()
-        with pytest.raises(LocalError, match="under way"):
+        with pytest.raises(LocalError, match="is running"):
             border.crossed(number(alice, 7))
         running.kill()
-    assert border.crossed(number(alice, 7)).told
+    assert border.crossed(number(alice, 7)).signers

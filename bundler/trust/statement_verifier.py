@@ -1,0 +1,90 @@
+"""Signatures on a bundle: who made them, and whether their statement is still valid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from bundler.errors import BUNDLE, TrustError
+from bundler.reporting.json_report import SignerReport, StatementReport
+from bundler.trust.ssh_keygen import Allowed, Signer, SshKeygen
+from bundler.trust.statement import Job, SignedStatement, Statement
+
+EXPIRED = "expired"
+
+
+class Requirement(NamedTuple):
+    """Whose signatures a bundle must have, and for which job."""
+
+    allowed: Allowed
+    signers: int = 1
+    """Different principals that must have signed."""
+    job: Job | None = None
+    """The job that the statement must name; None for any."""
+
+
+class StatementVerifier:
+    """A judge for `open_bundle` and `BundleStream`; `now` is in seconds since the epoch.
+
+    A key must be allowed at the time that the statement names and now: the first is the signer's word,
+    and who stole a key that is out of use could name any time. It remembers nothing: what may be
+    imported after what is decided by the ledger.
+    """
+
+    def __init__(
+        self, keygen: SshKeygen, requirement: Requirement, *, now: int, allow_expired: bool = False
+    ) -> None:
+        self._keygen = keygen
+        self._requirement = requirement
+        self._allow_expired = allow_expired
+        self._now = now
+
+    def __call__(self, sealed: SignedStatement | None) -> StatementReport:
+        """Return what was proven.
+
+        Raises: TrustError unless enough of the allowed signers signed a valid statement of the job.
+        """
+        if sealed is None:
+            cause = "it is not signed, and a signature is required"
+            raise TrustError(BUNDLE, cause, "sign it where it is made: timoni-bundler sign")
+        signers = self._signers(sealed)
+        said, expected = sealed.statement, self._requirement.job
+        if expected and said.job != expected:
+            cause = f"it is signed for job {said.job}, and job {expected} is expected"
+            raise TrustError(BUNDLE, cause, "import the bundle of that job, or name the other with --job")
+        problem = expired(said, self._now)
+        if problem and not self._allow_expired:
+            raise TrustError(f"job {said.job}", problem, "have it signed anew")
+        return replace(
+            sealed.told(),
+            signers=tuple(SignerReport(*signer) for signer in signers),
+            allowed=(EXPIRED,) if problem else (),
+        )
+
+    def _signers(self, sealed: SignedStatement) -> list[Signer]:
+        """Return those who count, each once, as is each key. Raises: TrustError if they are too few."""
+        times = (sealed.statement.time.seconds, self._now)
+        proven: dict[str, Signer] = {}
+        refused: list[TrustError] = []
+        for signature in sealed.signatures:
+            try:
+                signer = self._keygen.signer(self._requirement.allowed, signature, sealed.encoded, times)
+                # Two certificates can give one key two names: whoever holds it is one signer all the same.
+                if signer.key not in {other.key for other in proven.values()}:
+                    proven.setdefault(signer.principal, signer)
+            except TrustError as error:
+                refused.append(error)
+        needed = self._requirement.signers
+        if len(proven) < needed:
+            why = "; ".join(str(error) for error in refused) or "nobody else has signed it"
+            have = f"{len(proven)} of {needed} signers: " if needed > 1 else ""
+            next_step = f"allowed signers: file {self._requirement.allowed.name!r}"
+            raise TrustError(BUNDLE, have + why, next_step)
+        return list(proven.values())
+
+
+def expired(statement: Statement, now: int) -> str:
+    """Return a sentence for a statement that has expired; empty for any other."""
+    if statement.expires and statement.expires.seconds <= now:
+        return f"the statement expired at {statement.expires}"
+    return ""
