@@ -194,7 +194,7 @@ ENDLESS: dict[str, Fault] = {
     "dripping trailers": drips(b"X: y\r\n", CHUNKED + b"1\r\nx\r\n0\r\n"),
     "dripping body": drips(b"x", OK + b"Content-Length: 100000\r\n\r\n"),
 }
-SHORT = Limits(connect_timeout=30.0, read_timeout=60.0, blob_seconds=0.3, blob_rate=1 << 30, attempts=2)
+SHORT = Limits(connect_timeout=30.0, read_timeout=0.3, blob_seconds=0.3, blob_rate=1 << 30, attempts=2)
 
 
 @pytest.mark.parametrize("path", ["/tags/list", "/manifests/", "/blobs/"])
@@ -223,7 +223,7 @@ def test_what_is_had_already_may_not_come_slower_than_the_limit(
     source.repositories["slow"] = content
     source.on("GET", sha256(layer), cut_after(4_900))
     source.on("GET", sha256(layer), drips(layer, OK + b"Content-Length: 5000\r\n\r\n"), times=ALWAYS)
-    limits = SHORT._replace(blob_seconds=1.0)
+    limits = SHORT._replace(read_timeout=3.0, blob_seconds=1.0)
     hosts = HostSettings(limits=limits, sleep=clock.sleep)
     known = Registries(RegistrySettings(TransportSettings(limits=limits), hosts))
     report = exported(tmp_path / "b.tar.zst", f"{source.host}/slow", registries=known)
