@@ -161,3 +161,11 @@ def keys_of(schema: object) -> Iterator[str]:
     children = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
     for child in children:
         yield from keys_of(child)
+
+
+@pytest.mark.parametrize("folder", ["bundler", "examples", "schemas", "tests", "tools"])
+def test_every_page_that_a_file_names_is_there(folder: str) -> None:
+    paths = (path for path in (ROOT / folder).rglob("*") if path.is_file())
+    texts = [path.read_text() for path in paths if path.suffix in (".py", ".sh", ".yaml", ".json")]
+    named = re.findall(r"(?<!fulcio, )\bdocs/[\w/.-]+\.md\b", "\n".join(texts))
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []

@@ -49,7 +49,7 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tzst", ".zst", ".zip")
 """Endings that promise a file."""
 
 
-@declared("export")
+@declared("export", reads_files=True)
 def command(
     options: SelectionOptions, settings: ExportSettings, dry_run: DryRunOptions, printed: PrintOptions
 ) -> int:
@@ -93,7 +93,7 @@ def command(
 
 def _task(options: SelectionOptions, settings: ExportSettings) -> ExportTask:
     """Join command line and export files; what the command line says wins."""
-    settings, selection = asked(options, settings)
+    settings, selection = asked("export", options, settings)
     out, lock = settings.output.out, settings.lock.lock
     if not out:
         raise UsageError("export", "no output is named", "say where to with -o NAME.tar.zst")
