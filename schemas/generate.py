@@ -135,7 +135,6 @@ def documents() -> dict[str, dict[str, Any]]:
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
     return {
-        "bundle.schema.json": inventory.schema(),
         "compact.schema.json": compact_schema(),
         "bundle.schema.json": _bundle(),
         "report.schema.json": report,

@@ -19,7 +19,8 @@ from bundler.bundle.compacted.compact_format import (
     gzip_recipe,
     layout_of,
 )
-from bundler.bundle.inventory import bundle_id, decode
+from bundler.bundle.inventory import bundle_id
+from bundler.bundle.inventory_reader import decode
 from bundler.bundle.stream import Judge
 from bundler.bundle.unpacked import absent
 from bundler.bundle.wire import FrameCache, unpacked

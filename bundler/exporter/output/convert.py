@@ -9,8 +9,8 @@ from bundler.about import VERSION
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import roots_of
 from bundler.bundle.reader import Bundle
-from bundler.disk_space import check_disk
 from bundler.exporter.output.outputs import output_to
+from bundler.folders import check_disk
 from bundler.oci.content import Digest
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport
