@@ -60,6 +60,7 @@ def test_the_python_of_the_page_carries_a_module_across(
     assert (tmp_path / "podinfo.tar.zst").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "getting-started.md"])
 def test_the_first_steps_lead_to_a_module_inside(name: str, tmp_path: Path) -> None:
     (page,) = (page for page in PAGES if page.name == name)
@@ -113,6 +114,7 @@ def test_every_exit_code_says_what_to_do() -> None:
     assert [section for section in sections if "\n**What to do:** " not in section] == []
 
 
+@pytest.mark.slow
 def test_every_message_of_troubleshooting_is_one_of_the_program() -> None:
     page = (DOCS / "troubleshooting.md").read_text()
     messages = re.findall(r"^\| `([^|]*)` \|", page, re.MULTILINE)
