@@ -218,14 +218,9 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """Return 0, the failures' own code if nothing succeeded and they agree, else 8."""
-        if not self.failures:
-            return EXIT_OK
-        codes = {item.exit_code for item in self.failures}
-        done = any(
-            tag.status not in ("failed", "skipped") for entry in self.repositories for tag in entry.tags
-        )
-        return codes.pop() if not done and len(codes) == 1 else EXIT_SOME_FAILED
+        """Return 0; the failures' own code if nothing succeeded and they agree, else 8."""
+        statuses = (tag.status for entry in self.repositories for tag in entry.tags)
+        return _exit_code(self.failures, done=any(status not in ("failed", "skipped") for status in statuses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +252,15 @@ class Explanation:
     @property
     def exit_code(self) -> int:
         """Return 0; the failures' own code if no tag is taken and they agree, else 8."""
-        codes = {item.exit_code for item in self.failures}
-        if not codes:
-            return EXIT_OK
-        taken = any(decision.taken for entry in self.repositories for decision in entry.decisions)
-        return codes.pop() if not taken and len(codes) == 1 else EXIT_SOME_FAILED
+        decisions = (decision for entry in self.repositories for decision in entry.decisions)
+        return _exit_code(self.failures, done=any(decision.taken for decision in decisions))
+
+
+def _exit_code(failures: tuple[Failure, ...], *, done: bool) -> int:
+    codes = {item.exit_code for item in failures}
+    if not codes:
+        return EXIT_OK
+    return codes.pop() if not done and len(codes) == 1 else EXIT_SOME_FAILED
 
 
 class Phases:
