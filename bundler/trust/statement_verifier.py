@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from bundler.errors import BUNDLE, TrustError
+from bundler.errors import BUNDLE, TrustError, UsageError
 from bundler.reporting.json_report import SignerReport, StatementReport
 from bundler.trust.ssh_keygen import Allowed, Signer, SshKeygen
 from bundler.trust.statement import Job, SignedStatement, Statement
@@ -34,6 +34,10 @@ class StatementVerifier:
     def __init__(
         self, keygen: SshKeygen, requirement: Requirement, *, now: int, allow_expired: bool = False
     ) -> None:
+        """Take what is required. Raises: UsageError for a list of revoked keys without any."""
+        allowed = requirement.allowed
+        if allowed.revoked is not None and not _lists_keys(allowed.revoked):
+            raise UsageError(allowed.revoked_name, "--revoked-keys: it lists no keys", "leave the option out")
         self._keygen = keygen
         self._requirement = requirement
         self._allow_expired = allow_expired
@@ -81,6 +85,11 @@ class StatementVerifier:
             next_step = f"allowed signers: file {self._requirement.allowed.name!r}"
             raise TrustError(BUNDLE, have + why, next_step)
         return list(proven.values())
+
+
+def _lists_keys(data: bytes) -> bool:
+    lines = (line.strip() for line in data.splitlines())
+    return any(line and not line.startswith(b"#") for line in lines)
 
 
 def expired(statement: Statement, now: int) -> str:

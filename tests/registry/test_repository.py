@@ -28,7 +28,7 @@ from tests.doubles import (
     says,
     with_headers,
 )
-from tests.flows import QUICK, registries_for
+from tests.flows import PATIENT, registries_for
 
 DATA = noise("client", 5_000_000)
 BLOB = descriptor_of(DATA)
@@ -44,7 +44,7 @@ def server() -> Iterator[MemoryRegistry]:
 
 @pytest.fixture
 def repository(server: MemoryRegistry, clock: FakeClock) -> Repository:
-    return registries_for(clock, limits=QUICK).source(server.repository("app"))
+    return registries_for(clock, limits=PATIENT).source(server.repository("app"))
 
 
 def test_tags_are_listed_by_one_request(server: MemoryRegistry, repository: Repository) -> None:
@@ -57,7 +57,7 @@ def test_a_list_of_more_tags_than_asked_for_is_whole(count: int, requests: int, 
     """Distribution 2 knows no `n`: only a page of exactly that many may be cut."""
     content = a_module(*(f"1.{number}.0" for number in range(count)))
     with MemoryRegistry({"app": content}) as server:
-        known = registries_for(clock, limits=QUICK._replace(page_size=3))
+        known = registries_for(clock, limits=PATIENT._replace(page_size=3))
         assert len(known.source(server.repository("app")).tags().tags) == count
         assert len(server.seen) == requests
 
@@ -155,7 +155,7 @@ def test_a_list_cut_below_n_is_asked_for_once_more(understands_last: bool, clock
         return Reply(200, {}, json.dumps({"name": "app", "tags": rest[:25]}).encode())
 
     with LoopbackServer(cut) as server:
-        source = registries_for(clock, limits=QUICK).source(RepositoryName(f"{server.host}/app"))
+        source = registries_for(clock, limits=PATIENT).source(RepositoryName(f"{server.host}/app"))
         assert source.tags().tags == tuple(tags)
         assert len(server.seen) == 2
 
