@@ -15,6 +15,7 @@ from bundler.bundle.inventory import REF_NAME
 from bundler.bundle.reader import open_bundle
 from bundler.errors import IntegrityError, LocalError, UsageError
 from bundler.extractor import Extracted, extract
+from bundler.oci import strict_json
 from bundler.oci.manifest import ACCEPTED
 from tests.builders import SHAPES, Content, a_bundle
 from tests.extractor.contents import SOURCE, a_packed_module, bundle_of, largest, unpacked_bundle
@@ -140,6 +141,6 @@ def test_what_a_bundle_does_not_list_is_missing(tmp_path: Path) -> None:
     folder = unpacked_bundle(tmp_path, content)
     inventory = json.loads((folder / "bundle.json").read_bytes())
     inventory["blobs"] = [blob for blob in inventory["blobs"] if blob["digest"] != gone]
-    (folder / "bundle.json").write_text(json.dumps(inventory))
+    (folder / "bundle.json").write_bytes(strict_json.canonical(inventory))
     with open_bundle(folder) as bundle, pytest.raises(IntegrityError, match=f"{gone}: missing, but"):
         extract(bundle, "app:1.0.0", tmp_path / "out.tar")
