@@ -241,9 +241,11 @@ class _FromStart:
     def __init__(self, pieces: BundleBytes) -> None:
         self._pieces = pieces
         self._position = 0
+        self._passed = pieces.checking()
 
     def read(self, size: int, /) -> bytes:
         """Return the next bytes; none at the end."""
         data = self._pieces.read_at(size, self._position)
         self._position += len(data)
+        self._passed(data)
         return data

@@ -16,6 +16,7 @@ from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.named_files import check_folder, text_of
 from bundler.oci.reference import Reference, parse_reference
 from bundler.reporting.json_report import Report
+from bundler.selection.rules import LATEST
 from bundler.selection.sources import Include, PinnedReference, Selection
 from bundler.timoni.bundle_file import ModuleReference, read_bundle_files, rewritten
 from bundler.timoni.source_text import SourceText
@@ -66,10 +67,12 @@ def modules_of(paths: Sequence[Path], values: Mapping[str, str], along: Include)
 
 def _pin(module: ModuleReference, along: Include) -> PinnedReference:
     reference = parse_reference(module.url)
-    wanted = Reference(reference.repository, module.version, module.digest)
-    # Timoni takes the version's artifact, and refuses it where its digest is another.
+    # Timoni pulls `latest` with a digest by the digest alone; of a version it only compares the digest.
+    by_digest = module.digest is not None and module.version == LATEST
+    wanted = Reference(reference.repository, None if by_digest else module.version, module.digest)
     file = re.sub(r"(:\d+)+$", "", module.place)
-    return PinnedReference(wanted, along, strict=module.digest is not None, named_by=f"by {file}")
+    strict = module.digest is not None and not by_digest
+    return PinnedReference(wanted, along, strict=strict, named_by=f"by {file}")
 
 
 class Rewritten(NamedTuple):

@@ -111,8 +111,8 @@ class Manifest(NamedTuple):
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """Return the blobs that must be carried with it, manifests excluded."""
-        parts = (self.config, *self.layers) if self.config else self.layers
-        return tuple(part.blob for part in parts if part.distributed)
+        layers = tuple(layer.blob for layer in self.layers if layer.distributed)
+        return (self.config.blob, *layers) if self.config else layers
 
 
 @strict_json.alone

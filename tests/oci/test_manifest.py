@@ -219,6 +219,7 @@ def test_schema_1_is_known_by_its_version_too() -> None:
     assert media_type_of(b'{"schemaVersion": 1}', "application/json", item="x") == DOCKER_SCHEMA1
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=40) | st.from_regex(r'\{"schemaVersion": ?[012], ?"[a-z]+":.*\}').map(str.encode))
 def test_any_bytes_are_a_manifest_or_a_content_error(data: bytes) -> None:
     with pytest.raises(ContentError):
