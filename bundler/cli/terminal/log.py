@@ -66,6 +66,9 @@ class Log:
 
     structured: ClassVar[bool] = False
 
+    goes_on: bool = True
+    """Whether an interrupted command goes on when it is run again; a server does not."""
+
     def tell(self, event: Event, message: str, level: Level = "info", **more: Any) -> None:
         """One line; `more` are fields of `LogLine`. May be called from any thread."""
         _write(message if level == "info" else f"{PROGRAM}: {event}: {message}")
