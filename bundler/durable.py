@@ -184,7 +184,7 @@ def own_file(path: Path, mode: int) -> int:
         if stat.S_ISREG(status.st_mode) and status.st_nlink < 2 and status.st_uid in (os.geteuid(), owner):
             return descriptor
         os.close(descriptor)
-    raise LocalError(str(path), "a link, a pipe or another user's file has this name", "remove it")
+    raise LocalError(str(path), "this is a link, a pipe or another user's file", "remove it")
 
 
 def _opened_alone(path: Path) -> io.FileIO:
@@ -193,7 +193,7 @@ def _opened_alone(path: Path) -> io.FileIO:
         file = io.FileIO(own_file(path, 0o666), "r+b")
         try:
             if not locked(file.fileno(), path):
-                raise LocalError(str(path), "another run is writing it", "wait until it has ended")
+                raise LocalError(str(path), "another run is writing it", "wait until that run has ended")
             # Whoever held the lock before may have given this file its final name meanwhile.
             with local_errors(path, "look at"), contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), path.stat()):
@@ -292,7 +292,9 @@ def _directory_alone(path: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
-            raise LocalError(str(path), "another run is writing it", "wait until it has ended") from error
+            raise LocalError(
+                str(path), "another run is writing it", "wait until that run has ended"
+            ) from error
         # Whoever held the lock before may have renamed or removed it meanwhile.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):

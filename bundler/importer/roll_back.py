@@ -93,7 +93,7 @@ def _restored(moved: MovedTag, registries: Registries, *, overwrite: bool, may_w
     if now not in (moved.new, None) and not overwrite:
         deed = f"moved it to {moved.new}" if moved.new else "deleted it"
         cause = f"it points to {now}, and the import had {deed}"
-        raise TargetRefusedError(str(moved), cause, "--on-conflict overwrite moves it all the same")
+        raise TargetRefusedError(str(moved), cause, "use --on-conflict overwrite to move it anyway")
     manifest = target.manifest_at(moved.old)
     if manifest is None:
         cause = f"the target does not have {moved.old} any more"

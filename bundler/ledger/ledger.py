@@ -175,7 +175,7 @@ class ImportRecord:
         problems = dict(_problems(proven, self._incoming.id, last))
         if problems and not self._ledger.permits.older:
             cause = next(iter(problems.values()))
-            raise TrustError(f"job {proven.job}", cause, "use --allow-rollback to import it all the same")
+            raise TrustError(f"job {proven.job}", cause, "use --allow-rollback to import it anyway")
         if last is None and not self._ledger.permits.new_job and (jobs := self._sequences.jobs()):
             cause = f"no bundle of this job was imported before; known jobs: {', '.join(jobs)}"
             raise TrustError(f"job {proven.job}", cause, "use --new-job if it is meant to begin")

@@ -47,7 +47,7 @@ class Moment(Parsed):
         """Raise ValueError also for a day that does not exist."""
         moment = super().parse(text)
         if int(moment[8:10]) > monthrange(int(moment[:4]), int(moment[5:7]))[1]:
-            raise ValueError(f"{moment} names a day that does not exist")
+            raise ValueError(f"{moment} is a day that does not exist")
         return moment
 
     @property

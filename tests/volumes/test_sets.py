@@ -261,7 +261,7 @@ def test_one_volume_made_again_needs_room_for_that_one_alone(tmp_path: Path) -> 
     whole.mkdir()
     split(bundle, whole, Cut(SIZE, 50))
     with small_disk(tmp_path / "stick", 3 * SIZE):
-        with pytest.raises(LocalError, match="it needs up to"):
+        with pytest.raises(LocalError, match="are needed, and"):
             split(bundle, tmp_path / "stick", Cut(SIZE, 50))
         for file in (sorted(whole.iterdir())[number] for number in (1, -1)):
             only = find_volumes(file)[file].number

@@ -92,7 +92,10 @@ class Log:
             self.failed(item.item, item.cause, item.next_step, item.exit_code)
         if more := len(groups[SHOWN:]):
             self.failed(
-                f"{more:,} more causes", "not shown", "the report has all: --report FILE or --json", exit_code
+                f"{more:,} more causes",
+                "not shown",
+                "see all of them with --report FILE or --json",
+                exit_code,
             )
 
     def error(self, error: BundlerError) -> None:

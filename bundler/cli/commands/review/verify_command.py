@@ -125,10 +125,10 @@ def _target(
 ) -> Against | None:
     prefix = against or settings.target.to
     if prefix is None and file:
-        raise UsageError(file.name, "it names no target", "name one with --against")
+        raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
         if part != Part():
-            cause = "without a target, all of a bundle is verified"
+            cause = "without a target the whole bundle is verified"
             raise UsageError("--repository or --tag", cause, "name a target with --against")
         return None
     return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries)

@@ -52,7 +52,7 @@ def command(
     """
     if takes_pushes and content.is_file():
         raise UsageError(
-            str(content), "a bundle file takes no pushes", "give a directory, or leave --writable out"
+            str(content), "a bundle file can't accept pushes", "name a directory, or remove --writable"
         )
     log = current_log()
     log.goes_on = False
