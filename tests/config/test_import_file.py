@@ -79,7 +79,7 @@ WRONG = {
     "mapping:\n- pattern: (a)\n  to: \\2": (
         "3: mapping[0].pattern",
         "invalid group reference",
-        "Python's re",
+        "syntax of Python",
     ),
     "select:\n  newst: 1": ("3: select.newst", "unknown key", "did you mean newest?"),
     "select:\n  createdSince: 90d": ("3: select.createdSince", "unknown key", "there are tags"),

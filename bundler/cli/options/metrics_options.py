@@ -47,7 +47,7 @@ class MetricsFile(NamedTuple):
             text = self.path.read_text(errors="replace") if self.path.exists() else ""
         found = last_success(text, labels_of(self.command, self.job))
         if found is None:
-            cause = f"--metrics: this file holds the metrics of another command or job, not of {self.command} of job {self.job}"
+            cause = f"--metrics: these are not the metrics of {self.command} of job {self.job}"
             raise UsageError(str(self.path), cause, "use one file per command and job")
         return found
 
