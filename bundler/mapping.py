@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from bundler.errors import CollectedError, UsageError
+from bundler.oci.grammar import expression
 from bundler.oci.reference import Prefix, RepositoryName
 
 
@@ -61,9 +62,10 @@ def check_rule(rule: MappingRule) -> None:
         try:
             # The template is read before anything is searched.
             re.compile(rule.source).sub(rule.to, "")
-        except _UNREADABLE as error:
+            expression(rule.source)
+        except (ValueError, *_UNREADABLE) as error:
             cause = f"the regular expression or its replacement is not valid: {error}"
-            raise UsageError(rule.source, cause, r"use the syntax of Python, with groups as \1") from None
+            raise UsageError(rule.source, cause, r"use the syntax of RE2, with groups as \1") from None
 
 
 def target_name(source: RepositoryName, to: Prefix, mapping: Mapping) -> RepositoryName:
@@ -120,8 +122,8 @@ def _path(source: RepositoryName, rules: tuple[MappingRule, ...]) -> str:
 def _replaced(source: RepositoryName, rule: MappingRule) -> str | None:
     """Return the path that a rule gives; None if the rule is not for this source."""
     if rule.match is Match.PATTERN:
-        found = re.fullmatch(rule.source, source)
-        return found.expand(rule.to) if found else None
+        match = expression(rule.source).fullmatch(source)
+        return str(match.expand(rule.to)) if match else None
     if rule.match is Match.REPOSITORY:
         return rule.to if source == rule.source else None
     start = rule.source.rstrip("/")

@@ -21,7 +21,7 @@ from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
 from bundler.reporting.json_report import Report
 from bundler.selection.rules import Rules
-from bundler.selection.sources import ALONE, Include, selection_of
+from bundler.selection.sources import ALONE, Include, Shard, selection_of
 from bundler.session import Session
 from tests.doubles import FakeClock
 from tests.leaks import assert_none_in
@@ -57,6 +57,8 @@ def exported(
     store: Path | None = None,
     globs: tuple[str, ...] = (),
     along: Include = ALONE,
+    rules: Rules | None = None,
+    shard: Shard | None = None,
     on_drift: OnDrift = OnDrift.IGNORE,
     lock: Path | None = None,
     incremental: Incremental = ALONE_TONIGHT,
@@ -65,7 +67,8 @@ def exported(
 ) -> Report:
     """Export these references into `out`."""
     target = output_to(str(out))
-    selection = selection_of((parse_reference(text) for text in references), Rules(globs=globs), along)
+    named = (parse_reference(text) for text in references)
+    selection = selection_of(named, rules or Rules(globs=globs), along)._replace(shard=shard)
     session = Session(registries or registries_for(FakeClock()), jobs=jobs, clock=lambda: now)
     location = store_location_of(target, store)
     report = export_bundle(

@@ -171,3 +171,9 @@ def test_a_mapping_of_all_is_one_to_one_in_any_order(
     if isinstance(found, dict):
         assert len(set(found.values())) == len(set(sources))
         assert found == {source: target_name(source, to, mapping) for source in sources}
+
+
+def test_an_expression_ends_soon_on_a_hostile_name() -> None:
+    hostile = RepositoryName(f"h.example/{'a' * 200}")
+    mapping = Mapping((rule("pattern", "h.example/(a+)+b", "x"),))
+    assert target_name(hostile, TO, mapping) == f"{TO}/{'a' * 200}"

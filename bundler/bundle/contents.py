@@ -47,7 +47,9 @@ class RepositoryContents:
     size: int
     """Distinct bytes of all its tags."""
     removed: tuple[str, ...] = ()
-    """In a delta: tags and digests of the base that are not in this selection."""
+    """In a delta: tags and digests of the base that are gone at the source."""
+    deselected: tuple[str, ...] = ()
+    """In a delta: tags and digests of the base that are no longer selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ def _repository(
     tagged = [(str(tag), digest) for tag, digest in entry.tags.items()]
     untagged = [(str(digest), digest) for digest in entry.untagged]
     tags = (_tag(name, manifests[digest], sums[digest]) for name, digest in (*tagged, *untagged))
-    return RepositoryContents(entry.name, tuple(tags), sum(blobs.values()), entry.removed)
+    departed = tuple(entry.removed), tuple(entry.deselected)
+    return RepositoryContents(entry.name, tuple(tags), sum(blobs.values()), *departed)
 
 
 def _tag(reference: str, manifest: Manifest, needs: Sum) -> TagContents:

@@ -7,9 +7,9 @@ that the package works with and, read by pydantic, the published schema.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from bundler.bundle.member import Member, member_of
 from bundler.errors import ContentError
@@ -17,6 +17,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256
 from bundler.oci.document import Names, adapter_of, checked, read_document
+from bundler.oci.grammar import Parsed
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName, Tag
@@ -31,6 +32,20 @@ FORMAT = 1
 _GROUPS = {"module/vendor": 0, "module": 1}
 
 
+class TagOrDigest(Parsed):
+    """Name of a manifest in its repository: a tag, or a digest for a manifest without one."""
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read either. Raises ValueError."""
+        (Digest if isinstance(text, str) and ":" in text else Tag).parse(text)
+        return cls(text)
+
+
+Departed = Annotated[Mapping[Tag | Digest, Digest], Names(TagOrDigest, Digest)]
+"""Tags, and digests of manifests without a tag, each with the digest that the base has."""
+
+
 @dataclass(frozen=True, slots=True)
 class RepositoryEntry:
     """One repository: its tags, and manifests taken by digest."""
@@ -38,8 +53,10 @@ class RepositoryEntry:
     name: RepositoryName
     tags: Annotated[Mapping[Tag, Digest], Names(Tag, Digest)]
     untagged: tuple[Digest, ...] = ()
-    removed: tuple[Tag | Digest, ...] = ()
-    """In a delta: tags and digests of the base that are not in this selection."""
+    removed: Departed = field(default_factory=dict)
+    """In a delta: tags and digests of the base that are gone at the source, with the digests of the base."""
+    deselected: Departed = field(default_factory=dict)
+    """In a delta: tags and digests of the base that are no longer selected, with the digests of the base."""
 
     def roots(self) -> Iterator[Digest]:
         """Yield all digests that the repository must have, in order."""
@@ -97,8 +114,14 @@ class _Head:
 
 
 def is_empty(inventory: Inventory) -> bool:
-    """Return True for a delta that adds nothing and removes nothing."""
+    """Return True for a delta that adds nothing, and of whose base nothing departed."""
     return inventory.kind == "delta" and not inventory.repositories
+
+
+def only_deselects(inventory: Inventory) -> bool:
+    """Return True for a delta that only says what is no longer selected."""
+    changed = (entry.tags or entry.untagged or entry.removed for entry in inventory.repositories)
+    return inventory.kind == "delta" and not any(changed)
 
 
 class Root(NamedTuple):
@@ -179,7 +202,7 @@ def encode(inventory: Inventory) -> bytes:
                     "name": entry.name,
                     "tags": {str(tag): digest for tag, digest in entry.tags.items()},
                     "untagged": list(entry.untagged),
-                    **({"removed": list(entry.removed)} if entry.removed else {}),
+                    **_departed(entry),
                 }
                 for entry in inventory.repositories
             ],
@@ -189,6 +212,15 @@ def encode(inventory: Inventory) -> bytes:
             **_of_delta(inventory),
         }
     )
+
+
+def _departed(entry: RepositoryEntry) -> dict[str, dict[str, Digest]]:
+    named = {"removed": entry.removed, "deselected": entry.deselected}
+    return {
+        key: {str(name): digest for name, digest in departed.items()}
+        for key, departed in named.items()
+        if departed
+    }
 
 
 def _of_delta(inventory: Inventory) -> dict[str, Any]:
@@ -243,16 +275,25 @@ def _check_consistent(inventory: Inventory) -> None:
     if len(set(names)) != len(names):
         raise ContentError(INVENTORY_FILE, "it lists a repository twice")
     for entry in inventory.repositories:
-        if back := {*entry.removed}.intersection((*entry.tags, *entry.untagged)):
-            raise ContentError(INVENTORY_FILE, f"{entry.name} lists {min(back)} as present and as removed")
+        _check_departed(entry)
         if missing := [digest for digest in entry.roots() if digest not in manifests]:
             raise ContentError(
                 INVENTORY_FILE, f"{entry.name} has {missing[0]}, which is not among the manifests"
             )
 
 
+def _check_departed(entry: RepositoryEntry) -> None:
+    present = {*entry.tags, *entry.untagged}
+    fields = {"removed": {*entry.removed}, "deselected": {*entry.deselected}}
+    for key, departed in fields.items():
+        if back := departed & present:
+            raise ContentError(INVENTORY_FILE, f"{entry.name} lists {min(back)} as present and as {key}")
+    if both := fields["removed"] & fields["deselected"]:
+        raise ContentError(INVENTORY_FILE, f"{entry.name} lists {min(both)} as removed and as deselected")
+
+
 def _check_kind(inventory: Inventory) -> None:
-    removes = any(entry.removed for entry in inventory.repositories)
+    removes = any(entry.removed or entry.deselected for entry in inventory.repositories)
     of_delta = (inventory.base, inventory.required, inventory.state, inventory.base_state, removes)
     if inventory.kind == "full" and any(of_delta):
         raise ContentError(INVENTORY_FILE, "it is full, but has fields of a delta")

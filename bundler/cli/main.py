@@ -14,21 +14,21 @@ from bundler.cli.terminal.log import JSON, OPTION, VARIABLE, Log
 from bundler.errors import UsageError
 
 COMMANDS = {
-    "export": "Outside: carry modules from registries into a bundle.",
-    "explain": "Show which tags an export would take, and the rule that decided.",
-    "verify": "Prove that a bundle is whole.",
+    "export": "Outside: export modules from registries into a bundle.",
+    "explain": "Show which tags an export would take, and why.",
+    "verify": "Prove that a bundle is complete and undamaged.",
     "sign": "Sign a bundle with an OpenSSH key.",
-    "inspect": "Show what a bundle holds.",
-    "extract": "One version out of a bundle: as an OCI archive, or as files.",
-    "merge": "One full bundle of a full one and its deltas, or of shards.",
-    "volumes": "A bundle in numbered volumes: cut, check, make again.",
-    "diff": "Show what changed from one bundle to another.",
-    "report": "A page to sign: what a bundle holds, as one HTML file.",
-    "import": "Inside: replay a bundle to a registry.",
-    "serve": "A registry straight off a bundle or a directory.",
-    "demo": "Show the whole way on this machine, with two embedded registries.",
-    "store": "Look after the directory that an export keeps.",
-    "completion": "Print the shell's completion script.",
+    "inspect": "Show what is in a bundle.",
+    "extract": "Take one version out of a bundle, as an OCI archive or as files.",
+    "merge": "Make one full bundle from deltas or from shards.",
+    "volumes": "Split a bundle into volumes, check and repair them.",
+    "diff": "Show what changed between two bundles.",
+    "report": "Write an HTML page about a bundle, for the person who signs.",
+    "import": "Inside: import a bundle into a registry.",
+    "serve": "Run a registry from a bundle or a directory.",
+    "demo": "Run the complete process on this machine, between two embedded registries.",
+    "store": "Clean up and check the store of an export.",
+    "completion": "Print a completion script for your shell.",
 }
 
 _GROUPS = {

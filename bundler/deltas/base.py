@@ -12,8 +12,9 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Root
 from bundler.bundle.manifest_pool import ChainEntry
 from bundler.deltas.chain import DeltaChain
+from bundler.deltas.departed import Subject, name_of
 from bundler.deltas.retention import LAST, Incremental
-from bundler.deltas.state import Base, name_of, state_of
+from bundler.deltas.state import Base, state_of
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.limits import Limits
@@ -45,8 +46,9 @@ def find_base(incremental: Incremental, store: Store, out: Path | None, limits: 
         tuple(dict.fromkeys(head for one in told for head in one.heads)),
         frozenset(roots.values()),
         state.manifests,
-        frozenset(name_of(root) for root in state.roots) - roots.keys(),
+        frozenset(root for root in state.roots if name_of(root) not in roots),
         frozenset(digest for one in told for digest in one.omitted),
+        any(head is None for head in heads.values()),
         tuple(chains.from_files.values()),
     )
 
@@ -117,8 +119,6 @@ SEMVER = "semver"
 """Instead of a glob: every tag that is a version."""
 
 Named = tuple[RepositoryName, Tag | Digest]
-
-Subject = tuple[RepositoryName, Digest]
 
 
 class ImmutableTags(NamedTuple):

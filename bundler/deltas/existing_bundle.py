@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.bundle.inventory import Inventory, roots_of
-from bundler.deltas.state import Name, name_of
+from bundler.deltas.departed import Name, name_of
 from bundler.errors import BundlerError, LocalError, UsageError
 from bundler.limits import Limits
 from bundler.oci.content import Digest
@@ -32,8 +32,8 @@ def refuse_loss(name: str, old: Inventory, new: Inventory) -> None:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         cause = f"it exists, and holds {lost[0]}{more}, which the new one would not hold as it is"
         raise UsageError(name, cause, "choose another name, or --force to replace it")
-    known = {name_of(root) for root in kept} | set(_removed(new))
-    if untold := [gone for gone in _removed(old) if gone not in known]:
+    known = {name_of(root) for root in kept} | set(_departed(new))
+    if untold := [name for name in _departed(old) if name not in known]:
         repository, tag = untold[0]
         cause = f"it exists, and says that {repository}:{tag} is gone, which the new one would not say"
         raise UsageError(name, cause, "choose another name, or --force to replace it")
@@ -45,8 +45,10 @@ def refuse_own_base(name: str, old: Digest, new: Inventory) -> None:
         raise UsageError(name, "it exists, and the new one builds on it", "choose another name")
 
 
-def _removed(inventory: Inventory) -> Iterator[Name]:
-    return ((entry.name, gone) for entry in inventory.repositories for gone in entry.removed)
+def _departed(inventory: Inventory) -> Iterator[Name]:
+    """Yield the names that are gone at the source or no longer selected."""
+    for entry in inventory.repositories:
+        yield from ((entry.name, name) for name in (*entry.removed, *entry.deselected))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ and deltas are applied one after the other: what a later one says of a tag holds
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from bundler.bundle.inventory import (
@@ -21,13 +22,11 @@ from bundler.bundle.inventory import (
     take_inventory,
 )
 from bundler.bundle.manifest_pool import ChainEntry
+from bundler.deltas.departed import DeltaScope, Fate, Name, departed, name_of
 from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
-
-Name = tuple[RepositoryName, Tag | Digest]
-"""What only one root can have: a tag of a repository, or a digest without one."""
 
 
 class State(NamedTuple):
@@ -43,16 +42,11 @@ def state_of(chain: Iterable[ChainEntry]) -> State:
     manifests: dict[Digest, Manifest] = {}
     for link in chain:
         for entry in link.inventory.repositories:
-            for gone in entry.removed:
-                roots.pop((entry.name, gone), None)
+            for name in (*entry.removed, *entry.deselected):
+                roots.pop((entry.name, name), None)
         roots |= {name_of(root): root for root in roots_of(link.inventory)}
         manifests |= link.manifests
     return State(tuple(sorted(roots.values(), key=bundle_order)), manifests)
-
-
-def name_of(root: Root) -> Name:
-    """What tells a root from the others."""
-    return (root.repository, root.tag or root.digest)
 
 
 def full_inventory(roots: Iterable[Root], manifests: Manifests) -> Inventory:
@@ -75,10 +69,12 @@ class Base(NamedTuple):
     """What is there under which name."""
     manifests: Manifests
     """With the children that are there."""
-    named: frozenset[Name] = frozenset()
-    """Names beyond those of `roots` that earlier bundles brought: gone, if they are selected no more."""
+    brought: frozenset[Root] = frozenset()
+    """Roots beyond `roots` that earlier bundles brought: departed, unless they are selected now."""
     omitted: frozenset[Digest] = frozenset()
     """Children of indexes that are not there."""
+    by_receipt: bool = False
+    """Known by a receipt, in which a tag stays that is no longer selected, until somebody deletes it."""
     from_files: tuple[ChainEntry, ...] = ()
     """Bundles that were read from their files: the next export may build on them too."""
 
@@ -112,22 +108,20 @@ class Base(NamedTuple):
         return found
 
 
-def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, *, complete: bool) -> Inventory:
-    """What is new against a base: changed roots with all their manifests, and the blobs it lacks.
+def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, scope: DeltaScope) -> Inventory:
+    """Return what is new against a base: changed roots with all their manifests, and the blobs it lacks.
 
-    `complete`: nothing failed, so that what is not among `roots` is gone. Otherwise it stays as it was.
+    Of what `scope` did not ask, nothing is said: it stays as it was.
     """
     changed = [root for root in roots if not base.has(root, manifests)]
     whole = full_inventory(changed, manifests)
     homes = base.homes()
-    named = {name_of(root) for root in roots}
-    missing = {name_of(root): root for root in base.roots if name_of(root) not in named}
-    gone = sorted({*missing, *(base.named - named)}) if complete else []
-    kept = () if complete else tuple(missing.values())
+    fates = departed(roots, manifests, (*base.roots, *base.brought), base.manifests, scope)
+    kept = [root for root, fate in fates.items() if fate is Fate.KEPT and root in base.roots]
     return Inventory(
         whole.format,
         "delta",
-        _with_removed(whole.repositories, gone),
+        _with_departed(whole.repositories, fates),
         whole.manifests,
         tuple(blob for blob in whole.blobs if blob.digest not in homes),
         whole.omitted,
@@ -150,17 +144,19 @@ def _state_id(roots: Iterable[Root], manifests: Manifests) -> Digest | None:
     return bundle_id(encode(full_inventory(roots, manifests)))
 
 
-def _with_removed(entries: Iterable[RepositoryEntry], gone: Iterable[Name]) -> tuple[RepositoryEntry, ...]:
-    removed: dict[RepositoryName, list[Tag | Digest]] = {}
-    for repository, name in gone:
-        removed.setdefault(repository, []).append(name)
+def _with_departed(
+    entries: Iterable[RepositoryEntry], fates: Mapping[Root, Fate]
+) -> tuple[RepositoryEntry, ...]:
+    named: dict[Fate, dict[RepositoryName, dict[Tag | Digest, Digest]]] = {fate: {} for fate in Fate}
+    for root, fate in sorted(fates.items(), key=lambda item: name_of(item[0])):
+        named[fate].setdefault(root.repository, {})[root.tag or root.digest] = root.digest
+    removed, deselected = named[Fate.REMOVED], named[Fate.DESELECTED]
     by_name: Mapping[RepositoryName, RepositoryEntry] = {entry.name: entry for entry in entries}
     return tuple(
-        RepositoryEntry(
-            name,
-            by_name[name].tags if name in by_name else {},
-            by_name[name].untagged if name in by_name else (),
-            tuple(removed.get(name, ())),
+        replace(
+            by_name.get(name) or RepositoryEntry(name, {}),
+            removed=removed.get(name, {}),
+            deselected=deselected.get(name, {}),
         )
-        for name in sorted({*by_name, *removed})
+        for name in sorted({*by_name, *removed, *deselected})
     )

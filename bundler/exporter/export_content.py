@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bundler.bundle.inventory import Inventory, Root
+from bundler.bundle.inventory import Inventory, Root, is_empty, only_deselects
 from bundler.deltas.state import Base, delta_inventory, full_inventory
 from bundler.errors import BundlerError
-from bundler.exporter.resolve.resolution import Findings, Resolution, Resolved
+from bundler.exporter.resolve.resolution import AskedSources, Findings, Resolution, Resolved
 
 
 @dataclass(frozen=True)
@@ -17,29 +17,40 @@ class ExportContent:
 
     resolution: Resolution
     findings: Findings
+    asked: AskedSources
     base: Base | None
     inventory: Inventory
 
     @classmethod
     def of(cls, resolved: Resolved, base: Base | None) -> ExportContent:
         """Compute the inventory: once for each resolution."""
-        resolution, findings = resolved
+        resolution, findings, asked = resolved
         roots, manifests = resolution.roots, resolution.manifests
         if base is None:
-            return cls(resolution, findings, None, full_inventory(roots, manifests))
+            return cls(resolution, findings, asked, None, full_inventory(roots, manifests))
         base = base.completed(manifests)
-        inventory = delta_inventory(roots, manifests, base, complete=findings.complete)
-        return cls(resolution, findings, base, inventory)
+        scope = asked.scope(resolution, findings, base.roots)
+        return cls(resolution, findings, asked, base, delta_inventory(roots, manifests, base, scope))
 
     def without(self, lacking: Mapping[Root, BundlerError]) -> ExportContent:
         """Leave out every chosen root that lacks something; the same object where none does."""
-        resolved = Resolved(self.resolution, self.findings)
+        resolved = Resolved(self.resolution, self.findings, self.asked)
         remaining = resolved.without(lacking)
         return self if remaining is resolved else ExportContent.of(remaining, self.base)
 
     def noting(self, findings: Findings) -> ExportContent:
         """Return the content with more findings that leave out nothing."""
         return replace(self, findings=self.findings + findings)
+
+    @property
+    def has_news(self) -> bool:
+        """Return whether the base lacks anything of it, or has anything that is gone.
+
+        A receipt keeps what is no longer selected: that alone would make a delta every night.
+        """
+        if self.base and self.base.by_receipt:
+            return not only_deselects(self.inventory)
+        return not is_empty(self.inventory)
 
     @property
     def whole_inventory(self) -> Inventory:

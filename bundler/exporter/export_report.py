@@ -101,8 +101,9 @@ def _repositories(content: ExportContent, status: Status, *, carried: bool) -> t
         failed = TagReport(_name(root), "failed", root.digest or None, item.cause)
         tags.setdefault(root.repository, []).append(failed)
     for entry in content.inventory.repositories if carried else ():
-        removed = (TagReport(gone, "removed") for gone in entry.removed)
-        tags.setdefault(entry.name, []).extend(removed)
+        departed = tags.setdefault(entry.name, [])
+        departed += [TagReport(str(name), "removed", digest) for name, digest in entry.removed.items()]
+        departed += [TagReport(str(name), "deselected", digest) for name, digest in entry.deselected.items()]
     for name, decisions in decided.items():
         left_out = (item for item in decisions.values() if not item.taken)
         skipped = (TagReport(item.tag, "skipped", reason=item.reason) for item in left_out)

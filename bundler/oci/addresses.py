@@ -67,3 +67,51 @@ def is_here(host: str) -> bool:
 def leads_here(url: str, origin: str) -> bool:
     """Return whether an address leads to this machine or its link, given by somebody who is not there."""
     return is_here(urlsplit(url).hostname or "") and not is_here(urlsplit(origin).hostname or "")
+
+
+def reached_directly(host: str, port: int, no_proxy: str) -> bool:
+    """Return whether a host is reached without a proxy, by a list in the form of NO_PROXY.
+
+    Its entries are names (with all below them), `.names` (only those below), addresses, networks in CIDR
+    notation, each perhaps with a port, and `*`. Nothing is resolved. Source: Go, http/httpproxy.
+    """
+    entries = no_proxy.lower().replace(",", " ").split()
+    return any(
+        entry == "*" or _covers(entry, host.lower().strip("[]").rstrip("."), port) for entry in entries
+    )
+
+
+def _covers(entry: str, host: str, port: int) -> bool:
+    address = _address(host)
+    if address and (network := _network(entry)):
+        return address in network
+    name, wanted = _with_port(entry)
+    if wanted not in ("", str(port)):
+        return False
+    if address:
+        return _address(name.strip("[]")) == address
+    name = name.removeprefix("*").rstrip(".")
+    return host == name or (bool(name) and host.endswith(f".{name.removeprefix('.')}"))
+
+
+def _with_port(entry: str) -> tuple[str, str]:
+    """Return name and port of an entry; an IPv6 address has a port only behind brackets."""
+    head, colon, port = entry.rpartition(":")
+    return (
+        (head, port) if colon and port.isdigit() and (":" not in head or head.endswith("]")) else (entry, "")
+    )
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False) if "/" in text else None
+    except ValueError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Annotated, Any, ClassVar, Self
 
@@ -33,6 +34,25 @@ class Parsed(str):
             pattern=f"^(?:{cls.grammar.pattern})$", max_length=cls.longest, strict=True
         )
         return core_schema.no_info_after_validator_function(cls.parse, text)
+
+
+@functools.cache
+def expression(text: str) -> Any:
+    """Compile a regular expression that is matched in time proportional to the text. Raises ValueError.
+
+    RE2 has the syntax of Python's `re` without what needs going back: look-around and back-references.
+    """
+    import re2  # here, because most runs have no expressions
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re.compile(text)  # what only one of the two takes, people read in two ways
+        return re2.compile(text, options)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(printable(error)) from None
+    except re2.error as error:
+        raise ValueError(printable(error.args[0].decode(errors="replace"))) from None
 
 
 def camel(name: str) -> str:

@@ -173,6 +173,12 @@ class Prefix(NamedTuple):
     def __str__(self) -> str:
         return f"{self.registry}/{self.path}" if self.path else self.registry
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse `HOST[/PATH]`. Raises ValueError."""
+        host, slash, path = text.partition("/")
+        return cls(RegistryName.parse(host), RepositoryPath.parse(path) if slash else None)
+
     def repository(self, path: RepositoryPath) -> RepositoryName:
         """Return the repository of that path below the prefix. Raises ValueError if the name is too long."""
         return RepositoryName.parse(f"{self}/{path}")
@@ -180,8 +186,7 @@ class Prefix(NamedTuple):
 
 def parse_prefix(text: str) -> Prefix:
     """Parse `[oci://]HOST[/PATH]`. Raises UsageError."""
-    host, slash, path = address(text, TARGET_FORM).rstrip("/").partition("/")
     try:
-        return Prefix(RegistryName.parse(host), RepositoryPath.parse(path) if slash else None)
+        return Prefix.parse(address(text, TARGET_FORM).rstrip("/"))
     except ValueError as error:
         raise UsageError(text, str(error), f"write {TARGET_FORM}") from error

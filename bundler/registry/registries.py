@@ -6,8 +6,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.oci.reference import RegistryName, RepositoryName
-from bundler.registry.auth.credentials import CredentialSources, find_credentials
-from bundler.registry.auth.token_exchange import Credentials
+from bundler.registry.auth.credentials import CredentialFinder, CredentialSources
 from bundler.registry.http.exchange import Transport, TransportSettings
 from bundler.registry.http.host import Host
 from bundler.registry.repository import Repository
@@ -33,6 +32,7 @@ class Registries:
         self.settings = settings
         self.traffic = Traffic()
         self._transport = Transport(settings.transport)
+        self._credentials = CredentialFinder(settings.credentials)
         self._hosts: dict[RegistryName, Host] = {}
         self._lock = threading.Lock()
 
@@ -60,9 +60,6 @@ class Registries:
         with self._lock:
             if name not in self._hosts:
                 self._hosts[name] = Host(
-                    name, self._transport, self._credentials, self.settings.hosts, self.traffic
+                    name, self._transport, self._credentials.find, self.settings.hosts, self.traffic
                 )
             return self._hosts[name]
-
-    def _credentials(self, name: RegistryName) -> Credentials | None:
-        return find_credentials(name, self.settings.credentials)

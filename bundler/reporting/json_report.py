@@ -46,7 +46,16 @@ def failures_of(error: BundlerError) -> tuple[Failure, ...]:
 
 
 Status = Literal[
-    "exported", "skipped", "failed", "pushed", "present", "moved", "merged", "planned", "removed"
+    "exported",
+    "skipped",
+    "failed",
+    "pushed",
+    "present",
+    "moved",
+    "merged",
+    "planned",
+    "removed",
+    "deselected",
 ]
 
 

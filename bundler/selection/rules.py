@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from bundler.errors import UsageError
+from bundler.oci.grammar import expression
 from bundler.oci.reference import Tag
 from bundler.selection.creation_time import LAST_SECOND
 from bundler.selection.ranges import Range, parse_range
@@ -108,13 +108,13 @@ def _pattern_fault(pattern: str) -> UsageError | None:
         return UsageError(
             item, "an empty pattern matches no tag", "leave it out, or write '.*' for every tag"
         )
-    # It bounds what is compiled, not what is tried: (a+)+ can take for ever on one tag of 128 characters.
     if len(pattern) > _LONGEST_PATTERN:
         return UsageError(item, f"longer than {_LONGEST_PATTERN} characters", "write several patterns")
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        return UsageError(item, f"no regular expression: {error}", "for names with * and ?, use a glob")
+        expression(pattern)
+    except ValueError as error:
+        cause = f"not a regular expression: {error}"
+        return UsageError(item, cause, "write it as RE2 has it; for names with * and ?, use a glob")
     return None
 
 
@@ -189,7 +189,7 @@ class TagMatcher:
     def _matching(self, tag: Tag) -> str | None:
         if glob := _first_match(tag, self._rules.globs):
             return f"matches glob '{glob}'"
-        if pattern := next((text for text in self._rules.patterns if re.fullmatch(text, tag)), None):
+        if pattern := next((text for text in self._rules.patterns if expression(text).fullmatch(tag)), None):
             return f"matches pattern '{pattern}'"
         if self._within(self._range, tag):
             return f"in range '{self._rules.versions}'"

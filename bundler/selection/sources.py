@@ -109,10 +109,14 @@ class Namespace(NamedTuple):
     rules: Rules = EVERY_TAG
     include: Include = ALONE
 
+    def covers(self, name: RepositoryName) -> bool:
+        """Return whether a repository of this name belongs to the namespace, excluded or not."""
+        return name.registry == self.registry and fnmatchcase(name.path, self.glob)
+
     def sources(self, catalog: Iterable[RepositoryName]) -> Iterator[Source]:
         """Yield one source for each repository that matches."""
         for name in catalog:
-            if fnmatchcase(name.path, self.glob) and not self._excluded(name):
+            if self.covers(name) and not self._excluded(name):
                 yield Source(name, self.rules, self.include)
 
     def _excluded(self, name: RepositoryName) -> bool:
@@ -138,13 +142,14 @@ class Selection(NamedTuple):
     @property
     def own_pins(self) -> tuple[PinnedReference, ...]:
         """Return the pins of this part."""
-        return tuple(pin for pin in self.pins if self._owns(pin.reference.repository))
+        return tuple(pin for pin in self.pins if self.owns(pin.reference.repository))
 
     def own_sources(self, found: Iterable[Source]) -> list[Source]:
         """Return the sources of this part; `found` are those of the namespaces."""
-        return [source for source in (*self.sources, *found) if self._owns(source.repository)]
+        return [source for source in (*self.sources, *found) if self.owns(source.repository)]
 
-    def _owns(self, name: RepositoryName) -> bool:
+    def owns(self, name: RepositoryName) -> bool:
+        """Return whether a repository is in this part."""
         return self.shard is None or self.shard.takes(name)
 
     def joined(self, *others: Selection) -> Selection:

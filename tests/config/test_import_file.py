@@ -75,11 +75,11 @@ WRONG = {
     "mapping:\n- prefix: a\n  to: /x": ("4: mapping[0].to", "is not a repository", "below the target"),
     "mapping:\n- repository: a/b\n  to: ''": ("4: mapping[0].to", "is not a repository", "below the target"),
     "mapping:\n- repository: a/b\n  to: x/": ("4: mapping[0].to", "is not a repository", "below the target"),
-    "mapping:\n- to: x\n  pattern: (": ("4: mapping[0].pattern", "is not valid", "syntax of Python"),
+    "mapping:\n- to: x\n  pattern: (": ("4: mapping[0].pattern", "is not valid", "syntax of RE2"),
     "mapping:\n- pattern: (a)\n  to: \\2": (
         "3: mapping[0].pattern",
         "invalid group reference",
-        "syntax of Python",
+        "syntax of RE2",
     ),
     "select:\n  newst: 1": ("3: select.newst", "unknown key", "did you mean newest?"),
     "select:\n  createdSince: 90d": ("3: select.createdSince", "unknown key", "there are tags"),

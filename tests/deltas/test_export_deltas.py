@@ -14,7 +14,8 @@ from bundler.bundle.reader import open_bundle
 from bundler.errors import BundlerError, IntegrityError, UsageError
 from bundler.exporter import Incremental, Keep, output_to
 from bundler.oci.platform import parse_platform
-from bundler.selection.sources import Include
+from bundler.selection.rules import Rules
+from bundler.selection.sources import Include, Shard
 from bundler.session import Session
 from bundler.store.history import History
 from tests.builders import (
@@ -56,6 +57,8 @@ class Nights:
         *base: Path | str,
         along: Include | None = None,
         store: str = "store",
+        rules: Rules | None = None,
+        shard: Shard | None = None,
         now: int = 0,
         **incremental: object,
     ) -> Path:
@@ -70,6 +73,8 @@ class Nights:
             now=now,
             along=along or Include(),
             store=self.folder / store,
+            rules=rules,
+            shard=shard,
         )
         return out
 
@@ -194,16 +199,56 @@ def test_a_tag_that_could_not_be_had_is_not_gone(nights: Nights) -> None:
     nights.registry.on("GET", "app/manifests/1.0.0", says(500), times=ALWAYS)
     delta = nights.night("monday", base)
     assert nights.report.exit_code == 8
-    assert [entry.removed for entry in inventory_of(delta).repositories] == [()]
+    assert [entry.removed for entry in inventory_of(delta).repositories] == [{}]
     held = inventory_of(nights.merged("merged", base, delta))
     assert {"1.0.0", "2.0.0"} <= set(held.repositories[0].tags)
 
 
-def test_what_is_selected_no_more_is_removed(nights: Nights) -> None:
+def departed(path: Path) -> list[tuple[set[str], set[str]]]:
+    """What a delta says is gone at the source, and what it says is no longer selected."""
+    return [({*entry.removed}, {*entry.deselected}) for entry in inventory_of(path).repositories]
+
+
+def test_a_tag_gone_at_the_source_is_removed(nights: Nights) -> None:
+    base = nights.full("sunday")
+    digest = nights.registry.repositories["redis"].tags.pop("7.0.0")
+    add_version(nights.registry.repositories["redis"], "8.0.0")
+    (entry,) = inventory_of(nights.night("monday", base)).repositories
+    assert (entry.removed, entry.deselected) == ({"7.0.0": digest}, {})
+
+
+def test_a_tag_that_left_the_selection_is_deselected(nights: Nights) -> None:
+    base = nights.full("sunday")
+    add_version(nights.registry.repositories["redis"], "8.0.0")
+    nights.names = ["redis"]
+    delta = nights.night("monday", base, rules=Rules(newest=1))
+    assert departed(delta) == [(set(), {"7.0.0"})]
+    assert [report.status for report in nights.report.repositories[0].tags] == [
+        "exported",
+        "deselected",
+        "skipped",
+    ]
+
+
+def test_a_repository_that_was_not_asked_for_stays_as_it_was(nights: Nights) -> None:
     base = nights.full("sunday")
     nights.names.remove("redis")
-    delta = inventory_of(nights.night("monday", base))
-    assert [(entry.name.path, set(entry.removed)) for entry in delta.repositories] == [("redis", {"7.0.0"})]
+    assert not nights.night("monday", base).exists()
+    add_version(nights.registry.repositories["app"], "2.0.0")
+    delta = nights.night("tuesday", base)
+    assert departed(delta) == [(set(), set())]
+    held = inventory_of(nights.merged("merged", base, delta))
+    assert {entry.name.path for entry in held.repositories} == {"app", "redis"}
+
+
+def test_shards_on_one_base_say_nothing_of_each_other(nights: Nights) -> None:
+    base = nights.full("sunday")
+    for content in nights.registry.repositories.values():
+        add_version(content, "9.0.0")
+    parts = [nights.night(f"part{part}", base, shard=Shard(part, 5)) for part in range(5)]
+    deltas = [part for part in parts if part.exists()]
+    assert all(departed(part) == [(set(), set())] for part in deltas)
+    assert nights.merged("merged", base, *deltas).read_bytes() == nights.full("full").read_bytes()
 
 
 def test_other_platforms_than_before_are_new(nights: Nights) -> None:

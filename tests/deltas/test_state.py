@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from bundler.bundle.inventory import Inventory, Root, bundle_id, decode, encode, roots_of
 from bundler.bundle.manifest_pool import ChainEntry
+from bundler.deltas.departed import DeltaScope, Fate, departed, name_of
 from bundler.deltas.merge import merged_inventory
-from bundler.deltas.state import Base, delta_inventory, full_inventory, name_of, state_of
+from bundler.deltas.state import Base, delta_inventory, full_inventory, state_of
 from bundler.errors import ContentError
 from bundler.importer.verify import check_closure
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.graph import reached
 from bundler.oci.reference import RepositoryName, Tag
-from tests.builders import Content, a_module, an_index, an_index_of_indexes
+from tests.builders import Content, a_module, an_index, an_index_of_indexes, sign_by_subject
 
 POOL = Content()
 for made in (a_module("1.0.0", "1.1.0", "1.2.0"), an_index(), an_index_of_indexes()):
@@ -38,13 +39,19 @@ roots_strategy = st.builds(
 states = st.lists(roots_strategy, min_size=1, max_size=6, unique_by=name_of)
 
 
+def listing(roots: list[Root]) -> DeltaScope:
+    """Every repository was asked, and lists the tags of these roots."""
+    tags = {name: {root.tag for root in roots if root.repository == name} for name in REPOSITORIES}
+    return DeltaScope({name: {tag for tag in found if tag} for name, found in tags.items()})
+
+
 def link(roots: list[Root], base: Base | None, *, complete: bool = True) -> ChainEntry:
     """A bundle of these roots: whole, or as a delta."""
     ordered = [*roots_of(full_inventory(roots, MANIFESTS))]
     inventory = (
         full_inventory(roots, MANIFESTS)
         if base is None
-        else delta_inventory(ordered, MANIFESTS, base, complete=complete)
+        else delta_inventory(ordered, MANIFESTS, base, listing(roots) if complete else DeltaScope({}))
     )
     own = {blob.digest: MANIFESTS[blob.digest] for blob in inventory.manifests}
     return ChainEntry(bundle_id(encode(inventory)), inventory, own)
@@ -108,7 +115,7 @@ CONTRADICTIONS: dict[str, Callable[[Inventory], bytes]] = {
     "full, with a base": lambda delta: encode(delta).replace(b'"delta"', b'"full"'),
     "a blob twice": lambda delta: encode(replace(delta, required=delta.required * 2)),
     "removed and there": lambda delta: encode(
-        replace(delta, repositories=(replace(delta.repositories[0], removed=(TAGS[1],)),))
+        replace(delta, repositories=(replace(delta.repositories[0], removed={TAGS[1]: POOL.tags["1"]}),))
     ),
 }
 
@@ -117,3 +124,56 @@ CONTRADICTIONS: dict[str, Callable[[Inventory], bytes]] = {
 def test_a_delta_that_contradicts_itself_is_refused(name: str) -> None:
     with pytest.raises(ContentError):
         decode(CONTRADICTIONS[name](a_delta()))
+
+
+# --- what became of the base -------------------------------------------------------------------------
+
+APP = REPOSITORIES[0]
+DIGEST = POOL.tags["0"]
+OLD = Root(APP, TAGS[0], DIGEST)
+
+
+def fate(scope: DeltaScope, *roots: Root) -> Fate | None:
+    return departed(roots, MANIFESTS, [OLD], MANIFESTS, scope).get(OLD)
+
+
+def test_a_tag_that_the_source_lists_no_more_is_removed() -> None:
+    assert fate(DeltaScope({APP: {TAGS[1]}})) is Fate.REMOVED
+
+
+def test_a_listed_tag_that_no_rule_takes_is_deselected() -> None:
+    assert fate(DeltaScope({APP: {TAGS[0], TAGS[1]}})) is Fate.DESELECTED
+
+
+def test_without_a_tag_list_nothing_is_called_gone() -> None:
+    assert fate(DeltaScope({APP: None})) is Fate.DESELECTED
+
+
+def test_of_what_was_not_asked_nothing_is_said() -> None:
+    assert fate(DeltaScope({REPOSITORIES[1]: set()})) is Fate.KEPT
+    assert fate(DeltaScope({APP: set()}, failed={name_of(OLD)})) is Fate.KEPT
+    assert fate(DeltaScope({APP: set()}), OLD) is None
+
+
+def signed() -> tuple[Content, Root, Root]:
+    """A module, its root, and the root of a signature that refers to it."""
+    content = a_module("1.0.0")
+    signature = sign_by_subject(content, content.tags["1.0.0"])
+    return content, Root(APP, TAGS[0], content.tags["1.0.0"]), Root(APP, None, signature)
+
+
+@pytest.mark.parametrize(("listed", "became"), [(set(), Fate.REMOVED), ({TAGS[0]}, Fate.DESELECTED)])
+def test_a_signature_shares_the_fate_of_its_subject(listed: set[Tag], became: Fate) -> None:
+    content, module, signature = signed()
+    known = content.parsed()
+    found = departed([], known, [signature, module], known, DeltaScope({APP: listed}))
+    assert found == {module: became, signature: became}
+
+
+def test_a_signature_is_gone_only_if_its_subject_was_asked_about() -> None:
+    content, module, signature = signed()
+    known = content.parsed()
+    asked = DeltaScope({APP: {TAGS[0]}}, subjects={(APP, module.digest)})
+    assert departed([module], known, [module, signature], known, asked) == {signature: Fate.REMOVED}
+    unasked = DeltaScope({APP: {TAGS[0]}})
+    assert departed([module], known, [module, signature], known, unasked) == {signature: Fate.DESELECTED}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.oci.addresses import is_here, leads_here, split_address
+from bundler.oci.addresses import is_here, leads_here, reached_directly, split_address
 
 PLAIN = [
     "https://registry.example/v2/", "http://127.0.0.1:5000/x?y=z#f", "https://[2001:db8::1]:5000/", "HTTPS://A.B/",
@@ -59,3 +59,31 @@ def test_another_machine_is_not_here(host: str) -> None:
 )
 def test_only_who_is_here_himself_may_lead_here(origin: str, leads: bool) -> None:
     assert leads_here("http://169.254.169.254/latest/meta-data", origin) == leads
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "no_proxy", "direct"),
+    [
+        ("10.1.2.3", 443, "10.0.0.0/8", True), ("11.1.2.3", 443, "10.0.0.0/8", False),
+        ("10.1.2.3", 443, "x.example, 10.1.2.0/24", True), ("10.1.2.3", 443, "10.1.2.3", True),
+        ("10.1.2.3", 443, "10.1.2.3:443", True), ("10.1.2.3", 80, "10.1.2.3:443", False),
+        ("fd00::1", 443, "fd00::/8", True), ("[fd00::1]", 443, "fd00::1", True),
+        ("fd00::1", 443, "[fd00::1]", True), ("fd00::1", 5000, "[fd00::1]:5000", True),
+        ("fd00::1", 443, "[fd00::1]:5000", False), ("fe00::1", 443, "fd00::/8", False),
+        ("::ffff:10.1.2.3", 443, "10.0.0.0/8", True),
+        ("registry.example", 443, "example", True), ("registry.example", 443, ".example", True),
+        ("example", 443, ".example", False), ("example", 443, "example", True),
+        ("a.registry.example", 443, "*.registry.example", True),
+        ("registry.example", 443, "REGISTRY.example.", True),
+        ("myregistry.example", 443, "registry.example", False),
+        ("registry.example", 5000, "registry.example:5000", True),
+        ("registry.example", 443, "registry.example:5000", False),
+        ("registry.example", 443, "a b,*", True), ("registry.example", 443, "", False),
+        ("registry.example", 443, " , ", False), ("10.example", 443, "10.0.0.0/8", False),
+        ("10.1.2.3", 443, "10.0.0.0/99", False), ("10.1.2.3", 443, "2.3", False),
+    ],
+)  # fmt: skip
+def test_no_proxy_has_names_addresses_networks_and_ports(
+    host: str, port: int, no_proxy: str, direct: bool
+) -> None:
+    assert reached_directly(host, port, no_proxy) is direct

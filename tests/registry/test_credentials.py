@@ -12,12 +12,25 @@ import pytest
 
 from bundler.errors import AuthError, UsageError
 from bundler.oci.reference import RegistryName
-from bundler.registry.auth.credentials import CredentialSources, auth_files, find_credentials
+from bundler.registry.auth.credentials import (
+    CredentialFinder,
+    CredentialSources,
+    auth_files,
+    names_no_host,
+    open_to_others,
+)
 from bundler.registry.auth.token_exchange import Credentials
 
 HOST = RegistryName("registry.example:5000")
 SECRET = "correct-horse"
 PAIR = Credentials("carrier", SECRET)
+
+
+def find_credentials(
+    host: RegistryName, sources: CredentialSources, path: str = "org/app"
+) -> Credentials | None:
+    """What a finder made for one question answers."""
+    return CredentialFinder(sources).find(host, path)
 
 
 def encoded(text: str = f"carrier:{SECRET}") -> str:
@@ -55,6 +68,11 @@ def helper(folder: Path, script: str, name: str = "test") -> None:
         (["elsewhere.example a:b", f"{HOST} carrier:{SECRET}", "c:d"], PAIR),
         ([f"{HOST} a-token"], Credentials(bearer_token="a-token")),
         ([f"{HOST} carrier:with:colons"], Credentials("carrier", "with:colons")),
+        ([f"{HOST} carrier:with some spaces"], Credentials("carrier", "with some spaces")),
+        (["carrier:with some spaces"], Credentials("carrier", "with some spaces")),
+        ([f"{HOST} a:b", f"{HOST}/org carrier:{SECRET}", f"{HOST}/org/other c:d"], PAIR),
+        ([f"{HOST}/org/app carrier:{SECRET}", f"{HOST}/org a:b", "e:f"], PAIR),
+        ([f"{HOST}/org/ap a:b", f"{HOST}/or c:d", f"{HOST}/rg/app e:f"], None),
         (["elsewhere.example a:b"], None),
         ([f"registry.example carrier:{SECRET}"], None),
         ([], None),
@@ -88,6 +106,7 @@ def test_lines_go_before_files(tmp_path: Path) -> None:
     [
         ({"auth": encoded()}, PAIR),
         ({"auth": encoded(f"carrier:{SECRET}\0\0")}, PAIR),
+        ({"auth": f"{encoded()[:8]}\n {encoded()[8:]}\r\n"}, PAIR),
         ({"username": "carrier", "password": SECRET}, PAIR),
         ({"auth": encoded(), "identitytoken": "it"}, Credentials(identity_token="it")),
         ({"registrytoken": "rt"}, Credentials(bearer_token="rt")),
@@ -100,6 +119,53 @@ def test_an_entry_of_a_docker_file_is_read_in_every_form(
     key: str, entry: dict[str, str], expected: Credentials | None, tmp_path: Path
 ) -> None:
     assert from_file(tmp_path, {"auths": {key: entry}}) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "user"),
+    [
+        ("org-a/app", "a"), ("org-b/app", "b"), ("org-b/app/deep", "deep"), ("org-b", "b"),
+        ("org-c/app", "all"), ("org", "all"), ("", "all"),
+    ],
+)  # fmt: skip
+def test_the_longest_path_in_a_docker_file_wins(path: str, user: str, tmp_path: Path) -> None:
+    keys = {"/org-a": "a", "": "all", "/org-b/app/deep": "deep", "/org-b": "b"}
+    document = {"auths": {f"{HOST}{key}": {"auth": encoded(f"{name}:x")} for key, name in keys.items()}}
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    sources = CredentialSources(auth_files=[tmp_path / "config.json"])
+    assert find_credentials(HOST, sources, path) == Credentials(user, "x")
+
+
+def test_a_path_without_its_host_is_asked_anonymously(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {f"{HOST}/org-a": {"auth": encoded()}}}))
+    sources = CredentialSources(auth_files=[tmp_path / "config.json"])
+    assert find_credentials(HOST, sources, "org-b/app") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("ann:secret", True), ("ann:two words", True), ("token", True), (f"{HOST} a:b", False), ("# x", False)],
+)
+def test_a_line_without_a_host_is_known_as_that(line: str, expected: bool) -> None:
+    assert names_no_host(line) is expected
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_a_file_that_others_can_read_is_known_as_that(mode: int, expected: bool, tmp_path: Path) -> None:
+    (tmp_path / "creds.txt").touch(mode=0o600)
+    (tmp_path / "creds.txt").chmod(mode)
+    assert open_to_others(tmp_path / "creds.txt") is expected
+
+
+def test_a_helper_is_asked_once_for_all_repositories(tmp_path: Path) -> None:
+    helper(tmp_path, f"echo >> {tmp_path}/asked; echo '{ANSWER}'")
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "test"}))
+    environment = {"PATH": f"{tmp_path}:{os.defpath}"}
+    finder = CredentialFinder(
+        CredentialSources(auth_files=[tmp_path / "config.json"], environment=environment)
+    )
+    assert [finder.find(HOST, path) for path in ("a", "b")] == [PAIR, PAIR]
+    assert (tmp_path / "asked").read_text() == "\n"
 
 
 @pytest.mark.parametrize("name", ["docker.io", "index.docker.io", "registry-1.docker.io"])

@@ -27,6 +27,10 @@ OK = frozenset({200})
 SCOPE = "repository:app:pull"
 
 
+def anonymous(name: RegistryName, path: str) -> None:
+    """No credentials for anybody."""
+
+
 @pytest.fixture
 def server() -> Iterator[LoopbackServer]:
     with LoopbackServer(lambda request: Reply(200, {}, request.path.encode())) as running:
@@ -43,7 +47,7 @@ def host_of(
 ) -> Host:
     settings = HostSettings(limits=QUICK, clock=clock, sleep=clock.sleep, on_retry=on_retry)
     transport = Transport(TransportSettings(ca_file, limits=QUICK))
-    return Host(RegistryName(server.host), transport, lambda name: credentials, settings, Traffic())
+    return Host(RegistryName(server.host), transport, lambda name, path: credentials, settings, Traffic())
 
 
 def get(host: Host, path: str = "/v2/app/x", limit: int = 100) -> bytes:
@@ -202,7 +206,7 @@ def test_a_wait_asked_by_the_token_server_holds_all_threads(server: LoopbackServ
 
 
 def test_no_credentials_are_looked_for_where_nobody_asks(server: LoopbackServer, clock: FakeClock) -> None:
-    def fails(name: RegistryName) -> Credentials:
+    def fails(name: RegistryName, path: str) -> Credentials:
         raise AssertionError(name)
 
     settings = HostSettings(limits=QUICK, clock=clock, sleep=clock.sleep)
@@ -262,6 +266,29 @@ def test_a_storage_host_that_refuses_is_named_as_that(server: LoopbackServer, cl
     assert error.value.item == f"GET {storage.base}/blob"
 
 
+# --- proxies -----------------------------------------------------------------------------------------
+
+
+def through(proxies: dict[str, str], clock: FakeClock) -> Host:
+    """A host that only a proxy knows."""
+    settings = HostSettings(frozenset({"registry.example"}), limits=QUICK, clock=clock, sleep=clock.sleep)
+    transport = Transport(TransportSettings(proxies=proxies, limits=QUICK))
+    return Host(RegistryName("registry.example"), transport, anonymous, settings, Traffic())
+
+
+@pytest.mark.parametrize("variable", ["http", "all"])
+def test_a_proxy_is_for_its_scheme_or_for_all(
+    variable: str, server: LoopbackServer, clock: FakeClock
+) -> None:
+    get(through({variable: server.base, "no": "10.0.0.0/8"}, clock))
+    assert [seen.target for seen in server.seen] == ["http://registry.example/v2/app/x"]
+
+
+def test_a_missing_package_for_socks_is_named(clock: FakeClock) -> None:
+    with pytest.raises(NetworkError, match="PySocks is not installed"):
+        get(through({"all": "socks5://127.0.0.1:1"}, clock))
+
+
 # --- schemes -----------------------------------------------------------------------------------------
 
 
@@ -302,7 +329,7 @@ def test_plain_http_is_used_on_loopback_and_where_allowed(
     name: str, plain: frozenset[str], origin: str
 ) -> None:
     settings = HostSettings(plain)
-    host = Host(RegistryName(name), Transport(TransportSettings()), lambda _: None, settings, Traffic())
+    host = Host(RegistryName(name), Transport(TransportSettings()), anonymous, settings, Traffic())
     assert host.origin == origin
 
 
@@ -334,6 +361,10 @@ def test_an_origin_is_scheme_host_and_port(
 def test_the_schemes_own_port_may_be_named_or_not(url: str, same: bool) -> None:
     for name in ("registry.example", "registry.example:443"):
         host = Host(
-            RegistryName(name), Transport(TransportSettings()), lambda _: None, HostSettings(), Traffic()
+            RegistryName(name),
+            Transport(TransportSettings()),
+            anonymous,
+            HostSettings(),
+            Traffic(),
         )
         assert host.same_origin(url) is same

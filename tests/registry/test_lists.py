@@ -132,6 +132,6 @@ def test_a_registry_that_shows_no_catalog_says_what_to_do(status: int, kind: typ
 def test_a_long_hostile_link_is_read_in_linear_time(part: str) -> None:
     settings = HostSettings(limits=DEFAULT_LIMITS._replace(location=1 << 22))
     name, transport = RegistryName("registry.example"), Transport(TransportSettings())
-    host = hosts.Host(name, transport, lambda _: None, settings, Traffic())
+    host = hosts.Host(name, transport, lambda name, path: None, settings, Traffic())
     reply = hosts.Reply(200, {"Link": part * (1_000_000 // len(part))}, b"")
     assert next_link(host, reply, "/v2/app/tags/list", "tags") is None

@@ -6,6 +6,7 @@ import pytest
 
 from bundler.errors import UsageError
 from bundler.oci.reference import Tag
+from bundler.selection import choose
 from bundler.selection.rules import Rules, check
 
 DECENT = Rules(
@@ -58,3 +59,15 @@ def test_the_error_names_the_rule_that_cannot_be_meant(change: dict[str, object]
 @pytest.mark.parametrize("pattern", ["((((((((((" * 9 + "))))))))))" * 9, "(?:" * 40 + ")*" * 40])
 def test_a_deeply_nested_pattern_does_no_harm(pattern: str) -> None:
     check(Rules(patterns=(pattern,)))
+
+
+def test_a_pattern_ends_soon_on_a_hostile_tag() -> None:
+    rules = Rules(patterns=("(a+)+b", "(a|a)*c", "(.*)*d"))
+    check(rules)
+    assert choose([Tag("a" * 128)], rules).taken == ()
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)a", r"(a)\1", "(?<!a)b"])
+def test_a_pattern_that_needs_backtracking_is_refused(pattern: str) -> None:
+    with pytest.raises(UsageError, match="as RE2 has it"):
+        check(Rules(patterns=(pattern,)))

@@ -13,7 +13,7 @@ from bundler.config.run_options import CREDENTIALS_VARIABLE, RegistryOptions
 from bundler.errors import UsageError
 from bundler.named_files import LONGEST, check_folder, read_at_most
 from bundler.oci.reference import RegistryName
-from bundler.registry.auth.credentials import CredentialSources, auth_files
+from bundler.registry.auth.credentials import CredentialSources, auth_files, names_no_host, open_to_others
 from bundler.registry.http.exchange import TransportSettings, tls_context
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
@@ -59,7 +59,7 @@ def registries(options: RegistryOptions, progress: Progress, hosts: Collection[R
         RegistrySettings(
             TransportSettings(reach.ca_file, _proxies(reach.proxy), connections=options.jobs),
             hosts_settings,
-            _credential_sources(reach.creds_file, set(hosts)),
+            _credential_sources(reach.creds_file, set(hosts), progress),
         )
     )
 
@@ -71,15 +71,19 @@ def _proxies(option: str | None) -> dict[str, str]:
     return {"http": option, "https": option} if option else environment
 
 
-def _credential_sources(creds_file: Path | None, hosts: set[RegistryName]) -> CredentialSources:
+def _credential_sources(
+    creds_file: Path | None, hosts: set[RegistryName], progress: Progress
+) -> CredentialSources:
     lines: list[str] = []
     origin = CREDENTIALS_VARIABLE
     if creds_file is not None:
         origin = str(creds_file)
         lines = _read_secret(creds_file).splitlines()
+        if origin != "-" and open_to_others(creds_file):
+            progress.note(f"warning: {origin}: other users can read these credentials; run chmod 600 on it")
     elif text := os.environ.get(CREDENTIALS_VARIABLE):
         lines = text.splitlines()
-    if len(hosts) > 1 and any(len(line.split()) == 1 and line[0] != "#" for line in lines):
+    if len(hosts) > 1 and any(map(names_no_host, lines)):
         names = " and ".join(sorted(hosts))
         raise UsageError(
             origin,

@@ -97,7 +97,8 @@ def _table(entry: RepositoryContents, width: int) -> list[str]:
         rows.append((*(printable(cell, 40) for cell in cells), size_text(tag.size), size_text(tag.own_size)))
     title = f"{entry.name}  ({counted(len(entry.tags), 'tag')}, {size_text(entry.size)})"
     table = [] if len(rows) == 1 else _fitting(rows, width - 2) if width else aligned(rows)
-    table += [f"{gone[:40]}  removed" for gone in entry.removed]
+    table += [f"{name[:40]}  gone at the source" for name in entry.removed]
+    table += [f"{name[:40]}  no longer selected" for name in entry.deselected]
     return [title, *(f"  {line}" for line in table)]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.bundle.inventory import bundle_id, encode, is_empty
+from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.writer import check_readable
 from bundler.deltas.retention import Incremental
 from bundler.exporter.export_content import ExportContent
@@ -50,7 +50,7 @@ class Finish(NamedTuple):
         Raises: ContentError for what no reader would take, UsageError where a bundle would be lost.
         """
         check_readable(content.inventory, self.session.limits)
-        if is_empty(content.inventory) and not self.incremental.allow_empty:
+        if not content.has_news and not self.incremental.allow_empty:
             return Unchanged(None)
         existing = self.out.unchanged(content.inventory, self.session.progress)
         return Unchanged(existing) if existing else None

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bundler.about import PROGRAM
 from bundler.attachments.referrers import is_attachment_tag
 from bundler.bundle.inventory import Root
+from bundler.deltas.departed import Name
 from bundler.errors import BundlerError, ContentError, NotFoundError
 from bundler.exporter.resolve.pin_tags import AlreadyRead, FetchRequest, Wish
 from bundler.exporter.resolve.resolution import Findings
@@ -35,6 +36,8 @@ class Chosen(NamedTuple):
     source: Source
     choice: Choice
     read: Mapping[Tag, PinnedManifest]
+    unread: tuple[Tag, ...]
+    """Tags whose manifest decides, and could not be read."""
 
 
 class Choices(NamedTuple):
@@ -42,26 +45,35 @@ class Choices(NamedTuple):
 
     chosen: tuple[Chosen, ...]
     findings: Findings
+    catalogs: tuple[Namespace, ...] = ()
+    """Namespaces whose catalog was read."""
+    unlisted: frozenset[RepositoryName] = frozenset()
+    """Repositories whose tags were asked for without an answer."""
+
+    @property
+    def unread(self) -> frozenset[Name]:
+        """The tags whose time of creation decides, and could not be read."""
+        return frozenset((source.repository, tag) for source, _, _, unread in self.chosen for tag in unread)
 
     @property
     def already_read(self) -> AlreadyRead:
         """The manifests that were read because their creation time decides."""
         return {
             FetchRequest(source.repository, tag, None): manifest
-            for source, _, read in self.chosen
+            for source, _, read, _ in self.chosen
             for tag, manifest in read.items()
         }
 
     @property
     def decisions(self) -> Findings:
         """What was decided, as a finding."""
-        return Findings(decisions=tuple((source.repository, choice) for source, choice, _ in self.chosen))
+        return Findings(decisions=tuple((source.repository, choice) for source, choice, _, _ in self.chosen))
 
     def wishes(self, *, attachments: bool) -> list[Wish]:
         """Return the tags taken: those named after a digest, or all others."""
         return [
             (FetchRequest(source.repository, tag, None), source.include)
-            for source, choice, _ in self.chosen
+            for source, choice, _, _ in self.chosen
             for tag in choice.taken
             if attachments == (is_attachment_tag(tag) and tag not in source.rules.tags)
         ]
@@ -84,21 +96,23 @@ def wishes_of(pins: Sequence[PinnedReference]) -> list[Wish]:
 
 def choose_tags(selection: Selection, reader: SourceReader) -> Choices:
     """Read the lists of all sources, and apply their rules."""
-    listed, findings = _in_namespaces(selection.namespaces, reader)
+    listed, catalogs, findings = _in_namespaces(selection.namespaces, reader)
     sources = selection.own_sources(listed)
+    unlisted: set[RepositoryName] = set()
     reader.read_lists([source.repository for source in sources])
     chosen: list[Chosen] = []
     for name in sorted({source.repository for source in sources}):
         tags = reader.lists[name]
         if isinstance(tags, BundlerError):
             findings += Findings(failures=(failure(tags, str(name)),))
+            unlisted.add(name)
             continue
         findings += Findings(failures=tuple(_no_tags(name, tags, reader)))
         for source in dict.fromkeys(source for source in sources if source.repository == name):
             choice, found = _chosen(source, tags, reader)
             chosen.append(choice)
             findings += found
-    return Choices(tuple(chosen), findings)
+    return Choices(tuple(chosen), findings, catalogs, frozenset(unlisted))
 
 
 def _no_tags(name: RepositoryName, tags: TagList, reader: SourceReader) -> Iterable[Failure]:
@@ -111,8 +125,9 @@ def _no_tags(name: RepositoryName, tags: TagList, reader: SourceReader) -> Itera
 
 def _in_namespaces(
     namespaces: Sequence[Namespace], reader: SourceReader
-) -> tuple[tuple[Source, ...], Findings]:
+) -> tuple[list[Source], tuple[Namespace, ...], Findings]:
     sources: list[Source] = []
+    read: list[Namespace] = []
     failures: list[Failure] = []
     registries = dict.fromkeys(space.registry for space in namespaces)
     answers = dict(reader.each("catalogs", registries, reader.session.registries.catalog))
@@ -122,16 +137,18 @@ def _in_namespaces(
         if isinstance(catalog, BundlerError):
             failures.append(failure(catalog, item))
             continue
+        read.append(space)
         matching = list(space.sources(catalog))
         sources += matching
         if not matching:
             cause = f"none of the {len(catalog)} repositories in the catalog matches"
             failures.append(failure(NotFoundError(item, cause, "check the glob")))
-    return tuple(sources), Findings(failures=tuple(failures))
+    return sources, tuple(read), Findings(failures=tuple(failures))
 
 
 def _chosen(source: Source, tags: TagList, reader: SourceReader) -> tuple[Chosen, Findings]:
-    read, findings = _read(source, candidates(tags.tags, source.rules), reader)
+    deciding = candidates(tags.tags, source.rules)
+    read, findings = _read(source, deciding, reader)
     created = {tag: created_at(answer.manifest.annotations.get(CREATED, "")) for tag, answer in read.items()}
     choice = choose(tags.tags, source.rules, created)
     if not source.include.referrers:
@@ -144,7 +161,7 @@ def _chosen(source: Source, tags: TagList, reader: SourceReader) -> tuple[Chosen
     findings += Findings(failures=tuple(absent))
     if not choice.taken and not choice.absent:
         findings += _nothing_taken(name, len(choice.decisions))
-    return Chosen(source, choice, read), findings
+    return Chosen(source, choice, read, tuple(tag for tag in deciding if tag not in read)), findings
 
 
 def _read(
@@ -190,18 +207,18 @@ def follow_latest(
     wishes: list[Wish] = []
     chosen: list[Chosen] = []
     findings = choices.findings
-    for source, choice, read in choices.chosen:
-        name = source.repository
+    for known in choices.chosen:
+        source, name = known.source, known.source.repository
         if not source.rules.follow_latest or name not in pinned:
-            chosen.append(Chosen(source, choice, read))
+            chosen.append(known)
             continue
         version, listed = pinned[name].annotations.get(VERSION, ""), reader.lists[name]
         if isinstance(listed, TagList) and version in listed.names:
             tag = Tag(version)
-            chosen.append(Chosen(source, also_latest(choice, tag), read))
+            chosen.append(known._replace(choice=also_latest(known.choice, tag)))
             wishes.append((FetchRequest(name, tag, None), source.include))
         else:
-            chosen.append(Chosen(source, choice, read))
+            chosen.append(known)
             line = f"{name}:latest: it says it is version {version!r}, and no tag has that name"
             findings += Findings(warnings=(line,))
-    return Latest(Choices(tuple(chosen), findings), wishes)
+    return Latest(choices._replace(chosen=tuple(chosen), findings=findings), wishes)

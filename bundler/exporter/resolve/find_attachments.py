@@ -20,9 +20,10 @@ from bundler.attachments.referrers import (
     kinds_of,
 )
 from bundler.bundle.inventory import Root
+from bundler.deltas.departed import Subject
 from bundler.errors import BundlerError, ContentError, NotFoundError
 from bundler.exporter.resolve.pin_tags import FetchRequest, Pinned, pin_tags
-from bundler.exporter.resolve.resolution import Attached, Resolution, Subject
+from bundler.exporter.resolve.resolution import Attached, Resolution
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
 from bundler.oci.content import Descriptor

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root, bundle_order
+from bundler.deltas.departed import DeltaScope, Name, Subject, name_of
 from bundler.errors import BundlerError
-from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, bottom_up, needed_by, reached
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import Failure, ImagesReport, SignedReport, failure
 from bundler.selection.choose import Choice, Decision
-
-Subject = tuple[RepositoryName, Digest]
-"""A manifest in the repository where others may be attached to it."""
+from bundler.selection.sources import Namespace, Shard
 
 Attached = Mapping[Subject, tuple[Root, ...]]
 
@@ -104,11 +102,37 @@ class Resolution:
         return list(bottom_up((root.digest for root in self.roots), self.manifests))
 
 
+@dataclass(frozen=True)
+class AskedSources:
+    """What was asked of the sources: of nothing else can be said that it is gone."""
+
+    lists: Mapping[RepositoryName, Collection[str] | None] = field(default_factory=dict)
+    """The tags of each repository; None where its list was not read."""
+    catalogs: tuple[Namespace, ...] = ()
+    """Namespaces whose catalog was read."""
+    shard: Shard | None = None
+    """The part that was asked about."""
+    unanswered: frozenset[Name] = frozenset()
+    """Tags and digests without an answer."""
+
+    def scope(self, resolution: Resolution, findings: Findings, base: Iterable[Root]) -> DeltaScope:
+        """Return what a delta on this base can be about."""
+        lists: dict[RepositoryName, Collection[str] | None] = dict(self.lists)
+        for root in base:
+            # A repository that its catalog lists no more has no tags.
+            own = self.shard is None or self.shard.takes(root.repository)
+            if own and any(space.covers(root.repository) for space in self.catalogs):
+                lists.setdefault(root.repository, frozenset())
+        failed = {name_of(root) for root, _ in findings.failed}
+        return DeltaScope(lists, resolution.attachments.keys(), self.unanswered | failed)
+
+
 class Resolved(NamedTuple):
-    """A resolution, and what was found on the way to it."""
+    """A resolution, what was found on the way to it, and what was asked."""
 
     resolution: Resolution
     findings: Findings
+    asked: AskedSources = AskedSources()
 
     def without(self, lacking: Mapping[Root, BundlerError]) -> Resolved:
         """Leave out every chosen root that lacks something itself, or has something attached that does."""
@@ -121,4 +145,5 @@ class Resolved(NamedTuple):
         before = self.resolution
         chosen = tuple(root for root in before.chosen if root not in failed)
         findings = self.findings + Findings(failed=tuple(failed.items()))
-        return Resolved(Resolution(chosen, before.manifests, before.attachments), findings)
+        resolution = Resolution(chosen, before.manifests, before.attachments)
+        return Resolved(resolution, findings, self.asked)

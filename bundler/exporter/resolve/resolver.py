@@ -15,12 +15,13 @@ from bundler.errors import BundlerError
 from bundler.exporter.resolve.choose_tags import Choices, choose_tags, follow_latest, wishes_of
 from bundler.exporter.resolve.find_attachments import AttachmentGraph, find_attachments, lacking
 from bundler.exporter.resolve.pin_tags import NOTHING_READ, AlreadyRead, Wish, pin_tags
-from bundler.exporter.resolve.resolution import Findings, Resolution, Resolved
+from bundler.exporter.resolve.resolution import AskedSources, Findings, Resolution, Resolved
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
 from bundler.oci.content import BlobStore
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import Tag
+from bundler.registry.repository import TagList
 from bundler.reporting.json_report import Explanation, RepositoryExplanation, TagDecision, failure
 from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
@@ -53,7 +54,9 @@ def resolve(
     orphans = _not_among(draft.resolved.resolution.roots, choices.wishes(attachments=True))
     if orphans:
         draft = _walked(_pinned(draft, orphans, reader), reader)
-    return _judged(draft.noting(Findings(warnings=draft.attached.warnings)).resolved, signers, reader)
+    resolved = draft.noting(Findings(warnings=draft.attached.warnings)).resolved
+    asked = _asked(selection, choices, draft.graph, reader)
+    return _judged(resolved._replace(asked=asked), signers, reader)
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,8 @@ class _Draft:
 
     def without(self, errors: dict[Root, BundlerError]) -> _Draft:
         """Return the draft without the roots that fail."""
-        resolution, findings = self.resolved.without(errors)
-        return replace(self, chosen=resolution.chosen, findings=findings)
+        remaining = self.resolved.without(errors)
+        return replace(self, chosen=remaining.resolution.chosen, findings=remaining.findings)
 
 
 def _pinned(
@@ -137,6 +140,19 @@ def _walked(draft: _Draft, reader: SourceReader) -> _Draft:
     draft = draft.without({root: gap for root, gap in gaps if gap})
     draft = replace(draft, attached=find_attachments(draft.chosen, draft.attached, reader))
     return draft.without(lacking(draft.resolved.resolution, draft.attached))
+
+
+def _asked(
+    selection: Selection, choices: Choices, graph: ManifestGraph, reader: SourceReader
+) -> AskedSources:
+    """Return what was asked of the sources, and what they listed."""
+    names = {choice.source.repository for choice in choices.chosen}
+    names |= {pin.reference.repository for pin in selection.own_pins}
+    # Of images, every shard knows only those of its own modules.
+    names |= set() if selection.shard else graph.includes.keys()
+    lists = {name: reader.lists.get(name) for name in names - choices.unlisted}
+    listed = {name: tags.names if isinstance(tags, TagList) else None for name, tags in lists.items()}
+    return AskedSources(listed, choices.catalogs, selection.shard, choices.unread)
 
 
 def _not_among(roots: Iterable[Root], wishes: Iterable[Wish]) -> list[Wish]:
@@ -190,7 +206,7 @@ def explain_selection(selection: Selection, session: Session) -> Explanation:
 
 def _latest_alone(choices: Choices) -> list[Wish]:
     """Return a wish for each `latest` that is followed: its manifest says which version it is."""
-    followed = {source.repository for source, _, _ in choices.chosen if source.rules.follow_latest}
+    followed = {source.repository for source, _, _, _ in choices.chosen if source.rules.follow_latest}
     return [
         wish
         for wish in choices.wishes(attachments=False)

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
+from bundler.deltas.departed import Subject
 from bundler.errors import BundlerError, ContentError, IntegrityError
-from bundler.exporter.resolve.resolution import Subject
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import Manifests, reached, sparse

@@ -39,7 +39,7 @@ class Tokens:
         host: str,
         token_hosts: frozenset[str],
         settings: HostSettings,
-        find_credentials: Callable[[], Credentials | None],
+        find_credentials: Callable[[str], Credentials | None],
         ask: Callable[[TokenRequest], TokenAnswer],
     ) -> None:
         self._host = host
@@ -51,8 +51,7 @@ class Tokens:
         self._kept: dict[str, _Kept] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
-        self._credentials: list[Credentials | None] = []
-        self._last: BearerToken | None = None
+        self._credentials: dict[str, Credentials | None] = {}
 
     def for_first_try(self, scope: str, origin: str) -> BearerToken | None:
         """Return a live token, or a new one once the host's challenge is known; None before that."""
@@ -67,16 +66,16 @@ class Tokens:
         """Return whether a 403 may mean only that a token is too old; some registries answer so."""
         return token is not None and token.expires_in != FOREVER
 
-    def refusal(self, status: int) -> tuple[str, str]:
+    def refusal(self, scope: str, status: int) -> tuple[str, str]:
         """Return the cause of a 401 or 403 that came after all this, and the next step."""
-        credentials = next(iter(self._credentials), None)
-        if self._last and self._last.withheld_from:
-            return withheld("login required", self._last.withheld_from)
+        credentials, kept = self._credentials.get(_path_of(scope)), self._kept.get(scope)
+        if kept and kept.token.withheld_from:
+            return withheld("login required", kept.token.withheld_from)
         if credentials is None:
             return "login required", LOG_IN
         if credentials.bearer_token:
             return "login refused: the token is wrong, or has expired", CHECK
-        if status == 401 and self._last and self._last.expires_in == FOREVER:
+        if status == 401 and kept and kept.token.expires_in == FOREVER:
             return REFUSED, CHECK
         return "this user has no permission for it", "have the registry give it, or log in as another user"
 
@@ -94,12 +93,12 @@ class Tokens:
             token = self._talk(scope, asked, origin)
             if token == used and token.expires_in == FOREVER:
                 raise AuthError(self._host, REFUSED, CHECK)
-            self._challenge, self._last = without_scope(asked), token
+            self._challenge = without_scope(asked)
             self._kept[scope] = _Kept(token, self._clock() + max(token.expires_in - EXPIRY_MARGIN, 1.0))
             return token
 
     def _talk(self, scope: str, challenge: str, origin: str) -> BearerToken:
-        talk = converse(challenge, self._own_credentials(), scope, origin, self._token_hosts)
+        talk = converse(challenge, self._credentials_for(scope), scope, origin, self._token_hosts)
         try:
             asked = next(talk)
             while True:
@@ -109,10 +108,17 @@ class Tokens:
             never_show(token.authorization.partition(" ")[2])
             return token
 
-    def _own_credentials(self) -> Credentials | None:
+    def _credentials_for(self, scope: str) -> Credentials | None:
+        path = _path_of(scope)
         with self._lock:
-            if not self._credentials:
-                self._credentials.append(self._find_credentials())
-                for secret in secrets_of(self._credentials[0]):
+            if path not in self._credentials:
+                self._credentials[path] = self._find_credentials(path)
+                for secret in secrets_of(self._credentials[path]):
                     never_show(secret)
-            return self._credentials[0]
+            return self._credentials[path]
+
+
+def _path_of(scope: str) -> str:
+    """Return the repository that a scope is for; empty for the catalog."""
+    kind, _, rest = scope.partition(":")
+    return rest.partition(":")[0] if kind == "repository" else ""

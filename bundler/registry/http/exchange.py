@@ -17,7 +17,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # documented, not typed
 
 import requests
 import requests.adapters
@@ -25,6 +24,7 @@ import requests.adapters
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import NetworkError, UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.addresses import reached_directly
 from bundler.registry.http.bodies import SLICE, GuardedResponse, Outgoing
 from bundler.registry.http.library_errors import TransientError, translated
 from bundler.registry.large_bodies import LARGE
@@ -66,7 +66,7 @@ class TransportSettings(NamedTuple):
     ca_file: Path | None = None
     """Authorities trusted in addition to the system's."""
     proxies: Mapping[str, str] = NOTHING
-    """`http`, `https`: proxy addresses; `no`: hosts reached directly, in the form of NO_PROXY."""
+    """`http`, `https`, `all`: proxy addresses; `no`: hosts reached directly, in the form of NO_PROXY."""
     connections: int = 16
     """Connections kept per host."""
     limits: Limits = DEFAULT_LIMITS
@@ -225,12 +225,13 @@ class Transport:
             return self._adapters[scheme]
 
     def _proxies(self, url: str) -> dict[str, str]:
-        host = urlsplit(url).hostname or ""
-        proxies = dict(self._settings.proxies)
+        parts = urlsplit(url)
+        host, proxies = parts.hostname or "", self._settings.proxies
         # This machine is never reached through a proxy.
         if not proxies or host == "localhost" or host.startswith("127.") or host == "::1":
             return {}
-        if proxy_bypass_environment(urlsplit(url).netloc, proxies):
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if reached_directly(host, port, proxies.get("no", "")):
             return {}
         return {scheme: address for scheme, address in proxies.items() if scheme != "no"}
 

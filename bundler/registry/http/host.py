@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -52,7 +53,7 @@ class Host:
         self,
         name: RegistryName,
         transport: Transport,
-        find_credentials: Callable[[RegistryName], Credentials | None],
+        find_credentials: Callable[[RegistryName, str], Credentials | None],
         settings: HostSettings,
         traffic: Traffic,
     ) -> None:
@@ -63,7 +64,7 @@ class Host:
         self._transport = transport
         self._retry = Retry(settings, traffic)
         known = TOKEN_HOSTS.get(self._api_host, frozenset())
-        self._tokens = Tokens(name, known, settings, lambda: find_credentials(name), self._ask_token_server)
+        self._tokens = Tokens(name, known, settings, partial(find_credentials, name), self._ask_token_server)
         plain = bool({name, name.hostname} & settings.plain_http)
         self._scheme = "http" if plain or name.loopback else "https"
         self._scheme_settled = plain or not name.loopback
@@ -138,7 +139,7 @@ class Host:
         if answer.status not in accept:
             answer = self._followed(request, answer, scope)
         if answer.status not in accept:
-            raise self._meaning(request, answer)
+            raise self._meaning(request, answer, scope)
         return answer
 
     def same_origin(self, url: str) -> bool:
@@ -170,9 +171,9 @@ class Host:
         self.traffic.count(requests=1)
         return self._transport.send(request)
 
-    def _meaning(self, request: Request, answer: Answer) -> BundlerError:
+    def _meaning(self, request: Request, answer: Answer, scope: str = "") -> BundlerError:
         """Return the error for an answer; a wait that it asks for holds for all threads from now on."""
-        login = self._tokens.refusal if self.same_origin(answer.url) else _refused_by_storage
+        login = partial(self._tokens.refusal, scope) if self.same_origin(answer.url) else _refused_by_storage
         error = meaning(request._replace(url=answer.url), answer, self.settings.limits, login)
         if isinstance(error, TransientError) and error.retry_after:
             self._retry.slow_down(error.retry_after)

@@ -69,6 +69,10 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
             return NetworkError(
                 item, "the host name is not known", "check the name before the first /, and the DNS"
             )
+    if isinstance(causes[0], requests.exceptions.InvalidSchema) and "SOCKS" in str(causes[0]):
+        return NetworkError(
+            item, "the proxy speaks SOCKS, and the package PySocks is not installed", "install PySocks"
+        )
     if isinstance(causes[0], ValueError) and not isinstance(
         causes[0], requests.exceptions.ChunkedEncodingError
     ):

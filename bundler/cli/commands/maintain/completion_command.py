@@ -14,7 +14,7 @@ from bundler.config.option import Argument
 
 @declared("completion")
 def command(shell: Annotated[Literal["bash", "zsh", "fish"], Argument("{bash|zsh|fish}")]) -> int:
-    """Print the completion script of a shell.
+    """Print a completion script for a shell.
 
     \b
     eval "$(timoni-bundler completion bash)"

@@ -29,7 +29,7 @@ def command(
         ),
     ] = Path("timoni-bundler-demo"),
 ) -> int:  # fmt: skip
-    """Show the whole way on this machine: two embedded registries, and the real commands between them."""
+    """Run the complete process on this machine, with the real commands between two embedded registries."""
     if sys.stdout.isatty():
         # The commands of the demo write into a pipe, and are shown here.
         os.environ.setdefault("COLUMNS", str(shutil.get_terminal_size().columns))

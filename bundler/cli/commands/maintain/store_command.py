@@ -29,7 +29,7 @@ AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 
 @click.group("store")
 def command() -> None:
-    """Look after the directory that an export keeps with --store.
+    """Clean up and check the directory that exports keep with --store.
 
     \b
     timoni-bundler store gc /var/lib/modules                shows what nothing needs any more
@@ -54,8 +54,8 @@ def gc(
 ) -> int:
     """Show, and with --delete remove, blobs that no job needs.
 
-    Needed is what each job's last bundle makes together with all that it builds on. What is forgotten can't
-    be a --base by its id any more; bundle files are not touched.
+    Needed is the state that each job's last bundle makes, with everything it builds on. A forgotten bundle
+    can no longer be a --base by its ID. Bundle files are not touched.
 
     \b
     timoni-bundler store gc /var/lib/modules --keep 14 --delete

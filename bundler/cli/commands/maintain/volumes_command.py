@@ -32,7 +32,7 @@ Folder = Annotated[
 
 @click.group("volumes")
 def command() -> None:
-    """Cut a bundle into volumes, check a set of them, make lost ones again.
+    """Split a bundle into volumes, check a set of them, and recover lost ones.
 
     \b
     timoni-bundler volumes split all.tar.zst --volume-size 4GiB --parity 20 -o /media/stick
@@ -52,9 +52,9 @@ def split_command(
     out: Folder = None,
     quiet: Quiet = False,
 ) -> int:
-    """Cut a bundle file into volumes. What is there whole already is left alone.
+    """Split a bundle file into volumes. Volumes that are already complete are left alone.
 
-    Parity volumes are counted behind the others: with 5 volumes and 1 of parity, --only 6 is that.
+    Parity volumes are counted after the others: with 5 volumes and 1 parity volume, --only 6 is the latter.
 
     \b
     timoni-bundler volumes split all.tar.zst --volume-size 4GiB --parity 20 -o /media/stick
@@ -87,7 +87,7 @@ def _check_whole_file(bundle: Path) -> None:
 
 @declared("check", command)
 def check_command(path: VolumesArgument, volumes: SetOptions, *, quiet: Quiet = False) -> int:
-    """Hash every volume, and say which are damaged or missing, of those of parity too.
+    """Hash every volume, and show which are damaged or missing, parity volumes included.
 
     \b
     timoni-bundler volumes check /media/dvd --volumes-in /srv/incoming
@@ -105,7 +105,7 @@ def check_command(path: VolumesArgument, volumes: SetOptions, *, quiet: Quiet = 
 def repair_command(
     path: VolumesArgument, volumes: SetOptions, *, out: Folder = None, quiet: Quiet = False
 ) -> int:
-    """Make missing and damaged volumes again, from parity. The volumes that are there may be read-only.
+    """Recover missing and damaged volumes from parity volumes. The existing volumes may be read-only.
 
     \b
     timoni-bundler volumes repair /media/dvd -o /srv/incoming

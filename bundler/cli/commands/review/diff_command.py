@@ -30,7 +30,7 @@ def command(
 ) -> int:
     """Show what changed between two bundles: tags added, removed and moved, versions, revisions, bytes.
 
-    OLD and NEW are bundles or their directories. Only inventories and manifests are read: `verify`
+    OLD and NEW are bundles or their directories. Only inventories and manifests are read; `verify`
     proves the rest.
 
     \b

@@ -27,10 +27,10 @@ def command(
         bool, Option("--json", help="Print the result as JSON (schemas/contents.schema.json).")
     ] = False,
 ) -> int:
-    """Show what a bundle holds: repositories, tags, digests, versions, dates, sizes.
+    """Show what is in a bundle: repositories, tags, digests, versions, dates, sizes.
 
-    SIZE is all that a tag needs, OWN what nothing else in the bundle needs. Only the manifests are
-    read: `verify` proves the rest.
+    SIZE is everything that a tag needs; OWN is what nothing else in the bundle needs. Only the manifests
+    are read; `verify` proves the rest.
 
     \b
     timoni-bundler inspect modules.tar.zst

@@ -59,15 +59,15 @@ def command(
     quiet: Quiet = False,
     signatures: SignatureOptions,
 ) -> int:
-    """Write a report page: what a bundle holds, for the person who signs its transfer.
+    """Write a page about a bundle for the person who approves its transfer.
 
-    One HTML file without scripts and without network, for a browser and for paper: which file it is,
-    what to look at before signing, repositories, tags, where they come from, which have signatures,
-    SBOMs and attestations, container images, sizes, and what changed. Every byte is checked first. That
-    signatures go along is told, not that they are valid; the file's own is checked by --allowed-signers.
+    It is one HTML file without scripts, for a browser and for paper: which file it is, what to look at
+    before signing, repositories, tags and where they come from, signatures, SBOMs and attestations,
+    container images, sizes, and what changed. Every byte is checked first. The page shows which modules
+    have signatures, not whether these are valid; --allowed-signers checks the bundle's own.
 
-    The same bundle gives the same page: there is no date of today on it. An older page is replaced;
-    any other file only with --force.
+    The same bundle gives the same page, because it does not contain today's date. An older page is
+    replaced; any other file only with --force.
 
     \b
     timoni-bundler report monday.tar.zst -o report.html --since sunday.tar.zst

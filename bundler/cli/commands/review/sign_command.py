@@ -41,10 +41,10 @@ def command(
     ] = False,
     quiet: Quiet = False,
 ) -> int:  # fmt: skip
-    """Sign a bundle: which one it is, its job, its sequence number, the time.
+    """Sign a statement about a bundle: its ID, its job, its sequence number, the time.
 
-    All of it is verified first, then written anew with the statement behind the inventory; the bundle
-    id stays. A bundle that is signed already gets one signature more on the same statement.
+    The bundle is verified first, then written again with the statement after the inventory; its ID stays
+    the same. If it is already signed, a signature is added to the same statement.
 
     \b
     timoni-bundler sign modules.tar.zst --key ~/.ssh/id_ed25519 --job nightly --expires 30d

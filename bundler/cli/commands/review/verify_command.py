@@ -94,10 +94,10 @@ def command(
     job: JobOptions,
     registry: RegistryOptions,
 ) -> int:  # fmt: skip
-    """Prove that a bundle is whole: inventory, closure, every size and digest, and the .sha256 beside it.
+    """Prove that a bundle is complete and undamaged: inventory, every size and digest, the .sha256 beside it.
 
-    This proves that it is consistent; with --allowed-signers, also who signed it. With --against, every
-    tag is asked for at a target, by HEAD; nothing is written.
+    This proves that the bundle is consistent; with --allowed-signers, also who signed it. With --against,
+    a target is asked for every tag by HEAD; nothing is written.
 
     \b
     timoni-bundler verify modules.tar.zst

@@ -39,7 +39,7 @@ def command(
     quiet: Quiet = False,
     registry: RegistryOptions,
 ) -> int:
-    """Show which tags an export would take, and for each the rule that decided.
+    """Show which tags an export would take, and for each the rule that decides.
 
     Takes the same options as `export`. Reads tag lists only; rules about creation times need one
     request per tag.

@@ -53,11 +53,11 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tzst", ".zst", ".zip")
 def command(
     options: SelectionOptions, settings: ExportSettings, dry_run: DryRunOptions, printed: PrintOptions
 ) -> int:
-    """Carry modules from registries into a bundle.
+    """Export modules from registries into a bundle.
 
-    SOURCE is [oci://][HOST/]REPOSITORY[:TAG|@DIGEST]; without tag or digest, the options choose among
-    its tags, all of them without any. HOST/GLOB (with a *) is every repository of the registry's
-    catalog that matches. `timoni-bundler explain` shows what would be taken, and why.
+    SOURCE is [oci://][HOST/]REPOSITORY[:TAG|@DIGEST]. Without a tag or digest, the options choose
+    among its tags; without options, all tags are taken. HOST/GLOB (with a *) is every repository in the
+    registry's catalog that matches. `timoni-bundler explain` shows what would be taken, and why.
 
     \b
     timoni-bundler export ghcr.io/stefanprodan/modules/podinfo -o podinfo.tar.zst
@@ -65,8 +65,8 @@ def command(
     timoni-bundler export -c export.yaml --store /var/lib/modules -o night.tar.zst
     timoni-bundler export -c export.yaml --base last --store /var/lib/modules -o tuesday.tar.zst
 
-    Interrupted? The same command goes on with what is missing. An existing OUT is replaced only if
-    nothing that it holds would be lost.
+    If an export is interrupted, run the same command again: it continues with what is missing. An
+    existing OUT is replaced only if nothing in it would be lost.
     """
     with metered("export", settings.metrics.metrics, settings.job.name, only_failure=True):
         task = _task(options, settings)

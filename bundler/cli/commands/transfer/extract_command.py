@@ -40,10 +40,10 @@ def command(
     ] = False,
     quiet: Quiet = False,
 ) -> int:  # fmt: skip
-    """Take one version out of a bundle, with nothing but the bundle.
+    """Take one version out of a bundle. No registry is needed.
 
-    REF is HOST/REPOSITORY:TAG as `inspect` shows it, its first parts left out where no other fits
-    (podinfo:6.5.0); or @DIGEST.
+    REF is HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST as `inspect` shows it. You can leave out its first
+    parts if no other reference fits: podinfo:6.5.0.
 
     \b
     timoni-bundler extract modules.tar.zst podinfo:6.5.0 -o podinfo-6.5.0.oci.tar
@@ -51,9 +51,9 @@ def command(
     skopeo copy oci-archive:podinfo-6.5.0.oci.tar:6.5.0 docker://registry.internal:5000/podinfo:6.5.0
     timoni-bundler extract modules.tar.zst podinfo:6.5.0 -o podinfo/
 
-    An OCI archive keeps the digest; an index goes along with all that it lists. A directory gets the
-    files of every tar+gzip layer (Timoni modules and artifacts, Helm charts, Flux artifacts); links,
-    devices and names that lead out of it are refused. Either is there whole or not at all.
+    An OCI archive keeps the digest, and an index is included with everything it lists. A directory gets
+    the files of every tar+gzip layer (Timoni modules and artifacts, Helm charts, Flux artifacts); links,
+    devices, and names that lead out of it are refused. OUT is written completely or not at all.
     """
     with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
         done = extract(opened, reference, out, force=force, progress=display(quiet=quiet))

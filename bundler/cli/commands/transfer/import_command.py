@@ -48,11 +48,11 @@ def command(
     printed: PrintOptions,
     bundle: Annotated[str | None, Argument("[BUNDLE|VOLUME|DIR|-]", path=True)] = None,
 ) -> int:
-    """Replay a bundle to a registry, digests unchanged.
+    """Import a bundle into a registry. Digests do not change.
 
-    The whole bundle is verified before the first write; from - it is verified as it flows, and
-    manifests and tags come last. What the target has is skipped. No tag of a repository moves before
-    everything that its tags need is there and confirmed. Every tag is read back.
+    The whole bundle is verified before the first write. From standard input (-), it is verified as it
+    flows, and manifests and tags come last. What the target already has is skipped. No tag of a
+    repository moves before everything its tags need is there and confirmed. Every tag is read back.
 
     \b
     timoni-bundler import modules.tar.zst --to oci://registry.internal:5000/mirror

@@ -34,10 +34,10 @@ def command(
     reported: ReportOptions,
     printed: PrintOptions,
 ) -> int:
-    """Make one full bundle of a full one and the deltas on it, or of the shards of one selection.
+    """Make one full bundle from a full bundle and its deltas, or from the shards of one export.
 
-    Given oldest first: what a later one says of a tag holds. The result is byte for byte what a full
-    export of the same state makes. Every blob is verified on the way.
+    Name the bundles oldest first: a later one overrides the earlier ones. The result is byte for byte the
+    same as a full export of that state. Every blob is verified.
 
     \b
     timoni-bundler merge sunday.tar.zst monday.tar.zst tuesday.tar.zst -o all.tar.zst

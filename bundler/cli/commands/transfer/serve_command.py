@@ -41,10 +41,10 @@ def command(
         bool, Option("--quiet", "-q", help="Print the address, but not a line per request.")
     ] = False,
 ) -> int:  # fmt: skip
-    """Run a registry straight off a bundle or a directory, until it is interrupted.
+    """Run a registry from a bundle or a directory until it is interrupted.
 
-    Repositories are found at their source path, without the source host. Nothing is unpacked. There is
-    no authentication and no TLS: it listens on this machine only, unless --host says otherwise.
+    Repositories are at their source path, without the source host. Nothing is unpacked. There is no
+    authentication and no TLS, so it listens on this machine only, unless --host says otherwise.
 
     \b
     timoni-bundler serve modules.tar.zst
