@@ -20,6 +20,7 @@ from tests.source_code import ROOT
 SCHEMAS = sorted((ROOT / "schemas").glob("*.schema.json"))
 
 
+@pytest.mark.slow
 def test_the_schemas_are_those_of_the_types() -> None:
     command = [sys.executable, str(ROOT / "schemas" / "generate.py"), "--check"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

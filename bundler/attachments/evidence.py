@@ -1,10 +1,10 @@
-"""What of a bundle belongs to its roots, and who made the signatures among it."""
+"""Attachments in a bundle: what is exempt from being judged, and who made the signatures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bundler.attachments.referrers import attachment_tags, is_attachment_tag, kinds_of
+from bundler.attachments.referrers import attachment_tags, is_attachment_tag, is_pullable, kinds_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import TrustError
 from bundler.oci.content import BlobSource, Digest, read_all
@@ -22,33 +22,49 @@ from bundler.trust.cosign import (
 )
 from bundler.trust.module_signers import Signed, Signers
 
+JUDGED = ""
+"""Instead of the name of a subject: the root is attached to nothing."""
+
 
 class Attachments:
-    """What of a bundle belongs to its roots: signatures, SBOMs, attestations."""
+    """The attachments in a bundle: signatures, SBOMs, attestations, and what they are attached to.
+
+    Only what is attached is exempt from being judged: it has no tag, or an attachment tag, and its subject
+    is in the same repository and judged itself, or attached to something that is. The base of a delta is
+    not at hand: what is attached to it is exempt unless it could be pulled as a module or image.
+    """
 
     def __init__(self, inventory: Inventory, manifests: Manifests) -> None:
         self._manifests = manifests
         self._tags = {(root.repository, root.tag): root.digest for root in roots_of(inventory) if root.tag}
+        self._has_base = inventory.kind == "delta"
         self._referrers: dict[tuple[RepositoryName, Digest], dict[Digest, None]] = {}
+        by_repository: dict[RepositoryName, list[Root]] = {}
         for root in roots_of(inventory):
+            by_repository.setdefault(root.repository, []).append(root)
             for digest in reached(root.digest, manifests):
                 if (subject := manifests[digest].subject) is not None:
-                    own = self._referrers.setdefault((root.repository, subject.digest), {})
-                    own[digest] = None
+                    referrers = self._referrers.setdefault((root.repository, subject.digest), {})
+                    referrers[digest] = None
+        self._attached: set[Root] = set()
+        for roots in by_repository.values():
+            self._attached |= self._attached_among(roots)
 
-    def is_one(self, root: Root) -> bool:
-        """Whether a root belongs to another itself."""
-        return is_attachment_tag(root.tag) or self._manifests[root.digest].subject is not None
+    def is_attached(self, root: Root) -> bool:
+        """Return True for a root that is attached to another, so that it is not judged itself."""
+        return root in self._attached
 
     def kinds(self, root: Root) -> frozenset[str]:
-        """The kinds of all that belongs to it directly."""
-        return frozenset().union(*(kinds_of(one, tag) for one, tag in self._of(root)))
+        """Return the kinds of all that is attached to a root directly."""
+        return frozenset().union(*(kinds_of(manifest, tag) for manifest, tag in self._of(root)))
 
     def signed(self, root: Root, signers: Signers, content: BlobSource) -> Signed:
-        """Which of these signed it. Raises what a damaged bundle deserves."""
+        """Return who of `signers` signed a root. Raises: IntegrityError, ContentError for damaged content."""
         subject = self._manifests[root.digest]
-        found = (one for manifest, _ in self._of(root) for one in _evidence(subject, manifest, content))
-        return signers.judge(found)
+        evidence = (
+            proof for manifest, _ in self._of(root) for proof in _evidence(subject, manifest, content)
+        )
+        return signers.judge(evidence)
 
     def _of(self, root: Root) -> Iterator[tuple[Manifest, str | None]]:
         for digest in self._referrers.get((root.repository, root.digest), ()):
@@ -56,6 +72,42 @@ class Attachments:
         for tag in attachment_tags(root.digest):
             if named := self._tags.get((root.repository, tag)):
                 yield self._manifests[named], tag
+
+    def _attached_among(self, roots: list[Root]) -> set[Root]:
+        """Return the roots of one repository that hang, link by link, on a judged one."""
+        candidates: dict[str, list[Root]] = {}
+        for root in roots:
+            candidates.setdefault(self._name_of_subject(root), []).append(root)
+        judged = candidates.pop(JUDGED, [])
+        waiting = [digest for root in judged for digest in reached(root.digest, self._manifests)]
+        attached: set[Root] = set()
+        covered: set[Digest] = set()
+        while waiting:
+            if (digest := waiting.pop()) in covered:
+                continue
+            covered.add(digest)
+            for name in (digest, *attachment_tags(digest)):
+                for root in candidates.pop(name, ()):
+                    if self._lists_only(root, digest):
+                        attached.add(root)
+                        waiting += reached(root.digest, self._manifests)
+        if self._has_base:
+            orphans = (root for left in candidates.values() for root in left)
+            attached |= {root for root in orphans if not is_pullable(self._manifests[root.digest])}
+        return attached
+
+    def _name_of_subject(self, root: Root) -> str:
+        """Return the digest or the attachment tag of what a root is attached to; JUDGED for all others."""
+        manifest = self._manifests[root.digest]
+        if root.tag is None:
+            return manifest.subject.digest if manifest.subject else JUDGED
+        return root.tag if is_attachment_tag(root.tag) and not is_pullable(manifest) else JUDGED
+
+    def _lists_only(self, root: Root, subject: Digest) -> bool:
+        """Return True unless a root is a list that has something with another subject."""
+        children = self._manifests[root.digest].children if root.tag else ()
+        listed = (self._manifests[child.digest] for child in children if child.digest in self._manifests)
+        return all(referrer.subject and referrer.subject.digest == subject for referrer in listed)
 
 
 def _evidence(subject: Manifest, signature: Manifest, content: BlobSource) -> Iterator[Evidence]:
@@ -72,7 +124,7 @@ def _evidence(subject: Manifest, signature: Manifest, content: BlobSource) -> It
 
 
 def evidence_of(root: Root, signers: Signers, found: Signed) -> SignedReport:
-    """What is to be told of a root that one of them signed. Raises TrustError for any other."""
+    """Return the report on a root that one of them signed. Raises: TrustError for any other."""
     if not found.by:
         cause = f"no signature by {signers.told}: {found.told}"
         raise TrustError(str(root), cause, "find out who made it")

@@ -72,7 +72,12 @@ def is_referrers_index(manifest: Manifest, subject: Digest | None = None) -> boo
 
 
 def kinds_of(manifest: Manifest, tag: str | None = None) -> frozenset[str]:
-    """What a manifest that belongs to another is: `signature`, `sbom`, `attestation`, or several."""
+    """Return what an attached manifest is: `signature`, `sbom`, `attestation`, several, or nothing.
+
+    A manifest without content is nothing, whatever it is called.
+    """
+    if not manifest.layers and not manifest.children:
+        return frozenset()
     suffix = (tag or "").rpartition(".")[2]
     if kind := _COSIGN.get(f".{suffix}") if is_attachment_tag(tag) else None:
         return frozenset({kind})
@@ -86,6 +91,21 @@ def kinds_of(manifest: Manifest, tag: str | None = None) -> frozenset[str]:
         return frozenset({SIGNATURE})
     found = {ATTESTATION} if artifact_type.startswith(_ATTESTATION_TYPES) else set()
     return frozenset({*found, *_sbom(artifact_type), *_sbom(predicate)})
+
+
+_PULLED = (
+    "application/vnd.oci.image.layer.",
+    "application/vnd.docker.image.rootfs.",
+    "application/vnd.timoni.",
+)
+"""What the layers of images and modules are."""
+
+
+def is_pullable(manifest: Manifest) -> bool:
+    """Return True for what a client can pull as a module or an image."""
+    parts = (*manifest.layers, *([manifest.config] if manifest.layers and manifest.config else ()))
+    types = [part.blob.media_type for part in parts]
+    return any(kind.startswith(_PULLED) for kind in types)
 
 
 def artifact_type_of(manifest: Manifest) -> str:

@@ -37,7 +37,7 @@ def check_index(data: bytes, inventory: Inventory, *, limits: Limits = DEFAULT_L
     blobs = {blob.digest: blob for blob in inventory.manifests}
     expected = (_of(root, blobs[root.digest]) for root in roots_of(inventory))
     if any(one != other for one, other in zip_longest(_named_in(data, limits), expected)):
-        raise ContentError("index.json", "it does not name what bundle.json names")
+        raise ContentError("index.json", "it does not agree with bundle.json")
     # As strictly as any index: other tools read it too, once the bundle is unpacked.
     own_limits = limits._replace(manifest=limits.inventory, manifest_values=limits.json_values)
     parse_manifest(data, OCI_INDEX, sha256(data), limits=own_limits)

@@ -56,6 +56,9 @@ class KeylessKeys(Keys):
     """One of these."""
 
 
+RULES = ("sources", "targets", "mediaTypes", "limits", "require", "signers")
+"""Of these keys a policy has at least one."""
+
 DEMANDS = ("referrers", "cosignKeys", "keyless")
 
 
@@ -129,7 +132,9 @@ def read_policy_file(name: str, text: str, environment: Mapping[str, str] | None
 
 
 def _across(content: dict[str, Any]) -> Found:
-    """Demands that demand nothing: whoever wrote one believes that it holds something back."""
+    """Yield demands that demand nothing: whoever wrote one believes that it holds something back."""
+    if not any(content.get(key) for key in RULES):
+        yield ("version",), "the policy holds nothing back", f"write one of {', '.join(RULES)}"
     for where, demand in items(content, "require"):
         if isinstance(demand, dict) and not any(key in demand for key in DEMANDS):
             yield where, "it requires nothing", f"write one of {', '.join(DEMANDS)}"

@@ -60,20 +60,20 @@ class PolicyCheck:
             raise ViolationsError("policy", problems, more)
 
     def _demanded(self, inventory: Inventory, manifests: Manifests) -> Iterator[BundlerError]:
-        belongings = Attachments(inventory, manifests)
+        attachments = Attachments(inventory, manifests)
         for demand in self._policy.demands:
             for root in roots_of(inventory):
-                if demand.is_for(root.repository) and not belongings.is_one(root):
-                    yield from self._of_one(root, demand, belongings)
+                if demand.is_for(root.repository) and not attachments.is_attached(root):
+                    yield from self._of_one(root, demand, attachments)
 
-    def _of_one(self, root: Root, demand: Demand, belongings: Attachments) -> Iterator[BundlerError]:
-        if missing := demand.referrers - belongings.kinds(root):
+    def _of_one(self, root: Root, demand: Demand, attachments: Attachments) -> Iterator[BundlerError]:
+        if missing := demand.referrers - attachments.kinds(root):
             cause = f"it has no {' and no '.join(sorted(missing))}, which the policy requires"
-            yield ContentError(str(root), cause, "have it made outside, and export again")
+            yield ContentError(str(root), cause, "have it created outside, and export again")
         if demand.signed:
             signers = self._signers[demand]
             try:
-                found = belongings.signed(root, signers, self._content)
+                found = attachments.signed(root, signers, self._content)
                 self._told[evidence_of(root, signers, found)] = None
             except TrustError as error:
                 yield error

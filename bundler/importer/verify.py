@@ -14,6 +14,7 @@ from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import HeldManifests, Tally, bottom_up, heights, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.session import Session
+from bundler.trust.statement_verifier import expired
 
 
 class Verified(NamedTuple):
@@ -37,9 +38,11 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
                 step.advance(items=1, size=blob.size)
         check_closure(bundle.inventory, collector.manifests, limits)
     warnings: tuple[str, ...] = ()
+    if bundle.sealed and not bundle.proven and (problem := expired(bundle.sealed.statement, session.clock())):
+        warnings = (f"{bundle.path}: {problem}; nobody checked its signatures",)
     # Each volume of a set has its own digest in it.
     if bundle.sha256 and not bundle.volumes and not check_sidecar(bundle.path, bundle.sha256):
-        warnings = (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
+        warnings += (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
     return Verified(bundle, collector.manifests, warnings)
 
 
@@ -97,4 +100,4 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], li
                     raise IntegrityError(f"blob {blob.digest}", cause, "export it again")
     if extra := [digest for digest in sizes if digest not in needed]:
         cause = f"{len(extra)} blobs that no tag needs, the first {extra[0]}"
-        raise ContentError(BUNDLE, cause, "it was not made by this program")
+        raise ContentError(BUNDLE, cause, "this program does not write such bundles")

@@ -33,12 +33,17 @@ class Signing:
     """A key that signs, and what it will say; `now` is in seconds since the epoch."""
 
     def __init__(self, keygen: SshKeygen, key: Path, terms: Terms, now: int) -> None:
-        """Raises UsageError if there is no such key."""
+        """Take the key. Raises: UsageError if there is none, or its certificate is not valid now."""
         self._keygen = keygen
         self._key = key
         self._terms = terms
         self._now = now
         self._name = (keygen.fingerprint(key), keygen.certificate(key))
+        begins, ends = keygen.validity(key)
+        at = moment_at(now).removesuffix("Z")
+        if begins > at or (ends and ends <= at):
+            state = f"is not valid before {begins}Z" if begins > at else f"expired at {ends}Z"
+            raise UsageError(str(key), f"its certificate {state}", "get a new certificate for the key")
 
     def seal(self, bundle: Digest) -> SignedStatement:
         """A new statement about a bundle, signed. Raises LocalError where the key can't sign."""
@@ -61,11 +66,11 @@ class Signing:
         Raises UsageError where it should say something else, TrustError when it has expired.
         """
         if self._terms != Terms():
-            cause = "it is signed already, and what others signed can't be changed"
-            raise UsageError("--job, --sequence or --expires", cause, "--replace makes a new statement")
+            cause = "it is already signed, and a signed statement can't be changed"
+            raise UsageError("--job, --sequence or --expires", cause, "use --replace to make a new statement")
         if _expired(sealed.statement, self._now):
             cause = f"it expired at {sealed.statement.expires}"
-            raise TrustError("statement", cause, "--replace makes a new one")
+            raise TrustError("statement", cause, "use --replace to make a new one")
         if self._has_signed(sealed):
             return sealed
         made = self._keygen.sign(self._key, sealed.encoded)

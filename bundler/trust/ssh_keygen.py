@@ -25,6 +25,12 @@ PROGRAM = "ssh-keygen"
 
 _BY_HAND = "run it by hand to see why"
 
+_TIME = rb"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8})"
+
+_VALIDITY = re.compile(
+    rb"^\s*Valid: (?:(?:from|after) " + _TIME + rb")?\s*(?:(?:to|before) " + _TIME + rb")?", re.MULTILINE
+)
+
 _FINGERPRINT = re.compile(rb"[0-9]+ (SHA256:[A-Za-z0-9+/]{43}) ")
 
 
@@ -76,13 +82,24 @@ class SshKeygen:
         ended = self._run(["-l", "-E", "sha256", "-f", str(key)])
         found = _FINGERPRINT.match(ended.out)
         if ended.code or not found:
-            raise UsageError(str(key), "not an OpenSSH key", "make one with `ssh-keygen -t ed25519`")
+            raise UsageError(str(key), "not an OpenSSH key", "create one with `ssh-keygen -t ed25519`")
         return found[1].decode()
 
     def certificate(self, key: Path) -> str:
         """The fingerprint of the whole certificate that is to sign; empty for a key without one."""
         with local_errors(key, "read"), key.open("rb") as file:
             return certificate_in(file.read(self._limits.config))
+
+    def validity(self, key: Path) -> tuple[str, str]:
+        """Return from when to when a certificate is valid, in UTC, `2026-01-31T09:00:00`.
+
+        Empty for no bound, and for a key without a certificate.
+        """
+        ended = self._run(["-L", "-f", str(key)], TZ="UTC")
+        valid = _VALIDITY.search(ended.out)
+        if ended.code or not valid:
+            return "", ""
+        return (valid[1] or b"").decode(), (valid[2] or b"").decode()
 
     def sign(self, key: Path, message: bytes) -> Signature:
         """A signature of these bytes. Raises LocalError: wrong passphrase, no agent, no hardware."""
@@ -143,7 +160,13 @@ class SshKeygen:
         return ""
 
     def _run(
-        self, arguments: list[str], message: bytes = b"", *, files: _Files | None = None, seconds: float = 0.0
+        self,
+        arguments: list[str],
+        message: bytes = b"",
+        *,
+        files: _Files | None = None,
+        seconds: float = 0.0,
+        **variables: str,
     ) -> Ended:
         import subprocess
 
@@ -155,7 +178,7 @@ class SshKeygen:
                 capture_output=True,
                 check=False,
                 timeout=seconds,
-                env=self._environment,
+                env={**self._environment, **variables},
                 pass_fds=files.descriptors() if files else (),
                 start_new_session=not self._interactive,
             )

@@ -92,7 +92,7 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Statement:
     strict_json.check(data, item=STATEMENT_FILE, depth=limits.json_depth)
     statement = _validated(data)
     if encode(statement) != data:
-        raise ContentError(STATEMENT_FILE, "not spelled as canonical JSON")
+        raise ContentError(STATEMENT_FILE, "not canonical JSON")
     if statement.expires and statement.expires <= statement.time:
         raise ContentError(STATEMENT_FILE, "it expires before it was made")
     return statement
@@ -107,7 +107,9 @@ def _validated(data: bytes) -> Statement:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "its top"
         cause = f"{first['msg']} at {where}"
-        raise ContentError(STATEMENT_FILE, printable(cause), "a newer timoni-bundler may read it") from None
+        raise ContentError(
+            STATEMENT_FILE, printable(cause), "a newer timoni-bundler may be able to read it"
+        ) from None
     return statement
 
 
@@ -148,6 +150,6 @@ def signed_statement_of(
     """Both members read. Raises ContentError, and TrustError for the statement of another bundle."""
     said = decode(statement, limits=limits)
     if said.bundle != bundle:
-        cause = f"it speaks of another bundle, {said.bundle}; this one is {bundle}"
+        cause = f"it is about another bundle, {said.bundle}; this one is {bundle}"
         raise TrustError(STATEMENT_FILE, cause, "carry the bundle again")
     return SignedStatement(said, statement, signatures_in(signatures, limits=limits))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from bundler.errors import BUNDLE, TrustError
+from bundler.errors import BUNDLE, TrustError, UsageError
 from bundler.reporting.json_report import SignerReport, StatementReport
 from bundler.trust.ssh_keygen import Allowed, Signer, SshKeygen
 from bundler.trust.statement import Job, SignedStatement, Statement
@@ -34,6 +34,10 @@ class StatementVerifier:
     def __init__(
         self, keygen: SshKeygen, requirement: Requirement, *, now: int, allow_expired: bool = False
     ) -> None:
+        """Take what is required. Raises: UsageError for a list of revoked keys without any."""
+        allowed = requirement.allowed
+        if allowed.revoked is not None and not _lists_keys(allowed.revoked):
+            raise UsageError(allowed.revoked_name, "--revoked-keys: it lists no keys", "leave the option out")
         self._keygen = keygen
         self._requirement = requirement
         self._allow_expired = allow_expired
@@ -45,16 +49,16 @@ class StatementVerifier:
         Raises: TrustError unless enough of the allowed signers signed a valid statement of the job.
         """
         if sealed is None:
-            cause = "it is not signed, and a signature is required"
-            raise TrustError(BUNDLE, cause, "sign it where it is made: timoni-bundler sign")
+            cause = "not signed, but a signature is required"
+            raise TrustError(BUNDLE, cause, "sign it outside with `timoni-bundler sign`")
         signers = self._signers(sealed)
         said, expected = sealed.statement, self._requirement.job
         if expected and said.job != expected:
-            cause = f"it is signed for job {said.job}, and job {expected} is expected"
+            cause = f"signed for job {said.job}, but job {expected} is expected"
             raise TrustError(BUNDLE, cause, "import the bundle of that job, or name the other with --job")
         problem = expired(said, self._now)
         if problem and not self._allow_expired:
-            raise TrustError(f"job {said.job}", problem, "have it signed anew")
+            raise TrustError(f"job {said.job}", problem, "have it signed again")
         return replace(
             sealed.told(),
             signers=tuple(SignerReport(*signer) for signer in signers),
@@ -81,6 +85,11 @@ class StatementVerifier:
             next_step = f"allowed signers: file {self._requirement.allowed.name!r}"
             raise TrustError(BUNDLE, have + why, next_step)
         return list(proven.values())
+
+
+def _lists_keys(data: bytes) -> bool:
+    lines = (line.strip() for line in data.splitlines())
+    return any(line and not line.startswith(b"#") for line in lines)
 
 
 def expired(statement: Statement, now: int) -> str:

@@ -35,9 +35,9 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no bundle": (["import", "--to", "h.io"], "import: no bundle given; name a file or directory"),
     "another scheme": (
         ["export", "docker://h.io/a", "-o", "x"],
-        "docker:// is not a registry's scheme here;",
+        "docker:// can't be used here;",
     ),
-    "a web address": (["import", "b", "--to", "https://h.io"], "https:// is not a registry's scheme here;"),
+    "a web address": (["import", "b", "--to", "https://h.io"], "https:// can't be used here;"),
     "tags in a glob": (["export", "h.io/a:6.*", "-o", "x"], "choose tags with --tag"),
     "a path misspelt": (["inspect", "b.tar.zst"], "b.tar.zst: not there; check the path"),
     "a config misspelt": (["export", "-c", "e.yaml"], "e.yaml: No such file or directory; name a text file"),

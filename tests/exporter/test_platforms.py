@@ -113,8 +113,9 @@ def test_a_lock_keeps_the_wish(registry: MemoryRegistry, tmp_path: Path) -> None
     source, lock = f"{registry.host}/app", str(tmp_path / "lock")
     command = ["export", source, "--platform", "linux/amd64", "--lock", lock, "-q", "-o"]
     assert run([*command, str(tmp_path / "a.tar.zst")]) == 0
-    assert run(["export", "--lock", lock, "-q", "-o", str(tmp_path / "b.tar.zst"), source]) == 0
+    assert run(["export", "--lock", lock, "-q", "-o", str(tmp_path / "b.tar.zst")]) == 0
     assert (tmp_path / "a.tar.zst").read_bytes() == (tmp_path / "b.tar.zst").read_bytes()
+    assert run(["export", source, "--lock", lock, "-q", "-o", str(tmp_path / "c.tar.zst")]) == 2
 
 
 def test_a_sparse_bundle_is_served(registry: MemoryRegistry, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("plant", [*PLANTS, _strangers])
 def test_files_planted_under_our_names_are_not_written_through(
@@ -73,6 +74,7 @@ def test_files_planted_under_our_names_are_not_written_through(
         assert bundler("verify", str(out), "-q").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS)
 def test_what_stands_at_the_output_is_never_written_through(
     plant: Callable[[Path, Path], None], source: MemoryRegistry, tmp_path: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -18,9 +19,22 @@ from bundler.bundle.reader import open_bundle
 from bundler.errors import UsageError, ViolationsError
 from bundler.importer.policy_check import PolicyCheck
 from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci.manifest import OCI_MANIFEST
 from bundler.trust.cosign import read_key, simple_signing
 from bundler.trust.policy import Policy
-from tests.builders import SIGSTORE, Content, MemoryStore, a_bundle, a_module, dumped, sign_by_tag
+from tests.builders import (
+    EMPTY_TYPE,
+    SIGSTORE,
+    Content,
+    MemoryStore,
+    a_bundle,
+    a_module,
+    dumped,
+    index_document,
+    manifest_document,
+    sign_by_subject,
+    sign_by_tag,
+)
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 from tests.registries import RealRegistry
@@ -188,7 +202,6 @@ def test_other_curves_are_refused() -> None:
 
 # --- policies ----------------------------------------------------------------------------------------
 
-ALL = "version: 1\n"
 VIOLATED = {
     "a source": 'sources: ["ghcr.io/other/*"]',
     "a media type": 'mediaTypes: ["application/vnd.oci.*"]',
@@ -201,7 +214,8 @@ VIOLATED = {
 
 def policy(folder: Path, *lines: str) -> tuple[str, str]:
     """The option, and the file."""
-    (folder / "policy.yaml").write_text(ALL + "\n".join(lines) + "\n")
+    allowing = "" if any(line.startswith("sources") for line in lines) else 'sources: ["*"]\n'
+    (folder / "policy.yaml").write_text("version: 1\n" + "\n".join(lines) + f"\n{allowing}")
     return "--policy", str(folder / "policy.yaml")
 
 
@@ -302,6 +316,102 @@ def test_a_policy_with_a_mistake_is_2_and_names_the_line(tmp_path: Path) -> None
 def test_what_would_hold_nothing_back_is_a_mistake(lines: str, tmp_path: Path) -> None:
     code, said = verify(tmp_path, a_module("1.0.0"), *policy(tmp_path, lines))
     assert (code, "policy.yaml:2" in said) == (2, True), said
+
+
+@pytest.mark.parametrize("text", ["version: 1\n", "version: 1\nlimits: {}\n"])
+def test_a_policy_that_can_hold_nothing_back_is_a_mistake(text: str, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(text)
+    code, said = verify(tmp_path, a_module("1.0.0"), "--policy", str(tmp_path / "policy.yaml"))
+    assert (code, "the policy holds nothing back" in said) == (2, True), said
+
+
+# --- what is judged ------------------------------------------------------------------------------------
+
+
+def signed_module() -> tuple[Content, Signer]:
+    """A module whose only version is signed."""
+    content, signer = a_module("1.0.0"), Signer()
+    signer.by_tag(content, content.tags["1.0.0"])
+    return content, signer
+
+
+def with_subject(content: Content, subject: Digest, tag: str = "", **more: Any) -> Digest:
+    """Something unsigned that names a subject."""
+    data = {"mediaType": OCI_MANIFEST, "digest": subject, "size": 9}
+    layer = content.add_blob(b"unsigned", more.pop("layer", "text/plain"))
+    config = content.add_blob(b"{}", EMPTY_TYPE)
+    return Digest(
+        content.add_manifest(manifest_document(config, [layer], subject=data, **more), tag)["digest"]
+    )
+
+
+NOWHERE = sha256(b"nobody has it")
+
+
+@pytest.mark.parametrize("subject", ["the signed one", "nothing"])
+def test_what_has_a_tag_is_judged_whatever_subject_it_names(subject: str, tmp_path: Path) -> None:
+    content, signer = signed_module()
+    with_subject(content, NOWHERE if subject == "nothing" else content.tags["1.0.0"], "2.0.0")
+    key = signer.public(tmp_path / "cosign.pub")
+    code, said = verify(tmp_path, content, "--cosign-key", key)
+    assert (code, "app:2.0.0: no signature" in said) == (11, True), said
+
+
+def test_a_module_under_an_attachment_tag_is_judged(tmp_path: Path) -> None:
+    content, signer = signed_module()
+    for digest in (NOWHERE, content.tags["1.0.0"]):
+        module = a_module("2.0.0", name=digest)
+        tag = digest.replace(":", "-")
+        content.manifests.update(module.manifests)
+        content.blobs.update(module.blobs)
+        content.tags[tag] = module.tags["2.0.0"]
+    key = signer.public(tmp_path / "cosign.pub")
+    code, said = verify(tmp_path, content, "--cosign-key", key)
+    assert (code, said.count("no signature by cosign.pub")) == (11, 2), said
+
+
+def test_an_attachment_to_nothing_that_is_carried_is_judged(tmp_path: Path) -> None:
+    content, signer = signed_module()
+    with_subject(content, NOWHERE, NOWHERE.replace(":", "-") + ".att")
+    key = signer.public(tmp_path / "cosign.pub")
+    assert verify(tmp_path, content, "--cosign-key", key)[0] == 11
+
+
+def test_a_list_with_something_of_another_subject_is_judged(tmp_path: Path) -> None:
+    content, signer = signed_module()
+    stranger = with_subject(content, NOWHERE)
+    listed = {"mediaType": OCI_MANIFEST, "digest": stranger, "size": len(content.manifests[stranger][1])}
+    content.add_manifest(index_document(listed), content.tags["1.0.0"].replace(":", "-"))
+    key = signer.public(tmp_path / "cosign.pub")
+    assert verify(tmp_path, content, "--cosign-key", key)[0] == 11
+
+
+def test_what_is_attached_to_attachments_is_exempt(tmp_path: Path) -> None:
+    content, signer = signed_module()
+    sign_by_subject(content, sign_by_subject(content, content.tags["1.0.0"], listed=True))
+    key = signer.public(tmp_path / "cosign.pub")
+    assert verify(tmp_path, content, "--cosign-key", key) == (0, "")
+
+
+def test_an_sbom_without_any_layer_is_none(tmp_path: Path) -> None:
+    content = a_module("1.0.0")
+    digest = content.tags["1.0.0"]
+    config = content.add_blob(b"{}", EMPTY_TYPE)
+    subject = {"mediaType": OCI_MANIFEST, "digest": digest, "size": len(content.manifests[digest][1])}
+    document = manifest_document(config, [], subject=subject, artifactType="application/spdx+json")
+    referrer = content.add_manifest(document)
+    content.add_manifest(index_document(referrer), digest.replace(":", "-"))
+    code, said = verify(tmp_path, content, *policy(tmp_path, VIOLATED["a referrer"]))
+    assert (code, "it has no sbom" in said) == (7, True), said
+
+
+def test_an_export_judges_what_has_a_tag_and_a_subject(tmp_path: Path) -> None:
+    content, signer = signed_module()
+    with_subject(content, content.tags["1.0.0"], "2.0.0")
+    key, out = signer.public(tmp_path / "cosign.pub"), tmp_path / "o.tar.zst"
+    with MemoryRegistry({"app": content}) as server:
+        done = bundler("export", f"{server.host}/app", "-o", str(out), "--cosign-key", key, "-q")
+    assert (done.returncode, "app:2.0.0: no signature" in done.stderr) == (8, True), done.stderr
 
 
 def test_not_allowed_weighs_more_than_not_signed(tmp_path: Path) -> None:

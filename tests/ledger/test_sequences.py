@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bundler.bundle.inventory import Inventory
-from bundler.errors import BundlerError, LocalError, TrustError
+from bundler.errors import BundlerError, LocalError, TrustError, UsageError
 from bundler.ledger.ledger import ImportRecord, Incoming, Ledger, Permits
 from bundler.oci.content import Digest, sha256
 from bundler.oci.reference import parse_prefix
@@ -170,6 +170,21 @@ def test_a_key_out_of_use_can_not_sign_for_the_past(alice: Path, tmp_path: Path)
 def test_a_key_not_in_use_yet_can_not_have_signed(alice: Path, tmp_path: Path) -> None:
     border = Border(tmp_path, line("alice", alice, 'valid-after="20260921Z"'))
     assert "not yet valid" in border.refused(signing(alice, now=NOW - 30 * 24 * HOUR).seal(ONE))
+
+
+@pytest.mark.parametrize("validity", ["20260101:20260201", "20270101:20270201"])
+def test_a_certificate_that_is_not_valid_now_does_not_sign(
+    validity: str, alice: Path, tmp_path: Path
+) -> None:
+    certificate = a_certificate(a_key(tmp_path, "own"), alice, "carol", validity=validity)
+    with pytest.raises(UsageError, match=r"its certificate (expired at|is not valid before) 202"):
+        signing(certificate)
+
+
+@pytest.mark.parametrize("text", [b"", b"\n# nobody yet\n"])
+def test_a_list_of_revoked_keys_without_any_is_refused(text: bytes, alice: Path) -> None:
+    with pytest.raises(UsageError, match="it lists no keys"):
+        StatementVerifier(keygen(), Requirement(allowed(line("alice", alice), revoked=text)), now=NOW)
 
 
 # --- when ----------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from bundler.registry.http.library_errors import TransientError
 from bundler.registry.http.retry import Retry
 from bundler.registry.settings import HostSettings, Traffic
 from tests.doubles import ALWAYS, FakeClock, LoopbackServer, Reply, Seen, hang_up, says, wants
-from tests.flows import QUICK
+from tests.flows import PATIENT
 
 OK = frozenset({200})
 SCOPE = "repository:app:pull"
@@ -45,8 +45,8 @@ def host_of(
     ca_file: Path | None = None,
     on_retry: Callable[[str], None] = lambda line: None,
 ) -> Host:
-    settings = HostSettings(limits=QUICK, clock=clock, sleep=clock.sleep, on_retry=on_retry)
-    transport = Transport(TransportSettings(ca_file, limits=QUICK))
+    settings = HostSettings(limits=PATIENT, clock=clock, sleep=clock.sleep, on_retry=on_retry)
+    transport = Transport(TransportSettings(ca_file, limits=PATIENT))
     return Host(RegistryName(server.host), transport, lambda name, path: credentials, settings, Traffic())
 
 
@@ -90,7 +90,7 @@ def test_a_retry_is_told_in_one_line(server: LoopbackServer, clock: FakeClock) -
 
 def test_the_same_trouble_is_told_once_a_second(clock: FakeClock) -> None:
     lines: list[str] = []
-    settings = HostSettings(limits=QUICK, clock=clock, sleep=lambda nap: None, on_retry=lines.append)
+    settings = HostSettings(limits=PATIENT, clock=clock, sleep=lambda nap: None, on_retry=lines.append)
     retry = Retry(settings, Traffic())
 
     def meet(cause: str) -> None:
@@ -209,7 +209,7 @@ def test_no_credentials_are_looked_for_where_nobody_asks(server: LoopbackServer,
     def fails(name: RegistryName, path: str) -> Credentials:
         raise AssertionError(name)
 
-    settings = HostSettings(limits=QUICK, clock=clock, sleep=clock.sleep)
+    settings = HostSettings(limits=PATIENT, clock=clock, sleep=clock.sleep)
     host = Host(RegistryName(server.host), Transport(TransportSettings()), fails, settings, Traffic())
     assert get(host)
 
@@ -271,8 +271,8 @@ def test_a_storage_host_that_refuses_is_named_as_that(server: LoopbackServer, cl
 
 def through(proxies: dict[str, str], clock: FakeClock) -> Host:
     """A host that only a proxy knows."""
-    settings = HostSettings(frozenset({"registry.example"}), limits=QUICK, clock=clock, sleep=clock.sleep)
-    transport = Transport(TransportSettings(proxies=proxies, limits=QUICK))
+    settings = HostSettings(frozenset({"registry.example"}), limits=PATIENT, clock=clock, sleep=clock.sleep)
+    transport = Transport(TransportSettings(proxies=proxies, limits=PATIENT))
     return Host(RegistryName("registry.example"), transport, anonymous, settings, Traffic())
 
 

@@ -57,7 +57,7 @@ def done_with_the_last_patch(proxy: FaultProxy, content: Content) -> Fault:
         if request.headers["Content-Range"].endswith(f"-{len(content.blobs[layer]) - 1}"):
             location = {name.lower(): value for name, value in reply.headers.items()}["location"]
             ended = location.replace(proxy.host, proxy.upstream) + f"&digest={layer}"
-            assert requests.put(ended, timeout=20).status_code == 201
+            assert requests.put(ended, timeout=300).status_code == 201
             reply = Reply(201, {"Location": f"/v2/done/{layer}"})
         wire.send(request, reply)
         return True
@@ -135,7 +135,9 @@ def test_gitlab_reads_a_fallback_tag_as_the_subjects_digest(
 
     def the_subject_itself(wire: Wire, request: Seen, answer: Answer) -> bool:
         url = f"{target_registry.base}/v2/{path}/manifests/{subject}"
-        own = requests.request(request.method, url, headers={"Accept": request.headers["Accept"]}, timeout=20)
+        own = requests.request(
+            request.method, url, headers={"Accept": request.headers["Accept"]}, timeout=300
+        )
         named = ("Content-Type", "Docker-Content-Digest")
         wire.send(request, Reply(own.status_code, {name: own.headers[name] for name in named}, own.content))
         return True
@@ -147,7 +149,7 @@ def test_gitlab_reads_a_fallback_tag_as_the_subjects_digest(
     assert carry(content, path, proxy, tmp_path) == 0
     url = f"{target_registry.base}/v2/{path}/manifests/{fallback}"
     listed = requests.get(
-        url, timeout=20, headers={"Accept": "application/vnd.oci.image.index.v1+json"}
+        url, timeout=300, headers={"Accept": "application/vnd.oci.image.index.v1+json"}
     ).json()
     assert [Digest(entry["digest"]) for entry in listed["manifests"]] == [signature]
 

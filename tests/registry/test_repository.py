@@ -13,7 +13,7 @@ from bundler.oci.reference import Tag
 from bundler.registry.repository import Repository, digest_like
 from tests.builders import a_module, descriptor_of, noise
 from tests.doubles import ALWAYS, FakeClock, MemoryRegistry, changed, cut_after, flipped, says, with_headers
-from tests.flows import QUICK, registries_for
+from tests.flows import PATIENT, registries_for
 
 DATA = noise("client", 5_000_000)
 BLOB = descriptor_of(DATA)
@@ -29,7 +29,7 @@ def server() -> Iterator[MemoryRegistry]:
 
 @pytest.fixture
 def repository(server: MemoryRegistry, clock: FakeClock) -> Repository:
-    return registries_for(clock, limits=QUICK).source(server.repository("app"))
+    return registries_for(clock, limits=PATIENT).source(server.repository("app"))
 
 
 def test_tags_are_listed_by_one_request(server: MemoryRegistry, repository: Repository) -> None:
@@ -42,7 +42,7 @@ def test_a_list_of_more_tags_than_asked_for_is_whole(count: int, requests: int, 
     """Distribution 2 knows no `n`: only a page of exactly that many may be cut."""
     content = a_module(*(f"1.{number}.0" for number in range(count)))
     with MemoryRegistry({"app": content}) as server:
-        known = registries_for(clock, limits=QUICK._replace(page_size=3))
+        known = registries_for(clock, limits=PATIENT._replace(page_size=3))
         assert len(known.source(server.repository("app")).tags().tags) == count
         assert len(server.seen) == requests
 

@@ -34,13 +34,16 @@ def a_key(folder: Path, name: str, *, kind: str = "ed25519", passphrase: str = "
     return path
 
 
-def a_certificate(key: Path, authority: Path, principal: str, name: str = "certified") -> Path:
+def a_certificate(
+    key: Path, authority: Path, principal: str, name: str = "certified", validity: str = "always:forever"
+) -> Path:
     """A certificate of a key, in a file beside it; what is to sign by it."""
     public = key.with_name(f"{name}.pub")
     public.write_text(key.with_name(f"{key.name}.pub").read_text())
     key.with_name(name).write_bytes(key.read_bytes())
     key.with_name(name).chmod(0o600)
-    command = [require("ssh-keygen"), "-q", "-s", str(authority), "-I", name, "-n", principal, str(public)]
+    command = [require("ssh-keygen"), "-q", "-s", str(authority), "-I", name, "-n", principal]
+    command += ["-V", validity, str(public)]
     subprocess.run(command, check=True)
     return key.with_name(f"{name}-cert.pub")
 

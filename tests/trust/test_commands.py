@@ -18,6 +18,7 @@ from bundler.bundle.reader import open_bundle
 from bundler.oci.content import sha256
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
+from bundler.trust.bundle_signing import Terms, moment_at
 from bundler.trust.statement import DEFAULT_JOB, SignedStatement
 from tests.builders import Content, a_bundle, a_module, add_version
 from tests.doubles import MemoryRegistry
@@ -25,7 +26,7 @@ from tests.processes import PROGRAM, bundler
 from tests.registries import RealRegistry
 from tests.schema_checks import valid
 from tests.sweeps import LoadedProgram
-from tests.trust.keys import NAME, a_key, in_place_of_ssh_keygen, line
+from tests.trust.keys import NAME, a_key, a_signed_bundle, in_place_of_ssh_keygen, line
 
 Output = pytest.CaptureFixture[str]
 
@@ -331,6 +332,14 @@ def numbered(place: Place, number: int, *versions: str) -> Path:
     sign = ["sign", str(out), "--key", str(place.alice), "--sequence", str(number), "-q"]
     assert run(sign) == 0
     return out
+
+
+def test_verify_says_that_a_statement_has_expired(place: Place, capsys: Output) -> None:
+    out = place.folder / "b.tar.zst"
+    a_signed_bundle(out, place.alice, Terms(sequence=7, expires=moment_at(2)), now=1)
+    assert run(["verify", str(out)]) == 0
+    said = capsys.readouterr().err
+    assert "the statement expired at 1970-01-01T00:00:02Z; nobody checked its signatures" in said
 
 
 def test_what_is_older_is_refused_unless_that_is_wanted(place: Place, capsys: Output) -> None:

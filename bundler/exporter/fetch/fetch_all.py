@@ -107,7 +107,7 @@ def fetch_all(
         plan = plan_against(content, store)
         check_disk(disk_needs(content, plan, out, store))
         missing = fetch(plan, content.resolution.carried(), session, store)
-        moved = moved_tags(content.resolution, on_drift, session)
+        moved = moved_tags(content, on_drift, session)
         drifted += drift_of(moved)
         if not (moved and left and on_drift is OnDrift.REFETCH):
             break  # what is selected has been fetched

@@ -20,7 +20,7 @@ def without_unsigned(resolved: Resolved, signers: Signers, reader: SourceReader)
     """Leave out every chosen root that none of these signed; say who signed the others."""
     resolution = resolved.resolution
     attachments = Attachments(full_inventory(resolution.roots, resolution.manifests), resolution.manifests)
-    modules = [root for root in resolution.chosen if not attachments.is_one(root)]
+    modules = [root for root in resolution.chosen if not attachments.is_attached(root)]
 
     def judged(root: Root) -> SignedReport:
         content: BlobSource = _SmallBlobs(root.repository, reader)

@@ -49,7 +49,7 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tzst", ".zst", ".zip")
 """Endings that promise a file."""
 
 
-@declared("export")
+@declared("export", reads_files=True)
 def command(
     options: SelectionOptions, settings: ExportSettings, dry_run: DryRunOptions, printed: PrintOptions
 ) -> int:
@@ -93,7 +93,7 @@ def command(
 
 def _task(options: SelectionOptions, settings: ExportSettings) -> ExportTask:
     """Join command line and export files; what the command line says wins."""
-    settings, selection = asked(options, settings)
+    settings, selection = asked("export", options, settings)
     out, lock = settings.output.out, settings.lock.lock
     if not out:
         raise UsageError("export", "no output given", "add -o NAME.tar.zst")
@@ -119,9 +119,7 @@ def _locked(selection: Selection, lock: Path | None) -> Selection:
     if lock is None or not lock.exists():
         refuse_nothing(selection)
         return selection
-    named = [source.repository for source in selection.sources]
-    named += [pin.reference.repository for pin in selection.pins]
-    return locked_selection(read_lock(lock), named, lock)._replace(shard=selection.shard)
+    return locked_selection(read_lock(lock), selection, lock)._replace(shard=selection.shard)
 
 
 def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[Report, str]:
@@ -136,7 +134,15 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
     known = registries(settings.registries, progress, hosts_of(task.selection))
     session = Session(known, jobs=settings.registries.jobs, progress=progress)
     if dry_run.dry_run:
-        planned, plan, disk = plan_bundle(task.selection, out, location, session, incremental=incremental)
+        planned, plan, disk = plan_bundle(
+            task.selection,
+            out,
+            location,
+            session,
+            incremental=incremental,
+            on_drift=OnDrift(settings.lock.on_drift or "ignore"),
+            signers=signers,
+        )
         return planned, export_plan_text(planned, plan, disk, all_tags=dry_run.all_tags)
     done = export_bundle(
         task.selection,
