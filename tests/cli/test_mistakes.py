@@ -41,7 +41,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "tags in a glob": (["export", "h.io/a:6.*", "-o", "x"], "choose tags with --tag"),
     "a path misspelt": (["inspect", "b.tar.zst"], "b.tar.zst: not there; check the path"),
     "a config misspelt": (["export", "-c", "e.yaml"], "e.yaml: No such file or directory; name a text file"),
-    "another file": (["verify", "/etc/hostname"], "/etc/hostname: not a bundle (found text); give a file"),
+    "another file": (["verify", "/etc/hostname"], "/etc/hostname: not a bundle (found text); name a file"),
 }
 
 

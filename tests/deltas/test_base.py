@@ -96,7 +96,7 @@ def test_a_delta_does_not_replace_what_it_builds_on(nights: Nights, *, force: bo
     monday = nights.night("monday", "last", allow_empty=True)
     news(nights, "2.0.0")
     tuesday = inventory_of(nights.night("tuesday", id_of(monday)))
-    with pytest.raises(UsageError, match="builds on it"):
+    with pytest.raises(UsageError, match="it is a base of the new one"):
         output_to(str(monday), force=force).unchanged(tuesday, SILENCE)
 
 

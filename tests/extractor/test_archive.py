@@ -227,7 +227,7 @@ def test_two_names_for_one_entry_are_refused(first: bytes, second: bytes) -> Non
 @pytest.mark.parametrize("header", [LONG_NAME, PATH])
 def test_a_name_without_an_entry_is_refused(header: bytes) -> None:
     """Case 59."""
-    assert "after a header that holds a name" in refusal(archive(header))
+    assert "after a header with a long name" in refusal(archive(header))
 
 
 @pytest.mark.parametrize(

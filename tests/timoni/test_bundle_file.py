@@ -324,7 +324,7 @@ def test_long_and_branching_chains_of_references_end() -> None:
         (
             "x.yaml",
             "bundle:\n  instances: {}\n  instances: {}\n",
-            r"x\.yaml:3: the key 'instances' occurs twice",
+            r"x\.yaml:3: the key 'instances' twice",
         ),
         ("x.yaml", "bundle: [", "not valid YAML: line"),
         ("x.yaml", "bundle: \x07", "not valid YAML"),
