@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 
 from bundler.bundle import inventory
+from bundler.bundle.compacted.compact_format import compact_schema
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
 from bundler.cli.terminal.log import LogLine
 from bundler.config.export_file import ExportKeys
@@ -134,6 +135,7 @@ def documents() -> dict[str, dict[str, Any]]:
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
     return {
+        "compact.schema.json": compact_schema(),
         "bundle.schema.json": _bundle(),
         "report.schema.json": report,
         "explanation.schema.json": TypeAdapter(Explanation).json_schema(mode="serialization"),

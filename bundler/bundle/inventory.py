@@ -23,7 +23,7 @@ from bundler.selection.semver import version_order
 
 INVENTORY_FILE = "bundle.json"
 
-BUNDLE_SUFFIX = ".tar.zst"
+BUNDLE_SUFFIX, COMPACT_SUFFIX = ".tar.zst", ".compact.zst"
 
 FORMAT = 1
 

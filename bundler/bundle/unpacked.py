@@ -45,6 +45,8 @@ def absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:
 class BundleDirectory:
     """An unpacked bundle, or the directory that `export -o DIR` keeps."""
 
+    is_compact = False
+
     def __init__(self, path: Path, limits: Limits, judge: Judge | None = None) -> None:
         self.path = path
         self.name = path.name or path.resolve().name

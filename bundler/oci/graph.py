@@ -59,7 +59,7 @@ def left_out(manifest: Manifest) -> set[Digest]:
     if manifest.blob.media_type not in INDEXES:
         return set()
     named = {Digest(entry["digest"]) for entry in json.loads(manifest.data)["manifests"] or ()}
-    return named - {child.digest for child in manifest.children}
+    return named - {child.digest for child in (*manifest.children, *manifest.blobs)}
 
 
 def is_sparse(manifest: Manifest) -> bool:

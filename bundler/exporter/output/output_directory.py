@@ -21,7 +21,7 @@ from bundler.reporting.progress import Progress
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
-    from bundler.trust.bundle_signing import Signing
+    from bundler.exporter.output.output_file import StatementSource
     from bundler.trust.statement import SignedStatement
 
 
@@ -32,7 +32,7 @@ class DirectoryOutput:
     path: Path
     force: bool
     limits: Limits
-    signing: Signing | None = None
+    signing: StatementSource | None = None
     is_store: bool = True
 
     @property
