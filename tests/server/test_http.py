@@ -154,7 +154,7 @@ def test_one_line_is_logged_per_request(bundle: Path) -> None:
     with read_only(bundle) as content, RegistryServer(content, log=lines.append) as server:
         requests.get(f"http://{server.address}/v2/team/app/tags/list?n=1", timeout=300)
         requests.put(f"http://{server.address}/v2/team/app/manifests/x", timeout=300)
-    assert lines == ["GET /v2/team/app/tags/list?n=1 200", "PUT /v2/team/app/manifests/x 405"]
+    assert lines == ["GET /v2/team/app/tags/list?... 200", "PUT /v2/team/app/manifests/x 405"]
 
 
 def test_trouble_on_this_side_is_told(tmp_path: Path) -> None:
