@@ -23,6 +23,7 @@ from bundler import (
 )
 from bundler.bundle.wire import FrameCache
 from bundler.cli.input_files import allow_open_files
+from bundler.cli.options.combinations import refuse_unused
 from bundler.cli.options.policy_options import border_of, with_signed
 from bundler.cli.options.registry_options import registries
 from bundler.cli.options.trust_options import TrustOptions, verifier_of
@@ -54,6 +55,8 @@ class ImportTask(NamedTuple):
     trust: TrustOptions
     ledger: Ledger
     policy: Policy | None
+    said: frozenset[str]
+    """Options of the command line; what a file says is for every bundle that comes."""
 
 
 class Means(NamedTuple):
@@ -83,6 +86,7 @@ def carry_out(task: ImportTask, *, dry_run: bool, quiet: bool) -> Report:
 
 def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
     with open_bundle(Path(task.bundle), judge=means.verifier, volumes_in=task.volumes_in) as opened:
+        _refuse_unused(task, opened, means.beside)
         check = border_of(task.policy, opened)
         check_import(opened, task.destination, means.session, task.ledger)
         verified = verify_bundle(opened, means.session)
@@ -98,6 +102,14 @@ def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
             prune=task.prune,
         )
         return with_signed(report, check)
+
+
+def _refuse_unused(task: ImportTask, opened: Bundle, beside: Sequence[Bundle]) -> None:
+    if not opened.inventory.base:
+        cause = f"{task.bundle} is a full bundle"
+        refuse_unused(task.said, ("--with", "--allow-gap", "--prune"), cause)
+    if not any(bundle.volumes for bundle in (opened, *beside)):
+        refuse_unused(task.said, ("--volumes-in",), f"{task.bundle} is not in volumes")
 
 
 def _from_pipe(task: ImportTask, means: Means) -> Report:

@@ -15,7 +15,6 @@ from bundler.config.problems import RefusedValueError
 from bundler.errors import UsageError
 from bundler.oci.content import Digest
 from bundler.oci.reference import (
-    DEFAULT_REGISTRY,
     RegistryName,
     RepositoryName,
     RepositoryPath,
@@ -92,11 +91,11 @@ class RepositoryPattern(NamedTuple):
         return fnmatchcase(path, self.glob) and not excluded
 
 
-def repository(text: str, environment: Mapping[str, str]) -> RepositoryName:
-    """Read `[oci://]HOST/PATH`, variables filled in. Raises RefusedValueError."""
-    filled = expanded(text, environment)
+def repository(text: str, at: Circumstances) -> RepositoryName:
+    """Read `[oci://][HOST/]PATH`, variables filled in. Raises RefusedValueError."""
+    filled = expanded(text, at.environment)
     try:
-        reference = parse_reference(filled)
+        reference = parse_reference(filled, at.default_registry)
     except UsageError as error:
         raise RefusedValueError(_shown(text, filled, error.cause), "write [HOST/]REPOSITORY") from None
     if reference.digest:
@@ -106,10 +105,10 @@ def repository(text: str, environment: Mapping[str, str]) -> RepositoryName:
     return reference.repository
 
 
-def namespace(text: str, environment: Mapping[str, str]) -> RepositoryPattern:
-    """Read `[oci://]HOST/GLOB`, variables filled in. Raises RefusedValueError."""
-    filled = expanded(text, environment)
-    host, glob = split_registry(filled.removeprefix("oci://"), DEFAULT_REGISTRY)
+def namespace(text: str, at: Circumstances) -> RepositoryPattern:
+    """Read `[oci://][HOST/]GLOB`, variables filled in. Raises RefusedValueError."""
+    filled = expanded(text, at.environment)
+    host, glob = split_registry(filled.removeprefix("oci://"), at.default_registry)
     try:
         registry = RegistryName.parse(host)
     except ValueError as error:

@@ -61,7 +61,7 @@ def command(
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     timoni-bundler import --rollback before.json
     """
-    shown = settings.metrics.metrics
+    shown, said = settings.metrics.metrics, said_flags(settings)
     with metered("import", shown, settings.job.name, only_failure=True):
         file = import_file(config.config)
         part = part_of(select, tags, file)
@@ -77,7 +77,7 @@ def command(
         report: Path | None = None
         target = ""
         try:
-            task = _task(bundle, settings, part, mapping)
+            task = _task(bundle, settings, part, mapping)._replace(said=said)
             _check_report(settings, task)
             report, target = settings.report.report, str(task.destination.prefix)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
@@ -169,6 +169,7 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
         trust,
         ledger,
         policy,
+        frozenset(),
     )
 
 

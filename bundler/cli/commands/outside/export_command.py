@@ -15,6 +15,7 @@ from bundler import (
     read_lock,
     store_location_of,
 )
+from bundler.cli.options.combinations import refuse_force
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.cosign_options import module_signers
 from bundler.cli.options.job_options import incremental_of
@@ -97,6 +98,7 @@ def _task(options: SelectionOptions, settings: ExportSettings) -> ExportTask:
     out, lock = settings.output.out, settings.lock.lock
     if not out:
         raise UsageError("export", "no output is named", "say where to with -o NAME.tar.zst")
+    refuse_force(out, force=settings.output.force)
     return ExportTask(_locked(selection, lock), out, settings)
 
 
