@@ -199,6 +199,21 @@ class IncludeOptions(NamedTuple):
             help="Include the container images that the modules run.",
         ),
     ] = False  # fmt: skip
+    exclude_images: Annotated[
+        tuple[str, ...],
+        Option(
+            "--exclude-image", key="excludeImages", metavar="GLOB", heading=INCLUDED,
+            help="Leave out images whose HOST/REPOSITORY:TAG matches this glob. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    optional_images: Annotated[
+        tuple[str, ...],
+        Option(
+            "--optional-image", key="optionalImages", metavar="GLOB", heading=INCLUDED,
+            help="Warn about images that match this glob and can't be fetched. Default: they fail. "
+            "Repeatable.",
+        ),
+    ] = ()  # fmt: skip
     platforms: Annotated[
         tuple[Platform, ...],
         Option(
@@ -224,7 +239,14 @@ class IncludeOptions(NamedTuple):
 
     def include(self) -> Include:
         """Return the value that the exporter works with."""
-        return Include(self.images, not self.no_referrers, frozenset(self.require), self.platforms)
+        return Include(
+            self.images,
+            not self.no_referrers,
+            frozenset(self.require),
+            self.platforms,
+            exclude_images=self.exclude_images,
+            optional_images=self.optional_images,
+        )
 
     def narrowing(self, file: Include) -> Include:
         """Return what a file includes, under what the command line says. Raises UsageError."""
@@ -233,7 +255,14 @@ class IncludeOptions(NamedTuple):
             raise UsageError(
                 "--no-referrers", "the export file requires some of them", "leave one of them out"
             )
-        return Include(file.images or self.images, referrers, required, self._platforms(file.platforms))
+        return Include(
+            file.images or self.images,
+            referrers,
+            required,
+            self._platforms(file.platforms),
+            exclude_images=tuple(dict.fromkeys((*file.exclude_images, *self.exclude_images))),
+            optional_images=tuple(dict.fromkeys((*file.optional_images, *self.optional_images))),
+        )
 
     def _platforms(self, file: tuple[Platform, ...]) -> tuple[Platform, ...]:
         if not (file and self.platforms):
