@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_bundle(path: Path, limits: Limits) -> Bundle:
-    """As `bundler.bundle.reader` has it; loaded only where an earlier output is there."""
+    """Open a bundle; the reader is loaded only where an earlier output exists."""
     from bundler.bundle import reader
 
     return reader.open_bundle(path, limits)

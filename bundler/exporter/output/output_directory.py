@@ -37,7 +37,7 @@ class DirectoryOutput:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Return the name for messages."""
         return str(self.path)
 
     def check(self) -> None:
@@ -75,10 +75,10 @@ class DirectoryOutput:
             yield bundle
 
     def need(self, inventory: Inventory) -> None:
-        """Nothing besides the blobs."""
+        """Need nothing besides the blobs."""
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
-        """Name what the blobs make. What was signed goes before it, and comes after it."""
+        """Write the two indexes of the blobs. An old signature is removed before, a new one written after."""
         from bundler.bundle.sealing import remove_seal, write_seal
 
         data = encode(inventory)

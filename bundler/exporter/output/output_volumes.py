@@ -36,7 +36,7 @@ class VolumesOutput:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Return the name for messages."""
         return str(self.path)
 
     def check(self) -> None:
@@ -48,7 +48,7 @@ class VolumesOutput:
         self.cut.check(0)
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """A signed set that is there, if its signature stands: another one would make another set.
+        """Return a signed set that exists, if its signature stands: another one would make another set.
 
         Other volumes are always made again, and those that are there whole are left alone. Raises
         UsageError, before anything is fetched for it, if those of another bundle have the name.
@@ -76,7 +76,7 @@ class VolumesOutput:
         """Do nothing: a set of volumes was durable before its names were."""
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:
-        """The folder, and the largest size that all volumes can have."""
+        """Return the folder, and the largest size that all volumes can have."""
         return self.path.parent, self.cut.need(largest_size(inventory))
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:

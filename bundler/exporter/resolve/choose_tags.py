@@ -31,7 +31,7 @@ _NO_TAG = "name it by its digest, or tag it otherwise there"
 
 
 class Chosen(NamedTuple):
-    """What the rules took of one source, and the manifests that were read to decide it."""
+    """The choice of tags from one source, and the manifests that were read to decide it."""
 
     source: Source
     choice: Choice
@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """What the rules took of all sources, in repository order."""
+    """The choices of tags from all sources, in repository order."""
 
     chosen: tuple[Chosen, ...]
     findings: Findings
@@ -52,12 +52,12 @@ class Choices(NamedTuple):
 
     @property
     def unread(self) -> frozenset[Name]:
-        """The tags whose time of creation decides, and could not be read."""
+        """Return the tags whose time of creation decides, and could not be read."""
         return frozenset((source.repository, tag) for source, _, _, unread in self.chosen for tag in unread)
 
     @property
     def already_read(self) -> AlreadyRead:
-        """The manifests that were read because their creation time decides."""
+        """Return the manifests that were read because their creation time decides."""
         return {
             FetchRequest(source.repository, tag, None): manifest
             for source, _, read, _ in self.chosen
@@ -66,7 +66,7 @@ class Choices(NamedTuple):
 
     @property
     def decisions(self) -> Findings:
-        """What was decided, as a finding."""
+        """Return what was decided, as a finding."""
         return Findings(decisions=tuple((source.repository, choice) for source, choice, _, _ in self.chosen))
 
     def wishes(self, *, attachments: bool) -> list[Wish]:

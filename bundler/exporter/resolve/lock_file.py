@@ -27,7 +27,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What one export carried."""
+    """The content of one export."""
 
     lock_version: Literal[1]
     repositories: tuple[RepositoryEntry, ...]

@@ -34,7 +34,7 @@ class FetchRequest(NamedTuple):
 
     @property
     def nowhere(self) -> Root:
-        """The root that stands for this request where it failed."""
+        """Return the root that stands for this request where it failed."""
         return Root(self.repository, self.tag, self.digest or Digest(""))
 
 
