@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bundler.cli.options.combinations import refuse_combination, refuse_unused, said_flags
 from bundler.config.export_options import ExportSettings
+from bundler.config.include_options import IncludeOptions
 from bundler.config.option import over
 from bundler.config.selection_options import (
-    IncludeOptions,
     RuntimeOptions,
     SelectionOptions,
     SourceOptions,

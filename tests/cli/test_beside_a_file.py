@@ -12,7 +12,8 @@ from bundler import Part
 from bundler.__main__ import run
 from bundler.cli.input_files import part_of
 from bundler.config.import_file import ConfiguredPart, ImportFile
-from bundler.config.selection_options import IncludeOptions, SelectOptions, TagOptions
+from bundler.config.include_options import IncludeOptions
+from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.errors import UsageError
 from bundler.oci.platform import parse_platform
 from bundler.selection.rules import Rules
