@@ -27,8 +27,12 @@ def command(
         Option("--writable", help="Accept pushes into DIR, which may be new or empty. Default: read only."),
     ] = False,
     host: Annotated[
-        str, Option("--host", metavar="ADDRESS", help="Listen on this address. Default: 127.0.0.1.")
-    ] = "127.0.0.1",
+        str | None,
+        Option(
+            "--host", metavar="ADDRESS",
+            help="Listen on this address, and answer to any name. Default: 127.0.0.1, and names of loopback.",
+        ),
+    ] = None,
     port: Annotated[
         int,
         Option(
