@@ -27,7 +27,7 @@ def check_disk(needs: list[tuple[Path, int]]) -> None:
             usage = shutil.disk_usage(place)
         # Some file systems report 0 of 0 blocks: their space is unknown, not none.
         if usage.total and size > usage.free:
-            cause = f"it needs up to {size:,} bytes, and {usage.free:,} are free"
+            cause = f"up to {size:,} bytes are needed, and {usage.free:,} are free"
             raise LocalError(str(place), cause, "free some space, or choose another place")
 
 

@@ -80,7 +80,9 @@ def carry_out(task: ImportTask, *, dry_run: bool, quiet: bool) -> Report:
         if task.bundle != "-":
             return _from_file(task, means, dry_run=dry_run)
         if dry_run:
-            raise UsageError("-", "a dry run of a stream would use it up", "give a file")
+            raise UsageError(
+                "-", "a dry run can't read a stream, because it could not be read again", "name a file"
+            )
         return _from_pipe(task, means)
 
 
@@ -114,7 +116,7 @@ def _refuse_unused(task: ImportTask, opened: Bundle, beside: Sequence[Bundle]) -
 
 def _from_pipe(task: ImportTask, means: Means) -> Report:
     if sys.stdin.isatty():
-        raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
+        raise UsageError("-", "standard input is a terminal", "pipe a bundle into this command")
     return import_stream(
         BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier),
         task.destination,

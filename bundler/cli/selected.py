@@ -69,7 +69,7 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
 def refuse_nothing(selection: Selection) -> None:
     """Raise UsageError for a selection that names nothing."""
     if not (selection.pins or selection.sources or selection.namespaces or selection.problems):
-        raise UsageError("selection", "nothing to carry is named", "name a SOURCE, or a file with -c")
+        raise UsageError("selection", "no source given", "name a SOURCE, or an export file with -c")
 
 
 def hosts_of(selection: Selection) -> set[RegistryName]:
@@ -123,7 +123,9 @@ def _sources(place: SourceOptions, rules: Rules, include: Include) -> tuple[list
         host, path = split_registry(address(source, SOURCE_FORM), place.default_registry)
         if set(path) & set("*?["):
             if ":" in path:
-                raise UsageError(source, "a glob is for repositories, not for tags", "choose tags with --tag")
+                raise UsageError(
+                    source, "only repositories can be chosen by a glob here", "choose tags with --tag"
+                )
             namespaces.append(Namespace(_registry(host, source), path, (), rules, include))
         else:
             references.append(parse_reference(source, place.default_registry))
@@ -139,7 +141,11 @@ def _registry(host: str, source: str) -> RegistryName:
 
 def _include(options: IncludeOptions) -> Include:
     if options.require and options.no_referrers:
-        raise UsageError("--require", "with --no-referrers nothing can be found", "leave one of them out")
+        raise UsageError(
+            "--require",
+            "it can't hold with --no-referrers, which leaves attachments out",
+            "remove one of them",
+        )
     return options.include()
 
 

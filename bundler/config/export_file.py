@@ -237,7 +237,7 @@ def _conflicts(path: str, field: OptionField, said: list[tuple[str, Any]]) -> It
     for name, other in others:
         if other != value:
             cause = f"{path}: {_written(other)}, but {first} says {_written(value)}"
-            yield UsageError(name, cause, "say it in one of them only")
+            yield UsageError(name, cause, "set it in only one of them")
 
 
 def _written(value: object) -> str:

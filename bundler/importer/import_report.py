@@ -123,7 +123,7 @@ def _conflicts(plan: ImportPlan) -> dict[Root, BundlerError]:
                 f"the tag exists with another digest: there {step.previous}, in the bundle {step.root.digest}"
             )
             found[step.root] = TargetRefusedError(
-                str(step.root), cause, "--on-conflict skip or overwrite decides otherwise"
+                str(step.root), cause, "kept as it is; use --on-conflict overwrite to replace it"
             )
     return found
 

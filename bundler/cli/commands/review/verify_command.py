@@ -129,7 +129,7 @@ def _target(
 ) -> Against | None:
     prefix = against or settings.target.to
     if prefix is None and file:
-        raise UsageError(file.name, "it names no target", "name one with --against")
+        raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
         return None
     return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries)
