@@ -128,7 +128,7 @@ def test_every_shard_knows_the_registries_of_the_whole(
     index = next(i for i in range(2) if Shard(i, 2).takes(RepositoryName(sources[0])))
     arguments = ["export", *sources, "-o", str(tmp_path / "b.tar.zst"), "--shard", f"{index}/2"]
     assert run(arguments) == 2
-    assert "names no host" in capsys.readouterr().err
+    assert "a line has no host" in capsys.readouterr().err
 
 
 def test_shards_follow_a_lock_file_and_write_none(
