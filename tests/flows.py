@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from bundler.bundle.reader import open_bundle
 from bundler.exporter import Incremental, OnDrift, export_bundle, output_to, store_location_of
-from bundler.importer import Destination, OnConflict, Part, import_bundle, verify_bundle
+from bundler.importer import Destination, OnConflict, Part, Pruning, import_bundle, verify_bundle
 from bundler.importer.destination import WHOLE
 from bundler.ledger.ledger import Ledger
 from bundler.limits import Limits
@@ -100,7 +100,13 @@ def imported(
         others = [stack.enter_context(open_bundle(path)) for path in beside]
         session = Session(known, jobs=jobs)
         report = import_bundle(
-            verified, destination, session, ledger, on_conflict, beside=others, prune=prune
+            verified,
+            destination,
+            session,
+            ledger,
+            on_conflict,
+            beside=others,
+            prune=Pruning(prune) if prune else None,
         )
     assert_none_in(str(report), "the report")
     return report

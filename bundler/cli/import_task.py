@@ -15,6 +15,7 @@ from bundler import (
     BundleStream,
     Destination,
     OnConflict,
+    Pruning,
     import_bundle,
     import_stream,
     open_bundle,
@@ -49,7 +50,7 @@ class ImportTask(NamedTuple):
     on_conflict: OnConflict
     settings: RegistryOptions
     beside: tuple[Path, ...]
-    prune: int | None
+    prune: Pruning | None
     volumes_in: tuple[Path, ...]
     trust: TrustOptions
     ledger: Ledger

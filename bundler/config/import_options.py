@@ -70,6 +70,13 @@ class DeltaOptions(NamedTuple):
             "Default: delete nothing.",
         ),
     ] = None  # fmt: skip
+    prune_deselected: Annotated[
+        bool,
+        Option(
+            "--prune-deselected", key="pruneDeselected", heading=INCREMENTAL,
+            help="With --prune, also delete tags that are only no longer selected.",
+        ),
+    ] = False  # fmt: skip
 
 
 class NameOptions(NamedTuple):

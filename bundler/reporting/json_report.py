@@ -56,6 +56,7 @@ Status = Literal[
     "planned",
     "removed",
     "deselected",
+    "absent",
 ]
 
 
