@@ -89,6 +89,7 @@ def imported(
     beside: Sequence[Path] = (),
     prune: int | None = None,
     ledger: Ledger | None = None,
+    confirm_full: bool = False,
     jobs: int = 4,
 ) -> Report:
     """Verify a bundle and import it below `prefix`; without a ledger, on a machine that is new to it."""
@@ -107,6 +108,7 @@ def imported(
             on_conflict,
             beside=others,
             prune=Pruning(prune) if prune else None,
+            confirm_full=confirm_full,
         )
     assert_none_in(str(report), "the report")
     return report

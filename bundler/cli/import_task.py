@@ -55,6 +55,7 @@ class ImportTask(NamedTuple):
     trust: TrustOptions
     ledger: Ledger
     policy: Policy | None
+    confirm_full: bool
 
 
 class Means(NamedTuple):
@@ -87,7 +88,8 @@ def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
         check = border_of(task.policy, opened)
         check_import(opened, task.destination, means.session, task.ledger)
         verified = verify_bundle(opened, means.session)
-        carry = plan_bundle_import if dry_run else import_bundle
+        full = partial(import_bundle, confirm_full=task.confirm_full)
+        carry = plan_bundle_import if dry_run else full
         report = carry(
             verified,
             task.destination,
@@ -113,6 +115,7 @@ def _from_pipe(task: ImportTask, means: Means) -> Report:
         beside=means.beside,
         policy=border_of(task.policy, None),
         prune=task.prune,
+        confirm_full=task.confirm_full,
     )
 
 

@@ -30,6 +30,14 @@ class TargetOptions(NamedTuple):
             "other.",
         ),
     ] = None  # fmt: skip
+    confirm: Annotated[
+        Literal["quick", "full"] | None,
+        Option(
+            "--confirm", key="confirm", heading=DESTINATION,
+            help="Before tags move, read back manifests and the first byte of every blob sent (quick), or "
+            "also all bytes of every blob (full). Default: quick.",
+        ),
+    ] = None  # fmt: skip
 
 
 class ConfigOptions(NamedTuple):

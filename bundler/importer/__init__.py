@@ -86,13 +86,14 @@ def import_bundle(
     beside: Sequence[Bundle] = (),
     policy: PolicyCheck | None = None,
     prune: Pruning | None = None,
+    confirm_full: bool = False,
 ) -> Report:
     """Replay a verified bundle to a registry; what failed for single tags is in the report.
 
     The ledger is asked before the first write, gets the rollback file before any tag moves or is
     deleted, and remembers the import at its end. A delta takes what it leaves out from the target, or
     from the bundles `beside`. A `policy` is checked before the target is asked. `prune`: delete what a
-    delta says is gone.
+    delta says is gone. `confirm_full`: read back and hash every blob before tags move.
 
     Raises: TrustError for a bundle that the ledger or the policy refuses. NotFoundError, before anything
     is written, for a delta whose base is missing.
@@ -116,7 +117,7 @@ def import_bundle(
         push = ContentPush(plan, verified.manifests, session)
         with push.phase("blobs"):
             push.blobs(content, plan.uploads)
-        finish(push, record)
+        finish(push, record, fully=confirm_full)
         report = import_report(bundle, plan, push, verified.warnings)
         return record.ends(prune_tags(report, gone, session, record))
 
@@ -131,6 +132,7 @@ def import_stream(
     beside: Sequence[Bundle] = (),
     policy: PolicyCheck | None = None,
     prune: Pruning | None = None,
+    confirm_full: bool = False,
 ) -> Report:
     """Replay a bundle from a pipe: each blob verified before its last byte is sent, tags last.
 
@@ -149,6 +151,6 @@ def import_stream(
             may_write=True,
         )
         plan, push = send_as_it_comes(stream, arranged, record, session, beside)
-        finish(push, record)
+        finish(push, record, fully=confirm_full)
         report = import_report(stream, plan, push, ())
         return record.ends(prune_tags(report, gone, session, record))

@@ -176,12 +176,14 @@ def _has_ours(step: PlannedTag, target: TargetRepository) -> bool:
     return lists_all_of(now, step.manifest) if is_fallback_tag(tag) else has_all_of(now, step.manifest)
 
 
-def finish(push: ContentPush, record: ImportRecord) -> None:
+def finish(push: ContentPush, record: ImportRecord, *, fully: bool) -> None:
     """Manifests, the proof that all is there, then the tags."""
     push.call_off()
     with push.phase("manifests"):
         push.put_manifests()
         push.confirm()
+        if fully:
+            push.confirm_fully()
     tags = Tags(push, record)
     ready = tags.ready()
     with push.phase("tags"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -137,6 +138,29 @@ class ContentPush(Phases):
                 cause = "it was sent or mounted, and read back the target does not have it"
                 item = f"{name}@{blob.digest}"
                 self.lost[name, blob.digest] = IntegrityError(item, cause, "run the import again")
+
+    def confirm_fully(self) -> None:
+        """Read and hash every blob that the target must have; what is wrong there is sent again once."""
+        content = [
+            (name, upload.blob)
+            for upload in self.plan.uploads
+            for name in upload.repositories
+            if (name, upload.blob.digest) not in self.lost
+        ]
+        for (name, blob), answer in self.session.each("reading back", content, self._read_whole):
+            if isinstance(answer, BundlerError):
+                self.lost[name, blob.digest] = answer
+
+    def _read_whole(self, item: tuple[RepositoryName, Descriptor]) -> None:
+        name, blob = item
+        stored = self.session.registries.source(name)
+        try:
+            deque(stored.chunks(blob), maxlen=0)
+        except IntegrityError:
+            if self._source is None:
+                raise
+            self.session.registries.target(name).add(blob, partial(_whole, self._source, blob))
+            deque(stored.chunks(blob), maxlen=0)
 
     def _is_there(self, item: tuple[RepositoryName, Descriptor]) -> bool:
         name, blob = item

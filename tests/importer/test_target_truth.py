@@ -37,10 +37,14 @@ class Inside:
         """A bundle of it."""
         return a_bundle(self.folder / "b.tar.zst", {f"h.example/{self.path}": content})
 
-    def imports(self, content: Content, on_conflict: OnConflict = OnConflict.DEFAULT) -> Report:
+    def imports(
+        self, content: Content, on_conflict: OnConflict = OnConflict.DEFAULT, *, full: bool = False
+    ) -> Report:
         """Import it."""
         ledger = Ledger(self.folder / "ledger", rollback_file=self.undo)
-        return imported(self.bundle(content), self.proxy.host, on_conflict=on_conflict, ledger=ledger)
+        return imported(
+            self.bundle(content), self.proxy.host, on_conflict=on_conflict, ledger=ledger, confirm_full=full
+        )
 
     def compared(self, content: Content, *, deep: bool = False) -> Report:
         """What `verify --against` finds."""
@@ -139,3 +143,16 @@ def test_a_comparison_reads_manifests_and_deep_also_blobs(inside: Inside, *, dee
     assert inside.compared(content, deep=deep).exit_code == (6 if deep else 0)
     inside.proxy.on("GET", "/manifests/", changed(flipped), times=ALWAYS)
     assert inside.compared(content, deep=deep).exit_code == 6
+
+
+@pytest.mark.parametrize("times", [1, ALWAYS], ids=["at first", "always"])
+def test_a_full_confirmation_reads_blobs_and_sends_a_wrong_one_again(inside: Inside, times: float) -> None:
+    content = a_module("1.0.0", size=20)
+    blob = next(iter(content.blobs))
+    first_byte = 1
+    inside.proxy.on("GET", f"/blobs/{blob}", changed(flipped), first=1 + first_byte, times=times)
+    report = inside.imports(content, full=True)
+    sent = [seen for seen in inside.proxy.asked("PUT") if blob.encoded in seen.target]
+    assert len(sent) == 2
+    assert report.exit_code == (6 if times == ALWAYS else 0)
+    assert (inside.digest("1.0.0") is None) == (times == ALWAYS)

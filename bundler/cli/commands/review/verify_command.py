@@ -59,6 +59,7 @@ class Against(NamedTuple):
 
     destination: Destination
     registries: RegistryOptions
+    deep: bool
 
 
 @declared("verify")
@@ -73,6 +74,10 @@ def command(
             help="Also prove that this target has all of it, under the same digests.",
         ),
     ] = None,
+    deep: Annotated[
+        bool,
+        Option("--deep", heading="Destination", help="With --against, also read and hash every blob there."),
+    ] = False,
     config: Annotated[
         Path | None,
         Option(
@@ -116,12 +121,12 @@ def command(
         file = import_file(config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
-        target = _target(against, settings, part, file)
+        target = _target(against, settings, part, file, deep=deep)
         return _verified(bundle, settings, target, meter, as_json=as_json, quiet=quiet)
 
 
 def _target(
-    against: Prefix | None, settings: ImportSettings, part: Part, file: ImportFile | None
+    against: Prefix | None, settings: ImportSettings, part: Part, file: ImportFile | None, *, deep: bool
 ) -> Against | None:
     prefix = against or settings.target.to
     if prefix is None and file:
@@ -130,8 +135,10 @@ def _target(
         if part != Part():
             cause = "without a target, all of a bundle is verified"
             raise UsageError("--repository or --tag", cause, "name a target with --against")
+        if deep:
+            raise UsageError("--deep", "it reads a target", "name one with --against")
         return None
-    return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries)
+    return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries, deep)
 
 
 def _verified(
@@ -194,7 +201,7 @@ def _compared(
     prefix = target.destination.prefix
     known = registries(target.registries, progress, [prefix.registry])
     session = Session(known, jobs=target.registries.jobs, progress=progress)
-    found = compare_with_target(verified, target.destination, session)
+    found = compare_with_target(verified, target.destination, session, deep=target.deep)
     found = with_signed(found, border)
     if found.bundle:
         found = dataclasses.replace(found, bundle=dataclasses.replace(found.bundle, statement=said))

@@ -167,6 +167,7 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
         trust,
         ledger,
         policy,
+        settings.target.confirm == "full",
     )
 
 
