@@ -412,7 +412,7 @@ class FaultProxy(LoopbackServer):
         self.upstream = upstream
 
     def _forward(self, request: Seen) -> Reply:
-        connection = http.client.HTTPConnection(self.upstream, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(self.upstream, timeout=300)
         with contextlib.closing(connection):
             connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers.items():

@@ -26,10 +26,10 @@ from bundler.session import Session
 from tests.doubles import FakeClock
 from tests.leaks import assert_none_in
 
-QUICK = Limits(connect_timeout=2.0, read_timeout=0.3)
-"""Time-outs for tests in which somebody stays silent on purpose."""
+SILENCE = Limits(connect_timeout=30.0, read_timeout=1.0)
+"""Time-outs for answers that never come; nobody who answers is given so little time."""
 ALONE_TONIGHT = Incremental()
-PATIENT = Limits(connect_timeout=5.0, read_timeout=20.0)
+PATIENT = Limits(connect_timeout=30.0, read_timeout=60.0)
 
 
 def registries_for(

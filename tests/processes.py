@@ -23,7 +23,7 @@ def bundler(
     """Run one command line to its end; `before` is a program that starts it, such as strace."""
     command = [*before, *PROGRAM, *arguments]
     ended: subprocess.CompletedProcess[str] = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, **more
+        command, capture_output=True, text=True, check=False, timeout=600, **more
     )  # type: ignore[call-overload]
     assert_none_in(f"{ended.stdout}{ended.stderr}", "the output")
     return ended

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from bundler.oci.reference import RepositoryName
 from tests.doubles import LoopbackServer, Reply, Seen
 
-START = 20.0
+START = 120.0
 """Seconds that a registry may take to listen."""
 _LISTENING = re.compile(r"listening on 127\.0\.0\.1:([0-9]+)")
 _ACCESS = re.compile(r'"([A-Z]+) (\S+) HTTP/[0-9.]+" ([0-9]{3})')

@@ -38,7 +38,7 @@ for line in sys.stdin:
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
         sys.argv[1:] = arguments
         os.environ.update(environment)
-        signal.alarm(60)
+        signal.alarm(300)
         # PR_SET_PTRACER, PR_SET_PTRACER_ANY: Debian and Ubuntu let nobody trace a stranger's child.
         ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -87,7 +87,7 @@ class LoadedProgram:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=120)
 
     def points_of(self, folder: Path, *arguments: str, calls: str) -> list[Point]:
         """Every call of these names on a path in `folder` that an undisturbed run makes.

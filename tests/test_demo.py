@@ -18,6 +18,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo")
 
 
+@pytest.mark.slow
 def test_the_demo_carries_every_tag_unchanged(folder: Path) -> None:
     lines: list[str] = []
     bundle = run_demo(folder, lines.append)
@@ -34,6 +35,7 @@ def test_the_demo_carries_every_tag_unchanged(folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_demo_can_be_run_again(folder: Path) -> None:
     lines: list[str] = []
     run_demo(folder, lines.append)

@@ -60,6 +60,7 @@ def test_the_python_of_the_page_carries_a_module_across(
     assert (tmp_path / "podinfo.tar.zst").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "getting-started.md"])
 def test_the_first_steps_lead_to_a_module_inside(name: str, tmp_path: Path) -> None:
     (page,) = (page for page in PAGES if page.name == name)
@@ -113,6 +114,7 @@ def test_every_exit_code_says_what_to_do() -> None:
     assert [section for section in sections if "\n**What to do:** " not in section] == []
 
 
+@pytest.mark.slow
 def test_every_message_of_troubleshooting_is_one_of_the_program() -> None:
     page = (DOCS / "troubleshooting.md").read_text()
     messages = re.findall(r"^\| `([^|]*)` \|", page, re.MULTILINE)
@@ -159,3 +161,11 @@ def keys_of(schema: object) -> Iterator[str]:
     children = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
     for child in children:
         yield from keys_of(child)
+
+
+@pytest.mark.parametrize("folder", ["bundler", "examples", "schemas", "tests", "tools"])
+def test_every_page_that_a_file_names_is_there(folder: str) -> None:
+    paths = (path for path in (ROOT / folder).rglob("*") if path.is_file())
+    texts = [path.read_text() for path in paths if path.suffix in (".py", ".sh", ".yaml", ".json")]
+    named = re.findall(r"(?<!fulcio, )\bdocs/[\w/.-]+\.md\b", "\n".join(texts))
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []

@@ -40,6 +40,7 @@ def source(source_registry: RealRegistry, fresh: Callable[[str], str]) -> str:
     return f"{source_registry.host}/{path}"
 
 
+@pytest.mark.slow
 def test_export_and_import_carry_a_module_across(
     source: str, target_registry: RealRegistry, tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_export_and_import_carry_a_module_across(
     assert Registries().target(inside).digest_of(Tag("1.1.0"))
 
 
+@pytest.mark.slow
 def test_a_second_night_fetches_nothing_again(source: str, tmp_path: Path) -> None:
     folder = tmp_path / "bundles"
     folder.mkdir()
@@ -65,6 +67,7 @@ def test_a_second_night_fetches_nothing_again(source: str, tmp_path: Path) -> No
     assert len(list(folder.glob("*.tar.zst"))) == 1
 
 
+@pytest.mark.slow
 def test_a_night_that_ended_with_8_is_completed_by_a_second_run(tmp_path: Path) -> None:
     folder = tmp_path / "bundles"
     folder.mkdir()

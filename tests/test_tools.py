@@ -44,6 +44,7 @@ def test_a_man_page_keeps_dashes_quotes_and_examples() -> None:
     assert ".nf\n" in page
 
 
+@pytest.mark.slow
 def test_the_api_reference_shows_every_public_name(tmp_path: Path) -> None:
     command = [sys.executable, "tools/api_reference.py", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, env={"PYTHONPATH": str(ROOT)})

@@ -11,31 +11,41 @@ from bundler.about import PROGRAM, VERSION
 from bundler.cli.options.command_line import DeclaredOption
 from bundler.cli.terminal.log import JSON, OPTION, VARIABLE, Log
 
-COMMANDS = {
-    "export": "Outside: export modules from registries into a bundle.",
-    "explain": "Show which tags an export would take, and why.",
-    "verify": "Prove that a bundle is complete and undamaged.",
-    "sign": "Sign a bundle with an OpenSSH key.",
-    "inspect": "Show what is in a bundle.",
-    "extract": "Take one version out of a bundle, as an OCI archive or as files.",
-    "merge": "Make one full bundle from deltas or from shards.",
-    "volumes": "Split a bundle into volumes, check and repair them.",
-    "diff": "Show what changed between two bundles.",
-    "report": "Write an HTML page about a bundle, for the person who signs.",
-    "import": "Inside: import a bundle into a registry.",
-    "serve": "Run a registry from a bundle or a directory.",
-    "demo": "Run the complete process on this machine, between two embedded registries.",
-    "store": "Clean up and check the store of an export.",
-    "completion": "Print a completion script for your shell.",
+GROUPS = {
+    "Outside": {
+        "export": "Export modules from registries into a bundle.",
+        "explain": "Show which tags an export would take, and why.",
+        "merge": "Make one full bundle from deltas or from shards.",
+        "compact": "Write a bundle in its compact form, a fraction of the bytes.",
+    },
+    "Inside": {
+        "import": "Import a bundle into a registry.",
+        "expand": "Write a compact bundle in its portable form.",
+        "serve": "Run a registry from a bundle or a directory.",
+        "extract": "Take one version out of a bundle: an OCI archive, or files.",
+    },
+    "Look and prove": {
+        "verify": "Prove that a bundle is complete and undamaged.",
+        "sign": "Sign a bundle with an OpenSSH key.",
+        "inspect": "Show what is in a bundle.",
+        "diff": "Show what changed between two bundles.",
+        "report": "Write an HTML page about a bundle, for whoever signs.",
+    },
+    "Upkeep": {
+        "store": "Clean up and check the store of an export.",
+        "volumes": "Split a bundle into volumes, check and repair them.",
+        "demo": "Run the complete process here, between two registries.",
+        "completion": "Print a completion script for your shell.",
+    },
 }
+"""The commands under the headings of the help, in the order of use."""
 
-_GROUPS = {
-    "transfer": "export explain import merge extract serve",
-    "review": "verify sign inspect diff report",
-    "maintain": "store volumes demo completion",
-}
-_GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names.split()}
-"""The folder of `commands` that each command is in."""
+COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
+
+FOLDERS = {"Outside": "outside", "Inside": "inside", "Look and prove": "review", "Upkeep": "upkeep"}
+"""The folder of `commands` with the commands of each heading."""
+
+_FOLDER_OF = {name: FOLDERS[heading] for heading, commands in GROUPS.items() for name in commands}
 
 HELP = """Carry Timoni modules and other OCI artifacts across an air gap.
 
@@ -51,18 +61,18 @@ lock), 10 target refused, 11 signature or rollback, 128+N signal, 1 a bug.
 
 
 class Commands(click.Group):
-    """Loads a command's module only for that command: the others' would slow every start."""
+    """The commands; only the module of the one that runs is loaded, the others would slow every start."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of use."""
+        """Return the commands in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, or None."""
+        """Return the command, or None."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(
-            f"bundler.cli.commands.{_GROUP_OF[cmd_name]}.{cmd_name}_command"
+            f"bundler.cli.commands.{_FOLDER_OF[cmd_name]}.{cmd_name}_command"
         ).command
         command.short_help = COMMANDS[cmd_name]
         _with_log_format(command)
@@ -71,7 +81,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command; an unknown one is told with what it may have meant."""
+        """Return the command; for an unknown one, raise UsageError with what may have been meant."""
         name = args[0]
         if name not in COMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
             from difflib import get_close_matches
@@ -82,18 +92,20 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """From the table, without loading any command."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write the table, without loading any command."""
+        width = max(map(len, COMMANDS))
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
 
 
 def _with_log_format(command: click.Command) -> None:
-    """Every command has the option, and those of a group too."""
+    """Give every command the option, and those of a group too."""
     if LOG_FORMAT not in command.params:
         command.params.append(LOG_FORMAT)
     if isinstance(command, click.Group):
-        for one in command.commands.values():
-            _with_log_format(one)
+        for part in command.commands.values():
+            _with_log_format(part)
 
 
 LOG_FORMAT = DeclaredOption(
@@ -139,7 +151,7 @@ def _as_others_say_it(arguments: Sequence[str]) -> list[str]:
 
 
 def _misused(error: click.ClickException, words: Sequence[str], log: Log) -> int:
-    """One line for a command line that can't be read, the help for none at all; the exit code."""
+    """Print a line for a command line that can't be read, or the help for none; return the exit code."""
     context = getattr(error, "ctx", None)
     named = [word for word in words if word in COMMANDS][:1]
     path = context.command_path if context else " ".join([PROGRAM, *named])

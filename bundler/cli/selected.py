@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from bundler.cli.options.combinations import refuse_combination, said_flags
 from bundler.config.export_options import ExportSettings
 from bundler.config.option import over
 from bundler.config.selection_options import (
@@ -53,10 +54,12 @@ class Asked(NamedTuple):
     selection: Selection
 
 
-def asked(options: SelectionOptions, settings: ExportSettings) -> Asked:
+def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> Asked:
     """Read the export files, and join them with the command line. Raises UsageError."""
     file = export_file(options.place.config) if options.place.config else None
     joined = over(settings, file.settings) if file else settings
+    in_file = ("--from-timoni-bundle",) if file and file.timoni_bundles else ()
+    refuse_combination(command, said_flags(options, joined).union(in_file))
     selection = selected(options, file)._replace(shard=joined.shard.shard)
     return Asked(joined, selection)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,17 +16,43 @@ from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.named_files import check_folder, text_of
 from bundler.oci.reference import Reference, parse_reference
 from bundler.reporting.json_report import Report
+from bundler.selection.rules import LATEST
 from bundler.selection.sources import Include, PinnedReference, Selection
 from bundler.timoni.bundle_file import ModuleReference, read_bundle_files, rewritten
 from bundler.timoni.source_text import SourceText
 
 
+class RuntimeValues(Mapping[str, str]):
+    """Values by name; those that were asked for may be secret, and are hidden in what is printed."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._used: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self._used.add(self._values[name])
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def hidden(self, text: str) -> str:
+        """Return the text without the values in it."""
+        for value in sorted(filter(None, self._used), key=len, reverse=True):
+            text = text.replace(value, "(a runtime value)")
+        return text
+
+
 def modules_of(paths: Sequence[Path], values: Mapping[str, str], along: Include) -> Selection:
     """Return a pin for every module of a Timoni Bundle; what can't be read is among the problems."""
     files = [SourceText(str(path), text_of(path)) for path in paths]
-    found = read_bundle_files(files, values)
+    shown = RuntimeValues(values)
+    found = read_bundle_files(files, shown)
     problems: list[BundlerError] = [
-        ContentError(unread.place, f"{unread.what} can't be read: {unread.reason}")
+        ContentError(unread.place, shown.hidden(f"{unread.what} can't be read: {unread.reason}"))
         for unread in found.unreadable
     ]
     pins: list[PinnedReference] = []
@@ -34,16 +60,19 @@ def modules_of(paths: Sequence[Path], values: Mapping[str, str], along: Include)
         try:
             pins.append(_pin(module, along))
         except UsageError as error:
-            problems.append(ContentError(module.place, f"module of {module.instance}: {error.cause}"))
+            cause = shown.hidden(f"module of {module.instance}: {error.cause}")
+            problems.append(ContentError(module.place, cause))
     return Selection(pins=tuple(pins), problems=tuple(problems))
 
 
 def _pin(module: ModuleReference, along: Include) -> PinnedReference:
     reference = parse_reference(module.url)
-    wanted = Reference(reference.repository, module.version, module.digest)
-    # Timoni takes the version's artifact, and refuses it where its digest is another.
+    # Timoni pulls `latest` with a digest by the digest alone; of a version it only compares the digest.
+    by_digest = module.digest is not None and module.version == LATEST
+    wanted = Reference(reference.repository, None if by_digest else module.version, module.digest)
     file = re.sub(r"(:\d+)+$", "", module.place)
-    return PinnedReference(wanted, along, strict=module.digest is not None, named_by=f"by {file}")
+    strict = module.digest is not None and not by_digest
+    return PinnedReference(wanted, along, strict=strict, named_by=f"by {file}")
 
 
 class Rewritten(NamedTuple):
@@ -60,16 +89,19 @@ def rewritten_files(paths: Sequence[Path], names: Mapping[str, str], values: Map
     """
     urls = {f"oci://{old}": f"oci://{new}" for old, new in names.items()}
     files = [rewritten(SourceText(str(path), text_of(path)), urls) for path in paths]
-    again = read_bundle_files(
-        [SourceText(str(path), text) for path, text in zip(paths, files, strict=True)], values
-    )
+    shown = RuntimeValues(values)
+    texts = [SourceText(str(path), text) for path, text in zip(paths, files, strict=True)]
+    again = read_bundle_files(texts, shown)
     inside = set(urls.values())
     stale = [
-        f"{module.place}: {module.instance} still has {module.url}, which was not imported"
+        shown.hidden(f"{module.place}: {module.instance} still has {module.url}, which was not imported")
         for module in again.modules
         if module.url not in inside
     ]
-    stale += [f"{unread.place}: {unread.what} can't be read: {unread.reason}" for unread in again.unreadable]
+    stale += [
+        shown.hidden(f"{unread.place}: {unread.what} can't be read: {unread.reason}")
+        for unread in again.unreadable
+    ]
     contents = {path: text.encode() for path, text in zip(paths, files, strict=True)}
     return Rewritten(contents, tuple(stale))
 

@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.bundle.writer import check_readable
 from bundler.deltas.base import look_back
 from bundler.deltas.retention import ALONE, Incremental, Keep
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.export_report import ExportRun
-from bundler.exporter.fetch.drift import OnDrift
+from bundler.exporter.fetch.drift import OnDrift, tags_to_ask
 from bundler.exporter.fetch.fetch_all import disk_needs, fetch_all, plan_against
-from bundler.exporter.fetch.fetch_plan import ExportPlan
+from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.outputs import output_to
@@ -69,7 +68,7 @@ def export_bundle(
             return run.nothing(content)
         if unchanged := finish.skip_if_unchanged(content):
             finish.keep_existing(unchanged, content, store)
-            finish.write_lock(content)
+            content = finish.write_lock(selection, content)
             return run.unchanged(finish.close(content, unchanged.bundle, store))
         with run.phase("fetch"):
             fetched = fetch_all(content, choose, session, store, out, on_drift=on_drift)
@@ -80,7 +79,7 @@ def export_bundle(
         with run.phase("pack"):
             bundle = out.write(content.inventory, store, session.progress)
             finish.record(content, store)
-            finish.write_lock(content)
+            content = finish.write_lock(selection, content)
             finished = finish.close(content, bundle, store)
         return run.done(fetched, finished)
 
@@ -92,16 +91,26 @@ def plan_bundle(
     session: Session,
     *,
     incremental: Incremental = ALONE,
+    on_drift: OnDrift = OnDrift.IGNORE,
     signers: Signers = NOBODY,
 ) -> tuple[Report, ExportPlan, int]:
-    """Return what an export would do: the report, the plan, bytes of disk that it needs. Write nothing."""
+    """Return what an export would do: the report, the plan, bytes of disk that it needs. Write nothing.
+
+    Raises what the export would raise before it fetches anything.
+    """
     run = ExportRun(session)
+    finish = Finish(out, location, incremental, None, session)
+    out.check()
     store = location.looked_at()
     base, immutable = look_back(incremental, store, out.path, session.limits)
     with run.phase("select"):
         resolved = resolve(selection, session, store, signers=signers, immutable=immutable, keep=False)
         content = ExportContent.of(resolved, base)
-    check_readable(content.inventory, session.limits)
-    plan = plan_against(content, store)
+    check_all_locked(selection, content.findings)
+    if run.has_nothing(selection, content):
+        return run.nothing(content, dry_run=True), NOTHING_TO_FETCH, 0
+    if unchanged := finish.skip_if_unchanged(content):
+        return run.planned_unchanged(content, unchanged.bundle), NOTHING_TO_FETCH, 0
+    plan = plan_against(content, store)._replace(asked_again=len(tags_to_ask(content, on_drift)))
     needs = disk_needs(content, plan, out, store)
     return run.planned(content, plan), plan, sum(size for _, size in needs)

@@ -16,6 +16,7 @@ from bundler.oci.content import Descriptor
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import (
     BlobCounts,
+    BundleReport,
     Phases,
     Report,
     RepositoryReport,
@@ -37,13 +38,18 @@ class ExportRun(Phases):
         """Return whether there is no bundle to write: a shard without repositories is one."""
         return not content.resolution.chosen and (selection.shard is None or not content.findings.complete)
 
-    def nothing(self, content: ExportContent) -> Report:
-        """Report that nothing could be exported, and nothing was written."""
-        return self._report(content, "failed", carried=False)
+    def nothing(self, content: ExportContent, *, dry_run: bool = False) -> Report:
+        """Report that nothing can be exported, and nothing was written."""
+        return replace(self._report(content, "failed", carried=False), dry_run=dry_run)
 
     def unchanged(self, finished: Finished) -> Report:
         """Report that the output holds exactly this already, or that the base does."""
         return replace(self._finished(finished), unchanged=True)
+
+    def planned_unchanged(self, content: ExportContent, bundle: BundleReport | None) -> Report:
+        """Report on a dry run that found everything in its place."""
+        report = self._report(content, "present")
+        return replace(report, bundle=bundle, unchanged=True, dry_run=True)
 
     def planned(self, content: ExportContent, plan: ExportPlan) -> Report:
         """Report on a dry run."""
@@ -102,8 +108,11 @@ def _repositories(content: ExportContent, status: Status, *, carried: bool) -> t
         tags.setdefault(root.repository, []).append(failed)
     for entry in content.inventory.repositories if carried else ():
         departed = tags.setdefault(entry.name, [])
-        departed += [TagReport(str(name), "removed", digest) for name, digest in entry.removed.items()]
-        departed += [TagReport(str(name), "deselected", digest) for name, digest in entry.deselected.items()]
+        departed += [TagReport(str(gone), "removed", digest) for gone, digest in entry.removed.items()]
+        for reference, digest in entry.deselected.items():
+            decision = decided.get(entry.name, {}).pop(reference, None)
+            reason = decision.reason if decision else ""
+            departed.append(TagReport(str(reference), "deselected", digest, reason))
     for name, decisions in decided.items():
         left_out = (item for item in decisions.values() if not item.taken)
         skipped = (TagReport(item.tag, "skipped", reason=item.reason) for item in left_out)

@@ -70,7 +70,6 @@ def plan_bundle_import(
             content=AvailableContent(bundle, bundle.inventory, beside),
             policy=policy,
             gone=gone,
-            may_write=False,
         )
         report = with_planned(planned_report(bundle, plan, session, verified.warnings), gone)
         return record.described(report)
@@ -111,9 +110,9 @@ def import_bundle(
             content=content,
             policy=policy,
             gone=gone,
-            may_write=True,
+            record=record,
         )
-        record.begins()
+        record.begins(new=bool(plan.new))
         push = ContentPush(plan, verified.manifests, session)
         with push.phase("blobs"):
             push.blobs(content, plan.uploads)
@@ -148,7 +147,7 @@ def import_stream(
             on_conflict=on_conflict,
             policy=policy,
             gone=gone,
-            may_write=True,
+            record=record,
         )
         plan, push = send_as_it_comes(stream, arranged, record, session, beside)
         finish(push, record, fully=confirm_full)

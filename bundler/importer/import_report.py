@@ -175,7 +175,6 @@ def compare_with_target(
         session,
         on_conflict=OnConflict.FAIL,
         content=None,
-        may_write=False,
     )
     failures = {**_damaged(plan, verified.manifests, session, deep=deep), **_differences(plan)}
     return compared_report(verified.bundle, plan, session, failures, verified.warnings)
@@ -189,8 +188,8 @@ def _damaged(
     plan: ImportPlan, manifests: Manifests, session: Session, *, deep: bool
 ) -> dict[Root, BundlerError]:
     """Return the roots of which the target serves something else than it says, or not at all."""
-    present = [step.root for step in plan.steps if step.action is Action.PRESENT]
-    parts = dict.fromkeys(part for root in present for part in _parts(root, manifests, deep=deep))
+    present = [step for step in plan.steps if step.action is Action.PRESENT]
+    parts = dict.fromkeys(part for step in present for part in _parts(step, manifests, deep=deep))
 
     def read(part: PartAtTarget) -> None:
         name, blob = part
@@ -203,16 +202,19 @@ def _damaged(
     answers = session.each("reading what is there", parts, read)
     wrong = {part: error for part, error in answers if isinstance(error, BundlerError)}
     return {
-        root: wrong[part]
-        for root in (present if wrong else ())
-        for part in _parts(root, manifests, deep=deep)
+        step.root: wrong[part]
+        for step in (present if wrong else ())
+        for part in _parts(step, manifests, deep=deep)
         if part in wrong
     }
 
 
-def _parts(root: Root, manifests: Manifests, *, deep: bool) -> Iterator[PartAtTarget]:
+def _parts(step: PlannedTag, manifests: Manifests, *, deep: bool) -> Iterator[PartAtTarget]:
+    root = step.root
     for manifest in bottom_up([root.digest], manifests):
-        yield root.repository, manifest.blob
+        # A list that has all of ours, and more, was read when it was compared.
+        if manifest.blob.digest != root.digest or step.previous == root.digest:
+            yield root.repository, manifest.blob
         for blob in manifest.blobs if deep else ():
             yield root.repository, Descriptor("", blob.digest, blob.size)
 

@@ -16,7 +16,7 @@ from bundler.importer.import_plan import ExistingTags, ImportPlan, OnConflict, P
 from bundler.importer.policy_check import PolicyCheck
 from bundler.importer.prune import Gone
 from bundler.importer.required import AvailableContent, Target, find_required
-from bundler.ledger.ledger import Incoming
+from bundler.ledger.ledger import ImportRecord, Incoming
 from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RegistryName, RepositoryName
@@ -41,9 +41,9 @@ def arrange(
     content: AvailableContent | None,
     policy: PolicyCheck | None = None,
     gone: Sequence[Gone] = (),
-    may_write: bool,
+    record: ImportRecord | None = None,
 ) -> ImportPlan:
-    """What is to be done at the target; with `may_write`, it is asked whether it will take it.
+    """What is to be done at the target; with a `record`, it is asked whether it will take it.
 
     Of a delta, `content` is where the blobs come from that it leaves out.
 
@@ -58,11 +58,12 @@ def arrange(
     existing_tags = survey(roots, session)
     complete = partial(_complete, inventory, content, Target(session, destination))
     plan = complete(plan_import(roots, manifests, existing_tags, on_conflict))
-    if may_write:
+    if record:
         answers = probe(plan, session)
         if answers.refused:
             plan = complete(plan_import(roots, manifests, existing_tags, on_conflict, answers.refused))
-        plan = plan._replace(begun=answers.begun)
+        new = frozenset[RepositoryName]() if record.may_have_left_blobs else plan.new
+        plan = plan._replace(begun=answers.begun, new=new)
     left_out = tuple((names.get(name, name), decision) for name, decision in taken.left_out)
     return plan._replace(names=names, left_out=left_out)
 

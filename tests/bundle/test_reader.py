@@ -130,7 +130,7 @@ for _ in range(1500):
 def test_a_bundle_that_was_left_half_read_holds_nobody_up(tmp_path: Path) -> None:
     path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module()})
     ended = subprocess.run(
-        [sys.executable, "-c", HALF_READ, path], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", HALF_READ, path], capture_output=True, text=True, timeout=300, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
 

@@ -149,7 +149,7 @@ def test_the_summary_is_a_line_when_stdout_is_the_bundle(registry: MemoryRegistr
         with (tmp_path / "b.tar.zst").open("wb") as file:
             ended = subprocess.run(
                 [*PROGRAM, *command, *(["--json"] if as_json else [])], stdout=file, stderr=subprocess.PIPE,
-                text=True, check=False, timeout=60,
+                text=True, check=False, timeout=300,
             )  # fmt: skip
         last = parsed(ended.stderr)[-1]
         assert (last["event"], last["exitCode"], ended.returncode) == ("result", 0, 0)
@@ -162,15 +162,15 @@ def test_an_interruption_is_a_line(registry: MemoryRegistry, tmp_path: Path) -> 
 
     def silent(wire: Wire, request: Seen, answer: Answer) -> bool:
         asked.set()
-        ended.wait(30)
+        ended.wait(300)
         return False
 
     registry.on("GET", "tags/list", silent, times=ALWAYS)
     command = [*PROGRAM, "export", f"{registry.host}/app", "-o", str(tmp_path / "b.tar.zst"), *AS_JSON]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
-        assert asked.wait(30)
+        assert asked.wait(300)
         running.send_signal(signal.SIGTERM)
-        _, said = running.communicate(timeout=30)
+        _, said = running.communicate(timeout=300)
         ended.set()
     last = parsed(said)[-1]
     assert (last["event"], last["exitCode"], running.returncode) == ("terminated", 143, 143)
@@ -181,7 +181,7 @@ def test_a_closed_standard_output_is_a_line(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [*PROGRAM, "inspect", str(bundle), *AS_JSON], stdout=full, stderr=subprocess.PIPE, text=True,
-            check=False, timeout=60,
+            check=False, timeout=300,
         )  # fmt: skip
     (line,) = parsed(ended.stderr)
     assert (line["item"], line["exitCode"], ended.returncode) == ("standard output", 9, 9)

@@ -190,7 +190,7 @@ def test_a_run_whose_result_nobody_could_read_is_a_failed_one(night: Night) -> N
     bundle = a_bundle(night.out, {"h.example/app": a_module("1.0.0")})
     with Path("/dev/full").open("w") as full:
         words = [*PROGRAM, "verify", str(bundle), "-q", *night.options()]
-        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False, timeout=300)
     assert ended.returncode == 9
     assert (night.samples["last_exit_code"], night.samples["last_failures 9"]) == (9, 1)
 

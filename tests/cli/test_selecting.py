@@ -214,6 +214,22 @@ bundle: {{
     assert tags_in(out) == ["app:1.1.0", "app:latest", "db:3.0.0"]
 
 
+@pytest.mark.parametrize("version", [{}, {"version": "latest"}])
+def test_a_module_pinned_by_digest_alone_is_taken_untagged(
+    registry: MemoryRegistry, tmp_path: Path, version: dict[str, str]
+) -> None:
+    tags = registry.repositories["org/modules/app"].tags
+    module = {"url": f"oci://{registry.host}/org/modules/app", "digest": tags["1.0.0"], **version}
+    document = {"bundle": {"apiVersion": "v1alpha1", "name": "s", "instances": {"app": {"module": module}}}}
+    file, out = tmp_path / "bundle.json", tmp_path / "b.tar.zst"
+    file.write_bytes(dumped(document))
+    assert tags["latest"] != tags["1.0.0"]
+    assert run(["export", "--from-timoni-bundle", str(file), "-o", str(out)]) == 0
+    with open_bundle(out) as bundle:
+        (entry,) = bundle.inventory.repositories
+    assert (entry.tags, entry.untagged) == ({}, (tags["1.0.0"],))
+
+
 def test_a_timoni_bundle_digest_is_checked_as_timoni_checks_it(
     registry: MemoryRegistry, tmp_path: Path, capsys: Output
 ) -> None:

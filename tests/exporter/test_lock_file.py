@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bundler.bundle.inventory import RepositoryEntry
 from bundler.errors import BundlerError, ContentError, IntegrityError, UsageError
-from bundler.exporter import export_bundle, locked_selection, output_to, read_lock, store_location_of
+from bundler.exporter import OnDrift, export_bundle, locked_selection, output_to, read_lock, store_location_of
+from bundler.exporter.resolve.lock_file import Lock, fingerprint_of
+from bundler.oci.reference import Reference, parse_reference
 from bundler.reporting.json_report import Report
+from bundler.selection.rules import Rules
+from bundler.selection.sources import Include, Selection, selection_of
 from bundler.session import Session
 from tests.builders import a_module, a_signed_module
 from tests.doubles import ALWAYS, FakeClock, MemoryRegistry, says
@@ -23,11 +28,12 @@ def registry() -> Iterator[MemoryRegistry]:
         yield server
 
 
-def exported_from(lock: Path, out: Path) -> Report:
+def exported_from(lock: Path, out: Path, on_drift: OnDrift = OnDrift.IGNORE) -> Report:
     """Export what a lock file pins."""
     target = output_to(str(out))
-    selection = locked_selection(read_lock(lock), (), lock)
-    return export_bundle(selection, target, store_location_of(target), Session(registries_for(FakeClock())))
+    selection = locked_selection(read_lock(lock), Selection(), lock)
+    session = Session(registries_for(FakeClock()))
+    return export_bundle(selection, target, store_location_of(target), session, on_drift=on_drift)
 
 
 def test_the_same_bundle_comes_of_it_though_there_are_new_tags(
@@ -82,7 +88,7 @@ def test_a_repository_missing_from_the_lock_is_a_usage_error(
     lock = tmp_path / "export.lock"
     exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)
     with pytest.raises(UsageError, match="other is not in it"):
-        locked_selection(read_lock(lock), [registry.repository("other")], lock)
+        locked_selection(read_lock(lock), selection_of([Reference(registry.repository("other"))]), lock)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"lockVersion": 2, "repositories": []}', "\0", "{" * 99])
@@ -96,3 +102,44 @@ def test_a_module_of_another_repository_stays_out_of_it(tmp_path: Path) -> None:
     with MemoryRegistry({"app": a_module("1.0.0"), "other": a_module("1.0.0")}) as server:
         exported(tmp_path / "a.tar.zst", f"{server.host}/app", lock=tmp_path / "lock")
     assert [entry.name.path for entry in read_lock(tmp_path / "lock").repositories] == ["app"]
+
+
+def test_a_lock_is_whole_or_not_there(registry: MemoryRegistry, tmp_path: Path) -> None:
+    lock = tmp_path / "export.lock"
+    registry.on("GET", "manifests/1.3.0", says(404))
+    report = exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)
+    assert report.exit_code == 8
+    assert not lock.exists()
+    assert any("export.lock: not written: 1 item failed" in warning for warning in report.warnings)
+    assert exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock).exit_code == 0
+    assert "1.3.0" in lock.read_text()
+
+
+RULES = Rules(exclude=("1.3.*",), created_until=1000)
+CHANGED = [
+    (Rules(), Include()),
+    (RULES._replace(exclude=("1.2.*",)), Include()),
+    (RULES._replace(created_until=None), Include()),
+    (RULES, Include(require=frozenset({"signature"}))),
+]
+
+
+@pytest.mark.parametrize(("rules", "include"), CHANGED)
+def test_rules_that_changed_since_the_lock_are_refused(rules: Rules, include: Include) -> None:
+    source = [parse_reference("h.example/app")]
+    entry = RepositoryEntry(source[0].repository, {})
+    lock = Lock(1, (entry,), fingerprint_of(selection_of(source, RULES)))
+    path = Path("export.lock")
+    assert locked_selection(lock, selection_of(source, RULES._replace(created_until=2000)), path).locked
+    with pytest.raises(UsageError, match="rules have changed since it was written"):
+        locked_selection(lock, selection_of(source, rules, include), path)
+
+
+def test_a_tag_that_moved_since_the_lock_is_no_drift(registry: MemoryRegistry, tmp_path: Path) -> None:
+    lock, tags = tmp_path / "export.lock", registry.repositories["app"].tags
+    exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)
+    tags["1.3.0"] = tags["1.0.0"]
+    for drift in (OnDrift.FAIL, OnDrift.REFETCH, OnDrift.WARN):
+        report = exported_from(lock, tmp_path / f"{drift.value}.tar.zst", drift)
+        assert report.exit_code == 0
+        assert report.drifted == (f"{registry.host}/app:1.3.0",)

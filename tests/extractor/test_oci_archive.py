@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bundler.bundle.index import REF_NAME
+from bundler.bundle.inventory import REF_NAME
 from bundler.bundle.reader import open_bundle
 from bundler.errors import IntegrityError, LocalError, UsageError
 from bundler.extractor import Extracted, extract
@@ -50,7 +50,7 @@ def test_skopeo_copies_it_to_a_registry_and_the_digest_stays(
     named = "" if shape.startswith("docker") else f":{tag}"
     skopeo("copy", *options, f"oci-archive:{out}{named}", f"docker://{target_registry.host}/{name}:{tag}")
     headers = {"Accept": ", ".join(ACCEPTED)}
-    answer = requests.head(f"{target_registry.base}/v2/{name}/manifests/{tag}", headers=headers, timeout=20)
+    answer = requests.head(f"{target_registry.base}/v2/{name}/manifests/{tag}", headers=headers, timeout=300)
     assert answer.headers["Docker-Content-Digest"] == digest
 
 

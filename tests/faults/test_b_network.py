@@ -13,6 +13,7 @@ import trustme
 
 from bundler.bundle.reader import open_bundle
 from bundler.importer import verify_bundle
+from bundler.limits import Limits
 from bundler.oci.content import sha256
 from bundler.registry.auth.credentials import CredentialSources
 from bundler.registry.http.exchange import TransportSettings
@@ -41,7 +42,7 @@ from tests.doubles import (
     without_length,
     writes,
 )
-from tests.flows import PATIENT, QUICK, exported, registries_for
+from tests.flows import PATIENT, SILENCE, exported, registries_for
 
 SIZE = 100_000
 LAYER = noise("layer", SIZE)
@@ -60,9 +61,11 @@ def source() -> Iterator[MemoryRegistry]:
         yield registry
 
 
-def export(source: MemoryRegistry, folder: Path, clock: FakeClock, *names: str) -> Report:
+def export(
+    source: MemoryRegistry, folder: Path, clock: FakeClock, *names: str, limits: Limits = PATIENT
+) -> Report:
     references = [f"{source.host}/{name}" for name in names or ("app",)]
-    return exported(folder / "b.tar.zst", *references, registries=registries_for(clock, limits=QUICK))
+    return exported(folder / "b.tar.zst", *references, registries=registries_for(clock, limits=limits))
 
 
 def is_whole(folder: Path) -> bool:
@@ -103,7 +106,7 @@ def test_what_breaks_once_is_tried_again(
 ) -> None:
     """Cases 27, 28, 29, 31, 41."""
     source.on("GET", path, BREAKS[name])
-    report = export(source, tmp_path, clock)
+    report = export(source, tmp_path, clock, limits=SILENCE if "stall" in name else PATIENT)
     assert report.failures == ()
     assert is_whole(tmp_path)
 
@@ -119,7 +122,7 @@ def test_without_a_length_and_whole_all_is_well(
     ("fault", "code"),
     [
         (without_length(5000), 6), (changed(short), 6), (changed(extra), 6), (changed(flipped), 6),
-        (reset, 5), (hang_up, 5), (stall_after(None), 5),
+        (reset, 5), (hang_up, 5),
     ],
 )  # fmt: skip
 def test_what_breaks_every_time_costs_its_tag_only_and_ends(
@@ -129,7 +132,17 @@ def test_what_breaks_every_time_costs_its_tag_only_and_ends(
     source.on("GET", DIGEST, fault, times=ALWAYS)
     report = export(source, tmp_path, clock, "app", "image")
     assert (report.exit_code, [failure.exit_code for failure in report.failures]) == (8, [code])
-    assert len(source.asked("GET", DIGEST)) <= 4 * QUICK.attempts
+    assert len(source.asked("GET", DIGEST)) <= 4 * PATIENT.attempts
+
+
+def test_silence_every_time_costs_its_tag_only_and_ends(
+    source: MemoryRegistry, tmp_path: Path, clock: FakeClock
+) -> None:
+    """Case 31."""
+    source.on("GET", DIGEST, stall_after(None), times=ALWAYS)
+    report = export(source, tmp_path, clock, "app", "image", limits=SILENCE._replace(attempts=2))
+    assert (report.exit_code, [failure.exit_code for failure in report.failures]) == (8, [5])
+    assert len(source.asked("GET", DIGEST)) <= 8
 
 
 def test_bytes_always_wrong_are_tried_3_times_both_digests_named(
@@ -195,7 +208,7 @@ def test_the_next_run_goes_on_where_the_last_one_ended(
 ) -> None:
     """Case 33."""
     source.on("GET", DIGEST, cut_after(CUT))
-    source.on("GET", DIGEST, reset, times=QUICK.attempts)
+    source.on("GET", DIGEST, reset, times=PATIENT.attempts)
     assert export(source, tmp_path, clock).exit_code == 5
     assert export(source, tmp_path, clock).exit_code == 0
     assert source.asked("GET", DIGEST)[-1].headers["Range"] == f"bytes={CUT}-{SIZE - 1}"
@@ -221,7 +234,7 @@ def test_a_refused_connection_names_host_and_port(tmp_path: Path, clock: FakeClo
     """Case 35."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         host = f"127.0.0.1:{free.getsockname()[1]}"
-    report = exported(tmp_path / "b.tar.zst", f"{host}/app", registries=registries_for(clock, limits=QUICK))
+    report = exported(tmp_path / "b.tar.zst", f"{host}/app", registries=registries_for(clock, limits=PATIENT))
     (failure,) = report.failures
     assert failure.exit_code == 5
     assert host in f"{failure.item} {failure.cause}"
@@ -298,8 +311,8 @@ def test_a_proxy_is_used_for_other_hosts_only(
     """Case 39."""
     with MemoryRegistry({}) as proxy:
         settings = RegistrySettings(
-            TransportSettings(proxies={"http": proxy.base, "https": proxy.base}, limits=QUICK),
-            HostSettings(frozenset({"registry.example"}), limits=QUICK, clock=clock, sleep=clock.sleep),
+            TransportSettings(proxies={"http": proxy.base, "https": proxy.base}, limits=PATIENT),
+            HostSettings(frozenset({"registry.example"}), limits=PATIENT, clock=clock, sleep=clock.sleep),
             CredentialSources(),
         )
         first = exported(tmp_path / "a.tar.zst", f"{source.host}/app", registries=Registries(settings))
@@ -314,8 +327,8 @@ def test_a_dead_proxy_is_named(tmp_path: Path, clock: FakeClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"http://user:secret@127.0.0.1:{free.getsockname()[1]}"
     settings = RegistrySettings(
-        TransportSettings(proxies={"https": address}, limits=QUICK),
-        HostSettings(limits=QUICK, clock=clock, sleep=clock.sleep),
+        TransportSettings(proxies={"https": address}, limits=PATIENT),
+        HostSettings(limits=PATIENT, clock=clock, sleep=clock.sleep),
     )
     report = exported(tmp_path / "b.tar.zst", "registry.example/app", registries=Registries(settings))
     (failure,) = report.failures

@@ -123,7 +123,7 @@ def test_of_a_stream_nothing_is_read_behind_what_was_refused(border: Border) -> 
         assert running.stdin
         running.stdin.write(data[:end])
         running.stdin.flush()
-        assert running.wait(60) == 11
+        assert running.wait(300) == 11
 
 
 def test_without_ssh_keygen_nothing_comes_in(border: Border, monkeypatch: pytest.MonkeyPatch) -> None:

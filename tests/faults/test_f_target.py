@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from bundler.importer import OnConflict
+from bundler.ledger.ledger import Ledger
 from bundler.limits import MIB
 from bundler.oci.content import Digest, sha256
 from bundler.oci.manifest import ACCEPTED
@@ -34,7 +35,7 @@ from tests.doubles import (
     with_headers,
     writes,
 )
-from tests.flows import QUICK, imported, registries_for
+from tests.flows import PATIENT, imported, registries_for
 from tests.registries import RealRegistry
 
 Fresh = Callable[[str], str]
@@ -59,13 +60,14 @@ class Target:
     ) -> Report:
         named = {f"h.example/{path}": content for path, content in contents.items()}
         bundle = a_bundle(self.folder / "b.tar.zst", named)
-        known = registries_for(self.clock, limits=QUICK._replace(read_timeout=10.0))
-        return imported(bundle, self.proxy.host, registries=known, on_conflict=on_conflict)
+        known = registries_for(self.clock, limits=PATIENT)
+        ledger = Ledger(self.folder / "ledger")
+        return imported(bundle, self.proxy.host, registries=known, on_conflict=on_conflict, ledger=ledger)
 
     def digest(self, tag: str, path: str = "") -> Digest | None:
         """What a tag serves now, hashed."""
         url = f"{self.registry.base}/v2/{path or self.path}/manifests/{tag}"
-        answer = requests.get(url, headers={"Accept": ", ".join(ACCEPTED)}, timeout=10)
+        answer = requests.get(url, headers={"Accept": ", ".join(ACCEPTED)}, timeout=300)
         return sha256(answer.content) if answer.ok else None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.builders import a_bundle, a_module
 from tests.doubles import ALWAYS, Answer, FakeClock, Fault, FaultProxy, MemoryRegistry, Reply, Seen, Wire
-from tests.flows import QUICK, exported, imported, registries_for
+from tests.flows import PATIENT, exported, imported, registries_for
 from tests.registries import RealRegistry
 
 
@@ -82,7 +82,7 @@ def test_a_sources_answer_that_is_odd_and_legal_is_an_answer(
     name: str, registry: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:
     def export(out: Path) -> int:
-        report = exported(out, f"{registry.host}/app", registries=registries_for(clock, limits=QUICK))
+        report = exported(out, f"{registry.host}/app", registries=registries_for(clock, limits=PATIENT))
         assert (report.exit_code, report.warnings) == (0, ())
         return report.traffic.requests
 

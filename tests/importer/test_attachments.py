@@ -39,7 +39,7 @@ def carry(content: Content, path: str, target: RealRegistry, folder: Path, *, ap
 def at(target: RealRegistry, path: str, reference: str) -> tuple[Digest, Any]:
     """What a plain reader finds under a tag or digest: its digest and its document."""
     url = f"{target.base}/v2/{path}/manifests/{reference}"
-    answer = requests.get(url, headers={"Accept": ", ".join(ACCEPTED)}, timeout=20)
+    answer = requests.get(url, headers={"Accept": ", ".join(ACCEPTED)}, timeout=300)
     answer.raise_for_status()
     return Digest(answer.headers["Docker-Content-Digest"]), answer.json()
 

@@ -23,7 +23,7 @@ EPOCH = NIGHTLY._replace(ended=0.0)
 def promtool(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """What promtool says."""
     command = [require("promtool"), *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_prometheus_takes_the_rules() -> None:

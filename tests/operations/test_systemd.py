@@ -40,7 +40,7 @@ def units(tmp_path: Path) -> list[str]:
 def analyzed(*arguments: str) -> subprocess.CompletedProcess[str]:
     """What systemd-analyze says."""
     command = [require("systemd-analyze"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_systemd_takes_the_units(units: list[str]) -> None:
@@ -65,7 +65,7 @@ def test_the_timer_starts_every_night(units: list[str]) -> None:
 
 def test_systemd_makes_the_user(tmp_path: Path) -> None:
     command = [require("systemd-sysusers"), "--dry-run", str(UNITS / "timoni-bundler.sysusers.conf")]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert found.returncode == 0, found.stderr
     assert re.search(r"^User=timoni-bundler$", SERVICE.read_text(), re.MULTILINE)
 

@@ -23,7 +23,7 @@ NOT_IN_DISTRIBUTION = {"empty index", "not distributed"}
 
 def _manifest(registry: RealRegistry, path: str, reference: str) -> requests.Response:
     headers = {"Accept": ", ".join(ACCEPTED)}
-    return requests.get(f"{registry.base}/v2/{path}/manifests/{reference}", headers=headers, timeout=10)
+    return requests.get(f"{registry.base}/v2/{path}/manifests/{reference}", headers=headers, timeout=300)
 
 
 @pytest.mark.parametrize("shape", sorted(set(SHAPES) - NOT_IN_DISTRIBUTION))

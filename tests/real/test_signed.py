@@ -29,7 +29,7 @@ def referrers_in(content: Content) -> dict[Digest, set[Digest]]:
 
 def listed(url: str) -> set[str]:
     """The digests that an index lists."""
-    answer = requests.get(url, headers=HEADERS, timeout=20)
+    answer = requests.get(url, headers=HEADERS, timeout=300)
     answer.raise_for_status()
     return {entry["digest"] for entry in answer.json()["manifests"]}
 
@@ -44,7 +44,7 @@ def test_without_the_api_fallback_tags_show_every_signature(
     assert imported(tmp_path / "b.tar.zst", target_registry.host).exit_code == 0
     base = f"{target_registry.base}/v2/{path}/manifests"
     for digest in content.manifests:
-        assert requests.get(f"{base}/{digest}", headers=HEADERS, timeout=20).status_code == 200
+        assert requests.get(f"{base}/{digest}", headers=HEADERS, timeout=300).status_code == 200
     for subject, signatures in referrers_in(content).items():
         assert listed(f"{base}/{subject.replace(':', '-')}") == signatures
     assert set(target_registry.tags(path)) == set(content.tags)

@@ -18,10 +18,11 @@ from bundler.registry.auth.token_exchange import Credentials
 from bundler.registry.http.exchange import Transport, TransportSettings
 from bundler.registry.http.host import Host
 from bundler.registry.http.library_errors import TransientError
-from bundler.registry.http.retry import Retry
+from bundler.registry.http.retry import Deadline, Retry
+from bundler.registry.http.status import RequestRefusedError
 from bundler.registry.settings import HostSettings, Traffic
 from tests.doubles import ALWAYS, FakeClock, LoopbackServer, Reply, Seen, hang_up, says, wants
-from tests.flows import QUICK
+from tests.flows import PATIENT
 
 OK = frozenset({200})
 SCOPE = "repository:app:pull"
@@ -45,8 +46,8 @@ def host_of(
     ca_file: Path | None = None,
     on_retry: Callable[[str], None] = lambda line: None,
 ) -> Host:
-    settings = HostSettings(limits=QUICK, clock=clock, sleep=clock.sleep, on_retry=on_retry)
-    transport = Transport(TransportSettings(ca_file, limits=QUICK))
+    settings = HostSettings(limits=PATIENT, clock=clock, sleep=clock.sleep, on_retry=on_retry)
+    transport = Transport(TransportSettings(ca_file, limits=PATIENT))
     return Host(RegistryName(server.host), transport, lambda name, path: credentials, settings, Traffic())
 
 
@@ -80,6 +81,24 @@ def test_waits_grow_and_are_capped(server: LoopbackServer, clock: FakeClock) -> 
     assert all(0 <= nap <= 0.5 * 2**number for number, nap in enumerate(clock.naps))
 
 
+def test_the_seconds_of_a_deadline_are_those_that_passed(clock: FakeClock) -> None:
+    end = Deadline(clock, lambda: 0.0, 60.0, 0.0)
+    clock.now += 118
+    assert end.passed
+    assert end.spent == pytest.approx(118)
+
+
+@pytest.mark.parametrize("code", ["MANIFEST_BLOB_UNKNOWN", "DENIED"])
+def test_a_refusal_behind_a_500_is_not_tried_again(
+    code: str, server: LoopbackServer, clock: FakeClock
+) -> None:
+    body = {"errors": [{"code": "UNKNOWN", "message": "unknown error"}, {"code": code, "detail": "x"}]}
+    server.on("GET", "", says(500, json.dumps(body)), times=ALWAYS)
+    with pytest.raises(RequestRefusedError, match=code):
+        get(host_of(server, clock))
+    assert len(server.seen) == 1
+
+
 def test_a_retry_is_told_in_one_line(server: LoopbackServer, clock: FakeClock) -> None:
     lines: list[str] = []
     server.on("GET", "", says(503, "overloaded", Retry_After="7"))
@@ -90,7 +109,7 @@ def test_a_retry_is_told_in_one_line(server: LoopbackServer, clock: FakeClock) -
 
 def test_the_same_trouble_is_told_once_a_second(clock: FakeClock) -> None:
     lines: list[str] = []
-    settings = HostSettings(limits=QUICK, clock=clock, sleep=lambda nap: None, on_retry=lines.append)
+    settings = HostSettings(limits=PATIENT, clock=clock, sleep=lambda nap: None, on_retry=lines.append)
     retry = Retry(settings, Traffic())
 
     def meet(cause: str) -> None:
@@ -209,7 +228,7 @@ def test_no_credentials_are_looked_for_where_nobody_asks(server: LoopbackServer,
     def fails(name: RegistryName, path: str) -> Credentials:
         raise AssertionError(name)
 
-    settings = HostSettings(limits=QUICK, clock=clock, sleep=clock.sleep)
+    settings = HostSettings(limits=PATIENT, clock=clock, sleep=clock.sleep)
     host = Host(RegistryName(server.host), Transport(TransportSettings()), fails, settings, Traffic())
     assert get(host)
 
@@ -271,8 +290,8 @@ def test_a_storage_host_that_refuses_is_named_as_that(server: LoopbackServer, cl
 
 def through(proxies: dict[str, str], clock: FakeClock) -> Host:
     """A host that only a proxy knows."""
-    settings = HostSettings(frozenset({"registry.example"}), limits=QUICK, clock=clock, sleep=clock.sleep)
-    transport = Transport(TransportSettings(proxies=proxies, limits=QUICK))
+    settings = HostSettings(frozenset({"registry.example"}), limits=PATIENT, clock=clock, sleep=clock.sleep)
+    transport = Transport(TransportSettings(proxies=proxies, limits=PATIENT))
     return Host(RegistryName("registry.example"), transport, anonymous, settings, Traffic())
 
 

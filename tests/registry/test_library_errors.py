@@ -16,7 +16,7 @@ from bundler.errors import BundlerError, NetworkError, UsageError
 from bundler.registry.http.exchange import Request, Transport, TransportSettings
 from bundler.registry.http.library_errors import DroppedError, TransientError, classified, translated
 from tests.doubles import LoopbackServer, Reply
-from tests.flows import QUICK
+from tests.flows import PATIENT
 from tests.registries import RealRegistry
 
 POOL = urllib3.HTTPConnectionPool("registry.example")
@@ -146,7 +146,7 @@ def test_the_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with LoopbackServer(lambda request: Reply(200)) as server:
         assert (
-            Transport(TransportSettings(limits=QUICK)).send(Request("GET", server.base + "/")).status == 200
+            Transport(TransportSettings(limits=PATIENT)).send(Request("GET", server.base + "/")).status == 200
         )
 
 

@@ -18,7 +18,7 @@ from bundler.registry.listings import next_link
 from bundler.registry.registries import Registries
 from bundler.registry.settings import HostSettings, Traffic
 from tests.doubles import Canary, FakeClock, LoopbackServer, Reply, Seen
-from tests.flows import QUICK, registries_for
+from tests.flows import PATIENT, registries_for
 
 SUBJECT = sha256(b"subject")
 Respond = Callable[[Seen], Reply]
@@ -46,7 +46,7 @@ def following(request: Seen, number: int) -> str:
 
 def registries() -> Registries:
     """With small limits."""
-    return registries_for(FakeClock(), limits=QUICK._replace(tag_pages=5, graph_nodes=20, tags=20))
+    return registries_for(FakeClock(), limits=PATIENT._replace(tag_pages=5, graph_nodes=20, tags=20))
 
 
 def referrers_of(respond: Respond) -> int:

@@ -12,6 +12,8 @@ import requests
 from bundler.errors import TargetRefusedError
 from bundler.limits import MIB
 from bundler.oci.content import Digest
+from bundler.oci.reference import RepositoryName
+from bundler.registry.quirks import type_hint
 from tests.builders import Content, a_bundle, a_module, manifest_document, noise, sign_by_subject
 from tests.doubles import ALWAYS, Answer, Fault, FaultProxy, Reply, Seen, Wire, changed, hang_up, says
 from tests.flows import imported
@@ -57,7 +59,7 @@ def done_with_the_last_patch(proxy: FaultProxy, content: Content) -> Fault:
         if request.headers["Content-Range"].endswith(f"-{len(content.blobs[layer]) - 1}"):
             location = {name.lower(): value for name, value in reply.headers.items()}["location"]
             ended = location.replace(proxy.host, proxy.upstream) + f"&digest={layer}"
-            assert requests.put(ended, timeout=20).status_code == 201
+            assert requests.put(ended, timeout=300).status_code == 201
             reply = Reply(201, {"Location": f"/v2/done/{layer}"})
         wire.send(request, reply)
         return True
@@ -135,7 +137,9 @@ def test_gitlab_reads_a_fallback_tag_as_the_subjects_digest(
 
     def the_subject_itself(wire: Wire, request: Seen, answer: Answer) -> bool:
         url = f"{target_registry.base}/v2/{path}/manifests/{subject}"
-        own = requests.request(request.method, url, headers={"Accept": request.headers["Accept"]}, timeout=20)
+        own = requests.request(
+            request.method, url, headers={"Accept": request.headers["Accept"]}, timeout=300
+        )
         named = ("Content-Type", "Docker-Content-Digest")
         wire.send(request, Reply(own.status_code, {name: own.headers[name] for name in named}, own.content))
         return True
@@ -147,7 +151,7 @@ def test_gitlab_reads_a_fallback_tag_as_the_subjects_digest(
     assert carry(content, path, proxy, tmp_path) == 0
     url = f"{target_registry.base}/v2/{path}/manifests/{fallback}"
     listed = requests.get(
-        url, timeout=20, headers={"Accept": "application/vnd.oci.image.index.v1+json"}
+        url, timeout=300, headers={"Accept": "application/vnd.oci.image.index.v1+json"}
     ).json()
     assert [Digest(entry["digest"]) for entry in listed["manifests"]] == [signature]
 
@@ -204,3 +208,25 @@ def test_a_name_that_the_target_refuses_leads_to_flatten(
     bundle = a_bundle(tmp_path / "b.tar.zst", {f"h.example/{fresh('app')}": a_module("1.0.0")})
     with pytest.raises(TargetRefusedError, match=r"refuses this repository name \(400\); .*`flatten`"):
         imported(bundle, proxy.host)
+
+
+def test_distribution_refuses_foreign_layers_behind_a_500(
+    target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    content, path = Content(), fresh("windows")
+    foreign = {
+        "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "digest": f"sha256:{'a' * 64}", "size": 3, "urls": ["https://mcr.example/layer"],
+    }  # fmt: skip
+    manifest = manifest_document(content.add_blob(b"{}"), []) | {"layers": [foreign]}
+    content.add_manifest(manifest, "1.0.0")
+    bundle = a_bundle(tmp_path / "b.tar.zst", {f"h.example/{path}": content})
+    report = imported(bundle, target_registry.host)
+    (failure, *_) = report.failures
+    assert (failure.exit_code, "manifests.urls.allow" in failure.next_step) == (10, True)
+
+
+def test_a_manifest_called_invalid_has_a_hint_that_fits_zot_too() -> None:
+    hint = type_hint(RepositoryName("zot.example/app"), "400 MANIFEST_INVALID: manifest invalid")
+    assert "docker2s2" in hint
+    assert "may not take this media type" in hint

@@ -14,7 +14,7 @@ from bundler.registry.http.bodies import SLICE, Outgoing
 from bundler.registry.http.exchange import Request, Transport, TransportSettings
 from tests.doubles import FakeClock
 
-HURRIED = Limits(connect_timeout=5.0, blob_seconds=0.2, blob_rate=1000 * MIB)
+HURRIED = Limits(connect_timeout=30.0, blob_seconds=0.2, blob_rate=1000 * MIB)
 
 
 def test_a_body_goes_out_whole_and_in_slices() -> None:
@@ -66,7 +66,7 @@ def test_an_upload_slower_than_the_limit_ends(body: bytes) -> None:
         with pytest.raises(NetworkError, match="slower than the limit"):
             Transport(TransportSettings(limits=HURRIED)).send(request)
         ended.set()
-        peer.join(5)
+        peer.join(60)
 
 
 class _Blob:

@@ -50,7 +50,7 @@ def raw(client: Client, request: bytes) -> bytes:
     """What a registry answers to bytes, until it ends the connection; nothing if it resets it."""
     host, port = client.address.split(":")
     received = bytearray()
-    with socket.create_connection((host, int(port)), timeout=10) as connection, contextlib.suppress(OSError):
+    with socket.create_connection((host, int(port)), timeout=300) as connection, contextlib.suppress(OSError):
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         while piece := connection.recv(65536):
@@ -151,8 +151,8 @@ def test_endless_headers_are_refused(registry: Client) -> None:
 def test_one_line_is_logged_per_request(bundle: Path) -> None:
     lines: list[str] = []
     with read_only(bundle) as content, RegistryServer(content, log=lines.append) as server:
-        requests.get(f"http://{server.address}/v2/team/app/tags/list?n=1", timeout=10)
-        requests.put(f"http://{server.address}/v2/team/app/manifests/x", timeout=10)
+        requests.get(f"http://{server.address}/v2/team/app/tags/list?n=1", timeout=300)
+        requests.put(f"http://{server.address}/v2/team/app/manifests/x", timeout=300)
     assert lines == ["GET /v2/team/app/tags/list?n=1 200", "PUT /v2/team/app/manifests/x 405"]
 
 
@@ -160,7 +160,7 @@ def test_trouble_on_this_side_is_told(tmp_path: Path) -> None:
     lines: list[str] = []
     with writable(tmp_path) as content, RegistryServer(content, trouble=lines.append) as server:
         (tmp_path / ".partial").rmdir()
-        answer = requests.post(f"http://{server.address}/v2/team/app/blobs/uploads/", timeout=10)
+        answer = requests.post(f"http://{server.address}/v2/team/app/blobs/uploads/", timeout=300)
     assert answer.status_code == 507
     assert len(lines) == 1
     assert ".partial" in lines[0]
@@ -178,7 +178,7 @@ def test_an_interrupt_ends_it_cleanly(bundle: Path) -> None:
     assert main is not None
 
     def ask_and_interrupt(address: str) -> None:
-        assert requests.get(f"http://{address}/v2/", timeout=10).status_code == 200
+        assert requests.get(f"http://{address}/v2/", timeout=300).status_code == 200
         signal.pthread_kill(main, signal.SIGINT)
 
     with read_only(bundle) as content, RegistryServer(content) as server:
@@ -187,4 +187,4 @@ def test_an_interrupt_ends_it_cleanly(bundle: Path) -> None:
         server.serve_forever()
     asking.join()
     with pytest.raises(requests.ConnectionError):
-        requests.get(f"http://{server.address}/v2/", timeout=10)
+        requests.get(f"http://{server.address}/v2/", timeout=300)

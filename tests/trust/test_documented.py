@@ -64,7 +64,7 @@ def test_every_documented_command_does_what_the_page_says(
             target = f"{target_registry.host}/{fresh('mirror')}"
             ended = shell.run(command.replace("REGISTRY", source.host).replace("TARGET/mirror", target))
             assert ended.returncode == 0, (command, ended.stderr)
-    assert (tmp_path / ".local/state/timoni-bundler/nightly.json").exists()
+    assert (tmp_path / ".local/state/timoni-bundler/jobs/nightly.json").exists()
 
 
 def test_a_bundle_is_verified_by_hand(shell: Shell, tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def alone(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         env={**clean_environment(), **places},
     )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import click
 
+from bundler.cli.options.combinations import flags_of, refuse_combination
 from bundler.config.option import (
     HEADINGS,
     NOTHING,
@@ -46,7 +48,8 @@ class Command(click.Command):
     """A command as this program has them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse an option where the value of another must stand: `--plain-http -o OUT`."""
+        """Refuse a second value, and an option where a value must stand: `--plain-http -o OUT`."""
+        self._refuse_second_values(ctx, list(args))
         rest = super().parse_args(ctx, args)
         options = [param for param in self.params if isinstance(param, click.Option)]
         names = {name for option in options for name in option.opts}
@@ -57,6 +60,12 @@ class Command(click.Command):
                     cause = f"{option.opts[0]} needs a value, and {given} follows it"
                     raise click.BadOptionUsage(option.opts[0], cause, ctx)
         return rest
+
+    def _refuse_second_values(self, ctx: click.Context, args: list[str]) -> None:
+        _, _, order = self.make_parser(ctx).parse_args(args)
+        for param, times in Counter(order).items():
+            if isinstance(param, click.Option) and times > 1 and not (param.multiple or param.is_flag):
+                raise click.BadOptionUsage(param.opts[0], f"{param.opts[-1]} is given {times} times", ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write them under headings, if they are many."""
@@ -94,20 +103,31 @@ class _Parameter(NamedTuple):
         return built(self.group, take) if self.group else take(self.fields[0])
 
 
-def declared(name: str, group: click.Group | None = None) -> Callable[[Callable[..., int]], click.Command]:
-    """Make a command of a function, whose annotations declare its options; perhaps of a group of commands."""
+def declared(
+    name: str, group: click.Group | None = None, *, reads_files: bool = False
+) -> Callable[[Callable[..., int]], click.Command]:
+    """Make a command of a function, whose annotations declare its options; perhaps of a group of commands.
+
+    A command that reads files checks by itself which options go together: they may stand in the files.
+    """
 
     def made(function: Callable[..., int]) -> click.Command:
         parameters = list(_parameters(function))
+        fields = [field for parameter in parameters for field in parameter.fields]
 
         def callback(**raw: Any) -> int:
             at = Circumstances(int(time.time()))
             try:
-                return function(**{parameter.name: parameter.value(raw, at) for parameter in parameters})
+                values = {parameter.name: parameter.value(raw, at) for parameter in parameters}
+                if not reads_files:
+                    given = (
+                        field for field in fields if raw.get(field.name) not in (field.default, None, ())
+                    )
+                    refuse_combination((group or command).name or name, frozenset(flags_of(given)))
+                return function(**values)
             except BundlerError as error:
                 return _failed(name, error, raw)
 
-        fields = [field for parameter in parameters for field in parameter.fields]
         params = [_click_parameter(field) for field in fields if _is_given(field)]
         command = Command(name, callback=callback, params=params, help=inspect.getdoc(function))
         if group is not None:

@@ -73,7 +73,7 @@ def export_plan_text(report: Report, plan: ExportPlan, disk: int, *, all_tags: b
     repositories = [_planned(entry) for entry in report.repositories]
     lines = [
         _total(repositories, all_tags=all_tags),
-        f"fetch  {fetch}, in {counted(len(plan.tasks), 'request')}",
+        f"fetch  {fetch}, in {counted(plan.requests, 'request')}",
         f"disk   {size_text(disk)} at most",
     ]
     return "\n".join([*lines, *signed_lines(report.signed), *_listing(repositories, all_tags=all_tags)])

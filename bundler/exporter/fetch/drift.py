@@ -7,7 +7,7 @@ from enum import Enum
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, IntegrityError
 from bundler.exporter.export_content import ExportContent
-from bundler.exporter.resolve.resolution import Findings, Resolution
+from bundler.exporter.resolve.resolution import Findings
 from bundler.session import Session
 
 ROUNDS = 3
@@ -24,11 +24,17 @@ class OnDrift(Enum):
     REFETCH = "refetch"
 
 
-def moved_tags(resolution: Resolution, on_drift: OnDrift, session: Session) -> dict[Root, BundlerError]:
-    """Return every tag that points elsewhere now, or that can't be asked; one HEAD for each tag."""
+def tags_to_ask(content: ExportContent, on_drift: OnDrift) -> list[Root]:
+    """Return the tags that are asked for again; not those known to have moved since the lock file."""
     if on_drift is OnDrift.IGNORE:
-        return {}
-    tagged = [root for root in resolution.roots if root.tag]
+        return []
+    known = set(content.findings.drifted)
+    return [root for root in content.resolution.roots if root.tag and str(root) not in known]
+
+
+def moved_tags(content: ExportContent, on_drift: OnDrift, session: Session) -> dict[Root, BundlerError]:
+    """Return every tag that points elsewhere now, or that can't be asked; one HEAD for each tag."""
+    tagged = tags_to_ask(content, on_drift)
     moved: dict[Root, BundlerError] = {}
     source = session.registries.source
     for root, now in session.each(

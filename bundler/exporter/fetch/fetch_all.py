@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.disk_space import check_disk
 from bundler.errors import BundlerError, IntegrityError, NotFoundError
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.fetch.drift import ROUNDS, OnDrift, drift_of, moved_tags, settled
 from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, incomplete, plan_export
 from bundler.exporter.resolve.resolution import Findings, Resolved
 from bundler.exporter.resolve.source_reader import FailureLimit
+from bundler.folders import check_disk
 from bundler.oci.content import Descriptor
 from bundler.oci.manifest import Manifest
 from bundler.registry.repository import Repository
@@ -107,7 +107,7 @@ def fetch_all(
         plan = plan_against(content, store)
         check_disk(disk_needs(content, plan, out, store))
         missing = fetch(plan, content.resolution.carried(), session, store)
-        moved = moved_tags(content.resolution, on_drift, session)
+        moved = moved_tags(content, on_drift, session)
         drifted += drift_of(moved)
         if not (moved and left and on_drift is OnDrift.REFETCH):
             break  # what is selected has been fetched

@@ -27,6 +27,13 @@ class ExportPlan(NamedTuple):
     tasks: tuple[BlobTask, ...]
     present: tuple[Descriptor, ...]
     manifest_bytes: int
+    asked_again: int = 0
+    """Tags asked for again at the end, as they may have moved."""
+
+    @property
+    def requests(self) -> int:
+        """Return the number of requests behind those of the selection."""
+        return len(self.tasks) + self.asked_again
 
     @property
     def fetch_bytes(self) -> int:
@@ -37,6 +44,9 @@ class ExportPlan(NamedTuple):
     def total_bytes(self) -> int:
         """Unique bytes of everything selected."""
         return self.fetch_bytes + sum(blob.size for blob in self.present) + self.manifest_bytes
+
+
+NOTHING_TO_FETCH = ExportPlan((), (), 0)
 
 
 def plan_export(

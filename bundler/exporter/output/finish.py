@@ -14,6 +14,8 @@ from bundler.exporter.fetch.store_location import StoreLocation
 from bundler.exporter.resolve.lock_file import write_lock
 from bundler.exporter.resolve.resolution import Findings
 from bundler.reporting.json_report import BundleReport
+from bundler.reporting.progress import counted
+from bundler.selection.sources import Selection
 from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.store.history import HistoryEntry
@@ -68,10 +70,19 @@ class Finish(NamedTuple):
         entry = HistoryEntry(identity, self.incremental.job, now, content.inventory.base, path)
         self.location.remember(entry, content.inventory, content.base, store)
 
-    def write_lock(self, content: ExportContent) -> None:
-        """Write the lock file, if one is wanted."""
-        if self.lock:
-            write_lock(self.lock, content.whole_inventory)
+    def write_lock(self, selection: Selection, content: ExportContent) -> ExportContent:
+        """Write the lock file, if one is wanted and nothing failed: a lock is whole, or it is not there.
+
+        The lock that a selection was read from stays as it is.
+        """
+        if self.lock is None or selection.locked:
+            return content
+        if not content.findings.complete:
+            number = counted(len(content.findings.all_failures), "item")
+            line = f"{self.lock}: not written: {number} failed, and a lock pins everything or nothing"
+            return content.noting(Findings(warnings=(line,)))
+        write_lock(self.lock, content.whole_inventory, selection)
+        return content
 
     def close(self, content: ExportContent, bundle: BundleReport | None, store: Store) -> Finished:
         """Give up a temporary store, and remove the older bundles of the job; only if nothing failed.

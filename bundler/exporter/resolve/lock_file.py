@@ -6,7 +6,6 @@ were left out. A tag that has moved since is taken by its digest; what is gone e
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,9 +16,10 @@ from bundler.errors import IntegrityError, UsageError
 from bundler.exporter.resolve.resolution import Findings
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci.content import Digest, sha256
 from bundler.oci.document import checked, read_document
-from bundler.oci.reference import Reference, RepositoryName
+from bundler.oci.reference import Reference
+from bundler.selection.rules import Rules
 from bundler.selection.sources import Include, PinnedReference, Selection
 
 VERSION = 1
@@ -31,11 +31,13 @@ class Lock:
 
     lock_version: Literal[1]
     repositories: tuple[RepositoryEntry, ...]
+    selection: Digest
+    """Fingerprint of the sources and rules that chose it."""
     omitted: tuple[Digest, ...] = ()
     """Children of indexes that were left out because of their platform."""
 
 
-def write_lock(path: Path, inventory: Inventory) -> None:
+def write_lock(path: Path, inventory: Inventory, selection: Selection) -> None:
     """Write down every tag and digest of an export, durably."""
     repositories = [
         {
@@ -47,6 +49,7 @@ def write_lock(path: Path, inventory: Inventory) -> None:
     ]
     document = {
         "lockVersion": VERSION,
+        "selection": fingerprint_of(selection),
         "repositories": repositories,
         "omitted": list(inventory.omitted),
     }
@@ -62,11 +65,46 @@ def read_lock(path: Path, limits: Limits = DEFAULT_LIMITS) -> Lock:
     return read_document(Lock, document, parts=(RepositoryEntry,), what="no lock file: ", next_step=next_step)
 
 
-def locked_selection(lock: Lock, named: Collection[RepositoryName], path: Path) -> Selection:
-    """What the lock pins. Raises UsageError for a repository that was named, and that it doesn't know."""
-    if missing := set(named) - {entry.name for entry in lock.repositories}:
+def fingerprint_of(selection: Selection) -> Digest:
+    """Return a digest of all sources, rules and demands.
+
+    Of times of creation it only says whether there are any: an age is another second in each run.
+    """
+    pins = sorted((*map(str, pin.reference), *_included(pin.include)) for pin in selection.pins)
+    sources = sorted(
+        (str(source.repository), *_ruled(source.rules), *_included(source.include))
+        for source in selection.sources
+    )
+    namespaces = sorted(
+        (space.registry, space.glob, *space.exclude, *_ruled(space.rules), *_included(space.include))
+        for space in selection.namespaces
+    )
+    return sha256(strict_json.canonical({"pins": pins, "sources": sources, "namespaces": namespaces}))
+
+
+def _ruled(rules: Rules) -> tuple[str, ...]:
+    since, until = (time is not None for time in (rules.created_since, rules.created_until))
+    timeless = rules._replace(created_since=None, created_until=None)
+    return (*(repr(value) for value in timeless), str(since), str(until))
+
+
+def _included(include: Include) -> tuple[str, ...]:
+    return tuple(repr(sorted(value) if isinstance(value, frozenset) else value) for value in include)
+
+
+def locked_selection(lock: Lock, asked: Selection, path: Path) -> Selection:
+    """Return what the lock pins; `asked` is what is said besides, and may be empty.
+
+    Raises: UsageError where `asked` is not what the lock was made of.
+    """
+    named = {source.repository for source in asked.sources}
+    named |= {pin.reference.repository for pin in asked.pins}
+    if missing := named - {entry.name for entry in lock.repositories}:
         cause = f"{min(missing)} is not in it"
         raise UsageError(str(path), cause, "remove the lock file to pin anew, or name another one")
+    if (named or asked.namespaces) and fingerprint_of(asked) != lock.selection:
+        cause = "the sources or rules have changed since it was written"
+        raise UsageError(str(path), cause, "remove the lock file to pin anew, or leave sources and rules out")
     inventory = Inventory(1, "full", lock.repositories, (), ())
     alone = Include(referrers=False)
     pins = (

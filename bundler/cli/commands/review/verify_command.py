@@ -21,6 +21,7 @@ from bundler import (
     verify_bundle,
 )
 from bundler.cli.input_files import import_file, part_of
+from bundler.cli.options.combinations import refuse_combination, said_flags
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.metrics_options import Meter, metered
 from bundler.cli.options.policy_options import border_of, policy_of, with_signed, with_signers
@@ -62,7 +63,7 @@ class Against(NamedTuple):
     deep: bool
 
 
-@declared("verify")
+@declared("verify", reads_files=True)
 def command(
     bundle: BundleArgument,
     *,
@@ -117,11 +118,14 @@ def command(
         metrics=metrics,
         job=job,
     )
+    said = said_flags(select, tags, metrics, job, settings)
+    said |= {flag for flag, value in (("--against", against), ("--config", config)) if value}
     with metered("verify", metrics.metrics, job.name) as meter:
         file = import_file(config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
         target = _target(against, settings, part, file, deep=deep)
+        refuse_combination("verify", said)
         return _verified(bundle, settings, target, meter, as_json=as_json, quiet=quiet)
 
 
@@ -132,9 +136,6 @@ def _target(
     if prefix is None and file:
         raise UsageError(file.name, "it names no target", "name one with --against")
     if prefix is None:
-        if part != Part():
-            cause = "without a target, all of a bundle is verified"
-            raise UsageError("--repository or --tag", cause, "name a target with --against")
         if deep:
             raise UsageError("--deep", "it reads a target", "name one with --against")
         return None

@@ -11,6 +11,7 @@ import click
 from bundler import Destination, OnConflict, Part, Pruning
 from bundler.cli.import_task import ImportTask, carry_out
 from bundler.cli.input_files import import_file, part_of
+from bundler.cli.options.combinations import refuse_combination, said_flags
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.metrics_options import Meter, metered
 from bundler.cli.options.policy_options import policy_of, with_signers
@@ -36,7 +37,7 @@ from bundler.reporting.json_report import Report
 from bundler.session import Session
 
 
-@declared("import")
+@declared("import", reads_files=True)
 def command(
     config: ConfigOptions,
     select: SelectOptions,
@@ -65,6 +66,7 @@ def command(
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
+        refuse_combination("import", said_flags(config, select, tags, runtime, settings))
     mapping = file.mapping if file else KEPT
     job = settings.job.name
     with metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:

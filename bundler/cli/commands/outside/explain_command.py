@@ -22,7 +22,7 @@ from bundler.reporting.json_report import spelled
 from bundler.session import Session
 
 
-@declared("explain")
+@declared("explain", reads_files=True)
 def command(
     selection: SelectionOptions,
     shard: ShardOptions,
@@ -48,9 +48,8 @@ def command(
     timoni-bundler explain ghcr.io/stefanprodan/modules/podinfo --versions '>=6.10' --newest 3 --all
     timoni-bundler explain -c export.yaml --json
     """
-    settings, chosen = asked(
-        selection, nothing_said(ExportSettings)._replace(shard=shard, registries=registry)
-    )
+    said = nothing_said(ExportSettings)._replace(shard=shard, registries=registry)
+    settings, chosen = asked("explain", selection, said)
     refuse_nothing(chosen)
     progress = display(quiet=quiet)
     known = registries(settings.registries, progress, hosts_of(chosen))

@@ -21,7 +21,7 @@ from bundler.cli.options.job_options import incremental_of
 from bundler.cli.options.metrics_options import metered
 from bundler.cli.options.registry_options import check_report, registries
 from bundler.cli.options.signing_options import signing
-from bundler.cli.options.volume_options import cut_of, lock_to_write
+from bundler.cli.options.volume_options import cut_of, level_of, lock_to_write
 from bundler.cli.selected import asked, hosts_of, refuse_nothing
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.log import current_log
@@ -49,7 +49,7 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tzst", ".zst", ".zip")
 """Endings that promise a file."""
 
 
-@declared("export")
+@declared("export", reads_files=True)
 def command(
     options: SelectionOptions, settings: ExportSettings, dry_run: DryRunOptions, printed: PrintOptions
 ) -> int:
@@ -72,7 +72,7 @@ def command(
         task = _task(options, settings)
     settings = task.settings
     stream = sys.stderr if task.out == "-" else sys.stdout
-    if task.out.endswith(ARCHIVES) and not task.out.endswith(".tar.zst"):
+    if task.out.endswith(ARCHIVES) and not task.out.endswith((".tar.zst", ".compact.zst")):
         current_log().warn(
             f"{task.out}: becomes a directory; only a name that ends in .tar.zst makes a bundle"
         )
@@ -93,7 +93,7 @@ def command(
 
 def _task(options: SelectionOptions, settings: ExportSettings) -> ExportTask:
     """Join command line and export files; what the command line says wins."""
-    settings, selection = asked(options, settings)
+    settings, selection = asked("export", options, settings)
     out, lock = settings.output.out, settings.lock.lock
     if not out:
         raise UsageError("export", "no output is named", "say where to with -o NAME.tar.zst")
@@ -119,9 +119,7 @@ def _locked(selection: Selection, lock: Path | None) -> Selection:
     if lock is None or not lock.exists():
         refuse_nothing(selection)
         return selection
-    named = [source.repository for source in selection.sources]
-    named += [pin.reference.repository for pin in selection.pins]
-    return locked_selection(read_lock(lock), named, lock)._replace(shard=selection.shard)
+    return locked_selection(read_lock(lock), selection, lock)._replace(shard=selection.shard)
 
 
 def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[Report, str]:
@@ -131,12 +129,21 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
     signed = signing(settings.signing.sign_key, settings.signing.terms, job, place.store)
     signers = module_signers(settings.signers)
     lock = lock_to_write(settings.lock.lock, settings.shard.shard)
-    out = output_to(task.out, force=place.force, cut=cut_of(settings.volumes), signing=signed)
+    cut, level = cut_of(settings.volumes), level_of(settings.form)
+    out = output_to(task.out, force=place.force, cut=cut, signing=signed, compact=level)
     location = store_location_of(out, place.store)
     known = registries(settings.registries, progress, hosts_of(task.selection))
     session = Session(known, jobs=settings.registries.jobs, progress=progress)
     if dry_run.dry_run:
-        planned, plan, disk = plan_bundle(task.selection, out, location, session, incremental=incremental)
+        planned, plan, disk = plan_bundle(
+            task.selection,
+            out,
+            location,
+            session,
+            incremental=incremental,
+            on_drift=OnDrift(settings.lock.on_drift or "ignore"),
+            signers=signers,
+        )
         return planned, export_plan_text(planned, plan, disk, all_tags=dry_run.all_tags)
     done = export_bundle(
         task.selection,

@@ -1,0 +1,1 @@
+"""Commands used inside: import, serve, extract."""

@@ -1,0 +1,1 @@
+"""Commands used outside: export, explain, merge."""

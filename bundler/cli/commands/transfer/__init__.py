@@ -1,1 +1,0 @@
-"""Commands that carry modules: export, explain, import, merge, extract, serve."""

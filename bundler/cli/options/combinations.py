@@ -1,0 +1,113 @@
+"""Which options go together: an option without effect is refused by its name, never passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from bundler.config.option import Argument, OptionField, parts_of
+from bundler.errors import UsageError
+
+
+class CombinationRule(NamedTuple):
+    """What one option of some commands needs beside it, or can't have there."""
+
+    commands: str
+    option: str
+    needs: tuple[str, ...] = ()
+    """One of these; none for an option that needs nothing."""
+    excludes: tuple[str, ...] = ()
+    cause: str = ""
+
+    def fault(self, said: frozenset[str]) -> UsageError | None:
+        """Return what is wrong with the options that are given, if they break the rule."""
+        if self.option not in said:
+            return None
+        if self.needs and said.isdisjoint(self.needs):
+            return UsageError(self.option, self.cause, f"add {' or '.join(self.needs)}, or leave it out")
+        if found := [option for option in self.excludes if option in said]:
+            return UsageError(f"{self.option} with {found[0]}", self.cause, "leave one of them out")
+        return None
+
+
+_SELECTING = "export explain import verify"
+
+_RANGES = ("--versions", "--newest", "--newest-per-major", "--newest-per-minor", "--config")
+
+_REACH = ("--jobs", "--plain-http", "--ca-file", "--creds-file", "--token-host", "--proxy")
+
+_TAGS = (
+    "--repository", "--tag", "--tag-regex", "--versions", "--newest", "--newest-per-major",
+    "--newest-per-minor", "--exclude",
+)  # fmt: skip
+
+RULES = (
+    CombinationRule("export explain", "--set", ("--from-timoni-bundle",),
+                    cause="no Timoni Bundle file has runtime values"),
+    CombinationRule("export explain", "--runtime-from-env", ("--from-timoni-bundle",),
+                    cause="no Timoni Bundle file has runtime values"),
+    CombinationRule("import", "--set", ("--timoni-bundle",), cause="no Timoni Bundle file is rewritten"),
+    CombinationRule("import", "--runtime-from-env", ("--timoni-bundle",),
+                    cause="no Timoni Bundle file is rewritten"),
+    CombinationRule("import", "--timoni-bundle", ("--timoni-bundle-to",),
+                    cause="it is not said where the rewritten files go"),
+    CombinationRule("import", "--timoni-bundle-to", ("--timoni-bundle",),
+                    cause="no file is named that is to be rewritten"),
+    CombinationRule(_SELECTING, "--prereleases", _RANGES, cause="only ranges and --newest leave them out"),
+    CombinationRule("export explain", "--no-referrers", excludes=("--require",),
+                    cause="what is left out can't be required"),
+    CombinationRule("export", "--no-referrers", excludes=("--cosign-key", "--trusted-root"),
+                    cause="without signatures nothing can be proven by them"),
+    CombinationRule("export volumes", "--parity", ("--volume-size",), cause="only volumes have parity"),
+    CombinationRule("export", "--sequence", ("--sign-key",), cause="nothing is signed"),
+    CombinationRule("export", "--expires", ("--sign-key",), cause="nothing is signed"),
+    CombinationRule("export", "--keep", ("--store",),
+                    cause="only the store knows which bundles are this job's"),
+    CombinationRule("export", "--keep-days", ("--store",),
+                    cause="only the store knows which bundles are this job's"),
+    CombinationRule("export", "--allow-empty", ("--base",), cause="only a delta can be empty"),
+    CombinationRule("export", "--immutable", ("--base", "--store"),
+                    cause="neither a base nor a store knows a tag"),
+    CombinationRule("export", "--job", ("--metrics", "--sign-key", "--store"),
+                    cause="only metrics, signatures and a store have jobs"),
+    CombinationRule("verify", "--job", ("--metrics",), cause="only metrics have jobs"),
+    *(CombinationRule("verify", option, ("--against", "--config"), cause="no registry is asked")
+      for option in _REACH),
+    *(CombinationRule("verify", option, ("--against", "--config"),
+                      cause="without a target, all of a bundle is verified") for option in _TAGS),
+    CombinationRule("diff", "--markdown", excludes=("--json",), cause="one output has one form"),
+    CombinationRule("serve", "--writable", excludes=("--volumes-in",), cause="volumes take no pushes"),
+)  # fmt: skip
+"""All that depends on nothing but which options are given."""
+
+
+def refuse_combination(command: str, said: frozenset[str]) -> None:
+    """Raise UsageError for the first rule of a command that the options break."""
+    for fault in faults(command, said):
+        raise fault
+
+
+def faults(command: str, said: frozenset[str]) -> Iterator[UsageError]:
+    """Yield what is wrong with the options that are given to a command."""
+    rules = (rule for rule in RULES if command in rule.commands.split())
+    yield from filter(None, (rule.fault(said) for rule in rules))
+
+
+def said_flags(*groups: tuple[Any, ...]) -> frozenset[str]:
+    """Return the long flags of the options in groups that have another value than their default."""
+    return frozenset(flag for group in groups for flag in _said(group))
+
+
+def _said(group: tuple[Any, ...]) -> Iterator[str]:
+    for part, value in zip(parts_of(type(group)), group, strict=True):
+        if part.field is None:
+            yield from _said(value)
+        elif value != part.field.default:
+            yield from flags_of((part.field,))
+
+
+def flags_of(fields: Iterable[OptionField]) -> Iterator[str]:
+    """Yield the long flag of every field that has one."""
+    for field in fields:
+        if not isinstance(field.declared, Argument) and field.declared.flags:
+            yield max(field.declared.flags, key=len)
