@@ -26,7 +26,7 @@ def check_disk(needs: list[tuple[Path, int]]) -> None:
         with local_errors(place, "look at"):
             free = shutil.disk_usage(place).free
         if size > free:
-            cause = f"it needs up to {size:,} bytes, and {free:,} are free"
+            cause = f"up to {size:,} bytes are needed, and {free:,} are free"
             raise LocalError(str(place), cause, "free some space, or choose another place")
 
 

@@ -25,7 +25,7 @@ from bundler.config.selection_options import (
 from bundler.config.texts import RepositoryPattern, refuse_unless_meant
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName
+from bundler.oci.reference import DEFAULT_REGISTRY, RegistryName, RepositoryName
 from bundler.selection.rules import Rules
 from bundler.selection.sources import PRESETS, Include
 
@@ -47,6 +47,8 @@ class TimoniBundle(NamedTuple):
     files: tuple[Path, ...]
     values: tuple[tuple[str, str], ...] = ()
     include: Include = Include()
+    exclude: tuple[str, ...] = ()
+    """Globs for tags to leave out, though a file names them."""
 
 
 class ExportFile(NamedTuple):
@@ -125,12 +127,20 @@ ExportKeys = model_of(
 )
 
 
-def read_export_file(name: str, text: str, *, environment: Mapping[str, str], now: int) -> ExportFile:
+def read_export_file(
+    name: str,
+    text: str,
+    *,
+    environment: Mapping[str, str],
+    now: int,
+    default_registry: RegistryName = DEFAULT_REGISTRY,
+) -> ExportFile:
     """Return the file's content as values; paths in it are relative to the folder of `name`.
 
     `now` is in seconds since the epoch. Raises UsageError, with every problem that the file has.
     """
-    read, document = read_keys(name, text, ExportKeys, Circumstances(now, environment, name), _across)
+    at = Circumstances(now, environment, name, default_registry)
+    read, document = read_keys(name, text, ExportKeys, at, _across)
     keys: Any = read
     defaults = keys.defaults or DefaultKeys()
     sources: list[ConfiguredSource] = []
@@ -143,8 +153,9 @@ def read_export_file(name: str, text: str, *, environment: Mapping[str, str], no
             problems.append(Problem(document.line(where), where, str(refused), refused.next_step))
     if problems:
         refuse(name, problems)
+    exclude = values_of(TagOptions, defaults).exclude
     bundles = (
-        TimoniBundle(tuple(bundle.files), tuple((bundle.set or {}).items()), _include(defaults))
+        TimoniBundle(tuple(bundle.files), tuple((bundle.set or {}).items()), _include(defaults), exclude)
         for bundle in keys.timoni_bundles or ()
     )
     settings, said = values_of(ExportSettings, keys), frozenset(said_in(ExportSettings, keys))
@@ -226,7 +237,7 @@ def _conflicts(path: str, field: OptionField, said: list[tuple[str, Any]]) -> It
     for name, other in others:
         if other != value:
             cause = f"{path}: {_written(other)}, but {first} says {_written(value)}"
-            yield UsageError(name, cause, "say it in one of them only")
+            yield UsageError(name, cause, "set it in only one of them")
 
 
 def _written(value: object) -> str:

@@ -11,7 +11,7 @@ from bundler.config.option import Argument, Option
 from bundler.errors import UsageError
 from bundler.oci.content import Digest
 from bundler.oci.platform import Platform, parse_platform
-from bundler.oci.reference import RepositoryName, Tag
+from bundler.oci.reference import DEFAULT_REGISTRY, RegistryName, RepositoryName, Tag
 from bundler.selection.rules import Rules
 from bundler.selection.sources import Include, Shard
 
@@ -29,6 +29,14 @@ class SourceOptions(NamedTuple):
             help="Read an export file (YAML, schemas/export-file.schema.json). Repeatable.",
         ),
     ] = ()  # fmt: skip
+    default_registry: Annotated[
+        RegistryName,
+        Option(
+            "--default-registry", metavar="HOST",
+            help="Registry of a repository that names none (stefanprodan/modules/podinfo). Default: "
+            f"{DEFAULT_REGISTRY}.",
+        ),
+    ] = DEFAULT_REGISTRY  # fmt: skip
     presets: Annotated[
         tuple[Literal["kubernetes-schema", "minimal"], ...],
         Option(
@@ -258,14 +266,14 @@ class PlaceOptions(NamedTuple):
     repository: Annotated[
         RepositoryName | None,
         Option(
-            key="repository", read=lambda text, at: texts.repository(text, at.environment),
+            key="repository", read=texts.repository,
             help="[oci://][HOST/]REPOSITORY, without tag or digest; `${NAME}` is filled in.",
         ),
     ] = None  # fmt: skip
     namespace: Annotated[
         texts.RepositoryPattern | None,
         Option(
-            key="namespace", read=lambda text, at: texts.namespace(text, at.environment),
+            key="namespace", read=texts.namespace,
             help="[oci://]HOST/GLOB: every repository of the registry's catalog whose path matches; `*` is "
             "also for `/`. `${NAME}` is filled in.",
         ),

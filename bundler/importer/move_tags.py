@@ -41,7 +41,7 @@ def make_findable(listing: Listing, registries: Registries) -> None:
     by_api = registries.source(listing.repository).referrers(listing.subject)
     if by_api is not None:
         if missing := wanted - {found.digest for found in by_api}:
-            cause = f"the target's Referrers API does not list {min(missing)}, which it was sent"
+            cause = f"the target's Referrers API does not list {min(missing)}, which was just pushed"
             raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
         return
     target = registries.target(listing.repository)
@@ -87,7 +87,9 @@ class Tags:
                 lacking.setdefault(step.root.repository, error)
         for step in steps:
             if (error := lacking.get(step.root.repository)) and step.root not in self._failed:
-                cause = f"held back, because the repository has not everything: {error.item}: {error.cause}"
+                cause = (
+                    f"not moved, because content is missing in the repository: {error.item}: {error.cause}"
+                )
                 self._failed[step.root] = type(error)(str(step.root), cause, "run the import again")
         return [step for step in steps if step.root not in self._failed]
 
@@ -137,7 +139,7 @@ class Tags:
         target = self._push.session.registries.target(root.repository)
         if not target.shows(root.tag or root.digest, expected) and not _has_ours(step, target):
             found = points_to(root, self._push.session.registries)
-            cause = f"read back, it points to {found or 'nothing'} instead of {expected}"
+            cause = f"when read back, it points to {found or 'nothing'} instead of {expected}"
             raise IntegrityError(str(root), cause, "run the import again")
 
     def _make_findable(self) -> None:

@@ -70,8 +70,8 @@ def to_prune(inventory: Inventory, destination: Destination, pruning: Pruning | 
     )
     if len(gone) > pruning.most:
         count = f"{len(gone)} tags are gone, the first {gone[0]}"
-        cause = f"the bundle says that {count}, and {pruning.most} may be deleted"
-        raise UsageError("--prune", cause, "see `timoni-bundler inspect`, and allow more, or leave it out")
+        cause = f"the bundle says that {count}, but only {pruning.most} may be deleted"
+        raise UsageError("--prune", cause, "see `timoni-bundler inspect`, then allow more, or remove --prune")
     return gone
 
 
@@ -167,10 +167,10 @@ def _deleted(one: Gone, digest: Digest, own: list[Gone], registries: Registries)
         # Registries of the older kind delete by digest alone, and with it every tag that it has.
         if other := next(_others(one, digest, own, registries, target), None):
             cause = f"the target deletes by digest alone, and {other} needs {digest} too"
-            return TargetRefusedError(str(one), cause, "delete it by the registry's own means")
+            return TargetRefusedError(str(one), cause, "delete it with the registry's own tools")
         if not target.delete(digest):
             cause = "the target does not delete manifests"
-            return TargetRefusedError(str(one), cause, "allow it there, or leave --prune out")
+            return TargetRefusedError(str(one), cause, "allow deletion at the registry, or remove --prune")
     except BundlerError as error:
         return error
     return None

@@ -135,7 +135,7 @@ class ContentPush(Phases):
             if isinstance(there, BundlerError):
                 self.lost[name, blob.digest] = there
             elif not there:
-                cause = "it was sent or mounted, and read back the target does not have it"
+                cause = "it was sent or mounted, but the target does not have it"
                 item = f"{name}@{blob.digest}"
                 self.lost[name, blob.digest] = IntegrityError(item, cause, "run the import again")
 

@@ -53,7 +53,7 @@ def read_receipt(path: Path, target: str) -> Receipt | None:
     with local_errors(path, "read"):
         earlier = decode_receipt(read_at_most(path, DEFAULT_LIMITS.inventory), str(path))
     if earlier.target != target:
-        raise UsageError(str(path), f"it is the receipt of {earlier.target}", "keep one for each target")
+        raise UsageError(str(path), f"it is the receipt of {earlier.target}", "use one receipt per target")
     return earlier
 
 
@@ -175,10 +175,10 @@ class ImportRecord:
         problems = dict(_problems(proven, self._incoming.id, last))
         if problems and not self._ledger.permits.older:
             cause = next(iter(problems.values()))
-            raise TrustError(f"job {proven.job}", cause, "use --allow-rollback to import it all the same")
+            raise TrustError(f"job {proven.job}", cause, "use --allow-rollback to import it anyway")
         if last is None and not self._ledger.permits.new_job and (jobs := self._sequences.jobs()):
             cause = f"no bundle of this job was imported before; known jobs: {', '.join(jobs)}"
-            raise TrustError(f"job {proven.job}", cause, "use --new-job if it is meant to begin")
+            raise TrustError(f"job {proven.job}", cause, "use --new-job if this job is new")
         previous = last.sequence if last else None
         self._statement = replace(proven, previous=previous, allowed=(*proven.allowed, *problems))
 
@@ -204,7 +204,7 @@ class ImportRecord:
             "or not since an older one was"
         )
         raise NotFoundError(
-            "import", cause, "import it first; --allow-gap, if the target has what it brought"
+            "import", cause, "import it first, or use --allow-gap if the target has its content"
         )
 
     # --- while it writes -------------------------------------------------------------------------

@@ -84,7 +84,7 @@ class BlobUploads:
             session = begun if begun and first else self._begin(mount_from if first else None, blob)
             if session is None:
                 if not has(blob):  # the next try sends it
-                    cause = "the target said that it mounted it, and does not have it"
+                    cause = "the target said that it mounted the blob, but does not have it"
                     raise TransientError(f"blob {blob.digest} for {self._name}", cause)
                 return False
             self._upload(blob, chunks, session)
@@ -110,7 +110,7 @@ class BlobUploads:
         if answer.status == 202:
             return self._session(answer)
         answer.start_of_body(self._limits.error_body)
-        raise TargetRefusedError(self._name, "the target answered 201 to an upload of nothing", AT_TARGET)
+        raise TargetRefusedError(self._name, "the target answered 201 to an empty upload", AT_TARGET)
 
     def _session(self, answer: Answer) -> UploadSession:
         answer.start_of_body(self._limits.error_body)
@@ -137,7 +137,7 @@ class BlobUploads:
             hint = missing_hint(self._name, error.cause)
             raise RepositoryRefusedError(self._name, error.cause, hint) from error
         except RequestRefusedError as error:
-            cause = f"the target takes no uploads: {error.cause}"
+            cause = f"the target does not accept uploads: {error.cause}"
             raise RepositoryRefusedError(self._name, cause, missing_hint(self._name, error.cause)) from error
 
     def begin(self) -> UploadSession:
@@ -157,7 +157,7 @@ class BlobUploads:
         except ContentError as error:
             raise TargetRefusedError(item, error.cause, AT_TARGET) from error
         if not self._host.same_origin(url):
-            cause = f"the target wants uploads sent to another host, {urlsplit(url).netloc}"
+            cause = f"the target sends uploads to another host, {urlsplit(url).netloc}"
             raise TargetRefusedError(item, cause, AT_TARGET)
         return url
 

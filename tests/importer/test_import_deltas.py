@@ -220,7 +220,7 @@ def test_the_receipt_of_another_target_is_not_written_over(
         "import", str(far.bundles[0]), "--to", source_registry.host, "--receipt", str(mornings.receipt)
     )
     assert refused.returncode == 2
-    assert "keep one for each target" in refused.stderr
+    assert "use one receipt per target" in refused.stderr
 
 
 def test_a_tag_that_was_not_taken_is_not_in_the_receipt(

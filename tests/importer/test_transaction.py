@@ -109,7 +109,7 @@ def test_a_mount_that_did_not_happen_holds_all_tags_back(inside: Inside) -> None
     )
     report = inside.imports(one=content, two=content)
     assert report.exit_code == 8
-    assert "read back the target does not have it" in report.failures[0].cause
+    assert "sent or mounted, but the target does not have it" in report.failures[0].cause
     assert inside.tags("one").keys() == {"1.0.0", "latest"}
     assert inside.proxy.asked("PUT", "/two/manifests/(1|latest)") == []
 

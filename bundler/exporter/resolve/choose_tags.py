@@ -31,7 +31,7 @@ _NO_TAG = "name it by its digest, or tag it otherwise there"
 
 
 class Chosen(NamedTuple):
-    """What the rules took of one source, and the manifests that were read to decide it."""
+    """The choice of tags from one source, and the manifests that were read to decide it."""
 
     source: Source
     choice: Choice
@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """What the rules took of all sources, in repository order."""
+    """The choices of tags from all sources, in repository order."""
 
     chosen: tuple[Chosen, ...]
     findings: Findings
@@ -52,12 +52,12 @@ class Choices(NamedTuple):
 
     @property
     def unread(self) -> frozenset[Name]:
-        """The tags whose time of creation decides, and could not be read."""
+        """Return the tags whose time of creation decides, and could not be read."""
         return frozenset((source.repository, tag) for source, _, _, unread in self.chosen for tag in unread)
 
     @property
     def already_read(self) -> AlreadyRead:
-        """The manifests that were read because their creation time decides."""
+        """Return the manifests that were read because their creation time decides."""
         return {
             FetchRequest(source.repository, tag, None): manifest
             for source, _, read, _ in self.chosen
@@ -66,7 +66,7 @@ class Choices(NamedTuple):
 
     @property
     def decisions(self) -> Findings:
-        """What was decided, as a finding."""
+        """Return what was decided, as a finding."""
         return Findings(decisions=tuple((source.repository, choice) for source, choice, _, _ in self.chosen))
 
     def wishes(self, *, attachments: bool) -> list[Wish]:
@@ -86,9 +86,31 @@ class Latest(NamedTuple):
     wishes: list[Wish]
 
 
+def decided_pins(selection: Selection) -> Findings:
+    """Return a decision about each named tag: an exclude wins, and that is said.
+
+    A repository of which everything that is asked for is excluded has failed.
+    """
+    pins = selection.own_pins
+    asked = {source.repository for source in selection.sources}
+    asked |= {pin.reference.repository for pin in pins if not pin.excluded}
+    alone = dict.fromkeys(pin.reference.repository for pin in pins if pin.reference.repository not in asked)
+    cause, next_step = "every tag that is named is excluded", "change --exclude"
+    return Findings(
+        failures=tuple(failure(NotFoundError(str(name), cause, next_step)) for name in alone),
+        warnings=tuple(f"{pin.reference}: {pin.excluded}; left out" for pin in pins if pin.excluded),
+        decisions=tuple((pin.reference.repository, Choice((_decision(pin),))) for pin in pins),
+    )
+
+
+def _decision(pin: PinnedReference) -> Decision:
+    name = Tag(pin.reference.tag or pin.reference.digest or LATEST)
+    return Decision(name, taken=not pin.excluded, reason=pin.excluded or pin.told)
+
+
 def wishes_of(pins: Sequence[PinnedReference]) -> list[Wish]:
-    """Return a wish for everything that is named by tag or digest."""
-    named = ((pin.reference, pin) for pin in pins)
+    """Return a wish for everything that is named by tag or digest, and not excluded."""
+    named = ((pin.reference, pin) for pin in pins if not pin.excluded)
     return [
         (FetchRequest(ref.repository, ref.tag, ref.digest, pin.strict), pin.include) for ref, pin in named
     ]
@@ -195,7 +217,7 @@ def _without_attachments(choice: Choice, source: Source) -> Choice:
 def _nothing_taken(name: RepositoryName, listed: int) -> Findings:
     if not listed:
         return Findings(warnings=(f"{name}: the repository has no tags",))
-    cause = f"the rules take none of its {listed} tags"
+    cause = f"the rules match none of its {listed} tags"
     return Findings(failures=(failure(NotFoundError(str(name), cause, "see `timoni-bundler explain`")),))
 
 

@@ -188,8 +188,10 @@ def _wrong_subject(subject: Subject, root: Root, graph: ManifestGraph) -> Bundle
     named = graph.manifests[root.digest].subject
     if root.tag or (named and named.digest == subject[1]):
         return None
-    cause = f"listed as a referrer of {subject[1]}, but it refers to {named.digest if named else 'nothing'}"
-    next_step = "the registry's list of referrers is wrong; --no-referrers does without"
+    cause = (
+        f"it is listed as a referrer of {subject[1]}, but refers to {named.digest if named else 'nothing'}"
+    )
+    next_step = "the registry's list of referrers is wrong; use --no-referrers to export without attachments"
     return ContentError(str(root), cause, next_step)
 
 

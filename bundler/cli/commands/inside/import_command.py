@@ -61,7 +61,7 @@ def command(
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     timoni-bundler import --rollback before.json
     """
-    shown = settings.metrics.metrics
+    shown, said = settings.metrics.metrics, said_flags(settings)
     with metered("import", shown, settings.job.name, only_failure=True):
         file = import_file(config.config)
         part = part_of(select, tags, file)
@@ -77,7 +77,7 @@ def command(
         report: Path | None = None
         target = ""
         try:
-            task = _task(bundle, settings, part, mapping)
+            task = _task(bundle, settings, part, mapping)._replace(said=said)
             _check_report(settings, task)
             report, target = settings.report.report, str(task.destination.prefix)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
@@ -133,7 +133,9 @@ def _rolled_back(
     file: Path, bundle: str | None, settings: ImportSettings, *, quiet: bool, dry_run: bool
 ) -> Report:
     if bundle is not None:
-        raise UsageError("--rollback", "there is nothing to import", "leave the bundle out")
+        raise UsageError(
+            "--rollback", "a rollback does not read a bundle", "remove the bundle from the command"
+        )
     check_alone(click.get_current_context())
     progress, rollback = display(quiet=quiet), read_rollback_file(file)
     known = registries(settings.registries, progress, {moved.repository.registry for moved in rollback.moved})
@@ -151,11 +153,11 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
     said = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
     trust = with_signers(said._replace(**settings.order._asdict()), policy)
     if bundle is None:
-        raise UsageError("import", "no bundle is named", "name a file or directory, or - for standard input")
+        raise UsageError("import", "no bundle given", "name a file or directory, or - for standard input")
     check_stdin(bundle, settings.registries.reach.creds_file)
     prefix = settings.target.to
     if not prefix:
-        raise UsageError("import", "no target is named", "say where to with --to oci://HOST[/PREFIX]")
+        raise UsageError("import", "no target given", "add --to oci://HOST[/PREFIX]")
     ledger = _ledger(settings)
     ledger.check(prefix)
     return ImportTask(
@@ -170,6 +172,7 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
         ledger,
         policy,
         settings.target.confirm == "full",
+        frozenset(),
     )
 
 
