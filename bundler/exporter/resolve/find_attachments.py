@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from bundler.attachments.referrers import (
     attachment_tags,
-    is_attachment_tag,
     is_fallback_tag,
     is_referrers_index,
     kinds_of,
@@ -218,9 +217,12 @@ def lacking(resolution: Resolution, known: AttachmentGraph) -> dict[Root, Bundle
 def _without_required(
     resolution: Resolution, graph: ManifestGraph, failed: Mapping[Root, BundlerError]
 ) -> Iterator[tuple[Root, BundlerError]]:
-    for root in resolution.chosen:
+    demanding = [root for root in resolution.chosen if graph.include(root.repository).require]
+    # Exempt is what is attached to something carried, not what has the name of an attachment.
+    attached = {part for root in demanding for part in resolution.whole(root) if part != root}
+    for root in demanding:
         required = graph.include(root.repository).require
-        if required and root not in failed and not is_attachment_tag(root.tag):
+        if root not in failed and root not in attached:
             missing = required - _kinds(root, resolution)
             if missing:
                 cause = f"it has no {' and no '.join(sorted(missing))}, which is required"
