@@ -20,7 +20,7 @@ from bundler.selection.rules import LATEST
 from bundler.selection.semver import version_of
 
 if TYPE_CHECKING:
-    from bundler.registry.blob_uploads import UploadSession
+    from bundler.registry.blob_uploads import BegunUpload
 
 NOTHING: Mapping[Root, BundlerError] = MappingProxyType({})
 
@@ -29,7 +29,7 @@ NO_MANIFESTS: Mapping[Root, Manifest] = MappingProxyType({})
 NO_NAMES: Mapping[RepositoryName, RepositoryName] = MappingProxyType({})
 
 
-NO_UPLOADS: Mapping[RepositoryName, UploadSession] = MappingProxyType({})
+NO_UPLOADS: Mapping[RepositoryName, BegunUpload] = MappingProxyType({})
 
 
 class OnConflict(Enum):
@@ -121,7 +121,7 @@ class ImportPlan(NamedTuple):
     on_conflict: OnConflict = OnConflict.DEFAULT
     new: frozenset[RepositoryName] = frozenset()
     """Repositories that did not exist at the target: nothing is there to ask for."""
-    begun: Mapping[RepositoryName, UploadSession] = NO_UPLOADS
+    begun: Mapping[RepositoryName, BegunUpload] = NO_UPLOADS
     """Uploads that the target has agreed to, by repository: the first blob goes there."""
 
     @property

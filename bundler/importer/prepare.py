@@ -20,7 +20,7 @@ from bundler.ledger.ledger import ImportRecord, Incoming
 from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RegistryName, RepositoryName
-from bundler.registry.blob_uploads import UploadSession
+from bundler.registry.blob_uploads import BegunUpload
 from bundler.registry.registries import Registries
 from bundler.session import Session
 
@@ -156,7 +156,7 @@ class Answers(NamedTuple):
 
     refused: dict[Root, BundlerError]
     """The roots that it will not take, and why."""
-    begun: dict[RepositoryName, UploadSession]
+    begun: dict[RepositoryName, BegunUpload]
     """Uploads that it has agreed to."""
 
 
@@ -165,7 +165,7 @@ def probe(plan: ImportPlan, session: Session) -> Answers:
     registries = session.registries
     names = {name for upload in plan.uploads for name in upload.repositories}
     steps = [step for step in plan.to_push if step.root.repository in names]
-    begun: dict[RepositoryName, UploadSession] = {}
+    begun: dict[RepositoryName, BegunUpload] = {}
 
     def begin(name: RepositoryName) -> None:
         begun[name] = registries.target(name).begin()

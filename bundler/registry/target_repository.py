@@ -20,7 +20,7 @@ from bundler.errors import (
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.blob_uploads import BlobUploads, UploadSession
+from bundler.registry.blob_uploads import BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.library_errors import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
@@ -147,7 +147,7 @@ class TargetRepository:
         chunks: Callable[[int], Iterable[bytes]],
         *,
         mount_from: RepositoryName | None = None,
-        begun: UploadSession | None = None,
+        begun: BegunUpload | None = None,
     ) -> bool:
         """Upload a blob, or have it mounted from another repository; True if its bytes were sent.
 
@@ -157,11 +157,11 @@ class TargetRepository:
 
     # --- asking before writing -------------------------------------------------------------------
 
-    def begin(self) -> UploadSession:
+    def begin(self) -> BegunUpload:
         """Ask for an upload, for `add` or `call_off`. Raises RepositoryRefusedError, AuthError."""
         return self._uploads.begin()
 
-    def call_off(self, session: UploadSession) -> None:
+    def call_off(self, session: BegunUpload) -> None:
         """Call off an upload that nothing was sent to."""
         self._uploads.call_off(session)
 

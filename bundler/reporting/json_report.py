@@ -46,18 +46,9 @@ def failures_of(error: BundlerError) -> tuple[Failure, ...]:
 
 
 Status = Literal[
-    "exported",
-    "skipped",
-    "failed",
-    "pushed",
-    "present",
-    "moved",
-    "merged",
-    "planned",
-    "removed",
-    "deselected",
-    "absent",
-]
+    "exported", "skipped", "failed", "pushed", "present", "moved", "merged", "planned", "removed",
+    "deselected", "absent",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

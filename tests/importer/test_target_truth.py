@@ -146,7 +146,7 @@ def test_a_comparison_reads_manifests_and_deep_also_blobs(inside: Inside, *, dee
 
 
 @pytest.mark.parametrize("times", [1, ALWAYS], ids=["at first", "always"])
-def test_a_full_confirmation_reads_blobs_and_sends_a_wrong_one_again(inside: Inside, times: float) -> None:
+def test_full_confirmation_sends_a_wrong_blob_again(inside: Inside, times: float) -> None:
     content = a_module("1.0.0", size=20)
     blob = next(iter(content.blobs))
     first_byte = 1
