@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bundler.cli.options.combinations import refuse_combination, said_flags
+from bundler.cli.options.combinations import refuse_combination, refuse_unused, said_flags
 from bundler.config.export_options import ExportSettings
+from bundler.config.include_options import IncludeOptions
 from bundler.config.option import over
 from bundler.config.selection_options import (
-    IncludeOptions,
     RuntimeOptions,
     SelectionOptions,
     SourceOptions,
@@ -63,7 +63,18 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
     in_file = ("--from-timoni-bundle",) if file and file.timoni_bundles else ()
     refuse_combination(command, said_flags(options, joined).union(in_file))
     selection = selected(options, file)._replace(shard=joined.shard.shard)
+    _refuse_unheard(options, selection)
     return Asked(joined, selection)
+
+
+def _refuse_unheard(options: SelectionOptions, selection: Selection) -> None:
+    """Raise UsageError for rules of the command line that nothing obeys: what is named is not chosen."""
+    if selection.pins:
+        cause = f"{selection.pins[0].reference} is named, and its creation time is not asked for"
+        refuse_unused(said_flags(options.more), ("--since", "--min-age"), cause)
+    if not (selection.sources or selection.namespaces):
+        choices = said_flags(options.tags, options.more) - {"--exclude"}
+        refuse_unused(choices, sorted(choices), "every source names its tag, so that nothing is chosen")
 
 
 def refuse_nothing(selection: Selection) -> None:

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import NamedTuple, Self
 
 from bundler.bundle.inventory import Inventory
-from bundler.durable import local_errors, make_directories, write_whole
+from bundler.durable import check_ours, local_errors, make_directories, write_whole
 from bundler.errors import ContentError, NotFoundError, TrustError, UsageError
 from bundler.ledger.import_log import WHOLE_BUNDLE, ImportLog, scope_of, short_name
 from bundler.ledger.receipt import (
@@ -97,6 +97,7 @@ class Ledger:
         receipt: Path | None = None,
         permits: Permits = NOTHING_PERMITTED,
     ) -> None:
+        check_ours(folder)
         self.folder = folder
         self.rollback_file = rollback_file
         self.receipt = receipt
