@@ -68,7 +68,7 @@ def blob_of(content: Content, version: str) -> str:
 SPOILT = {
     "an upload": ("PUT", "/blobs/uploads/.*{blob}"),
     "a manifest": ("PUT", "/manifests/{manifest}"),
-    "the proof of a manifest": ("HEAD", "/manifests/{manifest}"),
+    "the proof of a manifest": ("GET", "/manifests/{manifest}"),
 }
 
 
