@@ -15,6 +15,7 @@ from bundler import (
     BundleStream,
     Destination,
     OnConflict,
+    Pruning,
     import_bundle,
     import_stream,
     open_bundle,
@@ -50,11 +51,12 @@ class ImportTask(NamedTuple):
     on_conflict: OnConflict
     settings: RegistryOptions
     beside: tuple[Path, ...]
-    prune: int | None
+    prune: Pruning | None
     volumes_in: tuple[Path, ...]
     trust: TrustOptions
     ledger: Ledger
     policy: Policy | None
+    confirm_full: bool
     said: frozenset[str]
     """Options of the command line; what a file says is for every bundle that comes."""
 
@@ -92,7 +94,8 @@ def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
         check = border_of(task.policy, opened)
         check_import(opened, task.destination, means.session, task.ledger)
         verified = verify_bundle(opened, means.session)
-        carry = plan_bundle_import if dry_run else import_bundle
+        full = partial(import_bundle, confirm_full=task.confirm_full)
+        carry = plan_bundle_import if dry_run else full
         report = carry(
             verified,
             task.destination,
@@ -126,6 +129,7 @@ def _from_pipe(task: ImportTask, means: Means) -> Report:
         beside=means.beside,
         policy=border_of(task.policy, None),
         prune=task.prune,
+        confirm_full=task.confirm_full,
     )
 
 

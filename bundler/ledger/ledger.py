@@ -210,9 +210,15 @@ class ImportRecord:
 
     # --- while it writes -------------------------------------------------------------------------
 
-    def begins(self) -> None:
-        """Record that the target is about to be written to."""
-        self._log.begins(self._incoming.id, self._incoming.inventory, self._now)
+    @property
+    def may_have_left_blobs(self) -> bool:
+        """True if an import to this target broke off: what seems not to exist there may have blobs."""
+        return self._log.broke_off()
+
+    def begins(self, *, new: bool) -> None:
+        """Record that the target is about to be written to; `new`: repositories that did not exist."""
+        if new or self._log.is_empty():
+            self._log.begins(self._incoming.id, self._incoming.inventory, self._now)
 
     def moves(self, moved: Sequence[MovedTag]) -> None:
         """Record the tags that are about to be moved or deleted. Called from any thread."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import click
 
-from bundler import Destination, OnConflict, Part
+from bundler import Destination, OnConflict, Part, Pruning
 from bundler.cli.import_task import ImportTask, carry_out
 from bundler.cli.input_files import import_file, part_of
 from bundler.cli.options.combinations import refuse_combination, said_flags
@@ -23,7 +23,7 @@ from bundler.cli.terminal.outcome import conclude, failed_report
 from bundler.cli.terminal.selection_text import check_all_tags
 from bundler.cli.terminal.summaries import import_summary, rollback_summary
 from bundler.cli.written_files import check_names, runtime_values, write_all
-from bundler.config.import_options import ConfigOptions, ImportSettings
+from bundler.config.import_options import ConfigOptions, DeltaOptions, ImportSettings
 from bundler.config.option import Argument, over
 from bundler.config.run_options import DryRunOptions, PrintOptions
 from bundler.config.selection_options import RuntimeOptions, SelectOptions, TagOptions
@@ -166,13 +166,20 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
         OnConflict(settings.target.on_conflict or "default"),
         settings.registries,
         settings.delta.beside,
-        settings.delta.prune,
+        _pruning(settings.delta),
         settings.volumes.volumes_in,
         trust,
         ledger,
         policy,
+        settings.target.confirm == "full",
         frozenset(),
     )
+
+
+def _pruning(options: DeltaOptions) -> Pruning | None:
+    if options.prune is None and options.prune_deselected:
+        raise UsageError("--prune-deselected", "it needs --prune MOST", "say how many tags may be deleted")
+    return None if options.prune is None else Pruning(options.prune, options.prune_deselected)
 
 
 def _ledger(settings: ImportSettings) -> Ledger:
