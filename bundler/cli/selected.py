@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bundler.cli.options.combinations import refuse_combination, said_flags
+from bundler.cli.options.combinations import refuse_combination, refuse_unused, said_flags
 from bundler.config.export_options import ExportSettings
+from bundler.config.include_options import IncludeOptions
 from bundler.config.option import over
 from bundler.config.selection_options import (
-    IncludeOptions,
     RuntimeOptions,
     SelectionOptions,
     SourceOptions,
@@ -63,13 +63,24 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
     in_file = ("--from-timoni-bundle",) if file and file.timoni_bundles else ()
     refuse_combination(command, said_flags(options, joined).union(in_file))
     selection = selected(options, file)._replace(shard=joined.shard.shard)
+    _refuse_unheard(options, selection)
     return Asked(joined, selection)
+
+
+def _refuse_unheard(options: SelectionOptions, selection: Selection) -> None:
+    """Raise UsageError for rules of the command line that nothing obeys: what is named is not chosen."""
+    if selection.pins:
+        cause = f"{selection.pins[0].reference} is named, and its creation time is not asked for"
+        refuse_unused(said_flags(options.more), ("--since", "--min-age"), cause)
+    if not (selection.sources or selection.namespaces):
+        choices = said_flags(options.tags, options.more) - {"--exclude"}
+        refuse_unused(choices, sorted(choices), "every source names its tag, so that nothing is chosen")
 
 
 def refuse_nothing(selection: Selection) -> None:
     """Raise UsageError for a selection that names nothing."""
     if not (selection.pins or selection.sources or selection.namespaces or selection.problems):
-        raise UsageError("selection", "nothing to carry is named", "name a SOURCE, or a file with -c")
+        raise UsageError("selection", "no source given", "name a SOURCE, or an export file with -c")
 
 
 def hosts_of(selection: Selection) -> set[RegistryName]:
@@ -123,7 +134,9 @@ def _sources(place: SourceOptions, rules: Rules, include: Include) -> tuple[list
         host, path = split_registry(address(source, SOURCE_FORM), place.default_registry)
         if set(path) & set("*?["):
             if ":" in path:
-                raise UsageError(source, "a glob is for repositories, not for tags", "choose tags with --tag")
+                raise UsageError(
+                    source, "only repositories can be chosen by a glob here", "choose tags with --tag"
+                )
             namespaces.append(Namespace(_registry(host, source), path, (), rules, include))
         else:
             references.append(parse_reference(source, place.default_registry))
@@ -139,7 +152,11 @@ def _registry(host: str, source: str) -> RegistryName:
 
 def _include(options: IncludeOptions) -> Include:
     if options.require and options.no_referrers:
-        raise UsageError("--require", "with --no-referrers nothing can be found", "leave one of them out")
+        raise UsageError(
+            "--require",
+            "it can't hold with --no-referrers, which leaves attachments out",
+            "remove one of them",
+        )
     return options.include()
 
 

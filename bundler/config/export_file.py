@@ -11,12 +11,12 @@ from pydantic import ConfigDict
 from pydantic import Field as KeyField
 
 from bundler.config.export_options import ExportSettings
+from bundler.config.include_options import IncludeOptions
 from bundler.config.keys import FilePath, Keys, TextWithVariables, model_of, said_in, values_of
 from bundler.config.option import Circumstances, OptionField, nothing_said, values_in, with_values
 from bundler.config.problems import Problem, RefusedValueError, Where, refuse
 from bundler.config.reading import Found, exactly_one, items, read_keys
 from bundler.config.selection_options import (
-    IncludeOptions,
     PlaceOptions,
     SourceTagOptions,
     TagOptions,
@@ -237,7 +237,7 @@ def _conflicts(path: str, field: OptionField, said: list[tuple[str, Any]]) -> It
     for name, other in others:
         if other != value:
             cause = f"{path}: {_written(other)}, but {first} says {_written(value)}"
-            yield UsageError(name, cause, "say it in one of them only")
+            yield UsageError(name, cause, "set it in only one of them")
 
 
 def _written(value: object) -> str:

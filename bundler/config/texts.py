@@ -33,10 +33,11 @@ def expanded(text: str, environment: Mapping[str, str]) -> str:
         if found[0] == "$$":
             return "$"
         if found[1] is None:
-            raise RefusedValueError("a $ that is neither ${NAME} nor $$", "write $$ for a dollar sign")
+            raise RefusedValueError("a $ must be part of ${NAME} or $$", "write $$ for a dollar sign")
         if found[1] not in environment:
             raise RefusedValueError(
-                f"the environment has no {found[1]}", f"set {found[1]}, or write $$ for a dollar sign"
+                f"the environment variable {found[1]} is not set",
+                f"set {found[1]}, or write $$ for a dollar sign",
             )
         return environment[found[1]]
 
@@ -57,9 +58,9 @@ def path_text(text: str, at: Circumstances) -> str:
     if not filled:
         raise RefusedValueError("is empty")
     if filled.startswith("~"):
-        raise RefusedValueError("~ stands for nothing here", "write the whole path")
+        raise RefusedValueError("~ is not expanded here", "write the whole path")
     if not filled.isprintable():
-        raise RefusedValueError("a path with control characters", "leave them out")
+        raise RefusedValueError("the path has control characters", "remove them")
     return beside_file(at.file, filled)
 
 
@@ -114,10 +115,10 @@ def namespace(text: str, at: Circumstances) -> RepositoryPattern:
     except ValueError as error:
         raise RefusedValueError(_shown(text, filled, str(error)), "write HOST/PATH/*") from None
     if not _PATH_GLOB.fullmatch(glob):
-        raise RefusedValueError("no glob for paths of repositories behind the host", "write HOST/PATH/*")
+        raise RefusedValueError("there is no repository path after the host", "write HOST/PATH/*")
     if not any(letter in glob for letter in "*?["):
         raise RefusedValueError(
-            "names one repository", "write HOST/PATH/* for all below it, or use `repository`"
+            "this names one repository", "write HOST/PATH/* for all below it, or use `repository`"
         )
     return RepositoryPattern(registry, glob)
 
@@ -162,10 +163,10 @@ def moment(text: str, now: int) -> int:
     year, month, day, hour, minute, second = (int(part or 0) for part in found.group(1, 2, 3, 4, 5, 6))
     ahead = (int(found[8] or 0) * 60 + int(found[9] or 0)) * (-60 if found[7] == "-" else 60)
     if not (year > 0 and 0 < month < 13 and 0 < day <= monthrange(year, month)[1]):
-        raise RefusedValueError(f"{text!r} names a day that does not exist", WRITE_TIME)
+        raise RefusedValueError(f"{text!r} is a day that does not exist", WRITE_TIME)
     # 60 is a leap second (RFC 3339, 5.7).
     if hour > 23 or minute > 59 or second > 60 or int(found[8] or 0) > 23 or int(found[9] or 0) > 59:
-        raise RefusedValueError(f"{text!r} names a time that does not exist", WRITE_TIME)
+        raise RefusedValueError(f"{text!r} is a time that does not exist", WRITE_TIME)
     return timegm((year, month, day, hour, minute, second)) - ahead
 
 

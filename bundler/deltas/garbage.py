@@ -40,7 +40,11 @@ def find_garbage(store: Store, keep: Keep, session: Session) -> Garbage:
     Raises UsageError for a directory that was pushed to: whose blobs its own index needs.
     """
     if (store.path / INDEX_FILE).exists() and not (store.path / INVENTORY_FILE).exists():
-        raise UsageError(str(store.path), "a registry's directory, not the store of an export", "name that")
+        raise UsageError(
+            str(store.path),
+            "this is the directory of a registry, not of an export",
+            "name the directory given to `export --store`",
+        )
     history, limits, now = History(store.path), session.limits, session.clock()
     entries = history.entries()
     jobs = dict.fromkeys(entry.job for entry in entries)

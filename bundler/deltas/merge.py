@@ -39,7 +39,7 @@ def merge_bundles(
     damaged ones.
     """
     if out.is_store:
-        raise UsageError(out.name, "a merged bundle is a file", "let its name end in .tar.zst")
+        raise UsageError(out.name, "a merged bundle is a file", "use a name that ends in .tar.zst")
     out.check()
     limits, progress = session.limits, session.progress
     with ExitStack() as stack:
@@ -78,8 +78,8 @@ def merged_inventory(chain: Sequence[ChainEntry], limits: Limits = DEFAULT_LIMIT
     if last.inventory.state and below.keys() == below[last.id]:
         made = bundle_id(encode(inventory))
         if made != last.inventory.state:
-            cause = f"together they make {made}, but the delta was made to make {last.inventory.state}"
-            raise IntegrityError(f"bundle {last.id}", cause, "export a full bundle anew")
+            cause = f"together they make {made}, but the delta expects {last.inventory.state}"
+            raise IntegrityError(f"bundle {last.id}", cause, "export a full bundle again")
     return inventory
 
 
@@ -99,8 +99,8 @@ def _bases(link: ChainEntry, known: Collection[Digest]) -> tuple[Digest, ...]:
     whole = link.inventory.base_state
     if whole and whole in known:
         return (whole,)
-    cause = f"it builds on bundle {missing[0]}"
-    raise UsageError(f"bundle {link.id}", cause, "give that bundle too, before this one")
+    cause = f"it needs bundle {missing[0]}"
+    raise UsageError(f"bundle {link.id}", cause, "name that bundle before this one")
 
 
 class _Together:
@@ -113,6 +113,6 @@ class _Together:
         """Yield a blob's bytes, verified."""
         if blob.digest not in self._homes:
             raise ContentError(
-                f"blob {blob.digest}", "none of the bundles has it", "export a full bundle anew"
+                f"blob {blob.digest}", "it is in none of the bundles", "export a full bundle again"
             )
         return self._homes[blob.digest].chunks(blob)

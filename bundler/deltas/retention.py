@@ -151,7 +151,7 @@ def _prove(newest: HistoryEntry | None, limits: Limits) -> None:
             for _ in bundle.everything():
                 pass
     except BundlerError as error:
-        cause = f"the newest bundle is not whole, so no older one was removed: {error.cause}"
+        cause = f"the newest bundle is damaged, so no older one was removed: {error.cause}"
         raise IntegrityError(str(files[0]), cause, "run the export again") from error
 
 

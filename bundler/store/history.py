@@ -132,5 +132,7 @@ def _decoded(data: bytes, path: Path) -> tuple[HistoryEntry, ...]:
         found: tuple[HistoryEntry, ...] = _adapter().validate_json(strict_json.canonical(document["bundles"]))
     except (ValidationError, LookupError, TypeError) as error:
         cause = printable(f"not the journal of a store: {type(error).__name__}")
-        raise ContentError(str(path), cause, "remove it: it only tells what was written when") from None
+        raise ContentError(
+            str(path), cause, "remove it: it is only a log of the bundles that were written"
+        ) from None
     return found

@@ -60,6 +60,8 @@ RULES = (
     CombinationRule(_SELECTING, "--prereleases", _RANGES, cause="only ranges and --newest leave them out"),
     CombinationRule("export explain", "--no-referrers", excludes=("--require",),
                     cause="what is left out can't be required"),
+    *(CombinationRule("export explain", option, ("--with-images", "--config"), cause="no images are included")
+      for option in ("--exclude-image", "--optional-image")),
     CombinationRule("export", "--no-referrers", excludes=("--cosign-key", "--trusted-root"),
                     cause="without signatures nothing can be proven by them"),
     CombinationRule("export volumes", "--parity", ("--volume-size",), cause="only volumes have parity"),

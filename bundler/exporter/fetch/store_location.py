@@ -69,10 +69,12 @@ def store_location_of(out: BundleOutput, store: Path | None = None) -> StoreLoca
     path = out.path
     if out.is_store and path is not None:
         if store is not None and store.resolve() != path.resolve():
-            raise UsageError(out.name, "an output directory is its own store", "leave --store out")
+            raise UsageError(out.name, "an output directory is its own store", "remove --store")
         return StoreLocation(path, temporary=False)
     if store is not None:
         return StoreLocation(store, temporary=False)
     if path is None:
-        raise UsageError("-", "a bundle into a pipe needs a place for its blobs", "name one with --store DIR")
+        raise UsageError(
+            "-", "a bundle on standard output needs a directory for its blobs", "add --store DIR"
+        )
     return StoreLocation(path.with_name(path.name + SUFFIX), temporary=True)

@@ -72,7 +72,7 @@ class FileOutput:
         """Raise before any request if this can't be written."""
         check_folder(self.path)
         if self.path.is_dir():
-            raise UsageError(self.name, "a directory has this name", "choose another name")
+            raise UsageError(self.name, "this is a directory", "choose another name")
         if self.path.exists() and not self.force:
             with explained(self.path), open_bundle(self.path, self.limits):
                 pass
@@ -189,7 +189,7 @@ class StreamOutput:
     def check(self) -> None:
         """Raise UsageError on a terminal."""
         if os.isatty(self.descriptor):
-            raise UsageError("-", "standard output is a terminal", "send it into a file or a pipe")
+            raise UsageError("-", "standard output is a terminal", "redirect it to a file or a pipe")
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> None:
         """Return None: a pipe holds nothing."""

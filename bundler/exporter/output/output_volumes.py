@@ -43,7 +43,7 @@ class VolumesOutput:
         """Raise before any request if this can't be written."""
         check_folder(self.path)
         if self.path.exists():
-            raise UsageError(self.name, "a file or directory has this name", "choose another name")
+            raise UsageError(self.name, "a file or directory with this name exists", "choose another name")
         check_writable(self.path)
         self.cut.check(0)
 
@@ -60,7 +60,7 @@ class VolumesOutput:
         ):
             if there.id != bundle_id(encode(inventory)):
                 next_step = "choose another name or folder, or remove them"
-                raise UsageError(self.name, "volumes of another set have this name", next_step)
+                raise UsageError(self.name, "volumes of another set with this name exist", next_step)
             return self._signed_already(there, progress)
         return None
 

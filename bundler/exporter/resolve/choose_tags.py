@@ -217,7 +217,7 @@ def _without_attachments(choice: Choice, source: Source) -> Choice:
 def _nothing_taken(name: RepositoryName, listed: int) -> Findings:
     if not listed:
         return Findings(warnings=(f"{name}: the repository has no tags",))
-    cause = f"the rules take none of its {listed} tags"
+    cause = f"the rules match none of its {listed} tags"
     return Findings(failures=(failure(NotFoundError(str(name), cause, "see `timoni-bundler explain`")),))
 
 

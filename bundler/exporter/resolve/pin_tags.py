@@ -110,10 +110,10 @@ def _read(request: FetchRequest, reader: SourceReader) -> PinnedManifest:
     now = answer.manifest.blob.digest
     if now == request.digest:
         return answer
-    cause = f"it must be {request.digest}, and the tag points to {now}"
+    cause = f"the tag points to {now} instead of {request.digest}"
     if reader.locked:
         with suppress(NotFoundError):
             locked = reader.manifest(request.repository, request.digest)
             warnings = (*locked.warnings, f"{request}: {cause}; taken by its digest")
             return locked._replace(warnings=warnings, moved=True)
-    raise IntegrityError(str(request), cause, "the tag was moved: pin it anew, or find out who moved it")
+    raise IntegrityError(str(request), cause, "somebody moved the tag: find out who, or pin the new digest")

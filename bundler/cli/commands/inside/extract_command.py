@@ -60,7 +60,7 @@ def command(
         refuse_unused_folders(volumes, opened)
         done = extract(opened, reference, out, force=force, progress=display(quiet=quiet))
     for layer in done.left_out:
-        current_log().warn(f"not unpacked, because it is no archive of files: {layer}")
+        current_log().warn(f"not unpacked, because it is not an archive of files: {layer}")
     if as_json:
         print_document(document(done), sys.stdout)
     else:

@@ -75,7 +75,7 @@ def command(
     stream = sys.stderr if task.out == "-" else sys.stdout
     if task.out.endswith(ARCHIVES) and not task.out.endswith((".tar.zst", ".compact.zst")):
         current_log().warn(
-            f"{task.out}: becomes a directory; only a name that ends in .tar.zst makes a bundle"
+            f"{task.out}: this will be a directory; for a bundle file, use a name that ends in .tar.zst"
         )
     job = settings.job.name
     with metered("export", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
@@ -97,7 +97,7 @@ def _task(options: SelectionOptions, settings: ExportSettings) -> ExportTask:
     settings, selection = asked("export", options, settings)
     out, lock = settings.output.out, settings.lock.lock
     if not out:
-        raise UsageError("export", "no output is named", "say where to with -o NAME.tar.zst")
+        raise UsageError("export", "no output given", "add -o NAME.tar.zst")
     refuse_force(out, force=settings.output.force)
     return ExportTask(_locked(selection, lock), out, settings)
 
