@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         read_lock,
         store_location_of,
     )
+    from bundler.exporter.output.convert import convert_bundle
     from bundler.exporter.resolve.resolver import explain_selection
     from bundler.extractor import Extracted, extract
     from bundler.importer import (
@@ -80,6 +81,7 @@ _HOMES = {
     "BundlerError": "bundler.errors",
     "BundleStream": "bundler.bundle.stream",
     "check_volumes": "bundler.volumes.repair",
+    "convert_bundle": "bundler.exporter.output.convert",
     "compare_with_target": "bundler.importer",
     "Cut": "bundler.volumes.volume_writer",
     "decode_rollback_file": "bundler.ledger.rollback_file",
@@ -146,7 +148,7 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
     "Session", "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
     "Selection", "selection_of", "Rules", "Include", "Shard",
     "explain_selection", "output_to", "store_location_of", "plan_bundle", "export_bundle",
-    "OnDrift", "read_lock", "locked_selection", "Incremental", "Keep", "merge_bundles",
+    "OnDrift", "read_lock", "locked_selection", "Incremental", "Keep", "merge_bundles", "convert_bundle",
     "Cut", "split", "VolumeCheck", "check_volumes", "repair",
     "Bundle", "BundleStream", "FrameCache", "open_bundle", "describe", "difference",
     "verify_bundle", "Verified",

@@ -1,4 +1,4 @@
-"""Files and directories that appear whole or not at all: the only fsync and rename of the package.
+"""Files that appear whole or not at all: with new folders, the only fsync and rename of the package.
 
 Write to a temporary name in the same directory, fsync, rename, fsync the directory. Every OSError
 of a local file becomes a LocalError that names the path here, so that no caller can forget it.
@@ -11,7 +11,7 @@ import errno
 import fcntl
 import io
 import os
-import shutil
+import shlex
 import stat
 from collections.abc import Iterator
 from functools import partial
@@ -51,10 +51,11 @@ def local_errors(path: Path, operation: str) -> Iterator[None]:
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
-    _sync(path, os.O_DIRECTORY)
+    sync(path, os.O_DIRECTORY)
 
 
-def _sync(path: Path, flags: int) -> None:
+def sync(path: Path, flags: int) -> None:
+    """Make a file or directory durable, opened with `flags`."""
     with local_errors(path, "sync"):
         descriptor = os.open(path, os.O_RDONLY | flags)
         try:
@@ -165,6 +166,33 @@ def locked(descriptor: int, path: Path) -> bool:
     return True
 
 
+def check_ours(path: Path) -> None:
+    """Raise LocalError for what exists at `path` and is not this user's alone to change.
+
+    That is a link, a file or directory of another user (root excepted), or one that others can write to.
+    A store or a state folder of that kind would let others decide what this program believes.
+    """
+    with local_errors(path, "look at"), contextlib.suppress(FileNotFoundError):
+        refuse_foreign(path, path.lstat())
+
+
+def refuse_foreign(path: Path, status: os.stat_result) -> None:
+    """Raise LocalError with the command that mends it."""
+    name, mode = shlex.quote(str(path)), status.st_mode
+    every = "-R " if stat.S_ISDIR(mode) else ""
+    shared = stat.S_IWOTH | (stat.S_IWGRP if status.st_gid != os.getegid() else 0)
+    if stat.S_ISLNK(mode):
+        cause, remedy = "it is a link", f"name what it points to, or remove it: rm {name}"
+    elif status.st_uid not in (os.geteuid(), 0):
+        cause = f"it belongs to another user (id {status.st_uid})"
+        remedy = f"choose another place or, if you trust its content: chown {every}{os.geteuid()} {name}"
+    elif mode & shared:
+        cause, remedy = "other users can write to it", f"chmod {every}go-w {name}"
+    else:
+        return
+    raise LocalError(str(path), cause, remedy)
+
+
 def own_file(path: Path, mode: int) -> int:
     """Open a file for this program to write: created, or left by an earlier run. Raises LocalError.
 
@@ -177,14 +205,21 @@ def own_file(path: Path, mode: int) -> int:
             with contextlib.suppress(FileExistsError):
                 return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
             # Another run may give it its final name meanwhile.
+            check_ours(path)
             with contextlib.suppress(FileNotFoundError):
                 descriptor = os.open(path, flags | os.O_NONBLOCK)
                 break
-        status, owner = os.fstat(descriptor), path.parent.stat().st_uid
-        if stat.S_ISREG(status.st_mode) and status.st_nlink < 2 and status.st_uid in (os.geteuid(), owner):
-            return descriptor
+    try:
+        with local_errors(path, "look at"):
+            status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            cause = "a pipe, a device or a file with another name has this name"
+            raise LocalError(str(path), cause, f"remove it: rm {shlex.quote(str(path))}")
+        refuse_foreign(path, status)
+    except BaseException:
         os.close(descriptor)
-    raise LocalError(str(path), "a link, a pipe or another user's file has this name", "remove it")
+        raise
+    return descriptor
 
 
 def _opened_alone(path: Path) -> io.FileIO:
@@ -248,68 +283,32 @@ def append(path: Path, line: bytes) -> None:
 def make_directories(path: Path) -> None:
     """Create a directory and its parents."""
     with local_errors(path, "create the directory"):
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(0o755, parents=True, exist_ok=True)
+
+
+def read_if_there(path: Path, limit: int) -> bytes | None:
+    """Return the first `limit` bytes of a file; None if nothing has this name.
+
+    Raises LocalError for what is there and can't be read as a file: a pipe, a device, a directory, a link
+    that leads nowhere, a file without permission.
+    """
+    with local_errors(path, "read"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise
+            return None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise LocalError(str(path), "not a regular file", f"remove it: rm {shlex.quote(str(path))}")
+            with io.FileIO(descriptor, closefd=False) as file:
+                return io.BufferedReader(file).read(limit)
+        finally:
+            os.close(descriptor)
 
 
 def remove_if_there(path: Path) -> None:
     """Remove a file that may be absent."""
     with local_errors(path, "remove"):
         path.unlink(missing_ok=True)
-
-
-# --- directories -------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def whole_directory(path: Path) -> Iterator[Path]:
-    """Yield a new directory that gets its name when the block ends well, and is removed when it doesn't.
-
-    `path` must not be there, or be an empty directory. The temporary name is fixed, so that a killed
-    run leaves one directory that the next run empties.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    lock = _directory_alone(temporary)
-    try:
-        yield temporary
-        _sync_tree(temporary)
-        with local_errors(path, "rename to"):
-            temporary.rename(path)
-        sync_directory(path.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    finally:
-        os.close(lock)
-
-
-def _directory_alone(path: Path) -> int:
-    """Make the directory new and empty; return a descriptor that holds its lock."""
-    while True:
-        with local_errors(path, "create the directory"):
-            path.mkdir(0o755, exist_ok=True)
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise LocalError(str(path), "another run is writing it", "wait until it has ended") from error
-        # Whoever held the lock before may have renamed or removed it meanwhile.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                _empty(path)
-                return descriptor
-        os.close(descriptor)
-
-
-def _empty(path: Path) -> None:
-    with local_errors(path, "empty"):
-        for entry in path.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-
-
-def _sync_tree(path: Path) -> None:
-    for entry in (*path.rglob("*"), path):
-        _sync(entry, os.O_NOFOLLOW)

@@ -20,10 +20,12 @@ outcomes, see `bundler.__main__`.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
+from urllib.parse import unquote
 
 EXIT_OK = 0
 
@@ -34,22 +36,42 @@ EXIT_SOME_FAILED = 8
 BUNDLE = "bundle"
 """The item of an error about a bundle whose name is not known where it is raised."""
 
-_QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*")
+_QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*|([^\s?'\"]+/[^\s?'\"]*)\?[^\s?=]+=\S*")
 
-_USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@]*@")
+_USERINFO = re.compile(
+    r"([a-zA-Z][a-zA-Z0-9+.-]*://)(?:[^\s/@]*|(?<=oci://)[^\s'\"]*|[^\s/@:]+:(?!\d{1,5}/)[^\s'\"]*)@(?!sha[0-9]+:)"
+)
+"""A user and a password; one with a `/` in it is known by `oci://`, or by what is not a port."""
 
-_BARE_USERINFO = re.compile(r"(?<![^\s'\"])[^\s/@:'\"]+:[^\s/@'\"]+@(?!sha[0-9]+:)")
+_BARE_USERINFO = re.compile(r"(?<![^\s'\"])[^\s/@:'\"]+:(?!//)[^\s@'\"]+@(?!sha[0-9]+:)")
 
 _unspoken: set[str] = set()
 
+_URL_SAFE = str.maketrans("+/", "-_")
+
 _LEAST = 6
-"""Characters of a secret that is looked for: a shorter one would be found in ordinary words."""
+"""Characters of a secret that is cut out wherever it stands; a shorter one only as a word of its own."""
 
 
 def never_show(secret: str) -> None:
-    """Have `printable` cut this out from now on: what a registry was sent, it may say again."""
-    if len(secret) >= _LEAST:
-        _unspoken.add(secret)
+    """Have `printable` cut this out from now on, in base64 too: a registry may repeat what it was sent."""
+    if secret:
+        encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
+        _unspoken.update((secret, encoded, encoded.translate(_URL_SAFE)))
+
+
+def _without_secrets(text: str) -> str:
+    """Return the text without the secrets of this run, in any percent-encoding of them."""
+    for form in (text, unquote(text)):
+        cut = form
+        for secret in sorted(_unspoken, key=len, reverse=True):
+            if len(secret) >= _LEAST:
+                cut = cut.replace(secret, "***")
+            elif secret in cut:
+                cut = re.sub(rf"(?<![0-9A-Za-z]){re.escape(secret)}(?![0-9A-Za-z])", "***", cut)
+        if cut != form:
+            return cut if form is not text else _without_secrets(unquote(cut)) if "%" in cut else cut
+    return text
 
 
 def printable(text: object, limit: int = 200) -> str:
@@ -59,11 +81,9 @@ def printable(text: object, limit: int = 200) -> str:
     presigned URLs and mistaken command lines carry secrets there; so are the secrets of this run. The rest
     is cut at `limit` characters.
     """
-    whole = str(text)
-    for secret in sorted(_unspoken, key=len, reverse=True):
-        whole = whole.replace(secret, "***")
+    whole = _without_secrets(str(text)) if _unspoken else str(text)
     line = "".join(letter if letter.isprintable() else "." for letter in whole[: limit * 4])
-    line = _BARE_USERINFO.sub("", _USERINFO.sub(r"\1", _QUERY.sub(r"\1?...", line)))
+    line = _BARE_USERINFO.sub("", _USERINFO.sub(r"\1", _QUERY.sub(r"\1\2?...", line)))
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 

@@ -6,6 +6,7 @@ Source: image-spec 1.1, image-layout.md.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -21,6 +22,11 @@ LAYOUT_FILE = "oci-layout"
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}\n'
 
 INDEX_FILE = "index.json"
+
+_IRREGULAR = {errno.ELOOP: "a link, not a regular file", errno.ENXIO: "a socket, not a regular file"}
+"""What stands in a file's place, by the error of opening it."""
+
+_COPY = "copy the directory again, with regular files in it"
 
 
 class Layout:
@@ -47,12 +53,12 @@ class Layout:
         return self.path / digest.path
 
     def size_of(self, digest: Digest) -> int | None:
-        """Return the bytes that the file of a blob has; None if there is no regular file."""
-        try:
-            status = self.blob_path(digest).lstat()
-        except OSError:
-            return None
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
+        """Return the size of a blob's file in bytes; None if there is no regular file. Raises LocalError."""
+        path = self.blob_path(digest)
+        with local_errors(path, "look at"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            status = path.lstat()
+            return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return None
 
     def has(self, blob: Descriptor) -> bool:
         """Return True if the blob is there in its size."""
@@ -82,12 +88,14 @@ class Layout:
         except FileNotFoundError as error:
             raise NotFoundError(str(path), "not there", "run again what made the directory") from error
         except OSError as error:
+            if error.errno in _IRREGULAR:
+                raise ContentError(str(path), _IRREGULAR[error.errno], _COPY) from error
             with local_errors(path, "open"):
                 raise error from None
         try:
             with local_errors(path, "look at"):
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise ContentError(str(path), "not a regular file")
+                    raise ContentError(str(path), "not a regular file", _COPY)
             yield descriptor
         finally:
             os.close(descriptor)

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 
 from bundler.bundle import inventory
+from bundler.bundle.compacted.compact_format import compact_schema
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
 from bundler.cli.terminal.log import LogLine
 from bundler.config.export_file import ExportKeys
@@ -95,6 +96,38 @@ class RegistryError(BaseModel):
     errors: list[ErrorDetail]
 
 
+def _bundle() -> dict[str, Any]:
+    """Return the schema of `bundle.json`: what is optional is left out where it is empty, and never null."""
+    schema = _without_null(inventory.schema())
+    for name in ("omitted", "base"):
+        schema["properties"][name] |= {"minItems": 1, "uniqueItems": True}
+        del schema["properties"][name]["default"]
+    repository = schema["$defs"]["RepositoryEntry"]
+    repository["required"].append("untagged")
+    for name in ("removed", "deselected"):
+        repository["properties"][name] |= {"minProperties": 1}
+        repository["properties"][name].pop("default", None)
+    return schema
+
+
+def _statement() -> dict[str, Any]:
+    """Return the schema of `statement.json`, as narrow as docs/bundle-format.md."""
+    schema = _without_null(statement.adapter_of(statement.Statement).json_schema())
+    # A bundle id is always a sha256.
+    schema["properties"]["bundle"]["pattern"] = "^sha256:[a-f0-9]{64}$"
+    return schema
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a document whose optional fields are left out, not null."""
+    for name, field in schema["properties"].items():
+        kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+        if len(kinds) == 1:
+            kept = {key: value for key, value in field.items() if key not in ("anyOf", "default")}
+            schema["properties"][name] = kept | kinds[0]
+    return schema
+
+
 def documents() -> dict[str, dict[str, Any]]:
     """Every schema by file name."""
     for kind in (*OURS, *SIGNED, *SHOWN, *EXPLAINED, *COMPARED, ReceivedRepository, MovedTag, LogLine):
@@ -102,7 +135,8 @@ def documents() -> dict[str, dict[str, Any]]:
     report = TypeAdapter(Report).json_schema(mode="serialization")
     report["properties"]["exitCode"] = {"type": "integer", "description": "The program's exit code."}
     return {
-        "bundle.schema.json": inventory.schema(),
+        "compact.schema.json": compact_schema(),
+        "bundle.schema.json": _bundle(),
         "report.schema.json": report,
         "explanation.schema.json": TypeAdapter(Explanation).json_schema(mode="serialization"),
         "log-line.schema.json": TypeAdapter(LogLine).json_schema(mode="serialization"),
@@ -115,7 +149,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "import-file.schema.json": ImportKeys.model_json_schema(),
         "policy-file.schema.json": PolicyKeys.model_json_schema(),
         "extracted.schema.json": TypeAdapter(Extracted).json_schema(mode="serialization"),
-        "statement.schema.json": statement.adapter_of(statement.Statement).json_schema(),
+        "statement.schema.json": _statement(),
         "import-state.schema.json": statement.adapter_of(sequences.SequenceEntry).json_schema(),
         "tag-list.schema.json": TagList.model_json_schema(),
         "oci-manifest.schema.json": OciManifest.model_json_schema(),

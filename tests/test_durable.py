@@ -14,11 +14,11 @@ from bundler.durable import (
     make_directories,
     remove_if_there,
     sync_directory,
-    whole_directory,
     whole_file,
     write_whole,
 )
 from bundler.errors import LocalError
+from bundler.folders import whole_directory
 from tests.processes import small_disk
 
 

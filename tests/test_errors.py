@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
 
-from bundler.errors import CollectedError, NetworkError, UsageError, printable
+from bundler import errors
+from bundler.errors import CollectedError, NetworkError, UsageError, never_show, printable
 from bundler.reporting.json_report import failure
 
 
@@ -53,3 +59,55 @@ def test_a_failure_of_a_tag_does_not_name_its_repository_twice() -> None:
 )
 def test_users_and_passwords_are_not_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "oci://user:pass/word@ghcr.io/a", "user:pass/word@ghcr.io/a", "https://user:pa/ss@ghcr.io/a",
+        "oci://user:12/word@ghcr.io/a", "ghcr.io/a?token=word", "oci://ghcr.io/a?x=1&token=word",
+        "'user:pass/word@ghcr.io/a' is not a repository",
+    ],
+)  # fmt: skip
+def test_a_secret_in_a_mistaken_address_is_not_shown(text: str) -> None:
+    shown = str(UsageError(text, f"{text!r} is wrong", f"write {text}"))
+    assert "word" not in shown
+    assert "pa/ss" not in shown
+    assert "ghcr.io/a" in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"ghcr.io/a:1.0@sha256:{'a' * 64}",
+        f"oci://h:5000/a@sha256:{'a' * 64}",
+        "https://github.com/org/app/.github/workflows/x.yml@refs/heads/main",
+        "https://ci.example:8443/org/x.yml@refs/heads/main",
+        "ann@example.org",
+        "glob 'a/b-?'",
+    ],
+)
+def test_what_only_looks_like_a_secret_is_shown(text: str) -> None:
+    assert printable(text, 400) == text
+
+
+@pytest.mark.parametrize("secret", ["p/ss w+rd!", "abc", "correct horse", "%41x", "a"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda secret: secret,
+        lambda secret: quote(secret, safe=""),
+        lambda secret: re.sub("%..", lambda found: found[0].lower(), quote(secret, safe="")),
+        lambda secret: "".join(f"%{ord(letter):02x}" for letter in secret),
+        lambda secret: base64.b64encode(secret.encode()).decode(),
+        lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
+    ],
+)
+def test_a_secret_is_shown_in_no_form(
+    secret: str, form: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "_unspoken", set())
+    never_show(secret)
+    shown = printable(f"refused <{form(secret)}> for 'ann'")
+    assert shown.startswith("refused <***")
+    assert "for 'ann'" in shown

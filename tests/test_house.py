@@ -170,7 +170,7 @@ EXCEPTIONS = {
     "bundle/unpacked.py": ["resolve"],  # the name of the folder that `.` is
     "deltas/base.py": ["absolute"],  # the store remembers where a bundle was written
     "deltas/chain.py": ["absolute"],  # a base is looked for beside the delta
-    "disk_space.py": ["absolute"],  # the parent that exists already has the free bytes
+    "folders.py": ["absolute"],  # the parent that exists already has the free bytes
     "exporter/fetch/store_location.py": ["absolute", "resolve", "resolve"],  # one store for one output
     "page/page_file.py": ["resolve", "resolve"],  # a page inside the bundle that it shows is refused
     "volumes/volume_sets.py": ["resolve"],  # one folder named twice is searched once

@@ -50,3 +50,25 @@ def test_the_schemas_refuse_what_the_program_refuses() -> None:
         valid("bundle", document)
     with pytest.raises(ValueError, match="is not a digest"):
         Digest.parse("sha256:0")
+
+
+STATEMENT = {
+    "bundle": "sha256:" + "0" * 64, "job": "nightly", "sequence": 1, "time": "2026-01-31T09:00:00Z",
+}  # fmt: skip
+WIDER: list[dict[str, object]] = [
+    {"expires": None},
+    {"bundle": "sha512:" + "0" * 128},
+    {"sequence": 1 << 62},
+    {"sequence": -1},
+    {"job": "-x"},
+    {"time": "2026-01-31T09:00:00+01:00"},
+    {"more": 1},
+]
+
+
+@pytest.mark.parametrize("change", WIDER, ids=str)
+def test_the_schema_of_a_statement_is_as_narrow_as_the_page(change: dict[str, object]) -> None:
+    valid("statement", STATEMENT)
+    valid("statement", {**STATEMENT, "expires": "2027-01-31T09:00:00Z"})
+    with pytest.raises(jsonschema.ValidationError):
+        valid("statement", {**STATEMENT, **change})

@@ -128,7 +128,7 @@ def test_a_link_in_the_place_of_a_blob_is_not_followed(store: Store, tmp_path: P
     (tmp_path / "elsewhere").write_bytes(DATA)
     (store.path / BLOB.digest.path).symlink_to(tmp_path / "elsewhere")
     assert not store.has(BLOB)
-    with pytest.raises(LocalError):
+    with pytest.raises(ContentError, match="a link"):
         read_all(store, BLOB)
 
 

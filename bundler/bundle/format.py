@@ -41,6 +41,12 @@ _DESCRIPTOR = 0b0010_0100
 
 _SIZE_FIELD = {0: 1, 1: 2, 2: 4, 3: 8}
 
+COMPACT_MARK = struct.pack("<II", 0x184D2A52, 30) + b"timoni-bundler compact bundle\n"
+"""The skippable frame that a compact file begins with."""
+
+COMPACT_LEVEL = 3
+"""zstd level of a compact file where nobody says another."""
+
 _AGAIN = "carry the file again"
 
 
@@ -140,7 +146,7 @@ class Frame(NamedTuple):
     content: int
 
 
-def frame_content(header: bytes) -> tuple[int, int]:
+def frame_content(header: bytes, most: int = FRAME_CONTENT) -> tuple[int, int]:
     """Return the length of a frame's header, and of its content, from its first 13 bytes.
 
     Raises ContentError for a frame that format 1 has no place for: another window, a dictionary, a
@@ -155,8 +161,8 @@ def frame_content(header: bytes) -> tuple[int, int]:
         raise ContentError(BUNDLE, "a zstd frame with another window, a dictionary or no checksum")
     width = _SIZE_FIELD[descriptor >> 6]
     content = int.from_bytes(header[5 : 5 + width], "little") + (256 if width == 2 else 0)
-    if content > FRAME_CONTENT:
-        raise ContentError(BUNDLE, f"a zstd frame of {content:,} bytes, over the format's {FRAME_CONTENT:,}")
+    if content > most:
+        raise ContentError(BUNDLE, f"a zstd frame of {content:,} bytes, over the format's {most:,}")
     if not content:
         raise ContentError(BUNDLE, "an empty zstd frame")
     return 5 + width, content

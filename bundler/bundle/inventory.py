@@ -1,4 +1,4 @@
-"""`bundle.json`: the inventory of a bundle, in file order.
+"""`bundle.json`: the inventory of a bundle, in file order; and `index.json`, which follows from it.
 
 The bundle id is the sha256 of the exact bytes of `bundle.json`. The types here are both the values
 that the package works with and, read by pydantic, the published schema.
@@ -12,22 +12,24 @@ from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from bundler.bundle.member import Member, member_of
-from bundler.errors import ContentError
-from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256
-from bundler.oci.document import Names, adapter_of, checked, read_document
+from bundler.oci.document import Names, adapter_of
 from bundler.oci.grammar import Parsed
 from bundler.oci.graph import Manifests, bottom_up
-from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
+from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.selection.semver import version_order
 
 INVENTORY_FILE = "bundle.json"
 
-BUNDLE_SUFFIX = ".tar.zst"
+BUNDLE_SUFFIX, COMPACT_SUFFIX = ".tar.zst", ".compact.zst"
 
 FORMAT = 1
+
+REF_NAME = "org.opencontainers.image.ref.name"
+
+CONTAINERD_NAME = "io.containerd.image.name"
 
 _GROUPS = {"module/vendor": 0, "module": 1}
 
@@ -106,13 +108,6 @@ PARTS = (RepositoryEntry, Descriptor, Required)
 """Types of the parts of an inventory, for pydantic."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """The field that every format has."""
-
-    format: Any = None
-
-
 def is_empty(inventory: Inventory) -> bool:
     """Return True for a delta that adds nothing, and of whose base nothing departed."""
     return inventory.kind == "delta" and not inventory.repositories
@@ -159,11 +154,11 @@ def take_inventory(roots: Iterable[Root], manifests: Manifests, omitted: Iterabl
             parts, key=lambda layer: _GROUPS.get(layer.annotations.get(TIMONI_CONTENT_TYPE, ""), 2)
         )
     configs = [manifest.config for manifest in ordered.values() if manifest.config]
-    blobs = {
-        part.blob.digest: part.blob
-        for part in (*configs, *layers)
-        if part.distributed and part.blob.digest not in ordered
-    }
+    blobs: dict[Digest, Descriptor] = {}
+    for part in (*configs, *(layer for layer in layers if layer.distributed)):
+        if part.blob.digest not in ordered:
+            # A blob with several media types has that of its first place.
+            blobs.setdefault(part.blob.digest, part.blob)
     carried = tuple(manifest.blob for manifest in ordered.values())
     entries = tuple(_entry(name, repository_roots) for name, repository_roots in by_repository.items())
     return Inventory(FORMAT, "full", entries, carried, tuple(blobs.values()), tuple(sorted(omitted)))
@@ -242,73 +237,10 @@ def bundle_id(encoded: bytes) -> Digest:
     return sha256(encoded)
 
 
-def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Inventory:
-    """Read `bundle.json`. Raises ContentError: malformed, contradictory, or a newer format."""
-    document = checked(data, Inventory, *PARTS, item=INVENTORY_FILE, limits=limits)
-    head = read_document(_Head, document)
-    if type(head.format) is int and head.format > FORMAT:
-        cause = f"bundle format {head.format}; this program reads format {FORMAT}"
-        raise ContentError(INVENTORY_FILE, cause, "use a newer timoni-bundler here")
-    inventory = read_document(Inventory, document, parts=PARTS)
-    if inventory.format != FORMAT:
-        raise ContentError(INVENTORY_FILE, f"bundle format {inventory.format} does not exist")
-    _check_consistent(inventory)
-    _check_sizes(inventory, limits)
-    return inventory
-
-
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of `bundle.json`."""
     described: dict[str, Any] = adapter_of(Inventory, *PARTS).json_schema()
     return described
-
-
-def _check_consistent(inventory: Inventory) -> None:
-    _check_kind(inventory)
-    listed = [blob.digest for blob in (*inventory.content, *inventory.required)]
-    if len(set(listed)) != len(listed):
-        raise ContentError(INVENTORY_FILE, "it lists a blob twice")
-    manifests = {blob.digest for blob in inventory.manifests}
-    if both := manifests.intersection(inventory.omitted):
-        raise ContentError(INVENTORY_FILE, f"it carries {min(both)} and lists it as omitted")
-    names = [entry.name for entry in inventory.repositories]
-    if len(set(names)) != len(names):
-        raise ContentError(INVENTORY_FILE, "it lists a repository twice")
-    for entry in inventory.repositories:
-        _check_departed(entry)
-        if missing := [digest for digest in entry.roots() if digest not in manifests]:
-            raise ContentError(
-                INVENTORY_FILE, f"{entry.name} has {missing[0]}, which is not among the manifests"
-            )
-
-
-def _check_departed(entry: RepositoryEntry) -> None:
-    present = {*entry.tags, *entry.untagged}
-    fields = {"removed": {*entry.removed}, "deselected": {*entry.deselected}}
-    for key, departed in fields.items():
-        if back := departed & present:
-            raise ContentError(INVENTORY_FILE, f"{entry.name} lists {min(back)} as present and as {key}")
-    if both := fields["removed"] & fields["deselected"]:
-        raise ContentError(INVENTORY_FILE, f"{entry.name} lists {min(both)} as removed and as deselected")
-
-
-def _check_kind(inventory: Inventory) -> None:
-    removes = any(entry.removed or entry.deselected for entry in inventory.repositories)
-    of_delta = (inventory.base, inventory.required, inventory.state, inventory.base_state, removes)
-    if inventory.kind == "full" and any(of_delta):
-        raise ContentError(INVENTORY_FILE, "it is full, but has fields of a delta")
-    if inventory.kind == "delta" and not inventory.base:
-        raise ContentError(INVENTORY_FILE, "it is a delta, but names no base")
-
-
-def _check_sizes(inventory: Inventory, limits: Limits) -> None:
-    """Raise ContentError for manifests that take too much memory."""
-    if large := [blob for blob in inventory.manifests if blob.size > limits.manifest]:
-        cause = f"manifest {large[0].digest} is larger than the limit of {limits.manifest:,} bytes"
-        raise ContentError(INVENTORY_FILE, cause)
-    if (total := sum(blob.size for blob in inventory.manifests)) > limits.manifests:
-        cause = f"{total:,} bytes of manifests, over the limit of {limits.manifests:,}"
-        raise ContentError(INVENTORY_FILE, cause)
 
 
 def roots_of(inventory: Inventory) -> Iterator[Root]:
@@ -318,3 +250,16 @@ def roots_of(inventory: Inventory) -> Iterator[Root]:
             yield Root(entry.name, tag, digest)
         for digest in entry.untagged:
             yield Root(entry.name, None, digest)
+
+
+# --- index.json ------------------------------------------------------------------------------------
+
+
+def encode_index(inventory: Inventory) -> bytes:
+    """Return the bytes of `index.json`: one descriptor per root, named so that skopeo finds it."""
+    blobs = {blob.digest: blob for blob in inventory.manifests}
+    entries = [
+        {**descriptor(blobs[root.digest]), "annotations": {REF_NAME: str(root), CONTAINERD_NAME: str(root)}}
+        for root in roots_of(inventory)
+    ]
+    return strict_json.canonical({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})

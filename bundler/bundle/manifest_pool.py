@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from bundler.bundle.closure import check_closure
 from bundler.bundle.inventory import Inventory
 from bundler.errors import errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
 
 def read_chain_entry(bundle: Bundle, pool: ManifestPool) -> ChainEntry:
-    """Read the manifests of a bundle into the pool. Raises ContentError, IntegrityError."""
+    """Read the manifests of a bundle into the pool, and check that its inventory agrees with them.
+
+    Raises ContentError, IntegrityError.
+    """
     with errors_of(bundle.path):
-        return chain_entry_of(bundle.id, bundle.inventory, bundle.inventory.manifests, bundle, pool)
+        entry = chain_entry_of(bundle.id, bundle.inventory, bundle.inventory.manifests, bundle, pool)
+        check_closure(bundle.inventory, entry.manifests, pool.limits)
+        return entry
 
 
 class ManifestPool:
@@ -53,7 +59,7 @@ class ChainEntry(NamedTuple):
 def chain_entry_of(
     id_: Digest, inventory: Inventory, available: Iterable[Descriptor], source: BlobSource, pool: ManifestPool
 ) -> ChainEntry:
-    """Return a bundle as a chain entry with its manifests `there`. Raises ContentError, IntegrityError."""
+    """Return a bundle as a chain entry with its available manifests. Raises ContentError, IntegrityError."""
     omitted = frozenset(inventory.omitted)
     manifests = {blob.digest: sparse(pool.read(blob, source), omitted) for blob in available}
     return ChainEntry(id_, inventory, manifests)

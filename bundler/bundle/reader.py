@@ -49,6 +49,8 @@ class Bundle(Protocol):
     """Number of data volumes; 0 for one file or a directory."""
     sealed: SignedStatement | None
     """Signed statement; None for a bundle without a signature."""
+    is_compact: bool
+    """True for the compact form."""
     proven: StatementReport | None
     """What the judge has proven of the statement; None without a judge."""
 
@@ -88,7 +90,7 @@ def _opened(
     path: Path, limits: Limits, judge: Judge | None, volumes_in: Iterable[Path], frames: FrameCache | None
 ) -> Bundle:
     if _means_volumes(path, volumes_in):
-        return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
+        return _in_pieces(path, open_set(path, volumes_in), limits, judge, frames)
     if path.is_dir():
         return BundleDirectory(path, limits, judge)
     if not path.exists():
@@ -99,9 +101,20 @@ def _opened(
         )
     file = OneFile(path)
     if not ends_like_volume(file):
-        return BundleFile(path, file, limits, judge, frames)
+        return _in_pieces(path, file, limits, judge, frames)
     file.close()
-    return BundleFile(path, open_set(path, volumes_in), limits, judge, frames)
+    return _in_pieces(path, open_set(path, volumes_in), limits, judge, frames)
+
+
+def _in_pieces(
+    path: Path, pieces: BundleBytes, limits: Limits, judge: Judge | None, frames: FrameCache | None
+) -> Bundle:
+    """Open a bundle in the form that its first bytes say."""
+    if pieces.read_at(len(layout.COMPACT_MARK), 0) != layout.COMPACT_MARK:
+        return BundleFile(path, pieces, limits, judge, frames)
+    from bundler.bundle.compacted.compact_reader import CompactFile
+
+    return CompactFile(path, pieces, limits, judge)
 
 
 def _means_volumes(path: Path, more: Iterable[Path]) -> bool:
@@ -119,6 +132,8 @@ def _told_of(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 class BundleFile:
     """A bundle's bytes with random access by their seek table; the same open files from first to last."""
+
+    is_compact = False
 
     def __init__(
         self,
@@ -241,9 +256,11 @@ class _FromStart:
     def __init__(self, pieces: BundleBytes) -> None:
         self._pieces = pieces
         self._position = 0
+        self._passed = pieces.checking()
 
     def read(self, size: int, /) -> bytes:
         """Return the next bytes; none at the end."""
         data = self._pieces.read_at(size, self._position)
         self._position += len(data)
+        self._passed(data)
         return data

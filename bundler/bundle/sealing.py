@@ -9,14 +9,21 @@ from pathlib import Path
 from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.reader import Bundle
 from bundler.bundle.writer import write_bundle
-from bundler.durable import local_errors, remove_if_there, sync_directory, whole_file, write_whole
+from bundler.durable import read_if_there, remove_if_there, sync_directory, whole_file, write_whole
 from bundler.errors import IntegrityError, UsageError
 from bundler.limits import KIB
 from bundler.reporting.progress import SILENCE, Progress
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement
 
-_LINE = re.compile(r"\\?([0-9a-fA-F]{64})(?: [ *](.*))?")
+_LINE = re.compile(r"(\\?)([0-9a-fA-F]{64})(?: [ *](.*))?")
+
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+"""How sha256sum writes characters of a name, in this order."""
+
+_UNESCAPED = {escaped: character for character, escaped in _ESCAPES.items()}
+
+_ESCAPED = re.compile(r"\\.")
 
 _LONGEST = 64 * KIB
 
@@ -28,7 +35,11 @@ def sidecar_of(bundle: Path) -> Path:
 
 def write_sidecar(bundle: Path, sha256: str) -> None:
     """Write the sidecar, whole or not at all."""
-    write_whole(sidecar_of(bundle), f"{sha256}  {bundle.name}\n".encode())
+    name = bundle.name
+    for character, escaped in _ESCAPES.items():
+        name = name.replace(character, escaped)
+    mark = "" if name == bundle.name else "\\"
+    write_whole(sidecar_of(bundle), os.fsencode(f"{mark}{sha256}  {name}\n"))
 
 
 def remove_sidecar(bundle: Path) -> None:
@@ -41,22 +52,22 @@ def remove_sidecar(bundle: Path) -> None:
 
 
 def check_sidecar(bundle: Path, sha256: str) -> bool:
-    """Return True if there is a sidecar; it must state `sha256`. Raises IntegrityError.
+    """Return True if there is a sidecar; it must state `sha256`. Raises IntegrityError, LocalError.
 
     Of several lines those count that name the bundle; for a renamed bundle, the first. Any line ends will do.
     """
     path = sidecar_of(bundle)
-    if not path.is_file():
+    data = read_if_there(path, _LONGEST)
+    if data is None:
         return False
-    with local_errors(path, "read"), path.open("rb") as file:
-        text = file.read(_LONGEST).decode("utf-8", "replace")
-    lines = [line for line in map(_LINE.fullmatch, text.strip().splitlines()) if line]
+    text = os.fsdecode(data).strip()
+    lines = [line for line in map(_LINE.fullmatch, re.split("\r\n|\n|\r", text)) if line]
     if not lines:
         raise IntegrityError(
             str(path), "it has no line as sha256sum writes it", "carry it again, or remove it"
         )
     for line in [line for line in lines if _file_of(line) == bundle.name] or lines[:1]:
-        if (digest := line[1].lower()) != sha256:
+        if (digest := line[2].lower()) != sha256:
             cause = f"it says {digest}, the bundle has {sha256}"
             next_step = "carry both files again; or run this again, if the bundle was being replaced"
             raise IntegrityError(str(path), cause, next_step)
@@ -65,7 +76,10 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
 
 def _file_of(line: re.Match[str]) -> str:
     """Return the name that a line states, without its folder."""
-    return (line[2] or "").rpartition("/")[2]
+    name = line[3] or ""
+    if line[1]:
+        name = _ESCAPED.sub(lambda match: _UNESCAPED.get(match[0], match[0]), name)
+    return name.rpartition("/")[2]
 
 
 def seal_bundle(bundle: Bundle, sealed: SignedStatement, progress: Progress = SILENCE) -> None:
@@ -122,6 +136,4 @@ def remove_seal(folder: Path) -> None:
 
 
 def _has(folder: Path, statement: bytes) -> bool:
-    path = folder / STATEMENT_FILE
-    with local_errors(path, "read"):
-        return path.is_file() and path.read_bytes() == statement
+    return read_if_there(folder / STATEMENT_FILE, len(statement) + 1) == statement

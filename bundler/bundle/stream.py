@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 from bundler.bundle import format as layout
 from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
-from bundler.bundle.index import check_index
-from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id
+from bundler.bundle.inventory_reader import check_index, decode
 from bundler.bundle.wire import ByteStream, Wire, decompressed
 from bundler.errors import BUNDLE, ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
@@ -70,7 +70,7 @@ class BundleStream:
         if self._tar.data(len(LAYOUT)) != LAYOUT:
             raise ContentError(LAYOUT_FILE, "not an OCI image layout 1.0.0")
         index = self._tar.small(self._tar.exactly(BLOCK), INDEX_FILE, self._limits.inventory)
-        check_index(index, self.inventory, limits=self._limits)
+        check_index(index, self.inventory)
         return self.inventory
 
     def _decoded(self, data: bytes) -> Inventory:

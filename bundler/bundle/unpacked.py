@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from bundler.bundle.index import check_index
-from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, decode
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id
+from bundler.bundle.inventory_reader import check_index, decode
 from bundler.bundle.member import member_of
 from bundler.bundle.stream import Judge
+from bundler.durable import check_ours
 from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import Limits
@@ -23,6 +24,16 @@ def is_layout(path: Path) -> bool:
     return (path / INVENTORY_FILE).exists() or (path / LAYOUT_FILE).exists()
 
 
+def check_own_layout(path: Path) -> None:
+    """Raise LocalError for an unpacked bundle that others could change while it is read.
+
+    Files and volumes pass: once opened, they stay the same.
+    """
+    if is_layout(path):
+        for folder in (path, path / "blobs", path / "blobs" / "sha256"):
+            check_ours(folder)
+
+
 def absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:
     """Return the error for a blob that the bundle does not hold."""
     if inventory.kind == "full":
@@ -33,6 +44,8 @@ def absent(blob: Descriptor, inventory: Inventory, path: Path) -> NotFoundError:
 
 class BundleDirectory:
     """An unpacked bundle, or the directory that `export -o DIR` keeps."""
+
+    is_compact = False
 
     def __init__(self, path: Path, limits: Limits, judge: Judge | None = None) -> None:
         self.path = path
@@ -50,9 +63,9 @@ class BundleDirectory:
         self.sealed = self._read_seal(limits)
         self.proven = judge(self.sealed) if judge else None
         self.inventory = decode(data, limits=limits)
-        if self._layout.file(LAYOUT_FILE, len(LAYOUT) + 1024).split() != LAYOUT.split():
+        if self._layout.file(LAYOUT_FILE, len(LAYOUT) + 1024) != LAYOUT:
             raise ContentError(str(path / LAYOUT_FILE), "not an OCI image layout 1.0.0")
-        check_index(self._layout.file(INDEX_FILE, limits.inventory), self.inventory, limits=limits)
+        check_index(self._layout.file(INDEX_FILE, limits.inventory), self.inventory)
 
     def _read_seal(self, limits: Limits) -> SignedStatement | None:
         """Return the signed statement. Without `statement.json`, `statement.sig` means nothing."""

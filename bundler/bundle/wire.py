@@ -203,7 +203,8 @@ KEPT = 3 * FRAME_CONTENT
 class FrameCache:
     """The last frames that were read, as many as there is room for."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = KEPT) -> None:
+        self._most = most
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[object, int], bytes] = OrderedDict()
         self._size = 0
@@ -216,6 +217,6 @@ class FrameCache:
                 self._kept[key] = unpacked(number)
                 self._size += len(self._kept[key])
             self._kept.move_to_end(key)
-            while self._size > KEPT:
+            while self._size > self._most:
                 self._size -= len(self._kept.popitem(last=False)[1])
             return self._kept[key]

@@ -26,8 +26,7 @@ from bundler.bundle.format import (
     padding,
     seek_table,
 )
-from bundler.bundle.index import encode_index
-from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode
+from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
 from bundler.errors import ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits

@@ -16,9 +16,11 @@ GROUPS = {
         "export": "Export modules from registries into a bundle.",
         "explain": "Show which tags an export would take, and why.",
         "merge": "Make one full bundle from deltas or from shards.",
+        "compact": "Write a bundle in its compact form, a fraction of the bytes.",
     },
     "Inside": {
         "import": "Import a bundle into a registry.",
+        "expand": "Write a compact bundle in its portable form.",
         "serve": "Run a registry from a bundle or a directory.",
         "extract": "Take one version out of a bundle: an OCI archive, or files.",
     },

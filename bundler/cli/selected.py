@@ -107,7 +107,8 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
     if options.place.timoni_bundles:
         from bundler.cli.written_files import modules_of, runtime_values
 
-        parts.append(modules_of(options.place.timoni_bundles, runtime_values(options.runtime), include))
+        values = runtime_values(options.runtime)
+        parts.append(modules_of(options.place.timoni_bundles, values, include, rules.exclude))
     if file:
         parts.append(selection_in(file, rules, options.include, options.runtime))
     return parts[0].joined(*parts[1:])
@@ -154,7 +155,8 @@ def selection_in(
     parts = [_source(source, line, include) for source in file.sources]
     for bundle in file.timoni_bundles:
         values = {**dict(bundle.values), **runtime_values(runtime)}
-        parts.append(modules_of(bundle.files, values, include.narrowing(bundle.include)))
+        exclude = (*bundle.exclude, *line.exclude)
+        parts.append(modules_of(bundle.files, values, include.narrowing(bundle.include), exclude))
     return Selection().joined(*parts)
 
 

@@ -46,8 +46,13 @@ class RuntimeValues(Mapping[str, str]):
         return text
 
 
-def modules_of(paths: Sequence[Path], values: Mapping[str, str], along: Include) -> Selection:
-    """Return a pin for every module of a Timoni Bundle; what can't be read is among the problems."""
+def modules_of(
+    paths: Sequence[Path], values: Mapping[str, str], along: Include, exclude: tuple[str, ...] = ()
+) -> Selection:
+    """Return a pin for every module of a Timoni Bundle; what can't be read is among the problems.
+
+    `exclude` has globs for tags to leave out, though they are named.
+    """
     files = [SourceText(str(path), text_of(path)) for path in paths]
     shown = RuntimeValues(values)
     found = read_bundle_files(files, shown)
@@ -58,7 +63,7 @@ def modules_of(paths: Sequence[Path], values: Mapping[str, str], along: Include)
     pins: list[PinnedReference] = []
     for module in found.modules:
         try:
-            pins.append(_pin(module, along))
+            pins.append(_pin(module, along)._replace(exclude=exclude))
         except UsageError as error:
             cause = shown.hidden(f"module of {module.instance}: {error.cause}")
             problems.append(ContentError(module.place, cause))

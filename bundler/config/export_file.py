@@ -47,6 +47,8 @@ class TimoniBundle(NamedTuple):
     files: tuple[Path, ...]
     values: tuple[tuple[str, str], ...] = ()
     include: Include = Include()
+    exclude: tuple[str, ...] = ()
+    """Globs for tags to leave out, though a file names them."""
 
 
 class ExportFile(NamedTuple):
@@ -143,8 +145,9 @@ def read_export_file(name: str, text: str, *, environment: Mapping[str, str], no
             problems.append(Problem(document.line(where), where, str(refused), refused.next_step))
     if problems:
         refuse(name, problems)
+    exclude = values_of(TagOptions, defaults).exclude
     bundles = (
-        TimoniBundle(tuple(bundle.files), tuple((bundle.set or {}).items()), _include(defaults))
+        TimoniBundle(tuple(bundle.files), tuple((bundle.set or {}).items()), _include(defaults), exclude)
         for bundle in keys.timoni_bundles or ()
     )
     settings, said = values_of(ExportSettings, keys), frozenset(said_in(ExportSettings, keys))

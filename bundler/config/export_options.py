@@ -39,6 +39,29 @@ class OutputOptions(NamedTuple):
     ] = False  # fmt: skip
 
 
+CompactLevel = Annotated[
+    int | None,
+    Option(
+        "--level", key="level", metavar="N", heading=DESTINATION, least=1, most=19,
+        help="Compress a compact bundle at this zstd level, up to 19. Default: 3.",
+    ),
+]  # fmt: skip
+
+
+class CompactOptions(NamedTuple):
+    """The form of the bundle."""
+
+    compact: Annotated[
+        bool,
+        Option(
+            "--compact", key="compact", heading=DESTINATION,
+            help="Write a compact bundle, NAME.compact.zst: each file of all layers once, a fraction of the "
+            "bytes. `expand` makes NAME.tar.zst of it.",
+        ),
+    ] = False  # fmt: skip
+    level: CompactLevel = None
+
+
 class LockOptions(NamedTuple):
     """What pins an export."""
 
@@ -161,6 +184,7 @@ class ExportSettings(NamedTuple):
     """How and where to an export goes: said on the command line, in export files, or in both."""
 
     output: OutputOptions
+    form: CompactOptions
     lock: LockOptions
     shard: ShardOptions
     incremental: IncrementalOptions

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bundler.bundle.inventory import BUNDLE_SUFFIX, decode
+from bundler.bundle.inventory import BUNDLE_SUFFIX
+from bundler.bundle.inventory_reader import decode
 from bundler.bundle.manifest_pool import ChainEntry, ManifestPool, chain_entry_of
 from bundler.deltas.existing_bundle import open_bundle
 from bundler.durable import local_errors
@@ -54,7 +55,9 @@ class DeltaChain:
 
     def _read(self, path: Path) -> Digest:
         from bundler.bundle.manifest_pool import read_chain_entry
+        from bundler.bundle.unpacked import check_own_layout
 
+        check_own_layout(path)
         with open_bundle(path, self._limits) as bundle:
             self._links[bundle.id] = self.from_files[bundle.id] = read_chain_entry(bundle, self._pool)
             return bundle.id

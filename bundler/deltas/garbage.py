@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.bundle.inventory import INVENTORY_FILE, decode
+from bundler.bundle.inventory import INVENTORY_FILE
+from bundler.bundle.inventory_reader import decode
 from bundler.deltas.chain import DeltaChain
 from bundler.deltas.retention import Keep, expired
 from bundler.deltas.state import state_of

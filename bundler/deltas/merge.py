@@ -15,8 +15,8 @@ from bundler.bundle.reader import Bundle, open_bundle
 from bundler.bundle.wire import FrameCache
 from bundler.bundle.writer import check_readable
 from bundler.deltas.state import State, full_inventory, state_of
-from bundler.disk_space import check_disk
 from bundler.errors import ContentError, IntegrityError, UsageError
+from bundler.folders import check_disk
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import Tally, reached

@@ -24,7 +24,7 @@ from bundler.bundle.inventory import (
 from bundler.bundle.manifest_pool import ChainEntry
 from bundler.deltas.departed import DeltaScope, Fate, Name, departed, name_of
 from bundler.oci.content import Digest
-from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse
+from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse, with_carried_children
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 
@@ -52,9 +52,11 @@ def state_of(chain: Iterable[ChainEntry]) -> State:
 def full_inventory(roots: Iterable[Root], manifests: Manifests) -> Inventory:
     """The inventory of a full bundle with these roots. Raises IntegrityError if a manifest is missing."""
     ordered = sorted(roots, key=bundle_order)
-    there = {manifest.blob.digest for manifest in bottom_up((root.digest for root in ordered), manifests)}
-    omitted = {digest for known in there for digest in left_out(manifests[known])}
-    return take_inventory(ordered, manifests, omitted - there)
+    # An index stands behind all its carried children, those carried for another reason included.
+    manifests = with_carried_children((root.digest for root in ordered), manifests)
+    carried = bottom_up((root.digest for root in ordered), manifests)
+    omitted = {digest for manifest in carried for digest in left_out(manifest)}
+    return take_inventory(ordered, manifests, omitted)
 
 
 # --- deltas ----------------------------------------------------------------------------------------
@@ -113,11 +115,18 @@ def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, sco
 
     Of what `scope` did not ask, nothing is said: it stays as it was.
     """
-    changed = [root for root in roots if not base.has(root, manifests)]
-    whole = full_inventory(changed, manifests)
-    homes = base.homes()
     fates = departed(roots, manifests, (*base.roots, *base.brought), base.manifests, scope)
     kept = [root for root, fate in fates.items() if fate is Fate.KEPT and root in base.roots]
+    result = (*roots, *kept)
+    # Compared with the children that each side carries for another reason: they are left out of neither.
+    manifests = with_carried_children(
+        (root.digest for root in result), {**base.manifests, **manifests} if kept else manifests
+    )
+    before = with_carried_children((root.digest for root in base.roots), base.manifests)
+    present = base._replace(manifests=before)
+    changed = [root for root in roots if not present.has(root, manifests)]
+    whole = full_inventory(changed, manifests)
+    homes = base.homes()
     return Inventory(
         whole.format,
         "delta",
@@ -125,13 +134,13 @@ def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, sco
         whole.manifests,
         tuple(blob for blob in whole.blobs if blob.digest not in homes),
         whole.omitted,
-        base.ids,
+        tuple(sorted(set(base.ids))),
         tuple(
             Required(blob.media_type, blob.digest, blob.size, homes[blob.digest])
             for blob in whole.blobs
             if blob.digest in homes
         ),
-        _state_id((*roots, *kept), {**base.manifests, **manifests}),
+        _state_id(result, {**base.manifests, **manifests}),
         _state_id(base.roots, base.manifests),
     )
 

@@ -97,7 +97,7 @@ def _repositories(content: ExportContent, status: Status, *, carried: bool) -> t
     in_bundle = set(roots_of(content.inventory)) if carried else set()
     decided, roots = findings.decided(), dict[RepositoryName, list[Root]]()
     for root in resolution.roots:
-        decision = decided.get(root.repository, {}).pop(root.tag or "", None)
+        decision = decided.get(root.repository, {}).pop(_name(root), None)
         became: Status = status if root in in_bundle else "present"
         reason = decision.reason if decision else ""
         taken = TagReport(_name(root), became, root.digest, reason, size=resolution.size_of(root))

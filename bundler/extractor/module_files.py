@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bundler.bundle.reader import Bundle
-from bundler.durable import local_errors, whole_directory
+from bundler.durable import local_errors
 from bundler.errors import ContentError, LocalError, UsageError
 from bundler.extractor.archive import Allowance, Archive, ArchiveEntry
 from bundler.extractor.find import Extracted, FoundVersion
+from bundler.folders import whole_directory
 from bundler.limits import Limits
 from bundler.oci.content import BlobSource, Descriptor, read_all
 from bundler.oci.manifest import INDEXES, Manifest, parse_manifest

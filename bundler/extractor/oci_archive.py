@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bundler.bundle.format import END_OF_ARCHIVE, member_header, padding
-from bundler.bundle.index import REF_NAME
-from bundler.bundle.inventory import descriptor
+from bundler.bundle.inventory import REF_NAME, descriptor
 from bundler.bundle.member import Member, member_of
 from bundler.bundle.reader import Bundle
 from bundler.durable import whole_file

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bundler.bundle.inventory import Inventory, Required
 from bundler.bundle.reader import Bundle
+from bundler.bundle.unpacked import check_own_layout
 from bundler.errors import BundlerError, NotFoundError, UsageError
 from bundler.importer.destination import Destination
 from bundler.importer.import_plan import ImportPlan, PlannedUpload
@@ -28,6 +29,8 @@ class AvailableContent:
     def __init__(self, own: BlobSource, inventory: Inventory, beside: Sequence[Bundle]) -> None:
         self._own = own
         self._required = {blob.digest for blob in inventory.required}
+        for bundle in beside:
+            check_own_layout(bundle.path)
         self._beside = {blob.digest: bundle for bundle in beside for blob in bundle.inventory.content}
         self._at_target: dict[Digest, BlobSource] = {}
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Protocol
 
+from bundler.bundle.closure import check_closure
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
@@ -19,7 +20,7 @@ from bundler.errors import NetworkError
 from bundler.importer.import_plan import ImportPlan, PlannedUpload
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
-from bundler.importer.verify import ManifestCollector, check_closure
+from bundler.importer.verify import ManifestCollector
 from bundler.ledger.ledger import ImportRecord
 from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from bundler.bundle.closure import check_closure
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
 from bundler.bundle.sealing import check_sidecar, sidecar_of
-from bundler.errors import BUNDLE, ContentError, IntegrityError, errors_of
+from bundler.errors import BUNDLE, ContentError, errors_of
 from bundler.limits import Limits
 from bundler.oci.content import Descriptor, Digest
-from bundler.oci.graph import HeldManifests, Tally, bottom_up, heights, sparse
+from bundler.oci.graph import HeldManifests, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.session import Session
 from bundler.trust.statement_verifier import expired
@@ -69,35 +70,3 @@ class ManifestCollector:
         self._held.add(manifest)
         self.manifests[blob.digest] = sparse(manifest, self._omitted)
         return True
-
-
-def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], limits: Limits) -> None:
-    """Raise unless the inventory has exactly what its roots reach, in the sizes that they say.
-
-    IntegrityError: something is missing, named with who needs it. ContentError: something is there
-    that nothing needs.
-    """
-    sizes = {blob.digest: blob.size for blob in (*inventory.content, *inventory.required)}
-    needed: set[Digest] = set()
-    checked: set[Digest] = set()
-    tally = Tally(BUNDLE, limits.needs, "blobs that its repositories need")
-    for entry in inventory.repositories:
-        if max(heights(entry.roots(), manifests).values(), default=0) > limits.index_depth:
-            raise ContentError(entry.name, f"indexes nested more than {limits.index_depth} deep")
-        for manifest in bottom_up(entry.roots(), manifests):
-            tally.add(manifest.descriptors)
-            if manifest.blob.digest in checked:
-                continue
-            checked.add(manifest.blob.digest)
-            needed.add(manifest.blob.digest)
-            for blob in (*manifest.blobs, *manifest.children):
-                needed.add(blob.digest)
-                if sizes.get(blob.digest) != blob.size:
-                    found = sizes.get(blob.digest)
-                    state = "missing" if found is None else f"{found:,} bytes"
-                    parent = f"manifest {manifest.blob.digest} of {entry.name}"
-                    cause = f"{state}, but {parent} needs {blob.size:,} bytes"
-                    raise IntegrityError(f"blob {blob.digest}", cause, "export it again")
-    if extra := [digest for digest in sizes if digest not in needed]:
-        cause = f"{len(extra)} blobs that no tag needs, the first {extra[0]}"
-        raise ContentError(BUNDLE, cause, "it was not made by this program")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from bundler.errors import BUNDLE, ContentError, IntegrityError
 from bundler.limits import Limits
 from bundler.oci.content import Digest
-from bundler.oci.manifest import INDEXES, Manifest
+from bundler.oci.manifest import INDEXES, Manifest, parse_manifest
 
 Manifests = Mapping[Digest, Manifest]
 
@@ -59,7 +59,7 @@ def left_out(manifest: Manifest) -> set[Digest]:
     if manifest.blob.media_type not in INDEXES:
         return set()
     named = {Digest(entry["digest"]) for entry in json.loads(manifest.data)["manifests"] or ()}
-    return named - {child.digest for child in manifest.children}
+    return named - {child.digest for child in (*manifest.children, *manifest.blobs)}
 
 
 def is_sparse(manifest: Manifest) -> bool:
@@ -76,10 +76,31 @@ def heights(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:
     return found
 
 
+def with_carried_children(roots: Iterable[Digest], manifests: Manifests) -> Manifests:
+    """Return the manifests; indexes get back those left-out children that the roots reach anyway.
+
+    A child that is carried for another reason, as under a tag of its own, is not left out of any index.
+    """
+    carried = set(_reached_from(roots, manifests))
+    restored: dict[Digest, Manifest] = {}
+    for digest in carried & manifests.keys():
+        manifest = manifests[digest]
+        if regained := left_out(manifest) & carried:
+            kept = regained.union(child.digest for child in manifest.children)
+            whole = parse_manifest(manifest.data, manifest.blob.media_type, digest)
+            children = tuple(child for child in whole.children if child.digest in kept)
+            restored[digest] = manifest._replace(children=children)
+    return {**manifests, **restored} if restored else manifests
+
+
 def reached(root: Digest, manifests: Manifests) -> Iterator[Digest]:
     """Yield the root and every known manifest below it; missing ones are passed over."""
-    seen = {root}
-    waiting = [root]
+    return _reached_from([root], manifests)
+
+
+def _reached_from(roots: Iterable[Digest], manifests: Manifests) -> Iterator[Digest]:
+    waiting = list(dict.fromkeys(roots))
+    seen = set(waiting)
     while waiting:
         digest = waiting.pop()
         yield digest

@@ -30,10 +30,13 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
 
+ARTIFACT_MANIFEST = "application/vnd.oci.artifact.manifest.v1+json"
+"""Retired before image-spec 1.1; some referrers are of this type."""
+
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 
-ACCEPTED = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST)
-"""Every type that is asked for. All four: some registries answer schema 1 for less."""
+ACCEPTED = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST, ARTIFACT_MANIFEST)
+"""Every type that is asked for. All of them: some registries answer schema 1 for less."""
 
 NOT_DISTRIBUTED = (
     "application/vnd.oci.image.layer.nondistributable.",
@@ -46,11 +49,14 @@ MEDIA_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
 MANIFEST_NAMES = frozenset(
     {
         "schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject",
-        "annotations", "digest", "size", "urls", "data",
+        "annotations", "blobs", "digest", "size", "urls", "data",
         "platform", "architecture", "os", "os.version", "os.features", "variant",
     }
 )  # fmt: skip
 """Names of fields in manifests, indexes and their descriptors. Source: image-spec 1.1."""
+
+OCTETS = "application/octet-stream"
+"""The type of a layer that names none: peers carry such layers."""
 
 TIMONI_CONTENT_TYPE = "sh.timoni.content.type"
 
@@ -111,8 +117,8 @@ class Manifest(NamedTuple):
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """Return the blobs that must be carried with it, manifests excluded."""
-        parts = (self.config, *self.layers) if self.config else self.layers
-        return tuple(part.blob for part in parts if part.distributed)
+        layers = tuple(layer.blob for layer in self.layers if layer.distributed)
+        return (self.config.blob, *layers) if self.config else layers
 
 
 @strict_json.alone
@@ -179,6 +185,8 @@ def _guessed(document: Mapping[str, Any]) -> str:
 
 def _manifest(blob: Descriptor, data: bytes, document: object) -> Manifest:
     fields = _object(document, "the document")
+    if blob.media_type == ARTIFACT_MANIFEST:
+        return _artifact(blob, data, fields)
     version = fields.get("schemaVersion")
     if type(version) is not int or version != 2:  # 2.0 and true are numbers to Python only
         raise ValueError("schemaVersion is not 2")
@@ -189,13 +197,28 @@ def _manifest(blob: Descriptor, data: bytes, document: object) -> Manifest:
     if blob.media_type in INDEXES:
         if "layers" in fields or "config" in fields:
             raise ValueError("an index with layers or a config")
-        children = tuple(_layer(entry, "manifests").blob for entry in _list(fields, "manifests"))
-        return Manifest(blob, data, None, (), children, annotations, *refers)
+        entries = [_layer(entry, "manifests") for entry in _list(fields, "manifests")]
+        blobs = tuple(entry for entry in entries if not _is_manifest(entry.blob.media_type))
+        children = tuple(entry.blob for entry in entries if _is_manifest(entry.blob.media_type))
+        return Manifest(blob, data, None, blobs, children, annotations, *refers)
     if "manifests" in fields:
         raise ValueError("a manifest with a list of manifests")
     config = _layer(fields.get("config"), "config")
     layers = tuple(_layer(entry, "layers") for entry in _list(fields, "layers"))
     return Manifest(blob, data, config, layers, (), annotations, *refers)
+
+
+def _artifact(blob: Descriptor, data: bytes, fields: Mapping[str, Any]) -> Manifest:
+    """Read an artifact manifest. Source: image-spec 1.1.0-rc2, artifact.md."""
+    if fields.get("mediaType") != blob.media_type:
+        raise ValueError("mediaType is not that of an artifact manifest")
+    blobs = tuple(_layer(entry, "blobs") for entry in _list(fields, "blobs"))
+    return Manifest(blob, data, None, blobs, (), _annotations(fields.get("annotations")), *_refers(fields))
+
+
+def _is_manifest(media_type: str) -> bool:
+    """Return whether an entry of an index is a manifest; BuildKit's caches list blobs there."""
+    return media_type in ACCEPTED or "manifest" in media_type
 
 
 def _refers(fields: Mapping[str, Any]) -> tuple[Descriptor | None, str]:
@@ -209,6 +232,8 @@ def _refers(fields: Mapping[str, Any]) -> tuple[Descriptor | None, str]:
 def _layer(value: object, where: str) -> Layer:
     fields = _object(value, where)
     media_type, size = fields.get("mediaType"), fields.get("size")
+    if where in ("layers", "blobs") and media_type in (None, ""):
+        media_type = OCTETS
     if not isinstance(media_type, str) or not MEDIA_TYPE.fullmatch(media_type):
         raise ValueError(f"{where}: mediaType is missing or not one")
     # bool is an int to Python, and no size to anyone else.
@@ -235,9 +260,9 @@ def _annotations(value: object) -> Mapping[str, str]:
     if value is None:
         return NO_ANNOTATIONS
     fields = _object(value, "annotations")
-    if not all(isinstance(text, str) for text in fields.values()):
-        raise ValueError("annotations: a value is no string")
-    return fields
+    if not all(isinstance(text, str | None) for text in fields.values()):
+        raise ValueError("annotations: a value is not a string")
+    return {name: text or "" for name, text in fields.items()}  # null is an empty string to Go
 
 
 def _list(fields: Mapping[str, Any], name: str) -> list[Any]:

@@ -32,14 +32,29 @@ def contradicts(said: str, digest: Digest) -> bool:
     return said.startswith(f"{digest.algorithm}:") and said != digest
 
 
+def may_be_cut(length: int, asked: int) -> bool:
+    """Return whether a page of that many names, where `asked` may come, was perhaps cut by the registry.
+
+    Registries cut at round numbers: 50, 64, 100. A page of more than was asked for is a whole list.
+    """
+    return length == asked or (5 <= length < asked and (length % 5 == 0 or length & (length - 1) == 0))
+
+
 AT_TARGET = "ask those who run the target registry: the same import will be refused again"
 """The next step where none of the kinds has a better one."""
+
+FOREIGN_HINT = (
+    "allow the addresses of its foreign layers at the target (Distribution: validation.manifests.urls.allow)"
+)
 
 NAME_HINT = "if the target does not take nested names, see `flatten` in docs/importing.md"
 
 LOCATION_HINT = "have the proxy in front of the target rewrite Location (nginx: proxy_redirect)"
 
 _ECR = re.compile(r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+
+
+_ZOT = 'zot: "compat": ["docker2s2"] under http'
 
 
 class _Kind(NamedTuple):
@@ -98,7 +113,7 @@ _KINDS = (
         "",
         r"zot",
         "zot creates repositories by itself: check accessControl",
-        'zot: "compat": ["docker2s2"] under http, for Docker types',
+        f"{_ZOT}, for Docker types",
     ),
 )
 
@@ -142,7 +157,10 @@ def missing_hint(name: RepositoryName, words: str) -> str:
 
 def type_hint(name: RepositoryName, words: str) -> str:
     """Return what makes a registry accept a media type, given its words."""
-    return _kind_of(name, words).types
+    kind = _kind_of(name, words)
+    if kind is _ANY and "MANIFEST_INVALID" in words:
+        return f"the target may not take this media type ({_ZOT}), or not what the manifest says"
+    return kind.types
 
 
 def _kind_of(name: RepositoryName, words: str) -> _Kind:

@@ -17,12 +17,14 @@ from bundler.oci import strict_json
 from bundler.oci.content import Descriptor, Digest, sha256, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.http.exchange import Answer
 from bundler.registry.http.host import Host, Reply
 from bundler.registry.http.library_errors import TransientError
 from bundler.registry.http.retry import Deadline
 from bundler.registry.http.status import RequestRefusedError
 from bundler.registry.large_bodies import limit_large_bodies
 from bundler.registry.listings import next_link, referrers
+from bundler.registry.quirks import may_be_cut
 
 OK = frozenset({200})
 
@@ -100,9 +102,9 @@ class Repository:
     def _next_page(self, reply: Reply, address: str, page: list[str], item: str, *, grew: bool) -> str | None:
         if following := next_link(self._host, reply, address, item):
             return following
-        # Some registries cut the list at n and say nothing. If the next page brings nothing new,
-        # the registry did not understand `last`, and this was the whole list; so is a page of more than n.
-        if len(page) == self._limits.page_size and grew:
+        # Some registries cut the list at n, or at a number of their own, and say nothing. If the next page
+        # brings nothing new, the registry did not understand `last`, and this was the whole list.
+        if grew and may_be_cut(len(page), self._limits.page_size):
             return f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size, 'last': page[-1]})}"
         return None
 
@@ -193,7 +195,7 @@ class Repository:
                 self._host.traffic.count(received=len(chunk))
                 yield chunk
                 if end.passed:
-                    raise self._too_slow(blob, position)
+                    raise self._too_slow(blob, position, end)
             if position >= blob.size:
                 continue  # to the end of the answer, which may hold too much
             self._host.traffic.count(retries=1)
@@ -212,12 +214,11 @@ class Repository:
             # What is had already can be sent as slowly as the rest.
             skip -= len(chunk)
             if end.passed:
-                raise self._too_slow(blob, offset)
+                raise self._too_slow(blob, offset, end)
         return b"", whole
 
-    def _too_slow(self, blob: Descriptor, position: int) -> NetworkError:
-        seconds = self._limits.blob_deadline(blob.size)
-        cause = f"slower than the limit: {position:,} of {blob.size:,} bytes in {seconds:.0f} s"
+    def _too_slow(self, blob: Descriptor, position: int, end: Deadline) -> NetworkError:
+        cause = f"slower than the limit: {position:,} of {blob.size:,} bytes in {end.spent:.0f} s"
         return NetworkError(
             f"blob {blob.digest} of {self.name}", cause, "run the same command again to go on"
         )
@@ -230,6 +231,7 @@ class Repository:
         headers = {"Range": f"bytes={offset}-{blob.size - 1}"} if offset else {}
         accept = frozenset({200, 206, 416}) if offset else OK
         answer = self._host.exchange("GET", path, self._pull, accept=accept, headers=headers)
+        _check_encoding(answer, blob, blob.size - (offset if answer.status == 206 else 0))
         if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             return 0, answer.chunks()
         if answer.status == 200:
@@ -237,6 +239,16 @@ class Repository:
         # 416, or another range than asked for: the whole blob, and what we have is passed over.
         answer.close()
         return offset, self._host.exchange("GET", path, self._pull, accept=OK).chunks()
+
+
+def _check_encoding(answer: Answer, blob: Descriptor, size: int) -> None:
+    """Raise IntegrityError for a body that was compressed on the way: its bytes are not those of the blob."""
+    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    # A storage may name an encoding of the blob's own bytes; their number tells.
+    if encoding not in ("", "identity") and answer.headers.get("Content-Length") != str(size):
+        answer.close()
+        cause = f"it arrives with Content-Encoding {printable(encoding, 40)}, which was not asked for"
+        raise IntegrityError(f"blob {blob.digest}", cause, "have the registry's proxy not compress blobs")
 
 
 @strict_json.alone

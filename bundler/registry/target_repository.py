@@ -25,6 +25,7 @@ from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.library_errors import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
 from bundler.registry.quirks import (
+    FOREIGN_HINT,
     NAME_HINT,
     MissingContentError,
     RepositoryRefusedError,
@@ -183,6 +184,10 @@ class TargetRepository:
         except NotFoundError as error:
             raise TargetRefusedError(item, error.cause, missing_hint(self.name, error.cause)) from error
         except RequestRefusedError as error:
+            if error.status >= 500 and not all(layer.distributed for layer in manifest.layers):
+                raise TargetRefusedError(
+                    item, f"the target refuses it: {error.cause}", FOREIGN_HINT
+                ) from error
             if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
                 raise MissingContentError(item, error.cause) from error
             if isinstance(reference, Tag) and self._points_to(reference, manifest.blob.digest):

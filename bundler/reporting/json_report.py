@@ -181,6 +181,8 @@ class ImagesReport:
     """As the module names them."""
     unknown: tuple[str, ...] = ()
     """Places that can't be read without running the module, with reasons."""
+    excluded: tuple[str, ...] = ()
+    """Images that the selection leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +218,9 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """Return 0, the failures' own code if nothing succeeded and they agree, else 8."""
-        if not self.failures:
-            return EXIT_OK
-        codes = {item.exit_code for item in self.failures}
-        done = any(
-            tag.status not in ("failed", "skipped") for entry in self.repositories for tag in entry.tags
-        )
-        return codes.pop() if not done and len(codes) == 1 else EXIT_SOME_FAILED
+        """Return 0; the failures' own code if nothing succeeded and they agree, else 8."""
+        statuses = (tag.status for entry in self.repositories for tag in entry.tags)
+        return _exit_code(self.failures, done=any(status not in ("failed", "skipped") for status in statuses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +251,16 @@ class Explanation:
 
     @property
     def exit_code(self) -> int:
-        """Return 0; the failures' own code if nothing could be decided and they agree, else 8."""
-        codes = {item.exit_code for item in self.failures}
-        if not codes:
-            return EXIT_OK
-        return codes.pop() if not self.repositories and len(codes) == 1 else EXIT_SOME_FAILED
+        """Return 0; the failures' own code if no tag is taken and they agree, else 8."""
+        decisions = (decision for entry in self.repositories for decision in entry.decisions)
+        return _exit_code(self.failures, done=any(decision.taken for decision in decisions))
+
+
+def _exit_code(failures: tuple[Failure, ...], *, done: bool) -> int:
+    codes = {item.exit_code for item in failures}
+    if not codes:
+        return EXIT_OK
+    return codes.pop() if not done and len(codes) == 1 else EXIT_SOME_FAILED
 
 
 class Phases:

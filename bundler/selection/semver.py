@@ -18,6 +18,8 @@ _IDENTIFIER = "(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 
 _VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_IDENTIFIER}(?:\.{_IDENTIFIER})*))?", re.ASCII)
 
+_BUILD = re.compile(r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*")
+
 Precedence = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
 
 _RELEASE = ((2, 0, ""),)
@@ -101,14 +103,20 @@ def version_order(tag: str) -> tuple[bool, object, str]:
 def versions_of(tags: Collection[Tag]) -> dict[Tag, Version]:
     """Return the tags of one repository that are versions.
 
-    One spelling counts in a repository, the first that any of its tags has: `1.2.3`, `v1.2.3`, then
-    `1.2` or `v1.2`. So where full versions are, `v1.2` stays the moving name that it is there.
+    One spelling counts in a repository, the first that any of its tags has: `1.2.3`, `v1.2.3`, then `1.2`
+    or `v1.2`. So where full versions are, `v1.2` stays the moving name that it is there. Helm writes the
+    version `1.2.3+build` as `1.2.3_build`.
     """
-    for spelled in (version_of, _with_v, _short):
+    for spelled in (_with_build, _with_v, _short):
         found = {tag: version for tag in tags if (version := spelled(tag)) is not None}
         if found:
             return found
     return {}
+
+
+def _with_build(tag: str) -> Version | None:
+    version, underscore, build = tag.partition("_")
+    return version_of(version) if not underscore or _BUILD.fullmatch(build) else None
 
 
 def _with_v(tag: str) -> Version | None:

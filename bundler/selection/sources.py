@@ -59,6 +59,10 @@ class Include(NamedTuple):
     """Kinds of referrers without which a tag fails."""
     platforms: tuple[Platform, ...] = ()
     """Children of an index are carried for these platforms only; for all if empty."""
+    exclude_images: tuple[str, ...] = ()
+    """Globs for images to leave out, as `host/path` or with tag or digest."""
+    optional_images: tuple[str, ...] = ()
+    """Globs for images without which a module is carried all the same, with a warning."""
 
     def joined(self, other: Include) -> Include:
         """Return the sum of two wishes for one repository."""
@@ -68,6 +72,8 @@ class Include(NamedTuple):
             self.referrers or other.referrers,
             self.require | other.require,
             tuple(dict.fromkeys(self.platforms + other.platforms)) if both else (),
+            tuple(dict.fromkeys(self.exclude_images + other.exclude_images)),
+            tuple(dict.fromkeys(self.optional_images + other.optional_images)),
         )
 
 
@@ -90,6 +96,20 @@ class PinnedReference(NamedTuple):
     """With tag and digest: the tag must point to that digest. Otherwise the digest alone is asked for."""
     named_by: str = ""
     """Where it is named, to follow the word "named": `by bundle.cue`, `on the command line`."""
+    exclude: tuple[str, ...] = ()
+    """Globs for tags, which win over the name."""
+
+    @property
+    def told(self) -> str:
+        """The reason why it is taken."""
+        return f"named {self.named_by}".rstrip()
+
+    @property
+    def excluded(self) -> str | None:
+        """The reason why it stays out, if there is one."""
+        tag = self.reference.tag
+        glob = tag and next((glob for glob in self.exclude if fnmatchcase(tag, glob)), None)
+        return f"excluded by '{glob}', though {self.told}" if glob else None
 
 
 class Source(NamedTuple):
@@ -190,7 +210,7 @@ def selection_of(
     """Return a selection: references with tag or digest as they are, of the others what the rules take."""
     known = list(dict.fromkeys(references))
     pins = tuple(
-        PinnedReference(reference, include, named_by=named_by)
+        PinnedReference(reference, include, named_by=named_by, exclude=rules.exclude)
         for reference in known
         if reference.tag or reference.digest
     )

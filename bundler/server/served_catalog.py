@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bundler.bundle.index import CONTAINERD_NAME, REF_NAME
-from bundler.bundle.inventory import Inventory, descriptor, roots_of
+from bundler.bundle.inventory import CONTAINERD_NAME, REF_NAME, Inventory, descriptor, roots_of
 from bundler.errors import ContentError, UsageError
 from bundler.layout import INDEX_FILE
 from bundler.limits import Limits

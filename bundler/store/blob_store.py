@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from bundler.durable import (
     WholeFile,
+    check_ours,
     local_errors,
     locked,
     make_directories,
@@ -49,8 +50,9 @@ class Store(Layout):
 
     def __enter__(self) -> Store:
         """Create what is missing and lock it. Raises LocalError when another process holds it."""
-        make_directories(self.path / PARTIAL)
-        make_directories(self.path / "blobs" / "sha256")
+        for folder in (self.path, self.path / PARTIAL, self.path / "blobs", self.path / "blobs" / "sha256"):
+            make_directories(folder)
+            check_ours(folder)
         self._lock = _lock(self.path / LOCK)
         with local_errors(self.path, "look at"):
             if not (self.path / LAYOUT_FILE).exists():

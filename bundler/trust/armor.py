@@ -38,6 +38,8 @@ _CERTIFIED = {
     b"sk-ecdsa-sha2-nistp256": (b"sk-ecdsa-sha2-nistp256@openssh.com", 3),
 }
 
+_HASHES = (b"sha256", b"sha512")
+
 _COLUMNS = 70
 
 
@@ -132,10 +134,12 @@ def _claims(blob: bytes) -> tuple[bytes, bytes]:
     namespace, rest = _string(rest)
     # ssh-keygen skips the reserved field: with content, one signature could be spelled in many ways.
     reserved, rest = _string(rest)
-    _, rest = _string(rest)
+    hash_name, rest = _string(rest)
     _, rest = _string(rest)
     if reserved or rest:
         raise ValueError("it holds more than a signature")
+    if hash_name not in _HASHES:
+        raise ValueError("its hash is neither sha256 nor sha512")
     return key, namespace
 
 

@@ -17,7 +17,7 @@ from bundler.oci import strict_json
 from bundler.oci.content import Digest
 from bundler.oci.grammar import Parsed, Size, camel
 from bundler.reporting.json_report import StatementReport
-from bundler.trust.armor import SIGNATURE_FILE, Signature, signatures_in
+from bundler.trust.armor import NAMESPACE, SIGNATURE_FILE, Signature, signatures_in
 
 STATEMENT_FILE = "statement.json"
 
@@ -145,9 +145,17 @@ class SignedStatement(NamedTuple):
 def signed_statement_of(
     bundle: Digest, statement: bytes, signatures: bytes, limits: Limits = DEFAULT_LIMITS
 ) -> SignedStatement:
-    """Both members read. Raises ContentError, and TrustError for the statement of another bundle."""
+    """Read both members.
+
+    Raises ContentError; TrustError for the statement of another bundle, or signatures for another purpose.
+    """
     said = decode(statement, limits=limits)
     if said.bundle != bundle:
         cause = f"it speaks of another bundle, {said.bundle}; this one is {bundle}"
         raise TrustError(STATEMENT_FILE, cause, "carry the bundle again")
-    return SignedStatement(said, statement, signatures_in(signatures, limits=limits))
+    found = signatures_in(signatures, limits=limits)
+    for signature in found:
+        if signature.namespace != NAMESPACE:
+            cause = f"made for the namespace {signature.namespace!r}, not {NAMESPACE}"
+            raise TrustError(f"signature by {signature.key}", cause, "sign the bundle with `sign`")
+    return SignedStatement(said, statement, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -34,8 +34,11 @@ class BundleBytes(Protocol):
     def diagnose(self) -> None:
         """Raise IntegrityError with what is damaged, if that can be said more closely."""
 
+    def checking(self) -> Callable[[bytes], object]:
+        """Return a function that takes all bytes in order, for `check` to know the digests of their parts."""
+
     def check(self, sha256: str) -> None:
-        """Raise IntegrityError if all bytes together should have another digest."""
+        """Raise IntegrityError if all bytes together, or a part of them, should have another digest."""
 
 
 class OneFile:
@@ -61,6 +64,10 @@ class OneFile:
 
     def diagnose(self) -> None:
         """Do nothing: a single file holds no digests of its parts."""
+
+    def checking(self) -> Callable[[bytes], object]:
+        """Return a function that does nothing."""
+        return len
 
     def check(self, sha256: str) -> None:
         """Do nothing: a single file does not state its own digest."""
@@ -92,6 +99,7 @@ class VolumeSet:
         self._starts = [volume.offset for _, volume in self._volumes]
         self._files: list[OneFile] = []
         self._with_parity = len(volumes) - len(data)
+        self._digests = PieceDigests(())
         try:
             self._files += (OneFile(path) for path, _ in self._volumes)
         except BaseException:
@@ -119,17 +127,50 @@ class VolumeSet:
 
     def diagnose(self) -> None:
         """Hash every piece. Raises IntegrityError that names the damaged volumes."""
-        wrong = [volume.number for path, volume in self._volumes if not is_whole(path, volume)]
-        if wrong:
-            volumes = [volume for _, volume in self._volumes]
-            raise lacking(self._volumes[0][0], volumes, wrong, self._with_parity)
+        self._refuse([volume.number for path, volume in self._volumes if not is_whole(path, volume)])
+
+    def checking(self) -> Callable[[bytes], object]:
+        """Return a function that takes all bytes in order."""
+        self._digests = PieceDigests([volume for _, volume in self._volumes])
+        return self._digests.update
 
     def check(self, sha256: str) -> None:
-        """Raise IntegrityError unless it is the digest that the volumes name their set by."""
+        """Raise IntegrityError unless `sha256` is that of the set, and every trailer that of its piece."""
         first, volume = self._volumes[0]
         if sha256 != volume.set:
             cause = f"the volumes say that they make {volume.set}, but they make {sha256}"
             raise IntegrityError(str(first.parent), cause, "carry the volumes again")
+        self._refuse(self._digests.wrong())
+
+    def _refuse(self, wrong: Collection[int]) -> None:
+        if wrong:
+            volumes = [volume for _, volume in self._volumes]
+            raise lacking(self._volumes[0][0], volumes, wrong, self._with_parity)
+
+
+class PieceDigests:
+    """Digests of the pieces of a set, computed while its bytes pass in order."""
+
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        self._volumes = volumes
+        self._hashes = [hashlib.sha256() for _ in volumes]
+        self._offset = 0
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes of the bundle."""
+        view = memoryview(data)
+        while view:
+            number = self._offset // self._volumes[0].piece
+            end = self._volumes[number].offset + self._volumes[number].size
+            part = view[: end - self._offset]
+            self._hashes[number].update(part)
+            self._offset += len(part)
+            view = view[len(part) :]
+
+    def wrong(self) -> list[int]:
+        """Return the numbers of the volumes whose trailer states another digest."""
+        pairs = zip(self._volumes, self._hashes, strict=True)
+        return [volume.number for volume, digest in pairs if digest.hexdigest() != volume.sha256]
 
 
 def is_whole(path: Path, volume: Volume) -> bool:

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.disk_space import check_disk
 from bundler.durable import WholeFile, local_errors, sync_directory, temporary_of
 from bundler.errors import IntegrityError, UsageError
+from bundler.folders import check_disk
 from bundler.oci.content import CHUNK
 from bundler.reporting.progress import SILENCE, Progress
 from bundler.volumes.volume_format import (

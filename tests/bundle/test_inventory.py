@@ -11,22 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.index import check_index, encode_index
 from bundler.bundle.inventory import (
     Inventory,
     Root,
     bundle_id,
-    decode,
     encode,
+    encode_index,
     roots_of,
     schema,
     take_inventory,
 )
+from bundler.bundle.inventory_reader import check_index, decode
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS
+from bundler.oci import strict_json
 from bundler.oci.content import Digest, sha256
 from bundler.oci.reference import RepositoryName
-from tests.builders import SHAPES, Content, a_module, an_index, packed
+from tests.builders import SHAPES, Content, a_module, an_index, manifest_document, packed
 
 Document = dict[str, Any]
 
@@ -94,7 +95,7 @@ def test_the_schema_describes_what_is_written() -> None:
 def changed(change: Callable[[Document], object]) -> bytes:
     document = json.loads(encode(inventory_of(app=a_module("1.0.0"))))
     change(document)
-    return json.dumps(document).encode()
+    return strict_json.canonical(document)
 
 
 def _set(*path: str | int, value: Any) -> Callable[[Document], object]:
@@ -157,6 +158,80 @@ def test_an_unknown_field_of_a_newer_writer_is_no_matter() -> None:
     assert decode(data) == inventory_of(app=a_module("1.0.0"))
 
 
+# --- one content, one id -----------------------------------------------------------------------------
+
+RESPELLED: dict[str, Callable[[bytes], bytes]] = {
+    "spaces": lambda data: data.replace(b'":', b'": '),
+    "no newline at the end": lambda data: data.rstrip(b"\n"),
+    "two newlines": lambda data: data + b"\n",
+    "an escape": lambda data: data.replace(b"full", b"f\\u0075ll"),
+    "unsorted keys": lambda data: (
+        json.dumps(dict(reversed(json.loads(data).items())), separators=(",", ":")).encode() + b"\n"
+    ),
+}
+
+SAID_OTHERWISE: dict[str, Callable[[Document], object]] = {
+    "empty omitted": _set("omitted", value=[]),
+    "empty removed": _set("repositories", 0, "removed", value={}),
+    "empty deselected": _set("repositories", 0, "deselected", value={}),
+    "empty base": _set("base", value=[]),
+    "null state": _set("state", value=None),
+    "no untagged": lambda document: document["repositories"][0].pop("untagged"),
+    "untagged twice": lambda document: document["repositories"][0].update(
+        untagged=[*document["repositories"][0]["tags"].values()] * 2
+    ),
+    "a repository without content": lambda document: document["repositories"].append(
+        {"name": "h.example/b", "tags": {}, "untagged": []}
+    ),
+    "repositories not sorted": lambda document: document["repositories"].append(
+        {**document["repositories"][0], "name": "h.example/aaa"}
+    ),
+    "omitted not sorted": _set("omitted", value=["sha256:" + "b" * 64, "sha256:" + "a" * 64]),
+}
+
+
+@pytest.mark.parametrize("name", RESPELLED)
+def test_an_inventory_in_another_spelling_is_refused(name: str) -> None:
+    data = encode(inventory_of(app=a_module("1.0.0")))
+    assert RESPELLED[name](data) != data
+    with pytest.raises(ContentError):
+        decode(RESPELLED[name](data))
+
+
+@pytest.mark.parametrize("name", SAID_OTHERWISE)
+def test_one_content_has_one_inventory(name: str) -> None:
+    with pytest.raises(ContentError):
+        decode(changed(SAID_OTHERWISE[name]))
+
+
+def test_an_unknown_field_is_no_excuse_for_another_spelling() -> None:
+    document = json.loads(encode(inventory_of(app=a_module("1.0.0"))))
+    document["later"] = {"b": 1, "a": 2}
+    assert decode(strict_json.canonical(document)).format == 1
+    with pytest.raises(ContentError):
+        decode(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+    document["state"] = None
+    with pytest.raises(ContentError):
+        decode(strict_json.canonical(document))
+
+
+def test_a_blob_with_two_media_types_has_that_of_its_first_place() -> None:
+    content = Content()
+    shared = content.add_blob(b"{}", "application/vnd.example.config")
+    as_layer = {**shared, "mediaType": "application/vnd.example.layer"}
+    content.add_manifest(manifest_document(shared, [as_layer]), "1.0.0")
+    (blob,) = inventory_of(app=content).blobs
+    assert blob.media_type == "application/vnd.example.config"
+
+
+def test_a_config_is_carried_whatever_its_media_type() -> None:
+    content = Content()
+    foreign = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+    config = content.add_blob(b"config", foreign)
+    content.add_manifest(manifest_document(config, []), "1.0.0")
+    assert [blob.media_type for blob in inventory_of(app=content).blobs] == [foreign]
+
+
 def test_an_inventory_may_have_the_limit_and_no_byte_more() -> None:
     data = encode(inventory_of(app=a_module()))
     assert decode(data, limits=DEFAULT_LIMITS._replace(inventory=len(data))).format == 1
@@ -174,28 +249,40 @@ def test_the_index_names_every_root_for_skopeo_and_containerd() -> None:
     assert set(entry["annotations"].values()) == {"h.example/app:1.0.0"}
 
 
-def test_an_index_with_more_annotations_is_the_same_index() -> None:
+EXTENDED: dict[str, Callable[[Document], object]] = {
+    "another annotation": lambda entry: entry["annotations"].update({"org.example": "more"}),
+    "another containerd name": lambda entry: entry["annotations"].update(
+        {"io.containerd.image.name": "h.example/other:1.0.0"}
+    ),
+    "a platform": lambda entry: entry.update(platform={"os": "linux", "architecture": "amd64"}),
+    "urls": lambda entry: entry.update(urls=["https://h.example/"]),
+    "another digest": lambda entry: entry.update(digest="sha256:" + "a" * 64),
+    "another size": lambda entry: entry.update(size=5),
+    "another media type": lambda entry: entry.update(mediaType="text/plain"),
+}
+
+
+@pytest.mark.parametrize("name", EXTENDED)
+def test_an_index_is_the_one_that_follows_byte_by_byte(name: str) -> None:
     inventory = inventory_of(app=a_module())
     document = json.loads(encode_index(inventory))
-    document["manifests"][0]["annotations"]["org.example"] = "more"
-    check_index(json.dumps(document).encode(), inventory)
+    EXTENDED[name](document["manifests"][0])
+    with pytest.raises(ContentError, match="not the index that follows"):
+        check_index(strict_json.canonical(document), inventory)
 
 
-@pytest.mark.parametrize(
-    "data", [b"{}", b"[]", b'{"manifests": [1]}', b'{"manifests": [{}]}', b'{"manifests": null}']
-)
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"manifests": [1]}', b'{"manifests": null}'])
 def test_an_index_of_another_form_is_refused(data: bytes) -> None:
     with pytest.raises(ContentError):
         check_index(data, inventory_of(app=a_module()))
 
 
-@pytest.mark.parametrize("field", ["digest", "size", "mediaType"])
-def test_an_index_that_says_something_else_is_refused(field: str) -> None:
+def test_an_index_in_another_spelling_is_refused() -> None:
     inventory = inventory_of(app=a_module())
     document = json.loads(encode_index(inventory))
-    document["manifests"][0][field] = document["manifests"][1][field] if field == "digest" else 5
-    with pytest.raises(ContentError, match="does not name what"):
-        check_index(json.dumps(document).encode(), inventory)
+    for data in (json.dumps(document).encode(), encode_index(inventory).rstrip(b"\n")):
+        with pytest.raises(ContentError):
+            check_index(data, inventory)
 
 
 def test_a_root_more_or_less_is_refused() -> None:

@@ -214,6 +214,33 @@ bundle: {{
     assert tags_in(out) == ["app:1.1.0", "app:latest", "db:3.0.0"]
 
 
+def test_an_exclude_wins_over_a_named_tag_and_says_so(
+    registry: MemoryRegistry, tmp_path: Path, capsys: Output
+) -> None:
+    name, out = f"{registry.host}/org/modules/app", tmp_path / "b.tar.zst"
+    named = [f"{name}:1.0.0", f"{name}:1.1.0", "--exclude", "1.0.*"]
+    assert run(["export", *named, "-o", str(out)]) == 0
+    assert tags_in(out) == ["app:1.1.0"]
+    assert "1.0.0: excluded by '1.0.*', though named on the command line; left out" in capsys.readouterr().err
+    assert run(["explain", *named, "--json"]) == 0
+    decisions = json.loads(capsys.readouterr().out)["repositories"][0]["decisions"]
+    assert [(one["tag"], one["taken"]) for one in decisions] == [("1.0.0", False), ("1.1.0", True)]
+
+
+def test_an_exclude_wins_over_a_timoni_bundle(registry: MemoryRegistry, tmp_path: Path) -> None:
+    module = {"url": f"oci://{registry.host}/org/modules/app", "version": "1.1.0"}
+    document = {"bundle": {"apiVersion": "v1alpha1", "name": "s", "instances": {"app": {"module": module}}}}
+    file, config = tmp_path / "bundle.json", tmp_path / "export.yaml"
+    file.write_bytes(dumped(document))
+    config.write_text("version: 1\ndefaults: {exclude: ['1.1.*']}\ntimoniBundles: [{files: [bundle.json]}]\n")
+    line = ["--from-timoni-bundle", str(file), "--exclude", "1.1.*"]
+    for asked in (line, ["-c", str(config)]):
+        out = tmp_path / "b.tar.zst"
+        assert run(["export", *asked, "-o", str(out), "-q"]) == 4
+        assert run(["explain", *asked, "-q"]) == 4
+        assert not out.exists()
+
+
 @pytest.mark.parametrize("version", [{}, {"version": "latest"}])
 def test_a_module_pinned_by_digest_alone_is_taken_untagged(
     registry: MemoryRegistry, tmp_path: Path, version: dict[str, str]

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.inventory import Inventory, Root, bundle_id, decode, encode, roots_of
+from bundler.bundle.closure import check_closure
+from bundler.bundle.inventory import Inventory, Root, bundle_id, encode, roots_of
+from bundler.bundle.inventory_reader import decode
 from bundler.bundle.manifest_pool import ChainEntry
 from bundler.deltas.departed import DeltaScope, Fate, departed, name_of
 from bundler.deltas.merge import merged_inventory
 from bundler.deltas.state import Base, delta_inventory, full_inventory, state_of
 from bundler.errors import ContentError
-from bundler.importer.verify import check_closure
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.graph import reached
 from bundler.oci.reference import RepositoryName, Tag

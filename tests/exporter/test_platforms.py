@@ -129,3 +129,59 @@ def test_a_sparse_bundle_is_served(registry: MemoryRegistry, tmp_path: Path) -> 
         serving.terminate()
         serving.stdout.read()
     assert code == 0
+
+
+# --- a child that is left out, and carried for another reason ------------------------------------------
+
+
+@pytest.fixture
+def tagged_child() -> Iterator[MemoryRegistry]:
+    """The same image, one of its children under a tag that sorts behind the index."""
+    content, digests = for_many_platforms()
+    content.tags["2.0.0"] = digests["linux/arm64/v8"]
+    with MemoryRegistry({"app": content}) as server:
+        yield server
+
+
+def test_an_index_stands_behind_every_child_that_is_carried(
+    tagged_child: MemoryRegistry, tmp_path: Path
+) -> None:
+    digests = for_many_platforms()[1]
+    carry(tagged_child, tmp_path / "b.tar.zst", "linux/amd64")
+    with open_bundle(tmp_path / "b.tar.zst") as opened:
+        order = [blob.digest for blob in opened.inventory.manifests]
+        omitted = opened.inventory.omitted
+    assert order.index(digests["linux/arm64/v8"]) < order.index(digests["index"])
+    assert digests["linux/arm64/v8"] not in omitted
+
+
+def test_export_and_merge_give_a_sparse_index_one_id(tagged_child: MemoryRegistry, tmp_path: Path) -> None:
+    whole, merged = tmp_path / "b.tar.zst", tmp_path / "merged.tar.zst"
+    carry(tagged_child, whole, "linux/amd64")
+    assert run(["merge", str(whole), "-o", str(merged), "-q"]) == 0
+    assert whole.read_bytes() == merged.read_bytes()
+
+
+def test_the_next_night_of_a_sparse_index_has_nothing_new(
+    tagged_child: MemoryRegistry, tmp_path: Path
+) -> None:
+    base, source = tmp_path / "b.tar.zst", f"{tagged_child.host}/app"
+    command = ["export", source, "--platform", "linux/amd64", "-q", "-o"]
+    assert run([*command, str(base)]) == 0
+    night = tmp_path / "night.tar.zst"
+    assert run([*command, str(night), "--base", str(base)]) == 0
+    assert not night.exists()
+
+
+def test_a_delta_of_a_sparse_index_makes_the_full_export(tmp_path: Path) -> None:
+    content, digests = for_many_platforms()
+    base, night, whole = (tmp_path / f"{name}.tar.zst" for name in ("base", "night", "whole"))
+    with MemoryRegistry({"app": content}) as server:
+        command = ["export", f"{server.host}/app", "--platform", "linux/amd64", "-q", "-o"]
+        assert run([*command, str(base)]) == 0
+        content.tags["2.0.0"] = digests["linux/arm64/v8"]
+        assert run([*command, str(night), "--base", str(base)]) == 0
+        assert run([*command, str(whole)]) == 0
+    merged = tmp_path / "merged.tar.zst"
+    assert run(["merge", str(base), str(night), "-o", str(merged), "-q"]) == 0
+    assert merged.read_bytes() == whole.read_bytes()

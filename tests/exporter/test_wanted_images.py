@@ -24,7 +24,7 @@ from tests.builders import (
     manifest_document,
     sign_by_tag,
 )
-from tests.doubles import MemoryRegistry
+from tests.doubles import ALWAYS, MemoryRegistry, says
 from tests.flows import exported, imported
 from tests.server.client import writable_registry
 
@@ -120,6 +120,27 @@ def test_an_image_that_is_gone_is_a_failure_of_its_own(tmp_path: Path) -> None:
         assert [item.item for item in report.failures] == [f"{server.host}/hub/gone:1"]
     assert report.exit_code == 8
     assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0", "hub/nginx:1.25"}
+
+
+def test_an_excluded_image_is_not_asked_for(tmp_path: Path) -> None:
+    with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
+        server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25,{server.host}/hub/gone:1")
+        report = run(server, tmp_path, Include(images=True, exclude_images=("*/hub/gone",)))
+        assert not server.asked("", "hub/gone")
+    assert report.exit_code == 0
+    assert report.images[0].excluded == (f"{server.host}/hub/gone:1",)
+    assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0", "hub/nginx:1.25"}
+
+
+@pytest.mark.parametrize("gone", ["manifests/1.25", "blobs/"])
+def test_an_optional_image_that_is_gone_is_a_warning(tmp_path: Path, gone: str) -> None:
+    with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
+        server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25")
+        server.on("GET", f"hub/nginx/{gone}", says(404), times=ALWAYS)
+        report = run(server, tmp_path, Include(images=True, optional_images=("*:1.25",)))
+    assert report.exit_code == 0
+    assert any("nginx:1.25" in line and "it is optional" in line for line in report.warnings)
+    assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0"}
 
 
 def test_a_pinned_image_is_taken_by_its_digest_under_its_tag(tmp_path: Path) -> None:

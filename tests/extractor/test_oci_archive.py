@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bundler.bundle.index import REF_NAME
+from bundler.bundle.inventory import REF_NAME
 from bundler.bundle.reader import open_bundle
 from bundler.errors import IntegrityError, LocalError, UsageError
 from bundler.extractor import Extracted, extract

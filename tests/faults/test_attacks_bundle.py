@@ -17,6 +17,7 @@ from bundler.bundle.inventory import descriptor
 from bundler.limits import MIB
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
+from bundler.oci.strict_json import canonical
 from tests.builders import (
     Content,
     a_module,
@@ -43,7 +44,8 @@ _SCRIPT = """
 import resource, sys
 from bundler.__main__ import run
 from bundler.errors import BundlerError
-from bundler.importer.verify import ManifestCollector, check_closure
+from bundler.bundle.closure import check_closure
+from bundler.importer.verify import ManifestCollector
 from bundler.bundle.stream import BundleStream
 from bundler.limits import DEFAULT_LIMITS
 def read_as_a_stream(name):
@@ -90,7 +92,7 @@ def whole(
     others = [(descriptor_of(data), data) for data in blobs]
     sizes = {blob.digest: blob for blob, _ in held}
     inventory = {
-        "format": 1, "kind": "full", "omitted": [],
+        "format": 1, "kind": "full",
         "manifests": [descriptor(blob) for blob, _ in held],
         "blobs": [descriptor(Descriptor("x", blob.digest, blob.size)) for blob, _ in others],
         "repositories": [
@@ -105,21 +107,17 @@ def whole(
         for tag, digest in sorted(tags.items())
     ]
     files = [
-        ("bundle.json", json.dumps(inventory, separators=(",", ":")).encode()),
+        ("bundle.json", canonical(inventory)),
         ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}\n'),
-        ("index.json", json.dumps(index_document(*entries), separators=(",", ":")).encode()),
+        ("index.json", canonical(index_document(*entries))),
     ]
     return framed(tar_of([*files, *((blob.digest.path, data) for blob, data in (*held, *others))]))
-
-
-def _compact(document: dict[str, object]) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _many_layers(number: int = 0, count: int = 36_000) -> bytes:
     """A manifest of almost 4 MiB, all of whose layers are one blob."""
     layer = {"mediaType": "x", "digest": descriptor_of(b"").digest, "size": 0}
-    return _compact(manifest_document({**layer, "x": number}, [layer] * count))
+    return canonical(manifest_document({**layer, "x": number}, [layer] * count))
 
 
 def manifests_full_of_layers() -> bytes:
@@ -154,7 +152,7 @@ def many_tags_of_many_blobs() -> bytes:
     """Every tag names the same manifest, all of whose layers are other blobs."""
     blobs = [b"", *(str(number).encode() for number in range(10_000))]
     empty, *layers = [document_of(descriptor_of(blob, "x")) for blob in blobs]
-    manifest = _compact(manifest_document(empty, layers))
+    manifest = canonical(manifest_document(empty, layers))
     tags = {f"1.{number}.0": descriptor_of(manifest).digest for number in range(20_000)}
     return whole({NAME: tags}, [(OCI_MANIFEST, manifest)], blobs)
 
@@ -163,7 +161,7 @@ def one_manifest_of_many_indexes() -> bytes:
     """Every tag an index of its own, and below each the same manifest."""
     manifest = _many_layers(count=30_000)
     child = document_of(descriptor_of(manifest, OCI_MANIFEST))
-    indexes = [_compact(index_document(child, x=number)) for number in range(20_000)]
+    indexes = [canonical(index_document(child, x=number)) for number in range(20_000)]
     tags = {f"1.{number}.0": descriptor_of(data).digest for number, data in enumerate(indexes)}
     return whole({NAME: tags}, [(OCI_MANIFEST, manifest), *((OCI_INDEX, data) for data in indexes)], [b""])
 
@@ -171,11 +169,11 @@ def one_manifest_of_many_indexes() -> bytes:
 def a_billion_laughs() -> bytes:
     """Indexes of eight levels, each with a hundred times the one below."""
     empty = {"mediaType": "x", "digest": descriptor_of(b"").digest, "size": 0}
-    documents = [(OCI_MANIFEST, _compact(manifest_document(empty, [])))]
+    documents = [(OCI_MANIFEST, canonical(manifest_document(empty, [])))]
     for _ in range(8):
         media_type, data = documents[-1]
         entry = document_of(descriptor_of(data, media_type))
-        documents.append((OCI_INDEX, _compact(index_document(*[entry] * 100))))
+        documents.append((OCI_INDEX, canonical(index_document(*[entry] * 100))))
     return whole({NAME: {"1.0.0": descriptor_of(documents[-1][1]).digest}}, documents, [b""])
 
 
@@ -197,7 +195,7 @@ def annotations_of_few_letters() -> bytes:
     empty = {"mediaType": "x", "digest": descriptor_of(b"").digest, "size": 0}
     said = {f"{number:x}": "" for number in range(99_000)}
     documents = [manifest_document(empty, [], annotations=said, x=number) for number in range(15)]
-    encoded = [(OCI_MANIFEST, _compact(document)) for document in documents]
+    encoded = [(OCI_MANIFEST, canonical(document)) for document in documents]
     tags = {f"1.{number}.0": descriptor_of(data).digest for number, (_, data) in enumerate(encoded)}
     return whole({NAME: tags}, encoded, [b""])
 
@@ -250,20 +248,20 @@ def numbers_beyond_all() -> bytes:
     layers = [
         {"mediaType": "x", "digest": f"sha256:{number:064x}", "size": (1 << 62) - 1} for number in range(9)
     ]
-    data = _compact(manifest_document(layers[0], layers[1:]))
+    data = canonical(manifest_document(layers[0], layers[1:]))
     members = members_of({NAME: a_module("1.0.0")})
     document = json.loads(members[0][1])
     digest = descriptor_of(data).digest
     document |= {"blobs": layers, "manifests": [document_of(descriptor_of(data, OCI_MANIFEST))]}
     document["repositories"][0]["tags"] = {"1.0.0": digest}
-    return framed(tar_of([("bundle.json", _compact(document)), *members[1:2], *members[2:]]))
+    return framed(tar_of([("bundle.json", canonical(document)), *members[1:2], *members[2:]]))
 
 
 def annotations_by_the_million() -> bytes:
     members = members_of({NAME: a_module("1.0.0")})
     document = json.loads(members[2][1])
     document["manifests"][0]["annotations"] |= {f"a{number}": "" for number in range(1_000_000)}
-    members[2] = ("index.json", _compact(document))
+    members[2] = ("index.json", canonical(document))
     return framed(tar_of(members))
 
 
@@ -307,7 +305,7 @@ def a_manifest_of_gigabytes() -> bytes:
     members = members_of({NAME: a_module("1.0.0")})
     document = json.loads(members[0][1])
     document["manifests"][0]["size"] = 8 << 30
-    return framed(tar_of([("bundle.json", _compact(document)), *members[1:]]))
+    return framed(tar_of([("bundle.json", canonical(document)), *members[1:]]))
 
 
 def _flood(name: str) -> bytes:

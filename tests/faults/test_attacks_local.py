@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import a_module
+from tests.builders import a_bundle, a_module
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 
@@ -136,3 +136,72 @@ def test_a_blob_that_somebody_changed_in_a_store_is_never_packed(
         if bundler(*command).returncode == 0:
             break
     assert out.read_bytes() == whole
+
+
+# --- folders that others can change ------------------------------------------------------------------
+
+
+def _linked(path: Path) -> str:
+    path.rename(path.with_name("real"))
+    path.symlink_to("real")
+    return "rm "
+
+
+def _foreign(path: Path) -> str:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    os.chown(path, 4711, 4711)
+    return f"chown -R {os.geteuid()} "
+
+
+def _shared(path: Path) -> str:
+    path.chmod(0o777)
+    return "chmod -R go-w "
+
+
+FOREIGN = [_linked, _foreign, _shared]
+
+
+@pytest.mark.parametrize("spoil", FOREIGN)
+@pytest.mark.parametrize("place", ["store", "b.tar.zst.store", "out"])
+def test_a_store_that_others_can_change_is_refused(
+    spoil: Callable[[Path], str], place: str, source: MemoryRegistry, tmp_path: Path
+) -> None:
+    (tmp_path / place).mkdir(mode=0o755)
+    remedy = spoil(tmp_path / place)
+    out = tmp_path / ("out" if place == "out" else "b.tar.zst")
+    more = ("--store", str(tmp_path / "store")) if place == "store" else ()
+    for dry in ((), ("--dry-run",)):
+        ended = bundler("export", f"{source.host}/app", "-o", str(out), "-q", *more, *dry)
+        assert (ended.returncode, remedy in ended.stderr) == (9, True), ended.stderr
+
+
+@pytest.mark.parametrize("spoil", FOREIGN)
+def test_a_base_folder_that_others_can_change_is_refused(
+    spoil: Callable[[Path], str], source: MemoryRegistry, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    assert bundler("export", f"{source.host}/app", "-o", str(base), "-q").returncode == 0
+    remedy = spoil(base)
+    out = str(tmp_path / "night.tar.zst")
+    ended = bundler("export", f"{source.host}/app", "-o", out, "--base", str(base), "-q")
+    assert (ended.returncode, remedy in ended.stderr) == (9, True), ended.stderr
+
+
+@pytest.mark.parametrize("spoil", FOREIGN)
+def test_a_folder_planted_for_extract_is_refused(spoil: Callable[[Path], str], tmp_path: Path) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    (tmp_path / ".files.tmp").mkdir(mode=0o755)
+    remedy = spoil(tmp_path / ".files.tmp").replace("-R ", "")
+    ended = bundler("extract", str(bundle), "app:1.0.0", "-o", str(tmp_path / "files"), "-q")
+    assert ended.returncode == 9, ended.stderr
+    assert remedy.split()[0] in ended.stderr
+    assert not (tmp_path / "files").exists()
+
+
+def test_a_planted_file_that_others_can_write_is_refused(source: MemoryRegistry, tmp_path: Path) -> None:
+    planted = tmp_path / ".b.tar.zst.tmp"
+    planted.write_text("")
+    planted.chmod(0o666)
+    ended = bundler("export", f"{source.host}/app", "-o", str(tmp_path / "b.tar.zst"), "-q")
+    assert (ended.returncode, "chmod go-w" in ended.stderr) == (9, True), ended.stderr

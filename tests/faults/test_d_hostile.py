@@ -31,6 +31,7 @@ from bundler.bundle.stream import BundleStream
 from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError
 from bundler.importer import verify_bundle
 from bundler.limits import DEFAULT_LIMITS, MIB
+from bundler.oci.strict_json import canonical
 from tests.builders import (
     Content,
     a_bundle,
@@ -247,7 +248,7 @@ def _many_blobs(good: list[tuple[str, bytes]]) -> bytes:
     document = json.loads(encode(inventory))
     digests = (f"sha256:{number:064x}" for number in range(150_000))
     document["blobs"] = [{"mediaType": "x", "digest": digest, "size": 0} for digest in digests]
-    return framed(tar_of([("bundle.json", json.dumps(document).encode())]))
+    return framed(tar_of([("bundle.json", canonical(document))]))
 
 
 FLOODS: dict[str, Callable[[list[tuple[str, bytes]]], bytes]] = {
@@ -322,7 +323,7 @@ def test_a_blob_that_the_inventory_describes_wrongly_is_refused(
     """Case 66."""
     document = json.loads(members[0][1])
     document["blobs"][0][field] = {"size": 1, "digest": "sha256:" + "1" * 64}[field]
-    members[0] = ("bundle.json", json.dumps(document).encode())
+    members[0] = ("bundle.json", canonical(document))
     assert refused(framed(tar_of(members)), tmp_path).exit_code in (6, 7)
 
 
@@ -341,8 +342,8 @@ def in_a_bundle(document: dict[str, object], media_type: str, *, as_type: str = 
     )
     index = index_document({**entry, "annotations": annotations})
     layout = b'{"imageLayoutVersion":"1.0.0"}\n'
-    files = [("bundle.json", json.dumps(inventory).encode()), ("oci-layout", layout)]
-    return framed(tar_of([*files, ("index.json", json.dumps(index).encode()), (digest.path, data)]))
+    files = [("bundle.json", canonical(inventory)), ("oci-layout", layout)]
+    return framed(tar_of([*files, ("index.json", canonical(index)), (digest.path, data)]))
 
 
 def verdict(data: bytes, folder: Path) -> BundlerError:
@@ -386,7 +387,7 @@ def test_a_blob_that_nothing_needs_is_refused(tmp_path: Path) -> None:
     document = json.loads(encode(inventory))
     document["blobs"].append(descriptor(extra))
     members = members_of({NAME: content})
-    members[0] = ("bundle.json", json.dumps(document).encode())
+    members[0] = ("bundle.json", canonical(document))
     error = verdict(framed(tar_of([*members, (extra.digest.path, b"extra")])), tmp_path)
     assert (error.exit_code, "no tag needs" in str(error)) == (7, True)
 

@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from bundler.bundle.closure import check_closure
 from bundler.bundle.contents import describe
 from bundler.bundle.format import END_OF_ARCHIVE, parse_seek_table
-from bundler.bundle.index import check_index
-from bundler.bundle.inventory import decode, encode, roots_of
+from bundler.bundle.inventory import encode, roots_of
+from bundler.bundle.inventory_reader import check_index, decode
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.stream import BundleStream
 from bundler.config.export_file import read_export_file
 from bundler.config.import_file import read_import_file
 from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.extractor.archive import Allowance, Archive
-from bundler.importer.verify import ManifestCollector, check_closure, verify_bundle
+from bundler.importer.verify import ManifestCollector, verify_bundle
 from bundler.ledger.receipt import Receipt, ReceivedRepository, decode_receipt, encode_receipt
 from bundler.ledger.rollback_file import MovedTag, RollbackFile, decode_rollback_file, encode_rollback_file
 from bundler.limits import DEFAULT_LIMITS, MIB
@@ -198,7 +199,7 @@ def inventory(data: bytes) -> None:
 
 def index(data: bytes) -> None:
     """`index.json` of one inventory."""
-    check_index(data, packed({NAME: a_module("1.0.0", size=100)})[0], limits=LIMITS)
+    check_index(data, packed({NAME: a_module("1.0.0", size=100)})[0])
 
 
 def manifest(data: bytes) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bundler.bundle.inventory import INVENTORY_FILE, decode
+from bundler.bundle.inventory import INVENTORY_FILE
+from bundler.bundle.inventory_reader import decode
 from bundler.errors import ContentError
 from bundler.ledger.receipt import decode_receipt
 from bundler.ledger.rollback_file import decode_rollback_file

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.content import sha256
+from bundler.oci.graph import left_out
 from bundler.oci.manifest import (
+    ARTIFACT_MANIFEST,
     DOCKER_LIST,
     DOCKER_MANIFEST,
     DOCKER_SCHEMA1,
@@ -49,19 +51,26 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
+class OracleLayer(_Strict):
+    mediaType: Annotated[str | None, Field(max_length=255)] = None  # noqa: N815  as the document spells it
+    digest: Annotated[str, Field(pattern=r"^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$")]
+    size: Annotated[int, Field(ge=0, lt=1 << 62)]
+    annotations: dict[str, str | None] | None = None
+
+
 class OracleDescriptor(_Strict):
     mediaType: Annotated[str, Field(min_length=1)]  # noqa: N815  as the document spells it
     digest: Annotated[str, Field(pattern=r"^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$")]
     size: Annotated[int, Field(ge=0, lt=1 << 62)]
-    annotations: dict[str, str] | None = None
+    annotations: dict[str, str | None] | None = None
 
 
 class OracleManifest(_Strict):
     schemaVersion: Annotated[int, Field(ge=2, le=2)]  # noqa: N815
     mediaType: Literal["application/vnd.oci.image.manifest.v1+json"] | None = None  # noqa: N815
     config: OracleDescriptor
-    layers: list[OracleDescriptor] | None = None
-    annotations: dict[str, str] | None = None
+    layers: list[OracleLayer] | None = None
+    annotations: dict[str, str | None] | None = None
     subject: OracleDescriptor | None = None
     artifactType: str | None = None  # noqa: N815
 
@@ -229,3 +238,37 @@ def test_any_bytes_are_a_manifest_or_a_content_error(data: bytes) -> None:
 def test_a_manifest_is_its_exact_bytes() -> None:
     ((_, data),) = an_image().manifests.values()
     assert parse(data + b"\n ").data == data + b"\n "
+
+
+# --- what peers copy ---------------------------------------------------------------------------------
+
+
+def test_an_index_may_list_blobs_as_build_caches_do() -> None:
+    cache = {**LAYER, "mediaType": "application/vnd.buildkit.cacheconfig.v0"}
+    child = {**CONFIG, "mediaType": OCI_MANIFEST}
+    index = parse(dumped({"schemaVersion": 2, "manifests": [LAYER, cache, child]}), OCI_INDEX)
+    assert [entry.digest for entry in index.children] == [CONFIG["digest"]]
+    assert [blob.media_type for blob in index.blobs] == [LAYER["mediaType"], cache["mediaType"]]
+    assert left_out(index) == set()
+
+
+def test_a_referrer_of_the_retired_artifact_type_is_read() -> None:
+    document = {"mediaType": ARTIFACT_MANIFEST, "artifactType": "x/y", "blobs": [LAYER], "subject": CONFIG}
+    artifact = parse(dumped(document), ARTIFACT_MANIFEST)
+    assert [blob.digest for blob in artifact.blobs] == [LAYER["digest"]]
+    assert artifact.subject
+    assert (artifact.subject.digest, artifact.artifact_type) == (CONFIG["digest"], "x/y")
+
+
+def test_a_null_annotation_is_an_empty_one() -> None:
+    manifest = parse(dumped(manifest_document(CONFIG, [LAYER]) | {"annotations": {"a": None, "b": "c"}}))
+    assert manifest.annotations == {"a": "", "b": "c"}
+
+
+@pytest.mark.parametrize("media_type", [None, "", "absent"])
+def test_a_layer_without_a_media_type_is_carried(media_type: str | None) -> None:
+    layer = {**LAYER, "mediaType": media_type}
+    if media_type == "absent":
+        del layer["mediaType"]
+    manifest = parse(dumped(manifest_document(CONFIG, [layer])))
+    assert [part.blob.media_type for part in manifest.layers] == ["application/octet-stream"]

@@ -18,7 +18,8 @@ from bundler.registry.auth.token_exchange import Credentials
 from bundler.registry.http.exchange import Transport, TransportSettings
 from bundler.registry.http.host import Host
 from bundler.registry.http.library_errors import TransientError
-from bundler.registry.http.retry import Retry
+from bundler.registry.http.retry import Deadline, Retry
+from bundler.registry.http.status import RequestRefusedError
 from bundler.registry.settings import HostSettings, Traffic
 from tests.doubles import ALWAYS, FakeClock, LoopbackServer, Reply, Seen, hang_up, says, wants
 from tests.flows import PATIENT
@@ -78,6 +79,24 @@ def test_waits_grow_and_are_capped(server: LoopbackServer, clock: FakeClock) -> 
         get(host)
     assert len(clock.naps) == 5
     assert all(0 <= nap <= 0.5 * 2**number for number, nap in enumerate(clock.naps))
+
+
+def test_the_seconds_of_a_deadline_are_those_that_passed(clock: FakeClock) -> None:
+    end = Deadline(clock, lambda: 0.0, 60.0, 0.0)
+    clock.now += 118
+    assert end.passed
+    assert end.spent == pytest.approx(118)
+
+
+@pytest.mark.parametrize("code", ["MANIFEST_BLOB_UNKNOWN", "DENIED"])
+def test_a_refusal_behind_a_500_is_not_tried_again(
+    code: str, server: LoopbackServer, clock: FakeClock
+) -> None:
+    body = {"errors": [{"code": "UNKNOWN", "message": "unknown error"}, {"code": code, "detail": "x"}]}
+    server.on("GET", "", says(500, json.dumps(body)), times=ALWAYS)
+    with pytest.raises(RequestRefusedError, match=code):
+        get(host_of(server, clock))
+    assert len(server.seen) == 1
 
 
 def test_a_retry_is_told_in_one_line(server: LoopbackServer, clock: FakeClock) -> None:

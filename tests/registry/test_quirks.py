@@ -12,6 +12,8 @@ import requests
 from bundler.errors import TargetRefusedError
 from bundler.limits import MIB
 from bundler.oci.content import Digest
+from bundler.oci.reference import RepositoryName
+from bundler.registry.quirks import type_hint
 from tests.builders import Content, a_bundle, a_module, manifest_document, noise, sign_by_subject
 from tests.doubles import ALWAYS, Answer, Fault, FaultProxy, Reply, Seen, Wire, changed, hang_up, says
 from tests.flows import imported
@@ -206,3 +208,25 @@ def test_a_name_that_the_target_refuses_leads_to_flatten(
     bundle = a_bundle(tmp_path / "b.tar.zst", {f"h.example/{fresh('app')}": a_module("1.0.0")})
     with pytest.raises(TargetRefusedError, match=r"refuses this repository name \(400\); .*`flatten`"):
         imported(bundle, proxy.host)
+
+
+def test_distribution_refuses_foreign_layers_behind_a_500(
+    target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    content, path = Content(), fresh("windows")
+    foreign = {
+        "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "digest": f"sha256:{'a' * 64}", "size": 3, "urls": ["https://mcr.example/layer"],
+    }  # fmt: skip
+    manifest = manifest_document(content.add_blob(b"{}"), []) | {"layers": [foreign]}
+    content.add_manifest(manifest, "1.0.0")
+    bundle = a_bundle(tmp_path / "b.tar.zst", {f"h.example/{path}": content})
+    report = imported(bundle, target_registry.host)
+    (failure, *_) = report.failures
+    assert (failure.exit_code, "manifests.urls.allow" in failure.next_step) == (10, True)
+
+
+def test_a_manifest_called_invalid_has_a_hint_that_fits_zot_too() -> None:
+    hint = type_hint(RepositoryName("zot.example/app"), "400 MANIFEST_INVALID: manifest invalid")
+    assert "docker2s2" in hint
+    assert "may not take this media type" in hint

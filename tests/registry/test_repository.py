@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from bundler.errors import IntegrityError, NotFoundError
 from bundler.oci.content import Digest, read_all
 from bundler.oci.manifest import ACCEPTED
-from bundler.oci.reference import Tag
+from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry.quirks import may_be_cut
 from bundler.registry.repository import Repository, digest_like
 from tests.builders import a_module, descriptor_of, noise
-from tests.doubles import ALWAYS, FakeClock, MemoryRegistry, changed, cut_after, flipped, says, with_headers
+from tests.doubles import (
+    ALWAYS,
+    FakeClock,
+    LoopbackServer,
+    MemoryRegistry,
+    Reply,
+    Seen,
+    changed,
+    cut_after,
+    flipped,
+    says,
+    with_headers,
+)
 from tests.flows import PATIENT, registries_for
 
 DATA = noise("client", 5_000_000)
@@ -117,3 +132,44 @@ def test_a_digest_is_computed_by_the_algorithm_asked_for() -> None:
     assert digest_like(wanted, DATA) == wanted
     assert digest_like("nonsense", DATA) == BLOB.digest
     assert Digest.parse(digest_like("", DATA))
+
+
+@pytest.mark.parametrize(
+    ("length", "asked", "expected"),
+    [
+        (1000, 1000, True), (1001, 1000, False), (100, 1000, True), (50, 1000, True), (64, 1000, True),
+        (27, 1000, False), (0, 1000, False), (4, 1000, False), (5, 1000, True), (999, 1000, False),
+    ],
+)  # fmt: skip
+def test_a_page_of_a_round_length_may_be_cut(length: int, asked: int, expected: bool) -> None:
+    assert may_be_cut(length, asked) is expected
+
+
+@pytest.mark.parametrize("understands_last", [True, False])
+def test_a_list_cut_below_n_is_asked_for_once_more(understands_last: bool, clock: FakeClock) -> None:
+    tags = [f"1.{number:02}.0" for number in range(37 if understands_last else 25)]
+
+    def cut(request: Seen) -> Reply:
+        last = parse_qs(urlsplit(request.target).query).get("last", [""])[0]
+        rest = [tag for tag in tags if tag > last] if understands_last else tags
+        return Reply(200, {}, json.dumps({"name": "app", "tags": rest[:25]}).encode())
+
+    with LoopbackServer(cut) as server:
+        source = registries_for(clock, limits=PATIENT).source(RepositoryName(f"{server.host}/app"))
+        assert source.tags().tags == tuple(tags)
+        assert len(server.seen) == 2
+
+
+def test_a_blob_that_is_compressed_on_the_way_is_told_as_that(
+    server: MemoryRegistry, repository: Repository
+) -> None:
+    server.on("GET", "/blobs/", says(200, b"shorter", Content_Encoding="gzip"), times=ALWAYS)
+    with pytest.raises(IntegrityError, match="Content-Encoding gzip, which was not asked for"):
+        read_all(repository, BLOB)
+
+
+def test_an_encoding_of_the_blobs_own_bytes_does_no_harm(
+    server: MemoryRegistry, repository: Repository
+) -> None:
+    server.on("GET", "/blobs/", with_headers(Content_Encoding="gzip"), times=ALWAYS)
+    assert read_all(repository, BLOB) == DATA

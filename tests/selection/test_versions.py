@@ -49,3 +49,9 @@ def test_every_tag_is_taken_or_left_out(found: list[Tag], globs: tuple[str, ...]
 @pytest.mark.parametrize("text", ["latest", "v1.0.0", "1.0", "1", "01.0.0", ""])
 def test_what_is_no_strict_version_is_none(text: str) -> None:
     assert version_of(text) is None
+
+
+def test_a_version_with_build_metadata_is_read_as_helm_writes_it() -> None:
+    tags = [Tag(text) for text in ("1.1.0", "1.2.0_build.2", "1.2.0-rc.1_b", "1.3.0_", "1.3.0_a_b")]
+    assert choose(tags, Rules(newest=1)).taken == ("1.2.0_build.2",)
+    assert choose(tags, Rules(versions=">=1.2")).taken == ("1.2.0_build.2",)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.bundle.index import REF_NAME
-from bundler.bundle.inventory import INVENTORY_FILE
+from bundler.bundle.inventory import INVENTORY_FILE, REF_NAME
 from bundler.errors import ContentError, LocalError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.server.uploads import Uploads

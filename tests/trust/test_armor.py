@@ -83,6 +83,8 @@ def test_it_may_be_as_large_as_the_limit_and_no_larger(signed: bytes) -> None:
         lambda text: armored(blob_of(text)[:-1]),
         lambda text: armored(blob_of(text).replace(b"timoni-bundler\0\0\0\0", b"timoni-bundler\0\0\0\1x")),
         lambda text: armored(blob_of(text)[:12]),
+        lambda text: armored(blob_of(text).replace(b"sha512", b"sha999")),
+        lambda text: armored(blob_of(text).replace(b"\0\0\0\6sha512", b"\0\0\0\4sha1")),
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(spoil: object, signed: bytes) -> None:

@@ -152,6 +152,19 @@ def test_volumes_that_name_another_bundle_than_they_make_are_6(tmp_path: Path) -
         verify_bundle(opened)
 
 
+def test_a_wrong_digest_in_a_trailer_is_found_by_verify(tmp_path: Path) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0", size=100_000)})
+    split(bundle, tmp_path, Cut(SIZE))
+    last = sorted(tmp_path.glob("*.00*"))[-1]
+    stated = replace(find_volumes(last)[last], sha256=hashlib.sha256(b"another").hexdigest())
+    last.write_bytes(last.read_bytes()[:-TRAILER] + encode_trailer(stated))
+    with (
+        open_bundle(tmp_path / "b.tar.zst.001") as opened,
+        pytest.raises(IntegrityError, match="is damaged; the others are here"),
+    ):
+        verify_bundle(opened)
+
+
 # --- what a set is called -----------------------------------------------------------------------------
 
 

@@ -1,11 +1,12 @@
-"""Volumes and shards: what the options become."""
+"""Volumes, compact bundles and shards: what the options become."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.config.export_options import VolumeOptions
+from bundler.bundle.format import COMPACT_LEVEL
+from bundler.config.export_options import CompactOptions, VolumeOptions
 from bundler.errors import UsageError
 from bundler.selection.sources import Shard
 
@@ -32,3 +33,13 @@ def lock_to_write(lock: Path | None, shard: Shard | None) -> Path | None:
         cause = "a shard follows a lock file, and this one is not there"
         raise UsageError(str(lock), cause, "write it with an export without --shard, or leave --lock out")
     return None if shard else lock
+
+
+def level_of(form: CompactOptions) -> int | None:
+    """Return the zstd level of a compact bundle, None for a portable one.
+
+    Raises: UsageError for a level without --compact.
+    """
+    if form.level is not None and not form.compact:
+        raise UsageError("--level", "only a compact bundle has a level", "add --compact, or leave it out")
+    return (form.level or COMPACT_LEVEL) if form.compact else None

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.disk_space import check_disk
 from bundler.errors import BundlerError, IntegrityError, NotFoundError
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.fetch.drift import ROUNDS, OnDrift, drift_of, moved_tags, settled
 from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, incomplete, plan_export
 from bundler.exporter.resolve.resolution import Findings, Resolved
 from bundler.exporter.resolve.source_reader import FailureLimit
+from bundler.folders import check_disk
 from bundler.oci.content import Descriptor
 from bundler.oci.manifest import Manifest
 from bundler.registry.repository import Repository

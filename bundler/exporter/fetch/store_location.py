@@ -10,7 +10,7 @@ from pathlib import Path
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import Inventory, encode
 from bundler.deltas.state import Base
-from bundler.durable import local_errors
+from bundler.durable import check_ours, local_errors
 from bundler.errors import UsageError
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
@@ -55,7 +55,8 @@ class StoreLocation:
         history.record(entry, encode(inventory))
 
     def looked_at(self) -> Store:
-        """The store as it is, nothing created and nothing locked: for a dry run."""
+        """Return the store as it is, nothing created and nothing locked: for a dry run. Raises LocalError."""
+        check_ours(self.path)
         return Store(self.path)
 
 

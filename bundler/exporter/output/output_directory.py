@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.bundle.index import encode_index
-from bundler.bundle.inventory import BUNDLE_SUFFIX, INVENTORY_FILE, Inventory, bundle_id, encode
+from bundler.bundle.inventory import BUNDLE_SUFFIX, INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
 from bundler.deltas.existing_bundle import open_bundle, refuse_loss
 from bundler.durable import temporary_of, write_whole
 from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError, UsageError
@@ -22,7 +21,7 @@ from bundler.reporting.progress import Progress
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
-    from bundler.trust.bundle_signing import Signing
+    from bundler.exporter.output.output_file import StatementSource
     from bundler.trust.statement import SignedStatement
 
 
@@ -33,7 +32,7 @@ class DirectoryOutput:
     path: Path
     force: bool
     limits: Limits
-    signing: Signing | None = None
+    signing: StatementSource | None = None
     is_store: bool = True
 
     @property

@@ -5,23 +5,50 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sealing import check_sidecar, remove_sidecar, write_sidecar
-from bundler.bundle.writer import largest_size, write_bundle
+from bundler.bundle.writer import WrittenBundle, largest_size, write_bundle
 from bundler.deltas.existing_bundle import explained, open_bundle, refuse_loss, refuse_own_base
 from bundler.durable import local_errors, sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
-from bundler.oci.content import BlobSource
+from bundler.oci.content import BlobSource, Digest
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 
 if TYPE_CHECKING:
-    from bundler.trust.bundle_signing import Signing
+    from bundler.reporting.progress import Step
+    from bundler.trust.statement import SignedStatement
+
+
+class StatementSource(Protocol):
+    """Gives the signed statement that a bundle is written with: a new one, or the one that it had."""
+
+    def seal(self, bundle: Digest) -> SignedStatement:
+        """Return the statement about a bundle."""
+
+    def stands_in(self, sealed: SignedStatement | None) -> bool:
+        """Return True if a bundle that is there has such a statement already."""
+
+
+class BundleWriter(Protocol):
+    """Writes a bundle in one of its forms."""
+
+    def __call__(
+        self,
+        write: Callable[[bytes], object],
+        inventory: Inventory,
+        source: BlobSource,
+        step: Step,
+        sealed: SignedStatement | None = None,
+        /,
+    ) -> WrittenBundle:
+        """Write it by calls of `write`, in order."""
 
 
 @dataclass
@@ -31,8 +58,10 @@ class FileOutput:
     path: Path
     force: bool
     limits: Limits
-    signing: Signing | None = None
+    signing: StatementSource | None = None
     is_store: bool = False
+    compact: int | None = None
+    """The zstd level of a compact file; None for a portable one."""
 
     @property
     def name(self) -> str:
@@ -69,6 +98,8 @@ class FileOutput:
                 return None
             if self.signing and not self.signing.stands_in(bundle.sealed):
                 return None
+            if bundle.is_compact != (self.compact is not None):
+                return None
             size = sum(blob.size for blob in inventory.content)
             with progress.step("checking the bundle that is there", size=size) as step:
                 for blob, _ in bundle.everything():
@@ -91,11 +122,26 @@ class FileOutput:
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it under a temporary name; the old one stays until the new one is durable."""
         with whole_file(self.path) as file:
-            written = pack(file.write, self.name, inventory, source, progress, signing=self.signing)
+            written = pack(
+                file.write,
+                self.name,
+                inventory,
+                source,
+                progress,
+                signing=self.signing,
+                writer=self._writer(),
+            )
             # An old sidecar must not speak of the new file.
             remove_sidecar(self.path)
         write_sidecar(self.path, written.sha256 or "")
         return written
+
+    def _writer(self) -> BundleWriter:
+        if self.compact is None:
+            return write_bundle
+        from bundler.bundle.compacted.compact_writer import write_compact
+
+        return partial(write_compact, folder=self.path.parent, limits=self.limits, level=self.compact)
 
 
 def _sidecar_right(path: Path, sha256: str) -> bool:
@@ -112,7 +158,8 @@ def pack(
     source: BlobSource,
     progress: Progress,
     *,
-    signing: Signing | None = None,
+    signing: StatementSource | None = None,
+    writer: BundleWriter = write_bundle,
 ) -> BundleReport:
     """Write the bundle by calls of `write`, in order; what it is. Raises what the source raises.
 
@@ -121,7 +168,7 @@ def pack(
     sealed = signing.seal(bundle_id(encode(inventory))) if signing else None
     blobs = list(inventory.content)
     with progress.step("packing", len(blobs), sum(blob.size for blob in blobs)) as step:
-        written = write_bundle(write, inventory, source, step, sealed)
+        written = writer(write, inventory, source, step, sealed)
     told = sealed.told() if sealed else None
     return BundleReport(name, written.bundle_id, written.sha256, written.size, told)
 
@@ -134,7 +181,7 @@ class StreamOutput:
     """Standard output: the bundle as it is made."""
 
     descriptor: int
-    signing: Signing | None = None
+    signing: StatementSource | None = None
     path: None = None
     name: str = "-"
     is_store: bool = False

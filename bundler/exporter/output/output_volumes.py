@@ -21,7 +21,7 @@ from bundler.volumes.volume_writer import Cut, splitting
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
-    from bundler.trust.bundle_signing import Signing
+    from bundler.exporter.output.output_file import StatementSource
 
 
 @dataclass
@@ -31,7 +31,7 @@ class VolumesOutput:
     path: Path
     cut: Cut
     limits: Limits
-    signing: Signing | None = None
+    signing: StatementSource | None = None
     is_store: bool = False
 
     @property

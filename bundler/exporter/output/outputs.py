@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.bundle.inventory import BUNDLE_SUFFIX
+from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
 from bundler.errors import UsageError
 from bundler.exporter.output.output_directory import DirectoryOutput
-from bundler.exporter.output.output_file import STANDARD_OUTPUT, FileOutput, StreamOutput
+from bundler.exporter.output.output_file import STANDARD_OUTPUT, FileOutput, StatementSource, StreamOutput
 from bundler.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from bundler.trust.bundle_signing import Signing
     from bundler.volumes.volume_writer import Cut
 
 
@@ -25,14 +24,19 @@ def output_to(
     *,
     force: bool = False,
     cut: Cut | None = None,
-    signing: Signing | None = None,
+    signing: StatementSource | None = None,
+    compact: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> BundleOutput:
-    """What `-o` means: a bundle by its suffix, `-` for standard output, anything else a directory.
+    """Return what `-o` means: a bundle by its suffix, `-` for standard output, anything else a directory.
 
-    With `cut`, the bundle is written as volumes. Raises UsageError for volumes of anything else.
+    With `cut`, the bundle is written as volumes; with `compact`, a zstd level, in its compact form.
+    Raises UsageError for volumes of anything else, and for a name that says another form.
     """
     path = Path(text)
+    _check_form(path, is_compact=compact is not None, is_cut=cut is not None)
+    if compact is not None:
+        return FileOutput(path, force, limits, signing, compact=compact)
     is_bundle = path.name.endswith(BUNDLE_SUFFIX)
     if cut is not None:
         if not is_bundle:
@@ -45,3 +49,16 @@ def output_to(
     if is_bundle:
         return FileOutput(path, force, limits, signing)
     return DirectoryOutput(path, force, limits, signing)
+
+
+def _check_form(path: Path, *, is_compact: bool, is_cut: bool) -> None:
+    """Raise UsageError for a name that says another form than the one that is written."""
+    if is_compact and not path.name.endswith(COMPACT_SUFFIX):
+        cause = f"the name of a compact bundle ends in {COMPACT_SUFFIX}"
+        raise UsageError(str(path), cause, "choose such a name")
+    if not is_compact and path.name.endswith(COMPACT_SUFFIX):
+        cause = "this is the name of a compact bundle, and a portable one would be written"
+        raise UsageError(str(path), cause, f"choose a name that ends in {BUNDLE_SUFFIX}, or export --compact")
+    if is_compact and is_cut:
+        cause = "a compact bundle is not cut while it is written"
+        raise UsageError(str(path), cause, "write one file, then cut it with `timoni-bundler volumes split`")

@@ -86,9 +86,31 @@ class Latest(NamedTuple):
     wishes: list[Wish]
 
 
+def decided_pins(selection: Selection) -> Findings:
+    """Return a decision about each named tag: an exclude wins, and that is said.
+
+    A repository of which everything that is asked for is excluded has failed.
+    """
+    pins = selection.own_pins
+    asked = {source.repository for source in selection.sources}
+    asked |= {pin.reference.repository for pin in pins if not pin.excluded}
+    alone = dict.fromkeys(pin.reference.repository for pin in pins if pin.reference.repository not in asked)
+    cause, next_step = "every tag that is named is excluded", "change --exclude"
+    return Findings(
+        failures=tuple(failure(NotFoundError(str(name), cause, next_step)) for name in alone),
+        warnings=tuple(f"{pin.reference}: {pin.excluded}; left out" for pin in pins if pin.excluded),
+        decisions=tuple((pin.reference.repository, Choice((_decision(pin),))) for pin in pins),
+    )
+
+
+def _decision(pin: PinnedReference) -> Decision:
+    name = Tag(pin.reference.tag or pin.reference.digest or LATEST)
+    return Decision(name, taken=not pin.excluded, reason=pin.excluded or pin.told)
+
+
 def wishes_of(pins: Sequence[PinnedReference]) -> list[Wish]:
-    """Return a wish for everything that is named by tag or digest."""
-    named = ((pin.reference, pin) for pin in pins)
+    """Return a wish for everything that is named by tag or digest, and not excluded."""
+    named = ((pin.reference, pin) for pin in pins if not pin.excluded)
     return [
         (FetchRequest(ref.repository, ref.tag, ref.digest, pin.strict), pin.include) for ref, pin in named
     ]

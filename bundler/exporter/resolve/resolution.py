@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
@@ -38,6 +38,8 @@ class Findings:
     """What each module runs, as far as it can be read."""
     signed: tuple[SignedReport, ...] = ()
     """Who signed the modules, where signatures were demanded."""
+    without: tuple[Root, ...] = ()
+    """Optional roots that were left out."""
 
     def __add__(self, other: Findings) -> Findings:
         """Return both, these first."""
@@ -73,6 +75,8 @@ class Resolution:
     manifests: Manifests = field(default_factory=lambda: MappingProxyType({}))
     attachments: Attached = field(default_factory=lambda: MappingProxyType({}))
     """Of each manifest that was asked about, the roots attached to it."""
+    optional: frozenset[Root] = frozenset()
+    """Chosen roots without which the others are carried all the same."""
 
     def whole(self, root: Root) -> Iterator[Root]:
         """Yield a root, and all that is attached to it and its children, down to signatures of signatures."""
@@ -123,7 +127,7 @@ class AskedSources:
             own = self.shard is None or self.shard.takes(root.repository)
             if own and any(space.covers(root.repository) for space in self.catalogs):
                 lists.setdefault(root.repository, frozenset())
-        failed = {name_of(root) for root, _ in findings.failed}
+        failed = {name_of(root) for root in (*dict(findings.failed), *findings.without)}
         return DeltaScope(lists, resolution.attachments.keys(), self.unanswered | failed)
 
 
@@ -144,6 +148,18 @@ class Resolved(NamedTuple):
             return self
         before = self.resolution
         chosen = tuple(root for root in before.chosen if root not in failed)
-        findings = self.findings + Findings(failed=tuple(failed.items()))
-        resolution = Resolution(chosen, before.manifests, before.attachments)
-        return Resolved(resolution, findings, self.asked)
+        findings = self.findings + failed_findings(failed, before.optional)
+        return Resolved(replace(before, chosen=chosen), findings, self.asked)
+
+
+def failed_findings(failed: Mapping[Root, Failure], optional: Collection[Root]) -> Findings:
+    """Return failures, and warnings about what is optional."""
+    return Findings(
+        failed=tuple(item for item in failed.items() if item[0] not in optional),
+        without=tuple(root for root in failed if root in optional),
+        warnings=tuple(
+            f"{item.item}: {item.cause}; it is optional, and left out"
+            for root, item in failed.items()
+            if root in optional
+        ),
+    )

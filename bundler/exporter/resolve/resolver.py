@@ -12,18 +12,22 @@ from dataclasses import dataclass, replace
 from bundler.bundle.inventory import Root
 from bundler.deltas.base import ASK_ALL, ImmutableTags
 from bundler.errors import BundlerError
-from bundler.exporter.resolve.choose_tags import Choices, choose_tags, follow_latest, wishes_of
+from bundler.exporter.resolve.choose_tags import Choices, choose_tags, decided_pins, follow_latest, wishes_of
 from bundler.exporter.resolve.find_attachments import AttachmentGraph, find_attachments, lacking
-from bundler.exporter.resolve.pin_tags import NOTHING_READ, AlreadyRead, Wish, pin_tags
-from bundler.exporter.resolve.resolution import AskedSources, Findings, Resolution, Resolved
+from bundler.exporter.resolve.pin_tags import NOTHING_READ, AlreadyRead, FetchRequest, Wish, pin_tags
+from bundler.exporter.resolve.resolution import (
+    AskedSources,
+    Findings,
+    Resolution,
+    Resolved,
+    failed_findings,
+)
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
 from bundler.oci.content import BlobStore
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import Tag
 from bundler.registry.repository import TagList
 from bundler.reporting.json_report import Explanation, RepositoryExplanation, TagDecision, failure
-from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
 from bundler.selection.sources import Selection
 from bundler.session import Session
@@ -48,7 +52,8 @@ def resolve(
     named = [*wishes_of(selection.own_pins), *choices.wishes(attachments=False)]
     draft = _pinned(_Draft.of(selection), named, reader, choices.already_read)
     latest = follow_latest(choices, draft.chosen, draft.graph.manifests, reader)
-    draft = _pinned(draft.noting(latest.choices.findings + latest.choices.decisions), latest.wishes, reader)
+    decided = latest.choices.findings + latest.choices.decisions + decided_pins(selection)
+    draft = _pinned(draft.noting(decided), latest.wishes, reader)
     draft = _walked(_with_images(draft, reader), reader)
     # What is named after a digest that nobody chose: the subject may have been removed.
     orphans = _not_among(draft.resolved.resolution.roots, choices.wishes(attachments=True))
@@ -66,6 +71,7 @@ class _Draft:
     attached: AttachmentGraph
     findings: Findings
     chosen: tuple[Root, ...] = ()
+    optional: frozenset[Root] = frozenset()
 
     @classmethod
     def of(cls, selection: Selection) -> _Draft:
@@ -81,7 +87,8 @@ class _Draft:
     @property
     def resolved(self) -> Resolved:
         """What there is so far."""
-        resolution = Resolution(self.chosen, self.graph.manifests, self.attached.attachments)
+        manifests, attachments = self.graph.manifests, self.attached.attachments
+        resolution = Resolution(self.chosen, manifests, attachments, self.optional)
         return Resolved(resolution, self.findings)
 
     def noting(self, findings: Findings) -> _Draft:
@@ -108,18 +115,26 @@ class _Draft:
 
 
 def _pinned(
-    draft: _Draft, wishes: Collection[Wish], reader: SourceReader, already_read: AlreadyRead = NOTHING_READ
+    draft: _Draft,
+    wishes: Collection[Wish],
+    reader: SourceReader,
+    already_read: AlreadyRead = NOTHING_READ,
+    *,
+    optional: Collection[FetchRequest] = (),
 ) -> _Draft:
     """Pin what is wished, and choose it; what can't be pinned has failed."""
     graph = draft.graph.including((request.repository, include) for request, include in wishes)
     answers, graph, findings = pin_tags((request for request, _ in wishes), graph, reader, already_read)
     roots = [answer for answer in answers.values() if isinstance(answer, Root)]
-    failed = tuple(
-        (request.nowhere, failure(answer, str(request)))
+    failed = {
+        request.nowhere: failure(answer, str(request))
         for request, answer in answers.items()
         if isinstance(answer, BundlerError)
-    )
-    return draft.with_graph(graph).choosing(roots).noting(findings + Findings(failed=failed))
+    }
+    missing = failed_findings(failed, {request.nowhere for request in optional})
+    chosen = {answers[request] for request in optional} - {*draft.chosen}
+    draft = replace(draft, optional=draft.optional | {root for root in chosen if isinstance(root, Root)})
+    return draft.with_graph(graph).choosing(roots).noting(findings + missing)
 
 
 def _with_images(draft: _Draft, reader: SourceReader) -> _Draft:
@@ -129,8 +144,8 @@ def _with_images(draft: _Draft, reader: SourceReader) -> _Draft:
     # Loaded here: most runs read no module's CUE.
     from bundler.exporter.resolve.wanted_images import find_images
 
-    wishes, findings = find_images(draft.chosen, draft.graph, reader)
-    return _pinned(draft.noting(findings), wishes, reader)
+    wishes, optional, findings = find_images(draft.chosen, draft.graph, reader)
+    return _pinned(draft.noting(findings), wishes, reader, optional=optional)
 
 
 def _walked(draft: _Draft, reader: SourceReader) -> _Draft:
@@ -189,17 +204,10 @@ def explain_selection(selection: Selection, session: Session) -> Explanation:
     choices = choose_tags(selection, reader)
     draft = _pinned(_Draft.of(selection), _latest_alone(choices), reader, choices.already_read)
     latest = follow_latest(choices, draft.chosen, draft.graph.manifests, reader)
-    findings = draft.findings + latest.choices.findings + latest.choices.decisions
-    decided = findings.decided()
-    for pin in selection.own_pins:
-        tag = pin.reference.tag or pin.reference.digest or LATEST
-        decisions = decided.setdefault(pin.reference.repository, {})
-        if tag not in decisions or not decisions[tag].taken:
-            reason = f"named {pin.named_by}" if pin.named_by else "named"
-            decisions[tag] = Decision(Tag(tag), taken=True, reason=reason)
+    findings = draft.findings + latest.choices.findings + latest.choices.decisions + decided_pins(selection)
     explained = (
         RepositoryExplanation(name, tuple(TagDecision(*decision) for decision in decisions.values()))
-        for name, decisions in sorted(decided.items())
+        for name, decisions in sorted(findings.decided().items())
     )
     return Explanation(tuple(explained), findings.all_failures)
 

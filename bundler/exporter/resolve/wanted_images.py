@@ -7,6 +7,7 @@ bundle.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
@@ -35,27 +36,40 @@ class _Module(NamedTuple):
     layer: Descriptor | None
 
 
+class WantedImages(NamedTuple):
+    """The images of the chosen modules; what is `optional` is not needed by any of them."""
+
+    wishes: list[Wish]
+    optional: frozenset[FetchRequest]
+    findings: Findings
+
+
 ModuleFiles = Mapping[Digest, Mapping[str, bytes]]
 
 
-def find_images(
-    chosen: Iterable[Root], graph: ManifestGraph, reader: SourceReader
-) -> tuple[list[Wish], Findings]:
-    """Return a wish for every image that a chosen module names, once; what can't be read is a finding."""
+def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceReader) -> WantedImages:
+    """Return every image that a chosen module names, once; what can't be read is a finding."""
     including = (root for root in chosen if graph.include(root.repository).images)
     modules = [module for root in including if (module := _module(root, graph)) is not None]
     files, findings = _files(modules, reader)
     wishes: dict[FetchRequest, Include] = {}
+    needed: set[FetchRequest] = set()
     for module in modules:
         own = files.get(module.layer.digest, {}) if module.layer else {}
-        requests, report = _requests(module, images_of(module.manifest.annotations, own))
+        include = graph.include(module.root.repository)
+        requests, report = _requests(module, images_of(module.manifest.annotations, own), include)
         warnings = tuple(f"{module.root}: an image is unknown: {line}" for line in report.unknown)
         findings += Findings(warnings=warnings, images=(report,))
-        include = graph.include(module.root.repository)
         carried = Include(referrers=include.referrers, platforms=include.platforms)
         wishes |= dict.fromkeys(requests, carried)
+        needed |= {request for request in requests if not _matches(request, include.optional_images)}
     # Those without a digest first: a tag names what it points to, not what somebody pinned.
-    return sorted(wishes.items(), key=lambda wish: (wish[0].digest is not None, str(wish[0]))), findings
+    ordered = sorted(wishes.items(), key=lambda wish: (wish[0].digest is not None, str(wish[0])))
+    return WantedImages(ordered, frozenset(wishes.keys() - needed), findings)
+
+
+def _matches(image: FetchRequest, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs for name in (image.repository, str(image)))
 
 
 def _module(root: Root, graph: ManifestGraph) -> _Module | None:
@@ -89,10 +103,13 @@ def _files(modules: list[_Module], reader: SourceReader) -> tuple[ModuleFiles, F
     return found, Findings(failures=tuple(failures))
 
 
-def _requests(module: _Module, images: ModuleImages) -> tuple[list[FetchRequest], ImagesReport]:
+def _requests(
+    module: _Module, images: ModuleImages, include: Include
+) -> tuple[list[FetchRequest], ImagesReport]:
     """Return what to pin for one module, and the report on its images."""
     unknown = [f"{place.place}: {place.what}: {place.reason}" for place in images.unknown]
     requests: list[FetchRequest] = []
+    excluded: list[FetchRequest] = []
     for text in images.references:
         try:
             reference = image_reference(text)
@@ -102,8 +119,11 @@ def _requests(module: _Module, images: ModuleImages) -> tuple[list[FetchRequest]
         if leads_to_this_machine(reference.repository, module.root.repository):
             unknown.append(f"{text}: a module from elsewhere names this machine")
             continue
-        requests.append(FetchRequest(reference.repository, reference.tag, reference.digest))
-    return requests, ImagesReport(str(module.root), images.source, images.references, tuple(unknown))
+        request = FetchRequest(reference.repository, reference.tag, reference.digest)
+        (excluded if _matches(request, include.exclude_images) else requests).append(request)
+    left_out = tuple(map(str, excluded))
+    report = ImagesReport(str(module.root), images.source, images.references, tuple(unknown), left_out)
+    return requests, report
 
 
 def leads_to_this_machine(image: RepositoryName, module: RepositoryName) -> bool:

@@ -177,7 +177,7 @@ class Outgoing:
             spent += self._clock() - begun
             sent += len(part)
             if spent > self._seconds:
-                taken = f"{sent:,} of {self._size:,} bytes in {self._seconds:.0f} s"
+                taken = f"{sent:,} of {self._size:,} bytes in {spent:.0f} s"
                 cause = f"slower than the limit: it took {taken}"
                 raise NetworkError(self._item, cause, "run the same command again to go on")
 

@@ -31,13 +31,19 @@ class Deadline:
         self._waited = waited
         self._most = most
         self._before = waited()
-        self._end = clock() + seconds
+        self._start = clock()
+        self._seconds = seconds
 
     @property
     def passed(self) -> bool:
         """Return whether the time is over."""
+        return self.spent > self._seconds
+
+    @property
+    def spent(self) -> float:
+        """Return the seconds that passed, without those that were waited."""
         waited = min(max(self._waited() - self._before, 0.0), self._most)
-        return self._clock() > self._end + waited
+        return self._clock() - self._start - waited
 
 
 class Retry:

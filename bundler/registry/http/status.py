@@ -23,6 +23,18 @@ TRANSIENT = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
 TOO_MANY = "TOOMANYREQUESTS"
 """Some registries say so with another status than 429."""
 
+REFUSALS = frozenset(
+    {
+        "MANIFEST_BLOB_UNKNOWN",
+        "MANIFEST_INVALID",
+        "MANIFEST_UNVERIFIED",
+        "NAME_INVALID",
+        "DENIED",
+        "UNSUPPORTED",
+    }
+)
+"""Codes of what no other try will change."""
+
 FULL = "its disk is full"
 """The words for a full disk."""
 
@@ -56,6 +68,8 @@ def meaning(
     item, cause = item_of(request), f"{answer.status} {words}".strip()
     if answer.status >= 500 and _NO_SPACE.search(body):
         return refused(request, answer.status, code, f"{cause}: {FULL}")
+    if answer.status >= 500 and (refusal := _refusal_in(body)):
+        return refused(request, answer.status, refusal, f"{cause}; {refusal}")
     if answer.status in TRANSIENT or code == TOO_MANY:
         error = TransientError(item, cause)
         error.retry_after = retry_after(answer.headers.get("Retry-After"), limits)
@@ -91,6 +105,16 @@ def own_words(body: bytes) -> tuple[str, str]:
     except (ContentError, LookupError, TypeError, AttributeError):
         text = body.decode("utf-8", "replace").strip()
         return "", "(an HTML page)" if text.startswith("<") else printable(text)
+
+
+def _refusal_in(body: bytes) -> str:
+    """Return the code of a refusal among the errors of an answer; Distribution hides some behind a 500."""
+    try:
+        errors = strict_json.loads(body, item="error", depth=16)["errors"]
+        codes = [error.get("code") for error in errors]
+    except (ContentError, LookupError, TypeError, AttributeError):
+        return ""
+    return next((code for code in codes if code in REFUSALS), "")
 
 
 def retry_after(header: str | None, limits: Limits) -> float | None:

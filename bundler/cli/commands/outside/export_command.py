@@ -21,7 +21,7 @@ from bundler.cli.options.job_options import incremental_of
 from bundler.cli.options.metrics_options import metered
 from bundler.cli.options.registry_options import check_report, registries
 from bundler.cli.options.signing_options import signing
-from bundler.cli.options.volume_options import cut_of, lock_to_write
+from bundler.cli.options.volume_options import cut_of, level_of, lock_to_write
 from bundler.cli.selected import asked, hosts_of, refuse_nothing
 from bundler.cli.terminal.display import display
 from bundler.cli.terminal.log import current_log
@@ -72,7 +72,7 @@ def command(
         task = _task(options, settings)
     settings = task.settings
     stream = sys.stderr if task.out == "-" else sys.stdout
-    if task.out.endswith(ARCHIVES) and not task.out.endswith(".tar.zst"):
+    if task.out.endswith(ARCHIVES) and not task.out.endswith((".tar.zst", ".compact.zst")):
         current_log().warn(
             f"{task.out}: becomes a directory; only a name that ends in .tar.zst makes a bundle"
         )
@@ -129,7 +129,8 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
     signed = signing(settings.signing.sign_key, settings.signing.terms, job, place.store)
     signers = module_signers(settings.signers)
     lock = lock_to_write(settings.lock.lock, settings.shard.shard)
-    out = output_to(task.out, force=place.force, cut=cut_of(settings.volumes), signing=signed)
+    cut, level = cut_of(settings.volumes), level_of(settings.form)
+    out = output_to(task.out, force=place.force, cut=cut, signing=signed, compact=level)
     location = store_location_of(out, place.store)
     known = registries(settings.registries, progress, hosts_of(task.selection))
     session = Session(known, jobs=settings.registries.jobs, progress=progress)

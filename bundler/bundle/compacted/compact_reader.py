@@ -1,0 +1,212 @@
+"""A compact file opened for reading any blob: layers are made again as they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+import zstandard
+
+from bundler.bundle import format as layout
+from bundler.bundle.compacted.compact_format import (
+    COMPACT_FILE,
+    GROUP,
+    HEAD_SIZES,
+    CompactLayer,
+    decode_head,
+    gzip_recipe,
+    layout_of,
+)
+from bundler.bundle.inventory import bundle_id
+from bundler.bundle.inventory_reader import decode
+from bundler.bundle.stream import Judge
+from bundler.bundle.unpacked import absent
+from bundler.bundle.wire import FrameCache, unpacked
+from bundler.compact.codecs import gzip_again
+from bundler.compact.recipes import Space, decode_recipe
+from bundler.errors import BUNDLE, ContentError, errors_of
+from bundler.limits import Limits
+from bundler.oci.content import CHUNK, Descriptor, verified
+from bundler.reporting.json_report import StatementReport
+from bundler.trust.statement import SignedStatement, signed_statement_of
+from bundler.volumes.volume_reader import BundleBytes
+
+_ZEROS = bytes(CHUNK)
+_KEPT = 3 * GROUP
+"""Bytes of unpacked frames that are kept."""
+
+
+class CompactFile:
+    """A bundle in its compact form. A Bundle; it has the id, inventory and signatures of the same content."""
+
+    is_compact = True
+
+    def __init__(self, path: Path, pieces: BundleBytes, limits: Limits, judge: Judge | None = None) -> None:
+        self.path = path
+        self.name = pieces.name
+        self.sha256: str | None = None
+        self.file_size: int | None = pieces.size
+        self.volumes = pieces.volumes
+        self.sealed: SignedStatement | None = None
+        self.proven: StatementReport | None = None
+        self._limits = limits
+        self._pieces = pieces
+        self._cache = FrameCache(_KEPT)
+        try:
+            self._open(judge)
+        except BaseException:
+            pieces.close()
+            raise
+
+    def __enter__(self) -> CompactFile:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pieces.close()
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes of the distinct tar headers of all layers."""
+        return self._layout.sections[2].size
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """Yield a blob's bytes, verified."""
+        if blob.digest in self._layout.layers:
+            return self._told(verified(blob, self._made_again(*self._layout.layers[blob.digest])))
+        offset = self._layout.carried.get(blob.digest)
+        if offset is None:
+            raise absent(blob, self.inventory, self.path)
+        return self._told(verified(blob, self._section(0, offset, blob.size)))
+
+    def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
+        """Yield every blob in order, after the digest of the whole file was proven."""
+        with errors_of(self.path):
+            self.sha256 = self._whole()
+        for blob in self.inventory.content:
+            chunks = self.chunks(blob)
+            yield blob, chunks
+            for _ in chunks:
+                pass
+
+    def _told(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with errors_of(self.path):
+            yield from chunks
+
+    # --- opening ---------------------------------------------------------------------------------
+
+    def _open(self, judge: Judge | None) -> None:
+        """Read the head, and hold the seek table against it.
+
+        Raises: ContentError, IntegrityError, TrustError.
+        """
+        frames = self._seek_table()
+        self._offsets = [
+            *accumulate((frame.compressed for frame in frames), initial=len(layout.COMPACT_MARK))
+        ]
+        self._sizes = [frame.content for frame in frames]
+        head = self._frame(0)
+        parts = self._head_parts(head)
+        self.id = bundle_id(parts[1])
+        if parts[2]:
+            self.sealed = signed_statement_of(self.id, parts[2], parts[3], self._limits)
+        if judge:
+            self.proven = judge(self.sealed)
+        self.inventory = decode(parts[1], limits=self._limits)
+        self._layout = layout_of(len(head), decode_head(parts[0], self._limits), self.inventory)
+        if self._layout.frames != self._sizes:
+            raise ContentError(COMPACT_FILE, "its seek table lists other frames than its head describes")
+        counts = [1, *(len([*section.frames()]) for section in self._layout.sections)]
+        self._first = [*accumulate(counts)]
+
+    def _head_parts(self, head: bytes) -> list[bytes]:
+        sizes = HEAD_SIZES.unpack_from(head.ljust(HEAD_SIZES.size, b"\0"))
+        limits = self._limits
+        bounds = (limits.inventory, limits.inventory, limits.statement, limits.signatures)
+        if HEAD_SIZES.size + sum(sizes) != len(head) or any(
+            size > bound for size, bound in zip(sizes, bounds, strict=True)
+        ):
+            raise ContentError(COMPACT_FILE, "a head of other sizes than it says")
+        ends = [*accumulate(sizes, initial=HEAD_SIZES.size)]
+        return [head[start:end] for start, end in pairwise(ends)]
+
+    def _seek_table(self) -> list[layout.Frame]:
+        size = self._pieces.size
+        footer = self._pieces.read_at(layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
+        length = layout.seek_table_size(footer)
+        if length is None or not length <= min(size, layout.seek_table_size_of(self._limits.frames)):
+            raise layout.truncated("it does not end with a seek table")
+        frames = layout.parse_seek_table(self._pieces.read_at(length, size - length))
+        if (
+            len(layout.COMPACT_MARK)
+            + sum(frame.compressed for frame in frames)
+            + layout.DIGEST_FRAME
+            + length
+            != size
+        ):
+            raise layout.damaged("its frames are not as long as the file")
+        if not frames or any(not 0 < frame.content <= GROUP for frame in frames):
+            raise ContentError(
+                BUNDLE, "its seek table lists a frame of a size that the format does not allow"
+            )
+        return frames
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _made_again(self, layer: CompactLayer, recipe_at: int) -> Iterator[bytes]:
+        recipe = b"".join(self._section(1, recipe_at, layer.recipe))
+        yield from gzip_again(gzip_recipe(layer), self._content(recipe, layer.content))
+
+    def _content(self, recipe: bytes, total: int) -> Iterator[bytes]:
+        """Yield a layer's content, range by range."""
+        _, _, headers, content = self._layout.sections
+        for space, offset, size in decode_recipe(recipe, (headers.size, content.size), total):
+            if space is Space.ZEROS:
+                for start in range(0, size, CHUNK):
+                    yield _ZEROS[: min(CHUNK, size - start)]
+            else:
+                yield from self._section(2 if space is Space.HEADERS else 3, offset, size)
+
+    def _section(self, number: int, offset: int, size: int) -> Iterator[bytes]:
+        """Yield bytes of a section."""
+        frame_size, end = self._layout.sections[number].frame, offset + size
+        while offset < end:
+            frame = self._first[number] + offset // frame_size
+            data = self._cache.get(self, frame, self._frame)
+            start = offset % frame_size
+            chunk = data[start : start + min(end - offset, CHUNK)]
+            offset += len(chunk)
+            yield chunk
+
+    def _frame(self, number: int) -> bytes:
+        start, end = self._offsets[number], self._offsets[number + 1]
+        data = self._pieces.read_at(end - start, start)
+        if len(data) < end - start:
+            raise layout.truncated()
+        _, content = layout.frame_content(data[:13], GROUP)
+        if content != self._sizes[number]:
+            raise layout.damaged("a frame is not of the size that its seek table says")
+        return unpacked(zstandard.ZstdDecompressor(max_window_size=GROUP), data, content)
+
+    def _whole(self) -> str:
+        """Return the sha256 of the file, its digest frame checked."""
+        digest = hashlib.sha256()
+        end = self._offsets[-1]
+        for data in self._raw(0, end):
+            digest.update(data)
+        expected = layout.digest_frame(digest.digest())
+        rest = b"".join(self._raw(end, self._pieces.size))
+        if rest[: len(expected)] != expected:
+            raise layout.damaged("its bytes are not those that were written")
+        digest.update(rest)
+        self._pieces.check(digest.hexdigest())
+        return digest.hexdigest()
+
+    def _raw(self, start: int, end: int) -> Iterator[bytes]:
+        while start < end:
+            data = self._pieces.read_at(min(CHUNK, end - start), start)
+            if not data:
+                raise layout.truncated()
+            start += len(data)
+            yield data

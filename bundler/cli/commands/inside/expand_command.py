@@ -1,0 +1,47 @@
+"""`timoni-bundler expand`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from bundler import convert_bundle, open_bundle
+from bundler.cli.options.command_line import declared
+from bundler.cli.options.registry_options import check_report
+from bundler.cli.terminal.display import display
+from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.summaries import export_summary
+from bundler.config.option import Option
+from bundler.config.run_options import BundleArgument, Force, PrintOptions, ReportOptions, SetOptions
+from bundler.errors import BundlerError
+from bundler.session import Session
+
+
+@declared("expand")
+def command(
+    bundle: BundleArgument,
+    volumes: SetOptions,
+    *,
+    out: Annotated[Path, Option("--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst.")],
+    force: Force = False,
+    reported: ReportOptions,
+    printed: PrintOptions,
+) -> int:
+    """Write a compact bundle in its portable form, byte for byte what `export` would have written.
+
+    \b
+    timoni-bundler expand modules.compact.zst -o modules.tar.zst
+    """
+    report, summary = None, ""
+    try:
+        check_report(reported.report, str(out), bundle)
+        report = reported.report
+        session = Session(progress=display(quiet=printed.quiet))
+        with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
+            compact = None
+            done = convert_bundle("expand", opened, out, session, compact=compact, force=force)
+            summary = export_summary(done)
+    except BundlerError as error:
+        done = failed_report("expand", error)
+    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)

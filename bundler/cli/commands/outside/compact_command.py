@@ -1,0 +1,55 @@
+"""`timoni-bundler compact`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from bundler import convert_bundle, open_bundle
+from bundler.bundle.format import COMPACT_LEVEL
+from bundler.cli.options.command_line import declared
+from bundler.cli.options.registry_options import check_report
+from bundler.cli.terminal.display import display
+from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.summaries import export_summary
+from bundler.config.export_options import CompactLevel
+from bundler.config.option import Option
+from bundler.config.run_options import BundleArgument, Force, PrintOptions, ReportOptions, SetOptions
+from bundler.errors import BundlerError
+from bundler.session import Session
+
+
+@declared("compact")
+def command(
+    bundle: BundleArgument,
+    volumes: SetOptions,
+    *,
+    out: Annotated[Path, Option("--output", "-o", metavar="OUT", path=True, help="Write NAME.compact.zst.")],
+    level: CompactLevel = None,
+    force: Force = False,
+    reported: ReportOptions,
+    printed: PrintOptions,
+) -> int:
+    """Write a bundle in its compact form: a fraction of the bytes, and the same content.
+
+    The files of all layers stand in it once, and a recipe for each layer that makes its bytes again.
+    Layers that can't be made again are carried as they are. Bundle id and signatures stay. Every command
+    that reads a bundle reads a compact one; other OCI tools don't: `expand` makes the portable form of it.
+
+    \b
+    timoni-bundler compact modules.tar.zst -o modules.compact.zst
+    timoni-bundler compact modules.tar.zst -o modules.compact.zst --level 19
+    """
+    report, summary = None, ""
+    try:
+        check_report(reported.report, str(out), bundle)
+        report = reported.report
+        session = Session(progress=display(quiet=printed.quiet))
+        with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
+            compact = level or COMPACT_LEVEL
+            done = convert_bundle("compact", opened, out, session, compact=compact, force=force)
+            summary = export_summary(done)
+    except BundlerError as error:
+        done = failed_report("compact", error)
+    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)

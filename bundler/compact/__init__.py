@@ -1,0 +1,1 @@
+"""Compact bundles: gzip layers carried as what is inside them, and made again bit for bit."""

@@ -1,0 +1,52 @@
+"""Builds the compiled encoders where there is a C compiler; everything works without them, slower."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SOURCE = "bundler/compact/_godeflate.c"
+BUILT = "bundler/compact/_godeflate.abi3.so"
+# No contraction of products and sums: the encoders round exactly where their specification says.
+FLAGS = ["-O3", "-fPIC", "-shared", "-ffp-contract=off", "-fno-fast-math", "-Wall"]
+
+
+class CompiledEncoders(BuildHookInterface[Any]):
+    """Adds the compiled module to a wheel; to an editable install, beside its source."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, or say once that it is done without."""
+        if self.target_name != "wheel" or os.environ.get("TIMONI_BUNDLER_PURE"):
+            return
+        built = Path(self.root, BUILT)
+        try:
+            subprocess.run(
+                _command(Path(self.root, SOURCE), built), check=True, capture_output=True, text=True
+            )
+        except (OSError, subprocess.CalledProcessError) as error:
+            built.unlink(missing_ok=True)
+            reason = getattr(error, "stderr", "") or str(error)
+            first = reason.strip().splitlines()[:1]
+            self.app.display_warning(f"no compiled encoders ({''.join(first)}): compact bundles take longer")
+            return
+        build_data["artifacts"].append(f"/{BUILT}")
+        if version == "standard":
+            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+            build_data["pure_python"] = False
+            build_data["tag"] = f"cp311-abi3-{platform}"
+
+
+def _command(source: Path, built: Path) -> list[str]:
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    include = sysconfig.get_paths()["include"]
+    more = shlex.split(os.environ.get("CFLAGS", ""))
+    if sys.platform == "darwin":
+        more += ["-undefined", "dynamic_lookup"]
+    return [*compiler, *FLAGS, *more, f"-I{include}", str(source), "-o", str(built)]

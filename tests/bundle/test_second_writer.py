@@ -1,0 +1,101 @@
+"""The page on the format is enough to write bundles and to compute ids: a second writer agrees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bundler.bundle.inventory import INVENTORY_FILE, Root, bundle_id, encode, encode_index, take_inventory
+from bundler.bundle.reader import open_bundle
+from bundler.deltas.state import full_inventory
+from bundler.importer import verify_bundle
+from bundler.oci.content import Digest
+from bundler.oci.graph import sparse
+from bundler.oci.reference import RepositoryName, Tag
+from tests.builders import SHAPES, Content, a_bundle, a_module, a_signed_module, an_index, noise
+from tests.bundle.second_writer import Repository, Source, canonical, inventory_of, member, members_of, write
+
+NAME = "h.example/app"
+
+
+def source_of(*contents: Content, omitted: frozenset[str] = frozenset()) -> Source:
+    """The same content, for the second writer."""
+    blobs = {str(digest): data for content in contents for digest, data in content.everything()}
+    kinds = {str(digest): kind for content in contents for digest, (kind, _) in content.manifests.items()}
+    return Source(blobs, kinds, omitted)
+
+
+def repository_of(content: Content, name: str = NAME) -> Repository:
+    return Repository(name, {tag: str(digest) for tag, digest in content.tags.items()})
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, "signed module"])
+def test_a_second_writer_gives_every_shape_the_same_id(shape: str) -> None:
+    content = a_signed_module() if shape == "signed module" else SHAPES[shape]()
+    ours = encode(full_inventory(content.roots(NAME), content.parsed()))
+    assert canonical(inventory_of([repository_of(content)], source_of(content))) == ours
+
+
+def test_a_second_writer_orders_repositories_and_tags_alike() -> None:
+    versions = ("1.10.0", "1.9.0", "1.9.0-rc.2", "1.9.0-rc.10", "2.0.0-alpha", "2.0.0")
+    first, second = a_module(*versions, name="a"), a_module("1.0.0", "latest", "v1.0.0", name="b")
+    names = {"h.example/z": first, "h.example/a": second}
+    roots = [root for name, content in names.items() for root in content.roots(name)]
+    inventory = full_inventory(roots, {**first.parsed(), **second.parsed()})
+    written, _ = members_of(
+        [repository_of(content, name) for name, content in names.items()], source_of(first, second)
+    )
+    assert dict(written)[INVENTORY_FILE] == encode(inventory)
+    assert dict(written)["index.json"] == encode_index(inventory)
+
+
+def test_a_second_writer_omits_the_same_children() -> None:
+    content = an_index(4)
+    children = [entry for entry in content.manifests if entry not in content.tags.values()]
+    content.tags["2.0.0"] = children[2]
+    omitted = frozenset(children[1:])
+    manifests = {digest: sparse(manifest, omitted) for digest, manifest in content.parsed().items()}
+    roots = [Root(RepositoryName(NAME), Tag(tag), digest) for tag, digest in content.tags.items()]
+    ours = full_inventory(roots, manifests)
+    assert set(ours.omitted) == omitted - {children[2]}
+    source = source_of(content, omitted=frozenset(map(str, omitted)))
+    assert canonical(inventory_of([repository_of(content)], source)) == encode(ours)
+
+
+def test_a_second_writer_takes_untagged_manifests_alike() -> None:
+    content = an_index()
+    digest = content.tags["latest"]
+    ours = take_inventory([Root(RepositoryName(NAME), None, digest)], content.parsed())
+    repository = Repository(NAME, {}, (str(digest),))
+    assert canonical(inventory_of([repository], source_of(content))) == encode(ours)
+
+
+@pytest.mark.parametrize("size", [100, 3 << 20])
+def test_a_bundle_of_a_second_writer_is_read_with_the_same_id(size: int, tmp_path: Path) -> None:
+    content = a_module("1.0.0", "1.1.0")
+    large = content.add_blob(noise("large", size))
+    config = content.add_blob(b"{}", "application/vnd.example.config")
+    content.add_manifest(
+        {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": config,
+            "layers": [large],
+        },
+        "2.0.0",
+    )
+    (tmp_path / "second.tar.zst").write_bytes(write([repository_of(content)], source_of(content)))
+    ours = a_bundle(tmp_path / "ours.tar.zst", {NAME: content})
+    with open_bundle(tmp_path / "second.tar.zst") as bundle, open_bundle(ours) as other:
+        assert bundle.id == other.id == bundle_id(encode(other.inventory))
+        assert verify_bundle(bundle).manifests.keys() == content.manifests.keys()
+
+
+def test_a_second_writer_names_long_members_alike(tmp_path: Path) -> None:
+    content = SHAPES["sha512"]()
+    (tmp_path / "b.tar.zst").write_bytes(write([repository_of(content)], source_of(content)))
+    with open_bundle(tmp_path / "b.tar.zst") as bundle:
+        assert verify_bundle(bundle).manifests
+    assert len(member("x" * 101, b"")) == 1536
+    assert Digest.parse(bundle.id)

@@ -1,0 +1,173 @@
+"""The encoders of compact bundles: bit for bit what Go's standard library writes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from bundler.compact.codecs import (
+    Codec,
+    CodecNumber,
+    DeflateEncoder,
+    GzipRecipe,
+    Recognition,
+    codec,
+    gzip_again,
+)
+from bundler.compact.deflate_blocks import code_of
+from bundler.compact.encoder_a import EncoderA
+from bundler.compact.encoder_b import EncoderB
+from bundler.compact.float_estimate import Rounding
+from bundler.errors import ContentError
+from tests.compact.streams import NAMES, stream
+
+KNOWN = json.loads((Path(__file__).parent / "known_streams.json").read_text())
+"""Digests of what Go 1.26.8 (A) and Go 1.27.3 (B) made of every stream."""
+IN_PYTHON: dict[CodecNumber, Callable[[], DeflateEncoder]] = {
+    CodecNumber.GO_A: EncoderA,
+    CodecNumber.GO_B: EncoderB,
+    CodecNumber.GO_B_SUMS_FUSED: lambda: EncoderB(Rounding.SUMS_FUSED),
+    CodecNumber.GO_B_ALL_FUSED: lambda: EncoderB(Rounding.ALL_FUSED),
+}
+SMALL = [name for name in NAMES if int(name.split("-")[1]) <= 1_025]
+BORDERS = [
+    "text-65275-0",
+    "mixed-65537-0",
+    "repeated-98304-0",
+    "bell-65536-0",
+    "noise-65535-0",
+    "zeros-131071-0",
+]
+needs_compiled = pytest.mark.skipif(
+    not codec(1).compiled, reason="no compiled encoders: no C compiler was found"
+)
+
+
+def deflated(encoder: DeflateEncoder, data: bytes, piece: int = 1 << 30) -> bytes:
+    """The raw stream of some input, written in pieces."""
+    parts = [encoder.write(data[start : start + piece]) for start in range(0, len(data), piece)]
+    return b"".join(parts) + encoder.finish()
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_inputs_are_those_that_go_was_given(name: str) -> None:
+    assert hashlib.sha256(stream(name)).hexdigest()[:16] == KNOWN[name]["input"]
+
+
+@needs_compiled
+@pytest.mark.parametrize(("number", "kind"), [(CodecNumber.GO_A, "A"), (CodecNumber.GO_B, "B")])
+def test_the_compiled_encoders_write_what_go_writes(number: CodecNumber, kind: str) -> None:
+    new = codec(number).new
+    assert [name for name in NAMES if digest(deflated(new(), stream(name))) != KNOWN[name][kind]] == []
+
+
+@pytest.mark.parametrize(("number", "kind"), [(CodecNumber.GO_A, "A"), (CodecNumber.GO_B, "B")])
+def test_the_python_encoders_write_what_go_writes(number: CodecNumber, kind: str) -> None:
+    names = [*SMALL, *BORDERS]
+    new = IN_PYTHON[number]
+    assert [name for name in names if digest(deflated(new(), stream(name))) != KNOWN[name][kind]] == []
+
+
+@needs_compiled
+@pytest.mark.parametrize("number", CodecNumber)
+@given(data=some.binary(max_size=3_000), times=some.integers(1, 40), piece=some.integers(1, 70_000))
+def test_both_forms_of_an_encoder_write_the_same(
+    number: CodecNumber, data: bytes, times: int, piece: int
+) -> None:
+    assert deflated(codec(number).new(), data * times, piece) == deflated(IN_PYTHON[number](), data * times)
+
+
+@pytest.mark.parametrize("number", CodecNumber)
+@given(data=some.binary(max_size=2_000), times=some.integers(0, 40))
+def test_every_stream_is_deflate(number: CodecNumber, data: bytes, times: int) -> None:
+    assert zlib.decompress(deflated(codec(number).new(), data * times), -zlib.MAX_WBITS) == data * times
+
+
+@given(some.lists(some.integers(0, 1 << 20), min_size=2, max_size=286))
+def test_a_code_of_any_counts_is_complete(counts: list[int]) -> None:
+    lengths = [length for length in code_of(counts, 15).lengths if length]
+    assert len(lengths) == sum(1 for count in counts if count)
+    assert len(lengths) < 2 or sum(2**-length for length in lengths) == 1
+
+
+@pytest.mark.parametrize("number", [CodecNumber.GO_A, CodecNumber.GO_B])
+def test_a_stream_is_recognised_and_made_again(number: CodecNumber) -> None:
+    content = stream("mixed-65537-0")
+    gzip = b"".join(gzip_again(GzipRecipe(number, bytes.fromhex("1f8b08000000000000ff")), [content]))
+    recognition = Recognition(gzip[start : start + 5_000] for start in range(0, len(gzip), 5_000))
+    assert b"".join(recognition.content()) == content
+    assert recognition.recipe is not None
+    assert recognition.recipe.codec is number
+    assert b"".join(gzip_again(recognition.recipe, [content])) == gzip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda gzip: zlib.compress(b"x" * 9_000, wbits=31),
+        lambda gzip: gzip[:-1],
+        lambda gzip: gzip + b"\0",
+        lambda gzip: gzip + gzip,
+        lambda gzip: gzip[:-4] + b"\0\0\0\1",
+        lambda gzip: gzip[:500],
+        lambda gzip: gzip[:10],
+        lambda gzip: b"\x1f\x8b\x08\x08" + gzip[4:],
+        lambda gzip: b"\x1f\x8b\x07" + gzip[3:],
+    ],
+    ids=["zlib", "cut", "longer", "two", "size", "half", "header", "name", "method"],
+)
+def test_any_other_stream_is_carried_as_it_is(change: Callable[[bytes], bytes]) -> None:
+    recipe = GzipRecipe(CodecNumber.GO_A, bytes.fromhex("1f8b08000000000000ff"))
+    recognition = Recognition([change(b"".join(gzip_again(recipe, [stream("text-16384-0")])))])
+    for _ in recognition.content():
+        pass
+    assert recognition.recipe is None
+
+
+def test_a_header_with_a_name_and_a_time_is_kept() -> None:
+    header = bytes.fromhex("1f8b0808aabbccdd00ff") + b"layer.tar\0"
+    gzip = b"".join(gzip_again(GzipRecipe(CodecNumber.GO_A, header), [stream("text-16384-0")]))
+    recognition = Recognition([gzip])
+    assert b"".join(recognition.content()) == stream("text-16384-0")
+    assert recognition.recipe == GzipRecipe(CodecNumber.GO_A, header)
+
+
+@pytest.mark.parametrize("number", [0, 5, 1 << 40])
+def test_an_unknown_codec_is_refused_by_its_number(number: int) -> None:
+    with pytest.raises(ContentError, match=f"codec number {number} is unknown"):
+        codec(number)
+
+
+def test_a_codec_is_proven_when_it_is_loaded() -> None:
+    assert all(isinstance(codec(number), Codec) for number in CodecNumber)
+
+
+GO = shutil.which("go")
+
+
+@pytest.mark.skipif(GO is None, reason="no Go toolchain on this machine")
+def test_what_this_machines_go_writes_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module gz\ngo 1.20\n")
+    (tmp_path / "main.go").write_text(
+        'package main\nimport ("compress/gzip"; "io"; "os")\n'
+        "func main() { w := gzip.NewWriter(os.Stdout); io.Copy(w, os.Stdin); w.Close() }\n"
+    )
+    subprocess.run([str(GO), "build", "-o", "gz", "."], cwd=tmp_path, check=True, capture_output=True)
+    for name in ("mixed-131071-0", "text-65536-0", "zeros-0-0", "noise-70000-3", "repeated-300000-5"):
+        made = subprocess.run([tmp_path / "gz"], input=stream(name), capture_output=True, check=True).stdout
+        recognition = Recognition([made])
+        assert b"".join(recognition.content()) == stream(name)
+        assert recognition.recipe is not None
