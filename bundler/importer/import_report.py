@@ -1,7 +1,5 @@
 """An import's report, made from its plan and what came of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

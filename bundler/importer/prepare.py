@@ -1,7 +1,5 @@
 """Everything that an import finds out before its first write: part → names → survey → plan → probe."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TypeVar

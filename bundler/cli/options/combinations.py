@@ -1,7 +1,5 @@
 """Which options go together: an option without effect is refused by its name, never passed over."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
