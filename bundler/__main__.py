@@ -92,9 +92,9 @@ def _explained(error: BaseException, log: Log) -> int:
     from bundler.errors import EXIT_INTERNAL, BundlerError, printable
 
     if isinstance(error, KeyboardInterrupt):
-        return _said(log, "interrupted", AGAIN, 128 + signal.SIGINT)
+        return _stopped(log, "interrupted", signal.SIGINT)
     if isinstance(error, Terminated):
-        return _said(log, "terminated", AGAIN, 128 + signal.SIGTERM)
+        return _stopped(log, "terminated", signal.SIGTERM)
     if isinstance(error, BundlerError):
         with contextlib.suppress(OSError):
             log.error(error)
@@ -129,6 +129,14 @@ def _failed(log: Log, item: str, cause: str, number: int = 0) -> int:
     with contextlib.suppress(OSError):
         log.failed(item, cause, NEXT_STEP.get(number, ""), LocalError.exit_code)
     return LocalError.exit_code
+
+
+def _stopped(log: Log, event: Event, number: int) -> int:
+    if log.goes_on:
+        return _said(log, event, AGAIN, 128 + number)
+    with contextlib.suppress(OSError):
+        log.tell(event, "stopped", exit_code=128 + number)
+    return 128 + number
 
 
 def _said(log: Log, event: Event, message: str, code: int) -> int:

@@ -94,7 +94,7 @@ def _proof(pairs: list[Pair], say: Say) -> int:
         expected = registries.target(outside).digest_of(tag)
         seen = registries.target(inside).digest_of(tag)
         if expected is None or seen != expected:
-            raise IntegrityError(f"{inside}:{tag}", f"it is {seen}, not {expected}")
+            raise IntegrityError(f"{inside}:{tag}", f"the tag points to {seen} instead of {expected}")
         name = f"{outside.path.rpartition('/')[2]}:{tag}"
         say(f"{name:<20}  outside {shortened(expected)}  inside {shortened(seen)}")
     return len(asked)
@@ -132,7 +132,7 @@ def _modules() -> Iterator[Module]:
     shipped: Traversable = files("bundler") / "example_modules"
     here = shipped if shipped.is_dir() else Path(__file__).parents[1] / "examples" / "modules"
     if not here.is_dir():
-        raise NotFoundError(str(here), "the example modules are not there", "install the package again")
+        raise NotFoundError(str(here), "the example modules are missing", "install the package again")
     schemas = dict(_tree(here / "schemas"))
     folders = [folder for folder in here.iterdir() if (folder / "base").is_dir()]
     for folder in sorted(folders, key=lambda folder: folder.name):

@@ -22,9 +22,10 @@ def check_disk(needs: list[tuple[Path, int]]) -> None:
         per_device[device] = (first, sum_ + size)
     for place, size in per_device.values():
         with local_errors(place, "look at"):
-            free = shutil.disk_usage(place).free
-        if size > free:
-            cause = f"it needs up to {size:,} bytes, and {free:,} are free"
+            usage = shutil.disk_usage(place)
+        # Some file systems report 0 of 0 blocks: their space is unknown, not none.
+        if usage.total and size > usage.free:
+            cause = f"up to {size:,} bytes are needed, and {usage.free:,} are free"
             raise LocalError(str(place), cause, "free some space, or choose another place")
 
 

@@ -84,7 +84,9 @@ class Layout:
             # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise NotFoundError(str(path), "not there", "run again what made the directory") from error
+            raise NotFoundError(
+                str(path), "not there", "run the command that made the directory again"
+            ) from error
         except OSError as error:
             if error.errno in _IRREGULAR:
                 raise ContentError(str(path), _IRREGULAR[error.errno], _COPY) from error

@@ -62,8 +62,8 @@ def check_rule(rule: MappingRule) -> None:
             re.compile(rule.source).sub(rule.to, "")
             expression(rule.source)
         except (ValueError, *_UNREADABLE) as error:
-            cause = f"the regular expression or its replacement can't be meant: {error}"
-            raise UsageError(rule.source, cause, r"write it as RE2 has it, groups as \1") from None
+            cause = f"the regular expression or its replacement is not valid: {error}"
+            raise UsageError(rule.source, cause, r"use the syntax of RE2, with groups as \1") from None
 
 
 def target_name(source: RepositoryName, to: Prefix, mapping: Mapping) -> RepositoryName:
@@ -106,8 +106,8 @@ def map_all(
 def _check_flatten(to: Prefix, mapping: Mapping) -> None:
     taken = len(to.path.split("/")) if to.path else 0
     if mapping.flatten is not None and taken >= mapping.flatten:
-        cause = f"{to} has {taken} levels already, and flatten leaves {mapping.flatten} in all"
-        raise UsageError("flatten", cause, "use a shorter prefix, or leave more levels")
+        cause = f"{to} already has {taken} levels, and flatten allows {mapping.flatten} in all"
+        raise UsageError("flatten", cause, "use a shorter prefix, or a larger number for flatten")
 
 
 def _path(source: RepositoryName, rules: tuple[MappingRule, ...]) -> str:
@@ -141,18 +141,20 @@ def _collisions(mapped: dict[RepositoryName, RepositoryName]) -> list[UsageError
     sources: dict[RepositoryName, list[RepositoryName]] = {}
     for source, target in mapped.items():
         sources.setdefault(target, []).append(source)
-    next_step = "give them different names by a mapping"
+    next_step = "map them to different names"
     return [
-        UsageError(target, f"{' and '.join(shared)} would all become this", next_step)
+        UsageError(target, f"{' and '.join(shared)} would all get this name", next_step)
         for target, shared in sources.items()
         if len(shared) > 1
     ]
 
 
 def _not_allowed(mapped: dict[RepositoryName, RepositoryName], allow: tuple[str, ...]) -> list[UsageError]:
-    next_step = "leave it out, map it elsewhere, or allow it"
+    next_step = "exclude it, map it to another name, or add it to `allow`"
     return [
-        UsageError(source, f"it would become {target}, which is not in allow ({', '.join(allow)})", next_step)
+        UsageError(
+            source, f"its name at the target, {target}, is not in allow ({', '.join(allow)})", next_step
+        )
         for source, target in mapped.items()
         if allow and not any(fnmatchcase(target.path, glob) for glob in allow)
     ]

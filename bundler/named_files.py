@@ -17,7 +17,7 @@ def check_folder(file: Path, option: str = "") -> None:
 def check_writable(file: Path) -> None:
     """Raise LocalError unless a file may be made in its folder."""
     if not os.access(file.parent, os.W_OK | os.X_OK):
-        raise LocalError(str(file), "no permission to write into its folder", "choose another place")
+        raise LocalError(str(file), "no permission to write into its folder", "choose another folder")
 
 
 LONGEST = 4 * DEFAULT_LIMITS.config
@@ -30,7 +30,7 @@ def text_of(path: Path) -> str:
         data = read_at_most(path, LONGEST)
         if len(data) > LONGEST:
             cause = f"larger than the limit of {LONGEST:,} bytes"
-            raise UsageError(str(path), cause, "name a file that a person wrote")
+            raise UsageError(str(path), cause, "check that it is the right file")
         return data.decode().replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "not a text file"

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from bundler.bundle.reader import open_bundle
 from bundler.exporter import Incremental, OnDrift, export_bundle, output_to, store_location_of
-from bundler.importer import Destination, OnConflict, Part, import_bundle, verify_bundle
+from bundler.importer import Destination, OnConflict, Part, Pruning, import_bundle, verify_bundle
 from bundler.importer.destination import WHOLE
 from bundler.ledger.ledger import Ledger
 from bundler.limits import Limits
@@ -89,6 +89,7 @@ def imported(
     beside: Sequence[Path] = (),
     prune: int | None = None,
     ledger: Ledger | None = None,
+    confirm_full: bool = False,
     jobs: int = 4,
 ) -> Report:
     """Verify a bundle and import it below `prefix`; without a ledger, on a machine that is new to it."""
@@ -100,7 +101,14 @@ def imported(
         others = [stack.enter_context(open_bundle(path)) for path in beside]
         session = Session(known, jobs=jobs)
         report = import_bundle(
-            verified, destination, session, ledger, on_conflict, beside=others, prune=prune
+            verified,
+            destination,
+            session,
+            ledger,
+            on_conflict,
+            beside=others,
+            prune=Pruning(prune) if prune else None,
+            confirm_full=confirm_full,
         )
     assert_none_in(str(report), "the report")
     return report

@@ -71,7 +71,10 @@ def test_a_release_needs_a_date_a_clean_tree_and_a_new_tag() -> None:
 
 
 def test_the_wheel_brings_the_man_pages_and_the_example_modules(tmp_path: Path) -> None:
-    needed = ("bundler", "docs", "examples", "schemas", "pyproject.toml", "README.md", "LICENSE")
+    needed = (
+        *("bundler", "docs", "examples", "schemas"),
+        *("hatch_build.py", "pyproject.toml", "README.md", "LICENSE"),
+    )
     for name in needed:
         path = ROOT / name
         copy = shutil.copytree if path.is_dir() else shutil.copy

@@ -62,7 +62,7 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
     lines = [line for line in map(_LINE.fullmatch, re.split("\r\n|\n|\r", text)) if line]
     if not lines:
         raise IntegrityError(
-            str(path), "it has no line as sha256sum writes it", "carry it again, or remove it"
+            str(path), "it has no line in the format of sha256sum", "carry it again, or remove it"
         )
     for line in [line for line in lines if _file_of(line) == bundle.name] or lines[:1]:
         if (digest := line[2].lower()) != sha256:
@@ -96,7 +96,7 @@ def seal_bundle(bundle: Bundle, sealed: SignedStatement, progress: Progress = SI
         write_seal(bundle.path, sealed)
         return
     if bundle_id(encode(bundle.inventory)) != bundle.id:
-        cause = "a newer timoni-bundler wrote it, and this one would lose what that one said"
+        cause = "it has fields of a newer timoni-bundler, which would be lost"
         raise UsageError(str(bundle.path), cause, "sign it with the newer one")
     blobs = list(bundle.inventory.content)
     with (

@@ -168,4 +168,4 @@ class _Tar:
     def finish(self) -> None:
         """Raise ContentError if anything follows."""
         if self._waiting or self._next():
-            raise ContentError(BUNDLE, "its archive goes on after its end")
+            raise ContentError(BUNDLE, "its archive has data after its end")

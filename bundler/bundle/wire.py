@@ -57,7 +57,7 @@ class Wire:
         if head and not any(head):
             raise layout.damaged("it begins with zeros")
         cause = f"not a bundle (found {_kind(head)})"
-        raise ContentError(BUNDLE, cause, "give a file that `timoni-bundler export` made")
+        raise ContentError(BUNDLE, cause, "name a file that `timoni-bundler export` wrote")
 
     def next_frame(self) -> tuple[bytearray, int] | None:
         """Return the next frame and the size of its content; None behind the last one."""
@@ -76,7 +76,7 @@ class Wire:
             self._take_into(frame, 3)
             size, last = layout.block_size(bytes(frame[-3:]))
             if len(frame) + size > most:
-                raise ContentError(BUNDLE, "a zstd frame of more blocks than its content needs")
+                raise ContentError(BUNDLE, "a zstd frame with more blocks than its content needs")
             self._take_into(frame, size)
         self._take_into(frame, 4)
         if len(self._frames) >= self._limits.frames:

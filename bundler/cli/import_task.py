@@ -15,6 +15,7 @@ from bundler import (
     BundleStream,
     Destination,
     OnConflict,
+    Pruning,
     import_bundle,
     import_stream,
     open_bundle,
@@ -23,6 +24,7 @@ from bundler import (
 )
 from bundler.bundle.wire import FrameCache
 from bundler.cli.input_files import allow_open_files
+from bundler.cli.options.combinations import refuse_unused
 from bundler.cli.options.policy_options import border_of, with_signed
 from bundler.cli.options.registry_options import registries
 from bundler.cli.options.trust_options import TrustOptions, verifier_of
@@ -49,11 +51,14 @@ class ImportTask(NamedTuple):
     on_conflict: OnConflict
     settings: RegistryOptions
     beside: tuple[Path, ...]
-    prune: int | None
+    prune: Pruning | None
     volumes_in: tuple[Path, ...]
     trust: TrustOptions
     ledger: Ledger
     policy: Policy | None
+    confirm_full: bool
+    said: frozenset[str]
+    """Options of the command line; what a file says is for every bundle that comes."""
 
 
 class Means(NamedTuple):
@@ -77,16 +82,20 @@ def carry_out(task: ImportTask, *, dry_run: bool, quiet: bool) -> Report:
         if task.bundle != "-":
             return _from_file(task, means, dry_run=dry_run)
         if dry_run:
-            raise UsageError("-", "a dry run of a stream would use it up", "give a file")
+            raise UsageError(
+                "-", "a dry run can't read a stream, because it could not be read again", "name a file"
+            )
         return _from_pipe(task, means)
 
 
 def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
     with open_bundle(Path(task.bundle), judge=means.verifier, volumes_in=task.volumes_in) as opened:
+        _refuse_unused(task, opened, means.beside)
         check = border_of(task.policy, opened)
         check_import(opened, task.destination, means.session, task.ledger)
         verified = verify_bundle(opened, means.session)
-        carry = plan_bundle_import if dry_run else import_bundle
+        full = partial(import_bundle, confirm_full=task.confirm_full)
+        carry = plan_bundle_import if dry_run else full
         report = carry(
             verified,
             task.destination,
@@ -100,9 +109,17 @@ def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
         return with_signed(report, check)
 
 
+def _refuse_unused(task: ImportTask, opened: Bundle, beside: Sequence[Bundle]) -> None:
+    if not opened.inventory.base:
+        cause = f"{task.bundle} is a full bundle"
+        refuse_unused(task.said, ("--with", "--allow-gap", "--prune"), cause)
+    if not any(bundle.volumes for bundle in (opened, *beside)):
+        refuse_unused(task.said, ("--volumes-in",), f"{task.bundle} is not in volumes")
+
+
 def _from_pipe(task: ImportTask, means: Means) -> Report:
     if sys.stdin.isatty():
-        raise UsageError("-", "standard input is a terminal", "send a bundle through a pipe")
+        raise UsageError("-", "standard input is a terminal", "pipe a bundle into this command")
     return import_stream(
         BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier),
         task.destination,
@@ -112,6 +129,7 @@ def _from_pipe(task: ImportTask, means: Means) -> Report:
         beside=means.beside,
         policy=border_of(task.policy, None),
         prune=task.prune,
+        confirm_full=task.confirm_full,
     )
 
 

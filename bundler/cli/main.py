@@ -1,5 +1,6 @@
 """The commands by name; each is loaded when it is called."""
 
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -8,6 +9,7 @@ import click
 from bundler.about import PROGRAM, VERSION
 from bundler.cli.options.command_line import DeclaredOption
 from bundler.cli.terminal.log import JSON, OPTION, VARIABLE, Log
+from bundler.errors import UsageError
 
 GROUPS = {
     "Outside": {
@@ -157,11 +159,22 @@ def _misused(error: click.ClickException, words: Sequence[str], log: Log) -> int
     if isinstance(error, _NO_ARGUMENTS) and not log.structured:
         error.show()
     else:
-        item = path.removeprefix(PROGRAM).strip() or "command line"
-        log.failed(
-            item, message[:1].lower() + message[1:].rstrip("."), f"see `{path} --help`", error.exit_code
-        )
+        item = path.removeprefix(PROGRAM).strip()
+        cause = message[:1].lower() + message[1:].rstrip(".")
+        _tell_misuse(UsageError(item or "command line", cause, f"see `{path} --help`"), item, words, log)
     return error.exit_code
+
+
+def _tell_misuse(error: UsageError, command: str, words: Sequence[str], log: Log) -> None:
+    """Write the line, and the report where the command line asks for JSON."""
+    log.error(error)
+    before_names = words[: words.index("--")] if "--" in words else words
+    if "--json" in before_names and not log.structured:
+        from bundler.cli.terminal.outcome import failed_report, print_document
+        from bundler.reporting.json_report import reported
+
+        stream = sys.stderr if "-" in before_names else sys.stdout
+        print_document(reported(failed_report(command, error)), stream)
 
 
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bundler.cli.options.combinations import refuse_combination, said_flags
+from bundler.cli.options.combinations import refuse_combination, refuse_unused, said_flags
 from bundler.config.export_options import ExportSettings
+from bundler.config.include_options import IncludeOptions
 from bundler.config.option import over
 from bundler.config.selection_options import (
-    IncludeOptions,
     RuntimeOptions,
     SelectionOptions,
+    SourceOptions,
     narrowed,
     rules_of,
 )
@@ -56,18 +57,30 @@ class Asked(NamedTuple):
 
 def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> Asked:
     """Read the export files, and join them with the command line. Raises UsageError."""
-    file = export_file(options.place.config) if options.place.config else None
+    place = options.place
+    file = export_file(place.config, place.default_registry) if place.config else None
     joined = over(settings, file.settings) if file else settings
     in_file = ("--from-timoni-bundle",) if file and file.timoni_bundles else ()
     refuse_combination(command, said_flags(options, joined).union(in_file))
     selection = selected(options, file)._replace(shard=joined.shard.shard)
+    _refuse_unheard(options, selection)
     return Asked(joined, selection)
+
+
+def _refuse_unheard(options: SelectionOptions, selection: Selection) -> None:
+    """Raise UsageError for rules of the command line that nothing obeys: what is named is not chosen."""
+    if selection.pins:
+        cause = f"{selection.pins[0].reference} is named, and its creation time is not asked for"
+        refuse_unused(said_flags(options.more), ("--since", "--min-age"), cause)
+    if not (selection.sources or selection.namespaces):
+        choices = said_flags(options.tags, options.more) - {"--exclude"}
+        refuse_unused(choices, sorted(choices), "every source names its tag, so that nothing is chosen")
 
 
 def refuse_nothing(selection: Selection) -> None:
     """Raise UsageError for a selection that names nothing."""
     if not (selection.pins or selection.sources or selection.namespaces or selection.problems):
-        raise UsageError("selection", "nothing to carry is named", "name a SOURCE, or a file with -c")
+        raise UsageError("selection", "no source given", "name a SOURCE, or an export file with -c")
 
 
 def hosts_of(selection: Selection) -> set[RegistryName]:
@@ -75,16 +88,16 @@ def hosts_of(selection: Selection) -> set[RegistryName]:
     return {*selection.registries, *([RegistryName("docker.io")] if selection.with_images else [])}
 
 
-def export_file(paths: tuple[Path, ...]) -> ExportFile:
+def export_file(paths: tuple[Path, ...], default_registry: RegistryName = DEFAULT_REGISTRY) -> ExportFile:
     """Read all export files as one. Raises UsageError with everything that is wrong in them."""
     from bundler.config.export_file import merged, read_export_file
 
-    now = int(time.time())
+    at: Any = {"environment": os.environ, "now": int(time.time()), "default_registry": default_registry}
     files: list[ExportFile] = []
     problems: list[UsageError] = []
     for path in paths:
         try:
-            files.append(read_export_file(str(path), text_of(path), environment=os.environ, now=now))
+            files.append(read_export_file(str(path), text_of(path), **at))
         except CollectedError as error:
             problems += (problem for problem in error.problems if isinstance(problem, UsageError))
         except UsageError as error:
@@ -98,7 +111,7 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
     """Return what the command line and the export files ask for together. Raises UsageError."""
     rules, include = rules_of(options.tags, options.more), _include(options.include)
     check(rules)
-    references, namespaces = _sources(options.place.sources, rules, include)
+    references, namespaces = _sources(options.place, rules, include)
     presets = (Reference(PRESETS[name]) for name in options.place.presets)
     parts = [
         selection_of([*references, *presets], rules, include, named_by="on the command line"),
@@ -114,19 +127,19 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
     return parts[0].joined(*parts[1:])
 
 
-def _sources(
-    sources: tuple[str, ...], rules: Rules, include: Include
-) -> tuple[list[Reference], list[Namespace]]:
+def _sources(place: SourceOptions, rules: Rules, include: Include) -> tuple[list[Reference], list[Namespace]]:
     references: list[Reference] = []
     namespaces: list[Namespace] = []
-    for source in sources:
-        host, path = split_registry(address(source, SOURCE_FORM), DEFAULT_REGISTRY)
+    for source in place.sources:
+        host, path = split_registry(address(source, SOURCE_FORM), place.default_registry)
         if set(path) & set("*?["):
             if ":" in path:
-                raise UsageError(source, "a glob is for repositories, not for tags", "choose tags with --tag")
+                raise UsageError(
+                    source, "only repositories can be chosen by a glob here", "choose tags with --tag"
+                )
             namespaces.append(Namespace(_registry(host, source), path, (), rules, include))
         else:
-            references.append(parse_reference(source))
+            references.append(parse_reference(source, place.default_registry))
     return references, namespaces
 
 
@@ -139,7 +152,11 @@ def _registry(host: str, source: str) -> RegistryName:
 
 def _include(options: IncludeOptions) -> Include:
     if options.require and options.no_referrers:
-        raise UsageError("--require", "with --no-referrers nothing can be found", "leave one of them out")
+        raise UsageError(
+            "--require",
+            "it can't hold with --no-referrers, which leaves attachments out",
+            "remove one of them",
+        )
     return options.include()
 
 

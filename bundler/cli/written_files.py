@@ -115,7 +115,7 @@ def runtime_values(options: RuntimeOptions) -> Mapping[str, str]:
     for setting in options.settings:
         name, separator, value = setting.partition("=")
         if not separator or not name:
-            raise UsageError(f"--set {name}", "it is not NAME=VALUE", "write --set NAME=VALUE")
+            raise UsageError(f"--set {name}", "this is not NAME=VALUE", "write --set NAME=VALUE")
         values[name] = value
     return values
 
@@ -124,7 +124,7 @@ def check_names(names: NameOptions, receipt: Path | None) -> None:
     """Raise UsageError before any work where a file can't be written."""
     to = names.timoni_bundles_to
     if bool(names.timoni_bundles) != (to is not None):
-        raise UsageError("--timoni-bundle", "it needs --timoni-bundle-to, and that needs it", "give both")
+        raise UsageError("--timoni-bundle", "it works only together with --timoni-bundle-to", "give both")
     if to is not None:
         _check_folder(to, names.timoni_bundles)
     for option, file in (("--write-image-map", names.image_map), ("--receipt", receipt)):
@@ -137,9 +137,11 @@ def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
     if not to.is_dir():
         raise UsageError(str(to), "--timoni-bundle-to: no such folder", f"create {to}")
     if len(set(names)) != len(names):
-        raise UsageError("--timoni-bundle", "two files have one name", "rewrite them into two folders")
+        raise UsageError(
+            "--timoni-bundle", "two files have the same name", "rewrite them in two runs, into two folders"
+        )
     if same := next((file for file in files if (to / file.name).resolve() == file.resolve()), None):
-        raise UsageError(str(same), "it would be replaced by itself", "choose another folder")
+        raise UsageError(str(same), "the rewritten file would replace the original", "choose another folder")
     for file in files:
         text_of(file)
 

@@ -9,12 +9,12 @@ from pydantic import ConfigDict
 from pydantic import Field as KeyField
 
 from bundler.config.export_options import ExportSettings
+from bundler.config.include_options import IncludeOptions
 from bundler.config.keys import FilePath, Keys, TextWithVariables, model_of, said_in, values_of
 from bundler.config.option import Circumstances, OptionField, nothing_said, values_in, with_values
 from bundler.config.problems import Problem, RefusedValueError, Where, refuse
 from bundler.config.reading import Found, exactly_one, items, read_keys
 from bundler.config.selection_options import (
-    IncludeOptions,
     PlaceOptions,
     SourceTagOptions,
     TagOptions,
@@ -23,7 +23,7 @@ from bundler.config.selection_options import (
 from bundler.config.texts import RepositoryPattern, refuse_unless_meant
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName
+from bundler.oci.reference import DEFAULT_REGISTRY, RegistryName, RepositoryName
 from bundler.selection.rules import Rules
 from bundler.selection.sources import PRESETS, Include
 
@@ -125,12 +125,20 @@ ExportKeys = model_of(
 )
 
 
-def read_export_file(name: str, text: str, *, environment: Mapping[str, str], now: int) -> ExportFile:
+def read_export_file(
+    name: str,
+    text: str,
+    *,
+    environment: Mapping[str, str],
+    now: int,
+    default_registry: RegistryName = DEFAULT_REGISTRY,
+) -> ExportFile:
     """Return the file's content as values; paths in it are relative to the folder of `name`.
 
     `now` is in seconds since the epoch. Raises UsageError, with every problem that the file has.
     """
-    read, document = read_keys(name, text, ExportKeys, Circumstances(now, environment, name), _across)
+    at = Circumstances(now, environment, name, default_registry)
+    read, document = read_keys(name, text, ExportKeys, at, _across)
     keys: Any = read
     defaults = keys.defaults or DefaultKeys()
     sources: list[ConfiguredSource] = []
@@ -227,7 +235,7 @@ def _conflicts(path: str, field: OptionField, said: list[tuple[str, Any]]) -> It
     for name, other in others:
         if other != value:
             cause = f"{path}: {_written(other)}, but {first} says {_written(value)}"
-            yield UsageError(name, cause, "say it in one of them only")
+            yield UsageError(name, cause, "set it in only one of them")
 
 
 def _written(value: object) -> str:

@@ -30,6 +30,14 @@ class TargetOptions(NamedTuple):
             "other.",
         ),
     ] = None  # fmt: skip
+    confirm: Annotated[
+        Literal["quick", "full"] | None,
+        Option(
+            "--confirm", key="confirm", heading=DESTINATION,
+            help="Before tags move, read back manifests and the first byte of every blob sent (quick), or "
+            "also all bytes of every blob (full). Default: quick.",
+        ),
+    ] = None  # fmt: skip
 
 
 class ConfigOptions(NamedTuple):
@@ -70,6 +78,13 @@ class DeltaOptions(NamedTuple):
             "Default: delete nothing.",
         ),
     ] = None  # fmt: skip
+    prune_deselected: Annotated[
+        bool,
+        Option(
+            "--prune-deselected", key="pruneDeselected", heading=INCREMENTAL,
+            help="With --prune, also delete tags that are only no longer selected.",
+        ),
+    ] = False  # fmt: skip
 
 
 class NameOptions(NamedTuple):

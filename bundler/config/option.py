@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
+from bundler.oci.reference import DEFAULT_REGISTRY, RegistryName
+
 HEADINGS = (
     "Destination",
     "Choosing tags",
@@ -29,6 +31,8 @@ class Circumstances(NamedTuple):
     """For `${NAME}` in a file; the command line leaves that to the shell."""
     file: str = ""
     """The file that is read: paths in it are relative to its folder."""
+    default_registry: RegistryName = DEFAULT_REGISTRY
+    """The registry of a name without one."""
 
 
 Reader = Callable[[str, Circumstances], Any]

@@ -16,7 +16,7 @@ from bundler.trust.statement import Job
 
 def _narrow(glob: str) -> str:
     if not is_narrow(glob):
-        raise RefusedValueError("almost anybody's", "name at least HOST/OWNER/ or @DOMAIN")
+        raise RefusedValueError("this pattern matches almost anybody", "name at least HOST/OWNER/ or @DOMAIN")
     return glob
 
 

@@ -154,7 +154,7 @@ def _between(name: str, document: Document, across: Callable[[dict[str, Any]], F
     version = content.get("version")
     if type(version) is int and version > VERSION:
         # Alone: everything else may be right in that version.
-        cause = f"{version}; this program reads version {VERSION}"
+        cause = f"{version}; this program reads version {VERSION} only"
         refuse(
             name, [Problem(document.line(("version",)), ("version",), cause, "use a newer timoni-bundler")]
         )

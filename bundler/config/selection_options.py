@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.config import texts
+from bundler.config.include_options import IncludeOptions
 from bundler.config.option import Argument, Option
-from bundler.errors import UsageError
 from bundler.oci.content import Digest
-from bundler.oci.platform import Platform, parse_platform
-from bundler.oci.reference import RepositoryName, Tag
+from bundler.oci.reference import DEFAULT_REGISTRY, RegistryName, RepositoryName, Tag
 from bundler.selection.rules import Rules
-from bundler.selection.sources import Include, Shard
+from bundler.selection.sources import Shard
 
-TAGS, INCLUDED = "Choosing tags", "Included content"
+TAGS = "Choosing tags"
 
 
 class SourceOptions(NamedTuple):
@@ -29,6 +28,14 @@ class SourceOptions(NamedTuple):
             help="Read an export file (YAML, schemas/export-file.schema.json). Repeatable.",
         ),
     ] = ()  # fmt: skip
+    default_registry: Annotated[
+        RegistryName,
+        Option(
+            "--default-registry", metavar="HOST",
+            help="Registry of a repository that names none (stefanprodan/modules/podinfo). Default: "
+            f"{DEFAULT_REGISTRY}.",
+        ),
+    ] = DEFAULT_REGISTRY  # fmt: skip
     presets: Annotated[
         tuple[Literal["kubernetes-schema", "minimal"], ...],
         Option(
@@ -181,63 +188,6 @@ def narrowed(rules: Rules, line: Rules) -> Rules:
     )
 
 
-class IncludeOptions(NamedTuple):
-    """What is included with a tag."""
-
-    images: Annotated[
-        bool,
-        Option(
-            "--with-images", key="images", heading=INCLUDED,
-            help="Include the container images that the modules run.",
-        ),
-    ] = False  # fmt: skip
-    platforms: Annotated[
-        tuple[Platform, ...],
-        Option(
-            "--platform", key="platforms", metavar="OS/ARCH", heading=INCLUDED,
-            read=lambda text, at: parse_platform(text),
-            help="Of images for several platforms, include only this one. Repeatable. Default: all.",
-        ),
-    ] = ()  # fmt: skip
-    no_referrers: Annotated[
-        bool,
-        Option(
-            "--no-referrers", heading=INCLUDED,
-            help="Leave out signatures, attestations, SBOMs and everything else that refers to a tag.",
-        ),
-    ] = False  # fmt: skip
-    require: Annotated[
-        tuple[Literal["signature", "sbom", "attestation"], ...],
-        Option(
-            "--require", key="require", heading=INCLUDED,
-            help="Fail every tag that does not have this. Repeatable.",
-        ),
-    ] = ()  # fmt: skip
-
-    def include(self) -> Include:
-        """Return the value that the exporter works with."""
-        return Include(self.images, not self.no_referrers, frozenset(self.require), self.platforms)
-
-    def narrowing(self, file: Include) -> Include:
-        """Return what a file includes, under what the command line says. Raises UsageError."""
-        required, referrers = file.require | frozenset(self.require), file.referrers and not self.no_referrers
-        if required and not referrers:
-            raise UsageError(
-                "--no-referrers", "the export file requires some of them", "leave one of them out"
-            )
-        return Include(file.images or self.images, referrers, required, self._platforms(file.platforms))
-
-    def _platforms(self, file: tuple[Platform, ...]) -> tuple[Platform, ...]:
-        if not (file and self.platforms):
-            return file or self.platforms
-        both = [one for one in self.platforms if any(other.takes(one) for other in file)]
-        both += [one for one in file if any(other.takes(one) for other in self.platforms)]
-        if not both:
-            named = ", ".join(map(str, file))
-            raise UsageError("--platform", f"the export file takes only {named}", "name one of these")
-        return tuple(dict.fromkeys(both))
-
-
 class ShardOptions(NamedTuple):
     """One part of an export that several machines share."""
 
@@ -258,14 +208,14 @@ class PlaceOptions(NamedTuple):
     repository: Annotated[
         RepositoryName | None,
         Option(
-            key="repository", read=lambda text, at: texts.repository(text, at.environment),
+            key="repository", read=texts.repository,
             help="[oci://][HOST/]REPOSITORY, without tag or digest; `${NAME}` is filled in.",
         ),
     ] = None  # fmt: skip
     namespace: Annotated[
         texts.RepositoryPattern | None,
         Option(
-            key="namespace", read=lambda text, at: texts.namespace(text, at.environment),
+            key="namespace", read=texts.namespace,
             help="[oci://]HOST/GLOB: every repository of the registry's catalog whose path matches; `*` is "
             "also for `/`. `${NAME}` is filled in.",
         ),

@@ -13,7 +13,6 @@ from bundler.config.problems import RefusedValueError
 from bundler.errors import UsageError
 from bundler.oci.content import Digest
 from bundler.oci.reference import (
-    DEFAULT_REGISTRY,
     RegistryName,
     RepositoryName,
     RepositoryPath,
@@ -32,10 +31,11 @@ def expanded(text: str, environment: Mapping[str, str]) -> str:
         if found[0] == "$$":
             return "$"
         if found[1] is None:
-            raise RefusedValueError("a $ that is neither ${NAME} nor $$", "write $$ for a dollar sign")
+            raise RefusedValueError("a $ must be part of ${NAME} or $$", "write $$ for a dollar sign")
         if found[1] not in environment:
             raise RefusedValueError(
-                f"the environment has no {found[1]}", f"set {found[1]}, or write $$ for a dollar sign"
+                f"the environment variable {found[1]} is not set",
+                f"set {found[1]}, or write $$ for a dollar sign",
             )
         return environment[found[1]]
 
@@ -56,9 +56,9 @@ def path_text(text: str, at: Circumstances) -> str:
     if not filled:
         raise RefusedValueError("is empty")
     if filled.startswith("~"):
-        raise RefusedValueError("~ stands for nothing here", "write the whole path")
+        raise RefusedValueError("~ is not expanded here", "write the whole path")
     if not filled.isprintable():
-        raise RefusedValueError("a path with control characters", "leave them out")
+        raise RefusedValueError("the path has control characters", "remove them")
     return beside_file(at.file, filled)
 
 
@@ -90,11 +90,11 @@ class RepositoryPattern(NamedTuple):
         return fnmatchcase(path, self.glob) and not excluded
 
 
-def repository(text: str, environment: Mapping[str, str]) -> RepositoryName:
-    """Read `[oci://]HOST/PATH`, variables filled in. Raises RefusedValueError."""
-    filled = expanded(text, environment)
+def repository(text: str, at: Circumstances) -> RepositoryName:
+    """Read `[oci://][HOST/]PATH`, variables filled in. Raises RefusedValueError."""
+    filled = expanded(text, at.environment)
     try:
-        reference = parse_reference(filled)
+        reference = parse_reference(filled, at.default_registry)
     except UsageError as error:
         raise RefusedValueError(_shown(text, filled, error.cause), "write [HOST/]REPOSITORY") from None
     if reference.digest:
@@ -104,19 +104,19 @@ def repository(text: str, environment: Mapping[str, str]) -> RepositoryName:
     return reference.repository
 
 
-def namespace(text: str, environment: Mapping[str, str]) -> RepositoryPattern:
-    """Read `[oci://]HOST/GLOB`, variables filled in. Raises RefusedValueError."""
-    filled = expanded(text, environment)
-    host, glob = split_registry(filled.removeprefix("oci://"), DEFAULT_REGISTRY)
+def namespace(text: str, at: Circumstances) -> RepositoryPattern:
+    """Read `[oci://][HOST/]GLOB`, variables filled in. Raises RefusedValueError."""
+    filled = expanded(text, at.environment)
+    host, glob = split_registry(filled.removeprefix("oci://"), at.default_registry)
     try:
         registry = RegistryName.parse(host)
     except ValueError as error:
         raise RefusedValueError(_shown(text, filled, str(error)), "write HOST/PATH/*") from None
     if not _PATH_GLOB.fullmatch(glob):
-        raise RefusedValueError("no glob for paths of repositories behind the host", "write HOST/PATH/*")
+        raise RefusedValueError("there is no repository path after the host", "write HOST/PATH/*")
     if not any(letter in glob for letter in "*?["):
         raise RefusedValueError(
-            "names one repository", "write HOST/PATH/* for all below it, or use `repository`"
+            "this names one repository", "write HOST/PATH/* for all below it, or use `repository`"
         )
     return RepositoryPattern(registry, glob)
 
@@ -161,10 +161,10 @@ def moment(text: str, now: int) -> int:
     year, month, day, hour, minute, second = (int(part or 0) for part in found.group(1, 2, 3, 4, 5, 6))
     ahead = (int(found[8] or 0) * 60 + int(found[9] or 0)) * (-60 if found[7] == "-" else 60)
     if not (year > 0 and 0 < month < 13 and 0 < day <= monthrange(year, month)[1]):
-        raise RefusedValueError(f"{text!r} names a day that does not exist", WRITE_TIME)
+        raise RefusedValueError(f"{text!r} is a day that does not exist", WRITE_TIME)
     # 60 is a leap second (RFC 3339, 5.7).
     if hour > 23 or minute > 59 or second > 60 or int(found[8] or 0) > 23 or int(found[9] or 0) > 59:
-        raise RefusedValueError(f"{text!r} names a time that does not exist", WRITE_TIME)
+        raise RefusedValueError(f"{text!r} is a time that does not exist", WRITE_TIME)
     return timegm((year, month, day, hour, minute, second)) - ahead
 
 

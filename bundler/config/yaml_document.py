@@ -156,11 +156,9 @@ class Document:
             here = (*where, key.text)
             if not isinstance(word := meaning(key.text, plain=key.plain), str):
                 cause, next_step = why_no_text(word)
-                self.problems.append(Problem(key.line, where, f"a key that is no text: {cause}", next_step))
+                self.problems.append(Problem(key.line, where, f"this key is not text: {cause}", next_step))
             elif here in self._key_lines:
-                self.problems.append(
-                    Problem(key.line, here, "the key is there twice", "leave one of them out")
-                )
+                self.problems.append(Problem(key.line, here, "the key occurs twice", "remove one of them"))
             else:
                 self._key_lines[here] = key.line
                 yield key, child, here
@@ -177,12 +175,14 @@ def read_document(text: str, limits: Limits) -> Document:
         raise _unreadable(error) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise UnreadableError(line, f"a character that YAML has not (U+{error.character:04X})") from None
+        raise UnreadableError(
+            line, f"a character that YAML does not allow (U+{error.character:04X})"
+        ) from None
     except UnreadableError:
         raise
     except (ValueError, OverflowError):
         # What PyYAML lets through of Python: `"\U00110000"`.
-        raise UnreadableError(1, "an escape that stands for no character") from None
+        raise UnreadableError(1, "an escape sequence that is not a character") from None
     return Document(root, composer.problems)
 
 
@@ -199,7 +199,7 @@ def _unreadable(error: yaml.MarkedYAMLError) -> UnreadableError:
     line = mark.line + 1 if mark else 1
     if error.context == "while scanning an alias":
         return UnreadableError(
-            line, "not YAML: what begins with * is an alias", 'write a glob in quotes: "*"'
+            line, "not YAML: a value that begins with * is an alias", 'write a glob in quotes: "*"'
         )
     context = f"{error.context}: " if error.context else ""
     return UnreadableError(
@@ -226,7 +226,7 @@ class _Composer:
         root = self._node(next(self._events), 1)
         self._next(yaml.DocumentEndEvent)
         if not isinstance(second := next(self._events), yaml.StreamEndEvent):
-            raise UnreadableError(_line(second), "a second document", "write one document to a file")
+            raise UnreadableError(_line(second), "a second document", "write only one document per file")
         return root
 
     def _next(self, kind: type[yaml.Event]) -> None:
@@ -239,7 +239,9 @@ class _Composer:
         assert isinstance(event, yaml.NodeEvent)
         self._bounded(_line(event), 1, depth)
         if tag := getattr(event, "tag", None):
-            self.problems.append(Problem(_line(event), (), f"a tag ({tag})", "leave it out"))
+            self.problems.append(
+                Problem(_line(event), (), f"YAML tags are not supported ({tag})", "remove it")
+            )
         node = self._made(event, depth)
         if event.anchor:
             self._anchors[event.anchor] = node
@@ -262,7 +264,7 @@ class _Composer:
 
     def _alias(self, event: yaml.AliasEvent, depth: int) -> Node:
         if event.anchor not in self._anchors:
-            cause = f"*{event.anchor} is an alias of nothing above it"
+            cause = f"*{event.anchor} is an alias, but nothing above it has this anchor"
             raise UnreadableError(
                 _line(event), cause, f'if it is a text, write it in quotes: "*{event.anchor}"'
             )
@@ -288,7 +290,7 @@ def _key(node: Node) -> Scalar:
     if isinstance(node, Scalar):
         return node
     raise UnreadableError(
-        node.line, "a key that is a list or has keys itself", "write a word before the colon"
+        node.line, "a key must be a word, not a list or a mapping", "write a word before the colon"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a delta builds on: bundles, ids and receipts → what the other side has."""
+"""Bases of a delta: bundles, ids and receipts → what the other side has."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bundler.store.history import History
 
 
 def find_base(incremental: Incremental, store: Store, out: Path | None, limits: Limits) -> Base | None:
-    """The base that `incremental` names; None for a full bundle. `out` is the file that is to be written.
+    """Return the base that `incremental` names; None for a full bundle. `out` is the file to write.
 
     Raises UsageError for what is not at hand, and what a damaged bundle or receipt deserves.
     """
@@ -54,7 +54,7 @@ def find_base(incremental: Incremental, store: Store, out: Path | None, limits: 
 
 
 class _Told(NamedTuple):
-    """What one name says."""
+    """The content of one base."""
 
     heads: tuple[Digest, ...]
     links: list[ChainEntry]
@@ -74,14 +74,14 @@ def _told(name: str, head: Digest | None, chains: DeltaChain) -> _Told:
 
 
 class Before(NamedTuple):
-    """What earlier nights left to build on."""
+    """Results of earlier exports to build on."""
 
     base: Base | None
     immutable: ImmutableTags
 
 
 def look_back(incremental: Incremental, store: Store, out: Path | None, limits: Limits) -> Before:
-    """The base, and what need not be asked for: by the base, or by what the job made last."""
+    """Return the base, and tags that need not be asked for: the base or the job's last bundle has them."""
     base = known = find_base(incremental, store, out, limits)
     if incremental.immutable and known is None:
         # What it builds on may be forgotten: then everything is asked for, as on the first night.
@@ -91,7 +91,7 @@ def look_back(incremental: Incremental, store: Store, out: Path | None, limits: 
 
 
 def _said(text: str, job: str, store: Store, out: Path | None) -> str | None:
-    """The name of a base, `LAST` looked up.
+    """Return the name of a base, with `LAST` looked up.
 
     What stands where the bundle is to be written is not its base: the same command again makes the same.
     """
@@ -107,7 +107,7 @@ def _said(text: str, job: str, store: Store, out: Path | None) -> str | None:
 
 
 def _is_receipt(name: str) -> bool:
-    """By its first byte: a receipt is JSON, a bundle is not."""
+    """Return whether a base is a receipt, by its first byte: a receipt is JSON, a bundle is not."""
     path = Path(name)
     if Digest.grammar.fullmatch(name) or not path.is_file():
         return False
@@ -133,7 +133,7 @@ ASK_ALL = ImmutableTags()
 
 
 def immutable_tags_of(base: Base | None, immutable: Iterable[str]) -> ImmutableTags:
-    """What the base has under tags that don't move (`SEMVER`, or globs of tags), and all it has by digest."""
+    """Return the manifests that the base has under immutable tags (`SEMVER`, or globs), and all by digest."""
     patterns = list(immutable)
     if base is None or not patterns:
         return ASK_ALL
@@ -159,7 +159,7 @@ def _matches(tag: Tag, pattern: str) -> bool:
 
 
 def _whole(manifest: Manifest) -> Manifest:
-    """With all children: which are wanted now is not the base's to say."""
+    """Return the manifest with all children: which are wanted now, only the selection says."""
     if not manifest.children:
         return manifest
     return parse_manifest(manifest.data, manifest.blob.media_type, manifest.blob.digest)

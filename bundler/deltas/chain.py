@@ -44,7 +44,7 @@ class DeltaChain:
         return decode_receipt(data, str(path), self._limits)
 
     def opened(self, name: str) -> Digest:
-        """The id of a bundle that was named by id or by path."""
+        """Return the id of a bundle that was named by id or by path."""
         if Digest.grammar.fullmatch(name):
             return Digest(name)
         path = Path(name)
@@ -61,7 +61,7 @@ class DeltaChain:
             return bundle.id
 
     def to(self, id_: Digest, *, gaps: bool = False) -> list[ChainEntry]:
-        """A bundle behind all that it builds on.
+        """Return a bundle behind all that it builds on.
 
         Raises UsageError that names what is not at hand; with `gaps`, that is passed over.
         """
@@ -80,7 +80,7 @@ class DeltaChain:
     def _at_hand(
         self, ids: Sequence[Digest], whole: Digest | None, *, waiting: Sequence[Digest], gaps: bool
     ) -> list[Digest]:
-        """The bundles themselves, or what makes the same as all of them, which is `whole`."""
+        """Return the bundles themselves, or the one that makes the same as all of them, which is `whole`."""
         known = {id_: self._same_as(id_, waiting) for id_ in ids}
         there = [one for one in known.values() if one]
         if len(there) < len(known):
@@ -97,7 +97,7 @@ class DeltaChain:
         return there
 
     def _same_as(self, id_: Digest, waiting: Sequence[Digest]) -> Digest | None:
-        """The id of a bundle that is at hand: this one, or the last of a chain that makes it."""
+        """Return the id of a bundle that is at hand: this one, or the last of a chain that makes it."""
         if id_ not in self._links:
             self._remember(id_)
         if id_ not in self._links:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_bundle(path: Path, limits: Limits) -> Bundle:
-    """As `bundler.bundle.reader` has it; loaded only where an earlier output is there."""
+    """Open a bundle; the reader is loaded only where an earlier output exists."""
     from bundler.bundle import reader
 
     return reader.open_bundle(path, limits)
@@ -30,19 +30,19 @@ def refuse_loss(name: str, old: Inventory, new: Inventory) -> None:
     lost = [root for root in roots_of(old) if root not in kept]
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        cause = f"it exists, and holds {lost[0]}{more}, which the new one would not hold as it is"
+        cause = f"it exists, and has {lost[0]}{more}, which the new one would lose or change"
         raise UsageError(name, cause, "choose another name, or --force to replace it")
     known = {name_of(root) for root in kept} | set(_departed(new))
     if untold := [name for name in _departed(old) if name not in known]:
         repository, tag = untold[0]
-        cause = f"it exists, and says that {repository}:{tag} is gone, which the new one would not say"
+        cause = f"it exists, and says that {repository}:{tag} is gone, but the new one would not"
         raise UsageError(name, cause, "choose another name, or --force to replace it")
 
 
 def refuse_own_base(name: str, old: Digest, new: Inventory) -> None:
     """Raise UsageError, also under `force`, if the new bundle builds on what it would replace."""
     if old in new.base:
-        raise UsageError(name, "it exists, and the new one builds on it", "choose another name")
+        raise UsageError(name, "it exists, and it is a base of the new one", "choose another name")
 
 
 def _departed(inventory: Inventory) -> Iterator[Name]:

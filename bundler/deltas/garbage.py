@@ -20,7 +20,7 @@ from bundler.store.history import History, HistoryEntry
 
 
 class Garbage(NamedTuple):
-    """What may go."""
+    """Blobs and bundles that nothing needs."""
 
     blobs: tuple[StoredBlob, ...]
     forgotten: tuple[HistoryEntry, ...]
@@ -28,7 +28,7 @@ class Garbage(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Return the bytes that would be freed."""
         return sum(blob.size for blob in self.blobs)
 
 
@@ -38,7 +38,11 @@ def find_garbage(store: Store, keep: Keep, session: Session) -> Garbage:
     Raises UsageError for a directory that was pushed to: whose blobs its own index needs.
     """
     if (store.path / INDEX_FILE).exists() and not (store.path / INVENTORY_FILE).exists():
-        raise UsageError(str(store.path), "a registry's directory, not the store of an export", "name that")
+        raise UsageError(
+            str(store.path),
+            "this is the directory of a registry, not of an export",
+            "name the directory given to `export --store`",
+        )
     history, limits, now = History(store.path), session.limits, session.clock()
     entries = history.entries()
     jobs = dict.fromkeys(entry.job for entry in entries)
@@ -56,7 +60,7 @@ def collect(store: Store, garbage: Garbage) -> None:
 
 
 def _states(ids: list[Digest], store: Store, limits: Limits) -> Iterator[Digest]:
-    """Everything that a full bundle of each state would hold."""
+    """Yield everything that a full bundle of each state would hold."""
     for id_ in ids:
         # Of what is not at hand, a receipt's bundle, nothing is known that could go or stay.
         state = state_of(DeltaChain(store, limits).to(id_, gaps=True))
@@ -68,7 +72,7 @@ def _states(ids: list[Digest], store: Store, limits: Limits) -> Iterator[Digest]
 
 
 def _remembered(ids: set[Digest], history: History, limits: Limits) -> Iterator[Digest]:
-    """The manifests of bundles that can be a base, and of all below: they tell what the base holds."""
+    """Yield the manifests of bundles that can be a base, and of their bases: they tell its content."""
     waiting, seen = list(ids), set(ids)
     while waiting:
         if data := history.inventory(waiting.pop()):
@@ -79,7 +83,7 @@ def _remembered(ids: set[Digest], history: History, limits: Limits) -> Iterator[
 
 
 def _own(store: Store, limits: Limits) -> Iterator[Digest]:
-    """What the directory itself holds as a bundle."""
+    """Yield what the directory itself holds as a bundle."""
     path: Path = store.path / INVENTORY_FILE
     if path.exists():
         try:

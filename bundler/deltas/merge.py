@@ -33,10 +33,11 @@ def merge_bundles(
     """Make one full bundle, byte for byte what a full export of the same state makes.
 
     Applied in the order given: what a later one says of a tag holds. Raises UsageError that names a
-    bundle which one of them builds on, and which is not before it; and what damaged ones deserve.
+    bundle which one of them builds on, and which is not before it; IntegrityError or ContentError for
+    damaged ones.
     """
     if out.is_store:
-        raise UsageError(out.name, "a merged bundle is a file", "let its name end in .tar.zst")
+        raise UsageError(out.name, "a merged bundle is a file", "use a name that ends in .tar.zst")
     out.check()
     limits, progress = session.limits, session.progress
     with ExitStack() as stack:
@@ -60,7 +61,7 @@ def merge_bundles(
 
 
 def merged_inventory(chain: Sequence[ChainEntry], limits: Limits = DEFAULT_LIMITS) -> Inventory:
-    """The inventory of the full bundle that these make. No I/O. Raises ContentError over a limit."""
+    """Return the inventory of the full bundle that these make. No I/O. Raises ContentError over a limit."""
     # One that is named twice has its place where it came first.
     chain = list({link.id: link for link in chain}.values())
     below: dict[Digest, set[Digest]] = {}
@@ -75,8 +76,8 @@ def merged_inventory(chain: Sequence[ChainEntry], limits: Limits = DEFAULT_LIMIT
     if last.inventory.state and below.keys() == below[last.id]:
         made = bundle_id(encode(inventory))
         if made != last.inventory.state:
-            cause = f"together they make {made}, but the delta was made to make {last.inventory.state}"
-            raise IntegrityError(f"bundle {last.id}", cause, "export a full bundle anew")
+            cause = f"together they make {made}, but the delta expects {last.inventory.state}"
+            raise IntegrityError(f"bundle {last.id}", cause, "export a full bundle again")
     return inventory
 
 
@@ -89,15 +90,15 @@ def _check_work(state: State, limits: Limits) -> None:
 
 
 def _bases(link: ChainEntry, known: Collection[Digest]) -> tuple[Digest, ...]:
-    """What a bundle builds on: the bundles themselves, or the full one that was merged of them."""
+    """Return the bases of a bundle: the bundles themselves, or the full one that was merged of them."""
     missing = [base for base in link.inventory.base if base not in known]
     if not missing:
         return link.inventory.base
     whole = link.inventory.base_state
     if whole and whole in known:
         return (whole,)
-    cause = f"it builds on bundle {missing[0]}"
-    raise UsageError(f"bundle {link.id}", cause, "give that bundle too, before this one")
+    cause = f"it needs bundle {missing[0]}"
+    raise UsageError(f"bundle {link.id}", cause, "name that bundle before this one")
 
 
 class _Together:
@@ -107,9 +108,9 @@ class _Together:
         self._homes = {blob.digest: bundle for bundle in bundles for blob in bundle.inventory.content}
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes, verified."""
+        """Yield a blob's bytes, verified."""
         if blob.digest not in self._homes:
             raise ContentError(
-                f"blob {blob.digest}", "none of the bundles has it", "export a full bundle anew"
+                f"blob {blob.digest}", "it is in none of the bundles", "export a full bundle again"
             )
         return self._homes[blob.digest].chunks(blob)

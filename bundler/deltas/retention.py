@@ -22,7 +22,7 @@ DAY = 86_400
 
 
 class Keep(NamedTuple):
-    """What stays of the bundles that a job made; all of them without anything."""
+    """The bundles of a job to keep; all of them if nothing is given."""
 
     newest: int | None = None
     """As many of the newest."""
@@ -31,12 +31,12 @@ class Keep(NamedTuple):
 
     @property
     def any(self) -> bool:
-        """Whether anything may go."""
+        """Return whether anything may go."""
         return self.newest is not None or self.days is not None
 
 
 def expired(entries: Sequence[HistoryEntry], job: str, keep: Keep, now: int) -> list[HistoryEntry]:
-    """What a job may remove: neither kept itself, nor what any bundle that stays builds on.
+    """Return what a job may remove: bundles that are not kept, and that no kept one builds on.
 
     The newest always stays. Where the clock was set back, an entry from the future counts as new; and one
     from before its time is as old as the one before it.
@@ -53,7 +53,7 @@ def expired(entries: Sequence[HistoryEntry], job: str, keep: Keep, now: int) -> 
 
 
 def _times(entries: Sequence[HistoryEntry], now: int) -> Iterator[int]:
-    """When they were written; a journal only grows, so none is older than what stands before it."""
+    """Yield when they were written; a journal only grows, so none is older than the one before it."""
     latest = 0
     for entry in entries:
         if entry.time <= now:
@@ -62,7 +62,7 @@ def _times(entries: Sequence[HistoryEntry], now: int) -> Iterator[int]:
 
 
 def _needed(kept: Sequence[HistoryEntry], entries: Sequence[HistoryEntry]) -> set[Digest]:
-    """The ids that are kept, and all that they build on."""
+    """Return the ids that are kept, and all that they build on."""
     bases = {entry.id: entry.base for entry in entries}
     found: set[Digest] = set()
     waiting = [entry.id for entry in kept]
@@ -131,7 +131,7 @@ def retain(store: Store, incremental: Incremental, session: Session) -> tuple[li
 
 
 def files_of(entry: HistoryEntry) -> list[Path]:
-    """The bundle's file, or those of its volumes, as far as they are there."""
+    """Return the bundle's file, or those of its volumes that exist."""
     path = Path(entry.path or "")
     if not path.name.endswith(BUNDLE_SUFFIX):
         return []
@@ -149,7 +149,7 @@ def _prove(newest: HistoryEntry | None, limits: Limits) -> None:
             for _ in bundle.everything():
                 pass
     except BundlerError as error:
-        cause = f"the newest bundle is not whole, so no older one was removed: {error.cause}"
+        cause = f"the newest bundle is damaged, so no older one was removed: {error.cause}"
         raise IntegrityError(str(files[0]), cause, "run the export again") from error
 
 

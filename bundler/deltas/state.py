@@ -37,7 +37,7 @@ class State(NamedTuple):
 
 
 def state_of(chain: Iterable[ChainEntry]) -> State:
-    """The bundles applied in this order."""
+    """Return the state after the bundles are applied in this order."""
     roots: dict[Name, Root] = {}
     manifests: dict[Digest, Manifest] = {}
     for link in chain:
@@ -50,7 +50,7 @@ def state_of(chain: Iterable[ChainEntry]) -> State:
 
 
 def full_inventory(roots: Iterable[Root], manifests: Manifests) -> Inventory:
-    """The inventory of a full bundle with these roots. Raises IntegrityError if a manifest is missing."""
+    """Return the inventory of a full bundle. Raises IntegrityError if a manifest is missing."""
     ordered = sorted(roots, key=bundle_order)
     # An index stands behind all its carried children, those carried for another reason included.
     manifests = with_carried_children((root.digest for root in ordered), manifests)
@@ -81,13 +81,13 @@ class Base(NamedTuple):
     """Bundles that were read from their files: the next export may build on them too."""
 
     def has(self, root: Root, manifests: Manifests) -> bool:
-        """Whether it is there, with everything that it reaches now."""
+        """Return whether the base has a root, with everything that it reaches now."""
         return root in self.roots and set(reached(root.digest, self.manifests)) == set(
             reached(root.digest, manifests)
         )
 
     def completed(self, manifests: Manifests) -> Base:
-        """The base with what others know of its manifests: of a receipt, only names are at hand."""
+        """Return the base with manifests that others know: of a receipt, only names are at hand."""
         found = dict(self.manifests)
         waiting = [root.digest for root in self.roots]
         while waiting:
@@ -99,7 +99,7 @@ class Base(NamedTuple):
         return self._replace(manifests=found)
 
     def homes(self) -> dict[Digest, RepositoryName]:
-        """Every blob that is there, manifests included, and the first repository that has it."""
+        """Return every blob of the base, manifests included, with the first repository that has it."""
         found: dict[Digest, RepositoryName] = {}
         for root in sorted(self.roots, key=bundle_order):
             for digest in reached(root.digest, self.manifests):
@@ -146,7 +146,7 @@ def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, sco
 
 
 def _state_id(roots: Iterable[Root], manifests: Manifests) -> Digest | None:
-    """The id of the full bundle; None where a manifest of something kept is not at hand."""
+    """Return the id of the full bundle; None where a manifest of something kept is not at hand."""
     roots = list(roots)
     if any(digest not in manifests for root in roots for digest in reached(root.digest, manifests)):
         return None

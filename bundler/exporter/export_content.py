@@ -54,7 +54,7 @@ class ExportContent:
 
     @property
     def whole_inventory(self) -> Inventory:
-        """The inventory of the full bundle, also where there is a base."""
+        """Return the inventory of the full bundle, also where there is a base."""
         if self.base is None:
             return self.inventory
         return full_inventory(self.resolution.roots, self.resolution.manifests)

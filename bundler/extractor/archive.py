@@ -127,12 +127,12 @@ class Archive:
     def _end(self, *, pending: bool) -> None:
         """Raise ContentError unless a second block of zeros and nothing but zeros follow."""
         if pending:
-            raise ContentError(self._item, "it ends after a header that holds a name")
+            raise ContentError(self._item, "it ends after a header with a long name")
         if self._exactly(BLOCK) != bytes(BLOCK):
-            raise ContentError(self._item, "its archive goes on after its end")
+            raise ContentError(self._item, "its archive has data after its end")
         while chunk := self._checked(self._file.read, CHUNK):
             if chunk != bytes(len(chunk)):
-                raise ContentError(self._item, "its archive goes on after its end")
+                raise ContentError(self._item, "its archive has data after its end")
 
     def _exactly(self, size: int) -> bytes:
         data: bytes = self._checked(self._file.read, size)
@@ -171,7 +171,7 @@ class _Inflated(io.RawIOBase):
                 raise ValueError("its gzip stream ends too early")
         self._waiting = self._gzip.unconsumed_tail
         if self._gzip.eof and (self._gzip.unused_data or any(self._chunks)):
-            raise ValueError("its gzip stream goes on after its end")
+            raise ValueError("its gzip stream has data after its end")
         self._allowance.spend(len(data))
         buffer[: len(data)] = data
         return len(data)
@@ -191,7 +191,7 @@ def _header(block: bytes) -> _Header:
     form, prefix = block[257:265], block[345:500].rstrip(b"\0")
     # GNU keeps times and maps of sparse files where POSIX has the prefix; star its own at the end.
     if form not in (_POSIX, _GNU) or any(block[500:]) or (form == _GNU and prefix):
-        raise ValueError("a header that is neither ustar nor plain GNU")
+        raise ValueError("a header that is not ustar or plain GNU")
     if sum(block) - sum(block[148:156]) + 8 * ord(" ") != _number(block[148:156]):
         raise ValueError("a header with a wrong checksum")
     name = block[:100].rstrip(b"\0")

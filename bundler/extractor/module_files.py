@@ -50,7 +50,7 @@ def unpack_files(
 
 def _check_place(out: Path) -> None:
     if out.name in ("", ".."):
-        raise UsageError(str(out), "it has no name of its own", "name a new directory")
+        raise UsageError(str(out), "this is not the name of a directory", "name a new directory")
     if not os.path.lexists(out):
         return
     if out.is_symlink() or not out.is_dir():
@@ -73,7 +73,7 @@ def _archives(version: FoundVersion, manifest: Manifest) -> list[Descriptor]:
     archives = {layer.blob.digest: layer.blob for layer in manifest.layers if _holds_files(layer.blob)}
     if not archives:
         kinds = ", ".join(sorted({layer.blob.media_type for layer in manifest.layers})) or "no layers"
-        raise ContentError(version.name, f"it holds no archive of files ({kinds})", "extract it to NAME.tar")
+        raise ContentError(version.name, f"it has no archive of files ({kinds})", "extract it to NAME.tar")
     return list(archives.values())
 
 

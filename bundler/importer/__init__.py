@@ -11,7 +11,7 @@ from bundler.importer.import_report import compare_with_target, import_report, p
 from bundler.importer.move_tags import finish
 from bundler.importer.policy_check import PolicyCheck
 from bundler.importer.prepare import arrange, incoming
-from bundler.importer.prune import prune_tags, to_prune, with_planned
+from bundler.importer.prune import Pruning, prune_tags, to_prune, with_planned
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
 from bundler.importer.streaming import send_as_it_comes
@@ -25,6 +25,7 @@ __all__ = [
     "OnConflict",
     "Part",
     "PolicyCheck",
+    "Pruning",
     "Verified",
     "check_import",
     "compare_with_target",
@@ -52,11 +53,12 @@ def plan_bundle_import(
     *,
     beside: Sequence[Bundle] = (),
     policy: PolicyCheck | None = None,
-    prune: int | None = None,
+    prune: Pruning | None = None,
 ) -> Report:
     """Return what an import would do; the target is asked, and nothing is written."""
     bundle = verified.bundle
     with ledger.importing(incoming(bundle, destination), session, may_write=False) as record:
+        gone = to_prune(bundle.inventory, destination, prune)
         plan = arrange(
             bundle.inventory,
             verified.manifests,
@@ -65,9 +67,8 @@ def plan_bundle_import(
             on_conflict=on_conflict,
             content=AvailableContent(bundle, bundle.inventory, beside),
             policy=policy,
-            may_write=False,
+            gone=gone,
         )
-        gone = to_prune(bundle.inventory, destination, prune)
         report = with_planned(planned_report(bundle, plan, session, verified.warnings), gone)
         return record.described(report)
 
@@ -81,14 +82,15 @@ def import_bundle(
     *,
     beside: Sequence[Bundle] = (),
     policy: PolicyCheck | None = None,
-    prune: int | None = None,
+    prune: Pruning | None = None,
+    confirm_full: bool = False,
 ) -> Report:
     """Replay a verified bundle to a registry; what failed for single tags is in the report.
 
     The ledger is asked before the first write, gets the rollback file before any tag moves or is
     deleted, and remembers the import at its end. A delta takes what it leaves out from the target, or
-    from the bundles `beside`. A `policy` is checked before the target is asked. `prune`: delete at most
-    this number of tags that a delta says are gone.
+    from the bundles `beside`. A `policy` is checked before the target is asked. `prune`: delete what a
+    delta says is gone. `confirm_full`: read back and hash every blob before tags move.
 
     Raises: TrustError for a bundle that the ledger or the policy refuses. NotFoundError, before anything
     is written, for a delta whose base is missing.
@@ -105,13 +107,14 @@ def import_bundle(
             on_conflict=on_conflict,
             content=content,
             policy=policy,
-            may_write=True,
+            gone=gone,
+            record=record,
         )
-        record.begins()
+        record.begins(new=bool(plan.new))
         push = ContentPush(plan, verified.manifests, session)
         with push.phase("blobs"):
             push.blobs(content, plan.uploads)
-        finish(push, record)
+        finish(push, record, fully=confirm_full)
         report = import_report(bundle, plan, push, verified.warnings)
         return record.ends(prune_tags(report, gone, session, record))
 
@@ -125,7 +128,8 @@ def import_stream(
     *,
     beside: Sequence[Bundle] = (),
     policy: PolicyCheck | None = None,
-    prune: int | None = None,
+    prune: Pruning | None = None,
+    confirm_full: bool = False,
 ) -> Report:
     """Replay a bundle from a pipe: each blob verified before its last byte is sent, tags last.
 
@@ -140,9 +144,10 @@ def import_stream(
             session=session,
             on_conflict=on_conflict,
             policy=policy,
-            may_write=True,
+            gone=gone,
+            record=record,
         )
         plan, push = send_as_it_comes(stream, arranged, record, session, beside)
-        finish(push, record)
+        finish(push, record, fully=confirm_full)
         report = import_report(stream, plan, push, ())
         return record.ends(prune_tags(report, gone, session, record))

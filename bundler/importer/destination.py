@@ -22,7 +22,12 @@ class Part(NamedTuple):
     repositories: tuple[str, ...] = ()
     """Globs on `host/path`, the name outside (`*` is also for `/`)."""
     rules: Rules = EVERY_TAG
-    """Which tags of them; what belongs to a tag comes along."""
+    """Which tags of them; what is attached to a tag is imported with it."""
+
+    def has(self, repository: str) -> bool:
+        """Return True if a repository is meant."""
+        globs = self.repositories
+        return not globs or any(fnmatchcase(repository, glob) for glob in globs)
 
 
 WHOLE = Part()
@@ -50,7 +55,7 @@ def take_part(inventory: Inventory, manifests: Manifests, part: Part) -> Taken:
     taken: list[Root] = []
     left_out: list[tuple[RepositoryName, Decision]] = []
     for entry in inventory.repositories:
-        if part.repositories and not any(fnmatchcase(entry.name, glob) for glob in part.repositories):
+        if not part.has(entry.name):
             continue
         choice = choose([tag for tag in entry.tags if not is_attachment_tag(tag)], part.rules)
         chosen = [Root(entry.name, tag, entry.tags[tag]) for tag in choice.taken]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from graphlib import TopologicalSorter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.attachments.referrers import has_all_of, is_attachment_tag, is_fallback_tag, lists_all_of, merged
 from bundler.bundle.inventory import Root
@@ -17,9 +17,17 @@ from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
 from bundler.selection.semver import version_of
 
+if TYPE_CHECKING:
+    from bundler.registry.blob_uploads import BegunUpload
+
 NOTHING: Mapping[Root, BundlerError] = MappingProxyType({})
 
+NO_MANIFESTS: Mapping[Root, Manifest] = MappingProxyType({})
+
 NO_NAMES: Mapping[RepositoryName, RepositoryName] = MappingProxyType({})
+
+
+NO_UPLOADS: Mapping[RepositoryName, BegunUpload] = MappingProxyType({})
 
 
 class OnConflict(Enum):
@@ -70,8 +78,10 @@ class ExistingTags(NamedTuple):
 
     points_to: Mapping[Root, Digest | None]
     """What each root's tag points to."""
-    others: Mapping[Root, Manifest]
-    """The target's own manifests under tags that hold belongings, where they differ from ours."""
+    others: Mapping[Root, Manifest] = NO_MANIFESTS
+    """The target's own manifests under attachment tags, where they differ from ours."""
+    new: frozenset[RepositoryName] = frozenset()
+    """Repositories that do not exist."""
 
 
 class Listing(NamedTuple):
@@ -106,6 +116,11 @@ class ImportPlan(NamedTuple):
     """The name at the target of every source."""
     left_out: tuple[tuple[RepositoryName, Decision], ...] = ()
     """Tags of the bundle that are not imported."""
+    on_conflict: OnConflict = OnConflict.DEFAULT
+    new: frozenset[RepositoryName] = frozenset()
+    """Repositories that did not exist at the target: nothing is there to ask for."""
+    begun: Mapping[RepositoryName, BegunUpload] = NO_UPLOADS
+    """Uploads that the target has agreed to, by repository: the first blob goes there."""
 
     @property
     def to_push(self) -> Iterator[PlannedTag]:
@@ -126,14 +141,18 @@ def plan_import(
     refused: Mapping[Root, BundlerError] = NOTHING,
 ) -> ImportPlan:
     """What is left to do, given how things stand at the target, and what it refuses."""
-    planned = (_step(root, manifests[root.digest], existing_tags, on_conflict) for root in roots)
+    planned = (plan_tag(root, manifests[root.digest], existing_tags, on_conflict) for root in roots)
     steps = tuple(step._replace(action=Action.REFUSED) if step.root in refused else step for step in planned)
     to_push = [step.root for step in steps if step.action in SENT]
     by_repository: dict[RepositoryName, list[Digest]] = {}
     for root in to_push:
         by_repository.setdefault(root.repository, []).append(root.digest)
     uploads = _uploads(by_repository, manifests)
-    return ImportPlan(steps, uploads, _levels(to_push, manifests), _listings(roots, manifests), refused)
+    listings = _listings(roots, manifests)
+    levels = _levels(to_push, manifests)
+    return ImportPlan(
+        steps, uploads, levels, listings, refused, on_conflict=on_conflict, new=existing_tags.new
+    )
 
 
 def _uploads(
@@ -155,7 +174,10 @@ def _uploads(
     return tuple(PlannedUpload(blob, tuple(names)) for blob, names in homes.items())
 
 
-def _step(root: Root, manifest: Manifest, existing_tags: ExistingTags, on_conflict: OnConflict) -> PlannedTag:
+def plan_tag(
+    root: Root, manifest: Manifest, existing_tags: ExistingTags, on_conflict: OnConflict
+) -> PlannedTag:
+    """Return what becomes of one root."""
     existing, there = existing_tags.points_to[root], existing_tags.others.get(root)
     if there is None or not is_attachment_tag(root.tag):
         return PlannedTag(root, _action(root, existing, on_conflict), existing, manifest)

@@ -1,6 +1,7 @@
 """An import's report, made from its plan and what came of it."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bundler.about import VERSION
@@ -13,6 +14,8 @@ from bundler.importer.import_plan import SENT, Action, ImportPlan, OnConflict, P
 from bundler.importer.prepare import arrange
 from bundler.importer.push import ContentPush
 from bundler.importer.verify import Verified
+from bundler.oci.content import Descriptor
+from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import (
     BlobCounts,
@@ -44,6 +47,7 @@ def import_report(
 ) -> Report:
     """What became of every root."""
     outcome = push.outcome
+    plan = plan._replace(steps=tuple(outcome.changed.get(step.root, step) for step in plan.steps))
     failures = {**_conflicts(plan), **outcome.failed}
     reused = outcome.reused.keys() - outcome.sent.keys()
     blobs = BlobCounts(
@@ -121,7 +125,7 @@ def _conflicts(plan: ImportPlan) -> dict[Root, BundlerError]:
                 f"the tag exists with another digest: there {step.previous}, in the bundle {step.root.digest}"
             )
             found[step.root] = TargetRefusedError(
-                str(step.root), cause, "--on-conflict skip or overwrite decides otherwise"
+                str(step.root), cause, "kept as it is; use --on-conflict overwrite to replace it"
             )
     return found
 
@@ -153,11 +157,14 @@ def compare_with_target(
     verified: Verified,
     destination: Destination,
     session: Session,
+    *,
+    deep: bool = False,
 ) -> Report:
-    """Whether the target has everything that an import would bring, under the same digests.
+    """Report whether the target has everything that an import would bring, under the same digests.
 
-    One HEAD for each tag, and for each manifest without one; a GET more for a list of referrers that
-    has another digest, as it may have been merged. Every tag that is missing or another has failed.
+    One HEAD for each tag, and for each manifest without one; a GET for a list of referrers that has
+    another digest, as it may have been merged. Every manifest is read and hashed; with `deep`, every blob
+    too. Every tag that is missing, another or damaged has failed.
     """
     plan = arrange(
         verified.bundle.inventory,
@@ -166,9 +173,48 @@ def compare_with_target(
         session,
         on_conflict=OnConflict.FAIL,
         content=None,
-        may_write=False,
     )
-    return compared_report(verified.bundle, plan, session, _differences(plan), verified.warnings)
+    failures = {**_damaged(plan, verified.manifests, session, deep=deep), **_differences(plan)}
+    return compared_report(verified.bundle, plan, session, failures, verified.warnings)
+
+
+PartAtTarget = tuple[RepositoryName, Descriptor]
+"""A manifest or blob, and the repository at the target that it must be in."""
+
+
+def _damaged(
+    plan: ImportPlan, manifests: Manifests, session: Session, *, deep: bool
+) -> dict[Root, BundlerError]:
+    """Return the roots of which the target serves something else than it says, or not at all."""
+    present = [step for step in plan.steps if step.action is Action.PRESENT]
+    parts = dict.fromkeys(part for step in present for part in _parts(step, manifests, deep=deep))
+
+    def read(part: PartAtTarget) -> None:
+        name, blob = part
+        source = session.registries.source(name)
+        if blob.digest in manifests:
+            source.manifest(blob.digest)
+        else:
+            deque(source.chunks(blob), maxlen=0)
+
+    answers = session.each("reading what is there", parts, read)
+    wrong = {part: error for part, error in answers if isinstance(error, BundlerError)}
+    return {
+        step.root: wrong[part]
+        for step in (present if wrong else ())
+        for part in _parts(step, manifests, deep=deep)
+        if part in wrong
+    }
+
+
+def _parts(step: PlannedTag, manifests: Manifests, *, deep: bool) -> Iterator[PartAtTarget]:
+    root = step.root
+    for manifest in bottom_up([root.digest], manifests):
+        # A list that has all of ours, and more, was read when it was compared.
+        if manifest.blob.digest != root.digest or step.previous == root.digest:
+            yield root.repository, manifest.blob
+        for blob in manifest.blobs if deep else ():
+            yield root.repository, Descriptor("", blob.digest, blob.size)
 
 
 def _differences(plan: ImportPlan) -> dict[Root, BundlerError]:

@@ -5,11 +5,21 @@ Source: distribution-spec 1.1, "Pushing Manifests with Subject".
 
 from collections.abc import Callable, Collection, Iterator
 
-from bundler.attachments.referrers import entry_of, extended, fallback_tag, index_of, is_referrers_index
+from bundler.attachments.referrers import (
+    entry_of,
+    extended,
+    fallback_tag,
+    has_all_of,
+    index_of,
+    is_attachment_tag,
+    is_fallback_tag,
+    is_referrers_index,
+    lists_all_of,
+)
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, IntegrityError
-from bundler.importer.import_plan import Listing, PlannedTag
-from bundler.importer.prepare import points_to
+from bundler.importer.import_plan import SENT, Listing, PlannedTag, plan_tag
+from bundler.importer.prepare import look_again, points_to
 from bundler.importer.push import ContentPush
 from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
@@ -29,7 +39,7 @@ def make_findable(listing: Listing, registries: Registries) -> None:
     by_api = registries.source(listing.repository).referrers(listing.subject)
     if by_api is not None:
         if missing := wanted - {found.digest for found in by_api}:
-            cause = f"the target's Referrers API does not list {min(missing)}, which it was sent"
+            cause = f"the target's Referrers API does not list {min(missing)}, which was just pushed"
             raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
         return
     target = registries.target(listing.repository)
@@ -60,8 +70,9 @@ WAVES = ("tags of signatures", "versions", "tags that move")
 class Tags:
     """The last part of an import. `ready` first, then `move`."""
 
-    def __init__(self, push: ContentPush) -> None:
+    def __init__(self, push: ContentPush, record: ImportRecord) -> None:
         self._push = push
+        self._record = record
         self._failed = push.outcome.failed
 
     def ready(self) -> list[PlannedTag]:
@@ -74,7 +85,9 @@ class Tags:
                 lacking.setdefault(step.root.repository, error)
         for step in steps:
             if (error := lacking.get(step.root.repository)) and step.root not in self._failed:
-                cause = f"held back, because the repository has not everything: {error.item}: {error.cause}"
+                cause = (
+                    f"not moved, because content is missing in the repository: {error.item}: {error.cause}"
+                )
                 self._failed[step.root] = type(error)(str(step.root), cause, "run the import again")
         return [step for step in steps if step.root not in self._failed]
 
@@ -92,7 +105,9 @@ class Tags:
             wave = [step for step in tagged if step.wave == number]
             self._note(self._each(label, wave, self._tag))
         self._make_findable()
-        moved = [step for step in tagged if step.root not in self._failed]
+        changed = self._push.outcome.changed
+        current = (changed.get(step.root, step) for step in tagged if step.root not in self._failed)
+        moved = [step for step in current if step.action in SENT]
         self._note(self._each("reading back", moved, self._read_back))
 
     def _each(
@@ -106,13 +121,23 @@ class Tags:
                 self._failed[step.root] = done
 
     def _tag(self, step: PlannedTag) -> None:
-        self._push.put(step.root.repository, step.manifest, step.root.tag or step.root.digest)
+        """Set a tag. If somebody else moved it meanwhile, the conflict rule decides again."""
+        root, push = step.root, self._push
+        existing = look_again(root, push.session.registries)
+        if existing.points_to[root] != step.previous:
+            step = plan_tag(root, push.known[root.digest], existing, push.plan.on_conflict)
+            push.outcome.changed[root] = step
+            if step.action not in SENT:
+                return
+            self._record.moves(moves_of([step]))
+        push.put(root.repository, step.manifest, root.tag or root.digest)
 
     def _read_back(self, step: PlannedTag) -> None:
         root, expected = step.root, step.manifest.blob.digest
-        if not self._push.session.registries.target(root.repository).shows(root.tag or root.digest, expected):
+        target = self._push.session.registries.target(root.repository)
+        if not target.shows(root.tag or root.digest, expected) and not _has_ours(step, target):
             found = points_to(root, self._push.session.registries)
-            cause = f"read back, it points to {found or 'nothing'} instead of {expected}"
+            cause = f"when read back, it points to {found or 'nothing'} instead of {expected}"
             raise IntegrityError(str(root), cause, "run the import again")
 
     def _make_findable(self) -> None:
@@ -140,12 +165,26 @@ class Tags:
         return listing._replace(referrers=tuple(referrers))
 
 
-def finish(push: ContentPush, record: ImportRecord) -> None:
+def _has_ours(step: PlannedTag, target: TargetRepository) -> bool:
+    """Return True for a list that somebody extended meanwhile, with all of ours in it."""
+    tag = step.root.tag
+    if tag is None or not is_attachment_tag(tag):
+        return False
+    now = target.manifest_at(tag)
+    if now is None:
+        return False
+    return lists_all_of(now, step.manifest) if is_fallback_tag(tag) else has_all_of(now, step.manifest)
+
+
+def finish(push: ContentPush, record: ImportRecord, *, fully: bool) -> None:
     """Manifests, the proof that all is there, then the tags."""
+    push.call_off()
     with push.phase("manifests"):
         push.put_manifests()
         push.confirm()
-    tags = Tags(push)
+        if fully:
+            push.confirm_fully()
+    tags = Tags(push, record)
     ready = tags.ready()
     with push.phase("tags"):
         record.moves(moves_of(ready))

@@ -67,7 +67,7 @@ class PolicyCheck:
     def _of_one(self, root: Root, demand: Demand, attachments: Attachments) -> Iterator[BundlerError]:
         if missing := demand.referrers - attachments.kinds(root):
             cause = f"it has no {' and no '.join(sorted(missing))}, which the policy requires"
-            yield ContentError(str(root), cause, "have it made outside, and export again")
+            yield ContentError(str(root), cause, "have it created outside, and export again")
         if demand.signed:
             signers = self._signers[demand]
             try:

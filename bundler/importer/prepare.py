@@ -1,22 +1,24 @@
 """Everything that an import finds out before its first write: part → names → survey → plan → probe."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from bundler.attachments.referrers import is_attachment_tag, is_fallback_tag, is_referrers_index
 from bundler.bundle.inventory import Inventory, Root
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
-from bundler.errors import AuthError, BundlerError, TargetRefusedError
+from bundler.errors import AuthError, BundlerError, NotFoundError, TargetRefusedError
 from bundler.importer.destination import WHOLE, Destination, names_at, take_part
 from bundler.importer.import_plan import ExistingTags, ImportPlan, OnConflict, PlannedTag, plan_import
 from bundler.importer.policy_check import PolicyCheck
+from bundler.importer.prune import Gone
 from bundler.importer.required import AvailableContent, Target, find_required
-from bundler.ledger.ledger import Incoming
+from bundler.ledger.ledger import ImportRecord, Incoming
 from bundler.oci.content import Digest
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RegistryName
+from bundler.oci.reference import RegistryName, RepositoryName
+from bundler.registry.blob_uploads import BegunUpload
 from bundler.registry.registries import Registries
 from bundler.session import Session
 
@@ -36,9 +38,10 @@ def arrange(
     on_conflict: OnConflict,
     content: AvailableContent | None,
     policy: PolicyCheck | None = None,
-    may_write: bool,
+    gone: Sequence[Gone] = (),
+    record: ImportRecord | None = None,
 ) -> ImportPlan:
-    """What is to be done at the target; with `may_write`, it is asked whether it will take it.
+    """What is to be done at the target; with a `record`, it is asked whether it will take it.
 
     Of a delta, `content` is where the blobs come from that it leaves out.
 
@@ -48,13 +51,17 @@ def arrange(
     taken = take_part(inventory, manifests, destination.part)
     names = names_at(destination, taken)
     if policy:
-        policy.check(inventory, manifests, names)
+        policy.check(inventory, manifests, {**names, **{tag.source: tag.repository for tag in gone}})
     roots = [Root(names[root.repository], root.tag, root.digest) for root in taken.roots]
     existing_tags = survey(roots, session)
     complete = partial(_complete, inventory, content, Target(session, destination))
     plan = complete(plan_import(roots, manifests, existing_tags, on_conflict))
-    if may_write and (refused := probe(plan, session)):
-        plan = complete(plan_import(roots, manifests, existing_tags, on_conflict, refused))
+    if record:
+        answers = probe(plan, session)
+        if answers.refused:
+            plan = complete(plan_import(roots, manifests, existing_tags, on_conflict, answers.refused))
+        new = frozenset[RepositoryName]() if record.may_have_left_blobs else plan.new
+        plan = plan._replace(begun=answers.begun, new=new)
     left_out = tuple((names.get(name, name), decision) for name, decision in taken.left_out)
     return plan._replace(names=names, left_out=left_out)
 
@@ -68,30 +75,58 @@ def _complete(
 Answer = TypeVar("Answer")
 
 
-def survey(roots: Iterable[Root], session: Session) -> ExistingTags:
-    """What each root's tag points to; of a tag that holds other belongings than ours, the manifest too.
+def survey(roots: Sequence[Root], session: Session) -> ExistingTags:
+    """Return what each root's tag points to; of another attachment tag, its manifest too.
 
-    Raises the first error: a target that can't be asked must not be written to.
+    A repository whose first root is absent is asked for its tags: if it does not exist, nothing else is
+    asked. Raises: the first error, because a target that cannot be asked must not be written to.
     """
     registries = session.registries
-
-    def asked(
-        label: str, wanted: Collection[Root], work: Callable[[Root], Answer]
-    ) -> Iterator[tuple[Root, Answer]]:
-        for root, answer in session.each(label, wanted, work):
-            if isinstance(answer, BundlerError):
-                raise answer
-            yield root, answer
-
-    existing = dict(asked("looking at the target", list(roots), lambda root: points_to(root, registries)))
-    others = [
+    firsts = {root.repository: root for root in reversed(roots)}
+    existing = dict(_asked(firsts.values(), session, lambda root: points_to(root, registries)))
+    absent = [root for root in firsts.values() if existing[root] is None]
+    exists = dict(_asked(absent, session, lambda root: _exists(root.repository, registries)))
+    new = frozenset(root.repository for root, there in exists.items() if not there)
+    others = [root for root in roots if root not in existing and root.repository not in new]
+    existing |= dict.fromkeys(root for root in roots if root.repository in new)
+    existing |= dict(_asked(others, session, lambda root: points_to(root, registries)))
+    different = [
         root
         for root, digest in existing.items()
         if digest and digest != root.digest and is_attachment_tag(root.tag)
     ]
-    there = dict(asked("signatures at the target", others, lambda root: _manifest_at(root, registries)))
-    own = {root: found for root, found in there.items() if found and _is_its_own(root, found)}
-    return ExistingTags(existing | dict.fromkeys(there.keys() - own.keys()), own)
+    manifests = dict(_asked(different, session, lambda root: _attached_at(root, registries)))
+    lists = {root: manifest for root, manifest in manifests.items() if manifest}
+    return ExistingTags(existing | dict.fromkeys(manifests.keys() - lists.keys()), lists, new)
+
+
+def _asked(
+    roots: Collection[Root], session: Session, work: Callable[[Root], Answer]
+) -> Iterator[tuple[Root, Answer]]:
+    for root, answer in session.each("looking at the target", roots, work):
+        if isinstance(answer, BundlerError):
+            raise answer
+        yield root, answer
+
+
+def _exists(name: RepositoryName, registries: Registries) -> bool:
+    """Return False only if the registry says that it has no such repository."""
+    try:
+        registries.source(name).tags()
+    except NotFoundError:
+        return False
+    except BundlerError:
+        return True  # whatever keeps the list from being read, tags and blobs can be asked for
+    return True
+
+
+def look_again(root: Root, registries: Registries) -> ExistingTags:
+    """Return what one root's tag points to at this moment."""
+    digest = points_to(root, registries)
+    if digest and digest != root.digest and is_attachment_tag(root.tag):
+        found = _attached_at(root, registries)
+        return ExistingTags({root: digest}, {root: found}) if found else ExistingTags({root: None})
+    return ExistingTags({root: digest})
 
 
 def points_to(root: Root, registries: Registries) -> Digest | None:
@@ -99,13 +134,13 @@ def points_to(root: Root, registries: Registries) -> Digest | None:
     return registries.target(root.repository).digest_of(root.tag or root.digest)
 
 
-def _manifest_at(root: Root, registries: Registries) -> Manifest | None:
-    return registries.target(root.repository).manifest_at(root.tag or root.digest)
+def _attached_at(root: Root, registries: Registries) -> Manifest | None:
+    """Return the manifest under an attachment tag.
 
-
-def _is_its_own(root: Root, manifest: Manifest) -> bool:
-    """False where a registry took a fallback tag for the subject's digest (GitLab)."""
-    return not is_fallback_tag(root.tag) or is_referrers_index(manifest)
+    None where a registry takes a fallback tag for the subject's digest (GitLab).
+    """
+    manifest = registries.target(root.repository).manifest_at(root.tag or root.digest)
+    return None if manifest and is_fallback_tag(root.tag) and not is_referrers_index(manifest) else manifest
 
 
 Item = TypeVar("Item")
@@ -114,14 +149,26 @@ Kind = tuple[RegistryName, str, str, str]
 """Registry, and the media types of manifest, config and artifact."""
 
 
-def probe(plan: ImportPlan, session: Session) -> dict[Root, BundlerError]:
-    """The roots that the target will not take, and why. Raises what keeps it from being asked."""
+class Answers(NamedTuple):
+    """What a target says before anything is written."""
+
+    refused: dict[Root, BundlerError]
+    """The roots that it will not take, and why."""
+    begun: dict[RepositoryName, BegunUpload]
+    """Uploads that it has agreed to."""
+
+
+def probe(plan: ImportPlan, session: Session) -> Answers:
+    """Ask the target whether it takes what is planned. Raises: what keeps it from being asked."""
     registries = session.registries
     names = {name for upload in plan.uploads for name in upload.repositories}
     steps = [step for step in plan.to_push if step.root.repository in names]
-    closed = dict(
-        _refusals("permission to push", names, lambda name: registries.target(name).probe(), session)
-    )
+    begun: dict[RepositoryName, BegunUpload] = {}
+
+    def begin(name: RepositoryName) -> None:
+        begun[name] = registries.target(name).begin()
+
+    closed = dict(_refusals("permission to push", names, begin, session))
     offered: dict[Kind, PlannedTag] = {}
     for step in steps:
         if step.root.repository not in closed and not step.manifest.children:
@@ -129,8 +176,8 @@ def probe(plan: ImportPlan, session: Session) -> dict[Root, BundlerError]:
     kinds = dict(
         _refusals("kinds accepted", offered, lambda kind: _offer(offered[kind], registries), session)
     )
-    found = {step.root: closed.get(step.root.repository) or kinds.get(_kind(step)) for step in steps}
-    return {root: error for root, error in found.items() if error}
+    answers = {step.root: closed.get(step.root.repository) or kinds.get(_kind(step)) for step in steps}
+    return Answers({root: error for root, error in answers.items() if error}, begun)
 
 
 def _refusals(

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from bundler.bundle.inventory import Inventory
+from bundler.attachments.referrers import is_attachment_tag
+from bundler.bundle.inventory import Inventory, RepositoryEntry
 from bundler.errors import BundlerError, TargetRefusedError, UsageError
 from bundler.importer.destination import Destination
 from bundler.ledger.ledger import ImportRecord
@@ -19,6 +20,8 @@ from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure
+from bundler.selection.choose import EVERY_TAG, choose
+from bundler.selection.rules import Rules
 from bundler.session import Session
 
 
@@ -28,27 +31,56 @@ class Gone(NamedTuple):
     source: RepositoryName
     repository: RepositoryName
     tag: Tag
+    digest: Digest
+    """What it pointed to in the base: if it points elsewhere, somebody else set it."""
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
 
 
-def to_prune(inventory: Inventory, destination: Destination, most: int | None) -> tuple[Gone, ...]:
-    """The tags to delete; none without a number. Raises UsageError if they are more than `most`."""
-    if most is None:
+class Pruning(NamedTuple):
+    """What may be deleted after an import."""
+
+    most: int
+    """Tags at most."""
+    deselected: bool = False
+    """Also tags that exist at the source, and are no longer selected."""
+
+
+def to_prune(inventory: Inventory, destination: Destination, pruning: Pruning | None) -> tuple[Gone, ...]:
+    """Return the tags to delete, of the part that is imported.
+
+    Raises: UsageError if they are more than allowed, or have no allowed name at the target.
+    """
+    if pruning is None:
         return ()
-    removed = {
-        entry.name: [name for name in entry.removed if isinstance(name, Tag)]
+    departed = {
+        entry.name: tags
         for entry in inventory.repositories
-        if entry.removed
+        if destination.part.has(entry.name)
+        if (tags := _departed(entry, destination.part.rules, pruning))
     }
-    names = map_all(removed, destination.prefix, destination.mapping)
-    gone = tuple(Gone(source, names[source], tag) for source, tags in removed.items() for tag in tags)
-    if len(gone) > most:
+    names = map_all(departed, destination.prefix, destination.mapping)
+    gone = tuple(
+        Gone(source, names[source], tag, digest)
+        for source, tags in departed.items()
+        for tag, digest in tags.items()
+    )
+    if len(gone) > pruning.most:
         count = f"{len(gone)} tags are gone, the first {gone[0]}"
-        cause = f"the bundle says that {count}, and {most} may be deleted"
-        raise UsageError("--prune", cause, "see `timoni-bundler inspect`, and allow more, or leave it out")
+        cause = f"the bundle says that {count}, but only {pruning.most} may be deleted"
+        raise UsageError("--prune", cause, "see `timoni-bundler inspect`, then allow more, or remove --prune")
     return gone
+
+
+def _departed(entry: RepositoryEntry, rules: Rules, pruning: Pruning) -> dict[Tag, Digest]:
+    """Return the tags to delete that the rules choose; attachments of a part are not known, and stay."""
+    every = {**entry.removed, **(entry.deselected if pruning.deselected else {})}
+    tags = {name: digest for name, digest in every.items() if isinstance(name, Tag)}
+    if rules == EVERY_TAG:
+        return tags
+    chosen = choose([tag for tag in tags if not is_attachment_tag(tag)], rules).taken
+    return {Tag(tag): tags[Tag(tag)] for tag in chosen}
 
 
 def prune_tags(
@@ -57,27 +89,37 @@ def prune_tags(
     session: Session,
     record: ImportRecord,
 ) -> Report:
-    """The report of an import, and of what was deleted after it; nothing is, if anything failed before."""
+    """Delete tags after an import, and report it; delete nothing if anything failed before.
+
+    A tag that points to something else than the base had is kept.
+    """
     if not gone or report.exit_code:
         return report
     registries = session.registries
-    asked = dict(session.each("tags to delete", gone, lambda one: _digest_of(one, registries)))
-    there = {one: digest for one, digest in asked.items() if isinstance(digest, str)}
+    now = dict(session.each("tags to delete", gone, lambda tag: _digest_of(tag, registries)))
+    failed = {tag: error for tag, error in now.items() if isinstance(error, BundlerError)}
+    there = {tag: tag.digest for tag, digest in now.items() if digest == tag.digest}
     if there:
-        record.moves([MovedTag(one.repository, one.tag, digest, None) for one, digest in there.items()])
-    kept = {one: error for one, error in asked.items() if isinstance(error, BundlerError)}
-    absent = dict.fromkeys(one for one, digest in asked.items() if digest is None)
-    found = {**absent, **kept, **_prune(there, session)}
-    told = {
-        one: TagReport(one.tag, "failed", None, error.cause) if error else TagReport(one.tag, "removed")
-        for one, error in found.items()
+        record.moves([MovedTag(tag.repository, tag.tag, digest, None) for tag, digest in there.items()])
+    results: dict[Gone, BundlerError | None] = {**failed, **_prune(there, session)}
+    told = {tag: _kept(tag, digest) for tag, digest in now.items() if not isinstance(digest, BundlerError)}
+    told |= {
+        tag: TagReport(tag.tag, "failed", None, error.cause) if error else TagReport(tag.tag, "removed")
+        for tag, error in results.items()
     }
     return replace(
         _with_tags(report, told),
-        failures=tuple(failure(error, str(one)) for one, error in found.items() if error),
+        failures=tuple(failure(error, str(tag)) for tag, error in results.items() if error),
         traffic=registries.traffic.report(),
-        unchanged=False,
+        unchanged=report.unchanged and not results,
     )
+
+
+def _kept(gone: Gone, now: Digest | None) -> TagReport:
+    """Return the report on a tag that is not deleted."""
+    if now is None:
+        return TagReport(gone.tag, "absent", None, "it is not there")
+    return TagReport(gone.tag, "skipped", gone.digest, f"kept: somebody else set it to {now}", now)
 
 
 def with_planned(report: Report, gone: tuple[Gone, ...]) -> Report:
@@ -123,10 +165,10 @@ def _deleted(one: Gone, digest: Digest, own: list[Gone], registries: Registries)
         # Registries of the older kind delete by digest alone, and with it every tag that it has.
         if other := next(_others(one, digest, own, registries, target), None):
             cause = f"the target deletes by digest alone, and {other} needs {digest} too"
-            return TargetRefusedError(str(one), cause, "delete it by the registry's own means")
+            return TargetRefusedError(str(one), cause, "delete it with the registry's own tools")
         if not target.delete(digest):
             cause = "the target does not delete manifests"
-            return TargetRefusedError(str(one), cause, "allow it there, or leave --prune out")
+            return TargetRefusedError(str(one), cause, "allow deletion at the registry, or remove --prune")
     except BundlerError as error:
         return error
     return None

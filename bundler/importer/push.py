@@ -1,12 +1,13 @@
 """Content brought to the target: blobs, then manifests bottom-up by digest, all of it read back."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
-from bundler.importer.import_plan import ImportPlan, PlannedUpload
+from bundler.importer.import_plan import ImportPlan, PlannedTag, PlannedUpload
 from bundler.oci.content import BlobSource, Descriptor, Digest
 from bundler.oci.graph import Manifests, is_sparse
 from bundler.oci.manifest import Manifest
@@ -26,6 +27,8 @@ class Outcome:
     sent: dict[Descriptor, None] = field(default_factory=dict)
     reused: dict[Descriptor, None] = field(default_factory=dict)
     failed: dict[Root, BundlerError] = field(default_factory=dict)
+    changed: dict[Root, PlannedTag] = field(default_factory=dict)
+    """Tags that somebody else moved since they were planned, planned again."""
 
 
 class ContentPush(Phases):
@@ -42,6 +45,7 @@ class ContentPush(Phases):
         self._brought_to: dict[tuple[RepositoryName, Descriptor], None] = {}
         self._put_there: dict[tuple[RepositoryName, Digest], Descriptor] = {}
         self._closed: dict[RepositoryName, BundlerError] = {}
+        self._begun = dict(plan.begun)
         self._source: BlobSource | None = None
 
     # --- blobs -----------------------------------------------------------------------------------
@@ -72,11 +76,11 @@ class ContentPush(Phases):
             target = self.session.registries.target(name)
             lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
-            there = target.has(upload.blob)
-            if there and target.readable(upload.blob):
+            if name not in self.plan.new and target.has(upload.blob) and target.readable(upload.blob):
                 self.outcome.reused[upload.blob] = None
                 return
-            sent = target.add(upload.blob, chunks, mount_from=mount_from)
+            begun = None if mount_from else self._begun.pop(name, None)
+            sent = target.add(upload.blob, chunks, mount_from=mount_from, begun=begun)
             (self.outcome.sent if sent else self.outcome.reused)[upload.blob] = None
             # A mount is an answer like any other: what it promised may not be there.
             self._brought_to[name, upload.blob] = None
@@ -86,6 +90,11 @@ class ContentPush(Phases):
             if isinstance(error, (RepositoryRefusedError, AuthError)):
                 self._closed[name] = error
             self.lost[name, upload.blob.digest] = error
+
+    def call_off(self) -> None:
+        """Call off the uploads that were begun and not needed."""
+        for name, upload in self._begun.items():
+            self.session.registries.target(name).call_off(upload)
 
     # --- manifests -------------------------------------------------------------------------------
 
@@ -115,21 +124,47 @@ class ContentPush(Phases):
         self.put(name, manifest, manifest.blob.digest)
 
     def confirm(self) -> None:
-        """Ask for all that was sent or mounted, by a HEAD each: what an answer promised may not be there."""
+        """Read back what was sent or mounted: what an answer promised may not be there.
+
+        Manifests are read and hashed; of a blob, the first byte is read.
+        """
         content = [*self._brought_to, *((name, blob) for (name, _), blob in self._put_there.items())]
         for (name, blob), there in self.session.each("confirming", content, self._is_there):
             if isinstance(there, BundlerError):
                 self.lost[name, blob.digest] = there
             elif not there:
-                cause = "it was sent or mounted, and read back the target does not have it"
+                cause = "it was sent or mounted, but the target does not have it"
                 item = f"{name}@{blob.digest}"
                 self.lost[name, blob.digest] = IntegrityError(item, cause, "run the import again")
+
+    def confirm_fully(self) -> None:
+        """Read and hash every blob that the target must have; what is wrong there is sent again once."""
+        content = [
+            (name, upload.blob)
+            for upload in self.plan.uploads
+            for name in upload.repositories
+            if (name, upload.blob.digest) not in self.lost
+        ]
+        for (name, blob), answer in self.session.each("reading back", content, self._read_whole):
+            if isinstance(answer, BundlerError):
+                self.lost[name, blob.digest] = answer
+
+    def _read_whole(self, item: tuple[RepositoryName, Descriptor]) -> None:
+        name, blob = item
+        stored = self.session.registries.source(name)
+        try:
+            deque(stored.chunks(blob), maxlen=0)
+        except IntegrityError:
+            if self._source is None:
+                raise
+            self.session.registries.target(name).add(blob, partial(_whole, self._source, blob))
+            deque(stored.chunks(blob), maxlen=0)
 
     def _is_there(self, item: tuple[RepositoryName, Descriptor]) -> bool:
         name, blob = item
         target = self.session.registries.target(name)
         if (name, blob.digest) in self._put_there:
-            return target.shows(blob.digest, blob.digest)
+            return target.holds(blob.digest)
         return target.keeps(blob)
 
     def put(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> None:

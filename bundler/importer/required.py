@@ -46,8 +46,10 @@ class AvailableContent:
             return self._own.chunks(blob)
         source = self._beside.get(blob.digest) or self._at_target.get(blob.digest)
         if source is None:
-            cause = "the target said that it has it, and the bundle leaves it out"
-            raise NotFoundError(f"blob {blob.digest}", cause, "run the import again with the base beside it")
+            cause = "the target said that it has this blob, so the bundle does not include it"
+            raise NotFoundError(
+                f"blob {blob.digest}", cause, "run the import again, and name the base with --with"
+            )
         return source.chunks(blob)
 
 

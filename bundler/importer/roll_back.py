@@ -90,18 +90,18 @@ def _restored(moved: MovedTag, registries: Registries, *, overwrite: bool, may_w
         return _Left("")
     if now not in (moved.new, None) and not overwrite:
         deed = f"moved it to {moved.new}" if moved.new else "deleted it"
-        cause = f"it points to {now}, and the import had {deed}"
-        raise TargetRefusedError(str(moved), cause, "--on-conflict overwrite moves it all the same")
+        cause = f"it points to {now}, but the import had {deed}"
+        raise TargetRefusedError(str(moved), cause, "use --on-conflict overwrite to move it anyway")
     manifest = target.manifest_at(moved.old)
     if manifest is None:
-        cause = f"the target does not have {moved.old} any more"
-        raise NotFoundError(str(moved), cause, "import a bundle that holds it")
+        cause = f"the target no longer has {moved.old}"
+        raise NotFoundError(str(moved), cause, "import a bundle that has it")
     if not may_write:
         return _Back(now)
     target.put_manifest(manifest, moved.tag)
     if (seen := target.digest_of(moved.tag)) != moved.old:
-        cause = f"read back, it points to {seen or 'nothing'} instead of {moved.old}"
-        raise IntegrityError(str(moved), cause, "roll back again")
+        cause = f"when read back, it points to {seen or 'nothing'} instead of {moved.old}"
+        raise IntegrityError(str(moved), cause, "run the rollback again")
     return _Back(now)
 
 

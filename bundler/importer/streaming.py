@@ -54,7 +54,7 @@ def send_as_it_comes(
         check_closure(inventory, collector.manifests, session.limits)
         sources = AvailableContent(_Gone(), inventory, beside)
         plan = arranged(inventory, collector.manifests, content=sources)
-        record.begins()
+        record.begins(new=bool(plan.new))
         push = ContentPush(plan, collector.manifests, session)
         pool = ThreadPoolExecutor(session.jobs)
         try:

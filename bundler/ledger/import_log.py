@@ -75,9 +75,18 @@ class ImportLog(NamedTuple):
         return scopes
 
     def begins(self, bundle: Digest, inventory: Inventory, now: str) -> None:
-        """Record that a first import writes: should it break off, the target is no longer unknown."""
-        if self.is_empty():
-            self._append(_entry("incomplete", bundle, inventory), now)
+        """Record that an import writes: should it break off, the target is no longer unknown."""
+        self._append(_entry("incomplete", bundle, inventory), now)
+
+    def broke_off(self) -> bool:
+        """Return True if an import began, or failed in part, and did not end well since."""
+        open_: set[str] = set()
+        for entry in self._lines():
+            if entry.event == "incomplete":
+                open_ |= entry.ids
+            elif entry.event == "imported":
+                open_ -= entry.ids
+        return bool(open_)
 
     def moves(self, bundle: Digest, inventory: Inventory, now: str) -> None:
         """Record that a bundle is about to move tags: what is newer than it no longer counts."""

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import NamedTuple, Self
 
 from bundler.bundle.inventory import Inventory
-from bundler.durable import local_errors, make_directories, write_whole
+from bundler.durable import check_ours, local_errors, make_directories, write_whole
 from bundler.errors import ContentError, NotFoundError, TrustError, UsageError
 from bundler.ledger.import_log import WHOLE_BUNDLE, ImportLog, scope_of, short_name
 from bundler.ledger.receipt import (
@@ -53,7 +53,7 @@ def read_receipt(path: Path, target: str) -> Receipt | None:
     with local_errors(path, "read"):
         earlier = decode_receipt(read_at_most(path, DEFAULT_LIMITS.inventory), str(path))
     if earlier.target != target:
-        raise UsageError(str(path), f"it is the receipt of {earlier.target}", "keep one for each target")
+        raise UsageError(str(path), f"it is the receipt of {earlier.target}", "use one receipt per target")
     return earlier
 
 
@@ -97,6 +97,7 @@ class Ledger:
         receipt: Path | None = None,
         permits: Permits = NOTHING_PERMITTED,
     ) -> None:
+        check_ours(folder)
         self.folder = folder
         self.rollback_file = rollback_file
         self.receipt = receipt
@@ -175,10 +176,10 @@ class ImportRecord:
         problems = dict(_problems(proven, self._incoming.id, last))
         if problems and not self._ledger.permits.older:
             cause = next(iter(problems.values()))
-            raise TrustError(f"job {proven.job}", cause, "use --allow-rollback to import it all the same")
+            raise TrustError(f"job {proven.job}", cause, "use --allow-rollback to import it anyway")
         if last is None and not self._ledger.permits.new_job and (jobs := self._sequences.jobs()):
             cause = f"no bundle of this job was imported before; known jobs: {', '.join(jobs)}"
-            raise TrustError(f"job {proven.job}", cause, "use --new-job if it is meant to begin")
+            raise TrustError(f"job {proven.job}", cause, "use --new-job if this job is new")
         previous = last.sequence if last else None
         self._statement = replace(proven, previous=previous, allowed=(*proven.allowed, *problems))
 
@@ -204,14 +205,20 @@ class ImportRecord:
             "or not since an older one was"
         )
         raise NotFoundError(
-            "import", cause, "import it first; --allow-gap, if the target has what it brought"
+            "import", cause, "import it first, or use --allow-gap if the target has its content"
         )
 
     # --- while it writes -------------------------------------------------------------------------
 
-    def begins(self) -> None:
-        """Record that the target is about to be written to."""
-        self._log.begins(self._incoming.id, self._incoming.inventory, self._now)
+    @property
+    def may_have_left_blobs(self) -> bool:
+        """True if an import to this target broke off: what seems not to exist there may have blobs."""
+        return self._log.broke_off()
+
+    def begins(self, *, new: bool) -> None:
+        """Record that the target is about to be written to; `new`: repositories that did not exist."""
+        if new or self._log.is_empty():
+            self._log.begins(self._incoming.id, self._incoming.inventory, self._now)
 
     def moves(self, moved: Sequence[MovedTag]) -> None:
         """Record the tags that are about to be moved or deleted. Called from any thread."""

@@ -123,7 +123,7 @@ def state_after_import(inventory: Inventory, report: Report, earlier: Receipt | 
             name = (RepositoryName(str(entry.source)), tag.reference)
             if tag.status in THERE:
                 there.add(name)
-            elif tag.status == "removed" or (tag.digest and held.get(name) != tag.previous):
+            elif tag.status in ("removed", "absent") or (tag.digest and held.get(name) != tag.previous):
                 absent.add(name)
     present = [root for root in roots_of(inventory) if _name(root) in there]
     return TargetState(present, frozenset(absent), names)

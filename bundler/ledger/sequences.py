@@ -91,7 +91,7 @@ def _entry(path: Path, job: Job, data: bytes) -> SequenceEntry:
 
 
 def _damaged(path: Path) -> LocalError:
-    return LocalError(str(path), "damaged: not what an import wrote", "restore it")
+    return LocalError(str(path), "damaged", "restore it from a backup")
 
 
 def _lock(path: Path, job: Job) -> int:

@@ -115,7 +115,7 @@ class Verifier:
             raise IntegrityError(f"blob {self.blob.digest}", cause)
         seen = f"{self.blob.digest.algorithm}:{self._hash.hexdigest()}"
         if seen != self.blob.digest:
-            raise IntegrityError(f"blob {self.blob.digest}", f"its bytes have the digest {seen}")
+            raise IntegrityError(f"blob {self.blob.digest}", f"its bytes have digest {seen}")
 
 
 def verified(blob: Descriptor, chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -131,7 +131,7 @@ def parse_manifest(
     if media_type.startswith(DOCKER_SCHEMA1):
         raise ContentError(item, "Docker schema 1 is not supported", "push the image again with a newer tool")
     if media_type not in ACCEPTED:
-        raise ContentError(item, f"media type {media_type!r} is no manifest or index")
+        raise ContentError(item, f"media type {media_type!r} is not a manifest or an index")
     if len(data) > limits.manifest:
         raise ContentError(item, f"larger than the limit of {limits.manifest:,} bytes")
     document = strict_json.loads(
@@ -158,11 +158,11 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
         data, item=item, depth=limits.json_depth, values=limits.manifest_values, known=MANIFEST_NAMES
     )
     if not isinstance(document, dict):
-        raise ContentError(item, "not a manifest: the answer is no JSON object")
+        raise ContentError(item, "not a manifest: the answer is not a JSON object")
     own = document.get("mediaType", "")
     header = declared.partition(";")[0].strip().lower()
     if not isinstance(own, str):
-        raise ContentError(item, "not a manifest: mediaType is no string")
+        raise ContentError(item, "not a manifest: mediaType is not a string")
     if document.get("schemaVersion") == 1:
         return DOCKER_SCHEMA1
     if header in ACCEPTED and own and own != header:
@@ -223,7 +223,7 @@ def _refers(fields: Mapping[str, Any]) -> tuple[Descriptor | None, str]:
     """Return `subject` and `artifactType`."""
     subject, artifact_type = fields.get("subject"), fields.get("artifactType")
     if not isinstance(artifact_type, str | None):
-        raise ValueError("artifactType is no string")
+        raise ValueError("artifactType is not a string")
     return None if subject is None else _layer(subject, "subject").blob, artifact_type or ""
 
 
@@ -236,7 +236,7 @@ def _layer(value: object, where: str) -> Layer:
         raise ValueError(f"{where}: mediaType is missing or not one")
     # bool is an int to Python, and no size to anyone else.
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < LARGEST_SIZE:
-        raise ValueError(f"{where}: size {size!r:.40} is no number of bytes")
+        raise ValueError(f"{where}: size {size!r:.40} is not a number of bytes")
     digest = Digest.parse(fields.get("digest"))
     _check_embedded(fields.get("data"), digest, where)
     # Interned: there are few types, and many layers.
@@ -248,7 +248,7 @@ def _check_embedded(data: object, digest: Digest, where: str) -> None:
     if data is None:
         return
     if not isinstance(data, str):
-        raise ValueError(f"{where}: data is no string")
+        raise ValueError(f"{where}: data is not a string")
     embedded = base64.b64decode(data, validate=True)
     if digest.computed(embedded) != digest:
         raise ValueError(f"{where}: data is not the content of {digest}")
@@ -268,11 +268,11 @@ def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
     if value is None:
         return []  # Go writes null for an empty list.
     if not isinstance(value, list):
-        raise ValueError(f"{name} is no list")
+        raise ValueError(f"{name} is not a list")
     return value
 
 
 def _object(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{where} is no object")
+        raise ValueError(f"{where} is not an object")
     return value

@@ -60,7 +60,7 @@ def sparse_index(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
     }
     if named and not any(wish.takes(platform) for wish in platforms for platform in named):
         cause = f"it has no {_listed(platforms)}, only {_listed(named)}"
-        raise ContentError(f"index {index.blob.digest}", cause, "wish for another platform")
+        raise ContentError(f"index {index.blob.digest}", cause, "choose another platform")
     kept |= {
         entry["digest"]
         for entry, platform in zip(entries, own, strict=True)

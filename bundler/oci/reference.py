@@ -109,9 +109,11 @@ def address(text: str, form: str) -> str:
     """
     scheme, there, rest = text.rpartition("://")
     if there and scheme != "oci":
-        raise UsageError(text, f"{scheme}:// is not a registry's scheme here", f"write {form}")
+        raise UsageError(text, f"{scheme}:// can't be used here", f"write {form}")
     if "@" in rest.partition("/")[0] and ":" in rest.partition("@")[0]:
-        raise UsageError(text, "a user or password has no place here", f"write {form}, and use --creds-file")
+        raise UsageError(
+            text, "a reference can't have a user or password", f"write {form}, and use --creds-file"
+        )
     return rest
 
 

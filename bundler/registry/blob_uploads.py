@@ -36,7 +36,7 @@ _KNOWS_UPLOADS = re.compile("BLOB_UPLOAD|DIGEST_INVALID|SIZE_INVALID|RANGE_INVAL
 """Refusals by a registry that does know the upload, or for its length."""
 
 
-class _Session(NamedTuple):
+class BegunUpload(NamedTuple):
     """An upload under way."""
 
     location: str
@@ -63,6 +63,7 @@ class BlobUploads:
         has: Callable[[Descriptor], bool],
         *,
         mount_from: RepositoryName | None = None,
+        begun: BegunUpload | None = None,
     ) -> bool:
         """Upload a blob, or have it mounted from another repository; True if its bytes were sent.
 
@@ -77,10 +78,11 @@ class BlobUploads:
             # An earlier try may have ended well, and only its answer been lost.
             if tries > 1 and has(blob):
                 return True
-            session = self._begin(mount_from if tries == 1 else None, blob)
+            first = tries == 1
+            session = begun if begun and first else self._begin(mount_from if first else None, blob)
             if session is None:
                 if not has(blob):  # the next try sends it
-                    cause = "the target said that it mounted it, and does not have it"
+                    cause = "the target said that it mounted the blob, but does not have it"
                     raise TransientError(f"blob {blob.digest} for {self._name}", cause)
                 return False
             self._upload(blob, chunks, session)
@@ -94,24 +96,24 @@ class BlobUploads:
             kind = RepositoryRefusedError if FULL in error.cause else TargetRefusedError
             raise kind(item, cause, refusal_hint(error.cause) or AT_TARGET) from error
 
-    def _begin(self, mount_from: RepositoryName | None, blob: Descriptor) -> _Session | None:
+    def _begin(self, mount_from: RepositoryName | None, blob: Descriptor) -> BegunUpload | None:
         """Return a session for the bytes; None if the blob was mounted."""
         answer = self._mounted(blob, mount_from) if mount_from else None
         if answer is None:
             return self._begin_anew()
         return self._session(answer) if answer.status == 202 else None
 
-    def _begin_anew(self) -> _Session:
+    def _begin_anew(self) -> BegunUpload:
         answer = self._post()
         if answer.status == 202:
             return self._session(answer)
         answer.start_of_body(self._limits.error_body)
-        raise TargetRefusedError(self._name, "the target answered 201 to an upload of nothing", AT_TARGET)
+        raise TargetRefusedError(self._name, "the target answered 201 to an empty upload", AT_TARGET)
 
-    def _session(self, answer: Answer) -> _Session:
+    def _session(self, answer: Answer) -> BegunUpload:
         answer.start_of_body(self._limits.error_body)
         least = least_piece(answer.headers.get("OCI-Chunk-Min-Length", ""))
-        return _Session(self._location(answer, f"upload to {self._name}"), least)
+        return BegunUpload(self._location(answer, f"upload to {self._name}"), least)
 
     def _mounted(self, blob: Descriptor, mount_from: RepositoryName) -> Answer | None:
         """Return the answer to a mount, 201 or 202; None where it is not understood."""
@@ -133,16 +135,18 @@ class BlobUploads:
             hint = missing_hint(self._name, error.cause)
             raise RepositoryRefusedError(self._name, error.cause, hint) from error
         except RequestRefusedError as error:
-            cause = f"the target takes no uploads: {error.cause}"
+            cause = f"the target does not accept uploads: {error.cause}"
             raise RepositoryRefusedError(self._name, cause, missing_hint(self._name, error.cause)) from error
 
-    def probe(self) -> None:
-        """Ask for an upload, and call it off. Raises RepositoryRefusedError, AuthError."""
-        location = self._host.retrying(self._begin_anew).location
+    def begin(self) -> BegunUpload:
+        """Begin an upload of any blob. Raises RepositoryRefusedError, AuthError."""
+        return self._host.retrying(self._begin_anew)
+
+    def call_off(self, session: BegunUpload) -> None:
+        """Call off an upload that nothing was sent to."""
+        accept, limit = frozenset({202, 204}), self._limits.error_body
         with suppress(BundlerError):  # a session that nobody uses goes away by itself
-            self._host.fetch(
-                "DELETE", location, self._push, accept=frozenset({202, 204}), limit=self._limits.error_body
-            )
+            self._host.fetch("DELETE", session.location, self._push, accept=accept, limit=limit)
 
     def _location(self, answer: Answer, item: str) -> str:
         """Return the address to send the bytes to, on this registry. Raises TargetRefusedError."""
@@ -151,11 +155,11 @@ class BlobUploads:
         except ContentError as error:
             raise TargetRefusedError(item, error.cause, AT_TARGET) from error
         if not self._host.same_origin(url):
-            cause = f"the target wants uploads sent to another host, {urlsplit(url).netloc}"
+            cause = f"the target sends uploads to another host, {urlsplit(url).netloc}"
             raise TargetRefusedError(item, cause, AT_TARGET)
         return url
 
-    def _upload(self, blob: Descriptor, chunks: Chunks, session: _Session) -> None:
+    def _upload(self, blob: Descriptor, chunks: Chunks, session: BegunUpload) -> None:
         try:
             if blob.size >= self._too_long:
                 answer = self._in_pieces(blob, chunks, session)
@@ -174,7 +178,7 @@ class BlobUploads:
             cause = f"the target says it stored {printable(said)}"
             raise StoredOtherwiseError(f"blob {blob.digest} at {self._name}", cause)
 
-    def _in_pieces(self, blob: Descriptor, chunks: Chunks, session: _Session) -> Answer:
+    def _in_pieces(self, blob: Descriptor, chunks: Chunks, session: BegunUpload) -> Answer:
         """Send a blob in pieces, each time halved that one is refused for its length."""
         size = first_piece(min(blob.size, self._too_long))
         while True:

@@ -83,7 +83,7 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
         if address is None:
             return tuple(sorted(found))
         if address in visited:
-            raise ContentError(item, "its Link headers go round in a circle")
+            raise ContentError(item, "its Link headers form a loop")
     raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")
 
 
@@ -141,7 +141,7 @@ def referrers(
         if address is None:
             return tuple(found.values())
         if address in visited:
-            raise ContentError(item, "its Link headers go round in a circle")
+            raise ContentError(item, "its Link headers form a loop")
     raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")
 
 

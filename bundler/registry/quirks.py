@@ -33,9 +33,10 @@ def contradicts(said: str, digest: Digest) -> bool:
 def may_be_cut(length: int, asked: int) -> bool:
     """Return whether a page of that many names, where `asked` may come, was perhaps cut by the registry.
 
-    Registries cut at round numbers: 50, 64, 100. A page of more than was asked for is a whole list.
+    Registries cut at round numbers: 10, 50, 64, 100. A page of more than was asked for is a whole list.
     """
-    return length == asked or (5 <= length < asked and (length % 5 == 0 or length & (length - 1) == 0))
+    power_of_two = length >= 16 and length & (length - 1) == 0
+    return length == asked or (0 < length < asked and (length == 10 or length % 25 == 0 or power_of_two))
 
 
 AT_TARGET = "ask those who run the target registry: the same import will be refused again"

@@ -87,7 +87,7 @@ class Repository:
             if following is None:
                 return _tag_list(seen)
             if following in visited:
-                raise ContentError(item, "its Link headers go round in a circle")
+                raise ContentError(item, "its Link headers form a loop")
             address = following
         raise ContentError(item, f"more than the limit of {self._limits.tag_pages:,} pages")
 
@@ -129,7 +129,7 @@ class Repository:
                 reply = self._read_manifest(path)
                 seen = digest_like(reference, reply.body)
             if seen != reference:
-                raise IntegrityError(item, f"its bytes have the digest {seen}")
+                raise IntegrityError(item, f"its bytes have digest {seen}")
             warning = said not in ("", reference)
             return PinnedManifest(
                 self._parsed(reply, seen, item), (_wrong_header(item, said),) if warning else ()
@@ -149,7 +149,7 @@ class Repository:
                 continue
             if digest_like(known, by_digest.body) == known:
                 return PinnedManifest(self._parsed(by_digest, known, item), (_wrong_header(item, said),))
-        raise IntegrityError(item, f"the registry says {said}, its bytes have the digest {seen}")
+        raise IntegrityError(item, f"the registry says {said}, its bytes have digest {seen}")
 
     def _read_manifest(self, path: str) -> Reply:
         headers = {"Accept": ", ".join(ACCEPTED)}
@@ -259,7 +259,9 @@ def _tag_page(body: bytes, item: str, limits: Limits) -> list[str]:
     if names is None and isinstance(document, dict):
         return []  # what some registries say when the last tag is gone
     if not isinstance(names, list):
-        raise ContentError(item, "the answer is no tag list", "check the address: it may be no registry")
+        raise ContentError(
+            item, "the answer is not a tag list", "check the address: it may not be a registry"
+        )
     return [name if isinstance(name, str) else f"{name!r} (no string)" for name in names]
 
 

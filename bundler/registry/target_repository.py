@@ -18,7 +18,7 @@ from bundler.errors import (
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.blob_uploads import BlobUploads
+from bundler.registry.blob_uploads import BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.library_errors import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
@@ -114,6 +114,10 @@ class TargetRepository:
         finally:
             answer.close()
 
+    def holds(self, digest: Digest) -> bool:
+        """Return whether a manifest can be read, its bytes hashed. Raises IntegrityError for others."""
+        return self._host.settled(lambda: self.manifest_at(digest) is not None)
+
     def shows(self, reference: Tag | Digest, digest: Digest) -> bool:
         """Return whether a tag or digest points to what was put there, asked several times."""
         return self._host.settled(lambda: self.digest_of(reference) == digest)
@@ -141,18 +145,23 @@ class TargetRepository:
         chunks: Callable[[int], Iterable[bytes]],
         *,
         mount_from: RepositoryName | None = None,
+        begun: BegunUpload | None = None,
     ) -> bool:
         """Upload a blob, or have it mounted from another repository; True if its bytes were sent.
 
         `chunks(0)` is opened again for every try. Raises TargetRefusedError, IntegrityError.
         """
-        return self._uploads.add(blob, chunks, self.has, mount_from=mount_from)
+        return self._uploads.add(blob, chunks, self.has, mount_from=mount_from, begun=begun)
 
     # --- asking before writing -------------------------------------------------------------------
 
-    def probe(self) -> None:
-        """Ask for an upload, and call it off. Raises RepositoryRefusedError, AuthError."""
-        self._uploads.probe()
+    def begin(self) -> BegunUpload:
+        """Ask for an upload, for `add` or `call_off`. Raises RepositoryRefusedError, AuthError."""
+        return self._uploads.begin()
+
+    def call_off(self, session: BegunUpload) -> None:
+        """Call off an upload that nothing was sent to."""
+        self._uploads.call_off(session)
 
     def offer(self, manifest: Manifest) -> None:
         """Send a manifest before its blobs; only a refusal of its kind is raised, TypeRefusedError."""

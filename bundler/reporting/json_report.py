@@ -44,17 +44,9 @@ def failures_of(error: BundlerError) -> tuple[Failure, ...]:
 
 
 Status = Literal[
-    "exported",
-    "skipped",
-    "failed",
-    "pushed",
-    "present",
-    "moved",
-    "merged",
-    "planned",
-    "removed",
-    "deselected",
-]
+    "exported", "skipped", "failed", "pushed", "present", "moved", "merged", "planned", "removed",
+    "deselected", "absent",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,11 +121,11 @@ class _Point(NamedTuple):
 def _point(text: str) -> _Point:
     match = re.fullmatch(_POINT, text)
     if not match:
-        raise ValueError(f"{text!r} is no version, whole or partial")
+        raise ValueError(f"{text!r} is not a version, whole or partial")
     written = [number for number in match.groups()[:3] if number]
     numbers = tuple(int(number) for number in takewhile(str.isdigit, written))
     if any(map(str.isdigit, written[len(numbers) :])):
-        raise ValueError(f"{text!r} has a number behind an x")
+        raise ValueError(f"{text!r} has a number after an x")
     point = _Point(numbers, match[4] or "")
     point.first("")
     return point

@@ -96,7 +96,7 @@ def _faults(rules: Rules) -> Iterator[UsageError]:
     yield from _range_faults(rules)
     for rule in newest_rules(rules):
         if rule.most < 1:
-            yield UsageError(str(rule), "a count begins at 1", "leave it out to take all")
+            yield UsageError(str(rule), "the number must be at least 1", "remove it to take all")
     yield from _time_faults(rules)
 
 
@@ -131,7 +131,7 @@ def _time_faults(rules: Rules) -> Iterator[UsageError]:
         if second is not None and not 0 <= second <= LAST_SECOND:
             yield UsageError(f"{name} {second}", "not a second of the years 1970 to 9999", "name another")
     if since is not None and until is not None and since > until:
-        cause = "no tag can be younger than one and older than the other"
+        cause = "no tag can be younger than `since` and older than `until`"
         yield UsageError("created since and until", cause, "name an earlier `since`, or a later `until`")
 
 

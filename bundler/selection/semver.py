@@ -39,7 +39,7 @@ class Version(NamedTuple):
         """Raise ValueError unless it is a version without build metadata."""
         found = _VERSION.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text!r} is no version")
+            raise ValueError(f"{text!r} is not a version")
         prerelease = tuple(found[4].split(".")) if found[4] else ()
         return cls(int(found[1]), int(found[2]), int(found[3]), prerelease)
 

@@ -31,12 +31,12 @@ class Shard(NamedTuple):
         """Read `I/N`. Raises UsageError."""
         match = _GRAMMAR.fullmatch(text)
         if match is None:
-            raise UsageError(text, "this is no shard", "write I/N, counted from 0: 0/3, 1/3, 2/3")
+            raise UsageError(text, "this is not a shard", "write I/N, counted from 0: 0/3, 1/3, 2/3")
         shard = cls(int(match[1]), int(match[2]))
         if shard.part >= shard.parts:
             last = shard.parts - 1
             step = f"write 0/{shard.parts} to {last}/{shard.parts}" if shard.parts else "write 0/1 for all"
-            raise UsageError(text, "there is no such shard: they are counted from 0", step)
+            raise UsageError(text, "there is no such shard: shards are counted from 0", step)
         return shard
 
     def takes(self, name: RepositoryName) -> bool:

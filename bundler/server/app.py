@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException
@@ -17,6 +18,7 @@ from werkzeug.routing import Map, Rule
 
 from bundler.errors import BundlerError, LocalError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.addresses import is_here
 from bundler.server.answers import ApiError
 from bundler.server.read_api import ContentApi, DiscoveryApi
 from bundler.server.served_content import ServedContent
@@ -63,7 +65,8 @@ _ERRORS = {
 class Registry:
     """A registry over some content; it takes pushes if the content does.
 
-    Without `referrers`, it is one of the many that lack the referrers API.
+    Without `referrers`, it is one of the many that lack the referrers API. Without `any_name`, it answers
+    to names of loopback only.
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class Registry:
         trouble: Log | None = None,
         limits: Limits = DEFAULT_LIMITS,
         referrers: bool = True,
+        any_name: bool = True,
     ) -> None:
+        self._any_name = any_name
         self._log = log
         self._trouble = trouble
         self._rooms: list[object] = [ContentApi(content), DiscoveryApi(content, limits, referrers=referrers)]
@@ -94,6 +99,8 @@ class Registry:
         """Return the answer to one request, errors included."""
         try:
             _refuse_browsers(request)
+            if not self._any_name:
+                _refuse_other_names(request)
             name, arguments = _ROUTES.match(request.path, request.method)
             return self._endpoint(name)(request, **arguments)
         except ApiError as error:
@@ -123,6 +130,14 @@ def _refuse_browsers(request: Request) -> None:
     """Raise ApiError for a push from a web page; registry clients send no `Origin`."""
     if request.method not in ("GET", "HEAD") and "Origin" in request.headers:
         raise ApiError(HTTPStatus.FORBIDDEN, "DENIED", "pushes from web pages are refused")
+
+
+def _refuse_other_names(request: Request) -> None:
+    """Raise ApiError for a request to a name that is not one of loopback: a web page rebound its own."""
+    name = request.environ.get("HTTP_HOST")
+    if name is not None and not is_here(urlsplit(f"//{name}").hostname or ""):
+        message = "this registry answers to names of this machine only; start it with --host to change that"
+        raise ApiError(HTTPStatus.FORBIDDEN, "DENIED", message)
 
 
 def _from_werkzeug(error: HTTPException) -> Response:

@@ -34,12 +34,28 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
+_END_OF_HEADERS = re.compile(rb"\n\r?\n")
+
+_LINE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
+
+
 class Connection(HTTPConnection):
     """A connection whose requests are read strictly and can't be drawn out."""
+
+    begun = False
+    """True while the headers of a request are incomplete."""
 
     def __init__(self, server: Any, sock: socket, makefile: Any) -> None:
         self.paced = PacedSocket(sock)
         super().__init__(server, self.paced, makefile)
+
+    def is_ready(self) -> bool:
+        """Return True if a request's headers have arrived whole, or nothing more will come.
+
+        Never waits: called by the thread that watches all idle connections.
+        """
+        rfile: Any = self.rfile
+        return self.paced.has_arrived(rfile.peek() if rfile.has_data() else b"")
 
     def communicate(self) -> Any:
         """Handle one request; return True if the connection stays open."""
@@ -56,7 +72,29 @@ class PacedSocket:
     def __init__(self, sock: Any, clock: Callable[[], float] = time.monotonic) -> None:
         self._socket = sock
         self._clock = clock
+        self._early = bytearray()
         self.begin()
+
+    def has_arrived(self, before: bytes) -> bool:
+        """Read what is there without waiting; return True for whole headers, too many bytes, or the end.
+
+        `before` are the bytes that were read earlier and not used yet.
+        """
+        waiting = self._socket.gettimeout()
+        self._socket.settimeout(0)
+        try:
+            data = self._socket.recv(HEADERS)
+        except BlockingIOError:
+            data = None
+        except OSError:
+            return True  # whoever reads on is told
+        finally:
+            self._socket.settimeout(waiting)
+        if data == b"":
+            return True
+        self._early += data or b""
+        arrived = before + self._early
+        return len(arrived) > HEADERS or _END_OF_HEADERS.search(arrived) is not None
 
     def begin(self) -> None:
         """Begin another request."""
@@ -64,6 +102,11 @@ class PacedSocket:
 
     def recv_into(self, buffer: Any) -> int:
         """Receive bytes from the peer."""
+        if self._early:
+            size = min(len(buffer), len(self._early))
+            buffer[:size] = self._early[:size]
+            del self._early[:size]
+            return size
         return self._waited_for(self._socket.recv_into, buffer)
 
     def send(self, data: Any) -> int:
@@ -82,8 +125,25 @@ class PacedSocket:
         return getattr(self._socket, name)
 
 
+class _Lines:
+    """Lines of headers: cheroot takes a bare CR and strips control characters, which others don't."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readline(self) -> Any:
+        """Read a line. Raises ValueError for a control character in it, or one that continues another."""
+        line = self._file.readline()
+        if line and (not _LINE.fullmatch(line) or line[:1] in b" \t"):
+            raise ValueError("Illegal header line.")
+        return line
+
+
 class _HeaderReader(HeaderReader):
     """Headers whose names are tokens: with a blank before the colon, readers differ on a length."""
+
+    def __call__(self, rfile: Any, hdict: Any = None) -> Any:
+        return super().__call__(_Lines(rfile), hdict)
 
     def _transform_key(self, key_name: bytes) -> Any:
         if not _NAME.fullmatch(key_name):
@@ -119,6 +179,8 @@ class _Headers(dict[bytes, bytes]):
     def __setitem__(self, name: bytes, value: bytes) -> None:
         if name == b"Content-Length" and (name in self or not _LENGTH.fullmatch(value)):
             raise ValueError("Malformed Content-Length Header.")
+        if name == b"Host" and name in self:
+            raise ValueError("Two Host headers.")
         super().__setitem__(name, value)
         if b"Content-Length" in self and b"Transfer-Encoding" in self:
             raise ValueError("Content-Length beside Transfer-Encoding.")
@@ -130,19 +192,38 @@ class ChunkedBody:
     def __init__(self, file: Any) -> None:
         self._file = file
         self._ended = False
+        self._in_chunk = False
+        self._broken = False
 
     def read(self, size: int) -> Any:
-        """Read a chunk, or the end of one."""
+        """Read a chunk, or the line end behind one. Raises ValueError."""
         if size > LARGEST_CHUNK:
-            raise ValueError(f"a chunk of {size:,} bytes, over the limit of {LARGEST_CHUNK:,}")
-        return self._file.read(size)
+            self._refuse(f"a chunk of {size:,} bytes, over the limit of {LARGEST_CHUNK:,}")
+        self._refuse_broken()
+        data = self._file.read(size)
+        if not self._in_chunk and data != b"\r\n":
+            self._refuse("a chunk of another length than its size")
+        self._in_chunk = False
+        return data
 
     def readline(self) -> Any:
-        """Read the line of a chunk's size; after the last chunk, a trailer."""
+        """Read the line of a chunk's size; after the last chunk, a trailer. Raises ValueError."""
+        self._refuse_broken()
         line = self._file.readline(HEADERS)
         if not self._ended:
             size = _CHUNK_SIZE.fullmatch(line)
             if size is None:
-                raise ValueError("a chunk without a size")
-            self._ended = int(size[1], 16) == 0
+                self._refuse("a chunk without a size")
+            else:
+                self._ended = int(size[1], 16) == 0
+                self._in_chunk = not self._ended
         return line
+
+    def _refuse_broken(self) -> None:
+        """Raise ValueError after a broken chunk: nobody knows where the next one begins."""
+        if self._broken:
+            raise ValueError("a body that is broken")
+
+    def _refuse(self, cause: str) -> None:
+        self._broken = True
+        raise ValueError(cause)

@@ -1,8 +1,10 @@
 """The registry on a port: cheroot's threads, sockets and HTTP/1.1, with bodies bounded as they stream."""
 
+import contextlib
 import re
+import selectors
 import threading
-from socket import socket
+from socket import SHUT_RDWR, socket
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,19 +24,23 @@ THREADS = 16
 CONNECTIONS = 256
 """Idle connections kept for another request."""
 
+WAITING = 512
+"""Connections whose request has not come whole; beyond them the oldest is ended."""
+
 
 class RegistryServer:
     """A registry that listens. As a context manager it answers from a thread of its own.
 
-    Port 0 takes any free one; `address` tells which. `log` gets a line per request, `trouble` one for
-    each request that failed on this side. Without `referrers` it lacks the referrers API. Raises
-    LocalError if it can't listen there.
+    Without `host` it listens on loopback, and answers requests to names of loopback only: a web page
+    could have its own name resolved to this machine. Port 0 takes any free one; `address` tells which.
+    `log` gets a line per request, `trouble` one for each request that failed on this side. Without
+    `referrers` it lacks the referrers API. Raises LocalError if it can't listen there.
     """
 
     def __init__(
         self,
         content: ServedContent,
-        host: str = "127.0.0.1",
+        host: str | None = None,
         port: int = 0,
         *,
         log: Log | None = None,
@@ -42,8 +48,10 @@ class RegistryServer:
         limits: Limits = DEFAULT_LIMITS,
         referrers: bool = True,
     ) -> None:
-        registry = Registry(content, log=log, trouble=trouble, limits=limits, referrers=referrers)
-        self._server = _Server(host, port, registry, trouble)
+        registry = Registry(
+            content, log=log, trouble=trouble, limits=limits, referrers=referrers, any_name=host is not None
+        )
+        self._server = _Server(host or "127.0.0.1", port, registry, trouble)
         self._thread = threading.Thread(target=self._server.serve, name="registry", daemon=True)
 
     @property
@@ -97,6 +105,25 @@ class _Server(wsgi.Server):
         self.gateway = _Gateway
         self._trouble = trouble
 
+    def process_conn(self, conn: Any) -> None:
+        """Give a connection to a worker as soon as its request's headers are there.
+
+        Until then only the thread that watches all connections has it: one that sends nothing takes no
+        worker, and is ended when its time is over.
+        """
+        if conn.is_ready():
+            conn.begun = False
+            super().process_conn(conn)
+            return
+        manager: Any = self._connections  # type: ignore[attr-defined]  # not in cheroot's stub
+        if conn.begun or conn.rfile.has_data():
+            # Without another time stamp: a request that drips in ends too.
+            manager._selector.register(conn.socket.fileno(), selectors.EVENT_READ, data=conn)
+        else:
+            manager.put(conn)
+        conn.begun = True
+        _end_oldest([waiting for _, waiting in manager._selector.connections if waiting is not self])
+
     @staticmethod
     def bind_socket(socket_: socket, bind_addr: tuple[str, int]) -> socket:
         """Take the port. cheroot leaves a socket open that can't have it."""
@@ -111,6 +138,13 @@ class _Server(wsgi.Server):
         """Pass on what went wrong; cheroot itself writes to standard error."""
         if self._trouble:
             self._trouble(printable(msg))
+
+
+def _end_oldest(waiting: list[Any]) -> None:
+    """End the connection that waits longest, where too many wait; its reader is told."""
+    if len(waiting) > WAITING:
+        with contextlib.suppress(OSError):
+            min(waiting, key=lambda connection: connection.last_used).socket.shutdown(SHUT_RDWR)
 
 
 class _Gateway(wsgi.Gateway_10):

@@ -72,7 +72,7 @@ class Store(Layout):
             shutil.rmtree(self.path)
 
     def empty(self) -> bool:
-        """Whether it holds no blob, and none under way."""
+        """Return whether it holds no blob, complete or partial."""
         with local_errors(self.path, "look at"):
             folders = (self.path / PARTIAL, *(self.path / "blobs").iterdir())
             return not any(entry for folder in folders for entry in folder.iterdir())
@@ -80,7 +80,7 @@ class Store(Layout):
     # --- blobs -----------------------------------------------------------------------------------
 
     def left_over(self, blob: Descriptor) -> int:
-        """Bytes that an earlier run left of a blob under way."""
+        """Return the number of bytes that an earlier run left of a partial blob."""
         try:
             return min(self._partial(blob).lstat().st_size, blob.size)
         except OSError:
@@ -136,7 +136,7 @@ class Store(Layout):
             self._commit(file)
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes, verified. A damaged blob is removed, so that the next run fetches it again."""
+        """Yield a blob's bytes, verified; remove a damaged blob, so that the next run fetches it again."""
         if self._held and blob.digest in self._held:
             yield from verified(blob, [self._held[blob.digest]])
             return
@@ -192,7 +192,7 @@ class StoredBlob(NamedTuple):
 
 
 def stored_blobs(store: Store) -> Iterator[StoredBlob]:
-    """Every file under `blobs/` that is named like a blob."""
+    """Yield every file under `blobs/` that is named like a blob."""
     folder = store.path / "blobs"
     with local_errors(folder, "look at"):
         for path in sorted(folder.glob("*/*")):
@@ -202,7 +202,7 @@ def stored_blobs(store: Store) -> Iterator[StoredBlob]:
 
 
 def unneeded(store: Store, needed: Callable[[Digest], bool]) -> list[StoredBlob]:
-    """What nothing needs."""
+    """Return the blobs that nothing needs."""
     return [blob for blob in stored_blobs(store) if not needed(blob.digest)]
 
 

@@ -45,7 +45,7 @@ class History:
         self._path = path
 
     def entries(self) -> tuple[HistoryEntry, ...]:
-        """Everything that was written, oldest first. Raises ContentError for a damaged journal."""
+        """Return everything that was written, oldest first. Raises ContentError for a damaged journal."""
         path = self._path / JOURNAL
         with local_errors(path, "read"):
             if not path.exists():
@@ -55,11 +55,11 @@ class History:
         return _decoded(data, path)
 
     def last(self, job: str) -> HistoryEntry | None:
-        """What a job wrote last."""
+        """Return what a job wrote last."""
         return next((entry for entry in reversed(self.entries()) if entry.job == job), None)
 
     def next_number(self, job: str) -> int:
-        """What is more than any number that a job's bundles were signed with, where those are times.
+        """Return a number above all with which a job's bundles were signed, where those are times.
 
         Also where the clock was set back: then each bundle had the next number after the one before.
         """
@@ -68,7 +68,7 @@ class History:
         return max((time + 1 + len(times) - number for number, time in enumerate(times)), default=0)
 
     def inventory(self, id_: Digest) -> bytes | None:
-        """The `bundle.json` of a bundle, if it is known here; None also where it is damaged."""
+        """Return the `bundle.json` of a bundle; None if it is not known here, or damaged."""
         path = self._remembered(id_)
         with local_errors(path, "read"):
             if not path.exists():
@@ -130,5 +130,7 @@ def _decoded(data: bytes, path: Path) -> tuple[HistoryEntry, ...]:
         found: tuple[HistoryEntry, ...] = _adapter().validate_json(strict_json.canonical(document["bundles"]))
     except (ValidationError, LookupError, TypeError) as error:
         cause = printable(f"not the journal of a store: {type(error).__name__}")
-        raise ContentError(str(path), cause, "remove it: it only tells what was written when") from None
+        raise ContentError(
+            str(path), cause, "remove it: it is only a log of the bundles that were written"
+        ) from None
     return found

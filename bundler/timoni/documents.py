@@ -166,7 +166,7 @@ def _check_json(file: SourceText) -> None:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise ContentError(file.name, f"the key {printable(repr(key))} twice in one object")
+                raise ContentError(file.name, f"the key {printable(repr(key))} occurs twice in one object")
             seen.add(key)
 
     if len(file.text) > LONGEST:

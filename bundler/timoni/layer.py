@@ -64,7 +64,7 @@ def _member(data: bytes, left: int) -> tuple[bytes, bytes]:
     if len(part) > left:
         raise ContentError("module layer", "unpacks to more bytes than the limit")
     if not unpacker.eof:
-        raise ContentError("module layer", "its gzip data ends too soon")
+        raise ContentError("module layer", "its gzip data ends too early")
     return part, unpacker.unused_data
 
 
@@ -78,7 +78,7 @@ def _members(archive: bytes, limits: LayerLimits) -> Iterator[tuple[str, int, in
         start = at + _BLOCK
         end = start + _size(header)
         if end > len(archive):
-            raise ContentError("module layer", "its archive ends too soon")
+            raise ContentError("module layer", "its archive ends too early")
         kind = header[156:157]
         if kind in _FILES and not renamed:
             yield _path(header), start, end

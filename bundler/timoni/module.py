@@ -147,5 +147,5 @@ def _split(name: str) -> tuple[bytes, bytes]:
     cut = encoded.rstrip(b"/").rfind(b"/", 0, 156)
     prefix, last = encoded[:cut], encoded[cut + 1 :]
     if not name.isascii() or cut <= 0 or len(last) > 100:
-        raise ContentError(name, "a path that no ustar header can hold", "shorten it")
+        raise ContentError(name, "a path that is too long for a ustar header", "shorten it")
     return prefix, last

@@ -69,7 +69,7 @@ def signatures_in(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[Sign
         found.append(_signature(match))
         start = match.end()
     if not found:
-        raise ContentError(SIGNATURE_FILE, "it holds no signature")
+        raise ContentError(SIGNATURE_FILE, "it has no signature")
     return tuple(found)
 
 
@@ -89,7 +89,7 @@ def _signature(match: re.Match[bytes]) -> Signature:
     except (binascii.Error, ValueError) as error:
         raise ContentError(SIGNATURE_FILE, f"not an OpenSSH signature: {error}") from None
     if armored(blob) != match[0]:
-        raise ContentError(SIGNATURE_FILE, "a signature that is not spelled as ssh-keygen spells it")
+        raise ContentError(SIGNATURE_FILE, "a signature that is not in the exact form of ssh-keygen")
     certificate = "" if bare == key else _fingerprint(key)
     return Signature(match[0], _text(kind), _fingerprint(bare), _text(namespace), certificate)
 

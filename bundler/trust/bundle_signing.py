@@ -64,11 +64,11 @@ class Signing:
         Raises UsageError where it should say something else, TrustError when it has expired.
         """
         if self._terms != Terms():
-            cause = "it is signed already, and what others signed can't be changed"
-            raise UsageError("--job, --sequence or --expires", cause, "--replace makes a new statement")
+            cause = "it is already signed, and a signed statement can't be changed"
+            raise UsageError("--job, --sequence or --expires", cause, "use --replace to make a new statement")
         if _expired(sealed.statement, self._now):
             cause = f"it expired at {sealed.statement.expires}"
-            raise TrustError("statement", cause, "--replace makes a new one")
+            raise TrustError("statement", cause, "use --replace to make a new one")
         if self._has_signed(sealed):
             return sealed
         made = self._keygen.sign(self._key, sealed.encoded)

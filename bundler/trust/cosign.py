@@ -72,7 +72,7 @@ def read_key(name: str, data: bytes) -> Key:
         raise UsageError(name, "not a public key in PEM", "name the .pub file of the key pair") from None
     p256 = isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == "secp256r1"
     if not (p256 or isinstance(public, ed25519.Ed25519PublicKey)):
-        raise UsageError(name, "neither an ECDSA P-256 nor an Ed25519 key", "cosign makes such keys")
+        raise UsageError(name, "not an ECDSA P-256 or Ed25519 key", "use a key that cosign made")
     return Key(name, public)
 
 

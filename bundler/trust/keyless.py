@@ -95,7 +95,7 @@ def read_trusted_root(name: str, data: bytes) -> Verifier:
         return Verifier(trusted_root=_trusted_root(data))
     except Exception as error:  # the file is wrong, and which of the library's parsers says so is its matter
         cause = f"not a trusted root of Sigstore: {printable(error)}"
-        raise UsageError(name, cause, "`cosign trusted-root create` makes one") from None
+        raise UsageError(name, cause, "create one with `cosign trusted-root create`") from None
 
 
 def _trusted_root(data: bytes) -> TrustedRoot:

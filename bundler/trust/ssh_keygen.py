@@ -82,7 +82,7 @@ class SshKeygen:
         ended = self._run(["-l", "-E", "sha256", "-f", str(key)])
         found = _FINGERPRINT.match(ended.out)
         if ended.code or not found:
-            raise UsageError(str(key), "not an OpenSSH key", "make one with `ssh-keygen -t ed25519`")
+            raise UsageError(str(key), "not an OpenSSH key", "create one with `ssh-keygen -t ed25519`")
         return found[1].decode()
 
     def certificate(self, key: Path) -> str:

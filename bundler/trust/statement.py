@@ -45,7 +45,7 @@ class Moment(Parsed):
         """Raise ValueError also for a day that does not exist."""
         moment = super().parse(text)
         if int(moment[8:10]) > monthrange(int(moment[:4]), int(moment[5:7]))[1]:
-            raise ValueError(f"{moment} names a day that does not exist")
+            raise ValueError(f"{moment} is a day that does not exist")
         return moment
 
     @property
@@ -90,7 +90,7 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Statement:
     strict_json.check(data, item=STATEMENT_FILE, depth=limits.json_depth)
     statement = _validated(data)
     if encode(statement) != data:
-        raise ContentError(STATEMENT_FILE, "not spelled as canonical JSON")
+        raise ContentError(STATEMENT_FILE, "not canonical JSON")
     if statement.expires and statement.expires <= statement.time:
         raise ContentError(STATEMENT_FILE, "it expires before it was made")
     return statement
@@ -105,7 +105,9 @@ def _validated(data: bytes) -> Statement:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "its top"
         cause = f"{first['msg']} at {where}"
-        raise ContentError(STATEMENT_FILE, printable(cause), "a newer timoni-bundler may read it") from None
+        raise ContentError(
+            STATEMENT_FILE, printable(cause), "a newer timoni-bundler may be able to read it"
+        ) from None
     return statement
 
 
@@ -149,7 +151,7 @@ def signed_statement_of(
     """
     said = decode(statement, limits=limits)
     if said.bundle != bundle:
-        cause = f"it speaks of another bundle, {said.bundle}; this one is {bundle}"
+        cause = f"it is about another bundle, {said.bundle}; this one is {bundle}"
         raise TrustError(STATEMENT_FILE, cause, "carry the bundle again")
     found = signatures_in(signatures, limits=limits)
     for signature in found:

@@ -47,16 +47,16 @@ class StatementVerifier:
         Raises: TrustError unless enough of the allowed signers signed a valid statement of the job.
         """
         if sealed is None:
-            cause = "it is not signed, and a signature is required"
-            raise TrustError(BUNDLE, cause, "sign it where it is made: timoni-bundler sign")
+            cause = "not signed, but a signature is required"
+            raise TrustError(BUNDLE, cause, "sign it outside with `timoni-bundler sign`")
         signers = self._signers(sealed)
         said, expected = sealed.statement, self._requirement.job
         if expected and said.job != expected:
-            cause = f"it is signed for job {said.job}, and job {expected} is expected"
+            cause = f"signed for job {said.job}, but job {expected} is expected"
             raise TrustError(BUNDLE, cause, "import the bundle of that job, or name the other with --job")
         problem = expired(said, self._now)
         if problem and not self._allow_expired:
-            raise TrustError(f"job {said.job}", problem, "have it signed anew")
+            raise TrustError(f"job {said.job}", problem, "have it signed again")
         return replace(
             sealed.told(),
             signers=tuple(SignerReport(*signer) for signer in signers),

@@ -12,7 +12,8 @@ from bundler import Part
 from bundler.__main__ import run
 from bundler.cli.input_files import part_of
 from bundler.config.import_file import ConfiguredPart, ImportFile
-from bundler.config.selection_options import IncludeOptions, SelectOptions, TagOptions
+from bundler.config.include_options import IncludeOptions
+from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.errors import UsageError
 from bundler.oci.platform import parse_platform
 from bundler.selection.rules import Rules
@@ -168,3 +169,28 @@ def test_defaults_of_a_file_reach_its_timoni_bundles(registry: MemoryRegistry, t
     assert run(["export", "-c", str(file), "-q"]) != 0
     file.write_text(file.read_text().replace("defaults: {require: [signature]}\n", ""))
     assert run(["export", "-c", str(file), "-q"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "named"),
+    [
+        ("app:1.0.0", ["--newest", "1"], "--newest"),
+        ("app:1.0.0", ["--tag", "1.*"], "--tag"),
+        ("app:1.0.0", ["--min-age", "3d"], "--min-age"),
+        ("app@sha256:" + "0" * 64, ["--since", "3d"], "--since"),
+    ],
+)
+def test_a_rule_beside_a_named_tag_is_refused_by_name(
+    source: str, options: list[str], named: str, registry: MemoryRegistry, tmp_path: Path, capsys: Output
+) -> None:
+    assert run(["explain", f"{registry.host}/{source}", *options, "-q"]) == 2
+    assert f"error: {named}: " in capsys.readouterr().err
+    assert registry.asked() == []
+
+
+def test_images_are_excluded_and_optional_by_glob_on_both_sides() -> None:
+    line = IncludeOptions(images=True, exclude_images=("*/a*",), optional_images=("*/b*",))
+    file = Include(images=True, exclude_images=("*/c*",))
+    found = line.narrowing(file)
+    assert (found.exclude_images, found.optional_images) == (("*/c*", "*/a*"), ("*/b*",))
+    assert line.include().exclude_images == ("*/a*",)

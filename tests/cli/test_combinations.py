@@ -12,9 +12,16 @@ import pytest
 from bundler.__main__ import run
 from bundler.cli.main import COMMANDS, program
 from bundler.cli.options.combinations import RULES, CombinationRule, faults
+from bundler.cli.selected import export_file, selected
+from bundler.config.option import nothing_said
+from bundler.config.selection_options import SelectionOptions, SourceOptions
+from bundler.oci.reference import RegistryName
+from tests.builders import a_bundle, a_module
 from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
+
+SELECTION = nothing_said(SelectionOptions)
 
 VALUES = {
     "--set": "A=b", "--timoni-bundle": "bundle.cue", "--timoni-bundle-to": ".", "--parity": "20",
@@ -23,7 +30,8 @@ VALUES = {
     "--creds-file": "creds", "--token-host": "t.example", "--proxy": "none", "--repository": "*",
     "--tag": "1.*", "--tag-regex": "1.*", "--versions": "^1", "--newest": "1", "--newest-per-major": "1",
     "--newest-per-minor": "1", "--exclude": "x", "--require": "sbom", "--cosign-key": "key.pem",
-    "--trusted-root": "root.json", "--volumes-in": ".", "--only": "1",
+    "--trusted-root": "root.json", "--volumes-in": ".", "--only": "1", "--level": "3",
+    "--exclude-image": "*", "--optional-image": "*",
 }  # fmt: skip
 """What each option is given; the others are flags."""
 
@@ -117,3 +125,43 @@ def test_a_failing_command_with_json_prints_its_report(line: list[str], capsys: 
     valid("report", report)
     assert (report["command"], report["exitCode"]) == (line[0], code)
     assert report["failures"][0]["item"] in line
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        (["--prune", "3"], "--prune: "),
+        (["--with", "b.tar.zst"], "--with: "),
+        (["--allow-gap"], "--allow-gap: "),
+        (["--volumes-in", "."], "--volumes-in: "),
+    ],
+)
+def test_what_is_for_deltas_and_volumes_is_refused_elsewhere(
+    options: list[str], cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    assert run(["import", "b.tar.zst", "--to", "127.0.0.1:1/x", "-q", "--state", ".", *options]) == 2
+    assert f"error: {cause}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [["verify"], ["inspect"], ["extract", "x", "-o", "y"]])
+def test_folders_of_volumes_are_refused_for_one_file(line: list[str], tmp_path: Path, capsys: Output) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    name, *more = line
+    assert run([name, str(bundle), *more, "--volumes-in", str(tmp_path)]) == 2
+    assert "error: --volumes-in: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [["export", "h.example/a"], ["merge", "b.tar.zst"]])
+def test_force_is_refused_for_standard_output(line: list[str], capsys: Output) -> None:
+    assert run([*line, "--force", "-o", "-"]) == 2
+    assert "error: --force: standard output replaces nothing" in capsys.readouterr().err
+
+
+def test_the_default_registry_is_said_on_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "export.yaml"
+    file.write_text("version: 1\nsources: [{repository: org/app}, {repository: other.example/b}]\n")
+    place = SourceOptions(("team/app:1.0",), (file,), RegistryName("h.example"))
+    found = selected(SelectionOptions(place, *SELECTION[1:]), export_file((file,), place.default_registry))
+    assert found.registries == {"h.example", "other.example"}

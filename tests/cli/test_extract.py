@@ -70,7 +70,8 @@ def test_a_layer_that_is_not_unpacked_is_warned_of(tmp_path: Path, capsys: Outpu
     path = a_bundle(tmp_path / "helm.tar.zst", {SOURCE: content})
     assert run(["extract", str(path), "app:1.0.0", "-o", str(tmp_path / "app"), "-q"]) == 0
     assert (
-        f"not unpacked, because it is no archive of files: {layers[1]['digest']}" in capsys.readouterr().err
+        f"not unpacked, because it is not an archive of files: {layers[1]['digest']}"
+        in capsys.readouterr().err
     )
 
 

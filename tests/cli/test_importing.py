@@ -86,7 +86,7 @@ def test_two_repositories_under_one_name_are_refused(
     (tmp_path / "import.yaml").write_text("version: 1\nmapping: [{pattern: '.*', to: one}]\n")
     command = ["import", str(bundle), "-c", str(tmp_path / "import.yaml"), "-q"]
     assert run([*command, "--to", f"{target_registry.host}/{fresh('mirror')}"]) == 2
-    assert "would all become this" in capsys.readouterr().err
+    assert "would all get this name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

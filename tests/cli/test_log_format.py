@@ -176,6 +176,26 @@ def test_an_interruption_is_a_line(registry: MemoryRegistry, tmp_path: Path) -> 
     assert (last["event"], last["exitCode"], running.returncode) == ("terminated", 143, 143)
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_server_that_is_ended_says_stopped(number: int, code: int, tmp_path: Path) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    command = [*PROGRAM, "serve", str(bundle), "--port", "0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as running:  # type: ignore[call-overload]
+        assert running.stdout.readline().startswith("http://127.0.0.1:")
+        running.send_signal(number)
+        _, said = running.communicate(timeout=30)
+    assert (said, running.returncode) == ("stopped\n", code)
+
+
+def test_a_mistaken_command_line_has_a_report_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", "b.tar.zst", "--json", "--frobnicate"]) == 2
+    report = json.loads(capsys.readouterr().out)
+    valid("report", report)
+    assert (report["command"], report["exitCode"]) == ("verify", 2)
+    assert "--frobnicate" in report["failures"][0]["cause"]
+
+
 def test_a_closed_standard_output_is_a_line(tmp_path: Path) -> None:
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
     with Path("/dev/full").open("w") as full:

@@ -143,7 +143,7 @@ def test_a_job_is_a_plain_name(job: str, night: Night, capsys: Output) -> None:
     [
         ("metrics.txt", None, "only files that end in .prom"),
         ("none/m.prom", None, "its folder does not exist"),
-        ("m.prom", "node_load1 0.5\n", "does not belong to command export, job nightly"),
+        ("m.prom", "node_load1 0.5\n", "not the metrics of export of job nightly"),
     ],
 )
 def test_an_unusable_metrics_path_is_refused_before_any_request(
@@ -161,7 +161,7 @@ def test_another_job_gets_another_file(registry: MemoryRegistry, night: Night, c
     assert night.export(f"{registry.host}/app") == 0
     before = night.file.read_text()
     assert night.export(f"{registry.host}/app", job="weekly") == 2
-    assert "does not belong to command export, job weekly" in capsys.readouterr().err
+    assert "not the metrics of export of job weekly" in capsys.readouterr().err
     assert night.file.read_text() == before
 
 
@@ -243,4 +243,4 @@ def test_the_end_of_a_run_is_told_when_metrics_fail(
     assert night.export(f"{registry.host}/app") == 2
     said = capsys.readouterr().err
     assert "403" in said
-    assert "does not belong" in said
+    assert "these are not the metrics" in said

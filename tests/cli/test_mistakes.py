@@ -30,18 +30,18 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "two arguments too many": (["verify", "a", "b"], "verify: got unexpected extra argument (b); see"),
     "nothing said": (["completion"], "completion: missing argument '{bash|zsh|fish}'"),
     "a part's option misspelt": (["store", "gc", "--al"], "store gc: no such option '--al'"),
-    "no output": (["export", "h.io/a"], "export: no output is named; say where to with -o NAME.tar.zst"),
-    "no target": (["import", "b"], "import: no target is named; say where to with --to oci://HOST[/PREFIX]"),
-    "no bundle": (["import", "--to", "h.io"], "import: no bundle is named; name a file or directory"),
+    "no output": (["export", "h.io/a"], "export: no output given; add -o NAME.tar.zst"),
+    "no target": (["import", "b"], "import: no target given; add --to oci://HOST[/PREFIX]"),
+    "no bundle": (["import", "--to", "h.io"], "import: no bundle given; name a file or directory"),
     "another scheme": (
         ["export", "docker://h.io/a", "-o", "x"],
-        "docker:// is not a registry's scheme here;",
+        "docker:// can't be used here;",
     ),
-    "a web address": (["import", "b", "--to", "https://h.io"], "https:// is not a registry's scheme here;"),
+    "a web address": (["import", "b", "--to", "https://h.io"], "https:// can't be used here;"),
     "tags in a glob": (["export", "h.io/a:6.*", "-o", "x"], "choose tags with --tag"),
     "a path misspelt": (["inspect", "b.tar.zst"], "b.tar.zst: not there; check the path"),
     "a config misspelt": (["export", "-c", "e.yaml"], "e.yaml: No such file or directory; name a text file"),
-    "another file": (["verify", "/etc/hostname"], "/etc/hostname: not a bundle (found text); give a file"),
+    "another file": (["verify", "/etc/hostname"], "/etc/hostname: not a bundle (found text); name a file"),
 }
 
 
@@ -122,5 +122,5 @@ def test_a_directory_that_is_named_like_an_archive_is_warned_of(
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
     with read_only(bundle) as content, RegistryServer(content) as server:
         assert run(["export", f"{server.address}/app", "-o", str(out)]) == 0
-    assert out.is_dir() == (f"{name}: becomes a directory" in capsys.readouterr().err)
+    assert out.is_dir() == (f"{name}: this will be a directory" in capsys.readouterr().err)
     assert out.is_dir() == (name != "a.tar.zst")

@@ -270,4 +270,4 @@ def test_a_timoni_bundle_digest_is_checked_as_timoni_checks_it(
     document = {"bundle": {"apiVersion": "v1alpha1", "name": "s", "instances": {"app": {"module": module}}}}
     file.write_bytes(dumped(document))
     assert run(["export", "--from-timoni-bundle", str(file), "-o", str(tmp_path / "b.tar.zst")]) == 6
-    assert f"it must be {digests['1.0.0']}" in capsys.readouterr().err
+    assert f"instead of {digests['1.0.0']}" in capsys.readouterr().err

@@ -62,7 +62,7 @@ def test_a_hundred_causes_are_shown_and_the_others_counted(
     print_failures(failures(SHOWN + more, "broken in way {}"), 8)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("h.example/app:0: broken in way 0; mend it")
-    hidden = f"{more:,} more causes: not shown; the report has all: --report FILE or --json"
+    hidden = f"{more:,} more causes: not shown; see all of them with --report FILE or --json"
     assert lines[SHOWN:] == ([f"timoni-bundler: error: {hidden}"] if more else [])
 
 

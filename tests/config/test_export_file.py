@@ -151,7 +151,7 @@ WRONG = {
         ("4: sources[0].newest_per_minor", "unknown key", "did you mean newestPerMinor?"),
     "sources:\n- repository: h.example/a\n  zzz: 1":
         ("4: sources[0].zzz", "unknown key", "there are tags, globs, patterns, versions"),
-    "jobs: 1\njobs: 2": ("3: jobs", "twice", "leave one"),
+    "jobs: 1\njobs: 2": ("3: jobs", "twice", "remove one"),
     "jobs: 0": ("2: jobs", "at least 1", ""),
     "jobs: 129": ("2: jobs", "at most 128", ""),
     "jobs: '8'": ("2: jobs", "whole number", "write 8, without quotes"),
@@ -173,11 +173,11 @@ WRONG = {
     "sources:\n- repository: ghcr.io/A":
         ("3: sources[0].repository", "is not a repository", "[HOST/]REPOSITORY"),
     "sources:\n- repository: ghcr.io/${NONE}/a":
-        ("3: sources[0].repository", "the environment has no NONE", "set NONE"),
+        ("3: sources[0].repository", "the environment variable NONE is not set", "set NONE"),
     "sources:\n- repository: ghcr.io/$ORG/a":
-        ("3: sources[0].repository", "neither ${NAME} nor $$", "$$"),
+        ("3: sources[0].repository", "part of ${NAME} or $$", "$$"),
     "sources:\n- namespace: ghcr.io/a": ("3: sources[0].namespace", "names one repository", "HOST/PATH/*"),
-    "sources:\n- namespace: ghcr.io": ("3: sources[0].namespace", "no glob", "HOST/PATH/*"),
+    "sources:\n- namespace: ghcr.io": ("3: sources[0].namespace", "no repository path", "HOST/PATH/*"),
     "sources:\n- namespace: '*.io/a/*'": ("3: sources[0].namespace", "is not a registry", "HOST/PATH/*"),
     "sources:\n- preset: minimal\n  excludeRepositories: [a]":
         ("4: sources[0].excludeRepositories", "only a namespace", "leave it out"),
@@ -213,16 +213,16 @@ WRONG = {
     "timoniBundles:\n- set: {A: b}": ("3: timoniBundles[0].files", "is missing", ""),
     "timoniBundles:\n- files: []": ("3: timoniBundles[0].files", "is empty", ""),
     "timoniBundles:\n- files: ['${NONE}/b']":
-        ("3: timoniBundles[0].files[0]", "the environment has no NONE", "set NONE"),
+        ("3: timoniBundles[0].files[0]", "the environment variable NONE is not set", "set NONE"),
     "timoniBundles:\n- files: [b]\n  set: {a-b: c}": ("4: timoniBundles[0].set.a-b", "is not a name", ""),
     "registries:\n  plainHttp: [http://h]": ("3: registries.plainHttp[0]", "is not a registry", ""),
-    "registries:\n  caFile: ~/ca.pem": ("3: registries.caFile", "~ stands for nothing", "whole path"),
-    "output: ${NONE}.tar.zst": ("2: output", "the environment has no NONE", "set NONE"),
+    "registries:\n  caFile: ~/ca.pem": ("3: registries.caFile", "~ is not expanded", "whole path"),
+    "output: ${NONE}.tar.zst": ("2: output", "the environment variable NONE is not set", "set NONE"),
     "store: ''": ("2: store", "is empty", ""),
     "store: \"a\\nb\"": ("2: store", "control characters", ""),
     "a b: 1\n": ("2: a b", "unknown key", ""),
-    "1.5: x": ("2", "a key that is no text: 1.5 without quotes", "quotes"),
-    "!x jobs: 1": ("2", "a tag", "leave it out"),
+    "1.5: x": ("2", "this key is not text: 1.5 without quotes", "quotes"),
+    "!x jobs: 1": ("2", "YAML tags are not supported", "remove it"),
     "jobs: [": ("2", "not YAML", "indentation"),
 }  # fmt: skip
 
@@ -265,7 +265,9 @@ def test_a_version_is_the_number_1(version: str) -> None:
 def test_a_newer_version_is_the_only_thing_that_is_said() -> None:
     with pytest.raises(UsageError) as error:
         read_export_file("x", "version: 2\nnews: 1\n", environment={}, now=0)
-    assert str(error.value) == "x:1: version: 2; this program reads version 1; use a newer timoni-bundler"
+    assert (
+        str(error.value) == "x:1: version: 2; this program reads version 1 only; use a newer timoni-bundler"
+    )
 
 
 @pytest.mark.parametrize(
@@ -317,9 +319,9 @@ def test_settings_on_which_two_files_differ_name_both_files() -> None:
     with pytest.raises(CollectedError) as error:
         merged(files)
     assert str(error.value).splitlines() == [
-        "b.yaml: force: true, but a.yaml says false; say it in one of them only",
-        "b.yaml: jobs: 2, but a.yaml says 1; say it in one of them only",
-        "b.yaml: registries.caFile: /y, but a.yaml says /x; say it in one of them only",
+        "b.yaml: force: true, but a.yaml says false; set it in only one of them",
+        "b.yaml: jobs: 2, but a.yaml says 1; set it in only one of them",
+        "b.yaml: registries.caFile: /y, but a.yaml says /x; set it in only one of them",
     ]
 
 

@@ -75,16 +75,16 @@ WRONG = {
     "mapping:\n- prefix: a\n  to: /x": ("4: mapping[0].to", "is not a repository", "below the target"),
     "mapping:\n- repository: a/b\n  to: ''": ("4: mapping[0].to", "is not a repository", "below the target"),
     "mapping:\n- repository: a/b\n  to: x/": ("4: mapping[0].to", "is not a repository", "below the target"),
-    "mapping:\n- to: x\n  pattern: (": ("4: mapping[0].pattern", "can't be meant", "Python's re"),
+    "mapping:\n- to: x\n  pattern: (": ("4: mapping[0].pattern", "is not valid", "syntax of RE2"),
     "mapping:\n- pattern: (a)\n  to: \\2": (
         "3: mapping[0].pattern",
         "invalid group reference",
-        "Python's re",
+        "syntax of RE2",
     ),
     "select:\n  newst: 1": ("3: select.newst", "unknown key", "did you mean newest?"),
     "select:\n  createdSince: 90d": ("3: select.createdSince", "unknown key", "there are tags"),
     "select:\n  tags: [6.0]": ("3: select.tags[0]", "6.0 without quotes is a number", '"6.0"'),
-    "imageMap: ${X}": ("2: imageMap", "the environment has no X", "set X"),
+    "imageMap: ${X}": ("2: imageMap", "the environment variable X is not set", "set X"),
 }
 
 

@@ -96,7 +96,7 @@ def test_a_delta_does_not_replace_what_it_builds_on(nights: Nights, *, force: bo
     monday = nights.night("monday", "last", allow_empty=True)
     news(nights, "2.0.0")
     tuesday = inventory_of(nights.night("tuesday", id_of(monday)))
-    with pytest.raises(UsageError, match="builds on it"):
+    with pytest.raises(UsageError, match="it is a base of the new one"):
         output_to(str(monday), force=force).unchanged(tuesday, SILENCE)
 
 
@@ -107,7 +107,7 @@ def test_what_a_delta_says_is_gone_is_not_lost_by_a_slip(nights: Nights) -> None
     assert inventory_of(monday).repositories[0].removed.keys() == {"1.0.0"}
     nights.registry.repositories["app"].tags["1.0.0"] = kept
     news(nights, "2.0.0")
-    with pytest.raises(UsageError, match=re.escape("app:1.0.0 is gone, which the new one would not say")):
+    with pytest.raises(UsageError, match=re.escape("app:1.0.0 is gone, but the new one would not")):
         nights.night("monday", "last")
 
 

@@ -29,8 +29,16 @@ def test_a_merge_that_the_disk_can_not_hold_does_not_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = a_bundle(tmp_path / "one.tar.zst", {"h.example/app": a_module()})
-    usage = namedtuple("usage", "free")
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(1_000))
+    usage = namedtuple("usage", "total free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(2_000, 1_000))
     with pytest.raises(LocalError, match="1,000 are free"):
         merge_bundles([bundle], output_to(str(tmp_path / "out.tar.zst")), Session())
     assert {path.name for path in tmp_path.iterdir()} == {"one.tar.zst", "one.tar.zst.sha256"}
+
+
+def test_a_file_system_of_0_blocks_has_unknown_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = a_bundle(tmp_path / "one.tar.zst", {"h.example/app": a_module()})
+    usage = namedtuple("usage", "total free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(0, 0))
+    merge_bundles([bundle], output_to(str(tmp_path / "out.tar.zst")), Session())
+    assert (tmp_path / "out.tar.zst").exists()

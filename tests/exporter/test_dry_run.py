@@ -62,7 +62,7 @@ def test_it_fetches_nothing_where_the_bundle_is_there(registry: MemoryRegistry, 
 
 def test_it_refuses_the_loss_that_the_run_refuses(registry: MemoryRegistry, tmp_path: Path) -> None:
     out = a_bundle(tmp_path / "b.tar.zst", {"h.example/other": a_module()})
-    with pytest.raises(UsageError, match="which the new one would not hold"):
+    with pytest.raises(UsageError, match="which the new one would lose or change"):
         planned(chosen(registry), out)
 
 

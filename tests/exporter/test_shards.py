@@ -128,7 +128,7 @@ def test_every_shard_knows_the_registries_of_the_whole(
     index = next(i for i in range(2) if Shard(i, 2).takes(RepositoryName(sources[0])))
     arguments = ["export", *sources, "-o", str(tmp_path / "b.tar.zst"), "--shard", f"{index}/2"]
     assert run(arguments) == 2
-    assert "names no host" in capsys.readouterr().err
+    assert "a line has no host" in capsys.readouterr().err
 
 
 def test_shards_follow_a_lock_file_and_write_none(
@@ -138,7 +138,7 @@ def test_shards_follow_a_lock_file_and_write_none(
     source = [f"{registry.host}/org/modules/*", "--with-images", "-q", "--lock", str(lock)]
     parts = [tmp_path / f"{index}.tar.zst" for index in range(3)]
     assert run(["export", *source, "-o", str(parts[0]), "--shard", "0/3"]) == 2
-    assert "a shard follows a lock file" in capsys.readouterr().err
+    assert "a shard needs an existing lock file" in capsys.readouterr().err
     assert run(["export", *source, "-o", str(whole)]) == 0
     pinned = lock.read_bytes()
     for index, part in enumerate(parts):

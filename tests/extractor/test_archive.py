@@ -227,7 +227,7 @@ def test_two_names_for_one_entry_are_refused(first: bytes, second: bytes) -> Non
 @pytest.mark.parametrize("header", [LONG_NAME, PATH])
 def test_a_name_without_an_entry_is_refused(header: bytes) -> None:
     """Case 59."""
-    assert "after a header that holds a name" in refusal(archive(header))
+    assert "after a header with a long name" in refusal(archive(header))
 
 
 @pytest.mark.parametrize(
@@ -263,9 +263,9 @@ def test_an_odd_header_is_refused(field: slice, byte: bytes) -> None:
     [
         (b"", "ends too early"),
         (bytes(BLOCK), "ends too early"),
-        (bytes(BLOCK) + entry("b"), "goes on after its end"),
-        (END_OF_ARCHIVE + b"x", "goes on after its end"),
-        (END_OF_ARCHIVE + bytes(3 * MIB) + b"x", "goes on after its end"),
+        (bytes(BLOCK) + entry("b"), "has data after its end"),
+        (END_OF_ARCHIVE + b"x", "has data after its end"),
+        (END_OF_ARCHIVE + bytes(3 * MIB) + b"x", "has data after its end"),
     ],
 )
 def test_an_archive_ends_where_it_must(tail: bytes, told: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bundler.errors import LocalError
+from bundler.ledger.ledger import Ledger
 from tests.builders import a_bundle, a_module
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler
@@ -205,3 +207,15 @@ def test_a_planted_file_that_others_can_write_is_refused(source: MemoryRegistry,
     planted.chmod(0o666)
     ended = bundler("export", f"{source.host}/app", "-o", str(tmp_path / "b.tar.zst"), "-q")
     assert (ended.returncode, "chmod go-w" in ended.stderr) == (9, True), ended.stderr
+
+
+@pytest.mark.parametrize("spoil", FOREIGN)
+def test_a_state_folder_that_others_can_change_is_refused(
+    spoil: Callable[[Path], str], tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    remedy = spoil(state)
+    with pytest.raises(LocalError) as refused:
+        Ledger(state)
+    assert remedy in refused.value.next_step

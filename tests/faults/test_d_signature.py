@@ -84,9 +84,9 @@ def _written(border: Border, sealed: SignedStatement) -> None:
 
 
 CASES: dict[Callable[[Border], None], str] = {
-    unsigned: "not signed, and a signature is required",
+    unsigned: "not signed, but a signature is required",
     of_another_key: "its key is not in ",
-    of_another_bundle: "it speaks of another bundle",
+    of_another_bundle: "it is about another bundle",
     of_another_statement: "incorrect signature",
     in_another_namespace: "made for the namespace 'git', not timoni-bundler",
 }

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from bundler.importer import OnConflict
+from bundler.ledger.ledger import Ledger
 from bundler.limits import MIB
 from bundler.oci.content import Digest, sha256
 from bundler.oci.manifest import ACCEPTED
@@ -60,7 +61,8 @@ class Target:
         named = {f"h.example/{path}": content for path, content in contents.items()}
         bundle = a_bundle(self.folder / "b.tar.zst", named)
         known = registries_for(self.clock, limits=PATIENT)
-        return imported(bundle, self.proxy.host, registries=known, on_conflict=on_conflict)
+        ledger = Ledger(self.folder / "ledger")
+        return imported(bundle, self.proxy.host, registries=known, on_conflict=on_conflict, ledger=ledger)
 
     def digest(self, tag: str, path: str = "") -> Digest | None:
         """What a tag serves now, hashed."""

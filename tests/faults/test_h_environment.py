@@ -73,7 +73,7 @@ def test_a_disk_too_small_is_said_before_the_first_byte(large_source: str, tmp_p
     with small_disk(disk, 8 * MIB):
         ended = bundler("export", large_source, "-o", str(disk / "b.tar.zst"), "-q")
         assert ended.returncode == 9
-        assert "it needs up to" in ended.stderr
+        assert "are needed, and" in ended.stderr
         assert str(disk) in ended.stderr
         assert list(disk.iterdir()) == []
         enlarge(disk, 64 * MIB)

@@ -14,11 +14,12 @@ from bundler.bundle.reader import open_bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import NotFoundError, UsageError
 from bundler.exporter import Incremental
-from bundler.importer import Destination, import_stream, verify_bundle
+from bundler.importer import Destination, Part, import_stream, verify_bundle
 from bundler.ledger.ledger import Ledger
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.reference import Tag, parse_prefix
 from bundler.reporting.json_report import Report
+from bundler.selection.rules import Rules
 from bundler.session import Session
 from tests.builders import Content, a_bundle, a_module, a_signed_module, add_version, push_to, sign_by_tag
 from tests.doubles import FakeClock, MemoryRegistry
@@ -85,7 +86,7 @@ def test_a_delta_without_its_base_writes_nothing_and_names_it(
     with open_bundle(far.bundles[0]) as base, pytest.raises(NotFoundError, match=base.id):
         imported(far.delta(), target_registry.host)
     asked = {access.method for access in target_registry.accesses(far.path)}
-    assert asked == {"HEAD"}
+    assert asked == {"HEAD", "GET"}
 
 
 def test_a_base_given_beside_lends_what_the_target_lacks(far: Far, target_registry: RealRegistry) -> None:
@@ -156,9 +157,10 @@ class Mornings:
         self._to = target.host
         self.receipt = far.folder / "receipt.json"
 
-    def imported(self, bundle: Path) -> Report | None:
+    def imported(self, bundle: Path, *options: str) -> Report | None:
         """Import, and keep the receipt up."""
-        done = bundler("import", str(bundle), "--to", self._to, "--receipt", str(self.receipt), "-q")
+        receipt = ("--receipt", str(self.receipt))
+        done = bundler("import", str(bundle), "--to", self._to, *receipt, "-q", *options)
         assert done.returncode == 0, done.stderr
         return None
 
@@ -188,7 +190,7 @@ def test_a_receipt_is_kept_up_by_deltas(far: Far, mornings: Mornings) -> None:
     mornings.imported(far.bundles[0])
     add_version(far.app, "2.0.0")
     del far.app.tags["1.3.0"]
-    mornings.imported(far.delta())
+    mornings.imported(far.delta(), "--prune", "5")
     assert mornings.tags() == far.app.tags
     with open_bundle(far.bundles[-1]) as last:
         assert json.loads(mornings.receipt.read_text())["bundles"] == [last.id]
@@ -218,7 +220,7 @@ def test_the_receipt_of_another_target_is_not_written_over(
         "import", str(far.bundles[0]), "--to", source_registry.host, "--receipt", str(mornings.receipt)
     )
     assert refused.returncode == 2
-    assert "keep one for each target" in refused.stderr
+    assert "use one receipt per target" in refused.stderr
 
 
 def test_a_tag_that_was_not_taken_is_not_in_the_receipt(
@@ -267,6 +269,55 @@ def test_tags_that_are_gone_are_deleted_and_no_others(far: Far, target_registry:
     assert [tag.status for entry in report.repositories for tag in entry.tags] == ["removed"]
     assert set(target_registry.tags(far.path)) == set(far.app.tags)
     assert digests(target_registry, far.path, far.app)
+
+
+def test_prune_keeps_what_somebody_else_set(far: Far, target_registry: RealRegistry) -> None:
+    imported(far.bundles[0], target_registry.host)
+    delta = without(far, "1.3.0")
+    push_to(target_registry.base, far.path, a_module("1.3.0", name="other"))
+    report = imported(delta, target_registry.host, prune=5)
+    (tag,) = report.repositories[0].tags
+    assert (tag.status, "somebody else set it" in tag.reason) == ("skipped", True)
+    assert report.unchanged
+    assert "1.3.0" in target_registry.tags(far.path)
+
+
+def test_a_second_prune_reports_nothing_deleted(far: Far, target_registry: RealRegistry) -> None:
+    imported(far.bundles[0], target_registry.host)
+    delta = without(far, "1.3.0")
+    first, second = (imported(delta, target_registry.host, prune=5) for _ in range(2))
+    states = [[tag.status for tag in report.repositories[0].tags] for report in (first, second)]
+    assert states == [["removed"], ["absent"]]
+    assert (first.unchanged, second.unchanged) == (False, True)
+
+
+def test_prune_obeys_the_selection_of_the_import(far: Far, target_registry: RealRegistry) -> None:
+    imported(far.bundles[0], target_registry.host)
+    add_version(far.app, "2.0.0")
+    delta = without(far, "1.3.0")
+    part = Part(rules=Rules(globs=("2.*",)))
+    assert imported(delta, target_registry.host, prune=5, part=part).exit_code == 0
+    assert {"1.3.0", "2.0.0"} <= set(target_registry.tags(far.path))
+    elsewhere = Part(repositories=("*/other",))
+    with pytest.raises(NotFoundError, match="nothing in the bundle is selected"):
+        imported(delta, target_registry.host, prune=5, part=elsewhere)
+    assert "1.3.0" in target_registry.tags(far.path)
+
+
+@pytest.mark.parametrize("deselected", [False, True])
+def test_what_is_only_no_longer_selected_needs_its_own_option(
+    far: Far, target_registry: RealRegistry, *, deselected: bool
+) -> None:
+    imported(far.bundles[0], target_registry.host)
+    source, store = f"{far.server.host}/{far.path}", far.folder / "store"
+    add_version(far.app, "2.0.0")
+    delta = far.folder / "newest.tar.zst"
+    base = Incremental(base=(str(far.bundles[0]),))
+    exported(delta, source, globs=("2.*",), incremental=base, store=store)
+    options = ("--prune", "50", *(["--prune-deselected"] if deselected else []))
+    done = bundler("import", str(delta), "--to", target_registry.host, "-q", *options)
+    assert done.returncode in (0, 8), done.stderr
+    assert ("1.3.0" not in target_registry.tags(far.path)) == deselected
 
 
 def test_too_many_deletions_delete_nothing_and_import_nothing(

@@ -179,5 +179,5 @@ def test_a_bundle_of_another_job_than_expected_is_refused(alice: Path, tmp_path:
     verifier = StatementVerifier(keygen(), requirement, now=NOW)
     staging = tmp_path / "b.tar.zst"
     a_signed_bundle(staging, alice, Terms(Job("staging"), 7))
-    with pytest.raises(TrustError, match="signed for job staging, and job nightly is expected"):
+    with pytest.raises(TrustError, match="signed for job staging, but job nightly is expected"):
         open_bundle(staging, judge=verifier)

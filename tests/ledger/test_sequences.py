@@ -104,7 +104,7 @@ def number(key: Path, sequence: int, bundle: Digest = ONE, job: str = "default")
 
 
 def test_what_is_not_signed_does_not_come_in(border: Border) -> None:
-    assert "not signed, and a signature is required" in border.refused(None)
+    assert "not signed, but a signature is required" in border.refused(None)
 
 
 def test_two_of_three_are_enough_where_two_are_asked_for(

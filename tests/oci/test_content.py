@@ -62,7 +62,7 @@ def test_right_bytes_pass_however_they_are_cut(chunks: list[bytes]) -> None:
     [
         (b"conten", "truncated: 6 of 7 bytes"),
         (b"", "truncated: 0 of 7 bytes"),
-        (b"contenT", "its bytes have the digest sha256:"),
+        (b"contenT", "its bytes have digest sha256:"),
         (b"content!", "more than the 7 bytes"),
     ],
 )

@@ -160,11 +160,11 @@ def test_an_empty_or_cut_document_is_refused(data: bytes) -> None:
         ({"schemaVersion": 2, "manifests": [], "layers": []}, OCI_INDEX, "with layers"),
         ({"schemaVersion": 2, "manifests": [], "config": CONFIG}, DOCKER_LIST, "with layers or a config"),
         ({"schemaVersion": 1}, OCI_MANIFEST, "schemaVersion is not 2"),
-        ({"schemaVersion": 2}, DOCKER_MANIFEST, "config is no object"),
-        ({"schemaVersion": 2}, "text/html", "no manifest or index"),
+        ({"schemaVersion": 2}, DOCKER_MANIFEST, "config is not an object"),
+        ({"schemaVersion": 2}, "text/html", "not a manifest or an index"),
         ({"schemaVersion": 1}, DOCKER_SCHEMA1 + "+prettyjws", "schema 1"),
-        (index_document({**LAYER, "size": -1}), OCI_INDEX, "is no number of bytes"),
-        ({"schemaVersion": 2, "manifests": {}}, OCI_INDEX, "is no list"),
+        (index_document({**LAYER, "size": -1}), OCI_INDEX, "is not a number of bytes"),
+        ({"schemaVersion": 2, "manifests": {}}, OCI_INDEX, "is not a list"),
     ],
 )
 def test_a_kind_that_poses_as_another_is_refused(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
-from tests.builders import a_module, an_index, push_to
+from tests.builders import a_bundle, a_module, an_index, push_to
 from tests.doubles import MemoryRegistry
 from tests.flows import exported, imported
 from tests.registries import Access, RealRegistry
@@ -99,18 +99,39 @@ def test_a_first_import_sends_each_blob_once_and_reads_tags_back(
     imported(tmp_path / "b.tar.zst", target_registry.host)
     seen = kinds(target_registry.accesses(path))
     blobs = len(content.blobs)
-    # Asked before; manifests by digest, then the tags: each confirmed before any tag moves, blobs
-    # by their first byte; tags read back.
-    # One upload is only asked for, and one manifest offered, to know that they are taken.
+    # One tag asked for, then the list, which says that there is no such repository. Manifests by digest,
+    # then the tags: everything confirmed before any tag moves, manifests by all their bytes, blobs by their
+    # first byte; each tag is asked for before it is set, and read back.
+    # The upload that is asked for at first takes the first blob. One manifest is offered.
     assert seen == {
-        "HEAD manifests": 2 + 2 + 2,
-        "HEAD blobs": blobs,
+        "HEAD manifests": 1 + 2 + 2,
+        "GET tags": 1,
+        "GET manifests": 2,
         "GET blobs": blobs,
-        "POST uploads": blobs + 1,
-        "DELETE uploads": 1,
+        "POST uploads": blobs,
         "PUT uploads": blobs,
         "PUT manifests": 2 + 2 + 1,
     }
+
+
+def test_a_first_import_of_28_tags_takes_at_most_320_requests(
+    target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
+) -> None:
+    contents = {}
+    for number, versions in enumerate((8, 8, 4, 3)):
+        content = a_module(*(f"1.{minor}.0" for minor in range(versions)), name=f"m{number}")
+        content.tags["latest"] = content.tags["1.0.0"]
+        if number == 3:
+            content.add_image("extra", "2.0.0", layers=8)
+        contents[f"h.example/{fresh(f'm{number}')}"] = content
+    tags = sum(len(content.tags) for content in contents.values())
+    blobs = sum(len(content.blobs) for content in contents.values())
+    bundle = a_bundle(tmp_path / "b.tar.zst", contents)
+    report = imported(bundle, target_registry.host)
+    assert report.exit_code == 0
+    assert (tags, blobs) == (28, 59)
+    assert report.traffic.requests <= 320
+    assert imported(bundle, target_registry.host).traffic.requests == 28
 
 
 def test_a_second_import_is_one_head_per_tag(

@@ -16,6 +16,7 @@ import requests
 
 from bundler.errors import LocalError
 from bundler.limits import MIB
+from bundler.server import listener
 from bundler.server.connections import LARGEST_CHUNK, SLOWEST, STALLED, PacedSocket
 from bundler.server.listener import THREADS, RegistryServer
 from bundler.server.served_content import read_only
@@ -60,7 +61,7 @@ def raw(client: Client, request: bytes) -> bytes:
 
 @pytest.mark.parametrize("size", ["FFFFFFFFFF", f"{4 * MIB + 1:x}"])
 def test_a_chunk_that_says_it_is_huge_is_refused(size: str, registry: Client) -> None:
-    head = f"PATCH {registry.begin('team/app')} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = f"PATCH {registry.begin('team/app')} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = raw(registry, head.encode() + size.encode() + b"\r\nxx")
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"SIZE_INVALID" in answer
@@ -76,7 +77,7 @@ NEXT = b"GET /v2/ HTTP/1.1\r\n\r\n"
 
 @pytest.mark.parametrize("length", ["-1", "-5", "x", "+0", "0_0", "9" * 30, "0\r\nContent-Length: 0"])
 def test_a_length_that_is_none_ends_the_connection(registry: Client, length: str) -> None:
-    head = f"PUT /v2/team/app/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+    head = f"PUT /v2/team/app/manifests/x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n"
     answer = raw(registry, head.encode() + NEXT)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
@@ -153,7 +154,7 @@ def test_one_line_is_logged_per_request(bundle: Path) -> None:
     with read_only(bundle) as content, RegistryServer(content, log=lines.append) as server:
         requests.get(f"http://{server.address}/v2/team/app/tags/list?n=1", timeout=300)
         requests.put(f"http://{server.address}/v2/team/app/manifests/x", timeout=300)
-    assert lines == ["GET /v2/team/app/tags/list?n=1 200", "PUT /v2/team/app/manifests/x 405"]
+    assert lines == ["GET /v2/team/app/tags/list?... 200", "PUT /v2/team/app/manifests/x 405"]
 
 
 def test_trouble_on_this_side_is_told(tmp_path: Path) -> None:
@@ -188,3 +189,88 @@ def test_an_interrupt_ends_it_cleanly(bundle: Path) -> None:
     asking.join()
     with pytest.raises(requests.ConnectionError):
         requests.get(f"http://{server.address}/v2/", timeout=300)
+
+
+# --- bad clients --------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def silent(client: Client, number: int, start: bytes = b"") -> Iterator[None]:
+    """Connections that send nothing, or a beginning, and stay open."""
+    host, port = client.address.split(":")
+    with contextlib.ExitStack() as stack:
+        for _ in range(number):
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=300))
+            connection.sendall(start)
+        yield
+
+
+@pytest.mark.parametrize("start", [b"", b"GET /v2/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
+@pytest.mark.parametrize("number", [THREADS, 4 * THREADS])
+def test_connections_without_a_request_take_no_worker(number: int, start: bytes, registry: Client) -> None:
+    with silent(registry, number, start):
+        assert raw(registry, NEXT).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_second_request_that_does_not_come_takes_no_worker(registry: Client) -> None:
+    with silent(registry, THREADS, NEXT + b"GET /v2/"):
+        assert raw(registry, NEXT).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_request_in_small_pieces_is_answered(registry: Client) -> None:
+    host, port = registry.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=300) as connection:
+        for number in range(len(NEXT)):
+            connection.sendall(NEXT[number : number + 1])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_too_many_waiting_connections_end_the_oldest(
+    registry: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "WAITING", 4)
+    host, port = registry.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=300) as oldest, silent(registry, 8):
+        assert oldest.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Transfer-Encoding: \x0bchunked",
+        b"X: a\rb",
+        b"X: a\x00b",
+        b"X: a\r\n b",
+        b"Host: 127.0.0.1\r\nHost: 127.0.0.1",
+    ],
+)
+def test_a_header_with_two_readings_is_refused(header: bytes, registry: Client) -> None:
+    answer = raw(registry, b"GET /v2/ HTTP/1.1\r\n" + header + b"\r\n\r\n" + NEXT)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("body", [b"3\r\nabcX\r\n0\r\n\r\n", b"1\r\nabc\r\n0\r\n\r\n"])
+def test_nothing_is_read_behind_a_broken_chunk(body: bytes, registry: Client) -> None:
+    head = f"PATCH {registry.begin('team/app')} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = raw(registry, head.encode() + body + NEXT)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1:5000", "localhost", "[::1]:80", "a.localhost"])
+def test_a_name_of_loopback_is_answered(name: str, registry: Client) -> None:
+    assert registry.get("/v2/", headers={"Host": name}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", ""])
+def test_another_name_is_refused_on_loopback(name: str, registry: Client) -> None:
+    assert registry.get("/v2/", headers={"Host": name}).status_code == 403
+
+
+def test_with_a_host_any_name_is_answered(bundle: Path) -> None:
+    with read_only(bundle) as content, RegistryServer(content, "127.0.0.1") as server:
+        answer = requests.get(
+            f"http://{server.address}/v2/", headers={"Host": "registry.example"}, timeout=300
+        )
+    assert answer.status_code == 200

@@ -93,9 +93,9 @@ def test_gzip_members_are_read_one_after_the_other() -> None:
         (gzip.compress(b"", mtime=0) * 17, "more than 16 gzip members"),
         (by_tarfile({f"{number}.cue": b"" for number in range(51)}), "more than 50 members"),
         (b"no gzip", "damaged gzip"),
-        (gzip.compress(b"x" * 2000, mtime=0)[:-9], "ends too soon"),
+        (gzip.compress(b"x" * 2000, mtime=0)[:-9], "ends too early"),
         (gzip.compress(b"x" * 2000, mtime=0), "not a tar archive"),
-        (gzip.compress(b"".join(archive(FILES))[:700], mtime=0), "its archive ends too soon|not a tar"),
+        (gzip.compress(b"".join(archive(FILES))[:700], mtime=0), "its archive ends too early|not a tar"),
         (by_tarfile(FILES) + b"rest", "damaged gzip"),
     ],
 )  # fmt: skip

@@ -174,10 +174,10 @@ def test_a_stream_is_signed_too(place: Place) -> None:
     [
         (["--sign-key", "absent"], "no such file"),
         (["--sign-key", "text"], "not an OpenSSH key"),
-        (["--sequence", "3"], "nothing is signed"),
+        (["--sequence", "3"], "not signed"),
         (["--sign-key", "alice", "--job", "../x"], "is not the name of a job"),
         (["--sign-key", "alice", "--expires", "soon"], "is not a date"),
-        (["--sign-key", "alice", "--expires", "2020-01-01"], "is over"),
+        (["--sign-key", "alice", "--expires", "2020-01-01"], "is in the past"),
         (["--sign-key", "alice", "--expires", "999999w"], "is not a time"),
     ],
 )
@@ -375,7 +375,7 @@ def test_where_a_policy_names_the_signers_the_options_say_more(place: Place, cap
     assert code(new, *revoked) == 11
     policy.write_text("version: 1\nsigners: {allowed: signers, revoked: signers}\n")
     assert code(new, *revoked) == 2
-    assert "the policy names already which keys don't count" in capsys.readouterr().err
+    assert "the policy already lists revoked keys" in capsys.readouterr().err
 
 
 def test_a_stream_is_remembered_as_well(place: Place) -> None:

@@ -104,7 +104,7 @@ def test_an_import_pushes_only_if_all_is_signed_and_says_by_whom(
 
 def test_a_pipe_can_not_be_checked(options: tuple[str, ...]) -> None:
     done = bundler("import", "-", "--to", "h.example", *options, stdin=subprocess.PIPE)
-    assert (done.returncode, "can't be checked while a pipe flows" in done.stderr) == (2, True)
+    assert (done.returncode, "can't be checked in a stream" in done.stderr) == (2, True)
 
 
 # --- what is said wrongly ----------------------------------------------------------------------------
@@ -128,12 +128,12 @@ def test_two_are_missing_at_once(tmp_path: Path) -> None:
 def test_two_issuers_are_2(options: tuple[str, ...], tmp_path: Path) -> None:
     more = ("--certificate-oidc-issuer", "https://accounts.example.org")
     code, said = verify(tmp_path, a_module("1.0.0"), *options, *more)
-    assert (code, "one for all identities" in said) == (2, True)
+    assert (code, "--certificate-oidc-issuer is given 2 times" in said) == (2, True)
 
 
 def test_almost_anybody_is_2(options: tuple[str, ...], tmp_path: Path) -> None:
     code, said = verify(tmp_path, a_module("1.0.0"), *options, "--certificate-identity", "*")
-    assert (code, "almost anybody's" in said) == (2, True)
+    assert (code, "almost anybody" in said) == (2, True)
 
 
 def test_a_file_that_is_no_root_is_2(options: tuple[str, ...], tmp_path: Path) -> None:

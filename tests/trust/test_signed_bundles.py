@@ -165,10 +165,10 @@ def test_a_statement_of_another_bundle_is_always_refused(
     other, *rest = members_of({NAME: a_module("2.0.0", size=300)})
     path = repacked(tmp_path / "b.tar.zst", [other, *members[1:3], *rest])
     assert code(path, alice) == 11
-    with pytest.raises(TrustError, match="it speaks of another bundle"):
+    with pytest.raises(TrustError, match="it is about another bundle"):
         open_bundle(path)
     folder = unpacked(path)
-    with pytest.raises(TrustError, match="it speaks of another bundle"):
+    with pytest.raises(TrustError, match="it is about another bundle"):
         open_bundle(folder)
 
 

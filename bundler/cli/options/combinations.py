@@ -1,10 +1,14 @@
 """Which options go together: an option without effect is refused by its name, never passed over."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bundler.config.option import Argument, OptionField, parts_of
+from bundler.config.run_options import SetOptions
 from bundler.errors import UsageError
+
+if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
 
 
 class CombinationRule(NamedTuple):
@@ -54,9 +58,12 @@ RULES = (
     CombinationRule(_SELECTING, "--prereleases", _RANGES, cause="only ranges and --newest leave them out"),
     CombinationRule("export explain", "--no-referrers", excludes=("--require",),
                     cause="what is left out can't be required"),
+    *(CombinationRule("export explain", option, ("--with-images", "--config"), cause="no images are included")
+      for option in ("--exclude-image", "--optional-image")),
     CombinationRule("export", "--no-referrers", excludes=("--cosign-key", "--trusted-root"),
                     cause="without signatures nothing can be proven by them"),
     CombinationRule("export volumes", "--parity", ("--volume-size",), cause="only volumes have parity"),
+    CombinationRule("export", "--level", ("--compact",), cause="only compact bundles have a level"),
     CombinationRule("export", "--sequence", ("--sign-key",), cause="nothing is signed"),
     CombinationRule("export", "--expires", ("--sign-key",), cause="nothing is signed"),
     CombinationRule("export", "--keep", ("--store",),
@@ -68,7 +75,8 @@ RULES = (
                     cause="neither a base nor a store knows a tag"),
     CombinationRule("export", "--job", ("--metrics", "--sign-key", "--store"),
                     cause="only metrics, signatures and a store have jobs"),
-    CombinationRule("verify", "--job", ("--metrics",), cause="only metrics have jobs"),
+    CombinationRule("verify", "--job", ("--metrics", "--allowed-signers", "--policy", "--config"),
+                    cause="only metrics and signatures have jobs"),
     *(CombinationRule("verify", option, ("--against", "--config"), cause="no registry is asked")
       for option in _REACH),
     *(CombinationRule("verify", option, ("--against", "--config"),
@@ -89,6 +97,25 @@ def faults(command: str, said: frozenset[str]) -> Iterator[UsageError]:
     """Yield what is wrong with the options that are given to a command."""
     rules = (rule for rule in RULES if command in rule.commands.split())
     yield from filter(None, (rule.fault(said) for rule in rules))
+
+
+def refuse_unused(said: Iterable[str], options: Iterable[str], cause: str) -> None:
+    """Raise UsageError for the first of the options that is given, where none can have an effect."""
+    for option in options:
+        if option in said:
+            raise UsageError(option, cause, "leave it out")
+
+
+def refuse_force(out: str, *, force: bool) -> None:
+    """Raise UsageError where --force can't replace anything."""
+    if force and out == "-":
+        raise UsageError("--force", "standard output replaces nothing", "leave it out")
+
+
+def refuse_unused_folders(options: SetOptions, *bundles: Bundle) -> None:
+    """Raise UsageError where folders of volumes are given, and no bundle is in volumes."""
+    if options.volumes_in and not any(bundle.volumes for bundle in bundles):
+        raise UsageError("--volumes-in", f"{bundles[0].path} is not in volumes", "leave it out")
 
 
 def said_flags(*groups: tuple[Any, ...]) -> frozenset[str]:

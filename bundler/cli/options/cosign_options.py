@@ -41,7 +41,11 @@ def _keyless(options: ModuleSignerOptions) -> KeylessDemand:
         raise UsageError(present, cause, "give all three")
     assert options.issuer is not None  # it is given
     if wide := next((identity for identity in options.identities if not is_narrow(identity)), None):
-        raise UsageError(f"{IDENTITY} {wide}", "almost anybody's", "name at least HOST/OWNER/ or @DOMAIN")
+        raise UsageError(
+            f"{IDENTITY} {wide}",
+            "this pattern matches almost anybody",
+            "name at least HOST/OWNER/ or @DOMAIN",
+        )
     identities = (Identity(identity, options.issuer) for identity in options.identities)
     return KeylessDemand(str(options.trusted_root), tuple(identities))
 

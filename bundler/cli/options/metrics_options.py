@@ -32,7 +32,7 @@ class MetricsFile(NamedTuple):
     def check(self) -> None:
         """Raise UsageError before any work if it can't be written, or is not what it seems."""
         if self.path.suffix != SUFFIX:
-            cause = f"--metrics: the collector reads only files that end in {SUFFIX}"
+            cause = f"--metrics: the node exporter's collector reads only files that end in {SUFFIX}"
             raise UsageError(str(self.path), cause, f"name it {self.path.name}{SUFFIX}")
         check_folder(self.path, "--metrics")
         self.last_success()
@@ -45,8 +45,8 @@ class MetricsFile(NamedTuple):
             text = self.path.read_text(errors="replace") if self.path.exists() else ""
         found = last_success(text, labels_of(self.command, self.job))
         if found is None:
-            cause = f"--metrics: it does not belong to command {self.command}, job {self.job}"
-            raise UsageError(str(self.path), cause, "give each command and job a file of its own")
+            cause = f"--metrics: these are not the metrics of {self.command} of job {self.job}"
+            raise UsageError(str(self.path), cause, "use one file per command and job")
         return found
 
     def write(self, report: Report, duration: float) -> None:

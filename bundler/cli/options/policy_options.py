@@ -40,14 +40,14 @@ def with_signers(trust: TrustOptions, policy: Policy | None) -> TrustOptions:
     if policy is None or policy.allowed_signers is None:
         return complete(trust)
     if trust.allowed_signers is not None:
-        cause = "the policy says already whose signatures count"
-        raise UsageError("--allowed-signers", cause, "leave it out, or take `signers` out of the policy")
+        cause = "the policy already says whose signatures count"
+        raise UsageError("--allowed-signers", cause, "remove it, or remove `signers` from the policy")
     if trust.revoked_keys and policy.revoked_keys:
-        cause = "the policy names already which keys don't count"
-        raise UsageError("--revoked-keys", cause, "leave it out, or take `revoked` out of the policy")
+        cause = "the policy already lists revoked keys"
+        raise UsageError("--revoked-keys", cause, "remove it, or remove `revoked` from the policy")
     if trust.job and policy.job and trust.job != policy.job:
         cause = f"the policy expects job {policy.job}"
-        raise UsageError(f"--job {trust.job}", cause, "leave it out, or take `job` out of the policy")
+        raise UsageError(f"--job {trust.job}", cause, "remove it, or remove `job` from the policy")
     return trust._replace(
         allowed_signers=Path(policy.allowed_signers),
         job=trust.job or policy.job,
@@ -64,7 +64,7 @@ def border_of(policy: Policy | None, content: BlobSource | None) -> PolicyCheck 
 
     signers = signers_of(policy.demands)
     if signers and content is None:
-        cause = "signatures on modules can't be checked while a pipe flows"
+        cause = "signatures on modules can't be checked in a stream"
         raise UsageError("-", cause, "give a file")
     return PolicyCheck(policy, signers, content or _Nothing())
 

@@ -24,11 +24,15 @@ def check_report(report: Path | None, *others: str | Path | None) -> None:
         return
     check_folder(report, "--report")
     if report.is_dir():
-        raise UsageError(str(report), "--report: a directory has this name", "name a file")
+        raise UsageError(str(report), "--report: this is a directory", "name a file")
     there = report.resolve()
     taken = {Path(other).resolve() for other in others if other not in (None, "-")}
     if not taken.isdisjoint({there, *there.parents}) or there in {sidecar_of(path) for path in taken}:
-        raise UsageError(str(report), "--report would write into what the command works on", "name another")
+        raise UsageError(
+            str(report),
+            "--report would replace a file that this command reads or writes",
+            "choose another name",
+        )
 
 
 def check_stdin(bundle: str, creds_file: Path | None) -> None:
@@ -79,7 +83,11 @@ def _credential_sources(
         lines = text.splitlines()
     if len(hosts) > 1 and any(map(names_no_host, lines)):
         names = " and ".join(sorted(hosts))
-        raise UsageError(origin, f"a line names no host, and there are {names}", "write HOST USER:PASSWORD")
+        raise UsageError(
+            origin,
+            f"a line has no host, but several registries are used: {names}",
+            "write HOST USER:PASSWORD",
+        )
     home = os.environ.get("HOME")
     files = auth_files(os.environ, Path(home) if home else None)
     return CredentialSources(lines, origin, files, dict(os.environ))
@@ -89,8 +97,10 @@ def _read_secret(path: Path) -> str:
     try:
         data = sys.stdin.buffer.read(LONGEST + 1) if str(path) == "-" else read_at_most(path, LONGEST)
         if len(data) > LONGEST:
-            raise UsageError(str(path), "--creds-file: too large", "name a file of lines")
+            raise UsageError(str(path), "--creds-file: too large", "use a file with one credential per line")
         return data.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
-        raise UsageError(str(path), f"--creds-file: {reason}", "name a file of lines") from None
+        raise UsageError(
+            str(path), f"--creds-file: {reason}", "use a file with one credential per line"
+        ) from None

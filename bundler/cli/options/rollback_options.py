@@ -19,5 +19,5 @@ def check_alone(context: click.Context) -> None:
     for parameter in context.command.params:
         given = parameter.name and context.get_parameter_source(parameter.name)
         if given is ParameterSource.COMMANDLINE and parameter.name not in _WITH_ROLLBACK:
-            cause = "--rollback goes where its file says, and imports nothing"
+            cause = "it has no effect with --rollback, which does only what its file says"
             raise UsageError(parameter.opts[0], cause, "leave it out")

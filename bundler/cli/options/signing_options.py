@@ -52,7 +52,11 @@ def signing(key: Path | None, terms: SigningTerms, job: Job, store: Path | None 
     """
     if key is None:
         if terms != SigningTerms():
-            raise UsageError("--sequence or --expires", "nothing is signed", "add --sign-key KEY")
+            raise UsageError(
+                "--sequence or --expires",
+                "it has no effect on a bundle that is not signed",
+                "add --sign-key KEY",
+            )
         return None
     from bundler.trust.bundle_signing import Signing, Terms
 
@@ -73,5 +77,5 @@ def _expiry(second: int, now: int) -> Moment:
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError("--expires", str(error), "write 30d, 72h or 2026-12-31") from None
     if second <= now:
-        raise UsageError("--expires", f"{found} is over", "name a time to come")
+        raise UsageError("--expires", f"{found} is in the past", "name a time in the future")
     return found

@@ -48,7 +48,9 @@ def complete(options: TrustOptions) -> TrustOptions:
 
 
 def _needs_signers(option: str) -> UsageError:
-    return UsageError(option, "it needs --allowed-signers FILE", "say whose signatures count")
+    return UsageError(
+        option, "it needs --allowed-signers FILE", "add it: the file says whose signatures count"
+    )
 
 
 def verifier_of(options: TrustOptions, now: int) -> StatementVerifier | None:
@@ -78,6 +80,6 @@ def state_folder(folder: Path | None) -> Path:
         return folder.absolute()
     state, home = os.environ.get("XDG_STATE_HOME"), os.environ.get("HOME")
     if not state and not home:
-        cause = "there is no home directory to remember the import in"
-        raise UsageError("--state", cause, "name a directory that outlives this run")
+        cause = "there is no home directory, so there is no place for the state"
+        raise UsageError("--state", cause, "name a directory that is kept between runs")
     return (Path(state) if state else Path(str(home), ".local", "state")).absolute() / PROGRAM

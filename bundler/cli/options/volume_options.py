@@ -18,7 +18,7 @@ def cut_of(options: VolumeOptions) -> Cut | None:
     """Return how to cut a bundle; None for a single file. Raises UsageError."""
     if options.size is None:
         if options.parity:
-            raise UsageError("--parity", "only volumes have parity", "give --volume-size too")
+            raise UsageError("--parity", "it has no effect without volumes", "add --volume-size")
         return None
     from bundler.volumes.volume_writer import Cut
 
@@ -30,8 +30,10 @@ def cut_of(options: VolumeOptions) -> Cut | None:
 def lock_to_write(lock: Path | None, shard: Shard | None) -> Path | None:
     """Return the lock file; None for a shard, which only follows one. Raises UsageError if it is missing."""
     if shard and lock and not lock.exists():
-        cause = "a shard follows a lock file, and this one is not there"
-        raise UsageError(str(lock), cause, "write it with an export without --shard, or leave --lock out")
+        cause = "a shard needs an existing lock file"
+        raise UsageError(
+            str(lock), cause, "write the lock file by an export without --shard, or remove --lock"
+        )
     return None if shard else lock
 
 

@@ -66,6 +66,9 @@ class Log:
 
     structured: ClassVar[bool] = False
 
+    goes_on: bool = True
+    """Whether an interrupted command goes on when it is run again; a server does not."""
+
     def tell(self, event: Event, message: str, level: Level = "info", **more: Any) -> None:
         """One line; `more` are fields of `LogLine`. May be called from any thread."""
         _write(message if level == "info" else f"{PROGRAM}: {event}: {message}")
@@ -89,7 +92,10 @@ class Log:
             self.failed(item.item, item.cause, item.next_step, item.exit_code)
         if more := len(groups[SHOWN:]):
             self.failed(
-                f"{more:,} more causes", "not shown", "the report has all: --report FILE or --json", exit_code
+                f"{more:,} more causes",
+                "not shown",
+                "see all of them with --report FILE or --json",
+                exit_code,
             )
 
     def error(self, error: BundlerError) -> None:

@@ -41,7 +41,7 @@ def moved_tags(content: ExportContent, on_drift: OnDrift, session: Session) -> d
         if isinstance(now, BundlerError):
             moved[root] = now
         elif now != root.digest:
-            cause = f"the tag moved during the export: taken {root.digest}, now {now or 'gone'}"
+            cause = f"the tag moved during the export: exported {root.digest}, now {now or 'gone'}"
             moved[root] = IntegrityError(str(root), cause, "run the same command again")
     return moved
 

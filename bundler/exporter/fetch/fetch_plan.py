@@ -1,4 +1,4 @@
-"""What an export has to fetch, from where, and how many bytes: a value, made without I/O."""
+"""The blobs that an export has to fetch, from where, and how many bytes: a value, made without I/O."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class BlobTask(NamedTuple):
 
 
 class ExportPlan(NamedTuple):
-    """What is to be done after the tags are pinned."""
+    """The work that is left when the tags are pinned."""
 
     tasks: tuple[BlobTask, ...]
     present: tuple[Descriptor, ...]
@@ -35,12 +35,12 @@ class ExportPlan(NamedTuple):
 
     @property
     def fetch_bytes(self) -> int:
-        """Bytes to download."""
+        """Return the bytes to download."""
         return sum(task.blob.size for task in self.tasks)
 
     @property
     def total_bytes(self) -> int:
-        """Unique bytes of everything selected."""
+        """Return the distinct bytes of everything selected."""
         return self.fetch_bytes + sum(blob.size for blob in self.present) + self.manifest_bytes
 
 
@@ -54,7 +54,7 @@ def plan_export(
     *,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ExportPlan:
-    """Each distinct blob once, over all repositories, unless the store has it.
+    """Plan to fetch each distinct blob once, over all repositories, unless the store has it.
 
     Two manifests may name one digest with different sizes: one of them is wrong. Each is a task of
     its own, so that only the wrong one fails. Raises ContentError where it would be work without end.
@@ -77,7 +77,7 @@ def plan_export(
 
 
 def _key(blob: Descriptor) -> Descriptor:
-    """The descriptor without its media type: the same bytes may be called by several."""
+    """Return the descriptor without its media type: the same bytes may have several."""
     return Descriptor("", blob.digest, blob.size)
 
 

@@ -26,7 +26,7 @@ class StoreLocation:
 
     @contextmanager
     def opened(self) -> Iterator[Store]:
-        """The store, locked. After an interruption, also a temporary one stays for the next run.
+        """Open the store, locked. After an interruption, a temporary one stays for the next run, too.
 
         What was made for this run and holds nothing goes in any case.
         """
@@ -59,7 +59,7 @@ class StoreLocation:
 
 
 def store_location_of(out: BundleOutput, store: Path | None = None) -> StoreLocation:
-    """Where the blobs of an export go: a store of the user's, the output directory, or beside the file.
+    """Return where the blobs of an export go: the user's store, the output directory, or beside the file.
 
     Beside the file, because that is where the user has room. Raises UsageError for a store that
     the output leaves no place for.
@@ -67,10 +67,12 @@ def store_location_of(out: BundleOutput, store: Path | None = None) -> StoreLoca
     path = out.path
     if out.is_store and path is not None:
         if store is not None and store.resolve() != path.resolve():
-            raise UsageError(out.name, "an output directory is its own store", "leave --store out")
+            raise UsageError(out.name, "an output directory is its own store", "remove --store")
         return StoreLocation(path, temporary=False)
     if store is not None:
         return StoreLocation(store, temporary=False)
     if path is None:
-        raise UsageError("-", "a bundle into a pipe needs a place for its blobs", "name one with --store DIR")
+        raise UsageError(
+            "-", "a bundle on standard output needs a directory for its blobs", "add --store DIR"
+        )
     return StoreLocation(path.with_name(path.name + SUFFIX), temporary=True)

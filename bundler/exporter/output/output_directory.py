@@ -37,19 +37,21 @@ class DirectoryOutput:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Return the name for messages."""
         return str(self.path)
 
     def check(self) -> None:
         """Raise UsageError if something else is there."""
         if self.path.exists() and not self.path.is_dir():
-            raise UsageError(self.name, "a file has this name", f"a bundle's name ends in {BUNDLE_SUFFIX}")
+            raise UsageError(self.name, "this is a file", f"a bundle's name ends in {BUNDLE_SUFFIX}")
         check_folder(self.path)
         # What a run leaves that was killed before the layout's file had its name.
         left = {".partial", ".lock", "blobs", temporary_of(self.path / LAYOUT_FILE).name}
         names = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
         if LAYOUT_FILE not in names and not names <= left:
-            raise UsageError(self.name, "a directory of something else", "choose an empty or a new one")
+            raise UsageError(
+                self.name, "this directory holds other files", "choose an empty or new directory"
+            )
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
         """Return None: blobs are checked by presence when they are planned.
@@ -75,10 +77,10 @@ class DirectoryOutput:
             yield bundle
 
     def need(self, inventory: Inventory) -> None:
-        """Nothing besides the blobs."""
+        """Need nothing besides the blobs."""
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
-        """Name what the blobs make. What was signed goes before it, and comes after it."""
+        """Write the two indexes of the blobs. An old signature is removed before, a new one written after."""
         from bundler.bundle.sealing import remove_seal, write_seal
 
         data = encode(inventory)

@@ -65,21 +65,21 @@ class FileOutput:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Return the name for messages."""
         return str(self.path)
 
     def check(self) -> None:
         """Raise before any request if this can't be written."""
         check_folder(self.path)
         if self.path.is_dir():
-            raise UsageError(self.name, "a directory has this name", "choose another name")
+            raise UsageError(self.name, "this is a directory", "choose another name")
         if self.path.exists() and not self.force:
             with explained(self.path), open_bundle(self.path, self.limits):
                 pass
         check_writable(self.path)
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """What is there, if it is the same; proven by its digests, as the sidecar may be missing."""
+        """Return what exists if it is the same; proven by its digests, as the sidecar may be missing."""
         if not self.path.exists():
             return None
         try:
@@ -116,7 +116,7 @@ class FileOutput:
         sync_directory(self.path.parent)
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:
-        """The folder, and the largest size that the bundle can have."""
+        """Return the folder, and the largest size that the bundle can have."""
         return self.path.parent, largest_size(inventory)
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
@@ -161,7 +161,7 @@ def pack(
     signing: StatementSource | None = None,
     writer: BundleWriter = write_bundle,
 ) -> BundleReport:
-    """Write the bundle by calls of `write`, in order; what it is. Raises what the source raises.
+    """Write the bundle by calls of `write`, in order; return a report. Raises what the source raises.
 
     What is signed stands before the content, so it is signed before the first byte is written.
     """
@@ -189,10 +189,10 @@ class StreamOutput:
     def check(self) -> None:
         """Raise UsageError on a terminal."""
         if os.isatty(self.descriptor):
-            raise UsageError("-", "standard output is a terminal", "send it into a file or a pipe")
+            raise UsageError("-", "standard output is a terminal", "redirect it to a file or a pipe")
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> None:
-        """A pipe holds nothing."""
+        """Return None: a pipe holds nothing."""
 
     def confirm(self, existing: BundleReport) -> None:
         """Do nothing: a pipe holds nothing."""

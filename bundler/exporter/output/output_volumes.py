@@ -36,19 +36,19 @@ class VolumesOutput:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Return the name for messages."""
         return str(self.path)
 
     def check(self) -> None:
         """Raise before any request if this can't be written."""
         check_folder(self.path)
         if self.path.exists():
-            raise UsageError(self.name, "a file or directory has this name", "choose another name")
+            raise UsageError(self.name, "a file or directory with this name exists", "choose another name")
         check_writable(self.path)
         self.cut.check(0)
 
     def unchanged(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        """A signed set that is there, if its signature stands: another one would make another set.
+        """Return a signed set that exists, if its signature stands: another one would make another set.
 
         Other volumes are always made again, and those that are there whole are left alone. Raises
         UsageError, before anything is fetched for it, if those of another bundle have the name.
@@ -60,7 +60,7 @@ class VolumesOutput:
         ):
             if there.id != bundle_id(encode(inventory)):
                 next_step = "choose another name or folder, or remove them"
-                raise UsageError(self.name, "volumes of another set have this name", next_step)
+                raise UsageError(self.name, "volumes of another set with this name exist", next_step)
             return self._signed_already(there, progress)
         return None
 
@@ -76,7 +76,7 @@ class VolumesOutput:
         """Do nothing: a set of volumes was durable before its names were."""
 
     def need(self, inventory: Inventory) -> tuple[Path, int]:
-        """The folder, and the largest size that all volumes can have."""
+        """Return the folder, and the largest size that all volumes can have."""
         return self.path.parent, self.cut.need(largest_size(inventory))
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:

@@ -40,7 +40,11 @@ def output_to(
     is_bundle = path.name.endswith(BUNDLE_SUFFIX)
     if cut is not None:
         if not is_bundle:
-            raise UsageError(text, "only a bundle file can be cut", f"let its name end in {BUNDLE_SUFFIX}")
+            raise UsageError(
+                text,
+                "only a bundle file can be split into volumes",
+                f"use a name that ends in {BUNDLE_SUFFIX}",
+            )
         from bundler.exporter.output.output_volumes import VolumesOutput
 
         return VolumesOutput(path, cut, limits, signing)

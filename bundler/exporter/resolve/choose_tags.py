@@ -29,7 +29,7 @@ _NO_TAG = "name it by its digest, or tag it otherwise there"
 
 
 class Chosen(NamedTuple):
-    """What the rules took of one source, and the manifests that were read to decide it."""
+    """The choice of tags from one source, and the manifests that were read to decide it."""
 
     source: Source
     choice: Choice
@@ -39,7 +39,7 @@ class Chosen(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """What the rules took of all sources, in repository order."""
+    """The choices of tags from all sources, in repository order."""
 
     chosen: tuple[Chosen, ...]
     findings: Findings
@@ -50,12 +50,12 @@ class Choices(NamedTuple):
 
     @property
     def unread(self) -> frozenset[Name]:
-        """The tags whose time of creation decides, and could not be read."""
+        """Return the tags whose time of creation decides, and could not be read."""
         return frozenset((source.repository, tag) for source, _, _, unread in self.chosen for tag in unread)
 
     @property
     def already_read(self) -> AlreadyRead:
-        """The manifests that were read because their creation time decides."""
+        """Return the manifests that were read because their creation time decides."""
         return {
             FetchRequest(source.repository, tag, None): manifest
             for source, _, read, _ in self.chosen
@@ -64,7 +64,7 @@ class Choices(NamedTuple):
 
     @property
     def decisions(self) -> Findings:
-        """What was decided, as a finding."""
+        """Return what was decided, as a finding."""
         return Findings(decisions=tuple((source.repository, choice) for source, choice, _, _ in self.chosen))
 
     def wishes(self, *, attachments: bool) -> list[Wish]:
@@ -215,7 +215,7 @@ def _without_attachments(choice: Choice, source: Source) -> Choice:
 def _nothing_taken(name: RepositoryName, listed: int) -> Findings:
     if not listed:
         return Findings(warnings=(f"{name}: the repository has no tags",))
-    cause = f"the rules take none of its {listed} tags"
+    cause = f"the rules match none of its {listed} tags"
     return Findings(failures=(failure(NotFoundError(str(name), cause, "see `timoni-bundler explain`")),))
 
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from bundler.attachments.referrers import (
     attachment_tags,
-    is_attachment_tag,
     is_fallback_tag,
     is_referrers_index,
     kinds_of,
@@ -186,8 +185,10 @@ def _wrong_subject(subject: Subject, root: Root, graph: ManifestGraph) -> Bundle
     named = graph.manifests[root.digest].subject
     if root.tag or (named and named.digest == subject[1]):
         return None
-    cause = f"listed as a referrer of {subject[1]}, but it refers to {named.digest if named else 'nothing'}"
-    next_step = "the registry's list of referrers is wrong; --no-referrers does without"
+    cause = (
+        f"it is listed as a referrer of {subject[1]}, but refers to {named.digest if named else 'nothing'}"
+    )
+    next_step = "the registry's list of referrers is wrong; use --no-referrers to export without attachments"
     return ContentError(str(root), cause, next_step)
 
 
@@ -214,9 +215,12 @@ def lacking(resolution: Resolution, known: AttachmentGraph) -> dict[Root, Bundle
 def _without_required(
     resolution: Resolution, graph: ManifestGraph, failed: Mapping[Root, BundlerError]
 ) -> Iterator[tuple[Root, BundlerError]]:
-    for root in resolution.chosen:
+    demanding = [root for root in resolution.chosen if graph.include(root.repository).require]
+    # Exempt is what is attached to something carried, not what has the name of an attachment.
+    attached = {part for root in demanding for part in resolution.whole(root) if part != root}
+    for root in demanding:
         required = graph.include(root.repository).require
-        if required and root not in failed and not is_attachment_tag(root.tag):
+        if root not in failed and root not in attached:
             missing = required - _kinds(root, resolution)
             if missing:
                 cause = f"it has no {' and no '.join(sorted(missing))}, which is required"

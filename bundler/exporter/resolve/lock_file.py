@@ -25,7 +25,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What one export carried."""
+    """The content of one export."""
 
     lock_version: Literal[1]
     repositories: tuple[RepositoryEntry, ...]
@@ -59,7 +59,7 @@ def read_lock(path: Path, limits: Limits = DEFAULT_LIMITS) -> Lock:
     with local_errors(path, "read"), path.open("rb") as file:
         data = file.read(limits.inventory + 1)
     document = checked(data, Lock, RepositoryEntry, item=str(path), limits=limits)
-    next_step = "remove it to pin anew"
+    next_step = "remove the file to write a new one"
     return read_document(Lock, document, parts=(RepositoryEntry,), what="no lock file: ", next_step=next_step)
 
 
@@ -99,7 +99,7 @@ def locked_selection(lock: Lock, asked: Selection, path: Path) -> Selection:
     named |= {pin.reference.repository for pin in asked.pins}
     if missing := named - {entry.name for entry in lock.repositories}:
         cause = f"{min(missing)} is not in it"
-        raise UsageError(str(path), cause, "remove the lock file to pin anew, or name another one")
+        raise UsageError(str(path), cause, "remove the lock file to write a new one, or name another")
     if (named or asked.namespaces) and fingerprint_of(asked) != lock.selection:
         cause = "the sources or rules have changed since it was written"
         raise UsageError(str(path), cause, "remove the lock file to pin anew, or leave sources and rules out")
@@ -117,5 +117,5 @@ def check_all_locked(selection: Selection, findings: Findings) -> None:
         return
     first, *others = findings.all_failures
     more = f" (and {len(others)} more)" if others else ""
-    cause = f"what the lock file pins can't be had{more}: {first.cause}"
+    cause = f"a tag of the lock file is not available{more}: {first.cause}"
     raise IntegrityError(first.item, cause, first.next_step)

@@ -32,7 +32,7 @@ class FetchRequest(NamedTuple):
 
     @property
     def nowhere(self) -> Root:
-        """The root that stands for this request where it failed."""
+        """Return the root that stands for this request where it failed."""
         return Root(self.repository, self.tag, self.digest or Digest(""))
 
 
@@ -108,10 +108,10 @@ def _read(request: FetchRequest, reader: SourceReader) -> PinnedManifest:
     now = answer.manifest.blob.digest
     if now == request.digest:
         return answer
-    cause = f"it must be {request.digest}, and the tag points to {now}"
+    cause = f"the tag points to {now} instead of {request.digest}"
     if reader.locked:
         with suppress(NotFoundError):
             locked = reader.manifest(request.repository, request.digest)
             warnings = (*locked.warnings, f"{request}: {cause}; taken by its digest")
             return locked._replace(warnings=warnings, moved=True)
-    raise IntegrityError(str(request), cause, "the tag was moved: pin it anew, or find out who moved it")
+    raise IntegrityError(str(request), cause, "somebody moved the tag: find out who, or pin the new digest")

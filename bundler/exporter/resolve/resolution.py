@@ -23,7 +23,7 @@ Attached = Mapping[Subject, tuple[Root, ...]]
 
 @dataclass(frozen=True)
 class Findings:
-    """What went wrong, and what is worth saying, without the content itself."""
+    """Failures, warnings and decisions of a run, without the content itself."""
 
     failures: tuple[Failure, ...] = ()
     """Of whole repositories, and of names that are not tags."""
@@ -58,12 +58,12 @@ class Findings:
 
     @property
     def all_failures(self) -> tuple[Failure, ...]:
-        """Everything that failed."""
+        """Return everything that failed."""
         return (*self.failures, *(item for _, item in self.failed))
 
     @property
     def complete(self) -> bool:
-        """Whether nothing failed."""
+        """Return whether nothing failed."""
         return not self.failed and not self.failures
 
 
@@ -93,7 +93,7 @@ class Resolution:
 
     @cached_property
     def roots(self) -> tuple[Root, ...]:
-        """Everything that is carried under a name of its own, in the order of the bundle."""
+        """Return everything that is carried under a name of its own, in the order of the bundle."""
         carried = {part for root in self.chosen for part in self.whole(root)}
         return tuple(sorted(carried, key=bundle_order))
 

@@ -81,12 +81,12 @@ class _Draft:
 
     @property
     def graph(self) -> ManifestGraph:
-        """Every manifest read so far."""
+        """Return every manifest read so far."""
         return self.attached.graph
 
     @property
     def resolved(self) -> Resolved:
-        """What there is so far."""
+        """Return the resolution so far."""
         manifests, attachments = self.graph.manifests, self.attached.attachments
         resolution = Resolution(self.chosen, manifests, attachments, self.optional)
         return Resolved(resolution, self.findings)

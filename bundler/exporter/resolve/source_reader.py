@@ -30,8 +30,10 @@ class FailureLimit:
         """
         self._count += 1
         if self._count > self._limit:
-            cause = f"{error.cause}; more than the limit of {self._limit:,} items failed"
-            raise ContentError(error.item, cause, "find out what they have in common, or choose fewer tags")
+            cause = f"{error.cause}; more than {self._limit:,} items failed"
+            raise ContentError(
+                error.item, cause, "find out what these items have in common, or choose fewer tags"
+            )
 
 
 RUN = "selection"
@@ -208,6 +210,6 @@ class SourceReader(NamedTuple):
         if manifest.blob.media_type != child.media_type or manifest.blob.size != child.size:
             found = manifest.blob
             said = f"{child.media_type}, {child.size:,} bytes"
-            cause = f"its index says {said}; it is {found.media_type}, {found.size:,} bytes"
+            cause = f"its index says {said}, but it is {found.media_type}, {found.size:,} bytes"
             raise ContentError(f"manifest {child.digest}", cause)
         return manifest

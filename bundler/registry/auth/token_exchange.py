@@ -179,7 +179,7 @@ def _checked_realm(realm: str, origin: str, token_hosts: frozenset[str]) -> str:
         cause = f"401: its token server {realm!r} is plain http, the registry https"
         raise AuthError(origin, cause, _THEIRS)
     if leads_here(realm, origin) and parts.netloc.lower() not in token_hosts:
-        cause = f"401: its token server {realm!r} is an address that only this machine can mean"
+        cause = f"401: its token server {realm!r} is an address of this machine"
         raise AuthError(origin, cause, _THEIRS)
     return realm
 

@@ -159,7 +159,7 @@ class Host:
         if urlsplit(base).scheme == "https" and parts.scheme == "http":
             raise ContentError(item, f"it redirects from https to plain http on {parts.netloc}")
         if leads_here(url, base):
-            raise ContentError(item, f"it redirects to {parts.netloc}, which only this machine can mean")
+            raise ContentError(item, f"it redirects to {parts.netloc}, an address of this machine")
         return url
 
     # --- sending ---------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
             text = f"its certificate is not trusted: {cause.verify_message}"
             return NetworkError(item, text, CERTIFICATE.get(cause.verify_code, TRUST))
         if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
-            return NetworkError(item, "it does not speak TLS", "--plain-http HOST allows plain http")
+            return NetworkError(item, "it does not speak TLS", "for plain http, use --plain-http HOST")
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
             return NetworkError(
                 item, "the host name is not known", "check the name before the first /, and the DNS"

@@ -7,6 +7,7 @@ from typing import Annotated
 import click
 
 from bundler import extract, open_bundle
+from bundler.cli.options.combinations import refuse_unused_folders
 from bundler.cli.options.command_line import declared
 from bundler.cli.terminal.bundle_text import extracted_text
 from bundler.cli.terminal.display import display
@@ -54,9 +55,10 @@ def command(
     devices, and names that lead out of it are refused. OUT is written completely or not at all.
     """
     with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
+        refuse_unused_folders(volumes, opened)
         done = extract(opened, reference, out, force=force, progress=display(quiet=quiet))
     for layer in done.left_out:
-        current_log().warn(f"not unpacked, because it is no archive of files: {layer}")
+        current_log().warn(f"not unpacked, because it is not an archive of files: {layer}")
     if as_json:
         print_document(document(done), sys.stdout)
     else:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import click
 
-from bundler import Destination, OnConflict, Part
+from bundler import Destination, OnConflict, Part, Pruning
 from bundler.cli.import_task import ImportTask, carry_out
 from bundler.cli.input_files import import_file, part_of
 from bundler.cli.options.combinations import refuse_combination, said_flags
@@ -21,7 +21,7 @@ from bundler.cli.terminal.outcome import conclude, failed_report
 from bundler.cli.terminal.selection_text import check_all_tags
 from bundler.cli.terminal.summaries import import_summary, rollback_summary
 from bundler.cli.written_files import check_names, runtime_values, write_all
-from bundler.config.import_options import ConfigOptions, ImportSettings
+from bundler.config.import_options import ConfigOptions, DeltaOptions, ImportSettings
 from bundler.config.option import Argument, over
 from bundler.config.run_options import DryRunOptions, PrintOptions
 from bundler.config.selection_options import RuntimeOptions, SelectOptions, TagOptions
@@ -59,7 +59,7 @@ def command(
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     timoni-bundler import --rollback before.json
     """
-    shown = settings.metrics.metrics
+    shown, said = settings.metrics.metrics, said_flags(settings)
     with metered("import", shown, settings.job.name, only_failure=True):
         file = import_file(config.config)
         part = part_of(select, tags, file)
@@ -75,7 +75,7 @@ def command(
         report: Path | None = None
         target = ""
         try:
-            task = _task(bundle, settings, part, mapping)
+            task = _task(bundle, settings, part, mapping)._replace(said=said)
             _check_report(settings, task)
             report, target = settings.report.report, str(task.destination.prefix)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
@@ -131,7 +131,9 @@ def _rolled_back(
     file: Path, bundle: str | None, settings: ImportSettings, *, quiet: bool, dry_run: bool
 ) -> Report:
     if bundle is not None:
-        raise UsageError("--rollback", "there is nothing to import", "leave the bundle out")
+        raise UsageError(
+            "--rollback", "a rollback does not read a bundle", "remove the bundle from the command"
+        )
     check_alone(click.get_current_context())
     progress, rollback = display(quiet=quiet), read_rollback_file(file)
     known = registries(settings.registries, progress, {moved.repository.registry for moved in rollback.moved})
@@ -149,11 +151,11 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
     said = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
     trust = with_signers(said._replace(**settings.order._asdict()), policy)
     if bundle is None:
-        raise UsageError("import", "no bundle is named", "name a file or directory, or - for standard input")
+        raise UsageError("import", "no bundle given", "name a file or directory, or - for standard input")
     check_stdin(bundle, settings.registries.reach.creds_file)
     prefix = settings.target.to
     if not prefix:
-        raise UsageError("import", "no target is named", "say where to with --to oci://HOST[/PREFIX]")
+        raise UsageError("import", "no target given", "add --to oci://HOST[/PREFIX]")
     ledger = _ledger(settings)
     ledger.check(prefix)
     return ImportTask(
@@ -162,12 +164,20 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
         OnConflict(settings.target.on_conflict or "default"),
         settings.registries,
         settings.delta.beside,
-        settings.delta.prune,
+        _pruning(settings.delta),
         settings.volumes.volumes_in,
         trust,
         ledger,
         policy,
+        settings.target.confirm == "full",
+        frozenset(),
     )
+
+
+def _pruning(options: DeltaOptions) -> Pruning | None:
+    if options.prune is None and options.prune_deselected:
+        raise UsageError("--prune-deselected", "it needs --prune MOST", "say how many tags may be deleted")
+    return None if options.prune is None else Pruning(options.prune, options.prune_deselected)
 
 
 def _ledger(settings: ImportSettings) -> Ledger:

@@ -1,5 +1,6 @@
 """`timoni-bundler serve`."""
 
+import contextlib
 from functools import partial
 from typing import Annotated
 
@@ -25,8 +26,12 @@ def command(
         Option("--writable", help="Accept pushes into DIR, which may be new or empty. Default: read only."),
     ] = False,
     host: Annotated[
-        str, Option("--host", metavar="ADDRESS", help="Listen on this address. Default: 127.0.0.1.")
-    ] = "127.0.0.1",
+        str | None,
+        Option(
+            "--host", metavar="ADDRESS",
+            help="Listen on this address, and answer to any name. Default: 127.0.0.1, and names of loopback.",
+        ),
+    ] = None,
     port: Annotated[
         int,
         Option(
@@ -49,14 +54,18 @@ def command(
     """
     if takes_pushes and content.is_file():
         raise UsageError(
-            str(content), "a bundle file takes no pushes", "give a directory, or leave --writable out"
+            str(content), "a bundle file can't accept pushes", "name a directory, or remove --writable"
         )
-    line = partial(current_log().tell, "note")
+    log = current_log()
+    log.goes_on = False
+    line = partial(log.tell, "note")
     opening = writable if takes_pushes else partial(read_only, volumes_in=volumes.volumes_in)
     with (
+        contextlib.suppress(KeyboardInterrupt),
         opening(content) as opened,
         RegistryServer(opened, host, port, log=None if quiet else line, trouble=line) as server,
     ):
         click.echo(f"http://{server.address}")
         server.serve_forever()
+    log.tell("note", "stopped")
     return 0

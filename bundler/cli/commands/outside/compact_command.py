@@ -29,11 +29,11 @@ def command(
     reported: ReportOptions,
     printed: PrintOptions,
 ) -> int:
-    """Write a bundle in its compact form: a fraction of the bytes, and the same content.
+    """Write a bundle in its compact form: the same content in a fraction of the bytes.
 
-    The files of all layers stand in it once, and a recipe for each layer that makes its bytes again.
-    Layers that can't be made again are carried as they are. Bundle id and signatures stay. Every command
-    that reads a bundle reads a compact one; other OCI tools don't: `expand` makes the portable form of it.
+    It holds each file of all layers once, and for each layer a recipe that makes its bytes again. Layers
+    that can't be made again are carried as they are. Bundle ID and signatures stay the same. Every command
+    that reads a bundle reads a compact one; for other OCI tools, `expand` makes the portable form.
 
     \b
     timoni-bundler compact modules.tar.zst -o modules.compact.zst

@@ -13,6 +13,7 @@ from bundler import (
     read_lock,
     store_location_of,
 )
+from bundler.cli.options.combinations import refuse_force
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.cosign_options import module_signers
 from bundler.cli.options.job_options import incremental_of
@@ -72,7 +73,7 @@ def command(
     stream = sys.stderr if task.out == "-" else sys.stdout
     if task.out.endswith(ARCHIVES) and not task.out.endswith((".tar.zst", ".compact.zst")):
         current_log().warn(
-            f"{task.out}: becomes a directory; only a name that ends in .tar.zst makes a bundle"
+            f"{task.out}: this will be a directory; for a bundle file, use a name that ends in .tar.zst"
         )
     job = settings.job.name
     with metered("export", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
@@ -94,7 +95,8 @@ def _task(options: SelectionOptions, settings: ExportSettings) -> ExportTask:
     settings, selection = asked("export", options, settings)
     out, lock = settings.output.out, settings.lock.lock
     if not out:
-        raise UsageError("export", "no output is named", "say where to with -o NAME.tar.zst")
+        raise UsageError("export", "no output given", "add -o NAME.tar.zst")
+    refuse_force(out, force=settings.output.force)
     return ExportTask(_locked(selection, lock), out, settings)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from bundler import merge_bundles, output_to
 from bundler.cli.input_files import allow_open_files
+from bundler.cli.options.combinations import refuse_force
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.registry_options import check_report
 from bundler.cli.terminal.display import display
@@ -45,6 +46,7 @@ def command(
     try:
         check_report(reported.report, out, *bundles)
         report = reported.report
+        refuse_force(out, force=force)
         allow_open_files()
         output = output_to(out, force=force)
         session = Session(progress=display(quiet=printed.quiet))

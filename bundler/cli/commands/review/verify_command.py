@@ -21,7 +21,7 @@ from bundler import (
     verify_bundle,
 )
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.options.combinations import refuse_combination, said_flags
+from bundler.cli.options.combinations import refuse_combination, refuse_unused_folders, said_flags
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.metrics_options import Meter, metered
 from bundler.cli.options.policy_options import border_of, policy_of, with_signed, with_signers
@@ -60,6 +60,7 @@ class Against(NamedTuple):
 
     destination: Destination
     registries: RegistryOptions
+    deep: bool
 
 
 @declared("verify", reads_files=True)
@@ -74,6 +75,10 @@ def command(
             help="Also prove that this target has all of it, under the same digests.",
         ),
     ] = None,
+    deep: Annotated[
+        bool,
+        Option("--deep", heading="Destination", help="With --against, also read and hash every blob there."),
+    ] = False,
     config: Annotated[
         Path | None,
         Option(
@@ -119,20 +124,22 @@ def command(
         file = import_file(config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
-        target = _target(against, settings, part, file)
+        target = _target(against, settings, part, file, deep=deep)
         refuse_combination("verify", said)
-        return _verified(bundle, settings, target, meter, as_json=as_json, quiet=quiet)
+        return _verified(bundle, settings, target, meter, folders=volumes, as_json=as_json, quiet=quiet)
 
 
 def _target(
-    against: Prefix | None, settings: ImportSettings, part: Part, file: ImportFile | None
+    against: Prefix | None, settings: ImportSettings, part: Part, file: ImportFile | None, *, deep: bool
 ) -> Against | None:
     prefix = against or settings.target.to
     if prefix is None and file:
-        raise UsageError(file.name, "it names no target", "name one with --against")
+        raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
+        if deep:
+            raise UsageError("--deep", "it reads a target", "name one with --against")
         return None
-    return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries)
+    return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries, deep)
 
 
 def _verified(
@@ -141,6 +148,7 @@ def _verified(
     target: Against | None,
     meter: Meter,
     *,
+    folders: SetOptions,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -149,6 +157,7 @@ def _verified(
     session = Session(progress=progress)
     verifier = verifier_of(with_signers(signed, policy), session.clock())
     with open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
+        refuse_unused_folders(folders, opened)
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         border = border_of(policy, opened)
         verified = verify_bundle(opened, session)
@@ -195,7 +204,7 @@ def _compared(
     prefix = target.destination.prefix
     known = registries(target.registries, progress, [prefix.registry])
     session = Session(known, jobs=target.registries.jobs, progress=progress)
-    found = compare_with_target(verified, target.destination, session)
+    found = compare_with_target(verified, target.destination, session, deep=target.deep)
     found = with_signed(found, border)
     if found.bundle:
         found = dataclasses.replace(found, bundle=dataclasses.replace(found.bundle, statement=said))

@@ -105,5 +105,7 @@ def check(
 
 def _opened(path: Path) -> Store:
     if not (path / LAYOUT_FILE).exists():
-        raise NotFoundError(str(path), "no store is there", "name the directory of --store")
+        raise NotFoundError(
+            str(path), "this directory is not a store", "name the directory given to `export --store`"
+        )
     return Store(path)

@@ -61,7 +61,11 @@ def split_command(
 
     cut = cut_of(volumes)
     if cut is None:
-        raise UsageError("volumes split", "no size is named", "say how large with --volume-size")
+        raise UsageError(
+            "volumes split",
+            "the size of a volume is missing",
+            "add --volume-size, for example --volume-size 4GiB",
+        )
     folder = _folder(out, bundle)
     _check_whole_file(bundle)
     made = split(bundle, folder, cut, only, display(quiet=quiet))
@@ -75,8 +79,8 @@ def _check_whole_file(bundle: Path) -> None:
         raise UsageError(str(bundle), "not a file", "name a bundle file")
     with open_bundle(bundle) as opened:
         if opened.volumes:
-            next_step = "`timoni-bundler merge` makes one file of the volumes of a full bundle"
-            raise UsageError(str(bundle), "it is in volumes already", next_step)
+            next_step = "join the volumes of a full bundle with `timoni-bundler merge` first"
+            raise UsageError(str(bundle), "it is already split into volumes", next_step)
 
 
 @declared("check", command)

@@ -1,0 +1,99 @@
+"""What is included with a tag.
+
+Annotations are values here, not texts (no `from __future__ import annotations`): `fields_of` reads them.
+"""
+
+from typing import Annotated, Literal, NamedTuple
+
+from bundler.config.option import Option
+from bundler.errors import UsageError
+from bundler.oci.platform import Platform, parse_platform
+from bundler.selection.sources import Include
+
+INCLUDED = "Included content"
+
+
+class IncludeOptions(NamedTuple):
+    """What is included with a tag."""
+
+    images: Annotated[
+        bool,
+        Option(
+            "--with-images", key="images", heading=INCLUDED,
+            help="Include the container images that the modules run.",
+        ),
+    ] = False  # fmt: skip
+    exclude_images: Annotated[
+        tuple[str, ...],
+        Option(
+            "--exclude-image", key="excludeImages", metavar="GLOB", heading=INCLUDED,
+            help="Leave out images whose HOST/REPOSITORY:TAG matches this glob. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    optional_images: Annotated[
+        tuple[str, ...],
+        Option(
+            "--optional-image", key="optionalImages", metavar="GLOB", heading=INCLUDED,
+            help="Warn about images that match this glob and can't be fetched. Default: they fail. "
+            "Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    platforms: Annotated[
+        tuple[Platform, ...],
+        Option(
+            "--platform", key="platforms", metavar="OS/ARCH", heading=INCLUDED,
+            read=lambda text, at: parse_platform(text),
+            help="Of images for several platforms, include only this one. Repeatable. Default: all.",
+        ),
+    ] = ()  # fmt: skip
+    no_referrers: Annotated[
+        bool,
+        Option(
+            "--no-referrers", heading=INCLUDED,
+            help="Leave out signatures, attestations, SBOMs and everything else that refers to a tag.",
+        ),
+    ] = False  # fmt: skip
+    require: Annotated[
+        tuple[Literal["signature", "sbom", "attestation"], ...],
+        Option(
+            "--require", key="require", heading=INCLUDED,
+            help="Fail every tag that does not have this. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+
+    def include(self) -> Include:
+        """Return the value that the exporter works with."""
+        return Include(
+            self.images,
+            not self.no_referrers,
+            frozenset(self.require),
+            self.platforms,
+            exclude_images=self.exclude_images,
+            optional_images=self.optional_images,
+        )
+
+    def narrowing(self, file: Include) -> Include:
+        """Return what a file includes, under what the command line says. Raises UsageError."""
+        required, referrers = file.require | frozenset(self.require), file.referrers and not self.no_referrers
+        if required and not referrers:
+            raise UsageError(
+                "--no-referrers", "the export file requires some of them", "leave one of them out"
+            )
+        return Include(
+            file.images or self.images,
+            referrers,
+            required,
+            self._platforms(file.platforms),
+            exclude_images=tuple(dict.fromkeys((*file.exclude_images, *self.exclude_images))),
+            optional_images=tuple(dict.fromkeys((*file.optional_images, *self.optional_images))),
+        )
+
+    def _platforms(self, file: tuple[Platform, ...]) -> tuple[Platform, ...]:
+        if not (file and self.platforms):
+            return file or self.platforms
+        both = [one for one in self.platforms if any(other.takes(one) for other in file)]
+        both += [one for one in file if any(other.takes(one) for other in self.platforms)]
+        if not both:
+            named = ", ".join(map(str, file))
+            raise UsageError("--platform", f"the export file takes only {named}", "name one of these")
+        return tuple(dict.fromkeys(both))
