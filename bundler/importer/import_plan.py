@@ -1,5 +1,7 @@
 """Names at the target, and what is left to do there: a value, made without I/O."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from graphlib import TopologicalSorter

@@ -1,5 +1,7 @@
 """Which options go together: an option without effect is refused by its name, never passed over."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
