@@ -96,7 +96,7 @@ def test_a_line_of_credentials_without_a_host_is_not_for_two(
     file.write_text("carrier:correct-horse\n")
     sources = (f"{registry.host}/app", "other.example/app")
     said = refused(registry, "export", *sources, "-o", str(tmp_path / "b.tar.zst"), "--creds-file", str(file))
-    assert "names no host" in said
+    assert "a line has no host" in said
     assert "correct-horse" not in said
 
 
