@@ -31,7 +31,7 @@ class SourceOptions(NamedTuple):
     default_registry: Annotated[
         RegistryName,
         Option(
-            "--default-registry", metavar="HOST",
+            "--default-registry", metavar="HOST", heading="Registries",
             help="Registry of a repository that names none (stefanprodan/modules/podinfo). Default: "
             f"{DEFAULT_REGISTRY}.",
         ),

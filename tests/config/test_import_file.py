@@ -56,7 +56,7 @@ def test_what_is_not_said_is_left_to_the_command_line() -> None:
 WRONG = {
     # text behind `version: 1`: line and key path, cause, next step
     "too: x": ("2: too", "unknown key", "did you mean to?"),
-    "to: https://r.local/x": ("2: to", "is not a registry", "oci://HOST[/PREFIX]"),
+    "to: https://r.local/x": ("2: to", "https:// can't be used here", "oci://HOST[/PREFIX]"),
     "to: oci://r.local/Up": ("2: to", "is not a repository", "oci://HOST[/PREFIX]"),
     "flatten: 0": ("2: flatten", "at least 1", ""),
     "allow: mirror": ("2: allow", "must be a list", 'write ["mirror"]'),
