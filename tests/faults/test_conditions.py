@@ -302,7 +302,7 @@ def test_a_blob_whose_head_redirects_is_not_sent_again(
 ) -> None:
     """As Pulp does. Case 96."""
     content, path = an_image(), "redirected/app"
-    del content.tags["1.0.0"]
+    content.tags["0.9.0"] = content.tags.pop("1.0.0")
     push_to(target_registry.base, path, content)
     content = an_image()
     bundle = a_bundle(tmp_path / "b.tar.zst", {f"h.example/{path}": content})
