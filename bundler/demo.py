@@ -1,7 +1,5 @@
 """The demo: the complete process on one machine, between two embedded registries."""
 
-from __future__ import annotations
-
 import contextlib
 import shlex
 import subprocess

@@ -4,8 +4,6 @@ Write to a temporary name in the same directory, fsync, rename, fsync the direct
 of a local file becomes a LocalError that names the path here, so that no caller can forget it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

@@ -18,8 +18,6 @@ Exit codes 0, 1 (a bug), 8 (finished, some items failed) and 128+N (signal) have
 outcomes, see `bundler.__main__`.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Folders: free space, checked before the first byte is written, and new ones that appear whole."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -3,8 +3,6 @@
 Source: image-spec 1.1, image-layout.md.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import io

@@ -1,7 +1,5 @@
 """Every bound that hostile or broken input can run into, each with its unit."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 KIB = 1024

@@ -1,7 +1,5 @@
 """Names at the target: which repository becomes which, by rules. No I/O."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Files that a person names: folders checked before any work, texts read within a bound."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

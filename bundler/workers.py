@@ -1,7 +1,5 @@
 """Work beside the caller: many pieces at full width, or one after the other a little behind."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

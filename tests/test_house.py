@@ -92,9 +92,9 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 MOST_LINES = 320
 MOST_FILES_IN_A_FOLDER = 15
 MOST_CHARACTERS_OF_A_TEST_NAME = 60
-IMPORTS = 0.103
+IMPORTS = 0.094
 """Share of all lines that are imports."""
-UNPLAIN_DOCSTRINGS = 430
+UNPLAIN_DOCSTRINGS = 185
 UNPLAIN = {"How", "Of", "So", "Those", "What", "Where", "Whether"}
 """First words of docstrings that begin with a clause instead of a verb or a noun."""
 
@@ -171,7 +171,8 @@ EXCEPTIONS = {
     "deltas/base.py": ["absolute"],  # the store remembers where a bundle was written
     "deltas/chain.py": ["absolute"],  # a base is looked for beside the delta
     "folders.py": ["absolute"],  # the parent that exists already has the free bytes
-    "exporter/fetch/store_location.py": ["absolute", "resolve", "resolve"],  # one store for one output
+    "exporter/fetch/store_location.py": ["resolve", "resolve"],  # one store for one output
+    "exporter/output/finish.py": ["absolute"],  # the store remembers where a bundle was written
     "page/page_file.py": ["resolve", "resolve"],  # a page inside the bundle that it shows is refused
     "volumes/volume_sets.py": ["resolve"],  # one folder named twice is searched once
     # clocks: defaults that a caller replaces, and time-outs of sockets
@@ -199,5 +200,5 @@ def surroundings(file: SourceFile) -> list[str]:
 
 def test_few_modules_know_their_surroundings() -> None:
     below = [file for file in source_files() if not file.path.startswith(("cli/", "demo.py", "__main__.py"))]
-    found = Counter(name for file in below for name in surroundings(file))
-    assert found <= Counter(name for names in EXCEPTIONS.values() for name in names)
+    found = {file.path: Counter(surroundings(file)) for file in below}
+    assert [path for path, names in found.items() if not names <= Counter(EXCEPTIONS.get(path, ()))] == []

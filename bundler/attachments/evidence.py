@@ -1,7 +1,5 @@
 """Attachments in a bundle: what is exempt from being judged, and who made the signatures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from bundler.attachments.referrers import attachment_tags, is_attachment_tag, is_pullable, kinds_of

@@ -6,8 +6,6 @@ lacks that API (distribution-spec 1.1, "Referrers Tag Schema"). cosign 2 uses ta
 digest instead (sigstore/cosign, SIGNATURE_SPEC.md).
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping

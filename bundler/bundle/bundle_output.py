@@ -3,8 +3,6 @@
 A file that is there already is replaced only if nothing in it would be lost, or by `force`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """The proof that an inventory and its manifests agree: same blobs, same sizes, same media types."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory

@@ -1,7 +1,5 @@
 """Contents of a bundle for people and scripts: versions, dates, sizes, shared bytes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ inventory and the blobs, so a reader compares with what must stand there and int
 Sources: POSIX.1-2017 pax, "ustar Interchange Format"; RFC 8878; zstd, contrib/seekable_format.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable
 from typing import NamedTuple

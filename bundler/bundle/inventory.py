@@ -4,8 +4,6 @@ The bundle id is the sha256 of the exact bytes of `bundle.json`. The types here 
 that the package works with and, read by pydantic, the published schema.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain

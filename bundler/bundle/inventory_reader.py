@@ -1,7 +1,5 @@
 """Reading `bundle.json` and `index.json`: only what a writer of this format would have written passes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise

@@ -4,8 +4,6 @@ Writer, reader, stream, unpacked directory, extractor and the sizes of volumes a
 that a blob that is stored in another way than byte for byte is a matter of this module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 

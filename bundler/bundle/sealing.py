@@ -1,7 +1,5 @@
 """The digest beside a bundle (`NAME.tar.zst.sha256`), and the signed statement inside it."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -5,8 +5,6 @@ compared with the one that must stand there, every blob is hashed, and the seek 
 and compared. So a pipe can be read as it flows, and a file is proven by the same code.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from bundler.bundle import format as layout

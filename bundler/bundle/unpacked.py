@@ -1,7 +1,5 @@
 """An unpacked bundle: a directory whose blobs can be read in any order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self

@@ -4,8 +4,6 @@ No length is believed but the blocks' own; the digest of all bytes and the seek 
 and compared at the end.
 """
 
-from __future__ import annotations
-
 import hashlib
 import threading
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """The commands by name; each is loaded when it is called."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from importlib import import_module

@@ -1,7 +1,5 @@
 """Timoni Bundle files on disk: the modules that they name, and the files with other addresses."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import re

@@ -5,8 +5,6 @@ they were built, else those in Python: both give the same bytes. Never the host'
 another, and changes with its version. Specified in `docs/go-deflate.md`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator

@@ -4,8 +4,6 @@
 byte, or `MATCH | (length - 3) << 16 | (distance - 1)`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 Hash chains over four bytes, lazy matching, blocks of 16,384 tokens. See docs/go-deflate.md, section 2.
 """
 
-from __future__ import annotations
-
 from bundler.compact.deflate_blocks import (
     LARGEST_STORED,
     LONGEST_MATCH,

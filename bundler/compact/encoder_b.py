@@ -4,8 +4,6 @@ Two hash tables, input blocks of 65,535 bytes, codes that later blocks go on in.
 section 3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bundler.compact.deflate_blocks import (

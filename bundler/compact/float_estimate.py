@@ -4,8 +4,6 @@ The sum decides whether a block goes on in older codes, so the roundings of the 
 show in the output. See docs/go-deflate.md, 3.7.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Sequence
 from enum import IntEnum

@@ -3,8 +3,6 @@
 See docs/go-deflate.md, 3.3. Positions are absolute; `data[0]` is the byte at `base`.
 """
 
-from __future__ import annotations
-
 from bundler.compact.deflate_blocks import LONGEST_MATCH, MATCH, agreement
 
 _REACH, _MARGIN = 32_768, 11

@@ -5,8 +5,6 @@ once. A recipe is a sequence of ranges that, one after the other, are the layer'
 makes it again parses no tar and touches no name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import NamedTuple

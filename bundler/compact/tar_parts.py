@@ -4,8 +4,6 @@ The cuts decide only how well a layer is compacted. Whatever they are, the parts
 content, byte for byte.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from enum import Enum, auto
 from typing import NamedTuple

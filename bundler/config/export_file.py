@@ -1,7 +1,5 @@
 """The export file: what to carry, from where, how, and where to."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The keys of an import file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping as Variables
 from typing import Annotated, Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Pydantic models of files, made of declared options: loaded only when a file is read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path

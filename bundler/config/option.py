@@ -1,7 +1,5 @@
 """Options declared once, as annotations of a group's fields: the command line and the files read the same."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin

@@ -1,7 +1,5 @@
 """The keys of a border policy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """What is wrong with one value, and where in the file it stands."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 

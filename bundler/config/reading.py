@@ -1,7 +1,5 @@
 """What pydantic finds wrong, in words for the person who wrote the file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args

@@ -1,7 +1,5 @@
 """Texts that people write: variables, paths, ages and times, sizes, repositories. No pydantic."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from calendar import monthrange, timegm

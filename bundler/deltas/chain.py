@@ -4,8 +4,6 @@ A full bundle stands for the chain that it was merged of, and a chain for the fu
 delta says by its `baseState` and `state` which that is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path

@@ -3,8 +3,6 @@
 A delta compares only what its run asked for. What is attached to a manifest shares that manifest's fate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What changed from one bundle to another: for the note that goes along with a transfer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """What of a store its jobs still need: the state of each job's last bundle, and the memory of the others."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Bundles made one: a full bundle and the deltas on it, or shards of one selection."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial

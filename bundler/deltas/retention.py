@@ -1,7 +1,5 @@
 """Which bundles of a job stay, and which go."""
 
-from __future__ import annotations
-
 import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """OUTSIDE the gap: select → plan → fetch → pack. This file is the flow, and nothing else."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

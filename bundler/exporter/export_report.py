@@ -1,7 +1,5 @@
 """The reports of an export, and the durations of its phases."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

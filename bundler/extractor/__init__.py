@@ -1,7 +1,5 @@
 """EXTRACT one version of a bundle: find it → an OCI archive, or files. This file is the flow only."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from bundler.bundle.reader import Bundle

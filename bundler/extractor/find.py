@@ -1,7 +1,5 @@
 """Finding a version in a bundle by its name or digest, and the result of an extraction."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches

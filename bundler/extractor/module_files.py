@@ -4,8 +4,6 @@ A version's archives are laid over each other, and may not overlap. Nothing is i
 of it is proven, nothing is overwritten, and the directory gets its name when it is whole.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence

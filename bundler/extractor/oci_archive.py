@@ -4,8 +4,6 @@ A tar of an OCI image layout whose only entry is the version, named by its tag a
 an index lists goes along. The bytes follow from the version alone, whatever bundle it came from.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """INSIDE the gap: open → verify → plan → push. This file is the flow, and nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

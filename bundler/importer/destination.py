@@ -1,7 +1,5 @@
 """Where an import goes: which part of the bundle, under which names. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """An import's report, made from its plan and what came of it."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

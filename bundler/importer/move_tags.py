@@ -3,8 +3,6 @@
 Source: distribution-spec 1.1, "Pushing Manifests with Subject".
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator
 
 from bundler.attachments.referrers import (

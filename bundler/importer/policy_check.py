@@ -1,7 +1,5 @@
 """A bundle held against a border policy: every violation at once, before anything is written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import chain
 

@@ -1,7 +1,5 @@
 """Everything that an import finds out before its first write: part → names → survey → plan → probe."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar

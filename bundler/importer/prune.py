@@ -4,8 +4,6 @@ What was taken by digest alone is left: nothing names it, and the registry's own
 knows better what else needs it. Source: distribution-spec 1.1, "Content Management".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Content brought to the target: blobs, then manifests bottom-up by digest, all of it read back."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

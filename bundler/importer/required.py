@@ -1,7 +1,5 @@
 """The blobs that a delta leaves out: found at the target, or beside it, before anything is written."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Taking back deletes nothing: a tag that did not exist before stays, and is told.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Bundle → Verified, or an error: every byte, and that what the tags need is there, and nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ A line is appended for each import, for each that is about to replace something 
 rollback. A line that cannot be read, because a power cut tore it, is passed over.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

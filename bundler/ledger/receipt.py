@@ -4,8 +4,6 @@ It is kept from import to import: what a bundle brought is added, what was delet
 an import left alone stays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """The last import of every job: one small file for each, so that nothing older comes after it."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

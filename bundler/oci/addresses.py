@@ -4,8 +4,6 @@ Two programs must not read one address in two ways, and nobody outside sends us 
 services. Sources: RFC 3986 section 3.2.2; RFC 6890; WHATWG URL, "ends in a number".
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit

@@ -1,7 +1,5 @@
 """Long documents that a program wrote, read by pydantic: within bounds, ended by the first mistake."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass

@@ -1,7 +1,5 @@
 """Strings that are parsed once at the edge, and carry their grammar as a type from there on."""
 
-from __future__ import annotations
-
 import functools
 import re
 from typing import Annotated, Any, ClassVar, Self

@@ -1,7 +1,5 @@
 """Manifests that reach others: the closure of a root, and the order in which to push it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 

@@ -5,8 +5,6 @@ on every tag of every export, so they are plain code; a test holds them against 
 the same types. Source: image-spec 1.1, manifest.md and image-index.md; Docker manifest v2 schema 2.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 import sys

@@ -3,8 +3,6 @@
 Source: distribution-spec 1.1, "Pull"; distribution/reference for the host part.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from typing import NamedTuple, Self

@@ -6,8 +6,6 @@ a struct whatever their case, the last one wins; so keys that differ only by cas
 in the maps of users, which Go reads exactly. Source: Go, encoding/json, fold.go.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

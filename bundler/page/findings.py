@@ -1,7 +1,5 @@
 """Findings for the person who signs: what is in order, and what to look at. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Gathering a page: Bundle → PageContents. Reads manifests, and module layers that name images."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -4,8 +4,6 @@ Found as registries find it: by a referrer's subject, and by cosign's tags. What
 goes along; whether a signature is valid takes a key, and is not asked here.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """Container images that the modules of a bundle run, and which of them are in it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 

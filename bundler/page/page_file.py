@@ -1,7 +1,5 @@
 """The file of a page: a newer page replaces an older one; anything else is kept."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

@@ -4,8 +4,6 @@ A bundle may be hostile. So every text is escaped by the templates' engine, noth
 becomes an address, a style or a name of an element, and a policy forbids the browser all but our style.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import hashlib

@@ -3,8 +3,6 @@
 Texts out of a bundle are whatever their author wrote, made one line of bounded length.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 

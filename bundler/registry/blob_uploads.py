@@ -3,8 +3,6 @@
 Source: distribution-spec 1.1, "Pushing blobs". Registries that differ are named where they are handled.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress

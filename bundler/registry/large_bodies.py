@@ -4,8 +4,6 @@ Usual documents are small, and are read side by side. Of large ones only a few a
 more of one waits for a place, and keeps it until nothing of the document is held any more, or it is counted.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Lists that come in pages: the `Link` header to the next one. Source: distribution-spec 1.1, RFC 8288."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from urllib.parse import urlencode, urljoin, urlsplit

@@ -1,7 +1,5 @@
 """Kinds of registries, and what helps where one of them refuses something."""
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 Source: distribution-spec 1.1. What real registries do otherwise is said where it is handled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain

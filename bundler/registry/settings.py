@@ -1,7 +1,5 @@
 """Settings for every host of one run, and the count of its traffic."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Source: distribution-spec 1.1, "Push". What real registries do otherwise is said where it is handled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 

@@ -3,8 +3,6 @@
 The field names and docstrings are the published schema (`schemas/`).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Progress of long steps. Whoever shows it implements `Progress`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar

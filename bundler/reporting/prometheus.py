@@ -4,8 +4,6 @@ One file belongs to one command and job: its own last success is read back from 
 fails must not forget it. Source: Prometheus, "Exposition formats", text format 0.0.4.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, get_args

@@ -1,7 +1,5 @@
 """Which tags are taken, and for each the rule that decided: rules in, choices out. No I/O, no clock."""
 
-from __future__ import annotations
-
 from bundler.selection.choose import EVERY_TAG as ALL
 from bundler.selection.choose import Choice, Decision, also_latest, candidates, choose
 from bundler.selection.creation_time import created_at

@@ -3,8 +3,6 @@
 Each tag is decided once; the reason names the rule. docs/choosing-tags.md has the meaning with examples.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple

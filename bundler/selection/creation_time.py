@@ -1,7 +1,5 @@
 """Times of creation: RFC 3339 to seconds since the epoch, and back. Arithmetic only, no clock."""
 
-from __future__ import annotations
-
 import re
 
 _TIME = (

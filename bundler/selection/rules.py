@@ -1,7 +1,5 @@
 """The rules by which tags are taken: what a user can ask for. docs/choosing-tags.md says what they mean."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Source: distribution-spec 1.1, "Error Codes" and "Pull".
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from http import HTTPStatus

@@ -5,8 +5,6 @@ it may see the next request begin elsewhere. And its time-out starts anew with e
 Source: RFC 9112, sections 5.1, 6.1, 6.3 and 7.1.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The registry on a port: cheroot's threads, sockets and HTTP/1.1, with bodies bounded as they stream."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import selectors

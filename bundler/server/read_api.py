@@ -4,8 +4,6 @@ Source: distribution-spec 1.1, "Listing Tags" and "Listing Referrers"; for repos
 `_catalog`.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

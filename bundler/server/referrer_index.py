@@ -3,8 +3,6 @@
 Source: distribution-spec 1.1, "Listing Referrers".
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Read-only content of a registry: a bundle, or the directory of a writable registry."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial

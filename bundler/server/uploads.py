@@ -4,8 +4,6 @@ They lie below the store's `.partial/`, so that a finished one gets its name by 
 lives as long as the server: what an earlier process left is removed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import secrets

@@ -8,8 +8,6 @@ A directory that holds an exported bundle may be opened. The first change remove
 which would no longer be true, and makes it a registry's directory for good.
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Writing to the registry: uploads in one request or many, mounts, manifests."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What stays outside from night to night: blobs, and the memory of what was made of them."""
 
-from __future__ import annotations
-
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
 

@@ -4,8 +4,6 @@
 file; `.journal.json` lists what was written, oldest first. Both are there whole or as they were before.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A Timoni Bundle is one value in one or several files, CUE, YAML or JSON. Only wh
 taken; the rest is named with its reason. Source: Timoni 0.33, schemas/timoni.sh/core/v1alpha1/bundle.cue.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Read from the parser's events, so nothing is built that the text does not spell 
 opaque, and with it what it could multiply. Nesting and size are bounded.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any, Protocol

@@ -3,8 +3,6 @@
 Source: distribution/reference, normalize.go: the short names of Docker.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple, TypeAlias

@@ -5,8 +5,6 @@ hold into a member before the one it is about: such pairs are passed over, as is
 plain file.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple

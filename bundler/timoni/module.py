@@ -5,8 +5,6 @@ same content, so layer digests are not those of a real push. Sources: Timoni, in
 archive/tar and compress/gzip; go-containerregistry, v1/empty.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 import zlib

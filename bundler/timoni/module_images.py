@@ -5,8 +5,6 @@ In the order of trust: the annotation that Timoni 0.33 writes from `images.cue`,
 unknown, and said to be. Source: Timoni 0.33, cmd/timoni/mod_images.go.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 

@@ -1,7 +1,5 @@
 """Texts that came from files, places in them, and what could not be read there. No I/O."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from functools import cached_property
 from typing import NamedTuple

@@ -5,8 +5,6 @@ the namespace are what the signature claims, until ssh-keygen has verified it.
 Source: OpenSSH, PROTOCOL.sshsig.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hashlib

@@ -1,7 +1,5 @@
 """Statements made and signed."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import NamedTuple

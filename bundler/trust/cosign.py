@@ -7,8 +7,6 @@ only if it is about the very digest of the manifest. Keys need no network and no
 signed is left to `bundler.trust.keyless`.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Iterator, Mapping

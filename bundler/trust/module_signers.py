@@ -1,7 +1,5 @@
 """Whose signatures on modules count, and what they are found to be. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

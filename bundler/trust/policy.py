@@ -1,7 +1,5 @@
 """What a border lets through, as a value: written down by a person, judged by the importer. No I/O."""
 
-from __future__ import annotations
-
 import re
 from fnmatch import fnmatchcase
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 One content has one spelling, and unknown fields are refused: what a signer said must not be half read.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from calendar import monthrange, timegm

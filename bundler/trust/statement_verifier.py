@@ -1,7 +1,5 @@
 """Signatures on a bundle: who made them, and whether their statement is still valid."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The bytes of a bundle in one file or in the volumes of a set, read in place."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from bisect import bisect_right

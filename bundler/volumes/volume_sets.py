@@ -1,7 +1,5 @@
 """Finding the volumes of a set in folders, by their own descriptions. Names and order don't matter."""
 
-from __future__ import annotations
-
 import glob
 import os
 import re

@@ -1,7 +1,5 @@
 """Cutting a bundle into volumes; what exists under their names is kept, completed or refused."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager

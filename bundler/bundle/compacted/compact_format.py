@@ -6,8 +6,6 @@ Four sections follow, each cut into frames of its own: blobs that are carried as
 header space, the content space. Every size follows from the head.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The two spaces of a compact file while it is written, and the ranges of one layer in them."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Commands made of functions: parameters are groups of declared options, or single ones."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 import time

@@ -1,7 +1,5 @@
 """Incremental exports: what the options become."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from bundler.config.export_options import IncrementalOptions

@@ -1,7 +1,5 @@
 """`--metrics`: what a run did, written for node_exporter's textfile collector, also when it failed."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """Settings for registries, made of options and the environment; checks of what commands share."""
 
-from __future__ import annotations
-
 import os
 import sys
 import urllib.request

@@ -1,7 +1,5 @@
 """Options that `import --rollback` obeys."""
 
-from __future__ import annotations
-
 import click
 from click.core import ParameterSource
 

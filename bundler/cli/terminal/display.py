@@ -1,7 +1,5 @@
 """Progress for a terminal (bars, by tqdm) and for anything else (a line per step); tables."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

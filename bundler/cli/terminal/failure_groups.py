@@ -1,7 +1,5 @@
 """Equal failures as one line: 20,000 tags that fail for one cause are one thing to know."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """How a command ends: the report, the failures on standard error, the exit code."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any, TextIO

@@ -1,7 +1,5 @@
 """The summaries of `export`, `merge` and `import`: a line or two about what a run did."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

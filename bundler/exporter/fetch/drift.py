@@ -1,7 +1,5 @@
 """Tags asked for again when everything has been fetched, as they may have moved."""
 
-from __future__ import annotations
-
 from enum import Enum
 
 from bundler.bundle.inventory import Root

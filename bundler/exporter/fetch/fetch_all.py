@@ -1,7 +1,5 @@
 """The plan carried out: registry → store, several blobs at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path

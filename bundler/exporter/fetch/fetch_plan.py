@@ -1,7 +1,5 @@
 """The blobs that an export has to fetch, from where, and how many bytes: a value, made without I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Where an export keeps its blobs while it works: a store that stays, or one beside the output."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

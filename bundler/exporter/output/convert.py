@@ -1,7 +1,5 @@
 """A bundle written again in its other form: compact, or portable. The content stays, byte for byte."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

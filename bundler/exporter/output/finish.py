@@ -1,7 +1,5 @@
 """The end of an export: what it wrote is recorded, locked, and followed by the removal of old bundles."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

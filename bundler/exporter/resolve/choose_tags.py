@@ -3,8 +3,6 @@
 One request per page of a tag list; one per candidate where its creation time decides.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ says what there is: a manifest's fallback tag and cosign's tags are named after 
 be asked fails the tag that it may belong to: an answer that did not come is not an absence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType

@@ -4,8 +4,6 @@ It names what the bundle names: tags, what belongs to them, images, and the chil
 were left out. A tag that has moved since is taken by its digest; what is gone ends the run.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """Tags pinned to digests: one request per tag; the digest is computed from what came."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType

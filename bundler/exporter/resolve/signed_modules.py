@@ -1,7 +1,5 @@
 """Modules without a demanded signature are left out, before anything is fetched for them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from bundler.attachments.evidence import Attachments, evidence_of

@@ -1,7 +1,5 @@
 """Questions to the registries of a selection, and the bounds of all answers together."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple, Self, TypeVar

@@ -4,8 +4,6 @@ No request where the manifest names them; else one for the module's own layer, w
 bundle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple

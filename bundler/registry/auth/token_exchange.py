@@ -3,8 +3,6 @@
 Sources: RFC 9110 section 11 (challenges); distribution, "Token Authentication Specification".
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Generator, Iterator, Mapping

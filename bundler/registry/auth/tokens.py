@@ -1,7 +1,5 @@
 """The tokens of one host: one per scope, asked for once however many threads need it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Headers, also those of any number of interim answers, must be complete within on
 read of a body, with the chunk sizes and trailers that it passes. Whole bodies have their own deadlines.
 """
 
-from __future__ import annotations
-
 import http
 import http.client
 import io

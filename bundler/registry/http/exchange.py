@@ -5,8 +5,6 @@ The session layer of requests is left out on purpose: it follows redirects, keep
 are read raw, so that no answer is inflated; every library error is translated in `translation`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import ssl

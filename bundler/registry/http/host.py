@@ -5,8 +5,6 @@ A wait that the server asks for holds for all threads. Writes are never redirect
 where it was allowed; a loopback host is asked which of the two it speaks.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """The one table from the libraries' errors to ours; with `transport`, all that knows the libraries."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import socket

@@ -1,7 +1,5 @@
 """A registry's status and words, as one of our errors."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A place in the tokens of a CUE text, and the ways to move it forward. No I/O."""
 
-from __future__ import annotations
-
 from bundler.timoni.cue.cue_tokens import CLOSERS, COMMA, END, NAME, OPENERS, UNTERMINATED, CueToken
 from bundler.timoni.cue.cue_tree import Opaque
 

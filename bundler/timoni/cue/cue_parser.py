@@ -5,8 +5,6 @@ opaque. Nesting and size are bounded. Source: the CUE language specification; th
 cuelang.org/go for where lines may break.
 """
 
-from __future__ import annotations
-
 from itertools import islice
 
 from bundler.errors import ContentError

@@ -6,8 +6,6 @@ attributes come as one token each, whatever is in them. Every character is looke
 Source: the CUE language specification, "Lexical elements".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The text of a field, if that is certain without evaluating CUE. No I/O."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from bundler.errors import printable

@@ -1,7 +1,5 @@
 """`timoni-bundler serve`."""
 
-from __future__ import annotations
-
 import contextlib
 from functools import partial
 from typing import Annotated

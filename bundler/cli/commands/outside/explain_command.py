@@ -1,7 +1,5 @@
 """`timoni-bundler explain`."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`timoni-bundler diff`."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`timoni-bundler inspect`."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`timoni-bundler report`."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 from typing import Annotated

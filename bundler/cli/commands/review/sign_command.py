@@ -1,7 +1,5 @@
 """`timoni-bundler sign`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

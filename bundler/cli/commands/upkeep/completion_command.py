@@ -1,7 +1,5 @@
 """`timoni-bundler completion`."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import click

@@ -1,7 +1,5 @@
 """`timoni-bundler demo`."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil
