@@ -8,11 +8,12 @@ from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.reader import Bundle
 from bundler.bundle.writer import write_bundle
 from bundler.durable import read_if_there, remove_if_there, sync_directory, whole_file, write_whole
-from bundler.errors import IntegrityError, UsageError
+from bundler.errors import IntegrityError, TrustError, UsageError
 from bundler.limits import KIB
 from bundler.reporting.progress import SILENCE, Progress
 from bundler.trust.armor import SIGNATURE_FILE
-from bundler.trust.statement import STATEMENT_FILE, SignedStatement
+from bundler.trust.bundle_signing import refuse_lower
+from bundler.trust.statement import STATEMENT_FILE, SignedStatement, Statement
 
 _LINE = re.compile(r"(\\?)([0-9a-fA-F]{64})(?: [ *](.*))?")
 
@@ -80,14 +81,21 @@ def _file_of(line: re.Match[str]) -> str:
     return name.rpartition("/")[2]
 
 
-def seal_bundle(bundle: Bundle, sealed: SignedStatement, progress: Progress = SILENCE) -> None:
+def seal_bundle(
+    bundle: Bundle, sealed: SignedStatement, progress: Progress = SILENCE, *, other_job: bool = False
+) -> None:
     """Write the statement and its signatures into the bundle; its id and its content stay.
 
     A file is written anew and replaced when it is whole; with nothing to change, only a sidecar that a
-    killed run did not come to write. Raises UsageError for a bundle in volumes, or with
-    more in its inventory than this program knows, and what the bundle raises for damaged content.
+    killed run did not come to write. The statement that is there is replaced by one of the same job with
+    no lower number; `other_job` lets the job change.
+
+    Raises: TrustError for another job or a lower number. UsageError for a bundle in volumes, or with
+    more in its inventory than this program knows. What the bundle raises for damaged content.
     """
     refuse_volumes(bundle)
+    if bundle.sealed:
+        _check_order(bundle.sealed.statement, sealed.statement, other_job=other_job)
     if sealed == bundle.sealed:
         if bundle.sha256 and not check_sidecar(bundle.path, bundle.sha256):
             write_sidecar(bundle.path, bundle.sha256)
@@ -107,6 +115,13 @@ def seal_bundle(bundle: Bundle, sealed: SignedStatement, progress: Progress = SI
         # An old sidecar must not speak of the new file.
         remove_sidecar(bundle.path)
     write_sidecar(bundle.path, written.sha256)
+
+
+def _check_order(replaced: Statement, statement: Statement, *, other_job: bool) -> None:
+    if replaced.job != statement.job and not other_job:
+        cause = f"it is signed for the job {replaced.job}, and would become one of {statement.job}"
+        raise TrustError("statement", cause, "keep the job, or say that it changes")
+    refuse_lower(replaced, statement)
 
 
 def refuse_volumes(bundle: Bundle) -> None:

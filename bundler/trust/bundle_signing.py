@@ -14,7 +14,8 @@ from bundler.trust.statement import DEFAULT_JOB, Job, Moment, SignedStatement, S
 class Terms(NamedTuple):
     """What a new statement will say, besides which bundle it is."""
 
-    job: Job = DEFAULT_JOB
+    job: Job | None = None
+    """None for the job of the statement that is replaced; of a bundle that has none, the default job."""
     sequence: int | None = None
     """None for the seconds since the epoch: it grows by itself."""
     expires: Moment | None = None
@@ -43,11 +44,20 @@ class Signing:
             state = f"is not valid before {begins}Z" if begins > at else f"expired at {ends}Z"
             raise UsageError(str(key), f"its certificate {state}", "get a new certificate for the key")
 
-    def seal(self, bundle: Digest) -> SignedStatement:
-        """A new statement about a bundle, signed. Raises LocalError where the key can't sign."""
+    def seal(self, bundle: Digest, replaced: Statement | None = None) -> SignedStatement:
+        """Return a new statement about a bundle, signed; its job and number follow from the one `replaced`.
+
+        Raises: TrustError for a number that is lower than that of the same job before; LocalError if the
+        key can't sign.
+        """
         job, sequence, expires, least = self._terms
+        job = job or (replaced.job if replaced else DEFAULT_JOB)
+        if replaced and replaced.job == job:
+            least = max(least, replaced.sequence)
         sequence = max(self._now, least) if sequence is None else sequence
         statement = Statement(bundle, job, sequence, moment_at(self._now), expires)
+        if replaced:
+            refuse_lower(replaced, statement)
         encoded = encode(statement)
         return SignedStatement(statement, encoded, (self._keygen.sign(self._key, encoded),))
 
@@ -56,7 +66,7 @@ class Signing:
         if sealed is None or not self._has_signed(sealed) or _expired(sealed.statement, self._now):
             return False
         job, sequence, *_ = self._terms
-        return sealed.statement.job == job and sequence in (None, sealed.statement.sequence)
+        return sealed.statement.job == (job or DEFAULT_JOB) and sequence in (None, sealed.statement.sequence)
 
     def join(self, sealed: SignedStatement) -> SignedStatement:
         """The same statement with one more signature, unless this key has signed it.
@@ -76,6 +86,13 @@ class Signing:
 
     def _has_signed(self, sealed: SignedStatement) -> bool:
         return self._name in map(_name_of, sealed.signatures)
+
+
+def refuse_lower(replaced: Statement, statement: Statement) -> None:
+    """Raise TrustError if a statement has a lower number than the one of the same job that it replaces."""
+    if replaced.job == statement.job and statement.sequence < replaced.sequence:
+        cause = f"number {statement.sequence} of the job {statement.job} would replace {replaced.sequence}"
+        raise TrustError("statement", cause, f"choose a number from {replaced.sequence} on")
 
 
 def _name_of(signature: Signature) -> tuple[str, str]:

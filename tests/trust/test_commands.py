@@ -232,12 +232,38 @@ def test_signing_twice_changes_nothing(place: Place) -> None:
 
 
 def test_what_others_signed_is_changed_only_on_demand(place: Place) -> None:
-    assert place.export("--sign-key", str(place.alice)) == 0
+    assert place.export("--sign-key", str(place.alice), "--sequence", "7") == 0
     again = ["sign", str(place.bundle), "--key", str(place.bob), "--sequence", "9", "-q"]
     assert run(again) == 2
     assert run([*again, "--replace"]) == 0
     assert sealed_in(place.bundle).statement.sequence == 9
     assert len(sealed_in(place.bundle).signatures) == 1
+
+
+def replaced(place: Place, *options: str) -> int:
+    return run(["sign", str(place.bundle), "--key", str(place.bob), "--replace", "-q", *options])
+
+
+def test_a_replaced_statement_keeps_its_job(place: Place) -> None:
+    assert place.export("--sign-key", str(place.alice), "--job", "nightly", "--sequence", "7") == 0
+    assert replaced(place) == 0
+    assert sealed_in(place.bundle).statement.job == "nightly"
+    assert replaced(place, "--job", "weekly", "--sequence", "3") == 0
+    statement = sealed_in(place.bundle).statement
+    assert (statement.job, statement.sequence) == ("weekly", 3)
+
+
+def test_a_replaced_statement_takes_no_lower_number(place: Place, capsys: Output) -> None:
+    ahead = 1 << 60
+    assert place.export("--sign-key", str(place.alice), "--job", "nightly", "--sequence", str(ahead)) == 0
+    for job in ([], ["--job", "nightly"]):
+        before = place.bundle.read_bytes()
+        assert replaced(place, *job, "--sequence", str(ahead - 1)) == 11
+        assert f"number {ahead - 1} of the job nightly would replace {ahead}" in capsys.readouterr().err
+        assert place.bundle.read_bytes() == before
+        # A clock that is behind the number makes none that is lower.
+        assert replaced(place, *job) == 0
+        assert sealed_in(place.bundle).statement.sequence == ahead
 
 
 def test_a_damaged_bundle_is_not_signed(place: Place) -> None:

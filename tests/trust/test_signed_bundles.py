@@ -22,7 +22,7 @@ from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.content import sha256
 from bundler.trust.armor import SIGNATURE_FILE, Signature, armored, signatures_in
 from bundler.trust.bundle_signing import Terms
-from bundler.trust.statement import STATEMENT_FILE, SignedStatement, decode
+from bundler.trust.statement import STATEMENT_FILE, Job, SignedStatement, decode
 from bundler.trust.statement_verifier import Requirement, StatementVerifier
 from tests.builders import a_bundle, a_module, framed, members_of, tar_of
 from tests.registries import require
@@ -122,6 +122,14 @@ def test_a_further_signature_stands_behind_the_first(signed: Path, alice: Path, 
         seal_bundle(bundle, signing(bob, Terms()).join(bundle.sealed))
     let_in(signed, alice)
     let_in(signed, bob)
+
+
+@pytest.mark.parametrize("terms", [Terms(sequence=6), Terms(Job("other"), 8)])
+def test_from_python_no_lower_number_or_other_job_is_sealed(terms: Terms, signed: Path, bob: Path) -> None:
+    before = signed.read_bytes()
+    with open_bundle(signed) as bundle, pytest.raises(TrustError):
+        seal_bundle(bundle, signing(bob, terms).seal(bundle.id))
+    assert signed.read_bytes() == before
 
 
 def test_a_directory_gets_the_same_two_files(tmp_path: Path, signed: Path, alice: Path) -> None:

@@ -45,7 +45,9 @@ def now() -> int:
     return int(time.time())
 
 
-def signing(key: Path | None, terms: SigningTerms, job: Job, store: Path | None = None) -> Signing | None:
+def signing(
+    key: Path | None, terms: SigningTerms, job: Job | None, store: Path | None = None
+) -> Signing | None:
     """Return the key, and what it is to say; None without a key. Raises UsageError before any work.
 
     A clock that was set back makes no number that is not above those of the job's bundles in the store.
@@ -64,7 +66,7 @@ def signing(key: Path | None, terms: SigningTerms, job: Job, store: Path | None 
     made = Terms(job, terms.sequence)
     if terms.expires is not None:
         made = made._replace(expires=_expiry(terms.expires, at))
-    if store and terms.sequence is None:
+    if job and store and terms.sequence is None:
         made = made._replace(least=History(store).next_number(job))
     return Signing(keygen(), key, made, at)
 

@@ -34,7 +34,8 @@ def command(
         bool,
         Option(
             "--replace",
-            help="Make a new statement; the present signatures are dropped. Default: add a signature.",
+            help="Make a new statement, of the same job and with no lower number; the present signatures are "
+            "dropped. Default: add a signature.",
         ),
     ] = False,
     quiet: Quiet = False,
@@ -48,18 +49,18 @@ def command(
     timoni-bundler sign modules.tar.zst --key ~/.ssh/id_ed25519 --job nightly --expires 30d
     timoni-bundler sign modules.tar.zst --key second-pair-of-eyes.pub
     """
-    wanted, progress = signing(key, terms, job.name), display(quiet=quiet)
+    wanted, progress = signing(key, terms, job.job), display(quiet=quiet)
     assert wanted is not None
     with open_bundle(bundle) as opened:
         refuse_volumes(opened)
         verify_bundle(opened, Session(progress=progress))
         sealed = _sealed(opened, wanted, replace=replace)
-        seal_bundle(opened, sealed, progress)
+        seal_bundle(opened, sealed, progress, other_job=job.job is not None)
     click.echo(sealed_text(bundle, sealed, now()))
     return 0
 
 
 def _sealed(bundle: Bundle, wanted: Signing, *, replace: bool) -> SignedStatement:
     if bundle.sealed is None or replace:
-        return wanted.seal(bundle.id)
+        return wanted.seal(bundle.id, bundle.sealed.statement if bundle.sealed else None)
     return wanted.join(bundle.sealed)
