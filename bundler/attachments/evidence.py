@@ -10,14 +10,7 @@ from bundler.oci.graph import Manifests, reached
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import SignedReport
-from bundler.trust.cosign import (
-    LARGEST,
-    SIGSTORE_BUNDLE,
-    SIMPLE_SIGNING,
-    Evidence,
-    sigstore_bundle,
-    simple_signing,
-)
+from bundler.trust import cosign
 from bundler.trust.module_signers import Signed, Signers
 
 JUDGED = ""
@@ -108,15 +101,15 @@ class Attachments:
         return all(referrer.subject and referrer.subject.digest == subject for referrer in listed)
 
 
-def _evidence(subject: Manifest, signature: Manifest, content: BlobSource) -> Iterator[Evidence]:
+def _evidence(subject: Manifest, signature: Manifest, content: BlobSource) -> Iterator[cosign.Evidence]:
     for layer in signature.layers:
         found = None
-        if layer.blob.size <= LARGEST:
-            if layer.blob.media_type == SIMPLE_SIGNING:
+        if layer.blob.size <= cosign.LARGEST:
+            if layer.blob.media_type == cosign.SIMPLE_SIGNING:
                 data = read_all(content, layer.blob)
-                found = simple_signing(subject.blob.digest, data, layer.annotations)
-            elif layer.blob.media_type.startswith(SIGSTORE_BUNDLE):
-                found = sigstore_bundle(subject, read_all(content, layer.blob))
+                found = cosign.simple_signing(subject.blob.digest, data, layer.annotations)
+            elif layer.blob.media_type.startswith(cosign.SIGSTORE_BUNDLE):
+                found = cosign.sigstore_bundle(subject, read_all(content, layer.blob))
         if found:
             yield found
 

@@ -3,23 +3,7 @@
 Hash chains over four bytes, lazy matching, blocks of 16,384 tokens. See docs/go-deflate.md, section 2.
 """
 
-from bundler.compact.deflate_blocks import (
-    LARGEST_STORED,
-    LONGEST_MATCH,
-    MATCH,
-    BitWriter,
-    agreement,
-    cost,
-    counts_of,
-    dynamic_codes,
-    extra_bits,
-    fixed_size,
-    stored_size,
-    write_end_of_block,
-    write_fixed,
-    write_stored,
-    write_tokens,
-)
+from bundler.compact import deflate_blocks
 
 _WINDOW, _REACH, _AHEAD, _TOKENS = 65_536, 32_768, 262, 16_384
 _CHAIN, _NICE, _LAZY, _NEAR = 128, 128, 16, 4_096
@@ -30,7 +14,7 @@ class EncoderA:
     """One raw DEFLATE stream. Positions are absolute; `_window[0]` is the byte at `_base`."""
 
     def __init__(self) -> None:
-        self._out = BitWriter()
+        self._out = deflate_blocks.BitWriter()
         self._window = bytearray()
         self._base = 0
         self._next = 0
@@ -96,7 +80,7 @@ class EncoderA:
             self._next = i + length - 1
             self._pending = False
             self._match = (3, 0)
-            self._add(MATCH | (length - 3) << 16 | (distance - 1))
+            self._add(deflate_blocks.MATCH | (length - 3) << 16 | (distance - 1))
         else:
             if self._pending:
                 self._add(self._window[i - 1 - self._base])
@@ -106,13 +90,13 @@ class EncoderA:
     def _search(self, candidate: int) -> None:
         """Find the best match at the current position (2.5)."""
         i, base, window, chain = self._next, self._base, self._window, self._chain
-        most = min(LONGEST_MATCH, self._end - i)
+        most = min(deflate_blocks.LONGEST_MATCH, self._end - i)
         stop, best, here = min(_NICE, most), 3, i - base
         lowest = max(i - _REACH, base)
         for _ in range(_CHAIN):
             there = candidate - base
             if window[there + best] == window[here + best]:
-                found = agreement(window, there, here, most)
+                found = deflate_blocks.agreement(window, there, here, most)
                 if found > best and (found > 4 or i - candidate <= _NEAR):
                     best = found
                     self._match = (found, i - candidate)
@@ -132,22 +116,27 @@ class EncoderA:
     def _end_block(self) -> None:
         """Write the block that ends before the next position, in the smallest form (2.6)."""
         out, tokens, size = self._out, self._tokens, self._next - self._block
-        storable = self._block >= self._base and size <= LARGEST_STORED
-        literals, distances = counts_of(tokens)
+        storable = self._block >= self._base and size <= deflate_blocks.LARGEST_STORED
+        literals, distances = deflate_blocks.counts_of(tokens)
         literals[256] += 1
-        codes = dynamic_codes(literals, distances)
-        extra = extra_bits(literals, distances) if storable else 0
-        fixed = fixed_size(literals, distances) + extra
+        codes = deflate_blocks.dynamic_codes(literals, distances)
+        extra = deflate_blocks.extra_bits(literals, distances) if storable else 0
+        fixed = deflate_blocks.fixed_size(literals, distances) + extra
         dynamic = (
-            codes.header.size + cost(literals, codes.literals) + cost(distances, codes.distances) + extra
+            codes.header.size
+            + deflate_blocks.cost(literals, codes.literals)
+            + deflate_blocks.cost(distances, codes.distances)
+            + extra
         )
-        if storable and stored_size(size) < min(fixed, dynamic):
-            write_stored(out, bytes(self._window[self._block - self._base : self._next - self._base]))
+        if storable and deflate_blocks.stored_size(size) < min(fixed, dynamic):
+            deflate_blocks.write_stored(
+                out, bytes(self._window[self._block - self._base : self._next - self._base])
+            )
         elif dynamic < fixed:
             codes.header.write(out)
-            write_tokens(out, tokens, codes.literals, codes.distances)
-            write_end_of_block(out, codes.literals)
+            deflate_blocks.write_tokens(out, tokens, codes.literals, codes.distances)
+            deflate_blocks.write_end_of_block(out, codes.literals)
         else:
-            write_fixed(out, tokens)
+            deflate_blocks.write_fixed(out, tokens)
         self._tokens = []
         self._block = self._next

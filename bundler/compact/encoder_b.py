@@ -6,23 +6,7 @@ section 3.
 
 from collections.abc import Sequence
 
-from bundler.compact.deflate_blocks import (
-    BitWriter,
-    DynamicCodes,
-    HuffmanCode,
-    code_of,
-    cost,
-    counts_of,
-    dynamic_codes,
-    extra_bits,
-    fixed_size,
-    header_of,
-    stored_size,
-    write_end_of_block,
-    write_fixed,
-    write_stored,
-    write_tokens,
-)
+from bundler.compact import deflate_blocks
 from bundler.compact.float_estimate import Rounding, estimated_bits
 from bundler.compact.match_finder import MatchFinder
 
@@ -39,27 +23,31 @@ class BlockCounts:
         """Tokens, with the end of the last block."""
         self.raw = raw
         """Bits that it takes stored."""
-        self.extra = extra_bits(literals, distances)
-        self.fixed = fixed_size(literals, distances) + self.extra
+        self.extra = deflate_blocks.extra_bits(literals, distances)
+        self.fixed = deflate_blocks.fixed_size(literals, distances) + self.extra
         """Bits that it takes in the fixed codes."""
 
-    def lacks_code_in(self, codes: DynamicCodes) -> bool:
+    def lacks_code_in(self, codes: deflate_blocks.DynamicCodes) -> bool:
         """Return True if a symbol has no code."""
         return _lacks(self.literals, codes.literals) or _lacks(self.distances, codes.distances)
 
-    def size_in(self, codes: DynamicCodes) -> int:
+    def size_in(self, codes: deflate_blocks.DynamicCodes) -> int:
         """Return the bits that it takes in these codes, without their header."""
-        return cost(self.literals, codes.literals) + cost(self.distances, codes.distances) + self.extra
+        return (
+            deflate_blocks.cost(self.literals, codes.literals)
+            + deflate_blocks.cost(self.distances, codes.distances)
+            + self.extra
+        )
 
 
 class EncoderB:
     """One raw DEFLATE stream."""
 
     def __init__(self, rounding: Rounding = Rounding.EACH) -> None:
-        self._out = BitWriter()
+        self._out = deflate_blocks.BitWriter()
         self._finder = MatchFinder()
         self._rounding = rounding
-        self._open: DynamicCodes | None = None
+        self._open: deflate_blocks.DynamicCodes | None = None
         """The block whose end is still owed: later ones may go on in its codes."""
         self._literal_only = False
 
@@ -103,18 +91,18 @@ class EncoderB:
 
     def _close(self) -> None:
         if self._open:
-            write_end_of_block(self._out, self._open.literals)
+            deflate_blocks.write_end_of_block(self._out, self._open.literals)
         self._open = None
 
     def _stored(self, block: bytes) -> None:
         self._close()
-        write_stored(self._out, block)
+        deflate_blocks.write_stored(self._out, block)
 
     def _token_block(self, tokens: list[int], block: bytes, *, last: bool) -> None:
         """Write a block with matches (3.6)."""
-        literals, distances = counts_of(tokens)
+        literals, distances = deflate_blocks.counts_of(tokens)
         literals[256] = 1
-        counts = BlockCounts(literals, distances, len(tokens) + last, stored_size(len(block)))
+        counts = BlockCounts(literals, distances, len(tokens) + last, deflate_blocks.stored_size(len(block)))
         if self._open and (self._literal_only or counts.lacks_code_in(self._open)):
             self._close()
         if self._open and self._goes_on(counts, tokens, block):
@@ -122,7 +110,7 @@ class EncoderB:
         if not self._open and self._begins(counts, tokens, block):
             return
         assert self._open is not None
-        write_tokens(self._out, tokens, self._open.literals, self._open.distances)
+        deflate_blocks.write_tokens(self._out, tokens, self._open.literals, self._open.distances)
         if last:
             self._close()
 
@@ -140,7 +128,7 @@ class EncoderB:
 
     def _begins(self, counts: BlockCounts, tokens: list[int], block: bytes) -> bool:
         """Make codes for the block; return True if it was written in another form."""
-        codes = dynamic_codes(counts.literals, counts.distances)
+        codes = deflate_blocks.dynamic_codes(counts.literals, counts.distances)
         size = codes.header.size + counts.size_in(codes)
         if self._smaller(counts, tokens, block, size, fixed=counts.fixed - 1, of_all=counts.fixed):
             return True
@@ -167,7 +155,7 @@ class EncoderB:
             self._stored(block)
         elif few:
             self._close()
-            write_fixed(self._out, tokens)
+            deflate_blocks.write_fixed(self._out, tokens)
         else:
             return False
         return True
@@ -175,26 +163,30 @@ class EncoderB:
     def _literal_block(self, block: bytes, *, last: bool) -> None:
         """Write a block without matches (3.8)."""
         counts = [block.count(value) for value in range(256)]
-        size, raw = len(block), stored_size(len(block))
+        size, raw = len(block), deflate_blocks.stored_size(len(block))
         if size > 1024 and sum((256 * count - size) ** 2 for count in counts) < 131_072 * size:
             return self._stored(block)
-        code = code_of([*counts, 1], 15)
-        need = cost([*counts, 1], code) + (self._open.header.size if self._open else 560)
+        code = deflate_blocks.code_of([*counts, 1], 15)
+        need = deflate_blocks.cost([*counts, 1], code) + (self._open.header.size if self._open else 560)
         need += need >> 7
         if raw <= need:
             return self._stored(block)
-        if self._open and (_lacks(counts, self._open.literals) or need < cost(counts, self._open.literals)):
+        if self._open and (
+            _lacks(counts, self._open.literals) or need < deflate_blocks.cost(counts, self._open.literals)
+        ):
             self._close()
         if not self._open:
-            nothing = HuffmanCode([0] * 30, [0] * 30)
-            self._open = DynamicCodes(code, nothing, header_of(code.lengths, [1]))
+            nothing = deflate_blocks.HuffmanCode([0] * 30, [0] * 30)
+            self._open = deflate_blocks.DynamicCodes(
+                code, nothing, deflate_blocks.header_of(code.lengths, [1])
+            )
             self._literal_only = True
             self._open.header.write(self._out)
-        write_tokens(self._out, block, self._open.literals, self._open.distances)
+        deflate_blocks.write_tokens(self._out, block, self._open.literals, self._open.distances)
         if last:
             self._close()
         return None
 
 
-def _lacks(counts: Sequence[int], code: HuffmanCode) -> bool:
+def _lacks(counts: Sequence[int], code: deflate_blocks.HuffmanCode) -> bool:
     return any(count and not length for count, length in zip(counts, code.lengths, strict=False))

@@ -7,16 +7,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bundler.config import yaml_document
 from bundler.config.option import Circumstances
 from bundler.config.problems import Problem, RefusedValueError, Where, refuse
-from bundler.config.yaml_document import (
-    NOTHING,
-    Document,
-    Unclear,
-    UnreadableError,
-    read_document,
-    why_no_text,
-)
 from bundler.limits import DEFAULT_LIMITS
 
 _WANTED = {
@@ -36,7 +29,7 @@ _WANTED = {
 }
 
 
-def problem_of(error: ErrorDetails, document: Document, model: type[BaseModel]) -> Problem:
+def problem_of(error: ErrorDetails, document: yaml_document.Document, model: type[BaseModel]) -> Problem:
     """One of pydantic's errors, with its line, key path, and what to write instead."""
     where = tuple(part for part in error["loc"] if part != "[key]")
     if error["type"] == "extra_forbidden":
@@ -54,8 +47,8 @@ def _cause(error: ErrorDetails, where: Where) -> tuple[str, str]:
     if reason is not None:
         return str(reason), ""
     if error["type"] == "string_type" and not isinstance(value, list | dict):
-        return why_no_text(value, secret="set" in where)
-    if value is None or (isinstance(value, Unclear) and value.kind == NOTHING):
+        return yaml_document.why_no_text(value, secret="set" in where)
+    if value is None or (isinstance(value, yaml_document.Unclear) and value.kind == yaml_document.NOTHING):
         return "nothing is there", "write a value, or leave the key out"
     wanted = _WANTED.get(error["type"], error["msg"]).format_map(error.get("ctx", {}))
     return wanted, _instead(error["type"], value)
@@ -108,14 +101,14 @@ Found = Iterable[tuple[Where, str, str]]
 
 def read_keys(
     name: str, text: str, model: type[Model], at: Circumstances, across: Callable[[dict[str, Any]], Found]
-) -> tuple[Model, Document]:
+) -> tuple[Model, yaml_document.Document]:
     """What the file says. `across` finds what is wrong between keys, whatever else is wrong.
 
     Raises UsageError.
     """
     try:
-        document = read_document(text, DEFAULT_LIMITS)
-    except UnreadableError as error:
+        document = yaml_document.read_document(text, DEFAULT_LIMITS)
+    except yaml_document.UnreadableError as error:
         refuse(name, [Problem(error.line, (), str(error), error.next_step)])
     problems = [*document.problems, *_between(name, document, across)]
     try:
@@ -147,7 +140,9 @@ def items(content: dict[str, Any], key: str) -> Iterator[tuple[Where, Any]]:
         yield (key, place), item
 
 
-def _between(name: str, document: Document, across: Callable[[dict[str, Any]], Found]) -> Iterator[Problem]:
+def _between(
+    name: str, document: yaml_document.Document, across: Callable[[dict[str, Any]], Found]
+) -> Iterator[Problem]:
     content = document.content
     if not isinstance(content, dict):
         return

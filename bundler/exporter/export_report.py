@@ -12,20 +12,12 @@ from bundler.exporter.fetch.fetch_plan import ExportPlan
 from bundler.exporter.output.finish import Finished
 from bundler.oci.content import Descriptor
 from bundler.oci.reference import RepositoryName
-from bundler.reporting.json_report import (
-    BlobCounts,
-    BundleReport,
-    Phases,
-    Report,
-    RepositoryReport,
-    Status,
-    TagReport,
-)
+from bundler.reporting import json_report
 from bundler.selection.sources import Selection
 from bundler.session import Session
 
 
-class ExportRun(Phases):
+class ExportRun(json_report.Phases):
     """Durations of an export's phases, and the reports with which it can end."""
 
     def __init__(self, session: Session) -> None:
@@ -36,35 +28,39 @@ class ExportRun(Phases):
         """Return whether there is no bundle to write: a shard without repositories is one."""
         return not content.resolution.chosen and (selection.shard is None or not content.findings.complete)
 
-    def nothing(self, content: ExportContent, *, dry_run: bool = False) -> Report:
+    def nothing(self, content: ExportContent, *, dry_run: bool = False) -> json_report.Report:
         """Report that nothing can be exported, and nothing was written."""
         return replace(self._report(content, "failed", carried=False), dry_run=dry_run)
 
-    def unchanged(self, finished: Finished) -> Report:
+    def unchanged(self, finished: Finished) -> json_report.Report:
         """Report that the output holds exactly this already, or that the base does."""
         return replace(self._finished(finished), unchanged=True)
 
-    def planned_unchanged(self, content: ExportContent, bundle: BundleReport | None) -> Report:
+    def planned_unchanged(
+        self, content: ExportContent, bundle: json_report.BundleReport | None
+    ) -> json_report.Report:
         """Report on a dry run that found everything in its place."""
         report = self._report(content, "present")
         return replace(report, bundle=bundle, unchanged=True, dry_run=True)
 
-    def planned(self, content: ExportContent, plan: ExportPlan) -> Report:
+    def planned(self, content: ExportContent, plan: ExportPlan) -> json_report.Report:
         """Report on a dry run."""
         report = self._report(content, "planned")
         return replace(report, blobs=_counts(plan, {}), dry_run=True)
 
-    def done(self, fetched: Fetched, finished: Finished) -> Report:
+    def done(self, fetched: Fetched, finished: Finished) -> json_report.Report:
         """Report on a bundle that was written."""
         return replace(self._finished(finished), blobs=_counts(fetched.plan, fetched.missing))
 
-    def _finished(self, finished: Finished) -> Report:
+    def _finished(self, finished: Finished) -> json_report.Report:
         report = self._report(finished.content, "exported")
         return replace(report, bundle=finished.bundle, removed=finished.removed)
 
-    def _report(self, content: ExportContent, status: Status, *, carried: bool = True) -> Report:
+    def _report(
+        self, content: ExportContent, status: json_report.Status, *, carried: bool = True
+    ) -> json_report.Report:
         findings = content.findings
-        return Report(
+        return json_report.Report(
             command="export",
             tool_version=VERSION,
             repositories=_repositories(content, status, carried=carried),
@@ -78,9 +74,9 @@ class ExportRun(Phases):
         )
 
 
-def _counts(plan: ExportPlan, missing: Mapping[Descriptor, BundlerError]) -> BlobCounts:
+def _counts(plan: ExportPlan, missing: Mapping[Descriptor, BundlerError]) -> json_report.BlobCounts:
     fetched = [task.blob for task in plan.tasks if task.blob not in missing]
-    return BlobCounts(
+    return json_report.BlobCounts(
         moved=len(fetched),
         moved_bytes=sum(blob.size for blob in fetched),
         reused=len(plan.present),
@@ -89,34 +85,38 @@ def _counts(plan: ExportPlan, missing: Mapping[Descriptor, BundlerError]) -> Blo
     )
 
 
-def _repositories(content: ExportContent, status: Status, *, carried: bool) -> tuple[RepositoryReport, ...]:
-    tags: dict[RepositoryName, list[TagReport]] = {}
+def _repositories(
+    content: ExportContent, status: json_report.Status, *, carried: bool
+) -> tuple[json_report.RepositoryReport, ...]:
+    tags: dict[RepositoryName, list[json_report.TagReport]] = {}
     resolution, findings = content.resolution, content.findings
     in_bundle = set(roots_of(content.inventory)) if carried else set()
     decided, roots = findings.decided(), dict[RepositoryName, list[Root]]()
     for root in resolution.roots:
         decision = decided.get(root.repository, {}).pop(_name(root), None)
-        became: Status = status if root in in_bundle else "present"
+        became: json_report.Status = status if root in in_bundle else "present"
         reason = decision.reason if decision else ""
-        taken = TagReport(_name(root), became, root.digest, reason, size=resolution.size_of(root))
+        taken = json_report.TagReport(_name(root), became, root.digest, reason, size=resolution.size_of(root))
         tags.setdefault(root.repository, []).append(taken)
         roots.setdefault(root.repository, []).append(root)
     for root, item in findings.failed:
-        failed = TagReport(_name(root), "failed", root.digest or None, item.cause)
+        failed = json_report.TagReport(_name(root), "failed", root.digest or None, item.cause)
         tags.setdefault(root.repository, []).append(failed)
     for entry in content.inventory.repositories if carried else ():
         departed = tags.setdefault(entry.name, [])
-        departed += [TagReport(str(gone), "removed", digest) for gone, digest in entry.removed.items()]
+        departed += [
+            json_report.TagReport(str(gone), "removed", digest) for gone, digest in entry.removed.items()
+        ]
         for reference, digest in entry.deselected.items():
             decision = decided.get(entry.name, {}).pop(reference, None)
             reason = decision.reason if decision else ""
-            departed.append(TagReport(str(reference), "deselected", digest, reason))
+            departed.append(json_report.TagReport(str(reference), "deselected", digest, reason))
     for name, decisions in decided.items():
         left_out = (item for item in decisions.values() if not item.taken)
-        skipped = (TagReport(item.tag, "skipped", reason=item.reason) for item in left_out)
+        skipped = (json_report.TagReport(item.tag, "skipped", reason=item.reason) for item in left_out)
         tags.setdefault(name, []).extend(skipped)
     return tuple(
-        RepositoryReport(name, tuple(reports), size=resolution.size_of(*roots.get(name, ())))
+        json_report.RepositoryReport(name, tuple(reports), size=resolution.size_of(*roots.get(name, ())))
         for name, reports in sorted(tags.items())
     )
 

@@ -17,18 +17,10 @@ from bundler.importer.verify import Verified
 from bundler.oci.content import Descriptor
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.reference import RepositoryName
-from bundler.reporting.json_report import (
-    BlobCounts,
-    BundleReport,
-    Report,
-    RepositoryReport,
-    Status,
-    TagReport,
-    failure,
-)
+from bundler.reporting import json_report
 from bundler.session import Session
 
-STATUS: dict[Action, Status] = {
+STATUS: dict[Action, json_report.Status] = {
     Action.PUSH: "pushed",
     Action.MOVE: "moved",
     Action.MERGE: "merged",
@@ -44,13 +36,13 @@ def import_report(
     plan: ImportPlan,
     push: ContentPush,
     warnings: tuple[str, ...],
-) -> Report:
+) -> json_report.Report:
     """What became of every root."""
     outcome = push.outcome
     plan = plan._replace(steps=tuple(outcome.changed.get(step.root, step) for step in plan.steps))
     failures = {**_conflicts(plan), **outcome.failed}
     reused = outcome.reused.keys() - outcome.sent.keys()
-    blobs = BlobCounts(
+    blobs = json_report.BlobCounts(
         moved=len(outcome.sent),
         moved_bytes=sum(blob.size for blob in outcome.sent),
         reused=len(reused),
@@ -64,11 +56,13 @@ def import_report(
     )
 
 
-def planned_report(bundle: Bundle, plan: ImportPlan, session: Session, warnings: tuple[str, ...]) -> Report:
+def planned_report(
+    bundle: Bundle, plan: ImportPlan, session: Session, warnings: tuple[str, ...]
+) -> json_report.Report:
     """What an import would do: tags to push are `planned`, with the digest that each replaces."""
     return replace(
         _report(bundle, plan, session, _conflicts(plan), warnings, planned=True),
-        blobs=BlobCounts(moved=len(plan.uploads), moved_bytes=plan.upload_bytes),
+        blobs=json_report.BlobCounts(moved=len(plan.uploads), moved_bytes=plan.upload_bytes),
         dry_run=True,
     )
 
@@ -79,7 +73,7 @@ def compared_report(
     session: Session,
     failures: Mapping[Root, BundlerError],
     warnings: tuple[str, ...],
-) -> Report:
+) -> json_report.Report:
     """A target held against a bundle: what is there is `present`, all else has failed."""
     report = _report(bundle, plan, session, failures, warnings)
     return replace(report, command="verify", unchanged=not failures)
@@ -93,14 +87,14 @@ def _report(
     warnings: tuple[str, ...],
     *,
     planned: bool = False,
-) -> Report:
+) -> json_report.Report:
     """What all reports about a target have."""
-    return Report(
+    return json_report.Report(
         command="import",
         tool_version=VERSION,
         repositories=_repositories(plan, failures, planned=planned),
-        failures=tuple(failure(error, str(root)) for root, error in failures.items()),
-        bundle=BundleReport(_place(bundle), bundle.id, bundle.sha256),
+        failures=tuple(json_report.failure(error, str(root)) for root, error in failures.items()),
+        bundle=json_report.BundleReport(_place(bundle), bundle.id, bundle.sha256),
         traffic=session.registries.traffic.report(),
         warnings=warnings,
         drifted=tuple(str(step.root) for step in plan.steps if _drifted(step)),
@@ -132,25 +126,32 @@ def _conflicts(plan: ImportPlan) -> dict[Root, BundlerError]:
 
 def _repositories(
     plan: ImportPlan, failures: Mapping[Root, BundlerError], *, planned: bool
-) -> tuple[RepositoryReport, ...]:
-    tags: dict[RepositoryName, list[TagReport]] = {}
+) -> tuple[json_report.RepositoryReport, ...]:
+    tags: dict[RepositoryName, list[json_report.TagReport]] = {}
     for step in plan.steps:
         tags.setdefault(step.root.repository, []).append(_tag(step, failures.get(step.root), planned=planned))
     for name, decision in plan.left_out:
-        tags.setdefault(name, []).append(TagReport(decision.tag, "skipped", reason=decision.reason))
+        tags.setdefault(name, []).append(
+            json_report.TagReport(decision.tag, "skipped", reason=decision.reason)
+        )
     sources = {target: source for source, target in plan.names.items()}
-    return tuple(RepositoryReport(name, tuple(own), sources.get(name)) for name, own in sorted(tags.items()))
+    return tuple(
+        json_report.RepositoryReport(name, tuple(own), sources.get(name))
+        for name, own in sorted(tags.items())
+    )
 
 
-def _tag(step: PlannedTag, error: BundlerError | None, *, planned: bool) -> TagReport:
+def _tag(step: PlannedTag, error: BundlerError | None, *, planned: bool) -> json_report.TagReport:
     moved = step.previous if step.previous != step.root.digest else None
     reference = step.root.tag or step.root.digest
     if error is not None:
-        return TagReport(reference, "failed", step.root.digest, error.cause, moved)
+        return json_report.TagReport(reference, "failed", step.root.digest, error.cause, moved)
     if planned and step.action in SENT:
-        return TagReport(reference, "planned", step.root.digest, "would move" if moved else "new", moved)
+        return json_report.TagReport(
+            reference, "planned", step.root.digest, "would move" if moved else "new", moved
+        )
     reason = "the tag exists with another digest" if step.action is Action.SKIP else ""
-    return TagReport(reference, STATUS[step.action], step.manifest.blob.digest, reason, moved)
+    return json_report.TagReport(reference, STATUS[step.action], step.manifest.blob.digest, reason, moved)
 
 
 def compare_with_target(
@@ -159,7 +160,7 @@ def compare_with_target(
     session: Session,
     *,
     deep: bool = False,
-) -> Report:
+) -> json_report.Report:
     """Report whether the target has everything that an import would bring, under the same digests.
 
     One HEAD for each tag, and for each manifest without one; a GET for a list of referrers that has

@@ -12,20 +12,12 @@ from urllib.parse import urlencode, urlsplit
 from bundler.errors import AuthError, BundlerError, ContentError, NotFoundError, TargetRefusedError, printable
 from bundler.oci.content import Descriptor, held_back
 from bundler.oci.reference import RepositoryName
+from bundler.registry import quirks
 from bundler.registry.http.bodies import SMALLEST_PIECE, Body, first_piece, least_piece, pieces, with_query
 from bundler.registry.http.exchange import Answer
 from bundler.registry.http.host import Host
 from bundler.registry.http.library_errors import TransientError
 from bundler.registry.http.status import FULL, RequestRefusedError
-from bundler.registry.quirks import (
-    AT_TARGET,
-    LOCATION_HINT,
-    RepositoryRefusedError,
-    StoredOtherwiseError,
-    contradicts,
-    missing_hint,
-    refusal_hint,
-)
 
 UPLOAD_BEGUN = frozenset({201, 202})
 
@@ -93,8 +85,8 @@ class BlobUploads:
         except RequestRefusedError as error:
             item = f"blob {blob.digest} for {self._name}"
             cause = f"the target refuses it: {error.cause}"
-            kind = RepositoryRefusedError if FULL in error.cause else TargetRefusedError
-            raise kind(item, cause, refusal_hint(error.cause) or AT_TARGET) from error
+            kind = quirks.RepositoryRefusedError if FULL in error.cause else TargetRefusedError
+            raise kind(item, cause, quirks.refusal_hint(error.cause) or quirks.AT_TARGET) from error
 
     def _begin(self, mount_from: RepositoryName | None, blob: Descriptor) -> BegunUpload | None:
         """Return a session for the bytes; None if the blob was mounted."""
@@ -108,7 +100,7 @@ class BlobUploads:
         if answer.status == 202:
             return self._session(answer)
         answer.start_of_body(self._limits.error_body)
-        raise TargetRefusedError(self._name, "the target answered 201 to an empty upload", AT_TARGET)
+        raise TargetRefusedError(self._name, "the target answered 201 to an empty upload", quirks.AT_TARGET)
 
     def _session(self, answer: Answer) -> BegunUpload:
         answer.start_of_body(self._limits.error_body)
@@ -132,11 +124,13 @@ class BlobUploads:
                 "POST", f"{self._base}/blobs/uploads/", self._push, accept=UPLOAD_BEGUN
             )
         except NotFoundError as error:
-            hint = missing_hint(self._name, error.cause)
-            raise RepositoryRefusedError(self._name, error.cause, hint) from error
+            hint = quirks.missing_hint(self._name, error.cause)
+            raise quirks.RepositoryRefusedError(self._name, error.cause, hint) from error
         except RequestRefusedError as error:
             cause = f"the target does not accept uploads: {error.cause}"
-            raise RepositoryRefusedError(self._name, cause, missing_hint(self._name, error.cause)) from error
+            raise quirks.RepositoryRefusedError(
+                self._name, cause, quirks.missing_hint(self._name, error.cause)
+            ) from error
 
     def begin(self) -> BegunUpload:
         """Begin an upload of any blob. Raises RepositoryRefusedError, AuthError."""
@@ -153,10 +147,10 @@ class BlobUploads:
         try:
             url = self._host.checked_url(answer.headers.get("Location", ""), answer.url, item)
         except ContentError as error:
-            raise TargetRefusedError(item, error.cause, AT_TARGET) from error
+            raise TargetRefusedError(item, error.cause, quirks.AT_TARGET) from error
         if not self._host.same_origin(url):
             cause = f"the target sends uploads to another host, {urlsplit(url).netloc}"
-            raise TargetRefusedError(item, cause, AT_TARGET)
+            raise TargetRefusedError(item, cause, quirks.AT_TARGET)
         return url
 
     def _upload(self, blob: Descriptor, chunks: Chunks, session: BegunUpload) -> None:
@@ -174,9 +168,9 @@ class BlobUploads:
             answer = self._in_pieces(blob, chunks, self._begin_anew())
         answer.start_of_body(self._limits.error_body)
         said = answer.headers.get("Docker-Content-Digest", "")
-        if contradicts(said, blob.digest):
+        if quirks.contradicts(said, blob.digest):
             cause = f"the target says it stored {printable(said)}"
-            raise StoredOtherwiseError(f"blob {blob.digest} at {self._name}", cause)
+            raise quirks.StoredOtherwiseError(f"blob {blob.digest} at {self._name}", cause)
 
     def _in_pieces(self, blob: Descriptor, chunks: Chunks, session: BegunUpload) -> Answer:
         """Send a blob in pieces, each time halved that one is refused for its length."""
@@ -229,7 +223,7 @@ class BlobUploads:
             if path.startswith(f"{self._base}/") or _KNOWS_UPLOADS.search(error.cause):
                 raise
             cause = f"the upload's Location, {path}, is not below {self._base}/: {error.cause}"
-            raise TargetRefusedError(f"upload to {self._name}", cause, LOCATION_HINT) from error
+            raise TargetRefusedError(f"upload to {self._name}", cause, quirks.LOCATION_HINT) from error
 
     def _patched(self, blob: Descriptor, parts: Iterable[bytes], location: str) -> Answer:
         start = 0

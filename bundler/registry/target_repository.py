@@ -18,22 +18,11 @@ from bundler.errors import (
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
+from bundler.registry import quirks
 from bundler.registry.blob_uploads import BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.library_errors import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
-from bundler.registry.quirks import (
-    FOREIGN_HINT,
-    NAME_HINT,
-    MissingContentError,
-    RepositoryRefusedError,
-    StoredOtherwiseError,
-    TypeRefusedError,
-    contradicts,
-    missing_hint,
-    refusal_hint,
-    type_hint,
-)
 from bundler.registry.repository import Repository, digest_at
 
 UPLOAD_BEGUN = frozenset({201, 202})
@@ -61,7 +50,7 @@ class TargetRepository:
             if error.status != 400:
                 raise
             cause = f"the target refuses this repository name ({error.cause})"
-            raise RepositoryRefusedError(self.name, cause, NAME_HINT) from error
+            raise quirks.RepositoryRefusedError(self.name, cause, quirks.NAME_HINT) from error
 
     def manifest_at(self, reference: Tag | Digest) -> Manifest | None:
         """Return the manifest that a tag or digest points to now, by one GET; None if it is not there."""
@@ -123,7 +112,7 @@ class TargetRepository:
         return self._host.settled(lambda: self.digest_of(reference) == digest)
 
     def _points_to(self, tag: Tag, digest: Digest) -> bool:
-        with suppress(RepositoryRefusedError):
+        with suppress(quirks.RepositoryRefusedError):
             return self.digest_of(tag) == digest
         return False
 
@@ -167,7 +156,7 @@ class TargetRepository:
         """Send a manifest before its blobs; only a refusal of its kind is raised, TypeRefusedError."""
         try:
             self.put_manifest(manifest, manifest.blob.digest)
-        except TypeRefusedError:
+        except quirks.TypeRefusedError:
             raise
         except BundlerError:
             return  # it lacks its blobs yet; any other trouble comes again when they are there
@@ -189,21 +178,23 @@ class TargetRepository:
                 body=manifest.data,
             )
         except NotFoundError as error:
-            raise TargetRefusedError(item, error.cause, missing_hint(self.name, error.cause)) from error
+            raise TargetRefusedError(
+                item, error.cause, quirks.missing_hint(self.name, error.cause)
+            ) from error
         except RequestRefusedError as error:
             if error.status >= 500 and not all(layer.distributed for layer in manifest.layers):
                 raise TargetRefusedError(
-                    item, f"the target refuses it: {error.cause}", FOREIGN_HINT
+                    item, f"the target refuses it: {error.cause}", quirks.FOREIGN_HINT
                 ) from error
             if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
-                raise MissingContentError(item, error.cause) from error
+                raise quirks.MissingContentError(item, error.cause) from error
             if isinstance(reference, Tag) and self._points_to(reference, manifest.blob.digest):
                 return  # an immutable tag: somebody else has set it to the same, or the answer was lost
             types = error.status in (400, 405, 415)
-            hint = type_hint(self.name, error.cause) if types else refusal_hint(error.cause)
-            kind = TypeRefusedError if about_types(error) else TargetRefusedError
+            hint = quirks.type_hint(self.name, error.cause) if types else quirks.refusal_hint(error.cause)
+            kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
             raise kind(item, f"the target refuses it: {error.cause}", hint) from error
         self._host.traffic.count(sent=len(manifest.data))
         said = reply.headers.get("Docker-Content-Digest", "")
-        if contradicts(said, manifest.blob.digest):
-            raise StoredOtherwiseError(item, f"the target says it stored {printable(said)}")
+        if quirks.contradicts(said, manifest.blob.digest):
+            raise quirks.StoredOtherwiseError(item, f"the target says it stored {printable(said)}")

@@ -19,15 +19,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RepositoryPath, Tag
-from bundler.server.answers import (
-    JSON,
-    ApiError,
-    content_response,
-    known_repository,
-    parse_digest,
-    parse_name,
-    parse_tag_or_digest,
-)
+from bundler.server import answers
 from bundler.server.referrer_index import Referrer, Referrers
 from bundler.server.served_content import BLOB, ServedContent
 
@@ -40,14 +32,14 @@ FILTER = "artifactType"
 def tag_page(request: Request, name: RepositoryPath, tags: Iterable[Tag]) -> Response:
     """Return a page of a tag list, as `n` and `last` ask for it. Raises ApiError."""
     shown, link = _page(request, tags)
-    response = Response(json.dumps({"name": name, "tags": shown}), content_type=JSON)
+    response = Response(json.dumps({"name": name, "tags": shown}), content_type=answers.JSON)
     return _linked(response, f"/v2/{name}/tags/list", link)
 
 
 def catalog_page(request: Request, names: Iterable[RepositoryPath]) -> Response:
     """Return a page of the names of all repositories, as `n` and `last` ask for it. Raises ApiError."""
     shown, link = _page(request, names)
-    response = Response(json.dumps({"repositories": shown}), content_type=JSON)
+    response = Response(json.dumps({"repositories": shown}), content_type=answers.JSON)
     return _linked(response, "/v2/_catalog", link)
 
 
@@ -69,7 +61,7 @@ def _count(text: str | None, everything: int) -> int:
     if text is None:
         return everything
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ApiError(
+        raise answers.ApiError(
             HTTPStatus.BAD_REQUEST, "PAGINATION_NUMBER_INVALID", f"n={text} is not a number of names"
         )
     return int(text)
@@ -137,8 +129,8 @@ class DiscoveryApi:
 
     def tags(self, request: Request, name: str) -> Response:
         """Return a page of the tags of a repository, in lexical order."""
-        path = parse_name(name)
-        return tag_page(request, path, known_repository(self._content, path).tags)
+        path = answers.parse_name(name)
+        return tag_page(request, path, answers.known_repository(self._content, path).tags)
 
     def referrers(self, request: Request, name: str, digest: str) -> Response:
         """Return a page of the manifests whose subject is `digest`; an empty one without any.
@@ -147,7 +139,7 @@ class DiscoveryApi:
         """
         if self._referrers is None:
             raise NotFound
-        path, subject = parse_name(name), parse_digest(digest)
+        path, subject = answers.parse_name(name), answers.parse_digest(digest)
         return referrers_page(request, path, subject, self._referrers.of(path, subject), self._limits)
 
 
@@ -159,21 +151,23 @@ class ContentApi:
 
     def version(self, request: Request) -> Response:
         """Answer `GET /v2/`: this is a registry."""
-        return Response(b"{}", content_type=JSON)
+        return Response(b"{}", content_type=answers.JSON)
 
     def manifest(self, request: Request, name: str, reference: str) -> Response:
         """Return a manifest by tag or digest, as the bytes that were pushed."""
-        path, wanted = parse_name(name), parse_tag_or_digest(reference)
-        manifest = known_repository(self._content, path).resolve(wanted)
+        path, wanted = answers.parse_name(name), answers.parse_tag_or_digest(reference)
+        manifest = answers.known_repository(self._content, path).resolve(wanted)
         if manifest is None:
-            raise ApiError(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no manifest {wanted}")
-        return content_response(request, manifest, self._content.chunks)
+            raise answers.ApiError(
+                HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no manifest {wanted}"
+            )
+        return answers.content_response(request, manifest, self._content.chunks)
 
     def blob(self, request: Request, name: str, reference: str) -> Response:
         """Return a blob by digest."""
-        path, digest = parse_name(name), parse_digest(reference)
+        path, digest = answers.parse_name(name), answers.parse_digest(reference)
         blob = self._content.blob(path, digest)
         if blob is None:
-            known_repository(self._content, path)
-            raise ApiError(HTTPStatus.NOT_FOUND, "BLOB_UNKNOWN", f"{path} has no blob {digest}")
-        return content_response(request, replace(blob, media_type=BLOB), self._content.chunks)
+            answers.known_repository(self._content, path)
+            raise answers.ApiError(HTTPStatus.NOT_FOUND, "BLOB_UNKNOWN", f"{path} has no blob {digest}")
+        return answers.content_response(request, replace(blob, media_type=BLOB), self._content.chunks)

@@ -13,13 +13,7 @@ from bundler.layout import INDEX_FILE, Layout
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest, read_all
 from bundler.oci.reference import RepositoryPath
-from bundler.server.served_catalog import (
-    ServedRepository,
-    catalog_of,
-    decode_index,
-    inventory_entries,
-    with_children,
-)
+from bundler.server import served_catalog
 
 BLOB = "application/octet-stream"
 """Media type of a blob; the one that a manifest gives it is not known here."""
@@ -31,7 +25,7 @@ class ServedContent(Protocol):
     def names(self) -> Collection[RepositoryPath]:
         """Return the names of all repositories."""
 
-    def repository(self, name: RepositoryPath) -> ServedRepository | None:
+    def repository(self, name: RepositoryPath) -> served_catalog.ServedRepository | None:
         """Return a repository as it is now; None if there is none of that name."""
 
     def blob(self, name: RepositoryPath, digest: Digest) -> Descriptor | None:
@@ -50,18 +44,18 @@ class BundleContent:
 
     def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
         self._bundle = bundle
-        entries = inventory_entries(bundle.inventory)
+        entries = served_catalog.inventory_entries(bundle.inventory)
         self._blobs = {blob.digest: blob for blob in bundle.inventory.content}
         read = partial(read_all, bundle)
-        self._catalog = catalog_of(
-            with_children(entries, read, lambda child: child.digest in self._blobs, limits)
+        self._catalog = served_catalog.catalog_of(
+            served_catalog.with_children(entries, read, lambda child: child.digest in self._blobs, limits)
         )
 
     def names(self) -> Collection[RepositoryPath]:
         """Return the names of all repositories."""
         return tuple(self._catalog)
 
-    def repository(self, name: RepositoryPath) -> ServedRepository | None:
+    def repository(self, name: RepositoryPath) -> served_catalog.ServedRepository | None:
         """Return a repository; None if there is none of that name."""
         return self._catalog.get(name)
 
@@ -80,15 +74,17 @@ class LayoutContent:
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
         self._layout = Layout(path)
         self._limits = limits
-        entries = decode_index(self._layout.file(INDEX_FILE, limits.inventory), limits)
+        entries = served_catalog.decode_index(self._layout.file(INDEX_FILE, limits.inventory), limits)
         read = partial(read_all, self._layout)
-        self._catalog = catalog_of(with_children(entries, read, self._layout.has, limits))
+        self._catalog = served_catalog.catalog_of(
+            served_catalog.with_children(entries, read, self._layout.has, limits)
+        )
 
     def names(self) -> Collection[RepositoryPath]:
         """Return the names of all repositories."""
         return tuple(self._catalog)
 
-    def repository(self, name: RepositoryPath) -> ServedRepository | None:
+    def repository(self, name: RepositoryPath) -> served_catalog.ServedRepository | None:
         """Return a repository; None if there is none of that name."""
         return self._catalog.get(name)
 

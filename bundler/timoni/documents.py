@@ -11,19 +11,8 @@ from typing import Any, Protocol
 import yaml
 
 from bundler.errors import ContentError, printable
+from bundler.timoni.cue import cue_tree
 from bundler.timoni.cue.cue_parser import LONGEST, parse
-from bundler.timoni.cue.cue_tree import (
-    CueList,
-    Declaration,
-    Expression,
-    Field,
-    Label,
-    Opaque,
-    Pattern,
-    Struct,
-    Text,
-    Tree,
-)
 from bundler.timoni.cue.merged_tree import ParsedFile
 from bundler.timoni.source_text import Places, SourceText
 
@@ -35,12 +24,12 @@ DEEPEST = 64
 _TEXT = "tag:yaml.org,2002:str"
 
 
-def parse_yaml(file: SourceText) -> Tree:
+def parse_yaml(file: SourceText) -> cue_tree.Tree:
     """Parse one document. Raises ContentError that names the file, with the line if there is one."""
     if len(file.text) > LONGEST_YAML:
         raise ContentError(file.name, f"larger than the limit of {LONGEST:,} characters")
     try:
-        return Tree(_Reader(file).document())
+        return cue_tree.Tree(_Reader(file).document())
     # The parser lets some of Python's own errors pass, for impossible escapes and numbers.
     except (yaml.YAMLError, ValueError, ArithmeticError) as error:
         raise ContentError(file.name, f"not valid YAML: {_cause(error)}") from error
@@ -75,9 +64,9 @@ class _Reader:
         self._events: Iterator[yaml.Event] = yaml.parse(file.text, yaml.SafeLoader)
         self._depth = 0
 
-    def document(self) -> Struct:
+    def document(self) -> cue_tree.Struct:
         """Return the one document of the file; an empty one if there is none."""
-        content: Expression = Opaque("nothing", 0, 0)
+        content: cue_tree.Expression = cue_tree.Opaque("nothing", 0, 0)
         documents = 0
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -86,14 +75,14 @@ class _Reader:
                     self._refuse(event, "a second document")
             elif isinstance(event, yaml.NodeEvent):
                 content = self._node(event)
-        return content if isinstance(content, Struct) else Struct((), 0, 0)
+        return content if isinstance(content, cue_tree.Struct) else cue_tree.Struct((), 0, 0)
 
-    def _node(self, event: yaml.Event) -> Expression:
+    def _node(self, event: yaml.Event) -> cue_tree.Expression:
         start, end = _start(event), _end(event)
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event, start, end)
         if not isinstance(event, yaml.CollectionStartEvent):
-            return Opaque("an alias", start, end)
+            return cue_tree.Opaque("an alias", start, end)
         self._depth += 1
         if self._depth > DEEPEST:
             self._refuse(event, f"nested more than {DEEPEST} deep")
@@ -102,32 +91,32 @@ class _Reader:
         self._depth -= 1
         return found
 
-    def _scalar(self, event: yaml.ScalarEvent, start: int, end: int) -> Expression:
+    def _scalar(self, event: yaml.ScalarEvent, start: int, end: int) -> cue_tree.Expression:
         kind = event.tag or self._kinds.resolve(yaml.ScalarNode, event.value, event.implicit)
         if kind == _TEXT or event.tag == "!":
-            return Text(event.value, start, end)
-        return Opaque(f"a YAML {printable(kind.rpartition(':')[2])}: put it in quotes", start, end)
+            return cue_tree.Text(event.value, start, end)
+        return cue_tree.Opaque(f"a YAML {printable(kind.rpartition(':')[2])}: put it in quotes", start, end)
 
-    def _sequence(self, start: int) -> CueList:
+    def _sequence(self, start: int) -> cue_tree.CueList:
         elements = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             elements.append(self._node(event))
-        return CueList(tuple(elements), start, _end(event))
+        return cue_tree.CueList(tuple(elements), start, _end(event))
 
-    def _mapping(self, start: int) -> Struct:
-        fields: list[Declaration] = []
+    def _mapping(self, start: int) -> cue_tree.Struct:
+        fields: list[cue_tree.Declaration] = []
         seen: set[str] = set()
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._node(event)
             value = self._node(next(self._events))
-            if not isinstance(key, Text):
-                fields.append(Pattern(None, value, key.start))
+            if not isinstance(key, cue_tree.Text):
+                fields.append(cue_tree.Pattern(None, value, key.start))
                 continue
             if key.value in seen:
                 self._refuse(event, f"the key {printable(repr(key.value))} twice in one mapping")
             seen.add(key.value)
-            fields.append(Field(Label(key.value), value, key.start))
-        return Struct(tuple(fields), start, _end(event))
+            fields.append(cue_tree.Field(cue_tree.Label(key.value), value, key.start))
+        return cue_tree.Struct(tuple(fields), start, _end(event))
 
     def _refuse(self, event: yaml.Event, cause: str) -> None:
         raise ContentError(self._places.at(_start(event)), cause)

@@ -9,17 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 from bundler.errors import ContentError, printable
-from bundler.timoni.image_fields import (
-    Image,
-    certain_text,
-    checked,
-    hidden_at,
-    image_lines,
-    image_reference,
-    images_below,
-    likely_text,
-    read_cue,
-)
+from bundler.timoni import image_fields
 from bundler.timoni.source_text import Unreadable
 
 ANNOTATION = "sh.timoni.images"
@@ -60,7 +50,7 @@ def images_of(annotations: Mapping[str, str], files: Mapping[str, bytes]) -> Mod
     return _images("none", _unsure(_in_templates(files), []))
 
 
-def _images(source: ImagesSource, found: Iterable[Image]) -> ModuleImages:
+def _images(source: ImagesSource, found: Iterable[image_fields.Image]) -> ModuleImages:
     found = list(found)
     unread = [_unreadable(image) for image in found if image.problem]
     more = len(unread) - _MOST_UNKNOWN
@@ -71,57 +61,62 @@ def _images(source: ImagesSource, found: Iterable[Image]) -> ModuleImages:
     return ModuleImages(tuple(sorted(references)), source, tuple(unread))
 
 
-def _unreadable(image: Image) -> Unreadable:
+def _unreadable(image: image_fields.Image) -> Unreadable:
     return Unreadable(printable(image.place), printable(image.path), image.problem)
 
 
-def _annotated(text: str) -> Iterator[Image]:
+def _annotated(text: str) -> Iterator[image_fields.Image]:
     for name in text.split(","):
         if name.strip():
-            yield checked(name.strip(), f"annotation {ANNOTATION}", name.strip())
+            yield image_fields.checked(name.strip(), f"annotation {ANNOTATION}", name.strip())
 
 
-def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[Image]:
+def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[image_fields.Image]:
     """Return the images in the `values` of a file."""
     if name not in files:
         return []
     try:
-        root = read_cue(name, files[name])
+        root = image_fields.read_cue(name, files[name])
     except ContentError as error:
-        return [Image(name, "values", "", error.cause)]
+        return [image_fields.Image(name, "values", "", error.cause)]
     values = root.child("values")
     # What stands beside `values` says nothing of images, except for what may change it.
-    text = certain_text()
-    found = [*hidden_at(root, "values", text), *(images_below(values, "values", text) if values else ())]
+    text = image_fields.certain_text()
+    found = [
+        *image_fields.hidden_at(root, "values", text),
+        *(image_fields.images_below(values, "values", text) if values else ()),
+    ]
     if not values and not found and name == "images.cue":
-        return [Image(name, "values", "", "it has no field `values`")]
+        return [image_fields.Image(name, "values", "", "it has no field `values`")]
     return found
 
 
 # --- templates -------------------------------------------------------------------------------------
 
 
-def _in_templates(files: Mapping[str, bytes]) -> list[Image]:
+def _in_templates(files: Mapping[str, bytes]) -> list[image_fields.Image]:
     """Return what templates say of images: defaults, plain texts, and at least where an image is put."""
-    found: list[Image] = []
+    found: list[image_fields.Image] = []
     for name in sorted(files):
         if name.startswith("templates/"):
             try:
                 found += _in_template(name, files[name])
             except ContentError as error:
-                found.append(Image(name, "image", "", error.cause))
+                found.append(image_fields.Image(name, "image", "", error.cause))
     certain = {image.place for image in found if image.reference}
     return [image for image in found if image.reference or image.place not in certain]
 
 
-def _in_template(name: str, data: bytes) -> Iterator[Image]:
-    yield from image_lines(name, data)
+def _in_template(name: str, data: bytes) -> Iterator[image_fields.Image]:
+    yield from image_fields.image_lines(name, data)
     if b"repository" in data:
-        found = images_below(read_cue(name, data), "", likely_text())
+        found = image_fields.images_below(image_fields.read_cue(name, data), "", image_fields.likely_text())
         yield from (image for image in found if image.reference)
 
 
-def _unsure(templates: Iterable[Image], found: Iterable[Image]) -> Iterator[Image]:
+def _unsure(
+    templates: Iterable[image_fields.Image], found: Iterable[image_fields.Image]
+) -> Iterator[image_fields.Image]:
     """Yield what templates say beyond what is known: it stays unknown, because values may change it."""
     known = {_repository(image.reference) for image in found if not image.problem}
     for image in templates:
@@ -133,4 +128,4 @@ def _unsure(templates: Iterable[Image], found: Iterable[Image]) -> Iterator[Imag
 
 
 def _repository(reference: str) -> str:
-    return image_reference(reference).repository
+    return image_fields.image_reference(reference).repository

@@ -13,17 +13,7 @@ from bundler.durable import WholeFile, sync_directory, temporary_of
 from bundler.errors import BundlerError, IntegrityError
 from bundler.folders import check_disk
 from bundler.reporting.progress import SILENCE, Progress
-from bundler.volumes.volume_format import (
-    TRAILER,
-    Volume,
-    bundle_name,
-    decoded,
-    encode_trailer,
-    encoded,
-    file_name,
-    needed,
-    require_parity,
-)
+from bundler.volumes import volume_format
 from bundler.volumes.volume_reader import is_whole, lacking, opened_files, piece_of
 from bundler.volumes.volume_sets import Found, find_volumes
 from bundler.volumes.volume_writer import is_there
@@ -33,7 +23,7 @@ class VolumeCheck(NamedTuple):
     """The volumes of a set that exist, and which of them are damaged."""
 
     volumes: Found
-    damaged: Mapping[Path, Volume]
+    damaged: Mapping[Path, volume_format.Volume]
     """Volumes whose bytes do not have their digest."""
 
     @property
@@ -42,7 +32,7 @@ class VolumeCheck(NamedTuple):
         return {volume.number: path for path, volume in self.volumes.items() if path not in self.damaged}
 
     @property
-    def any(self) -> Volume:
+    def any(self) -> volume_format.Volume:
         """Any volume, for the values that all share."""
         return next(iter(self.volumes.values()))
 
@@ -55,7 +45,7 @@ class VolumeCheck(NamedTuple):
 def check_volumes(path: Path, more: Iterable[Path] = (), progress: Progress = SILENCE) -> VolumeCheck:
     """Hash every volume of a set. Raises NotFoundError, UsageError, IntegrityError, ContentError."""
     volumes = find_volumes(path, more)
-    damaged: dict[Path, Volume] = {}
+    damaged: dict[Path, volume_format.Volume] = {}
     with progress.step("checking", len(volumes), sum(volume.size for volume in volumes.values())) as step:
         for file, volume in volumes.items():
             if not is_whole(file, volume):
@@ -74,7 +64,8 @@ def complaint(checked: VolumeCheck) -> BundlerError | None:
     lost = [number for number in range(1, sample.parity + 1) if sample.data + number not in whole]
     if not lost:
         return None
-    cause = f"parity {needed(lost, sample.parity)}: missing or damaged; the bundle is whole without it"
+    parts = volume_format.needed(lost, sample.parity)
+    cause = f"parity {parts}: missing or damaged; the bundle is whole without it"
     return IntegrityError(str(checked.first.parent), cause, "`timoni-bundler volumes repair` makes it again")
 
 
@@ -92,16 +83,18 @@ def repair(checked: VolumeCheck, folder: Path, progress: Progress = SILENCE) -> 
         lost = ", ".join(replace(sample, number=number).name for number in missing[:20])
         next_step = f"carry {sample.data - len(whole)} of these again, and repair: {lost}"
         raise IntegrityError(str(checked.first.parent), cause, next_step)
-    require_parity()
-    check_disk([(folder, sum(replace(sample, number=number).size + TRAILER for number in missing))])
-    bundle = folder / bundle_name(checked.first.name, sample)
+    volume_format.require_parity()
+    check_disk(
+        [(folder, sum(replace(sample, number=number).size + volume_format.TRAILER for number in missing))]
+    )
+    bundle = folder / volume_format.bundle_name(checked.first.name, sample)
     files = {number: _begun(bundle, number, sample.data) for number in missing}
     try:
         digests = _rebuild(sample, whole, files, progress)
         _prove(sample, whole, files)
         for number, file in files.items():
             made = replace(sample, number=number, sha256=digests[number].hexdigest())
-            file.write(encode_trailer(made))
+            file.write(volume_format.encode_trailer(made))
             is_there(file, made)
         for number in missing:
             files.pop(number).commit(sync_folder=False)
@@ -109,16 +102,19 @@ def repair(checked: VolumeCheck, folder: Path, progress: Progress = SILENCE) -> 
     finally:
         for file in files.values():
             file.discard()
-    return [bundle.with_name(file_name(bundle.name, number, sample.data)) for number in missing]
+    return [bundle.with_name(volume_format.file_name(bundle.name, number, sample.data)) for number in missing]
 
 
 def _begun(bundle: Path, number: int, data: int) -> WholeFile:
-    path = bundle.with_name(file_name(bundle.name, number, data))
+    path = bundle.with_name(volume_format.file_name(bundle.name, number, data))
     return WholeFile(path, temporary_of(path))
 
 
 def _rebuild(
-    sample: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile], progress: Progress
+    sample: volume_format.Volume,
+    whole: Mapping[int, Path],
+    files: Mapping[int, WholeFile],
+    progress: Progress,
 ) -> dict[int, hashlib._Hash]:
     """Make all data pieces from what is left, and parity pieces from these, stripe by stripe."""
     used = sorted(whole)[: sample.data]
@@ -132,7 +128,7 @@ def _rebuild(
             for number, file in zip(used, opened, strict=True)
         }
         offset = 0
-        for stripe in decoded(readers, sample.data, sample.parity, sample.piece):
+        for stripe in volume_format.decoded(readers, sample.data, sample.parity, sample.piece):
             parts = [*stripe, *_parity_of(stripe, sample)]
             for number, file in files.items():
                 part = parts[number - 1][: max(replace(sample, number=number).size - offset, 0)]
@@ -144,7 +140,7 @@ def _rebuild(
     return digests
 
 
-def _prove(sample: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile]) -> None:
+def _prove(sample: volume_format.Volume, whole: Mapping[int, Path], files: Mapping[int, WholeFile]) -> None:
     """Raise IntegrityError unless the pieces make the bundle that the set is identified by."""
     digest = hashlib.sha256()
     for number in range(1, sample.data + 1):
@@ -156,11 +152,11 @@ def _prove(sample: Volume, whole: Mapping[int, Path], files: Mapping[int, WholeF
         raise IntegrityError(str(next(iter(whole.values())).parent), cause, "carry the volumes again")
 
 
-def _parity_of(stripe: Sequence[bytes], sample: Volume) -> list[bytes]:
+def _parity_of(stripe: Sequence[bytes], sample: volume_format.Volume) -> list[bytes]:
     if not sample.parity:
         return []
     readers = [partial(_part, data) for data in stripe]
-    return next(encoded(readers, sample.parity, len(stripe[0])))
+    return next(volume_format.encoded(readers, sample.parity, len(stripe[0])))
 
 
 def _part(data: bytes, size: int, offset: int) -> bytes:

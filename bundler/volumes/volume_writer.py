@@ -13,24 +13,14 @@ from bundler.errors import IntegrityError, UsageError
 from bundler.folders import check_disk
 from bundler.oci.content import CHUNK
 from bundler.reporting.progress import SILENCE, Progress
-from bundler.volumes.volume_format import (
-    MOST,
-    MOST_WITH_PARITY,
-    TRAILER,
-    Volume,
-    encode_trailer,
-    encoded,
-    file_name,
-    parity_count,
-    require_parity,
-)
+from bundler.volumes import volume_format
 from bundler.volumes.volume_reader import OneFile, chunks_of, is_whole, opened_files
 from bundler.volumes.volume_sets import is_volume, read_trailer
 
 _ELSEWHERE = "choose another name or folder, or remove it"
 
 
-def is_there(made: WholeFile, volume: Volume) -> bool:
+def is_there(made: WholeFile, volume: volume_format.Volume) -> bool:
     """Return True if a volume exists whole under its name; `made` has its bytes, and no name yet.
 
     False if nothing is there, or only this volume damaged or cut off. Raises UsageError for all else.
@@ -55,7 +45,7 @@ def is_there(made: WholeFile, volume: Volume) -> bool:
     return is_whole(path, existing)
 
 
-def _cut(existing: Volume, volume: Volume) -> str:
+def _cut(existing: volume_format.Volume, volume: volume_format.Volume) -> str:
     return (
         f": the same bundle, cut into {existing.data} and {existing.parity}"
         if existing.set == volume.set
@@ -88,24 +78,27 @@ class Cut(NamedTuple):
     @property
     def piece(self) -> int:
         """Bytes of the bundle that one volume holds."""
-        return self.size - 1 - TRAILER
+        return self.size - 1 - volume_format.TRAILER
 
     def need(self, size: int) -> int:
         """Return the bytes of all volumes of a bundle of `size` bytes."""
         data = -(-size // self.piece)
-        parity = parity_count(data, self.parity) if self.parity else 0
-        return size + parity * min(self.piece, size) + (data + parity) * TRAILER
+        parity = volume_format.parity_count(data, self.parity) if self.parity else 0
+        return size + parity * min(self.piece, size) + (data + parity) * volume_format.TRAILER
 
     def check(self, largest: int) -> None:
         """Raise UsageError if a bundle of `largest` bytes can't be cut so."""
         if self.size < SMALLEST:
             raise UsageError("--volume-size", f"less than {SMALLEST:,} bytes", "name a larger one")
         if self.parity:
-            require_parity()
+            volume_format.require_parity()
         data = -(-largest // self.piece)
-        if data > MOST or (self.parity and data + parity_count(data, self.parity) > MOST_WITH_PARITY):
-            cause = f"the bundle may need {data:,} volumes; a set has at most {MOST}"
-            cause += f", with parity {MOST_WITH_PARITY} in all" if self.parity else ""
+        if data > volume_format.MOST or (
+            self.parity
+            and data + volume_format.parity_count(data, self.parity) > volume_format.MOST_WITH_PARITY
+        ):
+            cause = f"the bundle may need {data:,} volumes; a set has at most {volume_format.MOST}"
+            cause += f", with parity {volume_format.MOST_WITH_PARITY} in all" if self.parity else ""
             raise UsageError("--volume-size", cause, "name a larger one")
 
 
@@ -129,7 +122,9 @@ class Splitter:
         view = memoryview(data)
         while view:
             if not self._room:
-                self._begin(file_name(self._bundle.name, len(self._files) + 1, MOST))
+                self._begin(
+                    volume_format.file_name(self._bundle.name, len(self._files) + 1, volume_format.MOST)
+                )
                 self._room = self._cut.piece
             part = view[: self._room]
             self._append(len(self._files) - 1, part)
@@ -147,7 +142,9 @@ class Splitter:
             file.write(data)
         self._digests[number].update(data)
 
-    def finish(self, progress: Progress = SILENCE, source: OneFile | None = None) -> list[Volume]:
+    def finish(
+        self, progress: Progress = SILENCE, source: OneFile | None = None
+    ) -> list[volume_format.Volume]:
         """Make parity, describe each volume in its trailer, and give the volumes their names.
 
         `source` has all the bytes, where not all volumes are written.
@@ -160,14 +157,16 @@ class Splitter:
             self._make_parity(data, progress, source)
         # One volume alone may be short: then parity is of its length.
         piece = self._cut.piece if data > 1 else self._total
-        shared = Volume(self._whole.hexdigest(), 1, data, len(self._files) - data, piece, self._total, "")
+        shared = volume_format.Volume(
+            self._whole.hexdigest(), 1, data, len(self._files) - data, piece, self._total, ""
+        )
         volumes = [
             replace(shared, number=number, sha256=digest.hexdigest())
             for number, digest in enumerate(self._digests, 1)
         ]
         made = [(file, volume) for file, volume in zip(self._files, volumes, strict=True) if file]
         for file, volume in made:
-            file.write(encode_trailer(volume))
+            file.write(volume_format.encode_trailer(volume))
         for file in [file for file, volume in made if not is_there(file, volume)]:
             file.commit(sync_folder=False)
             self._files.remove(file)
@@ -175,14 +174,16 @@ class Splitter:
         return volumes
 
     def _make_parity(self, data: int, progress: Progress, source: OneFile | None) -> None:
-        count = parity_count(data, self._cut.parity)
+        count = volume_format.parity_count(data, self._cut.parity)
         piece = self._cut.piece if data > 1 else self._total
         written = [file.temporary for file in self._files if file] if source is None else []
         with opened_files(written) as pieces, progress.step("making parity", size=data * piece) as step:
             for number in range(data + 1, data + count + 1):
-                self._begin(file_name(self._bundle.name, number, data))
+                self._begin(volume_format.file_name(self._bundle.name, number, data))
             readers = [partial(_piece_of, source, piece, number) for number in range(data)] if source else []
-            for stripe in encoded(readers or [part_file.read_at for part_file in pieces], count, piece):
+            for stripe in volume_format.encoded(
+                readers or [part_file.read_at for part_file in pieces], count, piece
+            ):
                 for number, part in enumerate(stripe, data):
                     self._append(number, part)
                 step.advance(size=data * len(stripe[0]))
@@ -211,11 +212,13 @@ def splitting(bundle: Path, cut: Cut, only: int | None = None) -> Iterator[Split
 
 def split(
     bundle: Path, folder: Path, cut: Cut, only: int | None = None, progress: Progress = SILENCE
-) -> list[Volume]:
+) -> list[volume_format.Volume]:
     """Cut a bundle file into volumes in `folder`; `only` one of them. Raises UsageError, LocalError."""
     with opened_files([bundle]) as (file,), splitting(folder / bundle.name, cut, only) as splitter:
         cut.check(file.size)
-        check_disk([(folder, min(cut.size, file.size + TRAILER) if only else cut.need(file.size))])
+        check_disk(
+            [(folder, min(cut.size, file.size + volume_format.TRAILER) if only else cut.need(file.size))]
+        )
         with progress.step("cutting", size=file.size) as step:
             for offset in range(0, file.size, CHUNK):
                 splitter.write(file.read_at(CHUNK, offset))

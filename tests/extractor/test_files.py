@@ -235,7 +235,10 @@ def test_a_link_or_file_in_its_place_is_left_alone(target: str, tmp_path: Path) 
 @pytest.mark.parametrize("out", [".", "..", "/", "a/.."])
 def test_a_place_without_a_name_is_refused(out: str, tmp_path: Path) -> None:
     """Case 109."""
-    with bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle, pytest.raises(UsageError, match="not the name of a directory"):
+    with (
+        bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle,
+        pytest.raises(UsageError, match="not the name of a directory"),
+    ):
         extract(bundle, "app:1.0.0", Path(out))
 
 

@@ -10,15 +10,7 @@ from pathlib import Path
 import zstandard
 
 from bundler.bundle import format as layout
-from bundler.bundle.compacted.compact_format import (
-    COMPACT_FILE,
-    GROUP,
-    HEAD_SIZES,
-    CompactLayer,
-    decode_head,
-    gzip_recipe,
-    layout_of,
-)
+from bundler.bundle.compacted import compact_format
 from bundler.bundle.inventory import bundle_id
 from bundler.bundle.inventory_reader import decode
 from bundler.bundle.stream import Judge
@@ -34,7 +26,7 @@ from bundler.trust.statement import SignedStatement, signed_statement_of
 from bundler.volumes.volume_reader import BundleBytes
 
 _ZEROS = bytes(CHUNK)
-_KEPT = 3 * GROUP
+_KEPT = 3 * compact_format.GROUP
 """Bytes of unpacked frames that are kept."""
 
 
@@ -114,21 +106,25 @@ class CompactFile:
         if judge:
             self.proven = judge(self.sealed)
         self.inventory = decode(parts[1], limits=self._limits)
-        self._layout = layout_of(len(head), decode_head(parts[0], self._limits), self.inventory)
+        self._layout = compact_format.layout_of(
+            len(head), compact_format.decode_head(parts[0], self._limits), self.inventory
+        )
         if self._layout.frames != self._sizes:
-            raise ContentError(COMPACT_FILE, "its seek table lists other frames than its head describes")
+            raise ContentError(
+                compact_format.COMPACT_FILE, "its seek table lists other frames than its head describes"
+            )
         counts = [1, *(len([*section.frames()]) for section in self._layout.sections)]
         self._first = [*accumulate(counts)]
 
     def _head_parts(self, head: bytes) -> list[bytes]:
-        sizes = HEAD_SIZES.unpack_from(head.ljust(HEAD_SIZES.size, b"\0"))
+        sizes = compact_format.HEAD_SIZES.unpack_from(head.ljust(compact_format.HEAD_SIZES.size, b"\0"))
         limits = self._limits
         bounds = (limits.inventory, limits.inventory, limits.statement, limits.signatures)
-        if HEAD_SIZES.size + sum(sizes) != len(head) or any(
+        if compact_format.HEAD_SIZES.size + sum(sizes) != len(head) or any(
             size > bound for size, bound in zip(sizes, bounds, strict=True)
         ):
-            raise ContentError(COMPACT_FILE, "a head of other sizes than it says")
-        ends = [*accumulate(sizes, initial=HEAD_SIZES.size)]
+            raise ContentError(compact_format.COMPACT_FILE, "a head of other sizes than it says")
+        ends = [*accumulate(sizes, initial=compact_format.HEAD_SIZES.size)]
         return [head[start:end] for start, end in pairwise(ends)]
 
     def _seek_table(self) -> list[layout.Frame]:
@@ -146,7 +142,7 @@ class CompactFile:
             != size
         ):
             raise layout.damaged("its frames are not as long as the file")
-        if not frames or any(not 0 < frame.content <= GROUP for frame in frames):
+        if not frames or any(not 0 < frame.content <= compact_format.GROUP for frame in frames):
             raise ContentError(
                 BUNDLE, "its seek table lists a frame of a size that the format does not allow"
             )
@@ -154,9 +150,9 @@ class CompactFile:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _made_again(self, layer: CompactLayer, recipe_at: int) -> Iterator[bytes]:
+    def _made_again(self, layer: compact_format.CompactLayer, recipe_at: int) -> Iterator[bytes]:
         recipe = b"".join(self._section(1, recipe_at, layer.recipe))
-        yield from gzip_again(gzip_recipe(layer), self._content(recipe, layer.content))
+        yield from gzip_again(compact_format.gzip_recipe(layer), self._content(recipe, layer.content))
 
     def _content(self, recipe: bytes, total: int) -> Iterator[bytes]:
         """Yield a layer's content, range by range."""
@@ -184,10 +180,10 @@ class CompactFile:
         data = self._pieces.read_at(end - start, start)
         if len(data) < end - start:
             raise layout.truncated()
-        _, content = layout.frame_content(data[:13], GROUP)
+        _, content = layout.frame_content(data[:13], compact_format.GROUP)
         if content != self._sizes[number]:
             raise layout.damaged("a frame is not of the size that its seek table says")
-        return unpacked(zstandard.ZstdDecompressor(max_window_size=GROUP), data, content)
+        return unpacked(zstandard.ZstdDecompressor(max_window_size=compact_format.GROUP), data, content)
 
     def _whole(self) -> str:
         """Return the sha256 of the file, its digest frame checked."""

@@ -17,15 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
-from bundler.bundle.compacted.compact_format import (
-    COMPACT_FORMAT,
-    GROUP,
-    HEAD_SIZES,
-    SECTION_FRAME,
-    CompactHead,
-    CompactLayer,
-    encode_head,
-)
+from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.spaces import ContentSpace, HeaderSpace, LayerRanges
 from bundler.bundle.format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.inventory import Inventory, bundle_id, encode
@@ -68,7 +60,7 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         self._headers = HeaderSpace(limits.compact_headers)
         self._content = ContentSpace(folder)
         self._recipes: list[bytes] = []
-        self._layers: list[CompactLayer] = []
+        self._layers: list[compact_format.CompactLayer] = []
         self._seen: list[CompactedLayer] = []
 
     def __exit__(self, *exception: object) -> None:
@@ -93,11 +85,11 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         left = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
         carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
         sections = (
-            ([self._head(inventory, sealed)], SECTION_FRAME),
-            (_cut(carried, SECTION_FRAME), SECTION_FRAME),
-            (_cut(self._recipes, SECTION_FRAME), SECTION_FRAME),
-            (_cut([bytes(self._headers.data)], SECTION_FRAME), SECTION_FRAME),
-            (self._content.groups(), GROUP),
+            ([self._head(inventory, sealed)], compact_format.SECTION_FRAME),
+            (_cut(carried, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
+            (_cut(self._recipes, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
+            (_cut([bytes(self._headers.data)], compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
+            (self._content.groups(), compact_format.GROUP),
         )
         digest, frames, size = hashlib.sha256(), [], 0
 
@@ -140,13 +132,15 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         recipe = ranges.recipe
         self._recipes.append(recipe)
         unusual = None if header == GZIP_HEADER else header.hex()
-        self._layers.append(CompactLayer(number, int(codec), size, len(recipe), unusual))
+        self._layers.append(compact_format.CompactLayer(number, int(codec), size, len(recipe), unusual))
 
     def _head(self, inventory: Inventory, sealed: SignedStatement | None) -> bytes:
-        head = CompactHead(COMPACT_FORMAT, tuple(self._layers), len(self._headers.data), self._content.size)
+        head = compact_format.CompactHead(
+            compact_format.COMPACT_FORMAT, tuple(self._layers), len(self._headers.data), self._content.size
+        )
         signed = [data for _, data in sealed.files()] if sealed else [b"", b""]
-        parts = [encode_head(head), encode(inventory), *signed]
-        return HEAD_SIZES.pack(*map(len, parts)) + b"".join(parts)
+        parts = [compact_format.encode_head(head), encode(inventory), *signed]
+        return compact_format.HEAD_SIZES.pack(*map(len, parts)) + b"".join(parts)
 
 
 def _after(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -172,7 +166,7 @@ def _compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tu
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
         window_log=most.bit_length() - 1,
-        enable_ldm=most == GROUP,
+        enable_ldm=most == compact_format.GROUP,
         write_checksum=True,
         write_content_size=True,
     )

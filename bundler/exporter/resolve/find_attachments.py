@@ -10,12 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from bundler.attachments.referrers import (
-    attachment_tags,
-    is_fallback_tag,
-    is_referrers_index,
-    kinds_of,
-)
+from bundler.attachments import referrers
 from bundler.bundle.inventory import Root
 from bundler.deltas.departed import Subject
 from bundler.errors import BundlerError, ContentError, NotFoundError
@@ -84,7 +79,7 @@ def _with_round(known: AttachmentGraph, subjects: list[Subject], answers: _Round
         gap = gap_below(root.digest, answers.graph)
         if gap is None:
             attached[subject][root] = None
-        elif isinstance(gap, NotFoundError) and is_fallback_tag(root.tag):
+        elif isinstance(gap, NotFoundError) and referrers.is_fallback_tag(root.tag):
             # Whoever removed a signature left it in the list: the others are carried all the same.
             warnings.append(f"{root}: {gap.cause}; the list is carried as what is left of it")
             children = (child.digest for child in manifests[root.digest].children)
@@ -171,7 +166,7 @@ def _named(subject: Subject, reader: SourceReader) -> list[Tag]:
     """Return the tags named after a subject that are listed; without a list, all that there may be."""
     name, digest = subject
     tags = reader.lists[name]
-    possible = attachment_tags(digest)
+    possible = referrers.attachment_tags(digest)
     return [tag for tag in possible if tag in tags.names] if isinstance(tags, TagList) else list(possible)
 
 
@@ -193,7 +188,9 @@ def _wrong_subject(subject: Subject, root: Root, graph: ManifestGraph) -> Bundle
 
 
 def _is_attached(subject: Subject, root: Root, graph: ManifestGraph) -> bool:
-    return not is_fallback_tag(root.tag) or is_referrers_index(graph.manifests[root.digest], subject[1])
+    return not referrers.is_fallback_tag(root.tag) or referrers.is_referrers_index(
+        graph.manifests[root.digest], subject[1]
+    )
 
 
 # --- what fails without its attachments ---------------------------------------------------------------
@@ -233,5 +230,5 @@ def _kinds(root: Root, resolution: Resolution) -> frozenset[str]:
     for attached in resolution.attachments.get((root.repository, root.digest), ()):
         manifest = manifests[attached.digest]
         below = [manifest, *(manifests[child.digest] for child in manifest.children)]
-        kinds = kinds.union(*(kinds_of(item, attached.tag) for item in below))
+        kinds = kinds.union(*(referrers.kinds_of(item, attached.tag) for item in below))
     return frozenset(kinds)

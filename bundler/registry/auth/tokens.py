@@ -5,27 +5,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bundler.errors import AuthError, never_show
-from bundler.registry.auth.token_exchange import (
-    CHECK,
-    EXPIRY_MARGIN,
-    LOG_IN,
-    REFUSED,
-    BearerToken,
-    Credentials,
-    TokenAnswer,
-    TokenRequest,
-    converse,
-    secrets_of,
-    withheld,
-    without_scope,
-)
+from bundler.registry.auth import token_exchange
 from bundler.registry.settings import HostSettings
 
 FOREVER = float("inf")
 
 
 class _Kept(NamedTuple):
-    token: BearerToken
+    token: token_exchange.BearerToken
     end: float
 
 
@@ -37,8 +24,8 @@ class Tokens:
         host: str,
         token_hosts: frozenset[str],
         settings: HostSettings,
-        find_credentials: Callable[[str], Credentials | None],
-        ask: Callable[[TokenRequest], TokenAnswer],
+        find_credentials: Callable[[str], token_exchange.Credentials | None],
+        ask: Callable[[token_exchange.TokenRequest], token_exchange.TokenAnswer],
     ) -> None:
         self._host = host
         self._token_hosts = settings.token_hosts | token_hosts
@@ -49,9 +36,9 @@ class Tokens:
         self._kept: dict[str, _Kept] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
-        self._credentials: dict[str, Credentials | None] = {}
+        self._credentials: dict[str, token_exchange.Credentials | None] = {}
 
-    def for_first_try(self, scope: str, origin: str) -> BearerToken | None:
+    def for_first_try(self, scope: str, origin: str) -> token_exchange.BearerToken | None:
         """Return a live token, or a new one once the host's challenge is known; None before that."""
         kept = self._kept.get(scope)
         if kept and self._clock() < kept.end:
@@ -60,7 +47,7 @@ class Tokens:
             return None
         return self.renewed(scope, kept.token if kept else None, self._challenge, origin)
 
-    def may_have_expired(self, token: BearerToken | None) -> bool:
+    def may_have_expired(self, token: token_exchange.BearerToken | None) -> bool:
         """Return whether a 403 may mean only that a token is too old; some registries answer so."""
         return token is not None and token.expires_in != FOREVER
 
@@ -68,18 +55,18 @@ class Tokens:
         """Return the cause of a 401 or 403 that came after all this, and the next step."""
         credentials, kept = self._credentials.get(_path_of(scope)), self._kept.get(scope)
         if kept and kept.token.withheld_from:
-            return withheld("login required", kept.token.withheld_from)
+            return token_exchange.withheld("login required", kept.token.withheld_from)
         if credentials is None:
-            return "login required", LOG_IN
+            return "login required", token_exchange.LOG_IN
         if credentials.bearer_token:
-            return "login refused: the token is wrong, or has expired", CHECK
+            return "login refused: the token is wrong, or has expired", token_exchange.CHECK
         if status == 401 and kept and kept.token.expires_in == FOREVER:
-            return REFUSED, CHECK
+            return token_exchange.REFUSED, token_exchange.CHECK
         return "this user has no permission for it", "have the registry give it, or log in as another user"
 
     def renewed(
-        self, scope: str, used: BearerToken | None, challenge: str | None, origin: str
-    ) -> BearerToken:
+        self, scope: str, used: token_exchange.BearerToken | None, challenge: str | None, origin: str
+    ) -> token_exchange.BearerToken:
         """Return a token other than `used`, by the last challenge if none is given. Raises AuthError."""
         with self._lock:
             lock = self._locks.setdefault(scope, threading.Lock())
@@ -90,28 +77,32 @@ class Tokens:
             asked = self._challenge if challenge is None else challenge
             token = self._talk(scope, asked, origin)
             if token == used and token.expires_in == FOREVER:
-                raise AuthError(self._host, REFUSED, CHECK)
-            self._challenge = without_scope(asked)
-            self._kept[scope] = _Kept(token, self._clock() + max(token.expires_in - EXPIRY_MARGIN, 1.0))
+                raise AuthError(self._host, token_exchange.REFUSED, token_exchange.CHECK)
+            self._challenge = token_exchange.without_scope(asked)
+            self._kept[scope] = _Kept(
+                token, self._clock() + max(token.expires_in - token_exchange.EXPIRY_MARGIN, 1.0)
+            )
             return token
 
-    def _talk(self, scope: str, challenge: str, origin: str) -> BearerToken:
-        talk = converse(challenge, self._credentials_for(scope), scope, origin, self._token_hosts)
+    def _talk(self, scope: str, challenge: str, origin: str) -> token_exchange.BearerToken:
+        talk = token_exchange.converse(
+            challenge, self._credentials_for(scope), scope, origin, self._token_hosts
+        )
         try:
             asked = next(talk)
             while True:
                 asked = talk.send(self._ask(asked))
         except StopIteration as end:
-            token: BearerToken = end.value
+            token: token_exchange.BearerToken = end.value
             never_show(token.authorization.partition(" ")[2])
             return token
 
-    def _credentials_for(self, scope: str) -> Credentials | None:
+    def _credentials_for(self, scope: str) -> token_exchange.Credentials | None:
         path = _path_of(scope)
         with self._lock:
             if path not in self._credentials:
                 self._credentials[path] = self._find_credentials(path)
-                for secret in secrets_of(self._credentials[path]):
+                for secret in token_exchange.secrets_of(self._credentials[path]):
                     never_show(secret)
             return self._credentials[path]
 

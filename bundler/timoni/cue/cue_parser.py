@@ -9,27 +9,9 @@ from itertools import islice
 
 from bundler.errors import ContentError
 from bundler.timoni.cue import cue_tokens as kinds
+from bundler.timoni.cue import cue_tree
 from bundler.timoni.cue.cue_cursor import Cursor
 from bundler.timoni.cue.cue_tokens import CLOSERS, COMMA, END, NAME, OPENERS, CueToken, text_of, tokens
-from bundler.timoni.cue.cue_tree import (
-    Both,
-    Bound,
-    CueList,
-    CueReference,
-    Declaration,
-    Disjunct,
-    Disjunction,
-    Embedded,
-    Expression,
-    Field,
-    Label,
-    Let,
-    Opaque,
-    Pattern,
-    Struct,
-    Text,
-    Tree,
-)
 
 LONGEST = 4 * 1024 * 1024
 """Characters of one file."""
@@ -55,7 +37,7 @@ _OPAQUE = {
 }
 
 
-def parse(name: str, text: str, *, json: bool = False) -> Tree:
+def parse(name: str, text: str, *, json: bool = False) -> cue_tree.Tree:
     """Parse a text. Raises ContentError that names `name` when it is over a limit."""
     if len(text) > LONGEST:
         raise ContentError(name, f"larger than the limit of {LONGEST:,} characters")
@@ -72,10 +54,10 @@ class _Parser(Cursor):
         super().__init__(text, found)
         self._depth = 0
 
-    def file(self) -> Tree:
+    def file(self) -> cue_tree.Tree:
         package = self._preamble()
         declarations = self._declarations(END)
-        return Tree(Struct(declarations, 0, len(self._text)), package, self.damage)
+        return cue_tree.Tree(cue_tree.Struct(declarations, 0, len(self._text)), package, self.damage)
 
     # --- declarations ------------------------------------------------------------------------------
 
@@ -93,8 +75,8 @@ class _Parser(Cursor):
                 self._skip()
         return package
 
-    def _declarations(self, until: str) -> tuple[Declaration, ...]:
-        found: list[Declaration] = []
+    def _declarations(self, until: str) -> tuple[cue_tree.Declaration, ...]:
+        found: list[cue_tree.Declaration] = []
         while self._kind() not in {until, END}:
             if self._kind() in CLOSERS:
                 self._damaged(self._next(), "a bracket that nothing opened")
@@ -106,18 +88,18 @@ class _Parser(Cursor):
                 found.append(self._declaration())
         return tuple(found)
 
-    def _declaration(self) -> Declaration:
+    def _declaration(self) -> cue_tree.Declaration:
         start = self._start()
         if self._word() == "let" and self._kind(1) == NAME and self._kind(2) == "=":
             self._next()
             name = self._word()
             self._at += 2
-            return Let(name, self._expression(), start)
+            return cue_tree.Let(name, self._expression(), start)
         if self._word() in {"for", "if"} and self._kind(1) not in _NO_CLAUSE:
-            return Embedded(self._comprehension(), start)
-        return self._field() or Embedded(self._expression(), start)
+            return cue_tree.Embedded(self._comprehension(), start)
+        return self._field() or cue_tree.Embedded(self._expression(), start)
 
-    def _field(self) -> Field | Pattern | None:
+    def _field(self) -> cue_tree.Field | cue_tree.Pattern | None:
         """Parse a field, if a label comes next; move nowhere if not."""
         before, start = self._at, self._start()
         alias = self._word() if self._kind(1) == "=" else ""
@@ -131,8 +113,8 @@ class _Parser(Cursor):
             condition = self._operand()
             self._mark()
             self._next()
-            listed = condition.elements if isinstance(condition, CueList) else ()
-            return Pattern(listed[0] if len(listed) == 1 else None, self._value(), start)
+            listed = condition.elements if isinstance(condition, cue_tree.CueList) else ()
+            return cue_tree.Pattern(listed[0] if len(listed) == 1 else None, self._value(), start)
         self._at = before
         return None
 
@@ -142,26 +124,28 @@ class _Parser(Cursor):
             return False
         return self._next().kind == "?"
 
-    def _named(self, label: CueToken, alias: str, start: int, *, optional: bool) -> Field | Pattern:
+    def _named(
+        self, label: CueToken, alias: str, start: int, *, optional: bool
+    ) -> cue_tree.Field | cue_tree.Pattern:
         written = self._text[label.start : label.end]
         name = text_of(written) if label.kind == kinds.STRING else written
         value = self._value()
         attributes = self._attributes()
         if name is None or label.kind == kinds.INTERPOLATION:
-            return Pattern(None, value, start)
+            return cue_tree.Pattern(None, value, start)
         plain = label.kind == NAME
         regular = not (plain and name.startswith(("_", "#")))
         names = (*((alias,) if alias else ()), *((name,) if plain else ()))
-        return Field(Label(name, regular), value, start, names, optional, attributes)
+        return cue_tree.Field(cue_tree.Label(name, regular), value, start, names, optional, attributes)
 
-    def _value(self) -> Expression:
+    def _value(self) -> cue_tree.Expression:
         """Parse what stands behind a colon: an expression, or the next label of a chain."""
         start = self._start()
         if self._depth >= DEEPEST:
             return self._too_deep()
         self._depth += 1
         inner = self._field()
-        value = Struct((inner,), start, self._end()) if inner else self._expression()
+        value = cue_tree.Struct((inner,), start, self._end()) if inner else self._expression()
         self._depth -= 1
         return value
 
@@ -172,16 +156,22 @@ class _Parser(Cursor):
             found.append(self._text[token.start : token.end])
         return tuple(found)
 
-    def _comprehension(self) -> Opaque:
+    def _comprehension(self) -> cue_tree.Opaque:
         """Parse `for`, `if` and `let` clauses with a struct behind them."""
-        start, bodies, word = self._start(), list[Struct](), self._word()
+        start, bodies, word = self._start(), list[cue_tree.Struct](), self._word()
         while True:
             if self._word() == "for" and self._kind(2) == COMMA:
                 self._at += 3
             part = self._sequence()
-            bodies += part.bodies if isinstance(part, Opaque) else [part] if isinstance(part, Struct) else []
+            bodies += (
+                part.bodies
+                if isinstance(part, cue_tree.Opaque)
+                else [part]
+                if isinstance(part, cue_tree.Struct)
+                else []
+            )
             if not (self._kind() in {"|", "&"} or (not bodies and self._clause_follows())):
-                return Opaque(f"a part made by `{word}`", start, self._end(), tuple(bodies))
+                return cue_tree.Opaque(f"a part made by `{word}`", start, self._end(), tuple(bodies))
             self._next()
 
     def _clause_follows(self) -> bool:
@@ -191,37 +181,39 @@ class _Parser(Cursor):
 
     # --- expressions -------------------------------------------------------------------------------
 
-    def _expression(self) -> Expression:
+    def _expression(self) -> cue_tree.Expression:
         start = self._start()
         options = [self._disjunct()]
         while self._take("|"):
             options.append(self._disjunct())
         if len(options) == 1 and not options[0].default:
             return options[0].value
-        return Disjunction(tuple(options), start, self._end())
+        return cue_tree.Disjunction(tuple(options), start, self._end())
 
-    def _disjunct(self) -> Disjunct:
+    def _disjunct(self) -> cue_tree.Disjunct:
         start, default = self._start(), self._take("*")
         parts = [self._sequence()]
         while self._take("&"):
             parts.append(self._sequence())
-        return Disjunct(parts[0] if len(parts) == 1 else Both(tuple(parts), start, self._end()), default)
+        return cue_tree.Disjunct(
+            parts[0] if len(parts) == 1 else cue_tree.Both(tuple(parts), start, self._end()), default
+        )
 
-    def _sequence(self) -> Expression:
+    def _sequence(self) -> cue_tree.Expression:
         """Parse one operand, or several with operators between them, which only an evaluation could join."""
         start, first = self._start(), self._kind()
-        found: list[Expression] = []
+        found: list[cue_tree.Expression] = []
         while self._kind() not in _STOPS:
             found.append(self._operand())
         if len(found) == 1:
             return found[0]
-        if len(found) == 2 and first in _BOUNDS and isinstance(found[1], Text):
-            return Bound(start, self._end())
-        bodies = tuple(part for part in found if isinstance(part, Struct))
+        if len(found) == 2 and first in _BOUNDS and isinstance(found[1], cue_tree.Text):
+            return cue_tree.Bound(start, self._end())
+        bodies = tuple(part for part in found if isinstance(part, cue_tree.Struct))
         what = "an expression" if found else "nothing"
-        return Opaque(what, start, max(start, self._end()), bodies)
+        return cue_tree.Opaque(what, start, max(start, self._end()), bodies)
 
-    def _operand(self) -> Expression:
+    def _operand(self) -> cue_tree.Expression:
         kind = self._kind()
         if kind in OPENERS:
             return self._group(kind) if self._depth < DEEPEST else self._too_deep()
@@ -231,20 +223,20 @@ class _Parser(Cursor):
         if kind == kinds.STRING:
             value = text_of(self._text[token.start : token.end])
             if value is not None:
-                return Text(value, token.start, token.end)
-        return Opaque(_OPAQUE.get(kind, "an expression"), token.start, token.end)
+                return cue_tree.Text(value, token.start, token.end)
+        return cue_tree.Opaque(_OPAQUE.get(kind, "an expression"), token.start, token.end)
 
-    def _reference(self) -> Expression:
+    def _reference(self) -> cue_tree.Expression:
         start, path = self._start(), [self._word()]
         self._next()
         while self._kind() == "." and self._kind(1) == NAME:
             path.append(self._word(1))
             self._at += 2
         if path[0] in {"true", "false", "null"}:
-            return Opaque(path[0], start, self._end())
-        return CueReference(tuple(path), start, self._end())
+            return cue_tree.Opaque(path[0], start, self._end())
+        return cue_tree.CueReference(tuple(path), start, self._end())
 
-    def _group(self, opener: str) -> Expression:
+    def _group(self, opener: str) -> cue_tree.Expression:
         opened = self._next()
         self._depth += 1
         closer = {"(": ")", "[": "]", "{": "}"}[opener]
@@ -254,13 +246,13 @@ class _Parser(Cursor):
         if not self._take(closer):
             self._damaged(opened, "a bracket that nothing closes")
         if opener == "{":
-            return Struct(declarations, opened.start, self._end())
+            return cue_tree.Struct(declarations, opened.start, self._end())
         if opener == "(" and len(elements) == 1:
             return elements[0]
-        return CueList(elements, opened.start, self._end())
+        return cue_tree.CueList(elements, opened.start, self._end())
 
-    def _elements(self, closer: str) -> tuple[Expression, ...]:
-        found: list[Expression] = []
+    def _elements(self, closer: str) -> tuple[cue_tree.Expression, ...]:
+        found: list[cue_tree.Expression] = []
         while self._kind() not in {closer, END}:
             if self._kind() in CLOSERS:
                 self._damaged(self._next(), "a bracket that nothing opened")
@@ -272,7 +264,7 @@ class _Parser(Cursor):
 
     # --- what is passed unread ---------------------------------------------------------------------
 
-    def _too_deep(self) -> Opaque:
+    def _too_deep(self) -> cue_tree.Opaque:
         start = self._start()
         self._skip()
-        return Opaque("nested too deep", start, self._end())
+        return cue_tree.Opaque("nested too deep", start, self._end())

@@ -11,23 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from bundler.timoni.cue.cue_tree import (
-    Both,
-    Bound,
-    CueList,
-    CueReference,
-    Declaration,
-    Embedded,
-    Expression,
-    Field,
-    Label,
-    Let,
-    Opaque,
-    Pattern,
-    Struct,
-    Text,
-    Tree,
-)
+from bundler.timoni.cue import cue_tree
 from bundler.timoni.source_text import Places
 
 ANYTHING = frozenset({"string", "_"})
@@ -40,7 +24,7 @@ class Scope(NamedTuple):
     """One struct as it is written: the names that expressions inside may use."""
 
     node: Node
-    names: Mapping[str, Label | Let]
+    names: Mapping[str, cue_tree.Label | cue_tree.Let]
 
 
 class Declared(NamedTuple):
@@ -49,7 +33,7 @@ class Declared(NamedTuple):
     `variable`: the environment may put another value in its place.
     """
 
-    expression: Expression
+    expression: cue_tree.Expression
     frames: tuple[Scope, ...]
     places: Places
     variable: str = ""
@@ -65,9 +49,9 @@ class Doubt(NamedTuple):
     """A fact that may say more of a struct's fields: of those in `fields`, or of any."""
 
     fact: Declared
-    fields: Mapping[Label, Sequence[Expression]] | None = None
+    fields: Mapping[cue_tree.Label, Sequence[cue_tree.Expression]] | None = None
 
-    def about(self, label: Label) -> Doubt | None:
+    def about(self, label: cue_tree.Label) -> Doubt | None:
         """Return what remains of the doubt for one field."""
         if self.fields is None:
             return self
@@ -78,11 +62,11 @@ class Doubt(NamedTuple):
 class Node:
     """A path and all that is declared for it."""
 
-    def __init__(self, label: Label, parent: Node | None, place: str) -> None:
+    def __init__(self, label: cue_tree.Label, parent: Node | None, place: str) -> None:
         self.label = label
         self.parent = parent
         self.place = place
-        self.children: dict[Label, Node] = {}
+        self.children: dict[cue_tree.Label, Node] = {}
         self.facts: list[Declared] = []
         self.patterns: list[Doubt] = []
         self.optional = True
@@ -90,7 +74,7 @@ class Node:
 
     def child(self, name: str) -> Node | None:
         """Return the regular field of that name."""
-        return self.children.get(Label(name))
+        return self.children.get(cue_tree.Label(name))
 
     def own_doubts(self) -> list[Doubt]:
         """Return the doubts about fields that this struct itself brings."""
@@ -123,31 +107,33 @@ class Node:
 def doubt_of(fact: Declared) -> Doubt | None:
     """Return the doubt that a fact about a struct leaves."""
     expression = fact.expression
-    if isinstance(expression, Bound) or is_anything(fact):
+    if isinstance(expression, cue_tree.Bound) or is_anything(fact):
         return None
-    if isinstance(expression, Opaque) and expression.bodies:
+    if isinstance(expression, cue_tree.Opaque) and expression.bodies:
         return Doubt(fact, _fields(expression.bodies))
     return Doubt(fact)
 
 
 def is_anything(fact: Declared) -> bool:
     """Return whether the fact is `string` or `_`, which say nothing of the value."""
-    if not isinstance(fact.expression, CueReference) or len(fact.expression.path) != 1:
+    if not isinstance(fact.expression, cue_tree.CueReference) or len(fact.expression.path) != 1:
         return False
     name = fact.expression.path[0]
     return name in ANYTHING and not any(name in frame.names for frame in fact.frames)
 
 
-def _fields(structs: Iterable[Expression]) -> Mapping[Label, Sequence[Expression]] | None:
+def _fields(
+    structs: Iterable[cue_tree.Expression],
+) -> Mapping[cue_tree.Label, Sequence[cue_tree.Expression]] | None:
     """Return the fields that structs may give; None for any field."""
-    found: defaultdict[Label, list[Expression]] = defaultdict(list)
+    found: defaultdict[cue_tree.Label, list[cue_tree.Expression]] = defaultdict(list)
     for struct in structs:
-        if not isinstance(struct, Struct):
+        if not isinstance(struct, cue_tree.Struct):
             return None
         for declaration in struct.declarations:
-            if isinstance(declaration, Field):
+            if isinstance(declaration, cue_tree.Field):
                 found[declaration.label].append(declaration.value)
-            elif not isinstance(declaration, Let):
+            elif not isinstance(declaration, cue_tree.Let):
                 return None
     return found
 
@@ -155,18 +141,18 @@ def _fields(structs: Iterable[Expression]) -> Mapping[Label, Sequence[Expression
 class ParsedFile(NamedTuple):
     """One file's tree, and the places in it."""
 
-    tree: Tree
+    tree: cue_tree.Tree
     places: Places
 
 
 def merged(files: Iterable[ParsedFile], values: Mapping[str, str]) -> Node:
     """Return the root of all that the files declare, with the runtime values put in."""
     files = tuple(files)
-    root = Node(Label("", regular=False), None, "")
+    root = Node(cue_tree.Label("", regular=False), None, "")
     merger = _Merger(values)
-    packages: defaultdict[str, dict[str, Label | Let]] = defaultdict(dict)
+    packages: defaultdict[str, dict[str, cue_tree.Label | cue_tree.Let]] = defaultdict(dict)
     for file in files:
-        fields = {name: at for name, at in names_in(file.tree.root).items() if isinstance(at, Label)}
+        fields = {name: at for name, at in names_in(file.tree.root).items() if isinstance(at, cue_tree.Label)}
         packages[file.tree.package].update(fields if file.tree.package else {})
     for file in files:
         frame = Scope(root, packages[file.tree.package] | names_in(file.tree.root))
@@ -176,13 +162,13 @@ def merged(files: Iterable[ParsedFile], values: Mapping[str, str]) -> Node:
     return root
 
 
-def names_in(struct: Struct) -> dict[str, Label | Let]:
+def names_in(struct: cue_tree.Struct) -> dict[str, cue_tree.Label | cue_tree.Let]:
     """Return the identifiers that a struct declares."""
-    found: dict[str, Label | Let] = {}
+    found: dict[str, cue_tree.Label | cue_tree.Let] = {}
     for declaration in struct.declarations:
-        if isinstance(declaration, Field):
+        if isinstance(declaration, cue_tree.Field):
             found.update(dict.fromkeys(declaration.names, declaration.label))
-        elif isinstance(declaration, Let):
+        elif isinstance(declaration, cue_tree.Let):
             found[declaration.name] = declaration
     return found
 
@@ -192,51 +178,61 @@ class _Merger:
         self._values = values
 
     def declare(
-        self, node: Node, declarations: tuple[Declaration, ...], frames: tuple[Scope, ...], places: Places
+        self,
+        node: Node,
+        declarations: tuple[cue_tree.Declaration, ...],
+        frames: tuple[Scope, ...],
+        places: Places,
     ) -> None:
         """Add what a struct says to the node that it is about."""
         for declaration in declarations:
-            if isinstance(declaration, Field):
+            if isinstance(declaration, cue_tree.Field):
                 child = self._child(node, declaration.label, places.at(declaration.start))
                 child.optional &= declaration.optional
                 self._add(child, self._fact(declaration, frames, places))
-            elif isinstance(declaration, Embedded):
+            elif isinstance(declaration, cue_tree.Embedded):
                 self._add(node, Declared(declaration.value, frames, places))
-            elif isinstance(declaration, Pattern) and declaration.condition is not None:
+            elif isinstance(declaration, cue_tree.Pattern) and declaration.condition is not None:
                 node.add_pattern(Declared(declaration.value, frames, places))
-            elif isinstance(declaration, Pattern):
-                computed = Opaque("a field with a computed name", declaration.start, declaration.start)
+            elif isinstance(declaration, cue_tree.Pattern):
+                computed = cue_tree.Opaque(
+                    "a field with a computed name", declaration.start, declaration.start
+                )
                 node.facts.append(Declared(computed, frames, places))
 
-    def _fact(self, field: Field, frames: tuple[Scope, ...], places: Places) -> Declared:
+    def _fact(self, field: cue_tree.Field, frames: tuple[Scope, ...], places: Places) -> Declared:
         """Return the value of a field, or the one that the environment puts there."""
         kind, variable = variable_of(field.attributes)
         if not variable or variable not in self._values:
             return Declared(field.value, frames, places, variable)
         start, end = field.value.start, field.value.end
         if kind == "string":
-            return Declared(Text(self._values[variable], start, end), frames, places, variable, given=True)
-        return Declared(Opaque(f"a {kind}", start, end), frames, places, variable)
+            return Declared(
+                cue_tree.Text(self._values[variable], start, end), frames, places, variable, given=True
+            )
+        return Declared(cue_tree.Opaque(f"a {kind}", start, end), frames, places, variable)
 
     def _add(self, node: Node, fact: Declared) -> None:
         expression = fact.expression
-        if isinstance(expression, Struct):
+        if isinstance(expression, cue_tree.Struct):
             frame = Scope(node, names_in(expression))
             self.declare(node, expression.declarations, (*fact.frames, frame), fact.places)
-        elif isinstance(expression, Both):
+        elif isinstance(expression, cue_tree.Both):
             for part in expression.parts:
                 self._add(node, fact._replace(expression=part))
         else:
             node.facts.append(fact)
-            if isinstance(expression, CueList):
+            if isinstance(expression, cue_tree.CueList):
                 self._add_items(node, expression, fact)
 
-    def _add_items(self, node: Node, items: CueList, fact: Declared) -> None:
+    def _add_items(self, node: Node, items: cue_tree.CueList, fact: Declared) -> None:
         for number, element in enumerate(items.elements):
-            child = self._child(node, Label(str(number), regular=False), fact.places.at(element.start))
+            child = self._child(
+                node, cue_tree.Label(str(number), regular=False), fact.places.at(element.start)
+            )
             self._add(child, fact._replace(expression=element))
 
-    def _child(self, node: Node, label: Label, place: str) -> Node:
+    def _child(self, node: Node, label: cue_tree.Label, place: str) -> Node:
         return node.children.setdefault(label, Node(label, node, place))
 
 

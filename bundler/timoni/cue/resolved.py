@@ -3,18 +3,7 @@
 from typing import NamedTuple
 
 from bundler.errors import printable
-from bundler.timoni.cue.cue_tree import (
-    Bound,
-    CueList,
-    CueReference,
-    Disjunction,
-    Expression,
-    Label,
-    Let,
-    Opaque,
-    Struct,
-    Text,
-)
+from bundler.timoni.cue import cue_tree
 from bundler.timoni.cue.merged_tree import Declared, Node, Scope, is_anything
 
 _LONGEST_CHAIN = 30
@@ -30,7 +19,7 @@ class Known(NamedTuple):
 
     text: str
     place: str
-    written: Expression
+    written: cue_tree.Expression
     default: bool = False
     fixed: bool = True
 
@@ -84,16 +73,16 @@ class Texts:
 
     def _of(self, fact: Declared) -> Known | Unknown | None:
         """Return what one declaration says; None if it says only what the text must look like."""
-        if isinstance(fact.expression, Bound) or is_anything(fact):
+        if isinstance(fact.expression, cue_tree.Bound) or is_anything(fact):
             if not fact.variable:
                 return None
             reason = f"the environment sets it: give it with --set {printable(fact.variable)}=..."
             return Unknown(fact.place, reason)
-        if isinstance(fact.expression, Disjunction):
+        if isinstance(fact.expression, cue_tree.Disjunction):
             return self._default(fact, fact.expression)
         return self._single(fact)
 
-    def _default(self, fact: Declared, choice: Disjunction) -> Known | Unknown:
+    def _default(self, fact: Declared, choice: cue_tree.Disjunction) -> Known | Unknown:
         defaults = [option.value for option in choice.options if option.default]
         if len(defaults) != 1:
             return Unknown(fact.place, f"it is {kind_of(fact)}")
@@ -102,15 +91,15 @@ class Texts:
 
     def _single(self, fact: Declared) -> Known | Unknown:
         expression = fact.expression
-        if isinstance(expression, Text):
+        if isinstance(expression, cue_tree.Text):
             return Known(expression.value, fact.place, expression, fixed=not fact.given)
-        if isinstance(expression, CueReference):
+        if isinstance(expression, cue_tree.CueReference):
             return self._referred(fact, expression)
         return Unknown(fact.place, f"it is {kind_of(fact)}")
 
     # --- references --------------------------------------------------------------------------------
 
-    def _referred(self, fact: Declared, reference: CueReference) -> Known | Unknown:
+    def _referred(self, fact: Declared, reference: cue_tree.CueReference) -> Known | Unknown:
         if self._chain >= _LONGEST_CHAIN:
             return Unknown(fact.place, "a long chain of references")
         self._chain += 1
@@ -122,7 +111,7 @@ class Texts:
             return Unknown(fact.place, f"it is {kind_of(fact)}, which has no value in these files")
         return Known(found.text, fact.place, reference, found.default, found.fixed)
 
-    def _target(self, fact: Declared, reference: CueReference) -> Known | Unknown | None:
+    def _target(self, fact: Declared, reference: cue_tree.CueReference) -> Known | Unknown | None:
         name, *fields = reference.path
         frames = fact.frames
         while frames:
@@ -133,16 +122,20 @@ class Texts:
         return None
 
     def _named(
-        self, fact: Declared, frames: tuple[Scope, ...], meant: Label | Let, fields: list[str]
+        self,
+        fact: Declared,
+        frames: tuple[Scope, ...],
+        meant: cue_tree.Label | cue_tree.Let,
+        fields: list[str],
     ) -> Known | Unknown | None:
-        if isinstance(meant, Let):
+        if isinstance(meant, cue_tree.Let):
             if fields:
                 return Unknown(fact.place, f"it is {kind_of(fact)}")
             found = self._single(fact._replace(expression=meant.value, frames=frames))
             return found._replace(fixed=False) if isinstance(found, Known) else found
         node = frames[-1].node.children.get(meant)
         for field in fields:
-            label = Label(field, not field.startswith(("_", "#")))
+            label = cue_tree.Label(field, not field.startswith(("_", "#")))
             node = node.children.get(label) if node else None
         return self.at(node) if node else None
 
@@ -168,9 +161,13 @@ def _same(found: list[Known]) -> Known | Unknown:
 def kind_of(fact: Declared) -> str:
     """Return the kind of an unreadable fact, in words."""
     expression = fact.expression
-    if isinstance(expression, CueReference):
+    if isinstance(expression, cue_tree.CueReference):
         return f"a reference to {printable('.'.join(expression.path))}"
-    if isinstance(expression, Opaque):
+    if isinstance(expression, cue_tree.Opaque):
         return expression.what
-    names = {CueList: "a list", Disjunction: "one of several values", Struct: "a pattern for all fields"}
+    names = {
+        cue_tree.CueList: "a list",
+        cue_tree.Disjunction: "one of several values",
+        cue_tree.Struct: "a pattern for all fields",
+    }
     return names.get(type(expression), "a text")
