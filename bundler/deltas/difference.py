@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bundler.bundle.contents import added_up
+from bundler.bundle.inventory import RepositoryEntry
 from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
 from bundler.deltas.state import State, state_of
@@ -14,6 +15,8 @@ from bundler.oci.graph import needed_by
 from bundler.oci.manifest import REVISION, VERSION
 
 Change = Literal["added", "removed", "moved"]
+
+Departure = Literal["gone at the source", "no longer selected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class TagChange:
     """In the older bundle; null if it was added."""
     new: TagState | None
     """In the newer bundle; null if it was removed."""
+    departure: Departure | None = None
+    """Why a delta removes it; null for every other change, and where the newer bundle is a full one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,14 @@ def difference(old: Bundle, new: Bundle, pool: ManifestPool | None = None) -> Di
     before = state_of([first])
     after = state_of([first, second] if new.inventory.kind == "delta" else [second])
     states = _states(before, pool.limits), _states(after, pool.limits)
+    departures: dict[str, dict[str, Departure]] = {
+        entry.name: _departures(entry) for entry in new.inventory.repositories
+    }
     repositories = [
-        RepositoryDifference(name, tuple(_changes(*(state.get(name, {}) for state in states))))
+        RepositoryDifference(
+            name,
+            tuple(_changes(states[0].get(name, {}), states[1].get(name, {}), departures.get(name, {}))),
+        )
         for name in sorted({*states[0], *states[1]})
     ]
     same = {*before.roots} & {*after.roots}
@@ -123,10 +134,20 @@ def _states(state: State, limits: Limits) -> dict[str, dict[str, TagState]]:
     return found
 
 
-def _changes(before: Mapping[str, TagState], after: Mapping[str, TagState]) -> Iterator[TagChange]:
+def _departures(entry: RepositoryEntry) -> dict[str, Departure]:
+    """Return why each name left, as a delta says it; empty for a full bundle."""
+    departures: dict[str, Departure] = dict.fromkeys(entry.deselected, "no longer selected")
+    return departures | dict.fromkeys(entry.removed, "gone at the source")
+
+
+def _changes(
+    before: Mapping[str, TagState], after: Mapping[str, TagState], departures: Mapping[str, Departure]
+) -> Iterator[TagChange]:
     for reference in dict.fromkeys((*before, *after)):
         old, new = before.get(reference), after.get(reference)
-        if old is None or new is None:
-            yield TagChange(reference, "added" if old is None else "removed", old, new)
+        if old is None:
+            yield TagChange(reference, "added", old, new)
+        elif new is None:
+            yield TagChange(reference, "removed", old, new, departures.get(reference))
         elif old.digest != new.digest:
             yield TagChange(reference, "moved", old, new)

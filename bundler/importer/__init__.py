@@ -11,7 +11,7 @@ from bundler.importer.import_report import compare_with_target, import_report, p
 from bundler.importer.move_tags import finish
 from bundler.importer.policy_check import PolicyCheck
 from bundler.importer.prepare import arrange, incoming
-from bundler.importer.prune import Pruning, prune_tags, to_prune, with_planned
+from bundler.importer.prune import Pruning, prune_tags, to_prune, with_departed, with_planned
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
 from bundler.importer.streaming import send_as_it_comes
@@ -70,7 +70,7 @@ def plan_bundle_import(
             gone=gone,
         )
         report = with_planned(planned_report(bundle, plan, session, verified.warnings), gone)
-        return record.described(report)
+        return record.described(with_departed(report, bundle.inventory, destination))
 
 
 def import_bundle(
@@ -116,6 +116,7 @@ def import_bundle(
             push.blobs(content, plan.uploads)
         finish(push, record, fully=confirm_full)
         report = import_report(bundle, plan, push, verified.warnings)
+        report = with_departed(report, bundle.inventory, destination)
         return record.ends(prune_tags(report, gone, session, record))
 
 
@@ -149,5 +150,5 @@ def import_stream(
         )
         plan, push = send_as_it_comes(stream, arranged, record, session, beside)
         finish(push, record, fully=confirm_full)
-        report = import_report(stream, plan, push, ())
+        report = with_departed(import_report(stream, plan, push, ()), inventory, destination)
         return record.ends(prune_tags(report, gone, session, record))

@@ -73,9 +73,23 @@ def to_prune(inventory: Inventory, destination: Destination, pruning: Pruning | 
     return gone
 
 
+def with_departed(report: Report, inventory: Inventory, destination: Destination) -> Report:
+    """Return the report with the numbers of tags that a delta says left, whether deleted or not."""
+    part = destination.part
+    entries = [entry for entry in inventory.repositories if part.has(entry.name)]
+    gone, deselected = (
+        sum(not is_attachment_tag(tag) for names in each for tag in _chosen(names, part.rules))
+        for each in ([entry.removed for entry in entries], [entry.deselected for entry in entries])
+    )
+    return replace(report, gone_at_source=gone, no_longer_selected=deselected)
+
+
 def _departed(entry: RepositoryEntry, rules: Rules, pruning: Pruning) -> dict[Tag, Digest]:
-    """Return the tags to delete that the rules choose; attachments of a part are not known, and stay."""
-    every = {**entry.removed, **(entry.deselected if pruning.deselected else {})}
+    return _chosen({**entry.removed, **(entry.deselected if pruning.deselected else {})}, rules)
+
+
+def _chosen(every: Mapping[Tag | Digest, Digest], rules: Rules) -> dict[Tag, Digest]:
+    """Return the tags that the rules choose; attachments of a part are not known, and stay."""
     tags = {name: digest for name, digest in every.items() if isinstance(name, Tag)}
     if rules == EVERY_TAG:
         return tags

@@ -33,7 +33,7 @@ def findings(page: PageContents) -> list[Finding]:
     return [
         *_proof(page),
         _origin(page),
-        *_gone(page),
+        *_departed(page),
         *_signatures(page),
         *_images(page),
         *_contradictions(page),
@@ -60,11 +60,15 @@ def _origin(page: PageContents) -> Finding:
     return _look("No signature on this file.", f"{proven}: compare the bundle id by a way that you trust.")
 
 
-def _gone(page: PageContents) -> Iterator[Finding]:
+def _departed(page: PageContents) -> Iterator[Finding]:
     gone = [f"{entry.name}:{tag}" for entry in page.repositories for tag in entry.gone]
     if gone:
         more = f"{_named(gone)}. An import deletes them only with --prune."
         yield _look(f"{counted(len(gone), 'tag')} said to be gone at the source.", more)
+    deselected = [f"{entry.name}:{tag}" for entry in page.repositories for tag in entry.deselected]
+    if deselected:
+        more = f"{_named(deselected)}. The source still has them; only --prune-deselected deletes them."
+        yield _look(f"{counted(len(deselected), 'tag')} no longer selected.", more)
 
 
 def _signatures(page: PageContents) -> Iterator[Finding]:

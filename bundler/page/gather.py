@@ -12,7 +12,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Digest
 from bundler.oci.graph import Manifests, Tally, bottom_up, needed_by
 from bundler.oci.manifest import CREATED, INDEXES, REVISION, VERSION, Manifest
-from bundler.oci.reference import RepositoryName
+from bundler.oci.reference import RepositoryName, Tag
 from bundler.page.gathered_parts import RepositoryAttachments, changes_since
 from bundler.page.listed_images import images_part, is_module
 from bundler.page.values import FileFacts, LabelledFact, PageContents, Proof, RepositoryPart, Sizes, TagRow
@@ -161,10 +161,13 @@ def _repository(
         attachments=len(roots) - len(shown),
         size=sum(together.values()),
         shared_size=sum(size for digest, size in together.items() if users[digest] > 1),
-        gone=tuple(
-            sorted((name for name in entry.removed if not is_attachment_tag(name)), key=version_order)
-        ),
+        gone=_departed(entry.removed),
+        deselected=_departed(entry.deselected),
     )
+
+
+def _departed(names: Iterable[Tag | Digest]) -> tuple[str, ...]:
+    return tuple(sorted((name for name in names if not is_attachment_tag(name)), key=version_order))
 
 
 def _belongs(root: Root, manifests: Manifests) -> bool:

@@ -47,6 +47,15 @@ _OPEN_ROWS = 12
 _LONGEST = 600
 
 
+class DepartedTags(NamedTuple):
+    """Tags of earlier bundles that a delta says left in one of two ways."""
+
+    id: str
+    """`gone` or `deselected`."""
+    tags: Sequence[tuple[str, str]]
+    """Repository and tag."""
+
+
 class Section(NamedTuple):
     """One repository, with its pictures."""
 
@@ -99,7 +108,7 @@ def render_page(page: PageContents) -> str:
             tagged=sum(1 for entry in page.repositories if entry.tags),
             attachments=sum(entry.attachments for entry in page.repositories),
             sections=_sections(page),
-            gone=[(entry.name, tag) for entry in page.repositories for tag in entry.gone],
+            departed=_departed(page),
             sizes=_size_bars(page),
             most=MOST_ROWS,
             open_rows=_OPEN_ROWS,
@@ -148,6 +157,16 @@ def _counts(part: ChangesPart) -> dict[str, int]:
     """Return how many tags were added, removed and moved."""
     kinds = [row.change for row in part.rows]
     return {kind: kinds.count(kind) for kind in ("added", "removed", "moved")}
+
+
+def _departed(page: PageContents) -> list[DepartedTags]:
+    """Return the two ways in which tags leave, those that have any."""
+    entries = page.repositories
+    both = (
+        DepartedTags("gone", [(entry.name, tag) for entry in entries for tag in entry.gone]),
+        DepartedTags("deselected", [(entry.name, tag) for entry in entries for tag in entry.deselected]),
+    )
+    return [part for part in both if part.tags]
 
 
 def _sections(page: PageContents) -> list[Section]:

@@ -83,7 +83,9 @@ class RepositoryPart(NamedTuple):
     shared_size: int
     """Bytes of it that another repository needs too."""
     gone: tuple[str, ...] = ()
-    """Tags that a delta removes; attachments are not listed one by one."""
+    """Tags that a delta says are gone at the source; attachments are not listed one by one."""
+    deselected: tuple[str, ...] = ()
+    """Tags that a delta says are no longer selected, in the same form."""
 
 
 class Namer(NamedTuple):
@@ -139,6 +141,8 @@ class ChangeRow(NamedTuple):
     """Version and shortened digest; empty for a new tag."""
     new: str
     size: int
+    departure: str = ""
+    """Why a delta removes it: `gone at the source` or `no longer selected`; empty for other changes."""
 
 
 class ChangesPart(NamedTuple):

@@ -200,6 +200,10 @@ class Report:
     """True when everything was there already, and nothing was written."""
     removed: tuple[str, ...] = ()
     """In an export: older bundles of the same job that were removed."""
+    gone_at_source: int = 0
+    """In the import of a delta: number of tags, of the imported part, that are gone at the source."""
+    no_longer_selected: int = 0
+    """In the import of a delta: number of tags, of the imported part, that are no longer selected."""
     dry_run: bool = False
     """True when this is what would be done."""
     signed: tuple[SignedReport, ...] = ()

@@ -9,7 +9,8 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.oci.manifest import REVISION
-from tests.builders import a_bundle, a_module, an_artifact
+from tests.builders import a_bundle, a_module, add_version, an_artifact
+from tests.doubles import MemoryRegistry
 from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
@@ -65,6 +66,33 @@ def test_a_change_note_is_a_table(bundles: tuple[str, str], capsys: Output) -> N
     assert lines[1] == "|---|---|---|---|---|"
     assert {line.count(" | ") for line in lines[2:6]} == {4}
     assert lines[4].startswith("| moved | h.example/app | latest | 1.1.0 sha256:")
+
+
+def test_a_delta_tells_gone_from_no_longer_selected(tmp_path: Path, capsys: Output) -> None:
+    source, base, delta = a_module("1.0.0", "1.1.0"), str(tmp_path / "f.tar.zst"), str(tmp_path / "d.tar.zst")
+    with MemoryRegistry({"app": source}) as registry:
+        line = ["export", f"{registry.host}/app", "-q"]
+        assert run([*line, "-o", base]) == 0
+        del source.tags["1.0.0"]
+        add_version(source, "2.0.0")
+        assert run([*line, "-o", delta, "--base", base, "--newest", "1"]) == 0
+    capsys.readouterr()
+    assert run(["diff", base, delta]) == 0
+    _, first, second, _, sums = capsys.readouterr().out.splitlines()
+    assert (first.split()[1], second.split()[1]) == ("1.0.0", "1.1.0")
+    assert first.endswith("  gone at the source")
+    assert second.endswith("  no longer selected")
+    assert "2 removed (1 gone at the source, 1 no longer selected)" in sums
+    assert run(["diff", base, delta, "--markdown"]) == 0
+    assert "| gone at the source | " in capsys.readouterr().out
+    assert run(["diff", base, delta, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    valid("difference", found)
+    assert [change.get("departure") for change in found["repositories"][0]["changes"]] == [
+        "gone at the source",
+        "no longer selected",
+        None,
+    ]
 
 
 def test_a_bundle_does_not_differ_from_itself(bundles: tuple[str, str], capsys: Output) -> None:

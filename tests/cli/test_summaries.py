@@ -36,6 +36,15 @@ def failures(count: int, cause: str = "broken") -> tuple[Failure, ...]:
     )
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_an_import_tells_gone_from_no_longer_selected(*, dry_run: bool) -> None:
+    report = Report("import", "1", (), (), gone_at_source=2, no_longer_selected=1, dry_run=dry_run)
+    assert import_summary(report, "t.example").splitlines()[1:] == [
+        "2 tags gone at the source (deleted only with --prune)",
+        "1 tag no longer selected (deleted only with --prune-deselected)",
+    ]
+
+
 def test_twenty_thousand_equal_failures_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert print_failures(failures(MANY), 8) == 8
     assert capsys.readouterr().err == (

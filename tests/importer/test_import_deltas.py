@@ -317,6 +317,8 @@ def test_what_is_only_no_longer_selected_needs_its_own_option(
     options = ("--prune", "50", *(["--prune-deselected"] if deselected else []))
     done = bundler("import", str(delta), "--to", target_registry.host, "-q", *options)
     assert done.returncode in (0, 8), done.stderr
+    assert "no longer selected (deleted only with --prune-deselected)" in done.stdout
+    assert "gone at the source" not in done.stdout
     assert ("1.3.0" not in target_registry.tags(far.path)) == deselected
 
 

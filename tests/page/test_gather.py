@@ -20,6 +20,7 @@ from tests.builders import (
     a_bundle,
     a_module,
     a_signed_module,
+    add_version,
     an_image,
     an_index,
     dumped,
@@ -239,6 +240,28 @@ def test_a_delta_tells_what_is_gone_and_what_its_base_has(delta: Path) -> None:
     assert f"look: 2 tags said to be gone at the source. {entry.name}:1.0.0, {entry.name}:1.2.0." in said(
         page
     )
+
+
+def test_the_page_tells_gone_from_no_longer_selected(tmp_path: Path) -> None:
+    source = a_module("1.0.0", "1.1.0")
+    with MemoryRegistry({"app": source}) as registry:
+        line = ["export", f"{registry.host}/app", "-q"]
+        assert run([*line, "-o", str(tmp_path / "f.tar.zst")]) == 0
+        del source.tags["1.0.0"]
+        add_version(source, "2.0.0")
+        out, base = str(tmp_path / "d.tar.zst"), str(tmp_path / "f.tar.zst")
+        assert run([*line, "-o", out, "--base", base, "--newest", "1"]) == 0
+    with open_bundle(Path(out)) as delta, open_bundle(Path(base)) as full:
+        page = page_of(delta, PROVEN, since=[full])
+    (entry,) = page.repositories
+    assert (entry.gone, entry.deselected) == (("1.0.0",), ("1.1.0",))
+    assert "look: 1 tag said to be gone at the source." in said(page)
+    assert "look: 1 tag no longer selected." in said(page)
+    rows = {row.reference: row.departure for row in page.changes[0].rows}
+    assert rows == {"1.0.0": "gone at the source", "1.1.0": "no longer selected", "2.0.0": ""}
+    html = render_page(page)
+    assert "Tags that are gone at the source" in html
+    assert "Tags that are no longer selected" in html
 
 
 def test_a_module_layer_in_the_base_is_read_there_or_told(delta: Path) -> None:

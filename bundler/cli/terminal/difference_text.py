@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def text_of(difference: Difference) -> Iterator[str]:
     yield _sums(difference)
 
 
-def _row(change: TagChange) -> tuple[str, str, str]:
+def _row(change: TagChange) -> tuple[str, str, str, str]:
     states = [state for state in (change.old, change.new) if state]
     known = any(state.revision for state in states)
     same = all(state.version in (None, change.reference) for state in states)
@@ -36,6 +37,7 @@ def _row(change: TagChange) -> tuple[str, str, str]:
         f"{SIGNS[change.change]} {change.reference}",
         digests if same else _told(change, ARROW),
         f"revision {_revisions(change, ARROW)}" if known else "",
+        change.departure or "",
     )
 
 
@@ -45,7 +47,8 @@ def markdown_of(difference: Difference) -> Iterator[str]:
         yield "| change | repository | tag | version and digest | git revision |"
         yield "|---|---|---|---|---|"
     for name, change in _ordered(difference):
-        cells = (change.change, name, change.reference, _told(change, " → "), _revisions(change, " → "))
+        kind = change.departure or change.change
+        cells = (kind, name, change.reference, _told(change, " → "), _revisions(change, " → "))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     if difference.repositories:
         yield ""
@@ -80,7 +83,11 @@ def _sums(difference: Difference) -> str:
     counts = dict.fromkeys(SIGNS, 0)
     for _, change in _ordered(difference):
         counts[change.change] += 1
-    tags = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    departures = Counter(change.departure for _, change in _ordered(difference) if change.departure)
+    why = ", ".join(f"{count} {departure}" for departure, count in sorted(departures.items()))
+    tags = ", ".join(
+        f"{count} {kind}{f' ({why})' if why and kind == 'removed' else ''}" for kind, count in counts.items()
+    )
     added = f"{counted(difference.added_blobs, 'blob')} added ({size_text(difference.added_bytes)})"
     removed = f"{difference.removed_blobs} removed ({size_text(difference.removed_bytes)})"
     return f"{tags}, {difference.unchanged} unchanged; {added}, {removed}"

@@ -23,14 +23,23 @@ def export_summary(report: Report) -> str:
 def import_summary(report: Report, target: str, *, all_tags: bool = False) -> str:
     """Return what the target has now, for a dry run what it would get; then who signed modules."""
     if report.dry_run:
-        return import_plan_text(report, target, all_tags=all_tags)
+        return "\n".join([import_plan_text(report, target, all_tags=all_tags), *_departures(report)])
     counts = Counter(tag.status for tag in _tags(report))
     if set(counts) == {"present"}:
         line = f"{target}: {_all(counts['present'])} there already; nothing was sent"
     else:
         tags = tag_counts(counts, {"present": "there already", "removed": "deleted"})
         line = f"{target}: {tags}; {_sent(report)}"
-    return "\n".join([line, *signed_lines(report.signed)])
+    return "\n".join([line, *_departures(report), *signed_lines(report.signed)])
+
+
+def _departures(report: Report) -> Iterator[str]:
+    """Yield what a delta says left, in the two words of its inventory."""
+    if report.gone_at_source:
+        yield f"{counted(report.gone_at_source, 'tag')} gone at the source (deleted only with --prune)"
+    if report.no_longer_selected:
+        number = counted(report.no_longer_selected, "tag")
+        yield f"{number} no longer selected (deleted only with --prune-deselected)"
 
 
 def rollback_summary(report: Report, file: str, *, all_tags: bool = False) -> str:
