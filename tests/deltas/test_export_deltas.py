@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler import merge_bundles
+from bundler import difference, merge_bundles
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
 from bundler.errors import BundlerError, IntegrityError, UsageError
