@@ -8,7 +8,7 @@ from bundler.bundle.contents import added_up
 from bundler.bundle.inventory import RepositoryEntry
 from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
-from bundler.deltas.state import State, state_of
+from bundler.deltas.state import State, base_error, state_of
 from bundler.errors import UsageError
 from bundler.limits import Limits
 from bundler.oci.graph import needed_by
@@ -111,15 +111,20 @@ def difference(old: Bundle, new: Bundle, pool: ManifestPool | None = None) -> Di
 
 
 def _check_base(old: Bundle, new: Bundle) -> None:
-    next_step = "make full bundles of deltas with `timoni-bundler merge` first"
+    if new.id in old.inventory.base:
+        raise base_error(str(old.path), new.id, {new.id: str(new.path)})
     if old.inventory.kind == "delta":
-        raise UsageError(str(old.path), "a delta does not tell what was there before it", next_step)
+        raise UsageError(
+            str(old.path), "is a delta", "name a full bundle, or merge it and its base first (`merge`)"
+        )
     if (
         new.inventory.kind == "delta"
         and (old.id,) != new.inventory.base
         and old.id != new.inventory.base_state
     ):
-        raise UsageError(str(new.path), f"it builds on {' and '.join(new.inventory.base)}", next_step)
+        cause = f"needs bundle {' and '.join(new.inventory.base)}"
+        next_step = "name that bundle as OLD, or merge it and its base first (`merge`)"
+        raise UsageError(str(new.path), cause, next_step)
 
 
 def _states(state: State, limits: Limits) -> dict[str, dict[str, TagState]]:

@@ -1,6 +1,6 @@
 """Bundles made one: a full bundle and the deltas on it, or shards of one selection."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from bundler.bundle.manifest_pool import ChainEntry, ManifestPool, read_chain_en
 from bundler.bundle.reader import Bundle, open_bundle
 from bundler.bundle.wire import FrameCache
 from bundler.bundle.writer import check_readable
-from bundler.deltas.state import State, full_inventory, state_of
+from bundler.deltas.state import State, base_error, full_inventory, state_of
 from bundler.errors import ContentError, IntegrityError, UsageError
 from bundler.folders import check_disk
 from bundler.limits import DEFAULT_LIMITS, Limits
@@ -44,7 +44,8 @@ def merge_bundles(
         opened = partial(open_bundle, limits=limits, volumes_in=volumes_in, frames=FrameCache())
         bundles = [stack.enter_context(opened(path)) for path in paths]
         pool = ManifestPool(limits)
-        inventory = merged_inventory([read_chain_entry(bundle, pool) for bundle in bundles], limits)
+        chain = [read_chain_entry(bundle, pool) for bundle in bundles]
+        inventory = merged_inventory(chain, limits, {bundle.id: str(bundle.path) for bundle in bundles})
         check_readable(inventory, limits)
         existing = out.unchanged(inventory, progress)
         if existing:
@@ -60,13 +61,19 @@ def merge_bundles(
     return Report("merge", VERSION, repositories, (), written, unchanged=existing is not None)
 
 
-def merged_inventory(chain: Sequence[ChainEntry], limits: Limits = DEFAULT_LIMITS) -> Inventory:
-    """Return the inventory of the full bundle that these make. No I/O. Raises ContentError over a limit."""
+def merged_inventory(
+    chain: Sequence[ChainEntry], limits: Limits = DEFAULT_LIMITS, named: Mapping[Digest, str] | None = None
+) -> Inventory:
+    """Return the inventory of the full bundle that these make. No I/O.
+
+    `named` has the file of each bundle, for messages. Raises ContentError over a limit, UsageError for a
+    delta without its base.
+    """
     # One that is named twice has its place where it came first.
     chain = list({link.id: link for link in chain}.values())
     below: dict[Digest, set[Digest]] = {}
     for link in chain:
-        bases = _bases(link, below)
+        bases = _bases(link, below, named or {})
         below[link.id] = {link.id, *bases}.union(*(below[base] for base in bases))
     state = state_of(chain)
     _check_work(state, limits)
@@ -89,7 +96,7 @@ def _check_work(state: State, limits: Limits) -> None:
             tally.add(state.manifests[digest].descriptors if digest in state.manifests else 1)
 
 
-def _bases(link: ChainEntry, known: Collection[Digest]) -> tuple[Digest, ...]:
+def _bases(link: ChainEntry, known: Collection[Digest], named: Mapping[Digest, str]) -> tuple[Digest, ...]:
     """Return the bases of a bundle: the bundles themselves, or the full one that was merged of them."""
     missing = [base for base in link.inventory.base if base not in known]
     if not missing:
@@ -97,8 +104,7 @@ def _bases(link: ChainEntry, known: Collection[Digest]) -> tuple[Digest, ...]:
     whole = link.inventory.base_state
     if whole and whole in known:
         return (whole,)
-    cause = f"it needs bundle {missing[0]}"
-    raise UsageError(f"bundle {link.id}", cause, "name that bundle before this one")
+    raise base_error(named.get(link.id, f"bundle {link.id}"), missing[0], named)
 
 
 class _Together:

@@ -23,7 +23,8 @@ from bundler.bundle.inventory import (
 )
 from bundler.bundle.manifest_pool import ChainEntry
 from bundler.deltas.departed import DeltaScope, Fate, Name, departed, name_of
-from bundler.oci.content import Digest
+from bundler.errors import UsageError
+from bundler.oci.content import Digest, shortened
 from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse, with_carried_children
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
@@ -143,6 +144,13 @@ def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, sco
         _state_id(result, {**base.manifests, **manifests}),
         _state_id(base.roots, base.manifests),
     )
+
+
+def base_error(item: str, base: Digest, named: Mapping[Digest, str]) -> UsageError:
+    """Return the error of a delta whose base is not named before it; `named` has files by bundle id."""
+    if base in named:
+        return UsageError(item, f"needs {named[base]} ({shortened(base)})", f"name it before {item}")
+    return UsageError(item, f"needs bundle {base}", f"name that bundle before {item}")
 
 
 def _state_id(roots: Iterable[Root], manifests: Manifests) -> Digest | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler import merge_bundles
+from bundler import difference, merge_bundles
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
 from bundler.errors import BundlerError, IntegrityError, UsageError
@@ -271,6 +271,35 @@ def test_a_merge_that_lacks_a_base_names_it(nights: Nights) -> None:
     with pytest.raises(UsageError, match="name that bundle before"):
         merge_bundles([delta], output_to(str(nights.folder / "m.tar.zst")), Session())
     assert not (nights.folder / "m.tar.zst").exists()
+
+
+def test_deltas_in_the_wrong_order_are_named_by_their_files(nights: Nights) -> None:
+    base = nights.full("sunday")
+    add_version(nights.registry.repositories["app"], "2.0.0")
+    delta = nights.night("monday", base)
+    out = output_to(str(nights.folder / "m.tar.zst"))
+    named = re.escape(f"{delta}: needs {base} (sha256:")
+    with pytest.raises(UsageError, match=f"{named}.*name it before {re.escape(str(delta))}"):
+        merge_bundles([delta, base], out, Session())
+    with (
+        open_bundle(delta) as first,
+        open_bundle(base) as second,
+        pytest.raises(UsageError, match=f"{named}.*name it before"),
+    ):
+        difference(first, second)
+
+
+def test_diff_asks_for_the_base_of_a_delta(nights: Nights) -> None:
+    base = nights.full("sunday")
+    add_version(nights.registry.repositories["app"], "2.0.0")
+    monday = nights.night("monday", base)
+    add_version(nights.registry.repositories["app"], "3.0.0")
+    tuesday = nights.night("tuesday", monday)
+    with open_bundle(base) as full, open_bundle(monday) as older, open_bundle(tuesday) as newer:
+        with pytest.raises(UsageError, match="is a delta; name a full bundle, or merge it"):
+            difference(older, newer)
+        with pytest.raises(UsageError, match=f"needs bundle {older.id}; name that bundle as OLD"):
+            difference(full, newer)
 
 
 def test_shards_merge_to_the_whole(nights: Nights) -> None:
