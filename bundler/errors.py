@@ -37,7 +37,8 @@ BUNDLE = "bundle"
 _QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*|([^\s?'\"]+/[^\s?'\"]*)\?[^\s?=]+=\S*")
 
 _USERINFO = re.compile(
-    r"([a-zA-Z][a-zA-Z0-9+.-]*://)(?:[^\s/@]*|(?<=oci://)[^\s'\"]*|[^\s/@:]+:(?!\d{1,5}/)[^\s'\"]*)@(?!sha[0-9]+:)"
+    r"([a-zA-Z][a-zA-Z0-9+.-]*://)"
+    r"(?:[^\s/@]*|(?<=oci://)[^\s'\"\]][^\s'\"]*|[^\s/@:]+:(?!\d{1,5}/)[^\s'\"]*)@(?!sha[0-9]+:)"
 )
 """A user and a password; one with a `/` in it is known by `oci://`, or by what is not a port."""
 

@@ -59,7 +59,7 @@ def test_an_output_whose_folder_is_missing_is_2(registry: MemoryRegistry, tmp_pa
 def test_a_directory_of_something_else_is_2(registry: MemoryRegistry, tmp_path: Path) -> None:
     """Case 109."""
     (tmp_path / "diary.txt").write_text("dear diary")
-    assert "something else" in refused(registry, "export", f"{registry.host}/app", "-o", str(tmp_path))
+    assert "other files" in refused(registry, "export", f"{registry.host}/app", "-o", str(tmp_path))
     (tmp_path / "d.tar.zst").mkdir()
     refused(registry, "export", f"{registry.host}/app", "-o", str(tmp_path / "d.tar.zst"))
 
