@@ -70,11 +70,15 @@ class Means(NamedTuple):
     session: Session
 
 
-def carry_out(task: ImportTask, *, dry_run: bool, quiet: bool) -> Report:
-    """Import the bundle, or plan that, and return the report. Raises what stops everything."""
+def session_of(task: ImportTask, *, quiet: bool) -> Session:
+    """Return a session with the registries of the import."""
     progress = display(quiet=quiet)
     known = registries(task.settings, progress, [task.destination.prefix.registry])
-    session = Session(known, jobs=task.settings.jobs, progress=progress)
+    return Session(known, jobs=task.settings.jobs, progress=progress)
+
+
+def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
+    """Import the bundle, or plan that, and return the report. Raises what stops everything."""
     allow_open_files()
     with ExitStack() as stack:
         opened = partial(open_bundle, volumes_in=task.volumes_in, frames=FrameCache())

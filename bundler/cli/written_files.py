@@ -10,12 +10,14 @@ from typing import NamedTuple
 from bundler.config.import_options import NameOptions
 from bundler.config.selection_options import RuntimeOptions
 from bundler.durable import write_whole
-from bundler.errors import BundlerError, ContentError, UsageError
+from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.named_files import check_folder, text_of
+from bundler.oci.content import Digest
 from bundler.oci.reference import Reference, parse_reference
-from bundler.reporting.json_report import Report
+from bundler.reporting.json_report import Failure, Report, failure
 from bundler.selection.rules import LATEST
 from bundler.selection.sources import Include, PinnedReference, Selection
+from bundler.session import Session
 from bundler.timoni.bundle_file import ModuleReference, read_bundle_files, rewritten
 from bundler.timoni.source_text import SourceText
 
@@ -79,10 +81,11 @@ def _pin(module: ModuleReference, along: Include) -> PinnedReference:
 
 
 class Rewritten(NamedTuple):
-    """Files with other addresses, and a line for each module whose address is still the old one."""
+    """Files with other addresses, a line for each module whose address is still the old one, the others."""
 
     files: Mapping[Path, bytes]
     warnings: tuple[str, ...]
+    modules: tuple[ModuleReference, ...]
 
 
 def rewritten_files(paths: Sequence[Path], names: Mapping[str, str], values: Mapping[str, str]) -> Rewritten:
@@ -101,12 +104,70 @@ def rewritten_files(paths: Sequence[Path], names: Mapping[str, str], values: Map
         for module in again.modules
         if module.url not in inside
     ]
+    shown_modules = (
+        module._replace(place=shown.hidden(module.place), instance=shown.hidden(module.instance))
+        for module in again.modules
+        if module.url in inside
+    )
     stale += [
         shown.hidden(f"{unread.place}: {unread.what} can't be read: {unread.reason}")
         for unread in again.unreadable
     ]
     contents = {path: text.encode() for path, text in zip(paths, files, strict=True)}
-    return Rewritten(contents, tuple(stale))
+    return Rewritten(contents, tuple(stale), tuple(shown_modules))
+
+
+def missing_at_target(
+    modules: Sequence[ModuleReference], report: Report, session: Session
+) -> tuple[Failure, ...]:
+    """Return a failure for every module that Timoni could not pull from the target.
+
+    What the report says is there is not asked for; of all else, one HEAD for each reference.
+    """
+    answers: dict[PulledReference, Digest | str | BundlerError | None] = {
+        (entry.name, tag.reference): tag.digest
+        for entry in report.repositories
+        for tag in entry.tags
+        if tag.status in _THERE
+    }
+
+    def asked(reference: PulledReference) -> Digest | None:
+        pulled = parse_reference(f"{reference[0]}{_joined(reference[1])}")
+        return session.registries.target(pulled.repository).digest_of(pulled.digest or pulled.tag or LATEST)
+
+    unknown = list(dict.fromkeys(pulled for module in modules if (pulled := _pulled(module)) not in answers))
+    answers.update(session.each("checking the Timoni Bundle files", unknown, asked))
+    problems = ((module.place, _problem(module, answers[_pulled(module)])) for module in modules)
+    return tuple(failure(error, place) for place, error in problems if error)
+
+
+PulledReference = tuple[str, str]
+"""A repository as `host/path`, and the tag or digest that Timoni asks it for."""
+
+_THERE = frozenset({"pushed", "present", "moved", "merged"})
+
+
+def _pulled(module: ModuleReference) -> PulledReference:
+    """Return what Timoni asks for: `latest` with a digest is pulled by the digest alone."""
+    by_digest = module.digest if module.version == LATEST else None
+    return str(module.repository), by_digest or module.version
+
+
+def _joined(reference: str) -> str:
+    return f"@{reference}" if ":" in reference else f":{reference}"
+
+
+def _problem(module: ModuleReference, answer: Digest | str | BundlerError | None) -> BundlerError | None:
+    if isinstance(answer, BundlerError):
+        return answer
+    if answer is None:
+        address = f"{module.url}{_joined(_pulled(module)[1])}"
+        cause = f"{module.instance} needs {address}, which the target does not have"
+        return NotFoundError(module.place, cause, "export and import that version too")
+    if module.digest not in (None, answer):
+        cause = f"{module.url}:{module.version} is {answer} at the target, not {module.digest}"
+        return IntegrityError(module.place, cause, "import the bundle that has it")
+    return None
 
 
 def runtime_values(options: RuntimeOptions) -> Mapping[str, str]:
@@ -146,8 +207,12 @@ def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
         text_of(file)
 
 
-def write_all(written: NameOptions, values: Mapping[str, str], report: Report) -> Report:
-    """Write what is wanted, from what the target has now; the report tells what stays unmapped."""
+def write_all(written: NameOptions, values: Mapping[str, str], report: Report, session: Session) -> Report:
+    """Write what is wanted, from what the target has now.
+
+    The report gets a warning for what stays unmapped, and a failure for each module that a rewritten
+    file names and the target lacks; the file is written all the same.
+    """
     if written.image_map:
         lines = sorted({f"{old} {new}\n" for old, new in _names(report)})
         write_whole(written.image_map, "".join(lines).encode())
@@ -156,7 +221,13 @@ def write_all(written: NameOptions, values: Mapping[str, str], report: Report) -
         found = rewritten_files(written.timoni_bundles, names, values)
         for file, data in found.files.items():
             write_whole(written.timoni_bundles_to / file.name, data)
-        return dataclasses.replace(report, warnings=(*report.warnings, *found.warnings))
+        missing = missing_at_target(found.modules, report, session)
+        return dataclasses.replace(
+            report,
+            failures=(*report.failures, *missing),
+            warnings=(*report.warnings, *found.warnings),
+            traffic=session.registries.traffic.report(),
+        )
     return report
 
 

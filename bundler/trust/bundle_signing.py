@@ -62,11 +62,20 @@ class Signing:
         return SignedStatement(statement, encoded, (self._keygen.sign(self._key, encoded),))
 
     def stands_in(self, sealed: SignedStatement | None) -> bool:
-        """Whether a bundle has been signed so by this key, and that is still worth something."""
+        """Return True if this key has signed a bundle so, and the statement expires as is demanded now."""
         if sealed is None or not self._has_signed(sealed) or _expired(sealed.statement, self._now):
             return False
-        job, sequence, *_ = self._terms
+        job, sequence, expires, _ = self._terms
+        if expires and not self._lasts(sealed.statement, expires):
+            return False
         return sealed.statement.job == (job or DEFAULT_JOB) and sequence in (None, sealed.statement.sequence)
+
+    def _lasts(self, statement: Statement, expires: Moment) -> bool:
+        """Return True if a statement expires no later, and not before half of the demanded time is over."""
+        if statement.expires is None:
+            return False
+        half = (expires.seconds - self._now) // 2
+        return self._now + half <= statement.expires.seconds <= expires.seconds
 
     def join(self, sealed: SignedStatement) -> SignedStatement:
         """The same statement with one more signature, unless this key has signed it.

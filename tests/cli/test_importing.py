@@ -145,7 +145,7 @@ def test_nothing_selected_is_not_found(bundle: Path, target_registry: RealRegist
 def test_timoni_bundle_files_come_out_with_the_addresses_inside(
     bundle: Path, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path, capsys: Output
 ) -> None:
-    text = '// keep me\nbundle: instances: app: module: url: "oci://{}" // and me\n'
+    text = '// keep me\nbundle: instances: app: module: {{url: "oci://{}", version: "1.0.0"}} // and me\n'
     text += 'bundle: instances: other: module: url: "oci://ghcr.example/somebody/else"\n'
     prefix = fresh("mirror")
     (tmp_path / "stack.cue").write_text(text.format("ghcr.example/org/modules/app"))
@@ -156,6 +156,40 @@ def test_timoni_bundle_files_come_out_with_the_addresses_inside(
     inside = f"{target_registry.host}/{prefix}/org/modules/app"
     assert (tmp_path / "inside" / "stack.cue").read_text() == text.format(inside)
     assert "stack.cue:3: other still has oci://ghcr.example/somebody/else" in capsys.readouterr().err
+
+
+def test_a_rewritten_file_is_checked_against_the_target(
+    bundle: Path, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path, capsys: Output
+) -> None:
+    url = "ghcr.example/org/modules/db"
+    prefix = fresh("mirror")
+    command = ["import", "--to", f"{target_registry.host}/{prefix}", "-q"]
+    earlier, other = a_module("2.0.0", name="db"), a_module("9.9.9").tags["9.9.9"]
+    assert run([*command, str(a_bundle(tmp_path / "earlier.tar.zst", {url: earlier}))]) == 0
+    pins = {
+        "brought": '"3.0.0"',
+        "earlier": f'"2.0.0", digest: "{earlier.tags["2.0.0"]}"',
+        "absent": '"4.0.0"',
+        "floating": '"latest"',
+        "pinned": f'"latest", digest: "{other}"',
+        "changed": f'"2.0.0", digest: "{other}"',
+    }
+    lines = [f'\t{name}: module: {{url: "oci://{url}", version: {pin}}}' for name, pin in pins.items()]
+    (tmp_path / "stack.cue").write_text("\n".join(["bundle: instances: {", *lines, "}\n"]))
+    (tmp_path / "inside").mkdir()
+    files = ["--timoni-bundle", str(tmp_path / "stack.cue"), "--timoni-bundle-to", str(tmp_path / "inside")]
+    capsys.readouterr()
+    assert run([*command, str(bundle), *files, "--json"]) == 8
+    inside = f"oci://{target_registry.host}/{prefix}/org/modules/db"
+    failures = json.loads(capsys.readouterr().out)["failures"]
+    found = {failure["item"].rsplit("stack.cue:")[1]: failure["cause"] for failure in failures}
+    assert found == {
+        "4": f"absent needs {inside}:4.0.0, which the target does not have",
+        "5": f"floating needs {inside}:latest, which the target does not have",
+        "6": f"pinned needs {inside}@{other}, which the target does not have",
+        "7": f"{inside}:2.0.0 is {earlier.tags['2.0.0']} at the target, not {other}",
+    }
+    assert inside in (tmp_path / "inside" / "stack.cue").read_text()
 
 
 @pytest.mark.parametrize(

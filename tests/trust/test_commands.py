@@ -148,6 +148,32 @@ def test_another_key_job_or_number_is_signed_anew(name: str, place: Place) -> No
 
 
 @pytest.mark.parametrize("name", ["b.tar.zst", "directory"])
+def test_a_demand_to_expire_is_made_of_what_stands_too(name: str, place: Place) -> None:
+    out, sign = place.folder / name, ("--sign-key", str(place.alice))
+    assert place.export(*sign, out=out) == 0
+    assert sealed_in(out).statement.expires is None
+    # Later than before, earlier than before, and again much later.
+    for demand in ("30d", "2d", "60d"):
+        before = sealed_in(out)
+        assert place.export(*sign, "--expires", demand, out=out) == 0
+        signed = sealed_in(out)
+        assert signed.statement.expires
+        assert signed != before
+        assert place.export(*sign, "--expires", demand, out=out) == 0
+        assert sealed_in(out) == signed
+    assert place.export(*sign, out=out) == 0
+    assert sealed_in(out) == signed
+
+
+def test_a_set_of_volumes_is_refused_if_it_does_not_expire(place: Place, capsys: Output) -> None:
+    sign = ("--sign-key", str(place.alice), "--volume-size", "64KiB")
+    assert place.export(*sign) == 0
+    assert place.export(*sign) == 0
+    assert place.export(*sign, "--expires", "30d") == 2
+    assert "another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["b.tar.zst", "directory"])
 def test_what_was_signed_goes_with_what_it_was_said_of(name: str, place: Place) -> None:
     out = place.folder / name
     assert place.export("--sign-key", str(place.alice), out=out) == 0

@@ -7,7 +7,7 @@ from typing import Annotated
 import click
 
 from bundler import Destination, OnConflict, Part, Pruning
-from bundler.cli.import_task import ImportTask, carry_out
+from bundler.cli.import_task import ImportTask, carry_out, session_of
 from bundler.cli.input_files import import_file, part_of
 from bundler.cli.options.combinations import refuse_combination, said_flags
 from bundler.cli.options.command_line import declared
@@ -103,8 +103,9 @@ def _check_report(settings: ImportSettings, task: ImportTask) -> None:
 def _imported(
     task: ImportTask, settings: ImportSettings, runtime: RuntimeOptions, *, dry_run: bool, quiet: bool
 ) -> Report:
-    done = carry_out(task, dry_run=dry_run, quiet=quiet)
-    return done if dry_run else write_all(settings.names, runtime_values(runtime), done)
+    session = session_of(task, quiet=quiet)
+    done = carry_out(task, session, dry_run=dry_run)
+    return done if dry_run else write_all(settings.names, runtime_values(runtime), done, session)
 
 
 def _taken_back(
