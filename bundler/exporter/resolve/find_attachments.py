@@ -13,6 +13,7 @@ from typing import NamedTuple
 from bundler.attachments.referrers import (
     attachment_tags,
     is_fallback_tag,
+    is_pullable,
     is_referrers_index,
     kinds_of,
 )
@@ -136,7 +137,7 @@ def _sorted(
         elif _is_attached(subject, answer, pinned.graph):
             pairs.append((subject, answer))
         elif answer.digest != subject[1]:
-            warnings.append(f"{answer}: it is named like a list of referrers, and is not one; left out")
+            warnings.append(f"{answer}: it has the name of an attachment, and is none; not taken as one")
     return pairs, failed, warnings
 
 
@@ -193,7 +194,11 @@ def _wrong_subject(subject: Subject, root: Root, graph: ManifestGraph) -> Bundle
 
 
 def _is_attached(subject: Subject, root: Root, graph: ManifestGraph) -> bool:
-    return not is_fallback_tag(root.tag) or is_referrers_index(graph.manifests[root.digest], subject[1])
+    """Return False for what only has the tag of an attachment: another list, or a module or image."""
+    manifest = graph.manifests[root.digest]
+    if is_fallback_tag(root.tag):
+        return is_referrers_index(manifest, subject[1])
+    return not (root.tag and is_pullable(manifest))
 
 
 # --- what fails without its attachments ---------------------------------------------------------------
