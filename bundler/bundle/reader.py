@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, Self
@@ -84,6 +84,13 @@ def open_bundle(
     """
     with errors_of(path):
         return _opened(path, limits, judge, volumes_in, frames)
+
+
+def refuse_unused_folders(volumes_in: Collection[Path], *bundles: Bundle) -> None:
+    """Raise UsageError where folders of volumes are given, and none of the bundles is in volumes."""
+    if volumes_in and not any(bundle.volumes for bundle in bundles):
+        names = ", ".join(str(bundle.path) for bundle in bundles)
+        raise UsageError("--volumes-in", f"not in volumes: {names}", "leave it out")
 
 
 def _opened(

@@ -48,12 +48,16 @@ class BundleStream:
         self.proven: StatementReport | None = None
         """What the judge has proven of the statement; None without a judge."""
         self.inventory: Inventory
+        self._is_open = False
 
     def open(self) -> Inventory:
         """Read what stands before the blobs. Raises ContentError, IntegrityError, TrustError.
 
-        The judge hears the id and what was signed before anything else of the bundle is looked at.
+        The judge hears the id and what was signed before anything else of the bundle is looked at. An open
+        stream is left as it is.
         """
+        if self._is_open:
+            return self.inventory
         self._wire.check_start()
         size = layout.first_member_size(self._tar.exactly(BLOCK), INVENTORY_FILE)
         if size > self._limits.inventory:
@@ -69,6 +73,7 @@ class BundleStream:
             raise ContentError(LAYOUT_FILE, "not an OCI image layout 1.0.0")
         index = self._tar.small(self._tar.exactly(BLOCK), INDEX_FILE, self._limits.inventory)
         check_index(index, self.inventory)
+        self._is_open = True
         return self.inventory
 
     def _decoded(self, data: bytes) -> Inventory:

@@ -38,6 +38,7 @@ from bundler.reporting.json_report import Report
 from bundler.session import Session
 
 if TYPE_CHECKING:
+    from bundler.bundle.inventory import Inventory
     from bundler.ledger.ledger import Ledger
     from bundler.trust.policy import Policy
     from bundler.trust.statement_verifier import StatementVerifier
@@ -94,7 +95,7 @@ def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
 
 def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
     with open_bundle(Path(task.bundle), judge=means.verifier, volumes_in=task.volumes_in) as opened:
-        _refuse_unused(task, opened, means.beside)
+        _refuse_unused(task, opened.inventory, (opened, *means.beside))
         check = border_of(task.policy, opened)
         check_import(opened, task.destination, means.session, task.ledger)
         verified = verify_bundle(opened, means.session)
@@ -113,19 +114,23 @@ def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
         return with_signed(report, check)
 
 
-def _refuse_unused(task: ImportTask, opened: Bundle, beside: Sequence[Bundle]) -> None:
-    if not opened.inventory.base:
-        cause = f"{task.bundle} is a full bundle"
+def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[Bundle]) -> None:
+    """Raise UsageError for options of the command line that this bundle leaves without effect."""
+    name = "standard input" if task.bundle == "-" else task.bundle
+    if not inventory.base:
+        cause = f"{name} is a full bundle"
         refuse_unused(task.said, ("--with", "--allow-gap", "--prune"), cause)
-    if not any(bundle.volumes for bundle in (opened, *beside)):
-        refuse_unused(task.said, ("--volumes-in",), f"{task.bundle} is not in volumes")
+    if not any(bundle.volumes for bundle in bundles):
+        refuse_unused(task.said, ("--volumes-in",), f"{name} is not in volumes")
 
 
 def _from_pipe(task: ImportTask, means: Means) -> Report:
     if sys.stdin.isatty():
         raise UsageError("-", "standard input is a terminal", "pipe a bundle into this command")
+    stream = BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier)
+    _refuse_unused(task, stream.open(), means.beside)
     return import_stream(
-        BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier),
+        stream,
         task.destination,
         means.session,
         task.ledger,

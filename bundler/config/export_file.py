@@ -161,11 +161,22 @@ def read_export_file(
 
 
 def _across(content: dict[str, Any]) -> Found:
-    """Yield what is wrong between the keys of a source."""
+    """Yield what is wrong between the keys of a source, and of the defaults beside Timoni Bundles."""
+    yield from _unheard(content)
     for where, source in items(content, "sources"):
         yield from exactly_one(source, where, PLACES)
         if isinstance(source, dict):
             yield from _misplaced(source, where)
+
+
+def _unheard(content: dict[str, Any]) -> Found:
+    """Yield the default rules that can't hold for the modules of a Timoni Bundle."""
+    defaults = content.get("defaults")
+    if content.get("timoniBundles") and isinstance(defaults, dict):
+        for key in ("createdSince", "minimumAge"):
+            if defaults.get(key) is not None:
+                cause = "a Timoni Bundle names its modules, and their creation time is not asked for"
+                yield ("defaults", key), cause, "write it in each source instead"
 
 
 def _misplaced(source: dict[str, Any], where: Where) -> Found:

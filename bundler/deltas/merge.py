@@ -9,7 +9,7 @@ from bundler.about import VERSION
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import Inventory, bundle_id, encode, roots_of
 from bundler.bundle.manifest_pool import ChainEntry, ManifestPool, read_chain_entry
-from bundler.bundle.reader import Bundle, open_bundle
+from bundler.bundle.reader import Bundle, open_bundle, refuse_unused_folders
 from bundler.bundle.wire import FrameCache
 from bundler.bundle.writer import check_readable
 from bundler.deltas.state import State, base_error, full_inventory, state_of
@@ -43,6 +43,7 @@ def merge_bundles(
     with ExitStack() as stack:
         opened = partial(open_bundle, limits=limits, volumes_in=volumes_in, frames=FrameCache())
         bundles = [stack.enter_context(opened(path)) for path in paths]
+        refuse_unused_folders(volumes_in, *bundles)
         pool = ManifestPool(limits)
         chain = [read_chain_entry(bundle, pool) for bundle in bundles]
         inventory = merged_inventory(chain, limits, {bundle.id: str(bundle.path) for bundle in bundles})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bundler.bundle.inventory import INVENTORY_FILE
-from bundler.bundle.reader import Bundle, open_bundle
+from bundler.bundle.reader import Bundle, open_bundle, refuse_unused_folders
 from bundler.errors import UsageError
 from bundler.layout import INDEX_FILE, Layout
 from bundler.limits import DEFAULT_LIMITS, Limits
@@ -114,6 +114,7 @@ def read_only(
         yield LayoutContent(path, limits)
         return
     with open_bundle(path, limits, volumes_in=volumes_in) as bundle:
+        refuse_unused_folders(volumes_in, bundle)
         if bundle.inventory.kind == "delta":
             next_step = "merge it with its base first: `timoni-bundler merge`"
             raise UsageError(str(path), "it is a delta, without its base's content", next_step)

@@ -17,6 +17,8 @@ from bundler.config.option import nothing_said
 from bundler.config.selection_options import SelectionOptions, SourceOptions
 from bundler.oci.reference import RegistryName
 from tests.builders import a_bundle, a_module
+from tests.processes import bundler
+from tests.registries import RealRegistry
 from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
@@ -145,15 +147,49 @@ def test_what_is_for_deltas_and_volumes_is_refused_elsewhere(
     assert f"error: {cause}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", [["verify"], ["inspect"], ["extract", "x", "-o", "y"]])
-def test_folders_of_volumes_are_refused_for_one_file(line: list[str], tmp_path: Path, capsys: Output) -> None:
+@pytest.mark.parametrize("options", [["--prune", "3"], ["--with", "b.tar.zst"], ["--allow-gap"]])
+def test_options_for_deltas_are_refused_for_a_full_pipe(
+    options: list[str], target_registry: RealRegistry, tmp_path: Path
+) -> None:
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/refused": a_module("1.0.0")})
+    options = [str(bundle) if word == "b.tar.zst" else word for word in options]
+    with bundle.open("rb") as pipe:
+        to = ["--to", f"{target_registry.host}/refused", "--state", str(tmp_path / "state")]
+        done = bundler("import", "-", *to, "-q", *options, stdin=pipe)
+    assert (done.returncode, f"error: {options[0]}: standard input is a full bundle" in done.stderr) == (
+        2,
+        True,
+    )
+    assert not [name for name in target_registry.catalog() if "refused" in name]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["verify"],
+        ["inspect"],
+        ["extract", "x", "-o", "y"],
+        ["merge", "-o", "y.tar.zst"],
+        ["diff", "b.tar.zst"],
+        ["report", "-o", "y.html"],
+        ["report", "-o", "y.html", "--since", "b.tar.zst"],
+        ["compact", "-o", "y.compact.zst"],
+        ["expand", "-o", "y.tar.zst"],
+        ["serve"],
+    ],
+    ids=" ".join,
+)
+def test_folders_of_volumes_are_refused_for_one_file(
+    line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.chdir(tmp_path)
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
     name, *more = line
     assert run([name, str(bundle), *more, "--volumes-in", str(tmp_path)]) == 2
     assert "error: --volumes-in: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", [["export", "h.example/a"], ["merge", "b.tar.zst"]])
+@pytest.mark.parametrize("line", [["export", "h.example/a"], ["merge", "b.tar.zst"], ["report", "b.tar.zst"]])
 def test_force_is_refused_for_standard_output(line: list[str], capsys: Output) -> None:
     assert run([*line, "--force", "-o", "-"]) == 2
     assert "error: --force: standard output replaces nothing" in capsys.readouterr().err

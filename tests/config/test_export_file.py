@@ -210,6 +210,10 @@ WRONG = {
         ("4: sources[0].platforms[0]", "is not a platform", ""),
     "defaults:\n  newest: -1": ("3: defaults.newest", "at least 1", ""),
     "defaults:\n  repository: h.example/a": ("3: defaults.repository", "unknown key", "there are tags"),
+    "defaults:\n  minimumAge: 72h\ntimoniBundles:\n- files: [b]":
+        ("3: defaults.minimumAge", "creation time is not asked for", "write it in each source"),
+    "defaults:\n  createdSince: 90d\ntimoniBundles:\n- files: [b]":
+        ("3: defaults.createdSince", "creation time is not asked for", "write it in each source"),
     "timoniBundles:\n- set: {A: b}": ("3: timoniBundles[0].files", "is missing", ""),
     "timoniBundles:\n- files: []": ("3: timoniBundles[0].files", "is empty", ""),
     "timoniBundles:\n- files: ['${NONE}/b']":

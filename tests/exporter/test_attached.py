@@ -217,16 +217,20 @@ def test_a_referrer_with_a_wrong_subject_is_refused(lied: str, tmp_path: Path) -
     assert tags_in(tmp_path / "b.tar.zst") == {"1.1.0"}
 
 
-def test_a_module_named_like_an_attachment_is_judged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["", ".sig", ".att", "of nothing"])
+def test_a_module_named_like_an_attachment_is_judged(suffix: str, tmp_path: Path) -> None:
     content = a_module("1.0.0")
-    sign_by_tag(content, content.tags["1.0.0"])
-    tag = f"sha256-{'0' * 64}"
+    sign_by_subject(content, content.tags["1.0.0"], listed=False)
+    tag = f"{content.tags['1.0.0'].replace(':', '-')}{suffix}"
+    if suffix == "of nothing":
+        tag = f"sha256-{'0' * 64}"
     content.tags[tag] = a_module("6.6.6").tags["6.6.6"]
     content.manifests |= a_module("6.6.6").manifests
     content.blobs |= a_module("6.6.6").blobs
-    with MemoryRegistry({"app": content}) as server:
+    with MemoryRegistry({"app": content}, referrers=True) as server:
         along = Include(require=frozenset({"signature"}))
         report = exported(tmp_path / "b.tar.zst", f"{server.host}/app", along=along)
     assert report.exit_code == 8
     assert [item.item for item in report.failures] == [f"{server.host}/app:{tag}"]
     assert {tag.reference for tag in report.repositories[0].tags if tag.status == "exported"} >= {"1.0.0"}
+    assert tags_in(tmp_path / "b.tar.zst") == {"1.0.0"}

@@ -375,6 +375,7 @@ def test_more_bundles_may_be_lent_than_a_shell_allows_open_files(
         str(a_bundle(tmp_path / f"{number}.tar.zst", {f"h.example/{fresh(str(number))}": a_module()}))
         for number in range(20)
     ]
-    lent = [part for bundle in bundles[1:] for part in ("--with", bundle)]
-    to = ["--to", target_registry.host, "--state", str(tmp_path), "--dry-run", "-q"]
-    assert run(["import", bundles[0], *lent, *to]) == 0
+    # On the command line, --with beside a full bundle is refused; a file is for every bundle that comes.
+    file = tmp_path / "import.yaml"
+    file.write_text(f"version: 1\nto: {target_registry.host}\nwith: {bundles[1:]}\n")
+    assert run(["import", bundles[0], "-c", str(file), "--state", str(tmp_path), "--dry-run", "-q"]) == 0

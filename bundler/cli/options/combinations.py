@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bundler.config.option import Argument, OptionField, parts_of
-from bundler.config.run_options import SetOptions
 from bundler.errors import UsageError
-
-if TYPE_CHECKING:
-    from bundler.bundle.reader import Bundle
 
 
 class CombinationRule(NamedTuple):
@@ -57,6 +53,8 @@ RULES = (
                     cause="it is not said where the rewritten files go"),
     CombinationRule("import", "--timoni-bundle-to", ("--timoni-bundle",),
                     cause="no file is named that is to be rewritten"),
+    CombinationRule("import", "--prune-deselected", ("--prune",), cause="nothing is deleted without --prune"),
+    CombinationRule("verify", "--deep", ("--against", "--config"), cause="no registry is asked"),
     CombinationRule(_SELECTING, "--prereleases", _RANGES, cause="only ranges and --newest leave them out"),
     CombinationRule("export explain", "--no-referrers", excludes=("--require",),
                     cause="what is left out can't be required"),
@@ -112,12 +110,6 @@ def refuse_force(out: str, *, force: bool) -> None:
     """Raise UsageError where --force can't replace anything."""
     if force and out == "-":
         raise UsageError("--force", "standard output replaces nothing", "leave it out")
-
-
-def refuse_unused_folders(options: SetOptions, *bundles: Bundle) -> None:
-    """Raise UsageError where folders of volumes are given, and no bundle is in volumes."""
-    if options.volumes_in and not any(bundle.volumes for bundle in bundles):
-        raise UsageError("--volumes-in", f"{bundles[0].path} is not in volumes", "leave it out")
 
 
 def said_flags(*groups: tuple[Any, ...]) -> frozenset[str]:

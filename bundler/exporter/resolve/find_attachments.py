@@ -131,7 +131,7 @@ def _sorted(
         elif _is_attached(subject, answer, pinned.graph):
             pairs.append((subject, answer))
         elif answer.digest != subject[1]:
-            warnings.append(f"{answer}: it is named like a list of referrers, and is not one; left out")
+            warnings.append(f"{answer}: it has the name of an attachment, and is none; not taken as one")
     return pairs, failed, warnings
 
 
@@ -188,9 +188,11 @@ def _wrong_subject(subject: Subject, root: Root, graph: ManifestGraph) -> Bundle
 
 
 def _is_attached(subject: Subject, root: Root, graph: ManifestGraph) -> bool:
-    return not referrers.is_fallback_tag(root.tag) or referrers.is_referrers_index(
-        graph.manifests[root.digest], subject[1]
-    )
+    """Return False for what only has the tag of an attachment: another list, or a module or image."""
+    manifest = graph.manifests[root.digest]
+    if referrers.is_fallback_tag(root.tag):
+        return referrers.is_referrers_index(manifest, subject[1])
+    return not (root.tag and referrers.is_pullable(manifest))
 
 
 # --- what fails without its attachments ---------------------------------------------------------------

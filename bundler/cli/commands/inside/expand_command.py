@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bundler import convert_bundle, open_bundle
+from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.registry_options import check_report
 from bundler.cli.terminal.display import display
@@ -37,6 +38,7 @@ def command(
         report = reported.report
         session = Session(progress=display(quiet=printed.quiet))
         with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
+            refuse_unused_folders(volumes.volumes_in, opened)
             compact = None
             done = convert_bundle("expand", opened, out, session, compact=compact, force=force)
             summary = export_summary(done)

@@ -7,7 +7,7 @@ from typing import Annotated
 import click
 
 from bundler import extract, open_bundle
-from bundler.cli.options.combinations import refuse_unused_folders
+from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.options.command_line import declared
 from bundler.cli.terminal.bundle_text import extracted_text
 from bundler.cli.terminal.display import display
@@ -55,7 +55,7 @@ def command(
     devices, and names that lead out of it are refused. OUT is written completely or not at all.
     """
     with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
-        refuse_unused_folders(volumes, opened)
+        refuse_unused_folders(volumes.volumes_in, opened)
         done = extract(opened, reference, out, force=force, progress=display(quiet=quiet))
     for layer in done.left_out:
         current_log().warn(f"not unpacked, because it is not an archive of files: {layer}")

@@ -176,8 +176,6 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
 
 
 def _pruning(options: DeltaOptions) -> Pruning | None:
-    if options.prune is None and options.prune_deselected:
-        raise UsageError("--prune-deselected", "it needs --prune MOST", "say how many tags may be deleted")
     return None if options.prune is None else Pruning(options.prune, options.prune_deselected)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import click
 
 from bundler import difference, open_bundle
+from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.options.command_line import declared
 from bundler.cli.terminal.difference_text import markdown_of, text_of
 from bundler.cli.terminal.outcome import print_document
@@ -38,6 +39,7 @@ def command(
         open_bundle(old, volumes_in=volumes.volumes_in) as before,
         open_bundle(new, volumes_in=volumes.volumes_in) as after,
     ):
+        refuse_unused_folders(volumes.volumes_in, before, after)
         found = difference(before, after)
     if as_json:
         print_document(document(found), sys.stdout)

@@ -7,7 +7,7 @@ from typing import Annotated
 import click
 
 from bundler import describe, open_bundle
-from bundler.cli.options.combinations import refuse_unused_folders
+from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.signing_options import now
 from bundler.cli.terminal.bundle_text import contents_text
@@ -36,7 +36,7 @@ def command(
     timoni-bundler inspect modules.tar.zst --json | jq -r '.repositories[].name'
     """
     with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
-        refuse_unused_folders(volumes, opened)
+        refuse_unused_folders(volumes.volumes_in, opened)
         contents = describe(opened)
     if as_json:
         print_document(document(contents), sys.stdout)

@@ -7,7 +7,9 @@ from typing import Annotated
 import click
 
 from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
+from bundler.bundle.reader import refuse_unused_folders
 from bundler.bundle.sealing import sidecar_of
+from bundler.cli.options.combinations import refuse_force
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.trust_options import TrustOptions, complete, verifier_of
 from bundler.cli.terminal.bundle_text import page_text
@@ -70,18 +72,22 @@ def command(
     \b
     timoni-bundler report monday.tar.zst -o report.html --since sunday.tar.zst
     """
+    refuse_force(out, force=force)
     if out != STDOUT:
         check_place(Path(out), (bundle, *since), force=force)
     trust, progress = complete(TrustOptions(*signatures)), display(quiet=quiet)
     with contextlib.ExitStack() as stack:
         verifier = verifier_of(trust, Session().clock())
         opened = stack.enter_context(open_bundle(bundle, judge=verifier, volumes_in=volumes.volumes_in))
+        if not since:
+            refuse_unused_folders(volumes.volumes_in, opened)
         # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
         for path in since:
             if not path.exists() and not names_lost_volume(path):
                 raise NotFoundError(str(path), "not there", "check the path")
         proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
         older = [stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in since]
+        refuse_unused_folders(volumes.volumes_in, opened, *older)
         said = opened.proven or (opened.sealed.told() if opened.sealed else None)
         origin, claimed = signature_of(said)
         page = page_of(

@@ -20,8 +20,9 @@ from bundler import (
     parse_prefix,
     verify_bundle,
 )
+from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.options.combinations import refuse_combination, refuse_unused_folders, said_flags
+from bundler.cli.options.combinations import refuse_combination, said_flags
 from bundler.cli.options.command_line import declared
 from bundler.cli.options.metrics_options import Meter, metered
 from bundler.cli.options.policy_options import border_of, policy_of, with_signed, with_signers
@@ -119,13 +120,14 @@ def command(
         job=job,
     )
     said = said_flags(select, tags, metrics, job, settings)
-    said |= {flag for flag, value in (("--against", against), ("--config", config)) if value}
+    flags = (("--against", against), ("--config", config), ("--deep", deep))
+    said |= {flag for flag, value in flags if value}
     with metered("verify", metrics.metrics, job.name) as meter:
         file = import_file(config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
-        target = _target(against, settings, part, file, deep=deep)
         refuse_combination("verify", said)
+        target = _target(against, settings, part, file, deep=deep)
         return _verified(bundle, settings, target, meter, folders=volumes, as_json=as_json, quiet=quiet)
 
 
@@ -136,8 +138,6 @@ def _target(
     if prefix is None and file:
         raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
-        if deep:
-            raise UsageError("--deep", "it reads a target", "name one with --against")
         return None
     return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries, deep)
 
@@ -157,7 +157,7 @@ def _verified(
     session = Session(progress=progress)
     verifier = verifier_of(with_signers(signed, policy), session.clock())
     with open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
-        refuse_unused_folders(folders, opened)
+        refuse_unused_folders(folders.volumes_in, opened)
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         border = border_of(policy, opened)
         verified = verify_bundle(opened, session)
