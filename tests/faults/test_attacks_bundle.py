@@ -15,7 +15,7 @@ import pytest
 from bundler.bundle.format import END_OF_ARCHIVE, padding
 from bundler.bundle.inventory import descriptor
 from bundler.limits import MIB
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.content import Digest
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from bundler.oci.strict_json import canonical
 from tests.builders import (
@@ -94,7 +94,7 @@ def whole(
     inventory = {
         "format": 1, "kind": "full",
         "manifests": [descriptor(blob) for blob, _ in held],
-        "blobs": [descriptor(Descriptor("x", blob.digest, blob.size)) for blob, _ in others],
+        "blobs": [descriptor(blob) for blob, _ in others],
         "repositories": [
             {"name": name, "tags": dict(sorted(tags.items())), "untagged": []}
             for name, tags in sorted(repositories.items())

@@ -340,7 +340,7 @@ def test_more_manifests_than_memory_may_hold_are_refused(tmp_path: Path) -> None
 
 def test_more_blobs_than_memory_may_hold_are_refused(tmp_path: Path) -> None:
     path = a_bundle(tmp_path / "b.tar.zst", {APP: a_module()})
-    with open_bundle(path) as opened, pytest.raises(ContentError, match="limit of 1 blobs"):
+    with open_bundle(path) as opened, pytest.raises(ContentError, match="limit of 5 blobs"):
         page_of(opened, Proof(every_byte=False, sidecar=False), limits=Limits(needs=5))
 
 
