@@ -15,7 +15,7 @@ import pytest
 from bundler.bundle.format import END_OF_ARCHIVE, padding
 from bundler.bundle.inventory import descriptor
 from bundler.limits import MIB
-from bundler.oci.content import Digest
+from bundler.oci.content import Descriptor, Digest
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from bundler.oci.strict_json import canonical
 from tests.builders import (
@@ -94,7 +94,7 @@ def whole(
     inventory = {
         "format": 1, "kind": "full",
         "manifests": [descriptor(blob) for blob, _ in held],
-        "blobs": [descriptor(blob) for blob, _ in others],
+        "blobs": [descriptor(Descriptor("x", blob.digest, blob.size)) for blob, _ in others],
         "repositories": [
             {"name": name, "tags": dict(sorted(tags.items())), "untagged": []}
             for name, tags in sorted(repositories.items())
@@ -363,7 +363,7 @@ def test_a_member_name_that_normalises_to_another_is_refused(name: str, tmp_path
 
 def test_the_content_of_these_tests_is_a_bundle(tmp_path: Path) -> None:
     content = Content()
-    config = content.add_blob(b"{}")
+    config = content.add_blob(b"{}", "x")
     content.add_manifest(manifest_document(config, []), "1.0.0")
     (digest, (media_type, data)) = next(iter(content.manifests.items()))
     (tmp_path / "b.tar.zst").write_bytes(whole({NAME: {"1.0.0": digest}}, [(media_type, data)], [b"{}"]))
