@@ -19,7 +19,7 @@ from bundler.oci.reference import Tag
 SIGNATURE, SBOM, ATTESTATION = "signature", "sbom", "attestation"
 
 KINDS = (SIGNATURE, SBOM, ATTESTATION)
-"""What a tag can be required to have."""
+"""The kinds of attachment that a tag can be required to have."""
 
 _COSIGN = {".sig": SIGNATURE, ".att": ATTESTATION, ".sbom": SBOM}
 
@@ -52,17 +52,17 @@ def attachment_tags(subject: Digest) -> tuple[Tag, ...]:
 
 
 def is_fallback_tag(tag: str | None) -> bool:
-    """Whether a tag is a subject's fallback tag."""
+    """Return True if a tag is a subject's fallback tag."""
     return tag is not None and _FALLBACK.fullmatch(tag) is not None
 
 
 def is_attachment_tag(tag: str | None) -> bool:
-    """Whether a tag is named after a digest: it holds what belongs to another manifest."""
+    """Return True if a tag is named after a digest: it holds what belongs to another manifest."""
     return tag is not None and _ANY.fullmatch(tag) is not None
 
 
 def is_referrers_index(manifest: Manifest, subject: Digest | None = None) -> bool:
-    """Whether what stands under a fallback tag is a list of referrers.
+    """Return True if the manifest under a fallback tag is a list of referrers.
 
     Some registries take such a tag for the digest itself, and answer with the subject (GitLab).
     """
@@ -96,7 +96,7 @@ _PULLED = (
     "application/vnd.docker.image.rootfs.",
     "application/vnd.timoni.",
 )
-"""What the layers of images and modules are."""
+"""The prefixes of the media types of layers of images and modules."""
 
 
 def is_pullable(manifest: Manifest) -> bool:
@@ -123,7 +123,7 @@ def merged(ours: Manifest, theirs: Manifest) -> Manifest:
 
 
 def lists_all_of(ours: Manifest, theirs: Manifest) -> bool:
-    """Whether nothing of their index is lost when ours takes its place."""
+    """Return True if nothing of their index is lost when ours takes its place."""
     known = _entries(ours)
     return all(entry in known for entry in _entries(theirs))
 
@@ -153,12 +153,12 @@ def entry_of(referrer: Manifest) -> dict[str, Any]:
 
 
 def has_all_of(one: Manifest, other: Manifest) -> bool:
-    """Whether one manifest has all the layers of another: cosign adds each signature as a layer."""
+    """Return True if one manifest has all the layers of another: cosign adds each signature as a layer."""
     return {layer.blob.digest for layer in one.layers} >= {layer.blob.digest for layer in other.layers}
 
 
 def _entries(index: Manifest) -> list[dict[str, Any]]:
-    """What an index lists; the last entry gone, some registries and tools leave null."""
+    """Return the entries of an index; some registries and tools leave null when the last entry is gone."""
     return json.loads(index.data).get("manifests") or []
 
 

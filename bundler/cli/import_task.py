@@ -63,7 +63,7 @@ class ImportTask(NamedTuple):
 
 
 class Means(NamedTuple):
-    """What an import works with."""
+    """The means that an import works with."""
 
     beside: Sequence[Bundle]
     verifier: StatementVerifier | None

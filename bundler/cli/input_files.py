@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def import_file(path: Path | None) -> ImportFile | None:
-    """What an import file says, if there is one. Raises UsageError with all that is wrong in it."""
+    """Return an import file's content, if there is one. Raises UsageError with all that is wrong in it."""
     if path is None:
         return None
     from bundler.config.import_file import read_import_file

@@ -1,4 +1,4 @@
-"""What to carry, as the command line and export files say it together: a selection.
+"""The selection of what to carry, as the command line and export files state it together.
 
 Restrictions of the command line (exclude, require, age, platform) are added to every source of the files;
 choices (tags, versions, newest, ...) replace those of the files. Nothing is passed over.

@@ -1,4 +1,4 @@
-"""Where an import goes: which part of the bundle, under which names. No I/O."""
+"""The destination of an import: which part of the bundle goes where, under which names. No I/O."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -17,7 +17,7 @@ from bundler.selection.rules import Rules
 
 
 class Part(NamedTuple):
-    """What to import of a bundle; all of it without anything."""
+    """The part of a bundle to import; all of it if nothing is given."""
 
     repositories: tuple[str, ...] = ()
     """Globs on `host/path`, the name outside (`*` is also for `/`)."""
@@ -34,7 +34,7 @@ WHOLE = Part()
 
 
 class Destination(NamedTuple):
-    """Where to, and what of it."""
+    """The place to import to, and the part of the bundle to import."""
 
     prefix: Prefix
     mapping: Mapping = KEPT
@@ -69,7 +69,7 @@ def take_part(inventory: Inventory, manifests: Manifests, part: Part) -> Taken:
 
 
 def _belonging(entry: RepositoryEntry, chosen: list[Root], manifests: Manifests) -> Iterator[Root]:
-    """What belongs to the chosen roots, down to signatures of signatures."""
+    """Yield everything that belongs to the chosen roots, down to signatures of signatures."""
     referrers: dict[Digest, list[Root]] = {}
     for digest in entry.untagged:
         if subject := manifests[digest].subject:

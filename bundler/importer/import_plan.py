@@ -33,7 +33,7 @@ NO_UPLOADS: Mapping[RepositoryName, BegunUpload] = MappingProxyType({})
 
 
 class OnConflict(Enum):
-    """What to do with a tag that exists at the target with another digest."""
+    """The treatment of a tag that exists at the target with another digest."""
 
     DEFAULT = "default"
     """Move `latest`; any other tag fails."""
@@ -43,7 +43,7 @@ class OnConflict(Enum):
 
 
 class Action(Enum):
-    """What becomes of one root."""
+    """The fate of one root."""
 
     PUSH = "push"
     MOVE = "move"
@@ -64,7 +64,7 @@ class PlannedTag(NamedTuple):
     action: Action
     previous: Digest | None
     manifest: Manifest
-    """What is sent: the root's own, or an index merged with the target's."""
+    """The manifest to send: the root's own, or an index merged with the target's."""
 
     @property
     def wave(self) -> int:
@@ -79,7 +79,7 @@ class ExistingTags(NamedTuple):
     """The tags of the target now."""
 
     points_to: Mapping[Root, Digest | None]
-    """What each root's tag points to."""
+    """The digest that each root's tag points to."""
     others: Mapping[Root, Manifest] = NO_MANIFESTS
     """The target's own manifests under attachment tags, where they differ from ours."""
     new: frozenset[RepositoryName] = frozenset()
@@ -113,7 +113,7 @@ class ImportPlan(NamedTuple):
     listings: tuple[Listing, ...] = ()
     """Referrers that no index in the bundle lists."""
     refused: Mapping[Root, BundlerError] = NOTHING
-    """What the target will not take, and why."""
+    """The roots that the target will not take, and why."""
     names: Mapping[RepositoryName, RepositoryName] = NO_NAMES
     """The name at the target of every source."""
     left_out: tuple[tuple[RepositoryName, Decision], ...] = ()
@@ -142,7 +142,7 @@ def plan_import(
     on_conflict: OnConflict,
     refused: Mapping[Root, BundlerError] = NOTHING,
 ) -> ImportPlan:
-    """What is left to do, given how things stand at the target, and what it refuses."""
+    """Return a plan of what is left to do, given the state of the target and what it refuses."""
     planned = (plan_tag(root, manifests[root.digest], existing_tags, on_conflict) for root in roots)
     steps = tuple(step._replace(action=Action.REFUSED) if step.root in refused else step for step in planned)
     to_push = [step.root for step in steps if step.action in SENT]

@@ -37,7 +37,7 @@ def import_report(
     push: ContentPush,
     warnings: tuple[str, ...],
 ) -> json_report.Report:
-    """What became of every root."""
+    """Return the report of an import, with the outcome of every root."""
     outcome = push.outcome
     plan = plan._replace(steps=tuple(outcome.changed.get(step.root, step) for step in plan.steps))
     failures = {**_conflicts(plan), **outcome.failed}
@@ -59,7 +59,7 @@ def import_report(
 def planned_report(
     bundle: Bundle, plan: ImportPlan, session: Session, warnings: tuple[str, ...]
 ) -> json_report.Report:
-    """What an import would do: tags to push are `planned`, with the digest that each replaces."""
+    """Report what an import would do: tags to push are `planned`, with the digest that each replaces."""
     return replace(
         _report(bundle, plan, session, _conflicts(plan), warnings, planned=True),
         blobs=json_report.BlobCounts(moved=len(plan.uploads), moved_bytes=plan.upload_bytes),
@@ -88,7 +88,7 @@ def _report(
     *,
     planned: bool = False,
 ) -> json_report.Report:
-    """What all reports about a target have."""
+    """Return a report with the fields that all reports about a target share."""
     return json_report.Report(
         command="import",
         tool_version=VERSION,
@@ -102,7 +102,7 @@ def _report(
 
 
 def _drifted(step: PlannedTag) -> bool:
-    """Whether the target's tag is another; a list of referrers that grew is none."""
+    """Return True if the target's tag has another digest; a list of referrers that grew does not count."""
     return step.action is not Action.MERGE and step.previous not in (None, step.root.digest)
 
 

@@ -41,9 +41,9 @@ def arrange(
     gone: Sequence[Gone] = (),
     record: ImportRecord | None = None,
 ) -> ImportPlan:
-    """What is to be done at the target; with a `record`, it is asked whether it will take it.
+    """Plan what is to be done at the target; with a `record`, ask the target whether it will take it.
 
-    Of a delta, `content` is where the blobs come from that it leaves out.
+    For a delta, `content` provides the blobs that it leaves out.
 
     Raises UsageError for names that can't be, NotFoundError for a delta whose base did not come, and what
     keeps the target from being asked.
@@ -130,7 +130,7 @@ def look_again(root: Root, registries: Registries) -> ExistingTags:
 
 
 def points_to(root: Root, registries: Registries) -> Digest | None:
-    """What a root's tag points to at the target, or whether the digest is there."""
+    """Return the digest at the target that a root's tag points to, or the root's own if it is there."""
     return registries.target(root.repository).digest_of(root.tag or root.digest)
 
 
@@ -150,7 +150,7 @@ Kind = tuple[RegistryName, str, str, str]
 
 
 class Answers(NamedTuple):
-    """What a target says before anything is written."""
+    """The answers of a target before anything is written."""
 
     refused: dict[Root, BundlerError]
     """The roots that it will not take, and why."""

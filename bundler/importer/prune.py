@@ -32,14 +32,14 @@ class Gone(NamedTuple):
     repository: RepositoryName
     tag: Tag
     digest: Digest
-    """What it pointed to in the base: if it points elsewhere, somebody else set it."""
+    """The digest that it pointed to in the base: if it points elsewhere, somebody else set it."""
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
 
 
 class Pruning(NamedTuple):
-    """What may be deleted after an import."""
+    """The limits on what may be deleted after an import."""
 
     most: int
     """Tags at most."""

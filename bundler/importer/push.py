@@ -22,7 +22,7 @@ Chunks = Callable[[int], Iterable[bytes]]
 
 @dataclass
 class Outcome:
-    """What happened, counted from many threads' results in one."""
+    """The outcome of an import, counted from many threads' results in one."""
 
     sent: dict[Descriptor, None] = field(default_factory=dict)
     reused: dict[Descriptor, None] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Outcome:
 
 
 class ContentPush(Phases):
-    """What one import writes before any tag moves. Called in order: blobs, manifests, confirm."""
+    """Everything that one import writes before any tag moves. Called in order: blobs, manifests, confirm."""
 
     def __init__(self, plan: ImportPlan, manifests: Manifests, session: Session) -> None:
         super().__init__(session.registries.settings.hosts.clock)
@@ -41,7 +41,7 @@ class ContentPush(Phases):
         self.known = manifests
         self.session = session
         self.lost: dict[tuple[RepositoryName, Digest], BundlerError] = {}
-        """What a repository at the target lacks, and why."""
+        """The manifests and blobs that a repository at the target lacks, and why."""
         self._brought_to: dict[tuple[RepositoryName, Descriptor], None] = {}
         self._put_there: dict[tuple[RepositoryName, Digest], Descriptor] = {}
         self._closed: dict[RepositoryName, BundlerError] = {}

@@ -22,7 +22,7 @@ Found = tuple[Digest, RepositoryName]
 
 
 class AvailableContent:
-    """What a bundle has itself, what others beside it have, and what the target can give. A BlobSource."""
+    """The content of a bundle itself, of others beside it, and that the target can give. A BlobSource."""
 
     def __init__(self, own: BlobSource, inventory: Inventory, beside: Sequence[Bundle]) -> None:
         self._own = own
@@ -33,7 +33,7 @@ class AvailableContent:
         self._at_target: dict[Digest, BlobSource] = {}
 
     def has_beside(self, blob: Descriptor) -> bool:
-        """Whether a bundle beside has it."""
+        """Return True if a bundle beside has the blob."""
         return blob.digest in self._beside
 
     def is_at(self, digest: Digest, place: BlobSource) -> None:
@@ -54,7 +54,7 @@ class AvailableContent:
 
 
 class Target(NamedTuple):
-    """Where to look."""
+    """The place to look for required blobs."""
 
     session: Session
     destination: Destination

@@ -1,4 +1,4 @@
-"""What an import moves and deletes, written down before it does; and taken back.
+"""The moves and deletions of an import, written down before they happen, and taken back.
 
 Taking back deletes nothing: a tag that did not exist before stays, and is told.
 """
@@ -19,7 +19,7 @@ from bundler.session import Session
 
 
 def moves_of(steps: Iterable[PlannedTag]) -> tuple[MovedTag, ...]:
-    """What these steps do to tags."""
+    """Return the moves of tags that these steps make."""
     return tuple(
         MovedTag(step.root.repository, step.root.tag, step.previous, step.manifest.blob.digest)
         for step in steps

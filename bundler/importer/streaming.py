@@ -113,7 +113,7 @@ class _Sender:
 
     @property
     def left(self) -> list[PlannedUpload]:
-        """What a delta needs, and did not bring."""
+        """Return the uploads that a delta needs and did not bring."""
         return [upload for digest, upload in self._wanted.items() if digest not in self._taken]
 
     def finish(self) -> None:

@@ -1,1 +1,1 @@
-"""What an importing machine remembers of a target: sequences, imports, rollback, receipt."""
+"""The memory that an importing machine has of a target: sequences, imports, rollback, receipt."""

@@ -45,13 +45,13 @@ class LoggedImport(NamedTuple):
     ids: frozenset[str]
     """The bundle, and the full bundle that would have made the same."""
     on: frozenset[str] = frozenset()
-    """What it builds on, the same two ways."""
+    """The bundles that it builds on, identified in the same two ways."""
     scope: str = WHOLE_BUNDLE
     """Which part of it was imported."""
 
 
 class ImportLog(NamedTuple):
-    """What this machine imported to one target."""
+    """The log of what this machine imported to one target."""
 
     folder: Path
     target: str

@@ -58,7 +58,7 @@ def read_receipt(path: Path, target: str) -> Receipt | None:
 
 
 class Permits(NamedTuple):
-    """What an import may do although the ledger speaks against it."""
+    """The things that an import may do although the ledger speaks against them."""
 
     older: bool = False
     """Import what is older than the last import of its job."""
@@ -77,14 +77,14 @@ class Incoming(NamedTuple):
     id: Digest
     inventory: Inventory
     proven: StatementReport | None
-    """What was proven of its signatures; None where nobody asked."""
+    """The proven facts about its signatures; None if nobody asked."""
     target: Prefix
     selection: str = ""
-    """What of it is to be imported, spelled; empty for all of it."""
+    """The part of it to import, spelled out; empty for all of it."""
 
 
 class Ledger:
-    """What an importing machine remembers of its targets, in one folder.
+    """The memory that an importing machine has of its targets, in one folder.
 
     `rollback_file` is written instead of one in the folder. `receipt` says what the target holds.
     """

@@ -31,7 +31,7 @@ class ReceivedRepository:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a target holds of all that bundles brought."""
+    """The record of everything at a target that bundles brought."""
 
     receipt_version: Literal[1]
     target: str
@@ -55,10 +55,10 @@ class Receipt:
 
 
 class TargetState(NamedTuple):
-    """What an import or a rollback has found out about a target, by the names outside."""
+    """The findings of an import or a rollback about a target, by the names outside."""
 
     present: Iterable[Root]
-    """What the target has now."""
+    """The roots that the target has now."""
     absent: frozenset[tuple[RepositoryName, str]] = frozenset()
     """Tags and digests that it does not have, or has with a digest that no bundle brought."""
     names: Mapping[RepositoryName, RepositoryName] = MappingProxyType({})

@@ -25,9 +25,9 @@ class MovedTag:
     """At the target."""
     tag: Tag
     old: Digest | None
-    """What it pointed to; null if it did not exist."""
+    """The digest that it pointed to; null if it did not exist."""
     new: Digest | None
-    """What it points to then; null if it is deleted."""
+    """The digest that it points to afterwards; null if it is deleted."""
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
@@ -35,13 +35,13 @@ class MovedTag:
 
 @dataclass(frozen=True, slots=True)
 class RollbackFile:
-    """What is needed to undo one import."""
+    """Everything needed to undo one import."""
 
     rollback_version: Literal[1]
     bundle: Digest
     """The bundle that was imported."""
     target: str
-    """Where the import went: the registry, and the path below which everything stands."""
+    """The destination of the import: the registry, and the path below which everything stands."""
     moved: tuple[MovedTag, ...]
     done: bool = False
     """True once the import has ended. Before that, its next run adds to this file."""

@@ -25,7 +25,7 @@ class SequenceEntry:
 
     job: Job
     sequence: Size
-    """Of its statement; no lower one is imported."""
+    """The number in its statement; no lower one is imported."""
     bundle: Digest
     """The bundle id: no other bundle has this number."""
     time: Moment

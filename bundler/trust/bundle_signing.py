@@ -12,7 +12,7 @@ from bundler.trust.statement import DEFAULT_JOB, Job, Moment, SignedStatement, S
 
 
 class Terms(NamedTuple):
-    """What a new statement will say, besides which bundle it is."""
+    """The content of a new statement, besides which bundle it is about."""
 
     job: Job | None = None
     """None for the job of the statement that is replaced; of a bundle that has none, the default job."""
@@ -20,7 +20,7 @@ class Terms(NamedTuple):
     """None for the seconds since the epoch: it grows by itself."""
     expires: Moment | None = None
     least: int = 0
-    """Where the clock is behind this, the number is."""
+    """The number to use if the clock is behind it."""
 
 
 def moment_at(seconds: int) -> Moment:
@@ -105,7 +105,7 @@ def refuse_lower(replaced: Statement, statement: Statement) -> None:
 
 
 def _name_of(signature: Signature) -> tuple[str, str]:
-    """What a second signature would be another by: a renewed certificate of the same key is another."""
+    """Return the name that tells signatures apart: a renewed certificate of the same key makes another."""
     return signature.key, signature.certificate
 
 

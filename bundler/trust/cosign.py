@@ -42,7 +42,7 @@ class Key(NamedTuple):
     public: Any
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
-        """Whether it made this signature of these bytes."""
+        """Return True if the key made this signature of these bytes."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.hazmat.primitives.hashes import SHA256
@@ -77,7 +77,7 @@ def read_key(name: str, data: bytes) -> Key:
 
 
 class Promised(NamedTuple):
-    """What cosign 2 keeps beside a certificate's signature: annotations of its layer."""
+    """The annotations of a layer that cosign 2 keeps beside a certificate's signature."""
 
     certificate: str
     """PEM."""
@@ -86,11 +86,11 @@ class Promised(NamedTuple):
 
 
 class Bundled(NamedTuple):
-    """What cosign 3 keeps of a certificate's signature: a Sigstore bundle."""
+    """The Sigstore bundle that cosign 3 keeps of a certificate's signature."""
 
     data: bytes
     enveloped: bool
-    """Whether the signature is that of a DSSE envelope."""
+    """True if the signature is that of a DSSE envelope."""
 
 
 class Evidence(NamedTuple):
@@ -99,7 +99,7 @@ class Evidence(NamedTuple):
     signature: bytes
     message: bytes
     certified: Promised | Bundled | None = None
-    """Of a keyless one: how it is proven."""
+    """The proof of a keyless signature."""
 
 
 def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str]) -> Evidence | None:
@@ -147,7 +147,7 @@ def _names(subject: object, digest: Digest) -> bool:
 
 
 def pae(kind: str, payload: bytes) -> bytes:
-    """What a DSSE signature is made of. Source: dsse, protocol.md, "Signature Definition"."""
+    """Return the bytes that a DSSE signature signs. Source: dsse, protocol.md, "Signature Definition"."""
     encoded = kind.encode()
     return b"DSSEv1 %d %b %d %b" % (len(encoded), encoded, len(payload), payload)
 

@@ -34,7 +34,7 @@ _DEPTH = 8
 
 
 class CheckedSignature(NamedTuple):
-    """What became of one signature."""
+    """The result of checking one signature."""
 
     accepted: bool
     told: str
@@ -54,7 +54,7 @@ class Keyless:
         return tuple(map(str, self._identities))
 
     def check(self, evidence: Evidence) -> CheckedSignature:
-        """Whether one of the identities made a signature. Raises nothing, whatever is in it."""
+        """Check whether one of the identities made a signature. Raises nothing, whatever is in it."""
         wanted = _Wanted(self._identities)
         try:
             with warnings.catch_warnings():
@@ -83,7 +83,7 @@ class Keyless:
 
 
 def read_trusted_root(name: str, data: bytes) -> Verifier:
-    """What a `trusted_root.json` proves. Raises UsageError."""
+    """Return a verifier for what a `trusted_root.json` proves. Raises UsageError."""
     try:
         from sigstore.verify import Verifier
     except ImportError:
@@ -205,7 +205,10 @@ def _promised(signature: bytes, certified: Promised) -> Bundle:
 
 
 def _entry(promise: str) -> dict[str, Any]:
-    """What a bundle has of cosign's annotation. Raises what a stranger's text deserves."""
+    """Return the log entry of a Sigstore bundle for cosign's annotation.
+
+    Raises whatever a stranger's text deserves.
+    """
     said = strict_json.loads(promise.encode(), item="promise", depth=_DEPTH)
     payload = said["Payload"]
     body = strict_json.loads(base64.b64decode(payload["body"]), item="entry", depth=_DEPTH)

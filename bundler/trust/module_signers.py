@@ -8,7 +8,7 @@ from bundler.trust.keyless import Keyless
 
 
 class Signed(NamedTuple):
-    """What is known of the signatures of one manifest."""
+    """The known facts about the signatures of one manifest."""
 
     by: tuple[str, ...] = ()
     """Keys, by the names of their files; identities, with those who vouch for them."""
@@ -30,7 +30,7 @@ class Signed(NamedTuple):
 
 
 class Signers(NamedTuple):
-    """Those of whom one must have signed."""
+    """The keys and identities of which one must have signed."""
 
     keys: tuple[Key, ...] = ()
     keyless: Keyless | None = None

@@ -1,4 +1,4 @@
-"""What a border lets through, as a value: written down by a person, judged by the importer. No I/O."""
+"""The rules of what a border lets through: written by a person, judged by the importer. No I/O."""
 
 import re
 from fnmatch import fnmatchcase
@@ -25,7 +25,7 @@ class Identity(NamedTuple):
 
 
 def is_narrow(identity: str) -> bool:
-    """Whether a glob says whose identities it means: no `*`, no `https://github.com/*`."""
+    """Return True if a glob says whose identities it means: no `*`, no `https://github.com/*`."""
     if any(letter in identity for letter in _WILD):
         return _NARROW.fullmatch(identity) is not None
     return bool(identity)
@@ -40,7 +40,7 @@ class KeylessDemand(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """What some repositories must have along."""
+    """The things that some repositories must have along."""
 
     repositories: tuple[str, ...]
     """Globs on HOST/PATH, the name outside."""
@@ -53,11 +53,11 @@ class Demand(NamedTuple):
 
     @property
     def signed(self) -> bool:
-        """Whether there must be a signature that counts."""
+        """Return True if there must be a signature that counts."""
         return bool(self.cosign_keys or self.keyless)
 
     def is_for(self, repository: str) -> bool:
-        """Whether a repository is meant."""
+        """Return True if a repository is meant."""
         return matches(repository, self.repositories)
 
 
@@ -71,7 +71,7 @@ class Policy(NamedTuple):
     media_types: tuple[str, ...] = ()
     """Globs on the types of manifests, configs and layers, and on artifact types."""
     bundle_bytes: int | None = None
-    """Of all distinct blobs."""
+    """The total size of all distinct blobs."""
     blob_bytes: int | None = None
     repositories: int | None = None
     tags: int | None = None
@@ -80,11 +80,11 @@ class Policy(NamedTuple):
     """The file whose signers may sign the bundle itself."""
     revoked_keys: str | None = None
     signatures: int | None = None
-    """How many of them must have."""
+    """The number of these signers who must have signed the bundle."""
     job: Job | None = None
     """The job that it must be signed for."""
 
 
 def matches(name: str, globs: tuple[str, ...]) -> bool:
-    """Whether any glob matches all of it; `*` is also for `/`."""
+    """Return True if any glob matches all of the name; `*` also matches `/`."""
     return any(fnmatchcase(name, glob) for glob in globs)

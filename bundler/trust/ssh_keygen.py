@@ -53,7 +53,7 @@ class Allowed(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What came of one call."""
+    """The result of one call."""
 
     code: int
     out: bytes
@@ -76,7 +76,7 @@ class SshKeygen:
         self._limits = limits
 
     def fingerprint(self, key: Path) -> str:
-        """Of a key that is to sign. Raises UsageError if there is none, before any work."""
+        """Return a signing key's fingerprint. Raises UsageError if there is none, before any work."""
         if not key.is_file():
             raise UsageError(str(key), "no such file", "name a private key, or a public one for the agent")
         ended = self._run(["-l", "-E", "sha256", "-f", str(key)])
@@ -251,7 +251,7 @@ def _good(ended: Ended) -> bool:
 
 
 def _reason(said: str, files: _Files, allowed: Allowed) -> str:
-    """What ssh-keygen says, by the name that the user gave; nothing if it only says that it found nobody."""
+    """Return ssh-keygen's message, under the user's name for the file; empty if it only found nobody."""
     lines = [line.strip().replace(f"/dev/fd/{files.signers}", allowed.name) for line in said.splitlines()]
     told = [line for line in lines if line.startswith(f"{allowed.name}:")]
     told += [line for line in lines if line and line != "No principal matched."]

@@ -21,7 +21,7 @@ STATEMENT_FILE = "statement.json"
 
 
 class Job(Parsed):
-    """What a row of bundles is called whose sequence numbers grow; fit for a file's name."""
+    """The name of a row of bundles whose sequence numbers grow; fit for a file's name."""
 
     __slots__ = ()
     grammar = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -56,7 +56,7 @@ class Moment(Parsed):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a signer says of a bundle."""
+    """The statement of a signer about a bundle."""
 
     bundle: Digest
     """The bundle id."""
@@ -113,7 +113,7 @@ def _validated(data: bytes) -> Statement:
 
 @functools.cache
 def adapter_of(of: Any) -> Any:
-    """How pydantic reads these documents: nothing missing, nothing more, nothing converted."""
+    """Return pydantic's adapter for these documents: nothing missing, nothing more, nothing converted."""
     from pydantic import ConfigDict, TypeAdapter, with_config
 
     with_config(
@@ -123,7 +123,7 @@ def adapter_of(of: Any) -> Any:
 
 
 class SignedStatement(NamedTuple):
-    """What a signed bundle says of itself; true only if its signatures are."""
+    """The statement of a signed bundle about itself; true only if its signatures are."""
 
     statement: Statement
     encoded: bytes

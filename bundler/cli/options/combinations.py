@@ -10,7 +10,7 @@ from bundler.errors import UsageError
 
 
 class CombinationRule(NamedTuple):
-    """What one option of some commands needs beside it, or can't have there."""
+    """The options that one option of some commands needs beside it, or can't have there."""
 
     commands: str
     option: str

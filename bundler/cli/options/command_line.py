@@ -198,7 +198,7 @@ def _click_type(field: OptionField) -> Any:
 
 
 def _converted(field: OptionField, value: Any, at: Circumstances) -> Any:
-    """What click has read, as the type that the field declares. Raises UsageError."""
+    """Convert what click has read to the type that the field declares. Raises UsageError."""
     if value is None or value == ():
         return () if field.many else None if field.default is NOTHING else field.default
     if field.many:

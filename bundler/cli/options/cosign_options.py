@@ -59,7 +59,7 @@ def module_signers(options: ModuleSignerOptions) -> Signers:
 
 
 def signers_of(demands: Iterable[Demand]) -> dict[Demand, Signers]:
-    """Those whom demands name, each file read once. Raises UsageError."""
+    """Return the signers that demands name, each file read once. Raises UsageError."""
     from bundler.trust.module_signers import Signers
 
     key, proven = cache(_key), cache(_proven)

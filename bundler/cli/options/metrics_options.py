@@ -23,7 +23,7 @@ Name = Literal["export", "import", "verify"]
 
 
 class MetricsFile(NamedTuple):
-    """Where the metrics of one command and job are kept."""
+    """The file that keeps the metrics of one command and job."""
 
     path: Path
     command: Name
@@ -99,7 +99,7 @@ def metered(
 
 
 def _told(error: Exception) -> BundlerError:
-    """What `__main__` will say of it: standard output that is closed or full, or a bug."""
+    """Return the error that `__main__` will report: standard output that is closed or full, or a bug."""
     if isinstance(error, BundlerError):
         return error
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""What signing and verifying share: ssh-keygen as this command may use it, files of keys, the clock."""
+"""Shared parts of signing and verifying: ssh-keygen as this command may use it, files of keys, the clock."""
 
 from __future__ import annotations
 

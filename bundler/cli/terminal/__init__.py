@@ -1,1 +1,1 @@
-"""What a person sees: bars and lines, tables, summaries, log lines, help."""
+"""The output that a person sees: bars and lines, tables, summaries, log lines, help."""

@@ -16,7 +16,7 @@ LINE_EVERY = 30.0
 
 
 def display(*, quiet: bool) -> Progress:
-    """What fits the place: nothing, bars, or lines. Always on standard error."""
+    """Return the display that fits the place: nothing, bars, or lines. Always on standard error."""
     if quiet:
         return SILENCE
     log = current_log()
@@ -79,7 +79,7 @@ class _ShownStep:
             self.tell("progress")
 
     def tell(self, event: Event) -> None:
-        """How far it came."""
+        """Tell how far the step has come."""
         self._log.tell(
             event,
             self._line(),

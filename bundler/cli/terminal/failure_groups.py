@@ -16,7 +16,7 @@ _VARYING = (
     (re.compile(r"\b(sha256|sha512):[0-9a-f]{12,}"), r"\1:..."),
     (re.compile(r"(https?://[^/\s]+)/\S*"), r"\1/..."),
 )
-"""What differs from item to item in one cause: digests, and the paths of URLs."""
+"""The parts that differ from item to item in one cause: digests, and the paths of URLs."""
 
 
 def grouped(failures: Iterable[Failure]) -> list[Failure]:

@@ -1,4 +1,4 @@
-"""What goes to standard error: lines for people, or a JSON object per line for a log collector."""
+"""The output on standard error: lines for people, or a JSON object per line for a log collector."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class LogLine:
     message: str
     """The line as people would read it, without the event."""
     item: str | None = None
-    """What failed: a repository, tag, blob, file or option."""
+    """The item that failed: a repository, tag, blob, file or option."""
     cause: str | None = None
     next_step: str | None = None
-    """What to do about it."""
+    """The next step for the user to take."""
     exit_code: int | None = None
     """The exit code that this error alone would have."""
     step: str | None = None
     """The name of the step."""
     items: int | None = None
-    """How many items are done."""
+    """The number of items that are done."""
     items_total: int | None = None
     size: int | None = None
-    """How many bytes have passed."""
+    """The number of bytes that have passed."""
     size_total: int | None = None
     seconds: float | None = None
     """Since the step began."""
@@ -67,7 +67,7 @@ class Log:
     structured: ClassVar[bool] = False
 
     goes_on: bool = True
-    """Whether an interrupted command goes on when it is run again; a server does not."""
+    """True if an interrupted command goes on when it is run again; a server does not."""
 
     def tell(self, event: Event, message: str, level: Level = "info", **more: Any) -> None:
         """One line; `more` are fields of `LogLine`. May be called from any thread."""
@@ -136,7 +136,7 @@ def _now() -> str:
 
 
 def log_for(arguments: Sequence[str]) -> Log:
-    """What a command line and the environment ask for, before either is known to be right."""
+    """Return the log that a command line and the environment ask for, before either is known to be right."""
     words = list(arguments)
     words = words[: words.index("--")] if "--" in words else words
     chosen = os.environ.get(VARIABLE)

@@ -1,4 +1,4 @@
-"""How a command ends: the report, the failures on standard error, the exit code."""
+"""The end of a command: the report, the failures on standard error, the exit code."""
 
 import sys
 from pathlib import Path

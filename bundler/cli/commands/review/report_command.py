@@ -97,7 +97,7 @@ def command(
 
 
 def signature_of(said: StatementReport | None) -> tuple[list[LabelledFact], list[LabelledFact]]:
-    """What the page tells of the signature on the file itself: what is proven, and what is only claimed."""
+    """Return the facts about the signature on the file itself: the proven, and the only claimed ones."""
     if said is None:
         return [], []
     facts = [

@@ -36,6 +36,6 @@ def command(
 
 
 def _called() -> str:
-    """How this command is called here: by its name only where that is found."""
+    """Return the way to call this command here: by its name only if that is found."""
     path = Path(sys.argv[0])
     return PROGRAM if shutil.which(PROGRAM) or path.name != PROGRAM else shlex.quote(str(path))
