@@ -1,4 +1,4 @@
-"""What this program is called."""
+"""The name and version of this program."""
 
 PROGRAM = "timoni-bundler"
 

@@ -22,7 +22,7 @@ LAYOUT = b'{"imageLayoutVersion":"1.0.0"}\n'
 INDEX_FILE = "index.json"
 
 _IRREGULAR = {errno.ELOOP: "a link, not a regular file", errno.ENXIO: "a socket, not a regular file"}
-"""What stands in a file's place, by the error of opening it."""
+"""The kind of file found in the place of a regular one, by the error of opening it."""
 
 _COPY = "copy the directory again, with regular files in it"
 

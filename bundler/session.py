@@ -1,4 +1,7 @@
-"""What every step of one run shares: registries, limits, width, progress, clock. Made once, passed as one."""
+"""The context that every step of one run shares: registries, limits, width, progress, clock.
+
+It is made once and passed as one.
+"""
 
 from __future__ import annotations
 

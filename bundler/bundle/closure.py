@@ -33,7 +33,7 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], li
 
 
 class _Closure:
-    """What the manifests need so far, compared with an inventory."""
+    """Blobs that the manifests need so far, compared with an inventory."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory

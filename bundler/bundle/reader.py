@@ -52,7 +52,7 @@ class Bundle(Protocol):
     is_compact: bool
     """True for the compact form."""
     proven: StatementReport | None
-    """What the judge has proven of the statement; None without a judge."""
+    """The part of the statement that the judge has proven; None without a judge."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""

@@ -18,7 +18,7 @@ from bundler.trust.statement import STATEMENT_FILE, SignedStatement, Statement
 _LINE = re.compile(r"(\\?)([0-9a-fA-F]{64})(?: [ *](.*))?")
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
-"""How sha256sum writes characters of a name, in this order."""
+"""The escapes that sha256sum writes for characters of a name, in this order."""
 
 _UNESCAPED = {escaped: character for character, escaped in _ESCAPES.items()}
 

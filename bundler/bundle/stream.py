@@ -46,7 +46,7 @@ class BundleStream:
         self.id: Digest
         self.sealed: SignedStatement | None = None
         self.proven: StatementReport | None = None
-        """What the judge has proven of the statement; None without a judge."""
+        """The part of the statement that the judge has proven; None without a judge."""
         self.inventory: Inventory
         self._is_open = False
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 
 class Rounding(IntEnum):
-    """Where the producer's processor rounded a product and a sum once (3.7)."""
+    """The places where the producer's processor rounded a product and a sum once (3.7)."""
 
     EACH = 0
     """Each product and each sum: amd64 as shipped."""

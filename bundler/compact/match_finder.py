@@ -17,7 +17,7 @@ class MatchFinder:
         """The block, behind some bytes before it."""
         self.base = 0
         self.start = 0
-        """Where the block begins."""
+        """The position at which the block begins."""
         self._shorts: dict[int, int] = {}
         self._longs: dict[int, int] = {}
         self._longs_before: dict[int, int] = {}

@@ -15,7 +15,7 @@ COMPACT = "compact bundle"
 
 
 class Space(IntEnum):
-    """Where the bytes of a range come from."""
+    """The source of the bytes of a range."""
 
     HEADERS = 0
     CONTENT = 1

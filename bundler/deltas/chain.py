@@ -27,7 +27,7 @@ class DeltaChain:
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self.from_files: dict[Digest, ChainEntry] = {}
-        """Those that were read from their files."""
+        """Bundles that were read from their files."""
         self._store = store
         self._history = History(store.path)
         self._limits = limits

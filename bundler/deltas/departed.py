@@ -1,4 +1,4 @@
-"""What a base has and a selection has not: gone at the source, deselected, or not asked about.
+"""Roots that a base has and a selection lacks: gone at the source, deselected, or not asked about.
 
 A delta compares only what its run asked for. What is attached to a manifest shares that manifest's fate.
 """
@@ -14,7 +14,7 @@ from bundler.oci.graph import Manifests, reached
 from bundler.oci.reference import RepositoryName, Tag
 
 Name = tuple[RepositoryName, Tag | Digest]
-"""What only one root can have: a tag of a repository, or a digest without one."""
+"""A name that only one root can have: a tag of a repository, or a digest without one."""
 
 Subject = tuple[RepositoryName, Digest]
 """A manifest in the repository where others may be attached to it."""
@@ -26,7 +26,7 @@ def name_of(root: Root) -> Name:
 
 
 class Fate(IntEnum):
-    """What became of something in the base; where two claims meet, the greater one holds."""
+    """The fate of something in the base; where two claims meet, the greater one holds."""
 
     REMOVED = 0
     """Gone at the source: asked for, and not listed."""
@@ -37,14 +37,14 @@ class Fate(IntEnum):
 
 
 class DeltaScope(NamedTuple):
-    """What a run asked its sources about."""
+    """The repositories, manifests and names that a run asked its sources about."""
 
     listed: Mapping[RepositoryName, Collection[str] | None]
     """The tags of each repository that was asked; None where its list was not read."""
     subjects: Collection[Subject] = frozenset()
     """Manifests about which it was asked what is attached to them."""
     failed: Collection[Name] = frozenset()
-    """What was asked for without an answer."""
+    """Names that were asked for without an answer."""
 
     def fate(self, root: Root) -> Fate:
         """Return the fate of a root of the base that is not selected."""

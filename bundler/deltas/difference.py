@@ -1,4 +1,4 @@
-"""What changed from one bundle to another: for the note that goes along with a transfer."""
+"""Changes from one bundle to another: for the note that goes along with a transfer."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

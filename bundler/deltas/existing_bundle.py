@@ -1,4 +1,4 @@
-"""What is there already under the name of an output: replaced only if nothing in it would be lost."""
+"""An earlier output under the name of a new one: replaced only if nothing in it would be lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a store its jobs still need: the state of each job's last bundle, and the memory of the others."""
+"""Content of a store that jobs still need: the state of each job's last bundle, the memory of the others."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -27,7 +27,7 @@ class Keep(NamedTuple):
     newest: int | None = None
     """As many of the newest."""
     days: int | None = None
-    """Those that are younger."""
+    """Bundles younger than this many days."""
 
     @property
     def any(self) -> bool:
@@ -85,7 +85,7 @@ class Incremental(NamedTuple):
     base: tuple[str, ...] = ()
     """Bundles, ids of bundles, or receipts of what the other side has; or `LAST`."""
     allow_empty: bool = False
-    """Whether a delta is written that holds nothing."""
+    """True if a delta is written even when it holds nothing."""
     immutable: tuple[str, ...] = ()
     """Tags that are taken as the base has them, without asking: `semver`, or globs."""
     keep: Keep = Keep()

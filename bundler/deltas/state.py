@@ -1,4 +1,4 @@
-"""What several bundles make together, and what one adds to what is there already. No I/O.
+"""The state that several bundles make together, and the inventory of what one more adds. No I/O.
 
 A *state* is every root that a full bundle would have, with the manifests that they reach. Full bundles
 and deltas are applied one after the other: what a later one says of a tag holds.
@@ -64,12 +64,12 @@ def full_inventory(roots: Iterable[Root], manifests: Manifests) -> Inventory:
 
 
 class Base(NamedTuple):
-    """What the other side has already."""
+    """The content that the other side has already."""
 
     ids: tuple[Digest, ...]
     """The bundles that brought it."""
     roots: frozenset[Root]
-    """What is there under which name."""
+    """The roots that are there, each under its name."""
     manifests: Manifests
     """With the children that are there."""
     brought: frozenset[Root] = frozenset()

@@ -1,4 +1,4 @@
-"""What one export carries: a resolution against its base, with the inventory of the bundle that it makes."""
+"""The content of one export: a resolution against its base, with the inventory of the resulting bundle."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class PinnedReference(NamedTuple):
     strict: bool = False
     """With tag and digest: the tag must point to that digest. Otherwise the digest alone is asked for."""
     named_by: str = ""
-    """Where it is named, to follow the word "named": `by bundle.cue`, `on the command line`."""
+    """The place that names it, worded to follow "named": `by bundle.cue`, `on the command line`."""
     exclude: tuple[str, ...] = ()
     """Globs for tags, which win over the name."""
 

@@ -41,7 +41,7 @@ class Store(Layout):
     def __init__(self, path: Path, *, temporary: bool = False) -> None:
         super().__init__(path)
         self._held: dict[Digest, bytes] | None = {} if temporary else None
-        """What a store that goes when the run is done need not write: it is in memory anyway."""
+        """Blobs that a store that goes when the run is done need not write: they are in memory anyway."""
         self._lock: int | None = None
         # An earlier run may have ended after it gave blobs their names, and before it made them durable.
         self._names_unsynced = True

@@ -33,7 +33,7 @@ class HistoryEntry:
     time: int
     """Seconds since 1970, by the clock of the machine that wrote it."""
     base: tuple[Digest, ...] = ()
-    """Of a delta: what it builds on."""
+    """The bundles that a delta builds on."""
     path: str | None = None
     """The file; null for a pipe."""
 

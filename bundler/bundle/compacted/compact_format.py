@@ -127,7 +127,7 @@ class FrameSection(NamedTuple):
 
 
 class FrameLayout(NamedTuple):
-    """Where everything is, computed from the head."""
+    """The position of everything, computed from the head."""
 
     head: int
     """Bytes of the head frame's content."""

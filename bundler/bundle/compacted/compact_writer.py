@@ -36,7 +36,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class CompactedLayer(NamedTuple):
-    """What became of one blob that is a gzip stream."""
+    """The outcome for one blob that is a gzip stream."""
 
     blob: Descriptor
     recipe: GzipRecipe | None

@@ -13,7 +13,7 @@ ROUNDS = 3
 
 
 class OnDrift(Enum):
-    """What to do about a tag that moved while the export ran."""
+    """The action to take on a tag that moved while the export ran."""
 
     IGNORE = "ignore"
     """Don't ask: the bundle is consistent with what was seen first."""

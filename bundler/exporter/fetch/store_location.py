@@ -1,4 +1,4 @@
-"""Where an export keeps its blobs while it works: a store that stays, or one beside the output."""
+"""The place where an export keeps its blobs while it works: a store that stays, or one beside the output."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

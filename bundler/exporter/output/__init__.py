@@ -1,1 +1,1 @@
-"""Where an export goes: a file, a directory, a stream, volumes."""
+"""The destinations of an export: a file, a directory, a stream, volumes."""

@@ -27,7 +27,7 @@ class Unchanged(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """What an export left behind."""
+    """The results that an export left behind."""
 
     content: ExportContent
     bundle: BundleReport | None
@@ -36,7 +36,7 @@ class Finished(NamedTuple):
 
 
 class Finish(NamedTuple):
-    """Where an export goes, and where it is recorded."""
+    """The destination of an export, and the places where it is recorded."""
 
     out: BundleOutput
     location: StoreLocation

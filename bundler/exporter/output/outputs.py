@@ -1,4 +1,4 @@
-"""Where an export goes: a bundle file, a pipe, or the store itself as a directory.
+"""The destinations of an export: a bundle file, a pipe, or the store itself as a directory.
 
 A file that is there already is replaced only if nothing in it would be lost, or by `force`.
 """

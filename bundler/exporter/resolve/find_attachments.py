@@ -1,4 +1,4 @@
-"""What is attached to the roots that were chosen: referrers, cosign's tags, and what is attached to those.
+"""Attachments of the roots that were chosen: referrers, cosign's tags, and everything attached to those.
 
 Where a registry has no Referrers API, which one request tells for all its repositories, the tag list
 says what there is: a manifest's fallback tag and cosign's tags are named after its digest. What can't

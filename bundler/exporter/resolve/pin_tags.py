@@ -37,7 +37,7 @@ class FetchRequest(NamedTuple):
 
 
 Wish = tuple[FetchRequest, Include]
-"""What to pin, and what is included with it."""
+"""A request to pin, and what is included with it."""
 
 AlreadyRead = Mapping[FetchRequest, PinnedManifest]
 

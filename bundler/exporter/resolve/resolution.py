@@ -26,16 +26,16 @@ class Findings:
     """Failures, warnings and decisions of a run, without the content itself."""
 
     failures: tuple[Failure, ...] = ()
-    """Of whole repositories, and of names that are not tags."""
+    """Failures of whole repositories, and of names that are not tags."""
     failed: tuple[tuple[Root, Failure], ...] = ()
     """Roots that were left out, each with the reason."""
     warnings: tuple[str, ...] = ()
     drifted: tuple[str, ...] = ()
     """Tags that moved, during this run or since the lock file."""
     decisions: tuple[tuple[RepositoryName, Choice], ...] = ()
-    """What the rules of each source decided."""
+    """The decisions that the rules of each source made."""
     images: tuple[ImagesReport, ...] = ()
-    """What each module runs, as far as it can be read."""
+    """The images that each module runs, as far as they can be read."""
     signed: tuple[SignedReport, ...] = ()
     """Who signed the modules, where signatures were demanded."""
     without: tuple[Root, ...] = ()
@@ -74,7 +74,7 @@ class Resolution:
     chosen: tuple[Root, ...] = ()
     manifests: Manifests = field(default_factory=lambda: MappingProxyType({}))
     attachments: Attached = field(default_factory=lambda: MappingProxyType({}))
-    """Of each manifest that was asked about, the roots attached to it."""
+    """The roots attached to each manifest that was asked about."""
     optional: frozenset[Root] = frozenset()
     """Chosen roots without which the others are carried all the same."""
 
@@ -108,7 +108,7 @@ class Resolution:
 
 @dataclass(frozen=True)
 class AskedSources:
-    """What was asked of the sources: of nothing else can be said that it is gone."""
+    """Everything that was asked of the sources: nothing else can be said to be gone."""
 
     lists: Mapping[RepositoryName, Collection[str] | None] = field(default_factory=dict)
     """The tags of each repository; None where its list was not read."""

@@ -112,7 +112,7 @@ class SourceReader(NamedTuple):
 
     session: Session
     store: BlobStore | None
-    """Where manifests may be already; None where nothing is walked."""
+    """The store that may have manifests already; None where nothing is walked."""
     lists: dict[RepositoryName, TagList | BundlerError]
     """The tag lists that were read so far."""
     failing: FailureLimit
@@ -120,11 +120,11 @@ class SourceReader(NamedTuple):
     budget: ReadBudget
     """Counts what was read so far."""
     keep: bool = True
-    """Whether what was read may be put into the store."""
+    """True if content that was read may be put into the store."""
     locked: bool = False
     """A pin whose tag moved is taken by its digest."""
     immutable: ImmutableTags = ASK_ALL
-    """What is not asked for, because it never moves."""
+    """Content that is not asked for, because it never moves."""
 
     @classmethod
     def of(
