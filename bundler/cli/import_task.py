@@ -127,6 +127,7 @@ def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[Bun
 def _from_pipe(task: ImportTask, means: Means) -> Report:
     if sys.stdin.isatty():
         raise UsageError("-", "standard input is a terminal", "pipe a bundle into this command")
+    check = border_of(task.policy, None)
     stream = BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier)
     _refuse_unused(task, stream.open(), means.beside)
     return import_stream(
@@ -136,7 +137,7 @@ def _from_pipe(task: ImportTask, means: Means) -> Report:
         task.ledger,
         task.on_conflict,
         beside=means.beside,
-        policy=border_of(task.policy, None),
+        policy=check,
         prune=task.prune,
         confirm_full=task.confirm_full,
     )

@@ -113,7 +113,7 @@ def _held(held: threading.Event) -> Callable[[Wire, Seen, Answer], bool]:
     return fault
 
 
-@pytest.mark.parametrize(("call", "least"), [("sendto", 8), ("connect", 1)])
+@pytest.mark.parametrize(("call", "least"), [("sendto", 6), ("connect", 1)])
 def test_killed_at_a_network_call_the_next_import_ends_well(
     call: str, least: int, imports: Imports, program: LoadedProgram, tmp_path: Path
 ) -> None:

@@ -59,7 +59,7 @@ class Case(NamedTuple):
 
 
 NEW_FILE = Case(
-    "b.tar.zst", {"write": 7, "open": 6, "fsync": 10, "rename": 5, "unlink": 9, "mkdir": 6}, opened=10
+    "b.tar.zst", {"write": 7, "open": 6, "fsync": 10, "rename": 5, "unlink": 9, "mkdir": 4}, opened=10
 )
 CASES = {
     "a new file": NEW_FILE,
@@ -72,7 +72,7 @@ CASES = {
         older=True,
     ),
     "a new directory": Case(
-        "directory", {"write": 7, "open": 7, "fsync": 11, "rename": 6, "mkdir": 6}, opened=6
+        "directory", {"write": 7, "open": 7, "fsync": 11, "rename": 6, "mkdir": 5}, opened=6
     ),
     "a directory in place of an older one": Case(
         "directory", {"write": 6, "open": 6, "fsync": 9, "rename": 5, "mkdir": 2}, opened=6, older=True

@@ -87,7 +87,7 @@ def test_no_tag_of_a_repository_moves_unless_everything_is_there(name: str, insi
     assert set(inside.tags("other")) == {"1.0.0", "1.1.0", "latest"}
     causes = [item.cause for item in report.failures]
     assert len(causes) == 3
-    assert sum("held back" in cause for cause in causes) == 2
+    assert sum("not moved, because content is missing" in cause for cause in causes) == 2
 
 
 def test_a_blob_gone_after_it_was_sent_holds_all_tags_back(inside: Inside) -> None:

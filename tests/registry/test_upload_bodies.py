@@ -31,7 +31,7 @@ def test_a_peer_that_takes_drop_by_drop_is_left() -> None:
         for _ in body:
             clock.now += 40
 
-    with pytest.raises(NetworkError, match="slower than the limit: it took 131,072 of 196,608 bytes in 60 s"):
+    with pytest.raises(NetworkError, match="slower than the limit: it took 131,072 of 196,608 bytes in 80 s"):
         take(Outgoing(bytes(3 * SLICE), 3 * SLICE, "PUT it", 60.0, clock))
 
 

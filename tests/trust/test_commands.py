@@ -200,7 +200,7 @@ def test_a_stream_is_signed_too(place: Place) -> None:
     [
         (["--sign-key", "absent"], "no such file"),
         (["--sign-key", "text"], "not an OpenSSH key"),
-        (["--sequence", "3"], "not signed"),
+        (["--sequence", "3"], "nothing is signed"),
         (["--sign-key", "alice", "--job", "../x"], "is not the name of a job"),
         (["--sign-key", "alice", "--expires", "soon"], "is not a date"),
         (["--sign-key", "alice", "--expires", "2020-01-01"], "is in the past"),

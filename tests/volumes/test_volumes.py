@@ -253,7 +253,7 @@ def test_volumes_of_another_content_are_not_written_over(registry: MemoryRegistr
     [
         (["--volume-size", "10"], "less than"),
         (["--volume-size", "big"], "not a size"),
-        (["--parity", "10"], "no effect without volumes"),
+        (["--parity", "10"], "only volumes have parity"),
     ],
 )
 def test_sizes_that_can_not_be_meant_are_2(options: list[str], what: str, tmp_path: Path) -> None:
