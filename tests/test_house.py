@@ -94,7 +94,7 @@ MOST_FILES_IN_A_FOLDER = 15
 MOST_CHARACTERS_OF_A_TEST_NAME = 60
 IMPORTS = 0.0865
 """Share of all lines that are imports."""
-UNPLAIN_DOCSTRINGS = 50
+UNPLAIN_DOCSTRINGS = 0
 UNPLAIN = {"How", "Of", "So", "Those", "What", "Where", "Whether"}
 """First words of docstrings that begin with a clause instead of a verb or a noun."""
 

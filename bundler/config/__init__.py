@@ -1,1 +1,1 @@
-"""What people write down: the export file and the import file. Text in, values out; no I/O."""
+"""Export, import and policy files, and the options that they share with the command line. No I/O."""

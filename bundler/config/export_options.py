@@ -1,4 +1,4 @@
-"""What an export writes: the output, incremental bundles, locks, volumes, signatures."""
+"""Options of what an export writes: the output, incremental bundles, locks, volumes, signatures."""
 
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -14,7 +14,7 @@ REPRODUCIBILITY, SIGNATURES = "Reproducibility and sharding", "Signatures and po
 
 
 class OutputOptions(NamedTuple):
-    """Where a bundle goes."""
+    """Destination of a bundle."""
 
     out: Annotated[
         str | None,
@@ -63,7 +63,7 @@ class CompactOptions(NamedTuple):
 
 
 class LockOptions(NamedTuple):
-    """What pins an export."""
+    """Options that pin an export."""
 
     lock: Annotated[
         Path | None,
@@ -128,7 +128,7 @@ class IncrementalOptions(NamedTuple):
 
 
 class VolumeOptions(NamedTuple):
-    """How a bundle is cut into volumes."""
+    """Options that cut a bundle into volumes."""
 
     size: Annotated[
         int | None,
@@ -147,7 +147,7 @@ class VolumeOptions(NamedTuple):
 
 
 class SigningTerms(NamedTuple):
-    """What a signature says."""
+    """Terms that a signature states."""
 
     sequence: Annotated[
         int | None,
@@ -168,7 +168,7 @@ class SigningTerms(NamedTuple):
 
 
 class SigningOptions(NamedTuple):
-    """How an export is signed."""
+    """Options that sign an export."""
 
     sign_key: Annotated[
         Path | None,
@@ -181,7 +181,7 @@ class SigningOptions(NamedTuple):
 
 
 class ExportSettings(NamedTuple):
-    """How and where to an export goes: said on the command line, in export files, or in both."""
+    """Settings of an export: given on the command line, in export files, or in both."""
 
     output: OutputOptions
     form: CompactOptions

@@ -19,7 +19,7 @@ from bundler.selection.rules import Rules
 
 
 class ConfiguredPart(NamedTuple):
-    """What to import of a bundle."""
+    """Part of a bundle to import."""
 
     repositories: tuple[str, ...] = ()
     """Globs on `host/path`, the name outside (`*` is also for `/`); all without any."""
@@ -60,7 +60,7 @@ Host = Annotated[RegistryName, from_text(lambda text, at: RegistryName.parse(tex
 
 
 class MappingKeys(Keys):
-    """What becomes of some repositories."""
+    """Rule that renames some repositories."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [match]} for match in MATCHES]})
 
@@ -148,7 +148,7 @@ def _rule(keys: MappingKeys) -> MappingRule:
 
 
 def _across(content: dict[str, Any]) -> Found:
-    """What is wrong between the keys of a mapping rule."""
+    """Yield the problems between the keys of a mapping rule."""
     for where, rule in items(content, "mapping"):
         yield from exactly_one(rule, where, MATCHES)
         if isinstance(rule, dict) and isinstance(to := rule.get("to"), str):
@@ -156,7 +156,7 @@ def _across(content: dict[str, Any]) -> Found:
 
 
 def _unmeant(rule: dict[str, Any], to: str, where: Where) -> Found:
-    """What is wrong with `to`, given what it replaces."""
+    """Yield the problem of `to`, given what it replaces."""
     try:
         if isinstance(pattern := rule.get("pattern"), str):
             check_rule(MappingRule(Match.PATTERN, pattern, to))

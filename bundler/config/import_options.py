@@ -1,4 +1,4 @@
-"""What an import obeys: the target, deltas, names, rollback, and whom it trusts."""
+"""Options of an import: the target, deltas, names, rollback, and whom it trusts."""
 
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -12,7 +12,7 @@ NAMES, SIGNATURES = "Image and module names", "Signatures and policy"
 
 
 class TargetOptions(NamedTuple):
-    """Where an import goes."""
+    """Destination of an import."""
 
     to: Annotated[
         Prefix | None,
@@ -53,7 +53,7 @@ class ConfigOptions(NamedTuple):
 
 
 class DeltaOptions(NamedTuple):
-    """How a delta is imported."""
+    """Options for importing a delta."""
 
     beside: Annotated[
         tuple[Path, ...],
@@ -114,7 +114,7 @@ class NameOptions(NamedTuple):
 
 
 class ReceiptOptions(NamedTuple):
-    """What the target holds, for the other side."""
+    """Record of the target for the other side."""
 
     receipt: Annotated[
         Path | None,
@@ -173,7 +173,7 @@ class SignatureOptions(NamedTuple):
 
 
 class OrderOptions(NamedTuple):
-    """What may be imported after what."""
+    """Order in which bundles may be imported."""
 
     require_signature: Annotated[
         bool,
@@ -243,7 +243,7 @@ class ModuleSignerOptions(NamedTuple):
 
 
 class PolicyOptions(NamedTuple):
-    """What may come in."""
+    """Policy of what may come in."""
 
     policy: Annotated[
         Path | None,
@@ -256,7 +256,7 @@ class PolicyOptions(NamedTuple):
 
 
 class ImportSettings(NamedTuple):
-    """How and where to an import goes: said on the command line, in an import file, or in both."""
+    """Settings of an import: given on the command line, in an import file, or in both."""
 
     target: TargetOptions
     delta: DeltaOptions

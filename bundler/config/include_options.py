@@ -1,4 +1,4 @@
-"""What is included with a tag.
+"""Options of what is included with a tag.
 
 Annotations are values here, not texts (no `from __future__ import annotations`): `fields_of` reads them.
 """
@@ -14,7 +14,7 @@ INCLUDED = "Included content"
 
 
 class IncludeOptions(NamedTuple):
-    """What is included with a tag."""
+    """Options of what is included with a tag."""
 
     images: Annotated[
         bool,

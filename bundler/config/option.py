@@ -40,7 +40,7 @@ Reader = Callable[[str, Circumstances], Any]
 
 
 class Option:
-    """What is said of one field of a group; `Argument` for what is given by its position.
+    """Declaration of one field of a group; `Argument` for what is given by its position.
 
     `flags` are its spellings on the command line: none for a key of files alone. `key` is its name in files,
     none for an option of the command line alone. `least` and `most` bound a number; of a list in a file,
@@ -177,7 +177,7 @@ def nothing_said(group: type[Group]) -> Group:
 
 
 def over(said: Group, file: Group) -> Group:
-    """What the command line says, and what a file says where the command line says nothing.
+    """Return what the command line says, and what a file says where the command line says nothing.
 
     A list with `adds` is both, one after the other.
     """

@@ -26,7 +26,7 @@ IdentityGlob = Annotated[Text, AfterValidator(_narrow)]
 
 
 class LimitKeys(Keys):
-    """How much may pass."""
+    """Sizes and counts that may pass."""
 
     bundle_bytes: Size | None = None
     """Bytes of all distinct blobs together."""
@@ -61,7 +61,7 @@ DEMANDS = ("referrers", "cosignKeys", "keyless")
 
 
 class DemandKeys(Keys):
-    """What versions must have along; tags that are no versions too, signatures and SBOMs themselves not."""
+    """Attachments that each tag must have, except signatures and SBOMs themselves."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [demand]} for demand in DEMANDS]})
 

@@ -1,4 +1,4 @@
-"""What is wrong with one value, and where in the file it stands."""
+"""Problems of single values, and where in the file they stand."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in words for the person who wrote the file."""
+"""Problems that pydantic finds, in words for the person who wrote the file."""
 
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
@@ -102,7 +102,7 @@ Found = Iterable[tuple[Where, str, str]]
 def read_keys(
     name: str, text: str, model: type[Model], at: Circumstances, across: Callable[[dict[str, Any]], Found]
 ) -> tuple[Model, yaml_document.Document]:
-    """What the file says. `across` finds what is wrong between keys, whatever else is wrong.
+    """Return what the file says. `across` finds what is wrong between keys, whatever else is wrong.
 
     Raises UsageError.
     """
@@ -124,7 +124,7 @@ def read_keys(
 
 
 def exactly_one(item: object, where: Where, choices: tuple[str, ...]) -> Found:
-    """What is wrong if not exactly one of the keys is there."""
+    """Yield a problem unless exactly one of the keys is there."""
     given = [choice for choice in choices if choice in item] if isinstance(item, dict) else choices[:1]
     if len(given) != 1:
         cause = f"{' and '.join(given)} together" if given else f"none of {', '.join(choices)}"

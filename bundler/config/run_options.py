@@ -1,4 +1,4 @@
-"""How a command runs, whatever it does: registries, reports, metrics, volumes of what it reads."""
+"""Options of any command: registries, reports, metrics, volumes of what it reads."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -14,7 +14,7 @@ CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
 
 
 class WidthOptions(NamedTuple):
-    """How much happens at a time."""
+    """Number of requests at a time."""
 
     jobs: Annotated[
         int | None,
@@ -26,7 +26,7 @@ class WidthOptions(NamedTuple):
 
 
 class ReachOptions(NamedTuple):
-    """How registries are reached."""
+    """Options for reaching registries."""
 
     plain_http: Annotated[
         tuple[RegistryName, ...],
@@ -70,7 +70,7 @@ class ReachOptions(NamedTuple):
 
 
 class RegistryOptions(NamedTuple):
-    """How registries are used."""
+    """Options for using registries."""
 
     width: WidthOptions
     reach: Annotated[ReachOptions, FileSection("registries", "How registries are reached.")]
@@ -82,7 +82,7 @@ class RegistryOptions(NamedTuple):
 
 
 class ReportOptions(NamedTuple):
-    """Where the report of a run goes."""
+    """Destination of the report of a run."""
 
     report: Annotated[
         Path | None,
@@ -94,7 +94,7 @@ class ReportOptions(NamedTuple):
 
 
 class PrintOptions(NamedTuple):
-    """What a run prints."""
+    """Options of what a run prints."""
 
     as_json: Annotated[
         bool,
@@ -143,7 +143,7 @@ class JobOptions(NamedTuple):
 
 
 class MetricsOptions(NamedTuple):
-    """Where the metrics of a run go."""
+    """Destination of the metrics of a run."""
 
     metrics: Annotated[
         Path | None,
@@ -155,7 +155,7 @@ class MetricsOptions(NamedTuple):
 
 
 class SetOptions(NamedTuple):
-    """Where the volumes of a set are."""
+    """Folders with volumes of a set."""
 
     volumes_in: Annotated[
         tuple[Path, ...],

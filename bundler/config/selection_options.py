@@ -1,4 +1,4 @@
-"""What to carry: sources, rules for tags, and what is included with a tag.
+"""Options of what to carry: sources, rules for tags, and what is included with a tag.
 
 Annotations are values here, not texts (no `from __future__ import annotations`): `fields_of` reads them.
 """
@@ -203,7 +203,7 @@ class ShardOptions(NamedTuple):
 
 
 class PlaceOptions(NamedTuple):
-    """Where one source of an export file is, and what of it is named."""
+    """One source of an export file: its place, and what of it is named."""
 
     repository: Annotated[
         RepositoryName | None,
@@ -253,7 +253,7 @@ class SelectOptions(NamedTuple):
 
 
 class SelectionOptions(NamedTuple):
-    """What a command line says of what to carry."""
+    """Selection as a command line states it."""
 
     place: SourceOptions
     runtime: RuntimeOptions

@@ -1,4 +1,4 @@
-"""What one plain scalar of YAML means, where YAML 1.1 and YAML 1.2 agree on it.
+"""The meaning of one plain scalar of YAML, where YAML 1.1 and YAML 1.2 agree on it.
 
 YAML 1.1 takes `1.10` for a number, `no` for false and `2026-01-01` for a date. What the two read
 differently, or neither as a text, an integer, a boolean or null, is never guessed.
@@ -52,7 +52,7 @@ Meaning = str | int | bool | Unclear | None
 
 
 def meaning(text: str, *, plain: bool) -> Meaning:
-    """What the scalar says; `plain` is one without quotes."""
+    """Return the value of a scalar; `plain` is one without quotes."""
     if _CONTROL.search(text):
         return Unclear(text, NOT_PRINTABLE)
     if not plain:
@@ -85,7 +85,7 @@ def _simple_kind(value: Meaning) -> str:
 
 
 def _kind(text: str) -> str | None:
-    """What some reader takes a text for."""
+    """Return what some reader takes a text for."""
     if _NUMBER.fullmatch(text):
         return "a number"
     if _DATE.fullmatch(text):
@@ -132,13 +132,13 @@ class Document:
         """Dicts, lists, strings, integers, booleans, None; and `Unclear`, which is never what is wanted."""
 
     def line(self, where: Where) -> int:
-        """Where a value stands; of a list or an object its key. Or the nearest that there is above it."""
+        """Return the line of a value; of a list or an object, that of its key, or the nearest one above."""
         while where and where not in self._lines:
             where = where[:-1]
         return self._lines[where]
 
     def key_line(self, where: Where) -> int:
-        """Where the last key stands."""
+        """Return the line of the last key."""
         return self._key_lines.get(where) or self.line(where)
 
     def _content(self, node: Node, where: Where) -> Any:
@@ -151,7 +151,7 @@ class Document:
         return meaning(node.text, plain=node.plain)
 
     def _entries(self, pairs: Pairs, where: Where) -> Iterator[tuple[Scalar, Node, Where]]:
-        """What has a key that is a text, and new."""
+        """Yield each key that is a text, and new, with its value and its place."""
         for key, child in pairs.nodes:
             here = (*where, key.text)
             if not isinstance(word := meaning(key.text, plain=key.plain), str):
@@ -295,7 +295,7 @@ def _key(node: Node) -> Scalar:
 
 
 def _measured(node: Node) -> tuple[int, int]:
-    """How many values a node is, itself included, and how deep it goes."""
+    """Return the number of values of a node, itself included, and its depth."""
     if isinstance(node, Scalar):
         return 1, 1
     keys = len(node.nodes) if isinstance(node, Pairs) else 0

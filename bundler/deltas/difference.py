@@ -21,7 +21,7 @@ Departure = Literal["gone at the source", "no longer selected"]
 
 @dataclass(frozen=True, slots=True)
 class TagState:
-    """What a tag points to in one of the bundles."""
+    """Target of a tag in one of the bundles."""
 
     digest: str
     version: str | None
@@ -57,7 +57,7 @@ class RepositoryDifference:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What changed from one bundle to another."""
+    """Changes from one bundle to another."""
 
     old_id: str
     """sha256 of the older inventory."""

@@ -66,11 +66,19 @@ class Source:
 class Job:
     """The commands of every night and every morning."""
 
-    def __init__(self, program: LoadedProgram, chance: random.Random, folder: Path, to: list[str]) -> None:
+    def __init__(
+        self,
+        program: LoadedProgram,
+        chance: random.Random,
+        folder: Path,
+        to: list[str],
+        prune: list[str],
+    ) -> None:
         self._program = program
         self._chance = chance
         self._folder = folder
         self._to = to
+        self._prune = prune
         self.chain: list[Path] = []
         self.struck: list[str] = []
 
@@ -89,7 +97,8 @@ class Job:
 
     def morning(self, bundle: Path) -> None:
         """The import; now and then after one that was killed."""
-        command = ["import", str(bundle), *self._to, "--on-conflict", "overwrite", "-q"]
+        prune = self._prune if bundle != self.chain[0] else []
+        command = ["import", str(bundle), *self._to, *prune, "--on-conflict", "overwrite", "-q"]
         if self._chance.random() < 0.2:
             self._disturbed("signal=KILL", "sendto", *command)
         assert run(command) == 0
@@ -128,7 +137,7 @@ def test_thirty_nights_of_deltas_equal_the_source_and_merge(
         host = target_registry.host
         if deletes:
             host = stack.enter_context(registry_that_deletes(tmp_path / "registry"))
-        job = Job(program, chance, tmp_path, ["--to", host, *(["--prune", "50"] if deletes else [])])
+        job = Job(program, chance, tmp_path, ["--to", host], ["--prune", "50"] if deletes else [])
         server = stack.enter_context(MemoryRegistry(source.contents))
         sources = [f"{server.host}/{path}" for path in source.contents]
         for night in range(NIGHTS):

@@ -49,7 +49,7 @@ class CompactLayer:
 
 @dataclass(frozen=True, slots=True)
 class CompactHead:
-    """What `compact.json` says."""
+    """Content of `compact.json`."""
 
     compact: int
     """Version of the compact format."""
