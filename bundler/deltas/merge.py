@@ -19,7 +19,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import Tally, reached
 from bundler.oci.reference import RepositoryName
-from bundler.reporting.json_report import Report, RepositoryReport, TagReport
+from bundler.reporting.json_report import BundleReport, Report, RepositoryReport, TagReport
 from bundler.session import Session
 
 
@@ -54,12 +54,17 @@ def merge_bundles(
         elif needed := out.need(inventory):
             check_disk([needed])
         written = existing or out.write(inventory, _Together(bundles), progress)
+    return written_report("merge", inventory, written, unchanged=existing is not None)
+
+
+def written_report(command: str, inventory: Inventory, bundle: BundleReport, *, unchanged: bool) -> Report:
+    """Return the report of a command that wrote a bundle from other bundles: all its tags are exported."""
     tags: dict[RepositoryName, list[TagReport]] = {}
     for root in roots_of(inventory):
-        told = TagReport(root.tag or root.digest, "exported", root.digest)
-        tags.setdefault(root.repository, []).append(told)
+        exported = TagReport(root.tag or root.digest, "exported", root.digest)
+        tags.setdefault(root.repository, []).append(exported)
     repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in tags.items())
-    return Report("merge", VERSION, repositories, (), written, unchanged=existing is not None)
+    return Report(command, VERSION, repositories, (), bundle, unchanged=unchanged)
 
 
 def merged_inventory(

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.about import VERSION
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.bundle.inventory import roots_of
 from bundler.bundle.reader import Bundle
+from bundler.deltas.merge import written_report
 from bundler.exporter.output.outputs import output_to
 from bundler.folders import check_disk
 from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName
-from bundler.reporting.json_report import Report, RepositoryReport, TagReport
+from bundler.reporting.json_report import Report
 from bundler.session import Session
 from bundler.trust.statement import SignedStatement
 
@@ -51,9 +49,4 @@ def convert_bundle(
     elif needed := output.need(bundle.inventory):
         check_disk([needed])
     written = existing or output.write(bundle.inventory, bundle, session.progress)
-    tags: dict[RepositoryName, list[TagReport]] = {}
-    for root in roots_of(bundle.inventory):
-        carried = TagReport(root.tag or root.digest, "exported", root.digest)
-        tags.setdefault(root.repository, []).append(carried)
-    repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in tags.items())
-    return Report(command, VERSION, repositories, (), written, unchanged=existing is not None)
+    return written_report(command, bundle.inventory, written, unchanged=existing is not None)
