@@ -51,6 +51,9 @@ _URL_SAFE = str.maketrans("+/", "-_")
 _LEAST = 6
 """Characters of a secret that is cut out wherever it stands; a shorter one only as a word of its own."""
 
+_WORD = r"(?<![0-9A-Za-z])(?<![A-Za-z]'){}(?![0-9A-Za-z])"
+"""A short secret as a word: the `t` of "can't" is part of a longer one."""
+
 
 def never_show(secret: str) -> None:
     """Have `printable` cut this out from now on, in base64 too: a registry may repeat what it was sent."""
@@ -67,7 +70,7 @@ def _without_secrets(text: str) -> str:
             if len(secret) >= _LEAST:
                 cut = cut.replace(secret, "***")
             elif secret in cut:
-                cut = re.sub(rf"(?<![0-9A-Za-z]){re.escape(secret)}(?![0-9A-Za-z])", "***", cut)
+                cut = re.sub(_WORD.format(re.escape(secret)), "***", cut)
         if cut != form:
             return cut if form is not text else _without_secrets(unquote(cut)) if "%" in cut else cut
     return text

@@ -14,6 +14,7 @@ import pytest
 import trustme
 from hypothesis import HealthCheck, settings
 
+from bundler import errors
 from tests.doubles import FakeClock
 from tests.leaks import PLANTED, assert_none_below, assert_none_in
 from tests.registries import RealRegistry, TokenServer, htpasswd_auth, running_registry
@@ -66,6 +67,12 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def memory_of_its_own(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does a test remember what another imported: there are only so many ports."""
     monkeypatch.setenv("XDG_STATE_HOME", str(memory / str(next(_numbers))))
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test hides the secrets that it used, not those of the tests before it."""
+    monkeypatch.setattr(errors, "_unspoken", set())
 
 
 @pytest.fixture(autouse=True)
