@@ -10,6 +10,7 @@ from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import AuthError, BundlerError, NotFoundError, TargetRefusedError
 from bundler.importer.destination import WHOLE, Destination, names_at, take_part
+from bundler.importer.filtered_indexes import RootsToImport, filter_indexes
 from bundler.importer.import_plan import ExistingTags, ImportPlan, OnConflict, PlannedTag, plan_import
 from bundler.importer.policy_check import PolicyCheck
 from bundler.importer.prune import Gone
@@ -53,13 +54,19 @@ def arrange(
     if policy:
         policy.check(inventory, manifests, {**names, **{tag.source: tag.repository for tag in gone}})
     roots = [Root(names[root.repository], root.tag, root.digest) for root in taken.roots]
-    existing_tags = survey(roots, session)
+    to_import = RootsToImport(roots, manifests)
+    if destination.filter_indexes:
+        to_import = filter_indexes(roots, manifests)
+    existing_tags = survey(to_import.roots, session, to_import.wholes)
+    to_import = to_import.keeping(existing_tags.points_to)
+    whole = {root: root.digest for root in to_import.roots}
+    existing_tags = existing_tags._replace(points_to=whole | dict(existing_tags.points_to))
     complete = partial(_complete, inventory, content, Target(session, destination))
-    plan = complete(plan_import(roots, manifests, existing_tags, on_conflict))
+    plan = complete(plan_import(to_import, existing_tags, on_conflict))
     if record:
         answers = probe(plan, session)
         if answers.refused:
-            plan = complete(plan_import(roots, manifests, existing_tags, on_conflict, answers.refused))
+            plan = complete(plan_import(to_import, existing_tags, on_conflict, answers.refused))
         new = frozenset[RepositoryName]() if record.may_have_left_blobs else plan.new
         plan = plan._replace(begun=answers.begun, new=new)
     left_out = tuple((names.get(name, name), decision) for name, decision in taken.left_out)
@@ -75,8 +82,12 @@ def _complete(
 Answer = TypeVar("Answer")
 
 
-def survey(roots: Sequence[Root], session: Session) -> ExistingTags:
-    """Return what each root's tag points to; of another attachment tag, its manifest too.
+def survey(
+    roots: Sequence[Root], session: Session, filtered: Collection[Digest] = frozenset()
+) -> ExistingTags:
+    """Return what each root's tag points to; where it is another attachment or index, its manifest too.
+
+    An index counts if ours is among the `filtered`.
 
     A repository whose first root is absent is asked for its tags: if it does not exist, nothing else is
     asked. Raises: the first error, because a target that cannot be asked must not be written to.
@@ -93,7 +104,7 @@ def survey(roots: Sequence[Root], session: Session) -> ExistingTags:
     different = [
         root
         for root, digest in existing.items()
-        if digest and digest != root.digest and is_attachment_tag(root.tag)
+        if digest and digest != root.digest and (is_attachment_tag(root.tag) or root.digest in filtered)
     ]
     manifests = dict(_asked(different, session, lambda root: _attached_at(root, registries)))
     lists = {root: manifest for root, manifest in manifests.items() if manifest}
