@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bundler.durable import local_errors
 from bundler.errors import ContentError, NotFoundError
-from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.oci.content import CHUNK, verified
+from bundler.oci.digest import Descriptor, Digest
 
 LAYOUT_FILE = "oci-layout"
 

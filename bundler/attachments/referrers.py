@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci.digest import Descriptor, Digest, sha256
 from bundler.oci.manifest import INDEXES, OCI_INDEX, Manifest, parse_manifest
 from bundler.oci.reference import Tag
 

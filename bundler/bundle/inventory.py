@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from bundler.bundle.member import Member, member_of
 from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci.digest import Descriptor, Digest, sha256
 from bundler.oci.document import Names, adapter_of
 from bundler.oci.grammar import Parsed
 from bundler.oci.graph import Manifests, bottom_up

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.errors import UsageError
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.reference import (
     RegistryName,
     RepositoryName,

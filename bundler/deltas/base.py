@@ -18,7 +18,7 @@ from bundler.deltas.state import Base, state_of
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.limits import Limits
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.graph import reached
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag

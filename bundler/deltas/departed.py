@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bundler.attachments.referrers import fallback_tag
 from bundler.bundle.inventory import Root
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.graph import Manifests, reached
 from bundler.oci.reference import RepositoryName, Tag
 

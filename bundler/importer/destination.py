@@ -8,7 +8,7 @@ from bundler.attachments.referrers import attachment_tags, is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.errors import NotFoundError
 from bundler.mapping import KEPT, Mapping, map_all
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.graph import Manifests, reached
 from bundler.oci.reference import Prefix, RepositoryName
 from bundler.selection import choose

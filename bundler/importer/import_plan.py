@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bundler.attachments.referrers import has_all_of, is_attachment_tag, is_fallback_tag, lists_all_of, merged
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName

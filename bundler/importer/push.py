@@ -8,7 +8,8 @@ from functools import partial
 from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import ImportPlan, PlannedTag, PlannedUpload
-from bundler.oci.content import BlobSource, Descriptor, Digest
+from bundler.oci.content import BlobSource
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.graph import Manifests, is_sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag

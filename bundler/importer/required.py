@@ -11,7 +11,8 @@ from bundler.errors import BundlerError, NotFoundError, UsageError
 from bundler.importer.destination import Destination
 from bundler.importer.import_plan import ImportPlan, PlannedUpload
 from bundler.mapping import target_name
-from bundler.oci.content import BlobSource, Descriptor, Digest
+from bundler.oci.content import BlobSource
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.reference import RepositoryName
 from bundler.session import Session
 

@@ -12,7 +12,7 @@ from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.named_files import read_at_most
 from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.document import checked, read_document
 from bundler.oci.reference import RepositoryName, Tag
 

@@ -9,7 +9,7 @@ from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
 from bundler.errors import BUNDLE, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.graph import Manifests, Tally, bottom_up, needed_by
 from bundler.oci.manifest import CREATED, INDEXES, REVISION, VERSION, Manifest
 from bundler.oci.reference import RepositoryName, Tag

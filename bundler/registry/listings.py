@@ -6,7 +6,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from bundler.errors import AuthError, ContentError, NotFoundError, printable
 from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci.digest import Descriptor, Digest, sha256
 from bundler.oci.manifest import OCI_INDEX, parse_manifest
 from bundler.oci.reference import RepositoryName
 from bundler.registry.auth.token_exchange import NoChallengeError

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
 from bundler.limits import KIB, Limits
 from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest, sha256, verified
+from bundler.oci.content import verified
+from bundler.oci.digest import Descriptor, Digest, sha256
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.http.exchange import Answer

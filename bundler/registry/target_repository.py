@@ -15,7 +15,7 @@ from bundler.errors import (
     TargetRefusedError,
     printable,
 )
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.manifest import Manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry import quirks

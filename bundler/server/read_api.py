@@ -16,7 +16,7 @@ from werkzeug import Request, Response
 from werkzeug.exceptions import NotFound
 
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RepositoryPath, Tag
 from bundler.server import answers

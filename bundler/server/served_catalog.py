@@ -17,7 +17,7 @@ from bundler.errors import ContentError, UsageError
 from bundler.layout import INDEX_FILE
 from bundler.limits import Limits
 from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.manifest import INDEXES, MANIFEST_NAMES, OCI_INDEX, parse_manifest
 from bundler.oci.reference import RepositoryName, RepositoryPath, Tag
 

@@ -13,7 +13,7 @@ from typing import Any
 from bundler.durable import local_errors, make_directories, remove_if_there, write_whole
 from bundler.errors import ContentError, printable
 from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.trust.statement import Job
 
 BUNDLES = ".bundles"

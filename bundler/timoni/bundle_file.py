@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bundler.errors import ContentError, UsageError, printable
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.reference import RepositoryName, Tag, is_registry, parse_reference
 from bundler.timoni.cue.cue_tokens import words_of
 from bundler.timoni.cue.cue_tree import Expression, Label, Text

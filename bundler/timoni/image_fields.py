@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 from typing import NamedTuple, TypeAlias
 
 from bundler.errors import ContentError, UsageError, printable
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.reference import DOCKER_HUB, Reference, RepositoryName, Tag, with_registry
 from bundler.timoni.cue.cue_parser import MOST_TOKENS, parse
 from bundler.timoni.cue.cue_tokens import CLOSERS, NAME, OPENERS, STRING, CueToken, text_of, tokens

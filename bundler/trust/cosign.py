@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from bundler.errors import ContentError, UsageError
 from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import Manifest
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"

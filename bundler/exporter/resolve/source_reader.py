@@ -7,7 +7,8 @@ from typing import NamedTuple, Self, TypeVar
 from bundler.deltas.base import ASK_ALL, ImmutableTags
 from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.limits import Limits
-from bundler.oci.content import BlobStore, Descriptor, Digest, read_all
+from bundler.oci.content import BlobStore, read_all
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.graph import HeldManifests, Tally
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag

@@ -11,7 +11,7 @@ from bundler.bundle.inventory import Root
 from bundler.deltas.departed import Subject
 from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.exporter.resolve.source_reader import SourceReader
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.graph import Manifests, reached, sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.platform import sparse_index
