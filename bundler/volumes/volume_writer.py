@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bundler.durable import WholeFile, local_errors, sync_directory, temporary_of
 from bundler.errors import IntegrityError, UsageError
 from bundler.folders import check_disk
-from bundler.oci.content import CHUNK
+from bundler.oci import CHUNK
 from bundler.reporting.progress import SILENCE, Progress
 from bundler.volumes import volume_format
 from bundler.volumes.parity import parity_count, parity_pieces, require_parity
