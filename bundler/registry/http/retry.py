@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from bundler.errors import NetworkError
-from bundler.registry.http.library_errors import DroppedError, TransientError
+from bundler.registry.http.exchange import DroppedError, TransientError
 from bundler.registry.settings import HostSettings, Traffic
 
 if TYPE_CHECKING:
