@@ -14,8 +14,9 @@ from bundler.oci.content import Descriptor, held_back
 from bundler.oci.reference import RepositoryName
 from bundler.registry import quirks
 from bundler.registry.http.bodies import SMALLEST_PIECE, Body, first_piece, least_piece, pieces, with_query
-from bundler.registry.http.exchange import Answer, TransientError
+from bundler.registry.http.exchange import Answer
 from bundler.registry.http.host import Host
+from bundler.registry.http.retry import TransientError
 from bundler.registry.http.status import FULL, RequestRefusedError
 
 UPLOAD_BEGUN = frozenset({201, 202})

@@ -1,4 +1,4 @@
-"""A request, its answer, and the errors worth another try: what loads no HTTP library."""
+"""A request and its answer, apart from the transport: neither loads an HTTP library."""
 
 import contextlib
 import time
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from bundler.errors import NetworkError
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.registry.http.retry import TransientError
 from bundler.registry.large_bodies import LARGE
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -21,16 +22,6 @@ READ_SIZE = 1 << 16
 
 def _at_once() -> float:
     return 0.0
-
-
-class TransientError(NetworkError):
-    """Worth another try; `retry_after` is the server's wish in seconds, if it had one."""
-
-    retry_after: float | None = None
-
-
-class DroppedError(TransientError):
-    """The connection ended before an answer began: on a reused one that is a usual race."""
 
 
 class SizedBody(Protocol):

@@ -18,8 +18,8 @@ from bundler.oci.addresses import leads_here, origin_of, split_address
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth.token_exchange import BETWEEN, BearerToken, Credentials, TokenAnswer, TokenRequest
 from bundler.registry.auth.tokens import Tokens
-from bundler.registry.http.exchange import Answer, DroppedError, Request, SizedBody, TransientError
-from bundler.registry.http.retry import Deadline, Retry
+from bundler.registry.http.exchange import Answer, Request, SizedBody
+from bundler.registry.http.retry import Deadline, DroppedError, Retry, TransientError
 from bundler.registry.http.status import TRANSIENT, item_of, meaning, refused
 from bundler.registry.large_bodies import limit_large_bodies, take_place
 from bundler.registry.settings import HostSettings, Traffic

@@ -10,7 +10,7 @@ import requests
 import urllib3
 
 from bundler.errors import NetworkError
-from bundler.registry.http.exchange import DroppedError, TransientError
+from bundler.registry.http.retry import DroppedError, TransientError
 
 TRUST = "name the authority with --ca-file"
 
