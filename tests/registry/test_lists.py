@@ -13,7 +13,8 @@ from bundler.oci.content import sha256
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RegistryName, RepositoryName
 from bundler.registry.http import host as hosts
-from bundler.registry.http.exchange import Transport, TransportSettings
+from bundler.registry.http.exchange import TransportSettings
+from bundler.registry.http.transport import Transport
 from bundler.registry.listings import next_link
 from bundler.registry.registries import Registries
 from bundler.registry.settings import HostSettings, Traffic
