@@ -217,14 +217,15 @@ WRONG = {
     "sources:\n- preset: minimal\n  platforms: [amd64]":
         ("4: sources[0].platforms[0]", "is not a platform", ""),
     "defaults:\n  newest: -1\nsources: [{preset: minimal}]": ("3: defaults.newest", "at least 1", ""),
-    "defaults:\n  repository: h.example/a\nsources: [{preset: minimal}]": ("3: defaults.repository", "unknown key", "there are tags"),
+    "defaults:\n  repository: h.example/a\nsources: [{preset: minimal}]":
+        ("3: defaults.repository", "unknown key", "there are tags"),
     "defaults:\n  minimumAge: 72h\ntimoniBundles:\n- files: [b]":
         ("3: defaults.minimumAge", "creation time is not asked for", "write it in each source"),
     "defaults:\n  createdSince: 90d\ntimoniBundles:\n- files: [b]":
         ("3: defaults.createdSince", "creation time is not asked for", "write it in each source"),
     "defaults:\n  newest: 1\ntimoniBundles:\n- files: [b]":
         ("3: defaults.newest", "names the versions of its modules", "leave it out"),
-    "defaults:\n  newest: 1": ("3: defaults", "no sources and no Timoni Bundles", "that has the sources"),
+    "defaults:\n  newest: 1": ("2: defaults", "no sources and no Timoni Bundles", "that has the sources"),
     f"defaults:\n  minimumAge: 1d\nsources:\n- repository: h.example/a\n  digests: ['{DIGEST}']":
         ("6: sources[0].digests", "the default minimumAge asks for it", "minimumAge: null"),
     f"sources:\n- repository: h.example/a\n  createdSince: 1d\n  digests: ['{DIGEST}']":
