@@ -9,8 +9,6 @@
 Each name is loaded when it is first used, because the command line must start at once.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -17,8 +17,7 @@ from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manife
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.http.exchange import Answer
 from bundler.registry.http.host import Host, Reply
-from bundler.registry.http.library_errors import TransientError
-from bundler.registry.http.retry import Deadline
+from bundler.registry.http.retry import Deadline, TransientError
 from bundler.registry.http.status import RequestRefusedError
 from bundler.registry.large_bodies import limit_large_bodies
 from bundler.registry.listings import next_link, referrers

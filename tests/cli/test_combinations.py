@@ -147,6 +147,7 @@ def test_what_is_for_deltas_and_volumes_is_refused_elsewhere(
     assert f"error: {cause}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--prune", "3"], ["--with", "b.tar.zst"], ["--allow-gap"]])
 def test_options_for_deltas_are_refused_for_a_full_pipe(
     options: list[str], target_registry: RealRegistry, tmp_path: Path

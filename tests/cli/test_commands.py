@@ -222,6 +222,7 @@ def conflict(places: Places) -> Places:
     return places
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "code", "moved"),
     [

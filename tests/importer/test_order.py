@@ -18,6 +18,8 @@ from tests.doubles import MemoryRegistry
 from tests.processes import bundler, clean_environment
 from tests.registries import RealRegistry
 
+pytestmark = pytest.mark.slow
+
 AT = "2026-11-24T02:39:17Z"
 
 

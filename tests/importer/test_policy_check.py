@@ -47,6 +47,8 @@ from tests.trust.attached import (
     statement_message,
 )
 
+pytestmark = pytest.mark.slow
+
 Private = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 KINDS: dict[str, Callable[[], Private]] = {
     "ECDSA P-256": lambda: ec.generate_private_key(ec.SECP256R1()),

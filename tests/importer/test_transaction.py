@@ -18,6 +18,8 @@ from tests.flows import imported, registries_for
 from tests.processes import bundler, clean_environment
 from tests.registries import RealRegistry
 
+pytestmark = pytest.mark.slow
+
 Fresh = Callable[[str], str]
 
 

@@ -35,6 +35,7 @@ def test_what_is_no_digest_is_refused(text: object) -> None:
         Digest.parse(text)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=150))
 def test_no_text_gets_past_the_grammar_into_a_path(text: str) -> None:
     try:

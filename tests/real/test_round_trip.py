@@ -26,6 +26,7 @@ def _manifest(registry: RealRegistry, path: str, reference: str) -> requests.Res
     return requests.get(f"{registry.base}/v2/{path}/manifests/{reference}", headers=headers, timeout=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", sorted(set(SHAPES) - NOT_IN_DISTRIBUTION))
 def test_every_manifest_arrives_byte_identical_under_every_tag(
     shape: str, source_registry: RealRegistry, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path

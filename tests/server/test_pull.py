@@ -101,6 +101,7 @@ def test_no_tags_are_given_for_n_0(stocked: Client) -> None:
     assert "Link" not in answer.headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [

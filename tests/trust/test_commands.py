@@ -129,6 +129,7 @@ def test_the_same_export_again_leaves_the_signature(name: str, place: Place) -> 
     assert len(before.signatures) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.tar.zst", "directory"])
 def test_another_key_job_or_number_is_signed_anew(name: str, place: Place) -> None:
     out = place.folder / name
@@ -147,6 +148,7 @@ def test_another_key_job_or_number_is_signed_anew(name: str, place: Place) -> No
     assert run(["verify", str(out), *place.trusting(line("bob", place.bob)), "-q"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.tar.zst", "directory"])
 def test_a_demand_to_expire_is_made_of_what_stands_too(name: str, place: Place) -> None:
     out, sign = place.folder / name, ("--sign-key", str(place.alice))
@@ -183,6 +185,7 @@ def test_what_was_signed_goes_with_what_it_was_said_of(name: str, place: Place) 
         assert bundle.sealed is None
 
 
+@pytest.mark.slow
 def test_a_stream_is_signed_too(place: Place) -> None:
     command = ["export", f"{place.source.host}/app", "-o", "-", "--store", str(place.folder / "store"), "-q"]
     export = [*PROGRAM, *command, "--sign-key", str(place.alice)]
@@ -477,6 +480,7 @@ def test_where_a_policy_names_the_signers_the_options_say_more(place: Place, cap
     assert "the policy already lists revoked keys" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stream_is_remembered_as_well(place: Place) -> None:
     old, new = numbered(place, 6, "1.0.0"), numbered(place, 7, "1.1.0")
     options = ["-q", *place.trusting(), "--state", str(place.state)]

@@ -22,6 +22,8 @@ from tests.registries import RealRegistry
 from tests.trust.authorities import ISSUER, USUAL, WORKFLOW, Terms
 from tests.trust.sigstores import StagedSigstore
 
+pytestmark = pytest.mark.slow
+
 ACCEPTED = f"{WORKFLOW} ({ISSUER})"
 OTHER = "https://github.com/other/app/.github/workflows/release.yml@refs/heads/main"
 
