@@ -25,15 +25,8 @@ from bundler.config.selection_options import (
 )
 from bundler.errors import CollectedError, UsageError
 from bundler.named_files import text_of
-from bundler.oci.reference import (
-    DEFAULT_REGISTRY,
-    SOURCE_FORM,
-    Reference,
-    RegistryName,
-    address,
-    parse_reference,
-    split_registry,
-)
+from bundler.oci import DEFAULT_REGISTRY, Reference, RegistryName, parse_reference
+from bundler.oci.reference import SOURCE_FORM, address, split_registry
 from bundler.selection.rules import Rules, check
 from bundler.selection.sources import (
     PRESETS,

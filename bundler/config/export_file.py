@@ -30,8 +30,7 @@ from bundler.config.selection_options import (
 )
 from bundler.config.texts import RepositoryPattern, refuse_unless_meant
 from bundler.errors import CollectedError, UsageError
-from bundler.oci.content import Digest
-from bundler.oci.reference import DEFAULT_REGISTRY, RegistryName, RepositoryName
+from bundler.oci import DEFAULT_REGISTRY, Digest, RegistryName, RepositoryName
 from bundler.selection.rules import Rules
 from bundler.selection.sources import PRESETS, Include
 

@@ -11,7 +11,7 @@ from bundler.bundle.inventory import Inventory, roots_of
 from bundler.deltas.departed import Name, name_of
 from bundler.errors import BundlerError, LocalError, UsageError
 from bundler.limits import Limits
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle

@@ -23,9 +23,9 @@ from bundler.importer.prepare import look_again, points_to
 from bundler.importer.push import ContentPush
 from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
+from bundler.oci import RepositoryName
 from bundler.oci.graph import bottom_up
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 

@@ -15,9 +15,8 @@ from bundler.importer.policy_check import PolicyCheck
 from bundler.importer.prune import Gone
 from bundler.importer.required import AvailableContent, Target, find_required
 from bundler.ledger.ledger import ImportRecord, Incoming
-from bundler.oci.content import Digest
+from bundler.oci import Digest, RegistryName, RepositoryName
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RegistryName, RepositoryName
 from bundler.registry.blob_uploads import BegunUpload
 from bundler.registry.registries import Registries
 from bundler.session import Session

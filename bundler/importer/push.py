@@ -8,10 +8,9 @@ from functools import partial
 from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import ImportPlan, PlannedTag, PlannedUpload
-from bundler.oci.content import BlobSource, Descriptor, Digest
+from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName, Tag
 from bundler.oci.graph import Manifests, is_sparse
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.quirks import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
 from bundler.reporting.json_report import Phases
 from bundler.session import Session

@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from bundler.errors import UsageError
+from bundler.oci import Tag
 from bundler.oci.grammar import expression
-from bundler.oci.reference import Tag
 from bundler.selection.creation_time import LAST_SECOND
 from bundler.selection.ranges import Range, parse_range
 from bundler.selection.semver import Version

@@ -9,9 +9,8 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple, Self
 
 from bundler.errors import BundlerError, UsageError
-from bundler.oci.content import Digest
+from bundler.oci import Digest, Reference, RegistryName, RepositoryName
 from bundler.oci.platform import Platform
-from bundler.oci.reference import Reference, RegistryName, RepositoryName
 from bundler.selection.choose import EVERY_TAG
 from bundler.selection.rules import Rules
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler.errors import TrustError, UsageError
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 from bundler.trust.armor import Signature
 from bundler.trust.ssh_keygen import SshKeygen
 from bundler.trust.statement import DEFAULT_JOB, Job, Moment, SignedStatement, Statement, encode

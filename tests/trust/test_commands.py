@@ -15,7 +15,7 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
 from bundler.trust.bundle_signing import Terms, moment_at

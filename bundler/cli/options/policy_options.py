@@ -15,7 +15,7 @@ from bundler.named_files import text_of
 
 if TYPE_CHECKING:
     from bundler.importer.policy_check import PolicyCheck
-    from bundler.oci.content import BlobSource
+    from bundler.oci import BlobSource
     from bundler.reporting.json_report import Report
     from bundler.trust.policy import Policy
 

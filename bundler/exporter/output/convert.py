@@ -8,7 +8,7 @@ from bundler.bundle.reader import Bundle
 from bundler.deltas.merge import written_report
 from bundler.exporter.output.outputs import output_to
 from bundler.folders import check_disk
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 from bundler.reporting.json_report import Report
 from bundler.session import Session
 from bundler.trust.bundle_signing import refuse_lower

@@ -15,7 +15,7 @@ from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustErr
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.named_files import check_folder
-from bundler.oci.content import BlobSource, Digest
+from bundler.oci import BlobSource, Digest
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 

@@ -23,7 +23,7 @@ from bundler.durable import local_errors, sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
-from bundler.oci.content import BlobSource, Digest
+from bundler.oci import BlobSource, Digest
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 

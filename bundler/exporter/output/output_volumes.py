@@ -14,7 +14,7 @@ from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageErr
 from bundler.exporter.output.output_file import pack
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
-from bundler.oci.content import BlobSource
+from bundler.oci import BlobSource
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 from bundler.volumes.volume_writer import Cut, splitting

@@ -46,7 +46,7 @@ from bundler.config.run_options import (
 from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
-from bundler.oci.reference import Prefix
+from bundler.oci import Prefix
 from bundler.reporting.json_report import StatementReport, document
 from bundler.reporting.progress import Progress
 from bundler.session import Session
