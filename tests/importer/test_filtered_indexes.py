@@ -15,7 +15,7 @@ import requests
 
 from bundler.__main__ import run
 from bundler.importer.filtered_indexes import FILTERED_FROM
-from bundler.oci.content import Digest, sha256
+from bundler.oci import Digest, sha256
 from bundler.oci.manifest import DOCKER_LIST, OCI_INDEX
 from tests.builders import (
     Content,

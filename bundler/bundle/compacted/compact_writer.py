@@ -24,14 +24,16 @@ from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
 from bundler.compact.tar_parts import TarCutter
-from bundler.limits import Limits
-from bundler.oci.content import BlobSource, Descriptor
+from bundler.limits import MIB, Limits
+from bundler.oci import BlobSource, Descriptor
 from bundler.reporting.progress import Step
 from bundler.workers import ordered
 
 if TYPE_CHECKING:
     from bundler.trust.statement import SignedStatement
 
+_HEAD_LEVEL, _LARGE_HEAD_LEVEL = 19, 9
+"""zstd levels of a head of up to 1 MiB, and of a larger one, whatever the level of the file."""
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -85,7 +87,6 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         left = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
         carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
         sections = (
-            ([self._head(inventory, sealed)], compact_format.SECTION_FRAME),
             (_cut(carried, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
             (_cut(self._recipes, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
             (_cut([bytes(self._headers.data)], compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
@@ -98,6 +99,9 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
             write(data)
 
         pass_on(COMPACT_MARK)
+        head = encode_head(self._head(), encode(inventory), sealed)
+        frames.append(Frame(len(head.frame), head.content))
+        pass_on(head.frame)
         for contents, most in sections:
             for content_size, frame in _compressed(contents, most, self._level):
                 frames.append(Frame(len(frame), content_size))
@@ -134,13 +138,28 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         unusual = None if header == GZIP_HEADER else header.hex()
         self._layers.append(compact_format.CompactLayer(number, int(codec), size, len(recipe), unusual))
 
-    def _head(self, inventory: Inventory, sealed: SignedStatement | None) -> bytes:
+    def _head(self) -> bytes:
         head = compact_format.CompactHead(
             compact_format.COMPACT_FORMAT, tuple(self._layers), len(self._headers.data), self._content.size
         )
-        signed = [data for _, data in sealed.files()] if sealed else [b"", b""]
-        parts = [compact_format.encode_head(head), encode(inventory), *signed]
-        return compact_format.HEAD_SIZES.pack(*map(len, parts)) + b"".join(parts)
+        return compact_format.encode_head(head)
+
+
+class HeadFrame(NamedTuple):
+    """The first frame, and the bytes of its content."""
+
+    frame: bytes
+    content: int
+
+
+def encode_head(compact: bytes, inventory: bytes, sealed: SignedStatement | None) -> HeadFrame:
+    """Return the head: at one level, so that a signature added later makes the same bytes."""
+    signed = [data for _, data in sealed.files()] if sealed else [b"", b""]
+    parts = [compact, inventory, *signed]
+    content = compact_format.HEAD_SIZES.pack(*map(len, parts)) + b"".join(parts)
+    level = _HEAD_LEVEL if len(content) <= MIB else _LARGE_HEAD_LEVEL
+    ((size, frame),) = _compressed([content], compact_format.GROUP, level)
+    return HeadFrame(frame, size)
 
 
 def _after(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -163,12 +182,14 @@ def _cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 def _compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tuple[int, bytes]]:
     """Yield each content's size and frame, in order. One thread makes a frame: the bytes are fixed."""
     local = threading.local()
+    # Versions of a file lie far apart, and differ every few lines: long matches are looked for often.
+    distant = {"enable_ldm": True, "ldm_min_match": 32, "ldm_hash_rate_log": 3, "ldm_hash_log": 20}
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
         window_log=most.bit_length() - 1,
-        enable_ldm=most == compact_format.GROUP,
         write_checksum=True,
         write_content_size=True,
+        **(distant if most == compact_format.GROUP else {}),
     )
 
     def compress(content: bytes) -> tuple[int, bytes]:

@@ -11,10 +11,9 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Root, bundle_order
 from bundler.deltas.departed import DeltaScope, Name, Subject, name_of
 from bundler.errors import BundlerError
-from bundler.oci.content import Digest
+from bundler.oci import Digest, RepositoryName
 from bundler.oci.graph import Manifests, bottom_up, is_sparse, needed_by, reached, with_carried_children
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import Failure, ImagesReport, SignedReport, failure
 from bundler.reporting.progress import counted
 from bundler.selection.choose import Choice, Decision
