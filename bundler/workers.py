@@ -89,11 +89,6 @@ class Lanes:
         self._changed = threading.Condition()
         self._tasks = 0
 
-    @property
-    def wanted(self) -> bool:
-        """Return whether a task waits for a lane."""
-        return self._tasks > 0
-
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold a lane for a task; wait until one is free."""

@@ -20,14 +20,17 @@ from bundler.registry.http.retry import TransientError
 from bundler.registry.repository import Repository
 from bundler.workers import Lanes
 
-SEGMENT = 4 * MIB
+SEGMENT = 2 * MIB
 """Bytes of a range."""
 
 MOST = 16
-"""Ranges under way or waiting to be yielded: together with `SEGMENT`, the memory that they take."""
+"""Ranges of one blob under way, or waiting to be yielded."""
 
 WORTH = 3.0
 """Seconds that one connection must still need, for others to be opened beside it."""
+
+_FIRST = 4
+"""Ranges under way as soon as one of them was answered well."""
 
 _MORE = 1.2
 """Times as many bytes a second as before that twice the connections must bring, to be doubled again."""
@@ -50,7 +53,9 @@ def fast_chunks(repository: Repository, blob: Descriptor, offset: int, lanes: La
             spent, left = clock() - begun, blob.size - position - 4 * SEGMENT
             if position - offset >= SEGMENT and left > 0 and left * spent > WORTH * (position - offset):
                 beside = _SideBySide.begun(repository, blob, position + 2 * SEGMENT, lanes)
-        elif beside is not None and position + len(chunk) >= beside.position:
+        elif beside is not None and position + len(chunk) < beside.position:
+            beside.widen()
+        elif beside is not None:
             # What follows in this connection is not needed if the first range has come.
             cut = beside.position - position
             yield chunk[:cut]
@@ -76,7 +81,7 @@ class _SideBySide:
         self._lanes = lanes
         self._spare = 0
         self._next = position
-        self._width = 2
+        self._width = _FIRST
         self._pool = ThreadPoolExecutor(MOST)
         self._waiting: deque[Future[bytes]] = deque()
         self._etag: str | None = None
@@ -93,6 +98,12 @@ class _SideBySide:
         beside._spare = 1
         beside._submit()
         return beside
+
+    def widen(self) -> None:
+        """Ask for further ranges, if the first has come well; each is delivered after what is read now."""
+        first = self._waiting[0]
+        if first.done() and first.exception() is None:
+            self._widen()
 
     def has_first(self) -> bool:
         """Wait for the first range; return whether it came."""
@@ -121,6 +132,8 @@ class _SideBySide:
         self._widen()
         while self._waiting:
             data = self._waiting.popleft().result()
+            while self._spare > max(0, len(self._waiting) - 1):
+                self._give_back()
             self.position += len(data)
             came += len(data)
             if came >= self._width * SEGMENT:
@@ -132,14 +145,9 @@ class _SideBySide:
             yield data
 
     def _widen(self) -> None:
-        """Ask for further ranges, as many as lanes and memory allow."""
-        while self._next < self._blob.size and len(self._waiting) < MOST:
-            under_way = sum(not future.done() for future in self._waiting)
-            while self._spare > max(0, under_way - 1) and self._lanes.wanted:
-                self._give_back()
-            if under_way >= self._width:
-                return
-            if under_way > self._spare:  # the caller's own lane is in use, too
+        """Ask for further ranges. Each holds a lane until it is yielded: that bounds the memory, too."""
+        while self._next < self._blob.size and len(self._waiting) < self._width:
+            if self._waiting:  # the caller's own lane is in use
                 if not self._lanes.take_spare():
                     return
                 self._spare += 1
