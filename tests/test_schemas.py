@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 import bundler
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from tests.builders import a_bundle, a_module
 from tests.processes import bundler as run
 from tests.schema_checks import valid

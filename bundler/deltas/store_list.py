@@ -12,7 +12,7 @@ from bundler.deltas.retention import files_of
 from bundler.durable import local_errors
 from bundler.errors import BundlerError
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 from bundler.store.history import History, HistoryEntry
 from bundler.trust.bundle_signing import moment_at
 

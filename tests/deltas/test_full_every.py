@@ -14,7 +14,7 @@ from bundler.bundle.inventory_reader import decode
 from bundler.deltas.retention import DAY, FullEvery
 from bundler.errors import ContentError
 from bundler.exporter import Keep
-from bundler.oci.content import sha256
+from bundler.oci import sha256
 from tests.builders import Content, a_module, add_version
 from tests.deltas.test_export_deltas import Nights, files, inventory_of
 from tests.doubles import MemoryRegistry

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import ACCEPTED
 from bundler.reporting.json_report import Report
 from tests.builders import (

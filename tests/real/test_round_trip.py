@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import ACCEPTED
 from tests.builders import SHAPES, a_module, push_to
 from tests.flows import exported, imported

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import ACCEPTED
 from tests.builders import Content, a_signed_module, push_to
 from tests.flows import exported, imported

@@ -9,7 +9,7 @@ import pytest
 
 from bundler.errors import AuthError, BundlerError, ContentError, NotFoundError
 from bundler.limits import DEFAULT_LIMITS
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RegistryName, RepositoryName
 from bundler.registry.http import host as hosts

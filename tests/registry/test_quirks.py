@@ -11,7 +11,7 @@ import requests
 
 from bundler.errors import TargetRefusedError
 from bundler.limits import MIB
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.reference import RepositoryName
 from bundler.registry.quirks import type_hint
 from tests.builders import Content, a_bundle, a_module, manifest_document, noise, sign_by_subject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from tests.builders import a_module, noise
 from tests.server.client import Client

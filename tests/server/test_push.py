@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bundler.limits import Limits
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.store.blob_store import PARTIAL
 from tests.builders import SHAPES, Content, a_module, dumped, manifest_document, noise

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.errors import printable
-from bundler.oci.content import shortened
+from bundler.oci import shortened
 from bundler.reporting.progress import counted, size_text
 
 if TYPE_CHECKING:
