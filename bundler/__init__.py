@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from bundler.ledger.rollback_file import RollbackFile, decode_rollback_file
     from bundler.limits import Limits
     from bundler.mapping import Mapping, MappingRule
-    from bundler.oci.reference import parse_prefix, parse_reference
+    from bundler.oci import parse_prefix, parse_reference
     from bundler.page.gather import page_of
     from bundler.page.render import render_page
     from bundler.registry.registries import Registries, RegistrySettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from bundler.oci.reference import RegistryName, RepositoryName
+from bundler.oci import RegistryName, RepositoryName
 from bundler.registry.auth.credentials import CredentialFinder, CredentialSources
 from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.http.host import Host

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from bundler.errors import AuthError, BundlerError, ContentError, NetworkError
+from bundler.oci import RegistryName
 from bundler.oci.addresses import leads_here, origin_of, split_address
-from bundler.oci.reference import RegistryName
 from bundler.registry.auth.token_exchange import BETWEEN, BearerToken, Credentials, TokenAnswer, TokenRequest
 from bundler.registry.auth.tokens import Tokens
 from bundler.registry.http.exchange import Answer, Request, SizedBody

@@ -9,7 +9,7 @@ from bundler.bundle.sealing import sidecar_of
 from bundler.config.run_options import CREDENTIALS_VARIABLE, RegistryOptions
 from bundler.errors import UsageError
 from bundler.named_files import LONGEST, check_folder, read_at_most
-from bundler.oci.reference import RegistryName
+from bundler.oci import RegistryName
 from bundler.registry.auth.credentials import CredentialSources, auth_files, names_no_host, open_to_others
 from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings
