@@ -6,11 +6,11 @@ from typing import Annotated
 import click
 
 from bundler import parse_prefix
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.trust_options import TrustOptions, verifier_of
-from bundler.cli.options.volume_options import cut_of
-from bundler.cli.terminal.display import display
+from bundler.cli.declared_command import declared
+from bundler.cli.setup.bundle_form import cut_of
+from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
 from bundler.cli.terminal.log import current_log
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.upkeep_text import kit_text
 from bundler.config.export_options import VolumeOptions
 from bundler.config.option import Argument, Option
