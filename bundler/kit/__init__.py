@@ -21,7 +21,7 @@ from bundler.session import Session
 
 if TYPE_CHECKING:
     from bundler.bundle.stream import Judge
-    from bundler.oci.reference import Prefix
+    from bundler.oci import Prefix
 
 __all__ = ["Kit", "KitSources", "write_kit"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Inventory
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 
 
 class KitBundle(NamedTuple):

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.errors import printable
-from bundler.kit.kit_bundle import bases_elsewhere
-from bundler.kit.kit_readme import README
 from bundler.reporting.progress import counted, size_text
 
 if TYPE_CHECKING:
@@ -49,6 +47,9 @@ def repaired_text(path: Path, made: Sequence[Path]) -> str:
 
 def kit_text(folder: Path, kit: Kit) -> str:
     """Return what is in a kit: the sum, a line for each bundle in the order of import, what to do next."""
+    from bundler.kit.kit_bundle import bases_elsewhere
+    from bundler.kit.kit_readme import README
+
     size = f"{counted(len(kit.files), 'file')}, {size_text(kit.contents.size)}"
     lines = [
         f"  {bundle.files[0]}: {bundle.kind}, {counted(bundle.tags, 'tag')}"
