@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     )
     from bundler.importer.policy_check import PolicyCheck
     from bundler.importer.roll_back import roll_back
-    from bundler.kit import Kit, KitSources, write_kit
+    from bundler.kit.kit_folder import Kit, KitSources, write_kit
     from bundler.ledger.ledger import Ledger, Permits
     from bundler.ledger.rollback_file import RollbackFile, decode_rollback_file
     from bundler.limits import Limits
@@ -98,8 +98,8 @@ _HOMES = {
     "Include": "bundler.selection.sources",
     "Incremental": "bundler.exporter",
     "Keep": "bundler.exporter",
-    "Kit": "bundler.kit",
-    "KitSources": "bundler.kit",
+    "Kit": "bundler.kit.kit_folder",
+    "KitSources": "bundler.kit.kit_folder",
     "Limits": "bundler.limits",
     "locked_selection": "bundler.exporter",
     "Mapping": "bundler.mapping",
@@ -145,7 +145,7 @@ _HOMES = {
     "Verified": "bundler.importer",
     "verify_bundle": "bundler.importer",
     "VolumeCheck": "bundler.volumes.repair",
-    "write_kit": "bundler.kit",
+    "write_kit": "bundler.kit.kit_folder",
 }
 
 __all__ = [  # noqa: RUF022  in the order in which they are used

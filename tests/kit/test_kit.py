@@ -14,8 +14,8 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
-from bundler.kit import KitSources, write_kit
-from bundler.kit.portable_archive import XZ_MAGIC
+from bundler.kit.kit_folder import KitSources, write_kit
+from bundler.kit.kit_names import XZ_MAGIC
 from bundler.reporting.progress import Silence
 from bundler.session import Session
 from tests.builders import a_bundle, a_module, add_version, push_to

@@ -11,7 +11,7 @@ from bundler.reporting.progress import counted, size_text
 
 if TYPE_CHECKING:
     from bundler.deltas.garbage import Garbage
-    from bundler.kit import Kit
+    from bundler.kit.kit_folder import Kit
     from bundler.volumes.repair import VolumeCheck
     from bundler.volumes.volume_format import Volume
 
@@ -47,8 +47,7 @@ def repaired_text(path: Path, made: Sequence[Path]) -> str:
 
 def kit_text(folder: Path, kit: Kit) -> str:
     """Return what is in a kit: the sum, a line for each bundle in the order of import, what to do next."""
-    from bundler.kit.kit_bundle import bases_elsewhere
-    from bundler.kit.kit_readme import README
+    from bundler.kit.kit_readme import README, bases_elsewhere
 
     size = f"{counted(len(kit.files), 'file')}, {size_text(kit.contents.size)}"
     lines = [

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import click
 
+from bundler import KitSources, Session, parse_prefix, write_kit
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.bundle_form import cut_of
 from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
@@ -14,9 +15,7 @@ from bundler.cli.terminal.upkeep_text import kit_text
 from bundler.config.export_options import VolumeOptions
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Quiet, SetOptions
-from bundler.kit import KitSources, write_kit
-from bundler.oci import Prefix, parse_prefix
-from bundler.session import Session
+from bundler.oci import Prefix
 
 
 @declared("kit")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.errors import UsageError
-from bundler.kit.fat32 import TOO_LARGE, check_names, check_size, fitting_name, name_problem
+from bundler.kit.kit_names import TOO_LARGE, check_names, check_size, fitting_name, name_problem
 
 TAKEN = (
     "modules.tar.zst",
