@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bundler.cli.options.combinations import refuse_combination, refuse_unused, said_flags
+from bundler.cli.option_combinations import refuse_combination, refuse_unused, said_flags
 from bundler.config.export_options import ExportSettings
 from bundler.config.include_options import IncludeOptions
 from bundler.config.option import over

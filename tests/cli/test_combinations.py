@@ -11,7 +11,7 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.cli.main import COMMANDS, program
-from bundler.cli.options.combinations import RULES, CombinationRule, faults
+from bundler.cli.option_combinations import RULES, CombinationRule, faults
 from bundler.cli.selected import export_file, selected
 from bundler.config.option import nothing_said
 from bundler.config.selection_options import SelectionOptions, SourceOptions
