@@ -13,6 +13,7 @@ from bundler.config.problems import RefusedValueError
 from bundler.errors import UsageError
 from bundler.oci import Digest, RegistryName, RepositoryName, RepositoryPath, parse_reference
 from bundler.oci.reference import split_registry
+from bundler.selection.creation_time import AgedSecond
 from bundler.selection.rules import Rules, check
 
 _DOLLAR = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
@@ -156,7 +157,7 @@ def moment(text: str, now: int) -> int:
     Raises RefusedValueError.
     """
     if _AGE.fullmatch(text):
-        return now - seconds_of(text)
+        return AgedSecond.before(now, seconds_of(text))
     found = _MOMENT.fullmatch(text)
     if not found:
         raise RefusedValueError(
@@ -179,7 +180,7 @@ def since(text: str, at: Circumstances) -> int:
 
 def until(text: str, at: Circumstances) -> int:
     """Read an age before now. Raises RefusedValueError."""
-    return at.now - seconds_of(text)
+    return AgedSecond.before(at.now, seconds_of(text))
 
 
 def deadline(text: str, at: Circumstances) -> int:

@@ -14,7 +14,7 @@ from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.outputs import output_to
-from bundler.exporter.resolve.lock_file import check_all_locked, locked_selection, read_lock
+from bundler.exporter.resolve.lock_file import check_locked, locked_selection, read_lock
 from bundler.exporter.resolve.resolution import sparse_warnings
 from bundler.exporter.resolve.resolver import resolve
 from bundler.reporting.json_report import Report
@@ -63,7 +63,7 @@ def export_bundle(
         choose = partial(resolve, selection, session, store, signers=signers, immutable=immutable)
         with run.phase("select"):
             content = ExportContent.of(choose(), base)
-        check_all_locked(selection, content.findings)
+        check_locked(selection, content.resolution, content.findings)
         if run.has_nothing(selection, content):
             return run.nothing(content)
         for line in sparse_warnings(content.resolution):
@@ -75,7 +75,7 @@ def export_bundle(
         with run.phase("fetch"):
             fetched = fetch_all(content, choose, session, store, out, on_drift=on_drift)
         content = fetched.content
-        check_all_locked(selection, content.findings)
+        check_locked(selection, content.resolution, content.findings)
         if run.has_nothing(selection, content):
             return run.nothing(content)
         with run.phase("pack"):
@@ -108,7 +108,7 @@ def plan_bundle(
     with run.phase("select"):
         resolved = resolve(selection, session, store, signers=signers, immutable=immutable, keep=False)
         content = ExportContent.of(resolved, base)
-    check_all_locked(selection, content.findings)
+    check_locked(selection, content.resolution, content.findings)
     if run.has_nothing(selection, content):
         return run.nothing(content, dry_run=True), NOTHING_TO_FETCH, 0
     if unchanged := finish.skip_if_unchanged(content):
