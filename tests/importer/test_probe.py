@@ -122,7 +122,7 @@ def test_an_index_is_not_offered_without_its_children(
     assert report.exit_code == 10
 
 
-def test_a_sparse_index_that_zot_calls_invalid_is_known_as_sparse(
+def test_a_sparse_index_that_zot_calls_invalid_is_recognised(
     proxy: FaultProxy, fresh: Fresh, tmp_path: Path
 ) -> None:
     path, content = fresh("app"), an_index(tag="1.0.0")
