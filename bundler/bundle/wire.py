@@ -59,14 +59,14 @@ class Wire:
         cause = f"not a bundle (found {_kind(head)})"
         raise ContentError(BUNDLE, cause, "name a file that `timoni-bundler export` wrote")
 
-    def next_frame(self) -> tuple[bytearray, int] | None:
-        """Return the next frame and the size of its content; None behind the last one."""
+    def next_frame(self, largest: int = FRAME_CONTENT) -> tuple[bytearray, int] | None:
+        """Return the next frame and the size of its content, at most `largest`; None behind the last one."""
         head = self._peek(13)
         if head[:4] == layout.DIGEST_MAGIC:
             return None
         if len(head) < 13:
             raise layout.truncated()
-        header_size, content = layout.frame_content(head)
+        header_size, content = layout.frame_content(head, largest)
         frame = bytearray()
         self._take_into(frame, header_size)
         # What zstd needs at most for content that it can't compress; no block more.
@@ -206,6 +206,11 @@ class FrameCache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[object, int], bytes] = OrderedDict()
         self._size = 0
+
+    def allow(self, most: int) -> None:
+        """Keep up to `most` bytes, if fewer were allowed: a compact bundle has larger frames."""
+        with self._lock:
+            self._most = max(self._most, most)
 
     def get(self, bundle: object, number: int, unpacked: Callable[[int], bytes]) -> bytes:
         """Return a frame of a bundle; one thread unpacks it, the others wait for the result."""

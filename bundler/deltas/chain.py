@@ -6,9 +6,10 @@ delta says by its `baseState` and `state` which that is.
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
-from bundler.bundle.inventory import BUNDLE_SUFFIX
+from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
 from bundler.bundle.inventory_reader import decode
 from bundler.bundle.manifest_pool import ChainEntry, ManifestPool, chain_entry_of
 from bundler.deltas.existing_bundle import open_bundle
@@ -127,7 +128,8 @@ class DeltaChain:
         """Look for a bundle in the folders of the named ones; who is there is found out once."""
         while self._folders:
             folder = self._folders.pop()
-            for path in [*sorted(folder.glob(f"*{BUNDLE_SUFFIX}")), *sets_in(folder)]:
+            files = (sorted(folder.glob(f"*{suffix}")) for suffix in (BUNDLE_SUFFIX, COMPACT_SUFFIX))
+            for path in [*chain.from_iterable(files), *sets_in(folder)]:
                 # Others are somebody else's files.
                 with suppress(BundlerError), open_bundle(path, self._limits) as bundle:
                     self._beside[bundle.id] = path
