@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from bundler.config.option import FileSection, Option
 from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions, SetOptions
-from bundler.oci.reference import Prefix, parse_prefix
+from bundler.oci import Prefix, parse_prefix
 
 DESTINATION, INCREMENTAL, ROLLBACK = "Destination", "Incremental bundles", "Rollback"
 NAMES, SIGNATURES = "Image and module names", "Signatures and policy"

@@ -25,7 +25,7 @@ from bundler.bundle.writer import WrittenBundle
 from bundler.durable import local_errors
 from bundler.errors import BUNDLE, ContentError, errors_of
 from bundler.limits import Limits
-from bundler.oci.content import CHUNK
+from bundler.oci import CHUNK
 
 if TYPE_CHECKING:
     from bundler.trust.statement import SignedStatement

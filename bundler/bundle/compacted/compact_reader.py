@@ -21,7 +21,7 @@ from bundler.compact.codecs import gzip_again
 from bundler.compact.recipes import Space, decode_recipe
 from bundler.errors import BUNDLE, ContentError, errors_of
 from bundler.limits import MIB, Limits
-from bundler.oci.content import CHUNK, Descriptor, verified
+from bundler.oci import CHUNK, Descriptor, verified
 from bundler.volumes.volume_reader import BundleBytes
 
 _ZEROS = bytes(CHUNK)

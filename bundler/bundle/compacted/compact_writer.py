@@ -25,7 +25,7 @@ from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
 from bundler.compact.tar_parts import TarCutter
 from bundler.limits import MIB, Limits
-from bundler.oci.content import BlobSource, Descriptor
+from bundler.oci import BlobSource, Descriptor
 from bundler.reporting.progress import Step
 from bundler.workers import ordered
 

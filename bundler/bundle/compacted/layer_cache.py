@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci import Descriptor, Digest
 
 
 class LayerCache:
