@@ -121,9 +121,7 @@ def _written_with(
     """Write a bundle file with another statement, in the form that it has."""
     if bundle.is_compact:
         from bundler.bundle.compacted.compact_copy import write_with_statement
-        from bundler.bundle.compacted.compact_reader import CompactFile
 
-        assert isinstance(bundle, CompactFile)
         return write_with_statement(write, bundle, sealed)
     if bundle_id(encode(bundle.inventory)) != bundle.id:
         cause = "it has fields of a newer timoni-bundler, which would be lost"

@@ -6,7 +6,6 @@ delta says by its `baseState` and `state` which that is.
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 
 from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
@@ -128,8 +127,9 @@ class DeltaChain:
         """Look for a bundle in the folders of the named ones; who is there is found out once."""
         while self._folders:
             folder = self._folders.pop()
-            files = (sorted(folder.glob(f"*{suffix}")) for suffix in (BUNDLE_SUFFIX, COMPACT_SUFFIX))
-            for path in [*chain.from_iterable(files), *sets_in(folder)]:
+            suffixes = (BUNDLE_SUFFIX, COMPACT_SUFFIX)
+            files = [path for suffix in suffixes for path in sorted(folder.glob(f"*{suffix}"))]
+            for path in [*files, *sets_in(folder)]:
                 # Others are somebody else's files.
                 with suppress(BundlerError), open_bundle(path, self._limits) as bundle:
                     self._beside[bundle.id] = path

@@ -10,9 +10,8 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
-
-import zstandard
+from tempfile import TemporaryFile
+from typing import BinaryIO
 
 from bundler.bundle import format as layout
 from bundler.bundle.compacted.compact_format import GROUP, FrameLayout
@@ -20,15 +19,13 @@ from bundler.bundle.compacted.compact_head import OpenedHead
 from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.compacted.compact_writer import encode_head
 from bundler.bundle.stream import PIPE, Judge
-from bundler.bundle.wire import ByteStream, Wire, unpacked
+from bundler.bundle.wire import ByteStream, first_frame
 from bundler.bundle.writer import WrittenBundle
 from bundler.durable import local_errors
 from bundler.errors import BUNDLE, ContentError, errors_of
 from bundler.limits import Limits
 from bundler.oci import CHUNK
-
-if TYPE_CHECKING:
-    from bundler.trust.statement import SignedStatement
+from bundler.trust.statement import SignedStatement
 
 
 def received(file: ByteStream, folder: Path, limits: Limits, judge: Judge | None = None) -> CompactFile:
@@ -56,8 +53,6 @@ class _ReceivedFile:
     volumes = 0
 
     def __init__(self, file: ByteStream, folder: Path) -> None:
-        from tempfile import TemporaryFile
-
         self._from = file
         self._folder = folder
         self.size = 0
@@ -107,10 +102,7 @@ def _head_of(file: ByteStream, limits: Limits) -> bytes:
         mark += data
     if mark != layout.COMPACT_MARK:
         raise layout.truncated()
-    frame = Wire(file, limits).next_frame(GROUP)
-    if frame is None:
-        raise layout.truncated("it has no head")
-    return unpacked(zstandard.ZstdDecompressor(max_window_size=GROUP), *frame)
+    return first_frame(file, limits, GROUP)
 
 
 def _most(frames: FrameLayout) -> int:
@@ -121,9 +113,10 @@ def _most(frames: FrameLayout) -> int:
 
 
 def write_with_statement(
-    write: Callable[[bytes], object], bundle: CompactFile, sealed: SignedStatement
+    write: Callable[[bytes], object], bundle: object, sealed: SignedStatement
 ) -> WrittenBundle:
-    """Write a compact file with another statement, all else as it is, by calls of `write`, in order."""
+    """Write a CompactFile with another statement, all else as it is, by calls of `write`, in order."""
+    assert isinstance(bundle, CompactFile)
     digest, size = hashlib.sha256(), 0
 
     def pass_on(data: bytes) -> None:

@@ -9,8 +9,7 @@ from bundler.bundle.inventory_reader import decode
 from bundler.bundle.stream import Judge
 from bundler.errors import ContentError
 from bundler.limits import Limits
-from bundler.reporting.json_report import StatementReport
-from bundler.trust.statement import SignedStatement, signed_statement_of
+from bundler.trust.statement import signed_statement_of
 
 
 class HeadParts(NamedTuple):
@@ -29,10 +28,9 @@ class OpenedHead:
         """Read it. Raises ContentError, TrustError."""
         self.parts = head_parts(head, limits)
         self.id = bundle_id(self.parts.inventory)
-        self.sealed: SignedStatement | None = None
-        if self.parts.statement:
-            self.sealed = signed_statement_of(self.id, *self.parts[2:], limits)
-        self.proven: StatementReport | None = judge(self.sealed) if judge else None
+        signed = self.parts.statement, self.parts.signatures
+        self.sealed = signed_statement_of(self.id, *signed, limits) if self.parts.statement else None
+        self.proven = judge(self.sealed) if judge else None
         self.inventory = decode(self.parts.inventory, limits=limits)
         self.described = compact_format.decode_head(self.parts.compact, limits)
         self.layout = compact_format.layout_of(len(head), self.described, self.inventory)

@@ -13,10 +13,9 @@ import zstandard
 from bundler.bundle import format as layout
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.compact_head import HeadParts, OpenedHead, head_parts
-from bundler.bundle.compacted.layer_cache import LayerCache
 from bundler.bundle.stream import Judge
 from bundler.bundle.unpacked import absent
-from bundler.bundle.wire import FrameCache, unpacked
+from bundler.bundle.wire import FrameCache, LayerCache, unpacked
 from bundler.compact.codecs import gzip_again
 from bundler.compact.recipes import Space, decode_recipe
 from bundler.errors import BUNDLE, ContentError, errors_of

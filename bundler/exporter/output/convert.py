@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler.bundle.bundle_output import BundleOutput
-from bundler.bundle.inventory import BUNDLE_SUFFIX
 from bundler.bundle.reader import Bundle
 from bundler.deltas.merge import written_report
 from bundler.errors import UsageError
@@ -58,7 +57,7 @@ def convert_bundle(
         str(out), force=force, signing=signing, compact=compact, scratch=scratch, limits=session.limits
     )
     if output.is_store:
-        raise UsageError(output.name, "the result is a file", f"use a name that ends in {BUNDLE_SUFFIX}")
+        raise UsageError(output.name, "the result is a file", "use a name that ends in .tar.zst")
     output.check()
     existing = output.unchanged(bundle.inventory, session.progress)
     if existing:

@@ -199,7 +199,7 @@ STANDARD_OUTPUT = 1
 class StreamOutput:
     """Standard output: the bundle as it is made."""
 
-    descriptor: int
+    descriptor: int = STANDARD_OUTPUT
     signing: StatementSource | None = None
     writer: BundleWriter = write_bundle
     path: None = None

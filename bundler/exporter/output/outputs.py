@@ -12,13 +12,7 @@ from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
 from bundler.errors import UsageError
 from bundler.exporter.output.output_directory import DirectoryOutput
-from bundler.exporter.output.output_file import (
-    STANDARD_OUTPUT,
-    FileOutput,
-    StatementSource,
-    StreamOutput,
-    writer_of,
-)
+from bundler.exporter.output.output_file import FileOutput, StatementSource, StreamOutput, writer_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -43,7 +37,7 @@ def output_to(
     """
     path = Path(text)
     if text == "-" and cut is None:
-        return StreamOutput(STANDARD_OUTPUT, signing, writer_of(compact, scratch or path.parent, limits))
+        return StreamOutput(signing=signing, writer=writer_of(compact, scratch or path.parent, limits))
     suffix = BUNDLE_SUFFIX if compact is None else COMPACT_SUFFIX
     _check_form(path, is_compact=compact is not None)
     is_bundle = path.name.endswith(suffix)
