@@ -6,7 +6,6 @@ and compared. So a pipe can be read as it flows, and a file is proven by the sam
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from bundler.bundle import format as layout
 from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
@@ -20,9 +19,6 @@ from bundler.oci import CHUNK, Descriptor, Digest
 from bundler.reporting.json_report import StatementReport
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of
-
-PIPE = Path("-")
-"""The path of a bundle that came by standard input."""
 
 Judge = Callable[[SignedStatement | None], StatementReport]
 """Called with the signed statement, or None without one; returns what was proven.

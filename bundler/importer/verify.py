@@ -7,8 +7,7 @@ from bundler.bundle.closure import check_closure
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
 from bundler.bundle.sealing import check_sidecar, sidecar_of
-from bundler.bundle.stream import PIPE
-from bundler.errors import BUNDLE, ContentError, errors_of
+from bundler.errors import BUNDLE, PIPE, ContentError, errors_of
 from bundler.limits import Limits
 from bundler.oci import Descriptor, Digest
 from bundler.oci.graph import HeldManifests, sparse
@@ -44,7 +43,7 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
     if (
         bundle.sha256
         and not bundle.volumes
-        and bundle.path != PIPE
+        and str(bundle.path) != PIPE
         and not check_sidecar(bundle.path, bundle.sha256)
     ):
         warnings += (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)

@@ -18,11 +18,11 @@ from bundler.bundle.compacted.compact_format import GROUP, FrameLayout
 from bundler.bundle.compacted.compact_head import OpenedHead
 from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.compacted.compact_writer import encode_head
-from bundler.bundle.stream import PIPE, Judge
+from bundler.bundle.stream import Judge
 from bundler.bundle.wire import ByteStream, first_frame
 from bundler.bundle.writer import WrittenBundle
 from bundler.durable import local_errors
-from bundler.errors import BUNDLE, ContentError, errors_of
+from bundler.errors import BUNDLE, PIPE, ContentError, errors_of
 from bundler.limits import Limits
 from bundler.oci import CHUNK
 from bundler.trust.statement import SignedStatement
@@ -43,13 +43,13 @@ def received(file: ByteStream, folder: Path, limits: Limits, judge: Judge | None
         raise
     proven = head.proven
     with errors_of(PIPE):
-        return CompactFile(PIPE, copy, limits, (lambda _: proven) if proven else None)
+        return CompactFile(Path(PIPE), copy, limits, (lambda _: proven) if proven else None)
 
 
 class _ReceivedFile:
     """Everything that came so far, kept. A ByteStream while it comes, BundleBytes afterwards."""
 
-    name = str(PIPE)
+    name = PIPE
     volumes = 0
 
     def __init__(self, file: ByteStream, folder: Path) -> None:

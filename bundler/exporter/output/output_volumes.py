@@ -11,7 +11,7 @@ from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import largest_size
 from bundler.deltas.existing_bundle import open_bundle
 from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
-from bundler.exporter.output.output_file import pack, writer_of
+from bundler.exporter.output.output_file import StatementSource, pack, writer_of
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
 from bundler.oci import BlobSource
@@ -21,7 +21,6 @@ from bundler.volumes.volume_writer import Cut, splitting
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
-    from bundler.exporter.output.output_file import StatementSource
 
 
 @dataclass
