@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz.run [TARGET...] [--seconds N] [--patience N] [--keep DIR]`: look for inputs that do harm.
+"""`python -m tests.fuzz.run [TARGET...] [--seconds N] [--patience N] [--keep DIR]`: look for harmful inputs.
 
 With atheris (the group `fuzz`: Linux on x86-64, Python up to 3.13) it is led by coverage. Without it,
 the same changes are made without being led. An input that does harm ends it, and is left in `--keep`.
