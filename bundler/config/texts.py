@@ -69,6 +69,16 @@ def base_text(text: str, at: Circumstances) -> str:
     return text if named or not at.file else path_text(text, at)
 
 
+_FULL_EVERY = re.compile("[1-9][0-9]{0,3}d?")
+
+
+def full_every(text: str, at: Circumstances) -> str:
+    """Return when a chain begins anew: `7` bundles, or `30d`. Raises RefusedValueError."""
+    if not _FULL_EVERY.fullmatch(text):
+        raise RefusedValueError(f"{text!r} is neither a number of bundles nor days", "write 7 or 30d")
+    return text
+
+
 _PATH_GLOB = re.compile(r"[a-z0-9._/*?\[\]!-]+")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.deltas.base import look_back
-from bundler.deltas.retention import ALONE, Incremental, Keep
+from bundler.deltas.retention import ALONE, FullEvery, Incremental, Keep
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.export_report import ExportRun
 from bundler.exporter.fetch.drift import OnDrift, tags_to_ask
@@ -25,6 +25,7 @@ from bundler.trust.module_signers import NOBODY, Signers
 
 __all__ = [
     "BundleOutput",
+    "FullEvery",
     "Incremental",
     "Keep",
     "OnDrift",
@@ -59,7 +60,7 @@ def export_bundle(
     finish = Finish(out, location, incremental, lock, session)
     finish.check()
     with location.opened() as store:
-        base, immutable = look_back(incremental, store, out.path, session.limits)
+        base, immutable = look_back(incremental, store, out.path, session)
         choose = partial(resolve, selection, session, store, signers=signers, immutable=immutable)
         with run.phase("select"):
             content = ExportContent.of(choose(), base)
@@ -80,7 +81,7 @@ def export_bundle(
             return run.nothing(content)
         with run.phase("pack"):
             bundle = out.write(content.inventory, store, session.progress)
-            finish.record(content, store)
+            finish.record(content, bundle, store)
             content = finish.write_lock(selection, content)
             finished = finish.close(content, bundle, store)
         return run.done(fetched, finished)
@@ -105,7 +106,7 @@ def plan_bundle(
     finish = Finish(out, location, incremental, lock, session)
     finish.check()
     store = location.looked_at()
-    base, immutable = look_back(incremental, store, out.path, session.limits)
+    base, immutable = look_back(incremental, store, out.path, session)
     with run.phase("select"):
         resolved = resolve(selection, session, store, signers=signers, immutable=immutable, keep=False)
         content = ExportContent.of(resolved, base)
