@@ -1,13 +1,20 @@
 """Folders: free space, checked before the first byte is written, and new ones that appear whole."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from bundler.durable import check_ours, local_errors, refuse_foreign, sync, sync_directory
+from bundler.durable import (
+    check_ours,
+    local_errors,
+    locked,
+    refuse_foreign,
+    sync,
+    sync_directory,
+    temporary_of,
+)
 from bundler.errors import LocalError
 
 
@@ -36,7 +43,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
     `path` must not be there, or be an empty directory. The temporary name is fixed, so that a killed
     run leaves one directory that the next run empties.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_of(path)
     lock = _directory_alone(temporary)
     try:
         yield temporary
@@ -65,10 +72,11 @@ def _directory_alone(path: Path) -> int:
             os.close(descriptor)
             raise
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            if not locked(descriptor, path):
+                raise LocalError(str(path), "another run is writing it", "wait until it has ended")
+        except BaseException:
             os.close(descriptor)
-            raise LocalError(str(path), "another run is writing it", "wait until it has ended") from error
+            raise
         # Whoever held the lock before may have renamed or removed it meanwhile.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):

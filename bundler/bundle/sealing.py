@@ -2,13 +2,23 @@
 
 import os
 import re
+import warnings
 from pathlib import Path
 
 from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.reader import Bundle
 from bundler.bundle.writer import WrittenBundle, write_bundle
-from bundler.durable import WholeFile, read_if_there, remove_if_there, sync_directory, whole_file, write_whole
+from bundler.durable import (
+    WholeFile,
+    local_errors,
+    read_if_there,
+    remove_if_there,
+    sync_directory,
+    whole_file,
+    write_whole,
+)
 from bundler.errors import IntegrityError, TrustError, UsageError
+from bundler.file_system import LONGEST_NAME, LocalWarning, fits, followed
 from bundler.limits import KIB
 from bundler.reporting.progress import SILENCE, Progress, Step
 from bundler.trust.armor import SIGNATURE_FILE
@@ -33,7 +43,11 @@ def sidecar_of(bundle: Path) -> Path:
 
 
 def write_sidecar(bundle: Path, sha256: str) -> None:
-    """Write the sidecar, whole or not at all."""
+    """Write the sidecar, whole or not at all; warn where its name would be too long."""
+    if not fits(sidecar_of(bundle).name):
+        what = f"{bundle}: no .sha256 beside it, because its name would be longer than {LONGEST_NAME} bytes"
+        warnings.warn(what, LocalWarning, stacklevel=2)
+        return
     name = bundle.name
     for character, escaped in _ESCAPES.items():
         name = name.replace(character, escaped)
@@ -44,9 +58,10 @@ def write_sidecar(bundle: Path, sha256: str) -> None:
 def remove_sidecar(bundle: Path) -> None:
     """Remove the sidecar durably, before the bundle that it describes is replaced."""
     path = sidecar_of(bundle)
-    was_there = os.path.lexists(path)
-    remove_if_there(path)
-    if was_there:
+    with local_errors(path, "follow"):
+        path = followed(path) if fits(path.name) else path
+    if os.path.lexists(path):
+        remove_if_there(path)
         sync_directory(path.parent)
 
 
@@ -56,7 +71,7 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
     Of several lines those count that name the bundle; for a renamed bundle, the first. Any line ends will do.
     """
     path = sidecar_of(bundle)
-    data = read_if_there(path, _LONGEST)
+    data = read_if_there(path, _LONGEST) if fits(path.name) else None
     if data is None:
         return False
     text = os.fsdecode(data).strip()
@@ -144,11 +159,11 @@ def write_seal(folder: Path, sealed: SignedStatement) -> None:
     """Write both files into a directory."""
     (_, statement), (_, signatures) = sealed.files()
     if _has(folder, statement):
-        write_whole(folder / SIGNATURE_FILE, signatures)
+        write_whole(folder / SIGNATURE_FILE, signatures, follow=False)
         return
     remove_if_there(folder / STATEMENT_FILE)
-    write_whole(folder / SIGNATURE_FILE, signatures)
-    write_whole(folder / STATEMENT_FILE, statement)
+    write_whole(folder / SIGNATURE_FILE, signatures, follow=False)
+    write_whole(folder / STATEMENT_FILE, statement, follow=False)
 
 
 def remove_seal(folder: Path) -> None:
