@@ -30,6 +30,7 @@ from bundler.cli.options.registry_options import registries
 from bundler.cli.options.trust_options import TrustOptions, verifier_of
 from bundler.cli.terminal.display import display
 from bundler.config.run_options import RegistryOptions
+from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.importer import check_import
@@ -98,6 +99,8 @@ def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
         _refuse_unused(task, opened.inventory, (opened, *means.beside))
         check = border_of(task.policy, opened)
         check_import(opened, task.destination, means.session, task.ledger)
+        place = BaseRegistry(task.destination.prefix, task.destination.mapping)
+        provide_base(opened, means.session, beside=means.beside, registry=place)
         verified = verify_bundle(opened, means.session)
         full = partial(import_bundle, confirm_full=task.confirm_full)
         carry = plan_bundle_import if dry_run else full

@@ -7,7 +7,7 @@ from bundler.config.option import FileSection, Option
 from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions, SetOptions
 from bundler.oci.reference import Prefix, parse_prefix
 
-DESTINATION, INCREMENTAL, ROLLBACK = "Destination", "Incremental bundles", "Rollback"
+DESTINATION, ROLLBACK = "Destination", "Rollback"
 NAMES, SIGNATURES = "Image and module names", "Signatures and policy"
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from bundler.config.option import Argument, FileSection, Option
-from bundler.oci.reference import RegistryName
+from bundler.oci.reference import Prefix, RegistryName, parse_prefix
 from bundler.trust.statement import DEFAULT_JOB, Job
 from bundler.workers import DEFAULT_JOBS
 
-REGISTRIES, OUTPUT, VOLUMES = "Registries", "Output", "Volumes"
+REGISTRIES, OUTPUT, VOLUMES, INCREMENTAL = "Registries", "Output", "Volumes", "Incremental bundles"
 
 CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
 
@@ -168,6 +168,24 @@ class SetOptions(NamedTuple):
 
 BundleArgument = Annotated[Path, Argument("BUNDLE|VOLUME|DIR", path=True)]
 """A bundle that a command reads."""
+
+BaseBundles = Annotated[
+    tuple[Path, ...],
+    Option(
+        "--with", metavar="BUNDLE", heading=INCREMENTAL,
+        help="For a compact delta: read its base from this bundle. Repeatable.",
+    ),
+]  # fmt: skip
+
+BaseFrom = Annotated[
+    Prefix | None,
+    Option(
+        "--from", metavar="oci://HOST[/PREFIX]", heading=INCREMENTAL,
+        read=lambda text, at: parse_prefix(text),
+        help="For a compact delta: read its base from this registry, under the names of an import.",
+    ),
+]  # fmt: skip
+"""A registry that has the base of a delta."""
 
 Quiet = Annotated[
     bool, Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress.")

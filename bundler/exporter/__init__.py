@@ -13,6 +13,7 @@ from bundler.exporter.fetch.fetch_all import disk_needs, fetch_all, plan_against
 from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
+from bundler.exporter.output.old_content import building_on
 from bundler.exporter.output.outputs import output_to
 from bundler.exporter.resolve.lock_file import check_all_locked, locked_selection, read_lock
 from bundler.exporter.resolve.resolver import resolve
@@ -75,7 +76,8 @@ def export_bundle(
         if run.has_nothing(selection, content):
             return run.nothing(content)
         with run.phase("pack"):
-            bundle = out.write(content.inventory, store, session.progress)
+            with building_on(out, content, incremental.base, store, session):
+                bundle = out.write(content.inventory, store, session.progress)
             finish.record(content, store)
             content = finish.write_lock(selection, content)
             finished = finish.close(content, bundle, store)

@@ -1,7 +1,7 @@
 """Bundle → Verified, or an error: every byte, and that what the tags need is there, and nothing else."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bundler.bundle.closure import check_closure
 from bundler.bundle.inventory import Inventory
@@ -12,8 +12,12 @@ from bundler.limits import Limits
 from bundler.oci.content import Descriptor, Digest
 from bundler.oci.graph import HeldManifests, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.reporting.progress import counted
 from bundler.session import Session
 from bundler.trust.statement_verifier import expired
+
+if TYPE_CHECKING:
+    from bundler.bundle.compacted.compact_reader import CompactFile
 
 
 class Verified(NamedTuple):
@@ -39,10 +43,23 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
     warnings: tuple[str, ...] = ()
     if bundle.sealed and not bundle.proven and (problem := expired(bundle.sealed.statement, session.clock())):
         warnings = (f"{bundle.path}: {problem}; nobody checked its signatures",)
+    if missing := unproven_layers(bundle):
+        warnings += (f"{bundle.path}: {missing}",)
     # Each volume of a set has its own digest in it.
     if bundle.sha256 and not bundle.volumes and not check_sidecar(bundle.path, bundle.sha256):
         warnings += (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
     return Verified(bundle, collector.manifests, warnings)
+
+
+def unproven_layers(bundle: Bundle) -> str:
+    """Return what could not be proven of a compact delta without its base; empty for any other bundle."""
+    if not bundle.is_compact or not (layers := cast("CompactFile", bundle).needing_base):
+        return ""
+    names = " and ".join(bundle.inventory.base)
+    return (
+        f"{counted(len(layers), 'layer')} can be proven only with the base; what the file stores of them is "
+        f"undamaged; name bundle {names} with --with, or a registry that has it with --against"
+    )
 
 
 class ManifestCollector:

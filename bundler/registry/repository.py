@@ -16,10 +16,10 @@ from bundler.oci.content import Descriptor, Digest, sha256, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.http.exchange import Answer
-from bundler.registry.http.host import Host, Reply
+from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.library_errors import TransientError
 from bundler.registry.http.retry import Deadline
-from bundler.registry.http.status import RequestRefusedError
+from bundler.registry.http.status import ABOUT_A_BLOB, RequestRefusedError
 from bundler.registry.large_bodies import limit_large_bodies
 from bundler.registry.listings import next_link, referrers
 from bundler.registry.quirks import may_be_cut
@@ -168,6 +168,13 @@ class Repository:
     ) -> tuple[Descriptor, ...] | None:
         """Return the manifests that refer to `subject`; None where the registry can't be asked."""
         return referrers(self._host, self.name, subject, count)
+
+    def has(self, blob: Descriptor) -> bool:
+        """Return whether the blob is in this repository, by one HEAD; a registry without HEAD says yes."""
+        path = f"/v2/{self.name.path}/blobs/{blob.digest}"
+        reply = self._host.fetch("HEAD", path, self._pull, accept=ABOUT_A_BLOB | REDIRECTS)
+        length = reply.headers.get("Content-Length", "") if reply.status == 200 else ""
+        return reply.status not in (400, 404) and length in ("", str(blob.size))
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified; a broken connection is resumed where it broke."""

@@ -1,11 +1,14 @@
 """A bundle written again in its other form: compact, or portable. The content stays, byte for byte."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.reader import Bundle
+from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.deltas.merge import written_report
+from bundler.exporter.output.old_content import layers_below
+from bundler.exporter.output.output_file import FileOutput
 from bundler.exporter.output.outputs import output_to
 from bundler.folders import check_disk
 from bundler.oci.content import Digest
@@ -29,17 +32,26 @@ class SameStatement(NamedTuple):
 
 
 def convert_bundle(
-    command: str, bundle: Bundle, out: Path, session: Session, *, compact: int | None, force: bool = False
+    command: str,
+    bundle: Bundle,
+    out: Path,
+    session: Session,
+    *,
+    compact: int | None,
+    force: bool = False,
+    beside: Sequence[Bundle] = (),
+    registry: BaseRegistry | None = None,
 ) -> Report:
     """Write a bundle into `out`, compact at a zstd level or portable; every blob is verified on the way.
 
-    Id, inventory and signatures stay. Returns the report of `command`.
+    Id, inventory and signatures stay. The base of a delta is in the bundles `beside`, or in `registry`: a
+    portable delta is compacted against it, and a compact one reads it. Returns the report of `command`.
 
-    Raises: UsageError for a name that says another form or would lose what it holds, and what the
-    bundle's content raises.
+    Raises: UsageError for a name that says another form or would lose what it holds, NotFoundError for a
+    compact delta whose base is not there, and what the bundle's content raises.
     """
     signing = SameStatement(bundle.sealed) if bundle.sealed else None
-    output: BundleOutput = output_to(
+    output = output_to(
         str(out), force=force, signing=signing, compact=compact, limits=session.limits
     )
     output.check()
@@ -48,5 +60,9 @@ def convert_bundle(
         output.confirm(existing)
     elif needed := output.need(bundle.inventory):
         check_disk([needed])
+    if not existing:
+        provide_base(bundle, session, beside=beside, registry=registry)
+        if compact is not None and isinstance(output, FileOutput):
+            output.base = layers_below(bundle, session, beside, registry)
     written = existing or output.write(bundle.inventory, bundle, session.progress)
     return written_report(command, bundle.inventory, written, unchanged=existing is not None)

@@ -22,6 +22,7 @@ from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 
 if TYPE_CHECKING:
+    from bundler.bundle.compacted.base_index import BaseLayers
     from bundler.reporting.progress import Step
     from bundler.trust.statement import SignedStatement
 
@@ -62,6 +63,8 @@ class FileOutput:
     is_store: bool = False
     compact: int | None = None
     """The zstd level of a compact file; None for a portable one."""
+    base: BaseLayers | None = None
+    """Layers of the base that a compact delta is written against."""
 
     @property
     def name(self) -> str:
@@ -141,7 +144,13 @@ class FileOutput:
             return write_bundle
         from bundler.bundle.compacted.compact_writer import write_compact
 
-        return partial(write_compact, folder=self.path.parent, limits=self.limits, level=self.compact)
+        return partial(
+            write_compact,
+            folder=self.path.parent,
+            limits=self.limits,
+            level=self.compact,
+            base=self.base,
+        )
 
 
 def _sidecar_right(path: Path, sha256: str) -> bool:
