@@ -31,11 +31,11 @@ demo: $(VENV)/run ## Show the whole way on this machine, with two embedded regis
 test: $(VENV)/dev ## Run the whole suite (JOBS=2 processes, PYTEST_ARGS=... for pytest)
 	$(PYTEST) $(PYTEST_ARGS)
 
-quick: $(VENV)/dev ## Run the tests that need no special program and little time
+quick: $(VENV)/dev ## Run the tests that need no special program and little time: a minute
 	$(PYTEST) -m "$(QUICK)" $(PYTEST_ARGS)
 
-coverage: $(VENV)/dev ## Run the quick tests, and show which lines and branches they reach
-	$(PYTEST) -m "$(QUICK)" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+coverage: $(VENV)/dev ## Run the whole suite, and show which lines and branches it reaches
+	$(PYTEST) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 fuzz: $(VENV)/dev ## Look for inputs that do harm (SECONDS=60 for each target, TARGETS=... for some)
 	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) $(TARGETS)

@@ -9,8 +9,6 @@
 Each name is loaded when it is first used, because the command line must start at once.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +55,7 @@ if TYPE_CHECKING:
     from bundler.ledger.rollback_file import RollbackFile, decode_rollback_file
     from bundler.limits import Limits
     from bundler.mapping import Mapping, MappingRule
-    from bundler.oci.reference import parse_prefix, parse_reference
+    from bundler.oci import parse_prefix, parse_reference
     from bundler.page.gather import page_of
     from bundler.page.render import render_page
     from bundler.registry.registries import Registries, RegistrySettings

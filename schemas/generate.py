@@ -25,7 +25,7 @@ from bundler.extractor import Extracted
 from bundler.ledger import sequences
 from bundler.ledger.receipt import Receipt, ReceivedRepository
 from bundler.ledger.rollback_file import MovedTag, RollbackFile
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.document import adapter_of
 from bundler.oci.grammar import Size, camel
 from bundler.reporting.json_report import (

@@ -28,7 +28,8 @@ from bundler.bundle.inventory import Inventory, Root, take_inventory
 from bundler.bundle.sealing import write_sidecar
 from bundler.bundle.writer import files_of, write_bundle
 from bundler.errors import NotFoundError
-from bundler.oci.content import CHUNK, Descriptor, Digest, Verifier, sha256, verified
+from bundler.oci.content import CHUNK, Verifier, verified
+from bundler.oci.digest import Descriptor, Digest, sha256
 from bundler.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,

@@ -21,7 +21,7 @@ from io import BufferedReader
 from typing import ClassVar, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RepositoryName
 from tests.builders import Content

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bundler.bundle.inventory import Inventory
-from bundler.oci.content import BlobSource
+from bundler.oci import BlobSource
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 

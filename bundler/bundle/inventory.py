@@ -10,13 +10,11 @@ from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from bundler.bundle.member import Member, member_of
-from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json
 from bundler.oci.document import Names, adapter_of
 from bundler.oci.grammar import Parsed
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest
-from bundler.oci.reference import RepositoryName, Tag
 from bundler.selection.semver import version_order
 
 INVENTORY_FILE = "bundle.json"

@@ -18,8 +18,7 @@ from bundler.bundle.inventory import (
 from bundler.errors import ContentError
 from bundler.layout import INDEX_FILE
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import strict_json
-from bundler.oci.content import Descriptor
+from bundler.oci import Descriptor, strict_json
 from bundler.oci.document import checked, read_document
 from bundler.oci.grammar import camel
 

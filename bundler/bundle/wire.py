@@ -16,7 +16,7 @@ from bundler.bundle import format as layout
 from bundler.bundle.format import FRAME_CONTENT, Frame
 from bundler.errors import BUNDLE, ContentError
 from bundler.limits import Limits
-from bundler.oci.content import CHUNK
+from bundler.oci import CHUNK
 from bundler.workers import InOrder, ordered
 
 THREADS = 2

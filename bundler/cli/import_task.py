@@ -24,11 +24,11 @@ from bundler import (
 )
 from bundler.bundle.wire import FrameCache
 from bundler.cli.input_files import allow_open_files
-from bundler.cli.options.combinations import refuse_unused
-from bundler.cli.options.policy_options import border_of, with_signed
-from bundler.cli.options.registry_options import registries
-from bundler.cli.options.trust_options import TrustOptions, verifier_of
-from bundler.cli.terminal.display import display
+from bundler.cli.option_combinations import refuse_unused
+from bundler.cli.setup.import_policy import border_of, with_signed
+from bundler.cli.setup.registry_access import registries
+from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
+from bundler.cli.terminal.progress_bars import display
 from bundler.config.run_options import RegistryOptions
 from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.durable import local_errors

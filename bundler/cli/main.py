@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from bundler.about import PROGRAM, VERSION
-from bundler.cli.options.command_line import DeclaredOption
+from bundler.cli.declared_command import DeclaredOption
 from bundler.cli.terminal.log import JSON, OPTION, VARIABLE, Log
 from bundler.errors import UsageError
 

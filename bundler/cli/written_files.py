@@ -12,8 +12,7 @@ from bundler.config.selection_options import RuntimeOptions
 from bundler.durable import write_whole
 from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.named_files import check_folder, text_of
-from bundler.oci.content import Digest
-from bundler.oci.reference import Reference, parse_reference
+from bundler.oci import Digest, Reference, parse_reference
 from bundler.reporting.json_report import Failure, Report, failure
 from bundler.selection.rules import LATEST
 from bundler.selection.sources import Include, PinnedReference, Selection

@@ -4,8 +4,15 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.config.option import FileSection, Option
-from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions, SetOptions
-from bundler.oci.reference import Prefix, parse_prefix
+from bundler.config.run_options import (
+    INCREMENTAL,
+    JobOptions,
+    MetricsOptions,
+    RegistryOptions,
+    ReportOptions,
+    SetOptions,
+)
+from bundler.oci import Prefix, parse_prefix
 
 DESTINATION, ROLLBACK = "Destination", "Rollback"
 NAMES, SIGNATURES = "Image and module names", "Signatures and policy"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
-from bundler.oci.reference import DEFAULT_REGISTRY, RegistryName
+from bundler.oci import DEFAULT_REGISTRY, RegistryName
 
 HEADINGS = (
     "Destination",

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from bundler.config.option import Argument, FileSection, Option
-from bundler.oci.reference import Prefix, RegistryName, parse_prefix
+from bundler.oci import Prefix, RegistryName, parse_prefix
 from bundler.trust.statement import DEFAULT_JOB, Job
 from bundler.workers import DEFAULT_JOBS
 

@@ -11,14 +11,8 @@ from typing import NamedTuple
 from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.errors import UsageError
-from bundler.oci.content import Digest
-from bundler.oci.reference import (
-    RegistryName,
-    RepositoryName,
-    RepositoryPath,
-    parse_reference,
-    split_registry,
-)
+from bundler.oci import Digest, RegistryName, RepositoryName, RepositoryPath, parse_reference
+from bundler.oci.reference import split_registry
 from bundler.selection.rules import Rules, check
 
 _DOLLAR = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?")

@@ -11,8 +11,7 @@ from bundler.errors import BundlerError, NotFoundError, UsageError, errors_of
 from bundler.folders import check_disk
 from bundler.mapping import KEPT, target_name
 from bundler.mapping import Mapping as NameMapping
-from bundler.oci.content import BlobSource, Digest
-from bundler.oci.reference import Prefix, RepositoryName
+from bundler.oci import BlobSource, Digest, Prefix, RepositoryName
 from bundler.session import Session
 
 if TYPE_CHECKING:

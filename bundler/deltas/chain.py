@@ -16,7 +16,7 @@ from bundler.durable import local_errors
 from bundler.errors import BundlerError, UsageError
 from bundler.ledger.receipt import Receipt, decode_receipt
 from bundler.limits import Limits
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 from bundler.store.blob_store import Store
 from bundler.store.history import History
 from bundler.volumes.volume_sets import sets_in

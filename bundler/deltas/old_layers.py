@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bundler.attachments.referrers import is_attachment_tag
 from bundler.bundle.inventory import Inventory, Required, Root, bundle_order, roots_of
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci import Descriptor, Digest, RepositoryName
 from bundler.oci.graph import Manifests, reached
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
 from bundler.selection.semver import version_order
 
 

@@ -11,7 +11,7 @@ from bundler.deltas.existing_bundle import open_bundle
 from bundler.durable import remove_if_there, sync_directory
 from bundler.errors import BundlerError, IntegrityError
 from bundler.limits import Limits
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry

@@ -19,13 +19,13 @@ from bundler.attachments.referrers import (
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, IntegrityError
 from bundler.importer.import_plan import SENT, Listing, PlannedTag, plan_tag
-from bundler.importer.prepare import look_again, points_to
 from bundler.importer.push import ContentPush
+from bundler.importer.resume import ask_for_tag, points_to
 from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
+from bundler.oci import RepositoryName
 from bundler.oci.graph import bottom_up
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 
@@ -123,7 +123,7 @@ class Tags:
     def _tag(self, step: PlannedTag) -> None:
         """Set a tag. If somebody else moved it meanwhile, the conflict rule decides again."""
         root, push = step.root, self._push
-        existing = look_again(root, push.session.registries)
+        existing = ask_for_tag(root, push.session.registries)
         if existing.points_to[root] != step.previous:
             step = plan_tag(root, push.known[root.digest], existing, push.plan.on_conflict)
             push.outcome.changed[root] = step

@@ -15,8 +15,7 @@ from bundler.importer.destination import Destination
 from bundler.ledger.ledger import ImportRecord
 from bundler.ledger.rollback_file import MovedTag
 from bundler.mapping import map_all
-from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName, Tag
+from bundler.oci import Digest, RepositoryName, Tag
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure

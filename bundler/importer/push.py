@@ -8,10 +8,10 @@ from functools import partial
 from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import ImportPlan, PlannedTag, PlannedUpload
-from bundler.oci.content import BlobSource, Descriptor, Digest
+from bundler.importer.resume import has_blob
+from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName, Tag
 from bundler.oci.graph import Manifests, is_sparse
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.quirks import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
 from bundler.reporting.json_report import Phases
 from bundler.session import Session
@@ -76,7 +76,7 @@ class ContentPush(Phases):
             target = self.session.registries.target(name)
             lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
-            if name not in self.plan.new and target.has(upload.blob) and target.readable(upload.blob):
+            if name not in self.plan.new and has_blob(upload.blob, name, self.session.registries):
                 self.outcome.reused[upload.blob] = None
                 return
             begun = None if mount_from else self._begun.pop(name, None)

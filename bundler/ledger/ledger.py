@@ -35,8 +35,7 @@ from bundler.ledger.rollback_file import (
 from bundler.ledger.sequences import SequenceEntry, Sequences
 from bundler.limits import DEFAULT_LIMITS
 from bundler.named_files import read_at_most
-from bundler.oci.content import Digest
-from bundler.oci.reference import Prefix
+from bundler.oci import Digest, Prefix
 from bundler.reporting.json_report import Report, StatementReport
 from bundler.session import Session
 from bundler.trust.bundle_signing import moment_at

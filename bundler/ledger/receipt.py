@@ -11,10 +11,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, entries_of, roots_of
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci import Digest, RepositoryName, Tag, strict_json
 from bundler.oci.document import Names, checked, read_document
-from bundler.oci.reference import RepositoryName, Tag
 from bundler.reporting.json_report import Report
 
 

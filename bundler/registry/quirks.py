@@ -4,8 +4,7 @@ import re
 from typing import NamedTuple
 
 from bundler.errors import IntegrityError, TargetRefusedError
-from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName
+from bundler.oci import Digest, RepositoryName
 from bundler.registry.http.status import FULL
 
 

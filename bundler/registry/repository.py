@@ -11,14 +11,11 @@ from urllib.parse import urlencode
 
 from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
 from bundler.limits import KIB, Limits
-from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest, sha256, verified
+from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
-from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.http.exchange import Answer
 from bundler.registry.http.host import REDIRECTS, Host, Reply
-from bundler.registry.http.library_errors import TransientError
-from bundler.registry.http.retry import Deadline
+from bundler.registry.http.retry import Deadline, TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, RequestRefusedError
 from bundler.registry.large_bodies import limit_large_bodies
 from bundler.registry.listings import next_link, referrers

@@ -15,13 +15,12 @@ from bundler.errors import (
     TargetRefusedError,
     printable,
 )
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci import Descriptor, Digest, RepositoryName, Tag
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry import quirks
 from bundler.registry.blob_uploads import BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
-from bundler.registry.http.library_errors import TransientError
+from bundler.registry.http.retry import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
 from bundler.registry.repository import Repository, digest_at
 

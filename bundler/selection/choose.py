@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from bundler.oci.reference import Tag
+from bundler.oci import Tag
 from bundler.selection.creation_time import rfc3339
 from bundler.selection.rules import Rules, TagMatcher, newest_rules
 from bundler.selection.semver import Version, version_order, versions_of

@@ -26,7 +26,7 @@ from bundler.durable import (
 )
 from bundler.errors import BundlerError, IntegrityError, LocalError
 from bundler.layout import LAYOUT, LAYOUT_FILE, Layout
-from bundler.oci.content import CHUNK, Descriptor, Digest, Verifier, verified
+from bundler.oci import CHUNK, Descriptor, Digest, Verifier, verified
 from bundler.session import Session
 from bundler.workers import each
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from bundler.durable import local_errors, make_directories, remove_if_there, write_whole
 from bundler.errors import ContentError, printable
-from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci import Digest, strict_json
 from bundler.trust.statement import Job
 
 BUNDLES = ".bundles"

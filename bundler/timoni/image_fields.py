@@ -8,8 +8,8 @@ from itertools import islice, pairwise
 from typing import NamedTuple, TypeAlias
 
 from bundler.errors import ContentError, UsageError, printable
-from bundler.oci.content import Digest
-from bundler.oci.reference import DOCKER_HUB, Reference, RepositoryName, Tag, with_registry
+from bundler.oci import Digest, Reference, RepositoryName, Tag
+from bundler.oci.reference import DOCKER_HUB, with_registry
 from bundler.timoni.cue.cue_parser import MOST_TOKENS, parse
 from bundler.timoni.cue.cue_tokens import CLOSERS, NAME, OPENERS, STRING, CueToken, text_of, tokens
 from bundler.timoni.cue.cue_tree import CueReference, Disjunction, Opaque, Struct

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bundler.errors import ContentError, UsageError
-from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci import Digest, strict_json
 from bundler.oci.manifest import Manifest
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"

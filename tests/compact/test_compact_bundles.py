@@ -94,6 +94,7 @@ def test_expanding_gives_the_portable_file_byte_for_byte(
     assert out.read_bytes() == portable.read_bytes()
 
 
+@pytest.mark.slow
 def test_compacting_twice_gives_the_same_bytes(portable: Path, compact: Path, tmp_path: Path) -> None:
     out = tmp_path / "again.compact.zst"
     assert run("compact", str(portable), "-o", str(out)).returncode == 0
@@ -127,6 +128,7 @@ def test_layers_of_both_generations_become_recipes(portable: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_signature_survives_both_conversions(portable: Path, tmp_path: Path) -> None:
     signed = tmp_path / "signed.tar.zst"
     signed.write_bytes(portable.read_bytes())
@@ -139,6 +141,7 @@ def test_a_signature_survives_both_conversions(portable: Path, tmp_path: Path) -
         assert other.sealed == one.sealed is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["verify"], ["inspect"], ["report", "-o", "-"]], ids=lambda args: args[0]
 )
@@ -147,6 +150,7 @@ def test_commands_that_read_a_bundle_read_a_compact_one(compact: Path, command: 
     assert (shown.returncode, shown.stderr.count("error")) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_compact_bundle_is_imported_and_exported_again(
     source_registry: RealRegistry,
     target_registry: RealRegistry,
@@ -166,6 +170,7 @@ def test_a_compact_bundle_is_imported_and_exported_again(
     assert run("verify", str(whole), "--against", to).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -10,7 +10,7 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.platform import parse_platform
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Include

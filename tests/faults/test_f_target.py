@@ -14,7 +14,7 @@ import requests
 from bundler.importer import OnConflict
 from bundler.ledger.ledger import Ledger
 from bundler.limits import MIB
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from bundler.oci.manifest import ACCEPTED
 from bundler.reporting.json_report import Report
 from tests.builders import Content, a_bundle, a_module, an_image, an_index, manifest_document, noise, push_to

@@ -138,6 +138,7 @@ def test_what_can_not_be_read_is_unknown(text: str, reason: str) -> None:
     assert unknown(found)[0].startswith("images.cue:2 ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "many", ["image: x\n", "#A\n", "_a: _b & _b\n_b: _a\n", "[string]: {image: a}\n", "[{"]
 )
@@ -147,6 +148,7 @@ def test_many_parts_of_one_kind_take_no_more_than_their_length(many: str) -> Non
     assert len(found.unknown) <= 101
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "reason"),
     [(b"\xff", "not UTF-8"), (b"images: {}", "no field `values`"), (b"{" * 500_000, "tokens")],

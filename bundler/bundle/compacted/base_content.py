@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from bundler.durable import local_errors
 from bundler.errors import BUNDLE, ContentError, IntegrityError
-from bundler.oci.content import CHUNK
+from bundler.oci import CHUNK
 
 _PIECE = 1 << 20
 """Bytes that are inflated at a time."""

@@ -16,7 +16,7 @@ from bundler.bundle.inventory import Required
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
 from bundler.compact.tar_parts import EntryNames, TarCutter, TarPart
 from bundler.errors import BundlerError
-from bundler.oci.content import BlobSource, Digest
+from bundler.oci import BlobSource, Digest
 
 _CHANGING = re.compile(rb"[0-9a-f]{6,}|[0-9]+")
 """Parts of a name that differ from version to version."""

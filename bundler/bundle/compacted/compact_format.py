@@ -18,8 +18,7 @@ from bundler.compact.codecs import GZIP_HEADER, LONGEST_HEADER, GzipRecipe, code
 from bundler.compact.recipes import SpaceSizes
 from bundler.errors import ContentError
 from bundler.limits import MIB, Limits
-from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci import Digest, strict_json
 from bundler.oci.document import adapter_of, checked, read_document
 from bundler.oci.grammar import Size
 

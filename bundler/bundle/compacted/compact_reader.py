@@ -28,7 +28,7 @@ from bundler.compact.codecs import gzip_again
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe
 from bundler.errors import BUNDLE, ContentError, NotFoundError, errors_of
 from bundler.limits import Limits
-from bundler.oci.content import CHUNK, BlobSource, Descriptor, Digest, verified
+from bundler.oci import CHUNK, BlobSource, Descriptor, Digest, verified
 from bundler.reporting.json_report import StatementReport
 from bundler.trust.statement import SignedStatement, signed_statement_of
 from bundler.volumes.volume_reader import BundleBytes

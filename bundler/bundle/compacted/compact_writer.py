@@ -30,14 +30,16 @@ from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
 from bundler.compact.tar_parts import TarCutter
-from bundler.limits import Limits
-from bundler.oci.content import CHUNK, BlobSource, Descriptor
+from bundler.limits import MIB, Limits
+from bundler.oci import CHUNK, BlobSource, Descriptor
 from bundler.reporting.progress import Step
 from bundler.workers import ordered
 
 if TYPE_CHECKING:
     from bundler.trust.statement import SignedStatement
 
+_HEAD_LEVEL, _LARGE_HEAD_LEVEL = 19, 9
+"""zstd levels of a head of up to 1 MiB, and of a larger one, whatever the level of the file."""
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -221,7 +223,8 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         made = {layer.number for layer in self._layers}
         left = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
         carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
-        yield from _compressed([self._head(plan, inventory, sealed)], most, self._level)
+        head = encode_head(self._head(plan), encode(inventory), sealed)
+        yield head.content, head.frame
         yield from _compressed(_cut(carried, most), most, self._level)
         yield from _compressed(_cut(plan.recipes, most), most, self._level)
         yield from self._grouped(plan.headers, Space.HEADERS, most)
@@ -247,7 +250,7 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
             return self._bytes(Space.BASE, *group.prefix[0])
         return b"".join(self._bytes(Space.BASE, *place) for place in group.prefix)
 
-    def _head(self, plan: _Plan, inventory: Inventory, sealed: SignedStatement | None) -> bytes:
+    def _head(self, plan: _Plan) -> bytes:
         recipes = iter(plan.recipes[len(plan.layers) :])
         headers, content = (
             tuple(CompactGroup(group.size, group.prefix_size, len(next(recipes))) for group in groups)
@@ -256,9 +259,24 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         head = compact_format.CompactHead(
             compact_format.COMPACT_FORMAT, tuple(plan.layers), headers, content, plan.base
         )
-        signed = [data for _, data in sealed.files()] if sealed else [b"", b""]
-        parts = [compact_format.encode_head(head), encode(inventory), *signed]
-        return compact_format.HEAD_SIZES.pack(*map(len, parts)) + b"".join(parts)
+        return compact_format.encode_head(head)
+
+
+class HeadFrame(NamedTuple):
+    """The first frame, and the bytes of its content."""
+
+    frame: bytes
+    content: int
+
+
+def encode_head(compact: bytes, inventory: bytes, sealed: SignedStatement | None) -> HeadFrame:
+    """Return the head: at one level, so that a signature added later makes the same bytes."""
+    signed = [data for _, data in sealed.files()] if sealed else [b"", b""]
+    parts = [compact, inventory, *signed]
+    content = compact_format.HEAD_SIZES.pack(*map(len, parts)) + b"".join(parts)
+    level = _HEAD_LEVEL if len(content) <= MIB else _LARGE_HEAD_LEVEL
+    ((size, frame),) = _compressed([content], compact_format.GROUP, level)
+    return HeadFrame(frame, size)
 
 
 def _after(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -281,12 +299,14 @@ def _cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 def _compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tuple[int, bytes]]:
     """Yield each content's size and frame, in order. One thread makes a frame: the bytes are fixed."""
     local = threading.local()
+    # Versions of a file lie far apart, and differ every few lines: long matches are looked for often.
+    distant = {"enable_ldm": True, "ldm_min_match": 32, "ldm_hash_rate_log": 3, "ldm_hash_log": 20}
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
         window_log=most.bit_length() - 1,
-        enable_ldm=most == compact_format.GROUP,
         write_checksum=True,
         write_content_size=True,
+        **(distant if most == compact_format.GROUP else {}),
     )
 
     def compress(content: bytes) -> tuple[int, bytes]:

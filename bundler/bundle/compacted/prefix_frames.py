@@ -13,7 +13,7 @@ else:
     from backports import zstd
 
 from bundler.bundle import format as layout
-from bundler.oci.content import CHUNK
+from bundler.oci import CHUNK
 
 LARGEST_WINDOW_LOG = 27
 """Standard decoders refuse larger windows."""
@@ -36,6 +36,8 @@ def compressed_behind(prefix: bytes) -> Callable[[bytes, int], bytes]:
             parameter.compression_level: level,
             parameter.window_log: min(max(window, _SMALLEST_WINDOW_LOG), LARGEST_WINDOW_LOG),
             parameter.enable_long_distance_matching: 1,
+            parameter.ldm_min_match: 32,
+            parameter.ldm_hash_rate_log: 3,
             parameter.checksum_flag: 1,
             parameter.dict_id_flag: 0,
         }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.cli.terminal.display import aligned
 from bundler.errors import printable
-from bundler.oci.content import shortened
+from bundler.oci import shortened
 from bundler.reporting.progress import counted, size_text
 from bundler.selection.semver import version_order
 
@@ -146,3 +145,11 @@ def signed_lines(signed: Iterable[SignedReport]) -> list[str]:
     unchecked = sum(module.unchecked for module in modules)
     lines = [f"{count} signed by {who}" for who, count in counts.items()]
     return [*lines, *([f"{counted(unchecked, 'keyless signature')} not checked"] if unchecked else [])]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line per row, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

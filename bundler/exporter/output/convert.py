@@ -11,10 +11,11 @@ from bundler.exporter.output.old_content import layers_below
 from bundler.exporter.output.output_file import FileOutput
 from bundler.exporter.output.outputs import output_to
 from bundler.folders import check_disk
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 from bundler.reporting.json_report import Report
 from bundler.session import Session
-from bundler.trust.statement import SignedStatement
+from bundler.trust.bundle_signing import refuse_lower
+from bundler.trust.statement import SignedStatement, Statement
 
 
 class SameStatement(NamedTuple):
@@ -22,9 +23,13 @@ class SameStatement(NamedTuple):
 
     sealed: SignedStatement
 
-    def seal(self, bundle: Digest) -> SignedStatement:
+    def seal(self, bundle: Digest, replaced: Statement | None = None) -> SignedStatement:
         """Return it; it speaks of `bundle`, as reading it has proven."""
         return self.sealed
+
+    def follow(self, replaced: Statement) -> None:
+        """Raise TrustError if its number is lower than that of the same job which it would replace."""
+        refuse_lower(replaced, self.sealed.statement.job, self.sealed.statement.sequence)
 
     def stands_in(self, sealed: SignedStatement | None) -> bool:
         """Return True if a bundle has this very statement and these signatures."""
@@ -51,9 +56,7 @@ def convert_bundle(
     compact delta whose base is not there, and what the bundle's content raises.
     """
     signing = SameStatement(bundle.sealed) if bundle.sealed else None
-    output = output_to(
-        str(out), force=force, signing=signing, compact=compact, limits=session.limits
-    )
+    output = output_to(str(out), force=force, signing=signing, compact=compact, limits=session.limits)
     output.check()
     existing = output.unchanged(bundle.inventory, session.progress)
     if existing:

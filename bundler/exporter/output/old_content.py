@@ -18,9 +18,8 @@ from bundler.deltas.state import State, state_of
 from bundler.errors import BundlerError, NotFoundError
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.output.output_file import FileOutput
-from bundler.oci.content import BlobSource, Descriptor, Digest
+from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
 from bundler.selection.semver import version_order
 from bundler.session import Session
 from bundler.store.blob_store import Store

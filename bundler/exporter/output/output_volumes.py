@@ -14,7 +14,7 @@ from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageErr
 from bundler.exporter.output.output_file import pack
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
-from bundler.oci.content import BlobSource
+from bundler.oci import BlobSource
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 from bundler.volumes.volume_writer import Cut, splitting
@@ -61,6 +61,8 @@ class VolumesOutput:
             if there.id != bundle_id(encode(inventory)):
                 next_step = "choose another name or folder, or remove them"
                 raise UsageError(self.name, "volumes of another set with this name exist", next_step)
+            if there.sealed and self.signing:
+                self.signing.follow(there.sealed.statement)
             return self._signed_already(there, progress)
         return None
 

@@ -13,10 +13,8 @@ from bundler.durable import local_errors, write_whole
 from bundler.errors import IntegrityError, UsageError
 from bundler.exporter.resolve.resolution import Findings
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import strict_json
-from bundler.oci.content import Digest, sha256
+from bundler.oci import Digest, Reference, sha256, strict_json
 from bundler.oci.document import checked, read_document
-from bundler.oci.reference import Reference
 from bundler.selection.rules import Rules
 from bundler.selection.sources import Include, PinnedReference, Selection
 

@@ -8,8 +8,7 @@ from bundler.deltas.state import full_inventory
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import Findings, Resolved
 from bundler.exporter.resolve.source_reader import SourceReader
-from bundler.oci.content import BlobSource, Descriptor
-from bundler.oci.reference import RepositoryName
+from bundler.oci import BlobSource, Descriptor, RepositoryName
 from bundler.reporting.json_report import SignedReport
 from bundler.trust.module_signers import Signers
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from bundler.errors import AuthError, UsageError
 from bundler.limits import DEFAULT_LIMITS
-from bundler.oci.reference import Prefix, RegistryName
+from bundler.oci import Prefix, RegistryName
 from bundler.registry.auth.token_exchange import Credentials
 
 DOCKER_HUB = "https://index.docker.io/v1/"

@@ -5,25 +5,25 @@ from pathlib import Path
 from typing import Annotated
 
 import click
+from click.core import ParameterSource
 
 from bundler import Destination, OnConflict, Part, Pruning
+from bundler.cli.declared_command import declared
 from bundler.cli.import_task import ImportTask, carry_out, session_of
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.options.combinations import refuse_combination, said_flags
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.metrics_options import Meter, metered
-from bundler.cli.options.policy_options import policy_of, with_signers
-from bundler.cli.options.registry_options import check_report, check_stdin, registries
-from bundler.cli.options.rollback_options import check_alone
-from bundler.cli.options.trust_options import TrustOptions, state_folder
-from bundler.cli.terminal.display import display
+from bundler.cli.option_combinations import refuse_combination, said_flags
+from bundler.cli.setup.import_policy import policy_of, with_signers
+from bundler.cli.setup.metrics_meter import Meter, metered
+from bundler.cli.setup.registry_access import check_report, check_stdin, registries
+from bundler.cli.setup.trusted_signers import TrustOptions, state_folder
 from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.selection_text import check_all_tags
 from bundler.cli.terminal.summaries import import_summary, rollback_summary
 from bundler.cli.written_files import check_names, runtime_values, write_all
 from bundler.config.import_options import ConfigOptions, DeltaOptions, ImportSettings
-from bundler.config.option import Argument, over
-from bundler.config.run_options import DryRunOptions, PrintOptions
+from bundler.config.option import Argument, fields_of, over
+from bundler.config.run_options import DryRunOptions, PrintOptions, RegistryOptions
 from bundler.config.selection_options import RuntimeOptions, SelectOptions, TagOptions
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.roll_back import roll_back
@@ -33,6 +33,12 @@ from bundler.mapping import KEPT, Mapping
 from bundler.named_files import check_folder
 from bundler.reporting.json_report import Report
 from bundler.session import Session
+
+_WITH_ROLLBACK = {
+    "rollback", "on_conflict", "state", "receipt", "dry_run", "all_tags", "report", "as_json", "quiet",
+    "metrics", "job",
+    *(field.name for field in fields_of(RegistryOptions)),
+}  # fmt: skip
 
 
 @declared("import", reads_files=True)
@@ -135,7 +141,7 @@ def _rolled_back(
         raise UsageError(
             "--rollback", "a rollback does not read a bundle", "remove the bundle from the command"
         )
-    check_alone(click.get_current_context())
+    _refuse_ignored(click.get_current_context())
     progress, rollback = display(quiet=quiet), read_rollback_file(file)
     known = registries(settings.registries, progress, {moved.repository.registry for moved in rollback.moved})
     session = Session(known, jobs=settings.registries.jobs, progress=progress)
@@ -143,6 +149,15 @@ def _rolled_back(
     receipt = settings.receipt.receipt
     ledger = Ledger(state_folder(settings.order.state), receipt=receipt and receipt.absolute())
     return roll_back(rollback, session, ledger, overwrite=overwrite, may_write=not dry_run)
+
+
+def _refuse_ignored(context: click.Context) -> None:
+    """Raise UsageError for options of an import that --rollback would ignore."""
+    for parameter in context.command.params:
+        given = parameter.name and context.get_parameter_source(parameter.name)
+        if given is ParameterSource.COMMANDLINE and parameter.name not in _WITH_ROLLBACK:
+            cause = "it has no effect with --rollback, which does only what its file says"
+            raise UsageError(parameter.opts[0], cause, "leave it out")
 
 
 def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Mapping) -> ImportTask:

@@ -7,10 +7,10 @@ from typing import Annotated
 from bundler import convert_bundle, open_bundle
 from bundler.bundle.format import COMPACT_LEVEL
 from bundler.bundle.reader import refuse_unused_folders
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.registry_options import check_report
-from bundler.cli.terminal.display import display
+from bundler.cli.declared_command import declared
+from bundler.cli.setup.registry_access import check_report
 from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.export_options import CompactLevel
 from bundler.config.option import Option

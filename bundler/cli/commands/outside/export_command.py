@@ -13,18 +13,17 @@ from bundler import (
     read_lock,
     store_location_of,
 )
-from bundler.cli.options.combinations import refuse_force
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.cosign_options import module_signers
-from bundler.cli.options.job_options import incremental_of
-from bundler.cli.options.metrics_options import metered
-from bundler.cli.options.registry_options import check_report, registries
-from bundler.cli.options.signing_options import signing
-from bundler.cli.options.volume_options import cut_of, level_of, lock_to_write
+from bundler.cli.declared_command import declared
+from bundler.cli.option_combinations import refuse_force
 from bundler.cli.selected import asked, hosts_of, refuse_nothing
-from bundler.cli.terminal.display import display
+from bundler.cli.setup.bundle_form import cut_of, incremental_of, level_of, lock_to_write
+from bundler.cli.setup.metrics_meter import metered
+from bundler.cli.setup.registry_access import check_report, registries
+from bundler.cli.setup.signing_key import signing
+from bundler.cli.setup.trusted_signers import module_signers
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.selection_text import check_all_tags, export_plan_text
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.export_options import ExportSettings

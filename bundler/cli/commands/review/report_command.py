@@ -9,11 +9,11 @@ import click
 from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.bundle.sealing import sidecar_of
-from bundler.cli.options.combinations import refuse_force
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.trust_options import TrustOptions, complete, verifier_of
+from bundler.cli.declared_command import declared
+from bundler.cli.option_combinations import refuse_force
+from bundler.cli.setup.trusted_signers import TrustOptions, complete, verifier_of
 from bundler.cli.terminal.bundle_text import page_text
-from bundler.cli.terminal.display import display
+from bundler.cli.terminal.progress_bars import display
 from bundler.config.import_options import SignatureOptions
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, Quiet, SetOptions

@@ -21,18 +21,18 @@ from bundler import (
     verify_bundle,
 )
 from bundler.bundle.reader import refuse_unused_folders
+from bundler.cli.declared_command import declared
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.options.combinations import refuse_combination, said_flags
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.metrics_options import Meter, metered
-from bundler.cli.options.policy_options import border_of, policy_of, with_signed, with_signers
-from bundler.cli.options.registry_options import registries
-from bundler.cli.options.signing_options import now
-from bundler.cli.options.trust_options import TrustOptions, verifier_of
+from bundler.cli.option_combinations import refuse_combination, said_flags
+from bundler.cli.setup.import_policy import border_of, policy_of, with_signed, with_signers
+from bundler.cli.setup.metrics_meter import Meter, metered
+from bundler.cli.setup.registry_access import registries
+from bundler.cli.setup.signing_key import now
+from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
 from bundler.cli.terminal.bundle_text import compared_text, verified_text
-from bundler.cli.terminal.display import display
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import conclude, print_document
+from bundler.cli.terminal.progress_bars import display
 from bundler.config.import_options import ImportSettings, ModuleSignerOptions, PolicyOptions, SignatureOptions
 from bundler.config.option import Option, nothing_said, over
 from bundler.config.run_options import (
@@ -46,7 +46,7 @@ from bundler.config.run_options import (
 from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
-from bundler.oci.reference import Prefix
+from bundler.oci import Prefix
 from bundler.reporting.json_report import StatementReport, document
 from bundler.reporting.progress import Progress
 from bundler.session import Session

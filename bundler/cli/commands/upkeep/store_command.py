@@ -6,9 +6,9 @@ from typing import Annotated
 
 import click
 
-from bundler.cli.options.command_line import declared
-from bundler.cli.terminal.display import display
+from bundler.cli.declared_command import declared
 from bundler.cli.terminal.outcome import print_document, print_failures
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.upkeep_text import damage_text, garbage_text
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Quiet

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import urllib.request
 from collections.abc import Collection
 from pathlib import Path
 
@@ -10,9 +9,9 @@ from bundler.bundle.sealing import sidecar_of
 from bundler.config.run_options import CREDENTIALS_VARIABLE, RegistryOptions
 from bundler.errors import UsageError
 from bundler.named_files import LONGEST, check_folder, read_at_most
-from bundler.oci.reference import RegistryName
+from bundler.oci import RegistryName
 from bundler.registry.auth.credentials import CredentialSources, auth_files, names_no_host, open_to_others
-from bundler.registry.http.exchange import TransportSettings, tls_context
+from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
 from bundler.reporting.progress import Progress
@@ -49,6 +48,8 @@ def registries(options: RegistryOptions, progress: Progress, hosts: Collection[R
     """
     reach = options.reach
     if reach.ca_file:
+        from bundler.registry.http.tls import tls_context
+
         tls_context(reach.ca_file)
     hosts_settings = HostSettings(
         frozenset(reach.plain_http), frozenset(reach.token_hosts), on_retry=progress.note
@@ -65,6 +66,8 @@ def registries(options: RegistryOptions, progress: Progress, hosts: Collection[R
 def _proxies(option: str | None) -> dict[str, str]:
     if option == "none":
         return {}
+    import urllib.request
+
     environment: dict[str, str] = urllib.request.getproxies_environment()
     return {"http": option, "https": option} if option else environment
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 import click
 
-from bundler.cli.options.combinations import flags_of, refuse_combination
+from bundler.cli.option_combinations import flags_of, refuse_combination
 from bundler.config.option import (
     HEADINGS,
     NOTHING,

@@ -1,4 +1,4 @@
-"""Volumes, compact bundles and shards: what the options become."""
+"""The form of the bundle that an export writes: volumes, compact, shard, incremental."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.bundle.format import COMPACT_LEVEL
-from bundler.config.export_options import CompactOptions, VolumeOptions
+from bundler.config.export_options import CompactOptions, IncrementalOptions, VolumeOptions
 from bundler.errors import UsageError
 from bundler.selection.sources import Shard
+from bundler.trust.statement import Job
 
 if TYPE_CHECKING:
+    from bundler.exporter import Incremental
     from bundler.volumes.volume_writer import Cut
 
 
@@ -45,3 +47,26 @@ def level_of(form: CompactOptions) -> int | None:
     if form.level is not None and not form.compact:
         raise UsageError("--level", "only a compact bundle has a level", "add --compact, or leave it out")
     return (form.level or COMPACT_LEVEL) if form.compact else None
+
+
+def incremental_of(options: IncrementalOptions, job: Job, out: str, store: Path | None) -> Incremental:
+    """Return what a delta builds on, and what is kept. Raises UsageError before any work."""
+    from bundler.exporter import Incremental, Keep
+
+    keep = Keep(options.keep, options.keep_days)
+    incremental = Incremental(job, options.base, options.allow_empty, options.immutable, keep)
+    if keep.any and store is None:
+        cause = "the bundles of a job are listed in its store"
+        raise UsageError("--keep", cause, "name one with --store")
+    if "last" in options.base and store is None:
+        raise UsageError("--base last", "the last bundle is recorded in the store", "add --store DIR")
+    _check_out(out, options.base)
+    return incremental
+
+
+def _check_out(out: str, bases: tuple[str, ...]) -> None:
+    if bases and not out.endswith((".tar.zst", ".compact.zst")) and out != "-":
+        raise UsageError(out, "a delta must be a bundle file", "use a name that ends in .tar.zst")
+    for base in bases:
+        if Path(base).exists() and Path(base).resolve() == Path(out).resolve():
+            raise UsageError(out, "the output is also a base", "choose another name for the output")
