@@ -173,19 +173,9 @@ BaseBundles = Annotated[
     tuple[Path, ...],
     Option(
         "--with", metavar="BUNDLE", heading=INCREMENTAL,
-        help="For a compact delta: read its base from this bundle. Repeatable.",
+        help="Read the base of the delta from this bundle. Repeatable.",
     ),
 ]  # fmt: skip
-
-BaseFrom = Annotated[
-    Prefix | None,
-    Option(
-        "--from", metavar="oci://HOST[/PREFIX]", heading=INCREMENTAL,
-        read=lambda text, at: parse_prefix(text),
-        help="For a compact delta: read its base from this registry, under the names of an import.",
-    ),
-]  # fmt: skip
-"""A registry that has the base of a delta."""
 
 Quiet = Annotated[
     bool, Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress.")
@@ -198,3 +188,17 @@ Force = Annotated[
         help="Replace OUT even if that loses what it holds. Default: replace it only if nothing is lost.",
     ),
 ]  # fmt: skip
+
+
+class BaseOptions(NamedTuple):
+    """The base of a delta that is written again in its other form."""
+
+    beside: BaseBundles = ()
+    base_from: Annotated[
+        Prefix | None,
+        Option(
+            "--from", metavar="oci://HOST[/PREFIX]", heading=INCREMENTAL,
+            read=lambda text, at: parse_prefix(text),
+            help="Read the base of the delta from this registry, under the names that an import gives.",
+        ),
+    ] = None  # fmt: skip

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 
 class Verified(NamedTuple):
-    """A bundle whose every byte was proven. Only `verify_bundle` makes one; `push` takes nothing else."""
+    """A bundle whose every byte was proven. Only `verify_bundle` makes one; `push` takes nothing else.
+
+    Of a compact delta without its base, layers that need the base are not proven.
+    """
 
     bundle: Bundle
     manifests: Mapping[Digest, Manifest]
     warnings: tuple[str, ...]
+    unproven: int = 0
+    """Layers of a compact delta that can be proven only with its base."""
 
 
 def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
@@ -43,23 +48,17 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
     warnings: tuple[str, ...] = ()
     if bundle.sealed and not bundle.proven and (problem := expired(bundle.sealed.statement, session.clock())):
         warnings = (f"{bundle.path}: {problem}; nobody checked its signatures",)
-    if missing := unproven_layers(bundle):
-        warnings += (f"{bundle.path}: {missing}",)
+    unproven = len(cast("CompactFile", bundle).needing_base) if bundle.is_compact else 0
+    if unproven:
+        names = " and ".join(bundle.inventory.base)
+        warnings += (
+            f"{bundle.path}: {counted(unproven, 'layer')} not verified; name {names} with --with, or a "
+            "registry that has it with --against",
+        )
     # Each volume of a set has its own digest in it.
     if bundle.sha256 and not bundle.volumes and not check_sidecar(bundle.path, bundle.sha256):
         warnings += (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
-    return Verified(bundle, collector.manifests, warnings)
-
-
-def unproven_layers(bundle: Bundle) -> str:
-    """Return what could not be proven of a compact delta without its base; empty for any other bundle."""
-    if not bundle.is_compact or not (layers := cast("CompactFile", bundle).needing_base):
-        return ""
-    names = " and ".join(bundle.inventory.base)
-    return (
-        f"{counted(len(layers), 'layer')} can be proven only with the base; what the file stores of them is "
-        f"undamaged; name bundle {names} with --with, or a registry that has it with --against"
-    )
+    return Verified(bundle, collector.manifests, warnings, unproven)
 
 
 class ManifestCollector:

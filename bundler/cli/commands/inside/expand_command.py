@@ -4,17 +4,23 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from bundler import convert_bundle, open_bundle
-from bundler.bundle.reader import refuse_unused_folders
+from bundler import convert_bundle
 from bundler.cli.declared_command import declared
+from bundler.cli.setup.base_access import opened_with_base
 from bundler.cli.setup.registry_access import check_report
 from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.option import Option
-from bundler.config.run_options import BundleArgument, Force, PrintOptions, ReportOptions, SetOptions
+from bundler.config.run_options import (
+    BaseOptions,
+    BundleArgument,
+    Force,
+    PrintOptions,
+    RegistryOptions,
+    ReportOptions,
+    SetOptions,
+)
 from bundler.errors import BundlerError
-from bundler.session import Session
 
 
 @declared("expand")
@@ -24,23 +30,34 @@ def command(
     *,
     out: Annotated[Path, Option("--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst.")],
     force: Force = False,
+    base: BaseOptions,
+    registry: RegistryOptions,
     reported: ReportOptions,
     printed: PrintOptions,
 ) -> int:
     """Write a compact bundle in its portable form, byte for byte what `export` would have written.
 
+    A compact delta reads its base: name the bundles with --with, or the registry that has it with --from.
+
     \b
     timoni-bundler expand modules.compact.zst -o modules.tar.zst
+    timoni-bundler expand tuesday.compact.zst -o tuesday.tar.zst --from oci://registry.internal:5000/mirror
     """
     report, summary = None, ""
     try:
-        check_report(reported.report, str(out), bundle)
+        check_report(reported.report, str(out), bundle, *base.beside, registry.reach.creds_file)
         report = reported.report
-        session = Session(progress=display(quiet=printed.quiet))
-        with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
-            refuse_unused_folders(volumes.volumes_in, opened)
-            compact = None
-            done = convert_bundle("expand", opened, out, session, compact=compact, force=force)
+        with opened_with_base(bundle, base, registry, volumes.volumes_in, quiet=printed.quiet) as opened:
+            done = convert_bundle(
+                "expand",
+                opened.bundle,
+                out,
+                opened.session,
+                compact=None,
+                force=force,
+                beside=opened.beside,
+                registry=opened.registry,
+            )
             summary = export_summary(done)
     except BundlerError as error:
         done = failed_report("expand", error)
