@@ -17,6 +17,7 @@ GROUPS = {
         "explain": "Show which tags an export would take, and why.",
         "merge": "Make one full bundle from deltas or from shards.",
         "compact": "Write a bundle in its compact form, a fraction of the bytes.",
+        "kit": "Put bundles, the program and checksums into one folder.",
     },
     "Inside": {
         "import": "Import a bundle into a registry.",

@@ -16,6 +16,7 @@ from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.old_content import building_on
 from bundler.exporter.output.outputs import output_to
 from bundler.exporter.resolve.lock_file import check_all_locked, locked_selection, read_lock
+from bundler.exporter.resolve.resolution import sparse_warnings
 from bundler.exporter.resolve.resolver import resolve
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Selection
@@ -65,6 +66,8 @@ def export_bundle(
         check_all_locked(selection, content.findings)
         if run.has_nothing(selection, content):
             return run.nothing(content)
+        for line in sparse_warnings(content.resolution):
+            session.progress.note(f"warning: {line}")
         if unchanged := finish.skip_if_unchanged(content):
             finish.keep_existing(unchanged, content, store)
             content = finish.write_lock(selection, content)

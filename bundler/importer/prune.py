@@ -12,6 +12,7 @@ from bundler.attachments.referrers import is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry
 from bundler.errors import BundlerError, TargetRefusedError, UsageError
 from bundler.importer.destination import Destination
+from bundler.importer.filtered_indexes import filtered_from
 from bundler.ledger.ledger import ImportRecord
 from bundler.ledger.rollback_file import MovedTag
 from bundler.mapping import map_all
@@ -111,7 +112,13 @@ def prune_tags(
     registries = session.registries
     now = dict(session.each("tags to delete", gone, lambda tag: _digest_of(tag, registries)))
     failed = {tag: error for tag, error in now.items() if isinstance(error, BundlerError)}
-    there = {tag: tag.digest for tag, digest in now.items() if digest == tag.digest}
+    others = [tag for tag, digest in now.items() if tag not in failed and digest not in (None, tag.digest)]
+    filtered = dict(session.each("filtered indexes", others, lambda tag: _is_filtered(tag, registries)))
+    there = {
+        tag: digest
+        for tag, digest in now.items()
+        if isinstance(digest, Digest) and (digest == tag.digest or filtered.get(tag) is True)
+    }
     if there:
         record.moves([MovedTag(tag.repository, tag.tag, digest, None) for tag, digest in there.items()])
     results: dict[Gone, BundlerError | None] = {**failed, **_prune(there, session)}
@@ -146,6 +153,12 @@ def _with_tags(report: Report, told: Mapping[Gone, TagReport]) -> Report:
         entry = known.get(one.repository, RepositoryReport(one.repository, (), one.source))
         known[one.repository] = replace(entry, tags=(*entry.tags, tag))
     return replace(report, repositories=tuple(known.values()))
+
+
+def _is_filtered(one: Gone, registries: Registries) -> bool:
+    """Return whether a tag has an index that an import filtered from the one that the base has."""
+    found = registries.target(one.repository).manifest_at(one.tag)
+    return found is not None and filtered_from(found) == one.digest
 
 
 def _digest_of(one: Gone, registries: Registries) -> Digest | None:

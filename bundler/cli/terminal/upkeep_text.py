@@ -1,4 +1,4 @@
-"""The text of `volumes` and `store`."""
+"""The text of `volumes`, `store` and `kit`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bundler.reporting.progress import counted, size_text
 
 if TYPE_CHECKING:
     from bundler.deltas.garbage import Garbage
+    from bundler.kit.kit_folder import Kit
     from bundler.volumes.repair import VolumeCheck
     from bundler.volumes.volume_format import Volume
 
@@ -42,6 +43,19 @@ def repaired_text(path: Path, made: Sequence[Path]) -> str:
     if not made:
         return f"{path}: nothing is missing"
     return "\n".join(f"{printable(file, _LONGEST)}: made again" for file in made)
+
+
+def kit_text(folder: Path, kit: Kit) -> str:
+    """Return what is in a kit: the sum, a line for each bundle in the order of import, what to do next."""
+    from bundler.kit.kit_readme import README, bases_elsewhere
+
+    size = f"{counted(len(kit.files), 'file')}, {size_text(kit.contents.size)}"
+    lines = [
+        f"  {bundle.files[0]}: {bundle.kind}, {counted(bundle.tags, 'tag')}"
+        + "".join(f", needs {base}" for base in bases_elsewhere(bundle, kit.contents.bundles))
+        for bundle in kit.contents.bundles
+    ]
+    return "\n".join([f"{folder}: {size}", *lines, f"{folder / README} says what to do with it"])
 
 
 def garbage_text(path: Path, garbage: Garbage, *, deleted: bool) -> str:

@@ -35,7 +35,13 @@ from bundler.cli.terminal.bundle_text import compared_text, verified_text
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import conclude, print_document
 from bundler.cli.terminal.progress_bars import display
-from bundler.config.import_options import ImportSettings, ModuleSignerOptions, PolicyOptions, SignatureOptions
+from bundler.config.import_options import (
+    ImportSettings,
+    IndexOptions,
+    ModuleSignerOptions,
+    PolicyOptions,
+    SignatureOptions,
+)
 from bundler.config.option import Option, nothing_said, over
 from bundler.config.run_options import (
     BaseBundles,
@@ -84,6 +90,7 @@ def command(
         bool,
         Option("--deep", heading="Destination", help="With --against, also read and hash every blob there."),
     ] = False,
+    indexes: IndexOptions,
     config: Annotated[
         Path | None,
         Option(
@@ -118,6 +125,7 @@ def command(
     timoni-bundler verify tuesday.compact.zst --with monday.tar.zst
     """
     settings = nothing_said(ImportSettings)._replace(
+        indexes=indexes,
         volumes=volumes,
         policy=policy,
         module_signers=module_signers,
@@ -148,7 +156,9 @@ def _target(
         raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
         return None
-    return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries, deep)
+    mapping = file.mapping if file else KEPT
+    destination = Destination(prefix, mapping, part, settings.indexes.filter_indexes)
+    return Against(destination, settings.registries, deep)
 
 
 def _verified(
