@@ -1,4 +1,4 @@
-"""What an exporter knows of the base: files by digest and by path, tar headers, where each stands."""
+"""The base as an exporter knows it: files by digest and by path, tar headers, where each stands."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import hashlib
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import zstandard
 from bundler.bundle import format as layout
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_content import BaseContent, ByteRange, inside, joined, temporary_folder
+from bundler.bundle.compacted.compact_frames import head_parts, seek_table_in
 from bundler.bundle.inventory import bundle_id
 from bundler.bundle.inventory_reader import decode
 from bundler.bundle.stream import Judge
@@ -26,7 +27,7 @@ from bundler.bundle.unpacked import absent
 from bundler.bundle.wire import FrameCache, unpacked
 from bundler.compact.codecs import gzip_again
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe
-from bundler.errors import BUNDLE, ContentError, NotFoundError, errors_of
+from bundler.errors import ContentError, NotFoundError, errors_of
 from bundler.limits import Limits
 from bundler.oci import CHUNK, BlobSource, Descriptor, Digest, verified
 from bundler.reporting.json_report import StatementReport
@@ -39,7 +40,7 @@ _KEPT = 2 * compact_format.GROUP
 
 
 class BaseRead(NamedTuple):
-    """What is read of one base blob."""
+    """The ranges that are read of one base blob."""
 
     blob: compact_format.BaseBlob
     start: int
@@ -211,13 +212,13 @@ class CompactFile:
 
         Raises: ContentError, IntegrityError, TrustError.
         """
-        frames = self._seek_table()
+        frames = seek_table_in(self._pieces, self._limits)
         self._offsets = [
             *accumulate((frame.compressed for frame in frames), initial=len(layout.COMPACT_MARK))
         ]
         self._sizes = [frame.content for frame in frames]
         head = self._frame(0)
-        parts = self._head_parts(head)
+        parts = head_parts(head, self._limits)
         self.id = bundle_id(parts[1])
         if parts[2]:
             self.sealed = signed_statement_of(self.id, parts[2], parts[3], self._limits)
@@ -233,38 +234,6 @@ class CompactFile:
             )
         counts = [1, *(len(section.frames) for section in self._layout.sections)]
         self._first = [*accumulate(counts)]
-
-    def _head_parts(self, head: bytes) -> list[bytes]:
-        sizes = compact_format.HEAD_SIZES.unpack_from(head.ljust(compact_format.HEAD_SIZES.size, b"\0"))
-        limits = self._limits
-        bounds = (limits.inventory, limits.inventory, limits.statement, limits.signatures)
-        if compact_format.HEAD_SIZES.size + sum(sizes) != len(head) or any(
-            size > bound for size, bound in zip(sizes, bounds, strict=True)
-        ):
-            raise ContentError(compact_format.COMPACT_FILE, "a head of other sizes than it says")
-        ends = [*accumulate(sizes, initial=compact_format.HEAD_SIZES.size)]
-        return [head[start:end] for start, end in pairwise(ends)]
-
-    def _seek_table(self) -> list[layout.Frame]:
-        size = self._pieces.size
-        footer = self._pieces.read_at(layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
-        length = layout.seek_table_size(footer)
-        if length is None or not length <= min(size, layout.seek_table_size_of(self._limits.frames)):
-            raise layout.truncated("it does not end with a seek table")
-        frames = layout.parse_seek_table(self._pieces.read_at(length, size - length))
-        if (
-            len(layout.COMPACT_MARK)
-            + sum(frame.compressed for frame in frames)
-            + layout.DIGEST_FRAME
-            + length
-            != size
-        ):
-            raise layout.damaged("its frames are not as long as the file")
-        if not frames or any(not 0 < frame.content <= compact_format.LARGEST_GROUP for frame in frames):
-            raise ContentError(
-                BUNDLE, "its seek table lists a frame of a size that the format does not allow"
-            )
-        return frames
 
     # --- reading ---------------------------------------------------------------------------------
 

@@ -9,19 +9,16 @@ changed is compressed behind its old version.
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import zstandard
-
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_index import BaseIndex, BaseLayers
 from bundler.bundle.compacted.compact_format import BaseBlob, CompactGroup, CompactLayer
+from bundler.bundle.compacted.compact_frames import compressed, cut, encode_head
 from bundler.bundle.compacted.grouping import PlannedGroup, content_groups, header_groups, plain_groups
 from bundler.bundle.compacted.spaces import ContentSpace, HeaderSpace, LayerRanges
 from bundler.bundle.format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
@@ -30,16 +27,13 @@ from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
 from bundler.compact.tar_parts import TarCutter
-from bundler.limits import MIB, Limits
+from bundler.limits import Limits
 from bundler.oci import CHUNK, BlobSource, Descriptor
 from bundler.reporting.progress import Step
-from bundler.workers import ordered
 
 if TYPE_CHECKING:
     from bundler.trust.statement import SignedStatement
 
-_HEAD_LEVEL, _LARGE_HEAD_LEVEL = 19, 9
-"""zstd levels of a head of up to 1 MiB, and of a larger one, whatever the level of the file."""
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -225,8 +219,8 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
         head = encode_head(self._head(plan), encode(inventory), sealed)
         yield head.content, head.frame
-        yield from _compressed(_cut(carried, most), most, self._level)
-        yield from _compressed(_cut(plan.recipes, most), most, self._level)
+        yield from compressed(cut(carried, most), most, self._level)
+        yield from compressed(cut(plan.recipes, most), most, self._level)
         yield from self._grouped(plan.headers, Space.HEADERS, most)
         yield from self._grouped(plan.content, Space.CONTENT, compact_format.GROUP)
 
@@ -236,7 +230,7 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         for prefixed, run in groupby(groups, key=lambda group: bool(group.prefix)):
             if not prefixed:
                 contents = (self._bytes(space, group.start, group.size) for group in run)
-                yield from _compressed(contents, most, self._level)
+                yield from compressed(contents, most, self._level)
                 continue
             for group in run:
                 # One at a time: content and prefix of each may take a quarter of a gigabyte.
@@ -262,60 +256,9 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         return compact_format.encode_head(head)
 
 
-class HeadFrame(NamedTuple):
-    """The first frame, and the bytes of its content."""
-
-    frame: bytes
-    content: int
-
-
-def encode_head(compact: bytes, inventory: bytes, sealed: SignedStatement | None) -> HeadFrame:
-    """Return the head: at one level, so that a signature added later makes the same bytes."""
-    signed = [data for _, data in sealed.files()] if sealed else [b"", b""]
-    parts = [compact, inventory, *signed]
-    content = compact_format.HEAD_SIZES.pack(*map(len, parts)) + b"".join(parts)
-    level = _HEAD_LEVEL if len(content) <= MIB else _LARGE_HEAD_LEVEL
-    ((size, frame),) = _compressed([content], compact_format.GROUP, level)
-    return HeadFrame(frame, size)
-
-
 def _after(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from chunks
-
-
-def _cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Yield bytes in pieces of exactly `size`, the last one shorter."""
-    waiting = bytearray()
-    for chunk in chunks:
-        waiting += chunk
-        while len(waiting) >= size:
-            yield bytes(waiting[:size])
-            del waiting[:size]
-    if waiting:
-        yield bytes(waiting)
-
-
-def _compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tuple[int, bytes]]:
-    """Yield each content's size and frame, in order. One thread makes a frame: the bytes are fixed."""
-    local = threading.local()
-    # Versions of a file lie far apart, and differ every few lines: long matches are looked for often.
-    distant = {"enable_ldm": True, "ldm_min_match": 32, "ldm_hash_rate_log": 3, "ldm_hash_log": 20}
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        level,
-        window_log=most.bit_length() - 1,
-        write_checksum=True,
-        write_content_size=True,
-        **(distant if most == compact_format.GROUP else {}),
-    )
-
-    def compress(content: bytes) -> tuple[int, bytes]:
-        if not hasattr(local, "compressor"):
-            local.compressor = zstandard.ZstdCompressor(compression_params=parameters)
-        compressor: zstandard.ZstdCompressor = local.compressor
-        return len(content), compressor.compress(content)
-
-    return ordered(contents, compress, threads=min(os.cpu_count() or 1, 2))
 
 
 def write_compact(

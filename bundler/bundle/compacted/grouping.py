@@ -1,4 +1,4 @@
-"""Frames of the two spaces of a compact delta, each with the old versions of what is in it. Pure."""
+"""Frames of the two spaces of a compact delta, each with the old versions of what is in it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple

@@ -11,7 +11,7 @@ from bundler.cli.setup.registry_access import check_report
 from bundler.cli.terminal.outcome import conclude, failed_report
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.option import Option
-from bundler.config.run_options import (
+from bundler.config.run_options import OUTPUT, (
     BaseOptions,
     BundleArgument,
     Force,
@@ -28,7 +28,7 @@ def command(
     bundle: BundleArgument,
     volumes: SetOptions,
     *,
-    out: Annotated[Path, Option("--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst.")],
+    out: Annotated[Path, Option("--output", "-o", metavar="OUT", heading=OUTPUT, path=True, help="Write NAME.tar.zst.")],
     force: Force = False,
     base: BaseOptions,
     registry: RegistryOptions,
