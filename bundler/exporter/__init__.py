@@ -79,9 +79,8 @@ def export_bundle(
         check_locked(selection, content.resolution, content.findings)
         if run.has_nothing(selection, content):
             return run.nothing(content)
-        with run.phase("pack"):
-            with building_on(out, content, incremental.base, store, session):
-                bundle = out.write(content.inventory, store, session.progress)
+        with run.phase("pack"), building_on(out, content, incremental.base, store, session):
+            bundle = out.write(content.inventory, store, session.progress)
             finish.record(content, bundle, store)
             content = finish.write_lock(selection, content)
             finished = finish.close(content, bundle, store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from bundler.bundle import format as layout
 from bundler.bundle.compacted import compact_format
 from bundler.errors import BUNDLE, ContentError
 from bundler.limits import MIB, Limits
+from bundler.oci import CHUNK
 from bundler.volumes.volume_reader import BundleBytes
 from bundler.workers import ordered
 
@@ -109,3 +111,26 @@ def seek_table_in(pieces: BundleBytes, limits: Limits) -> list[layout.Frame]:
     if not frames or any(not 0 < frame.content <= compact_format.LARGEST_GROUP for frame in frames):
         raise ContentError(BUNDLE, "its seek table lists a frame of a size that the format does not allow")
     return frames
+
+
+def proven_whole(pieces: BundleBytes, end: int) -> str:
+    """Return the sha256 of a file whose frames end at `end`. Raises IntegrityError for changed bytes."""
+    digest = hashlib.sha256()
+    for data in _raw(pieces, 0, end):
+        digest.update(data)
+    expected = layout.digest_frame(digest.digest())
+    rest = b"".join(_raw(pieces, end, pieces.size))
+    if rest[: len(expected)] != expected:
+        raise layout.damaged("its bytes are not those that were written")
+    digest.update(rest)
+    pieces.check(digest.hexdigest())
+    return digest.hexdigest()
+
+
+def _raw(pieces: BundleBytes, start: int, end: int) -> Iterator[bytes]:
+    while start < end:
+        data = pieces.read_at(min(CHUNK, end - start), start)
+        if not data:
+            raise layout.truncated()
+        start += len(data)
+        yield data

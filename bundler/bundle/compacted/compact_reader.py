@@ -6,7 +6,6 @@ layers that need it.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ import zstandard
 from bundler.bundle import format as layout
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_content import BaseContent, ByteRange, inside, joined, temporary_folder
-from bundler.bundle.compacted.compact_frames import head_parts, seek_table_in
+from bundler.bundle.compacted.compact_frames import head_parts, proven_whole, seek_table_in
 from bundler.bundle.inventory import bundle_id
 from bundler.bundle.inventory_reader import decode
 from bundler.bundle.stream import Judge
@@ -190,7 +189,7 @@ class CompactFile:
         Layers that need the base are left out while it is not there; `needing_base` has them.
         """
         with errors_of(self.path):
-            self.sha256 = self._whole()
+            self.sha256 = proven_whole(self._pieces, self._offsets[-1])
             self._reads()
         missing = frozenset(self.needing_base)
         for blob in self.inventory.content:
@@ -317,25 +316,3 @@ class CompactFile:
         if len(pieces) == 1 and pieces[0].space is Space.BASE:
             return self._given_base().read(pieces[0].offset, pieces[0].size)
         return b"".join(self._content(recipe, group.prefix))
-
-    def _whole(self) -> str:
-        """Return the sha256 of the file, its digest frame checked."""
-        digest = hashlib.sha256()
-        end = self._offsets[-1]
-        for data in self._raw(0, end):
-            digest.update(data)
-        expected = layout.digest_frame(digest.digest())
-        rest = b"".join(self._raw(end, self._pieces.size))
-        if rest[: len(expected)] != expected:
-            raise layout.damaged("its bytes are not those that were written")
-        digest.update(rest)
-        self._pieces.check(digest.hexdigest())
-        return digest.hexdigest()
-
-    def _raw(self, start: int, end: int) -> Iterator[bytes]:
-        while start < end:
-            data = self._pieces.read_at(min(CHUNK, end - start), start)
-            if not data:
-                raise layout.truncated()
-            start += len(data)
-            yield data

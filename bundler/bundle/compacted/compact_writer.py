@@ -19,8 +19,15 @@ from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_index import BaseIndex, BaseLayers
 from bundler.bundle.compacted.compact_format import BaseBlob, CompactGroup, CompactLayer
 from bundler.bundle.compacted.compact_frames import compressed, cut, encode_head
-from bundler.bundle.compacted.grouping import PlannedGroup, content_groups, header_groups, plain_groups
-from bundler.bundle.compacted.spaces import ContentSpace, HeaderSpace, LayerRanges
+from bundler.bundle.compacted.spaces import (
+    ContentSpace,
+    HeaderSpace,
+    LayerRanges,
+    PlannedGroup,
+    content_groups,
+    header_groups,
+    plain_groups,
+)  # fmt: skip
 from bundler.bundle.format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle

@@ -11,7 +11,8 @@ from bundler.cli.setup.registry_access import check_report
 from bundler.cli.terminal.outcome import conclude, failed_report
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.option import Option
-from bundler.config.run_options import OUTPUT, (
+from bundler.config.run_options import (
+    OUTPUT,
     BaseOptions,
     BundleArgument,
     Force,
@@ -28,7 +29,10 @@ def command(
     bundle: BundleArgument,
     volumes: SetOptions,
     *,
-    out: Annotated[Path, Option("--output", "-o", metavar="OUT", heading=OUTPUT, path=True, help="Write NAME.tar.zst.")],
+    out: Annotated[
+        Path,
+        Option("--output", "-o", metavar="OUT", heading=OUTPUT, path=True, help="Write NAME.tar.zst."),
+    ],
     force: Force = False,
     base: BaseOptions,
     registry: RegistryOptions,

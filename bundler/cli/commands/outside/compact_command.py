@@ -13,7 +13,8 @@ from bundler.cli.terminal.outcome import conclude, failed_report
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.export_options import CompactLevel
 from bundler.config.option import Option
-from bundler.config.run_options import OUTPUT, (
+from bundler.config.run_options import (
+    OUTPUT,
     BaseOptions,
     BundleArgument,
     Force,
@@ -30,7 +31,10 @@ def command(
     bundle: BundleArgument,
     volumes: SetOptions,
     *,
-    out: Annotated[Path, Option("--output", "-o", metavar="OUT", heading=OUTPUT, path=True, help="Write NAME.compact.zst.")],
+    out: Annotated[
+        Path,
+        Option("--output", "-o", metavar="OUT", heading=OUTPUT, path=True, help="Write NAME.compact.zst."),
+    ],
     level: CompactLevel = None,
     force: Force = False,
     base: BaseOptions,
