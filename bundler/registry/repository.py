@@ -169,8 +169,7 @@ class Repository:
     def has(self, blob: Descriptor) -> bool:
         """Return whether the blob is in this repository, by one HEAD; a registry without HEAD says yes."""
         path, accept = f"/v2/{self.name.path}/blobs/{blob.digest}", ABOUT_A_BLOB | REDIRECTS
-        reply = self.host.fetch("HEAD", path, self._pull, accept=accept)
-        return reply.status not in (400, 404)
+        return self.host.fetch("HEAD", path, self._pull, accept=accept).status not in (400, 404)
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified; a broken connection is resumed where it broke."""
