@@ -127,8 +127,9 @@ class DeltaChain:
         """Look for a bundle in the folders of the named ones; who is there is found out once."""
         while self._folders:
             folder = self._folders.pop()
-            files = (path for suffix in (BUNDLE_SUFFIX, COMPACT_SUFFIX) for path in folder.glob(f"*{suffix}"))
-            for path in [*sorted(files), *sets_in(folder)]:
+            suffixes = (BUNDLE_SUFFIX, COMPACT_SUFFIX)
+            files = [path for suffix in suffixes for path in sorted(folder.glob(f"*{suffix}"))]
+            for path in [*files, *sets_in(folder)]:
                 # Others are somebody else's files.
                 with suppress(BundlerError), open_bundle(path, self._limits) as bundle:
                     self._beside[bundle.id] = path

@@ -13,7 +13,6 @@ from bundler.exporter.fetch.fetch_all import disk_needs, fetch_all, plan_against
 from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
-from bundler.exporter.output.old_content import building_on
 from bundler.exporter.output.outputs import output_to
 from bundler.exporter.resolve.lock_file import check_locked, locked_selection, read_lock
 from bundler.exporter.resolve.resolution import sparse_warnings
@@ -79,8 +78,8 @@ def export_bundle(
         check_locked(selection, content.resolution, content.findings)
         if run.has_nothing(selection, content):
             return run.nothing(content)
-        with run.phase("pack"), building_on(out, content, incremental.base, store, session):
-            bundle = out.write(content.inventory, store, session.progress)
+        with run.phase("pack"), finish.source(content, store) as source:
+            bundle = out.write(content.inventory, source, session.progress)
             finish.record(content, bundle, store)
             content = finish.write_lock(selection, content)
             finished = finish.close(content, bundle, store)

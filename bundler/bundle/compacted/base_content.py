@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import NamedTuple
 
+from bundler.bundle.compacted.compact_format import BaseBlob
 from bundler.durable import local_errors
 from bundler.errors import BUNDLE, ContentError, IntegrityError
 from bundler.oci import CHUNK
@@ -41,10 +43,25 @@ def joined(ranges: Iterable[ByteRange]) -> list[ByteRange]:
     return result
 
 
-def inside(ranges: Iterable[ByteRange], bounds: ByteRange) -> list[ByteRange]:
-    """Return the parts of the ranges that lie within `bounds`."""
-    cut = (ByteRange(max(start, bounds.start), min(end, bounds.end)) for start, end in ranges)
-    return [piece for piece in cut if piece.start < piece.end]
+class BaseRead(NamedTuple):
+    """The ranges that are read of one base blob."""
+
+    blob: BaseBlob
+    start: int
+    """Where its content begins in the base space."""
+    wanted: list[ByteRange]
+    """Ranges of the base space."""
+
+
+def base_reads(blobs: Sequence[BaseBlob], ranges: Sequence[ByteRange]) -> list[BaseRead]:
+    """Return the parts of the ranges in each base blob; blobs without any are left out."""
+    starts = accumulate((blob.content for blob in blobs), initial=0)
+    found: list[BaseRead] = []
+    for blob, start in zip(blobs, starts, strict=False):
+        cut = (ByteRange(max(low, start), min(high, start + blob.content)) for low, high in ranges)
+        if wanted := [piece for piece in cut if piece.start < piece.end]:
+            found.append(BaseRead(blob, start, wanted))
+    return found
 
 
 def temporary_folder() -> Path:

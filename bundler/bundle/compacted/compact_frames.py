@@ -6,7 +6,6 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
@@ -83,18 +82,6 @@ def compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tup
 # --- reading ---
 
 
-def head_parts(head: bytes, limits: Limits) -> list[bytes]:
-    """Return the four documents of a head. Raises ContentError for sizes that are not its own."""
-    sizes = compact_format.HEAD_SIZES.unpack_from(head.ljust(compact_format.HEAD_SIZES.size, b"\0"))
-    bounds = (limits.inventory, limits.inventory, limits.statement, limits.signatures)
-    if compact_format.HEAD_SIZES.size + sum(sizes) != len(head) or any(
-        size > bound for size, bound in zip(sizes, bounds, strict=True)
-    ):
-        raise ContentError(compact_format.COMPACT_FILE, "a head of other sizes than it says")
-    ends = [*accumulate(sizes, initial=compact_format.HEAD_SIZES.size)]
-    return [head[start:end] for start, end in pairwise(ends)]
-
-
 def seek_table_in(pieces: BundleBytes, limits: Limits) -> list[layout.Frame]:
     """Return the frames that the end of a file lists. Raises IntegrityError, ContentError."""
     size = pieces.size
@@ -115,19 +102,23 @@ def seek_table_in(pieces: BundleBytes, limits: Limits) -> list[layout.Frame]:
 
 def proven_whole(pieces: BundleBytes, end: int) -> str:
     """Return the sha256 of a file whose frames end at `end`. Raises IntegrityError for changed bytes."""
-    digest = hashlib.sha256()
-    for data in _raw(pieces, 0, end):
+    digest, passed = hashlib.sha256(), pieces.checking()
+    for data in raw_bytes(pieces, 0, end):
         digest.update(data)
+        passed(data)
     expected = layout.digest_frame(digest.digest())
-    rest = b"".join(_raw(pieces, end, pieces.size))
+    rest = b"".join(raw_bytes(pieces, end, pieces.size))
     if rest[: len(expected)] != expected:
+        pieces.diagnose()
         raise layout.damaged("its bytes are not those that were written")
     digest.update(rest)
+    passed(rest)
     pieces.check(digest.hexdigest())
     return digest.hexdigest()
 
 
-def _raw(pieces: BundleBytes, start: int, end: int) -> Iterator[bytes]:
+def raw_bytes(pieces: BundleBytes, start: int, end: int) -> Iterator[bytes]:
+    """Yield the bytes of a file from `start` to `end`. Raises IntegrityError where it is shorter."""
     while start < end:
         data = pieces.read_at(min(CHUNK, end - start), start)
         if not data:

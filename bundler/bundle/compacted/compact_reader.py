@@ -9,43 +9,39 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Self
 
 import zstandard
 
 from bundler.bundle import format as layout
 from bundler.bundle.compacted import compact_format
-from bundler.bundle.compacted.base_content import BaseContent, ByteRange, inside, joined, temporary_folder
-from bundler.bundle.compacted.compact_frames import head_parts, proven_whole, seek_table_in
-from bundler.bundle.inventory import bundle_id
-from bundler.bundle.inventory_reader import decode
+from bundler.bundle.compacted.base_content import (
+    BaseContent,
+    BaseRead,
+    ByteRange,
+    base_reads,
+    joined,
+    temporary_folder,
+)  # fmt: skip
+from bundler.bundle.compacted.compact_frames import proven_whole, raw_bytes, seek_table_in
+from bundler.bundle.compacted.compact_head import HeadParts, OpenedHead, head_parts
 from bundler.bundle.stream import Judge
 from bundler.bundle.unpacked import absent
-from bundler.bundle.wire import FrameCache, unpacked
+from bundler.bundle.wire import FrameCache, LayerCache, unpacked
 from bundler.compact.codecs import gzip_again
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe
 from bundler.errors import ContentError, NotFoundError, errors_of
-from bundler.limits import Limits
+from bundler.limits import MIB, Limits
 from bundler.oci import CHUNK, BlobSource, Descriptor, Digest, verified
-from bundler.reporting.json_report import StatementReport
-from bundler.trust.statement import SignedStatement, signed_statement_of
 from bundler.volumes.volume_reader import BundleBytes
 
 _ZEROS = bytes(CHUNK)
-_KEPT = 2 * compact_format.GROUP
-"""Bytes of unpacked frames that are kept."""
-
-
-class BaseRead(NamedTuple):
-    """The ranges that are read of one base blob."""
-
-    blob: compact_format.BaseBlob
-    start: int
-    """Where its content begins in the base space."""
-    wanted: list[ByteRange]
-    """Ranges of the base space."""
+_FRAMES_KEPT = 2 * compact_format.GROUP
+"""Bytes of unpacked frames that are kept, however many bundles share them."""
+_LAYERS_KEPT = 32 * MIB
+"""Bytes of layers that are kept: an import reads each of them twice, a registry as often as it is asked."""
 
 
 class CompactFile:
@@ -53,17 +49,24 @@ class CompactFile:
 
     is_compact = True
 
-    def __init__(self, path: Path, pieces: BundleBytes, limits: Limits, judge: Judge | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        pieces: BundleBytes,
+        limits: Limits,
+        judge: Judge | None = None,
+        frames: FrameCache | None = None,
+    ) -> None:
         self.path = path
         self.name = pieces.name
         self.sha256: str | None = None
         self.file_size: int | None = pieces.size
         self.volumes = pieces.volumes
-        self.sealed: SignedStatement | None = None
-        self.proven: StatementReport | None = None
         self._limits = limits
         self._pieces = pieces
-        self._cache = FrameCache(_KEPT)
+        self._cache = frames or FrameCache()
+        self._cache.allow(_FRAMES_KEPT)
+        self._layers = LayerCache(_LAYERS_KEPT)
         self._recipe_cache = FrameCache(compact_format.SECTION_FRAME)
         self._base: BaseContent | None = None
         self._needed: list[BaseRead] | None = None
@@ -75,7 +78,7 @@ class CompactFile:
             pieces.close()
             raise
 
-    def __enter__(self) -> CompactFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -133,13 +136,7 @@ class CompactFile:
     def _reads(self) -> list[BaseRead]:
         """Return what is read of each base blob; blobs that nothing reads are left out."""
         if self._needed is None:
-            ranges = self._base_ranges()
-            starts = accumulate((blob.content for blob in self._head.base), initial=0)
-            each = (
-                BaseRead(blob, start, inside(ranges, ByteRange(start, start + blob.content)))
-                for blob, start in zip(self._head.base, starts, strict=False)
-            )
-            self._needed = [read for read in each if read.wanted]
+            self._needed = base_reads(self._head.base, self._base_ranges())
         return self._needed
 
     def _base_ranges(self) -> list[ByteRange]:
@@ -174,10 +171,24 @@ class CompactFile:
 
     # --- content ---------------------------------------------------------------------------------
 
+    @property
+    def frames(self) -> list[layout.Frame]:
+        """The seek table's entries; the first is the head's."""
+        starts = pairwise(self._offsets)
+        return [layout.Frame(b - a, size) for (a, b), size in zip(starts, self._sizes, strict=True)]
+
+    def head_parts(self) -> HeadParts:
+        """Read the parts of the head again."""
+        return head_parts(self._frame(0), self._limits)
+
+    def behind_head(self) -> Iterator[bytes]:
+        """Yield the bytes of all frames but the head, as they stand in the file."""
+        return self._told(raw_bytes(self._pieces, self._offsets[1], self._offsets[-1]))
+
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""
         if blob.digest in self._layout.layers:
-            return self._told(verified(blob, self._made_again(*self._layout.layers[blob.digest])))
+            return self._told(self._layers.through(blob, self._layer))
         offset = self._layout.carried.get(blob.digest)
         if offset is None:
             raise absent(blob, self.inventory, self.path)
@@ -200,6 +211,9 @@ class CompactFile:
             for _ in chunks:
                 pass
 
+    def _layer(self, blob: Descriptor) -> Iterator[bytes]:
+        return verified(blob, self._made_again(*self._layout.layers[blob.digest]))
+
     def _told(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         with errors_of(self.path):
             yield from chunks
@@ -216,17 +230,10 @@ class CompactFile:
             *accumulate((frame.compressed for frame in frames), initial=len(layout.COMPACT_MARK))
         ]
         self._sizes = [frame.content for frame in frames]
-        head = self._frame(0)
-        parts = head_parts(head, self._limits)
-        self.id = bundle_id(parts[1])
-        if parts[2]:
-            self.sealed = signed_statement_of(self.id, parts[2], parts[3], self._limits)
-        if judge:
-            self.proven = judge(self.sealed)
-        self.inventory = decode(parts[1], limits=self._limits)
-        self._head = compact_format.decode_head(parts[0], self._limits)
+        head = OpenedHead(self._frame(0), self._limits, judge)
+        self.id, self.sealed, self.proven = head.id, head.sealed, head.proven
+        self.inventory, self._head, self._layout = head.inventory, head.described, head.layout
         self._spaces: SpaceSizes = self._head.spaces
-        self._layout = compact_format.layout_of(len(head), self._head, self.inventory)
         if self._layout.frames != self._sizes:
             raise ContentError(
                 compact_format.COMPACT_FILE, "its seek table lists other frames than its head describes"

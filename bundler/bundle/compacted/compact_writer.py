@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from bundler.bundle.bundle_output import SourceOnBase
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_index import BaseIndex, BaseLayers
 from bundler.bundle.compacted.compact_format import BaseBlob, CompactGroup, CompactLayer
@@ -278,11 +279,11 @@ def write_compact(
     folder: Path,
     limits: Limits,
     level: int = COMPACT_LEVEL,
-    base: BaseLayers | None = None,
 ) -> WrittenBundle:
     """Write a bundle in its compact form, as `write_bundle` writes the portable one.
 
-    `folder` has room for the files of all layers, unpacked, each once; with `base`, for its layers too.
+    `folder` has room for the files of all layers, unpacked, each once; for the layers of a base, too.
     """
+    base = source.layers() if isinstance(source, SourceOnBase) else None
     with CompactWriter(folder, limits, level, base) as writer:
         return writer.write(write, inventory, source, step, sealed).bundle

@@ -7,17 +7,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.bundle.bundle_output import BundleOutput
+from bundler.bundle.bundle_output import SourceOnBase
 from bundler.bundle.compacted.base_index import BaseLayers
 from bundler.bundle.inventory import Inventory, Required, Root
 from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle, open_bundle
 from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.deltas.old_layers import old_layers
-from bundler.deltas.state import State, state_of
+from bundler.deltas.state import Base, State, state_of
 from bundler.errors import BundlerError, NotFoundError
 from bundler.exporter.export_content import ExportContent
-from bundler.exporter.output.output_file import FileOutput
 from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName
 from bundler.oci.manifest import Manifest
 from bundler.selection.semver import version_order
@@ -54,14 +53,9 @@ def _after(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def building_on(
-    out: BundleOutput, content: ExportContent, names: Sequence[str], store: Store, session: Session
-) -> Iterator[None]:
-    """Let a compact delta be written against its base; `names` are bundles, ids and receipts of the base."""
-    if not isinstance(out, FileOutput) or out.compact is None or content.base is None:
-        yield
-        return
-    base = content.base
-    candidates = old_layers(content.inventory, content.resolution.manifests, base.roots, base.manifests)
+    content: ExportContent, base: Base, names: Sequence[str], store: Store, session: Session
+) -> Iterator[SourceOnBase]:
+    """Yield the store as a source on a base; `names` are bundles, ids and receipts of the base."""
 
     def from_store(blob: Descriptor) -> BlobSource | None:
         return store if store.has(blob) else None
@@ -70,10 +64,15 @@ def building_on(
         return session.registries.source(blob.repository) if isinstance(blob, Required) else None
 
     with ExitStack() as stack:
-        bundles = list(_opened(names, session, stack)) if candidates else []
-        places = (from_store, _among(bundles, session), from_source)
-        out.base = BaseLayers(candidates, OldContent(places))
-        yield
+
+        def layers() -> BaseLayers | None:
+            manifests = content.resolution.manifests
+            candidates = old_layers(content.inventory, manifests, base.roots, base.manifests)
+            bundles = list(_opened(names, session, stack)) if candidates else []
+            places = (from_store, _among(bundles, session), from_source)
+            return BaseLayers(candidates, OldContent(places))
+
+        yield SourceOnBase(store, layers)
 
 
 def _opened(names: Sequence[str], session: Session, stack: ExitStack) -> Iterator[Bundle]:

@@ -31,7 +31,14 @@ def command(
     *,
     out: Annotated[
         Path,
-        Option("--output", "-o", metavar="OUT", heading=OUTPUT, path=True, help="Write NAME.tar.zst."),
+        Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            heading=OUTPUT,
+            path=True,
+            help="Write NAME.tar.zst, or `-` for standard output.",
+        ),
     ],
     force: Force = False,
     base: BaseOptions,
@@ -47,7 +54,7 @@ def command(
     timoni-bundler expand modules.compact.zst -o modules.tar.zst
     timoni-bundler expand tuesday.compact.zst -o tuesday.tar.zst --from oci://registry.internal:5000/mirror
     """
-    report, summary = None, ""
+    report, summary, stream = None, "", sys.stderr if str(out) == "-" else sys.stdout
     try:
         check_report(reported.report, str(out), bundle, *base.beside, registry.reach.creds_file)
         report = reported.report
@@ -65,4 +72,4 @@ def command(
             summary = export_summary(done)
     except BundlerError as error:
         done = failed_report("expand", error)
-    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)

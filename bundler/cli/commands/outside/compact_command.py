@@ -7,6 +7,7 @@ from typing import Annotated
 from bundler import convert_bundle
 from bundler.bundle.format import COMPACT_LEVEL
 from bundler.cli.declared_command import declared
+from bundler.cli.input_files import scratch_folder
 from bundler.cli.setup.base_access import opened_with_base
 from bundler.cli.setup.registry_access import check_report
 from bundler.cli.terminal.outcome import conclude, failed_report
@@ -33,7 +34,10 @@ def command(
     *,
     out: Annotated[
         Path,
-        Option("--output", "-o", metavar="OUT", heading=OUTPUT, path=True, help="Write NAME.compact.zst."),
+        Option(
+            "--output", "-o", metavar="OUT", heading=OUTPUT, path=True,
+            help="Write NAME.compact.zst, or `-` for standard output.",
+        ),
     ],
     level: CompactLevel = None,
     force: Force = False,
@@ -41,7 +45,7 @@ def command(
     registry: RegistryOptions,
     reported: ReportOptions,
     printed: PrintOptions,
-) -> int:
+) -> int:  # fmt: skip
     """Write a bundle in its compact form: the same content in a fraction of the bytes.
 
     It holds each file of all layers once, and for each layer a recipe that makes its bytes again. Layers
@@ -54,7 +58,7 @@ def command(
     timoni-bundler compact modules.tar.zst -o modules.compact.zst --level 19
     timoni-bundler compact tuesday.tar.zst -o tuesday.compact.zst --with monday.tar.zst
     """
-    report, summary = None, ""
+    report, summary, stream = None, "", sys.stderr if str(out) == "-" else sys.stdout
     try:
         check_report(reported.report, str(out), bundle, *base.beside, registry.reach.creds_file)
         report = reported.report
@@ -66,10 +70,11 @@ def command(
                 opened.session,
                 compact=level or COMPACT_LEVEL,
                 force=force,
+                scratch=scratch_folder() if str(out) == "-" else None,
                 beside=opened.beside,
                 registry=opened.registry,
             )
             summary = export_summary(done)
     except BundlerError as error:
         done = failed_report("compact", error)
-    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
