@@ -16,6 +16,7 @@ from tempfile import TemporaryFile, gettempdir
 from typing import NamedTuple
 
 from bundler.bundle.compacted.compact_format import BaseBlob
+from bundler.compact.recipes import SpaceRange
 from bundler.durable import local_errors
 from bundler.errors import BUNDLE, ContentError, IntegrityError
 from bundler.oci import CHUNK
@@ -30,6 +31,11 @@ class ByteRange(NamedTuple):
 
     start: int
     end: int
+
+    @classmethod
+    def of(cls, piece: SpaceRange) -> ByteRange:
+        """Return the bytes of a range of the base space."""
+        return cls(piece.offset, piece.offset + piece.size)
 
 
 def joined(ranges: Iterable[ByteRange]) -> list[ByteRange]:

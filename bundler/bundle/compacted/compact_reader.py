@@ -136,17 +136,13 @@ class CompactFile:
     def _reads(self) -> list[BaseRead]:
         """Return what is read of each base blob; blobs that nothing reads are left out."""
         if self._needed is None:
-            self._needed = base_reads(self._head.base, self._base_ranges())
+            found: list[ByteRange] = []
+            for recipe, total in self._recipes():
+                pieces = decode_recipe(recipe, self._spaces, total)
+                read = (ByteRange.of(piece) for piece in pieces if piece.space is Space.BASE)
+                found = joined([*found, *read])
+            self._needed = base_reads(self._head.base, found)
         return self._needed
-
-    def _base_ranges(self) -> list[ByteRange]:
-        found: list[ByteRange] = []
-        for recipe, total in self._recipes():
-            for piece in decode_recipe(recipe, self._spaces, total):
-                if piece.space is Space.BASE:
-                    found.append(ByteRange(piece.offset, piece.offset + piece.size))
-            found = joined(found)
-        return found
 
     def _recipes(self) -> Iterator[tuple[bytes, int]]:
         """Yield every recipe with the bytes that it makes."""
