@@ -106,10 +106,7 @@ class CompactFile:
         )
 
     def base_blobs(self) -> tuple[compact_format.BaseBlob, ...]:
-        """Return the base blobs that recipes read and that are still to be given.
-
-        Raises ContentError for a recipe that reads outside of its spaces.
-        """
+        """Return the base blobs that recipes read and that are still to be given. Raises ContentError."""
         return () if self._base else tuple(blob for blob, _, _ in self._reads())
 
     def base_need(self) -> tuple[Path, int]:
