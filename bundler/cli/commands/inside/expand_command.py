@@ -12,15 +12,9 @@ from bundler.cli.terminal.outcome import conclude, failed_report
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.option import Option
 from bundler.config.run_options import (
-    OUTPUT,
-    BaseOptions,
-    BundleArgument,
-    Force,
-    PrintOptions,
-    RegistryOptions,
-    ReportOptions,
+    OUTPUT, BaseOptions, BundleArgument, Force, PrintOptions, RegistryOptions, ReportOptions,
     SetOptions,
-)
+)  # fmt: skip
 from bundler.errors import BundlerError
 
 

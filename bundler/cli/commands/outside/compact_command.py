@@ -15,15 +15,9 @@ from bundler.cli.terminal.summaries import export_summary
 from bundler.config.export_options import CompactLevel
 from bundler.config.option import Option
 from bundler.config.run_options import (
-    OUTPUT,
-    BaseOptions,
-    BundleArgument,
-    Force,
-    PrintOptions,
-    RegistryOptions,
-    ReportOptions,
+    OUTPUT, BaseOptions, BundleArgument, Force, PrintOptions, RegistryOptions, ReportOptions,
     SetOptions,
-)
+)  # fmt: skip
 from bundler.errors import BundlerError
 
 

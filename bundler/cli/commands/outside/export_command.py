@@ -5,14 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler import (
-    OnDrift,
-    export_bundle,
-    locked_selection,
-    output_to,
-    plan_bundle,
-    read_lock,
-    store_location_of,
-)
+    OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, store_location_of,
+)  # fmt: skip
 from bundler.cli.declared_command import declared
 from bundler.cli.option_combinations import refuse_force
 from bundler.cli.selected import asked, hosts_of, refuse_nothing
