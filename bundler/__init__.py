@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bundler.deltas.merge import merge_bundles
     from bundler.errors import BundlerError
     from bundler.exporter import (
+        FullEvery,
         Incremental,
         Keep,
         OnDrift,
@@ -97,6 +98,7 @@ _HOMES = {
     "import_stream": "bundler.importer",
     "Include": "bundler.selection.sources",
     "Incremental": "bundler.exporter",
+    "FullEvery": "bundler.exporter",
     "Keep": "bundler.exporter",
     "Kit": "bundler.kit.kit_folder",
     "KitSources": "bundler.kit.kit_folder",
@@ -152,7 +154,8 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
     "Session", "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
     "Selection", "selection_of", "Rules", "Include", "Shard",
     "explain_selection", "output_to", "store_location_of", "plan_bundle", "export_bundle",
-    "OnDrift", "read_lock", "locked_selection", "Incremental", "Keep", "merge_bundles", "convert_bundle",
+    "OnDrift", "read_lock", "locked_selection", "FullEvery", "Incremental", "Keep",
+    "merge_bundles", "convert_bundle",
     "Cut", "split", "VolumeCheck", "check_volumes", "repair", "KitSources", "write_kit", "Kit",
     "Bundle", "BundleStream", "FrameCache", "open_bundle", "describe", "difference",
     "verify_bundle", "Verified",

@@ -33,7 +33,7 @@ GROUPS = {
         "report": "Write an HTML page about a bundle, for whoever signs.",
     },
     "Upkeep": {
-        "store": "Clean up and check the store of an export.",
+        "store": "Clean up, check and list the store of an export.",
         "volumes": "Split a bundle into volumes, check and repair them.",
         "demo": "Run the complete process here, between two registries.",
         "completion": "Print a completion script for your shell.",

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.errors import printable
+from bundler.oci import shortened
 from bundler.reporting.progress import counted, size_text
 
 if TYPE_CHECKING:
     from bundler.deltas.garbage import Garbage
+    from bundler.deltas.store_list import ListedBundle, StoreList
     from bundler.kit.kit_folder import Kit
     from bundler.volumes.repair import VolumeCheck
     from bundler.volumes.volume_format import Volume
@@ -64,6 +66,35 @@ def garbage_text(path: Path, garbage: Garbage, *, deleted: bool) -> str:
     lines = [f"{path}: {counted(len(garbage.blobs), 'blob')} ({size_text(garbage.size)}) {done}"]
     forgotten = "forgotten" if deleted else "would be forgotten"
     return "\n".join([*lines, *(f"{path}: bundle {entry.id} {forgotten}" for entry in garbage.forgotten)])
+
+
+def store_text(listed: StoreList) -> str:
+    """Return a table of the bundles that a store made, oldest first."""
+    if not listed.bundles:
+        return f"{listed.store}: no bundle was made from it"
+    head = ("JOB", "NO", "KIND", "TIME", "TAGS", "SIZE", "ID", "BUILDS ON", "NEEDED BY", "FILE")
+    rows = [head, *map(_store_row, listed.bundles)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
+    )
+
+
+def _store_row(bundle: ListedBundle) -> tuple[str, ...]:
+    place = printable(bundle.path, _LONGEST) if bundle.path else "(pipe)"
+    return (
+        bundle.job,
+        str(bundle.number),
+        bundle.kind or "?",
+        bundle.time,
+        "?" if bundle.tags is None else str(bundle.tags),
+        "-" if bundle.bytes is None else size_text(bundle.bytes),
+        shortened(bundle.id),
+        " ".join(map(shortened, bundle.base)) or "-",
+        " ".join(map(shortened, bundle.needed_by)) or "-",
+        place if bundle.present or not bundle.path else f"{place} (not there)",
+    )
 
 
 def damage_text(path: Path, damaged: int, *, removed: bool) -> str:

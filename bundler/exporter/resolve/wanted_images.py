@@ -58,7 +58,7 @@ def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceRead
         requests, report = _requests(module, read or images_of(module.manifest.annotations, {}), include)
         warnings = tuple(f"{module.root}: an image is unknown: {line}" for line in report.unknown)
         findings += Findings(warnings=warnings, images=(report,))
-        carried = Include(referrers=include.referrers, platforms=include.platforms)
+        carried = include._replace(images=False, exclude_images=(), optional_images=())
         wanted |= dict.fromkeys(requests)
         for name in {request.repository for request in requests}:
             # What one module needs for all platforms is not narrowed by another that runs it too.
