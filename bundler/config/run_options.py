@@ -25,8 +25,8 @@ class WidthOptions(NamedTuple):
     ] = None  # fmt: skip
 
 
-class ReachOptions(NamedTuple):
-    """Options for reaching registries."""
+class ConnectionOptions(NamedTuple):
+    """Options for connecting to registries."""
 
     plain_http: Annotated[
         tuple[RegistryName, ...],
@@ -40,15 +40,6 @@ class ReachOptions(NamedTuple):
         Option(
             "--ca-file", key="caFile", metavar="FILE", heading=REGISTRIES,
             help="Trust these PEM certificates in addition to the system's.",
-        ),
-    ] = None  # fmt: skip
-    creds_file: Annotated[
-        Path | None,
-        Option(
-            "--creds-file", key="credsFile", metavar="FILE", heading=REGISTRIES,
-            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard "
-            "input. "
-            f"Default: ${CREDENTIALS_VARIABLE}, then the files and helpers of docker and podman.",
         ),
     ] = None  # fmt: skip
     token_hosts: Annotated[
@@ -65,6 +56,21 @@ class ReachOptions(NamedTuple):
             "--proxy", key="proxy", metavar="URL", heading=REGISTRIES,
             help="Reach registries through this proxy; `none` for none. Default: $HTTPS_PROXY, $HTTP_PROXY, "
             "$NO_PROXY. Loopback addresses are always reached directly.",
+        ),
+    ] = None  # fmt: skip
+
+
+class ReachOptions(NamedTuple):
+    """Options for reaching registries."""
+
+    connection: ConnectionOptions
+    creds_file: Annotated[
+        Path | None,
+        Option(
+            "--creds-file", key="credsFile", metavar="FILE", heading=REGISTRIES,
+            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard "
+            "input. "
+            f"Default: ${CREDENTIALS_VARIABLE}, then the files and helpers of docker and podman.",
         ),
     ] = None  # fmt: skip
 
