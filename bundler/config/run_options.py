@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from bundler.config.option import Argument, FileSection, Option
-from bundler.oci import RegistryName
+from bundler.config.option import Argument, Circumstances, FileSection, Option
+from bundler.oci import Prefix, RegistryName
 from bundler.trust.statement import DEFAULT_JOB, Job
 from bundler.workers import DEFAULT_JOBS
 
@@ -184,5 +184,27 @@ Force = Annotated[
     Option(
         "--force", heading="Destination",
         help="Replace OUT even if that loses what it holds. Default: replace it only if nothing is lost.",
+    ),
+]  # fmt: skip
+
+
+def _registry_place(text: str, at: Circumstances) -> Prefix:
+    """Read `HOST[/PATH]`; addresses are understood too. Raises ValueError."""
+    bare = text
+    for scheme in ("https://", "http://", "oci://"):
+        bare = bare.removeprefix(scheme)
+    if "@" in bare:
+        raise ValueError("a user or password does not belong here")
+    return Prefix.parse(bare.rstrip("/"))
+
+
+RegistryPlace = Annotated[Prefix, Argument("HOST[/PATH]", read=_registry_place)]
+
+AuthFile = Annotated[
+    Path | None,
+    Option(
+        "--authfile", metavar="FILE",
+        help="File of credentials. Default: the first of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json, "
+        "$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json.",
     ),
 ]  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 from bundler.errors import AuthError, UsageError
 from bundler.oci.reference import RegistryName
-from bundler.registry.auth.credential_helpers import HelperSettings
+from bundler.registry.auth.auth_document import HelperSettings
 from bundler.registry.auth.credentials import (
     CredentialFinder,
     CredentialSources,

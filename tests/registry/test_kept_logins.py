@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bundler.errors import AuthError, LocalError, UsageError
 from bundler.oci import Prefix
-from bundler.registry.auth.credential_helpers import HelperSettings
+from bundler.registry.auth.auth_document import HelperSettings
 from bundler.registry.auth.credentials import CredentialFinder, CredentialSources
 from bundler.registry.auth.kept_logins import forget_login, keep_login
 from bundler.registry.auth.token_exchange import Credentials
@@ -140,7 +140,7 @@ def test_a_link_is_followed_and_stays(file: Path, tmp_path: Path) -> None:
         keep_login(loop, HOST, PAIR, HelperSettings())
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"auths": []}', "\xff"])
+@pytest.mark.parametrize("text", ["{", "[]", '{"auths": [1]}', "\xff"])
 def test_a_malformed_file_is_named_and_stays_as_it_is(text: str, file: Path) -> None:
     file.parent.mkdir()
     file.write_bytes(text.encode("latin-1"))

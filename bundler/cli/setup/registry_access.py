@@ -10,7 +10,7 @@ from bundler.config.run_options import CREDENTIALS_VARIABLE, ConnectionOptions, 
 from bundler.errors import UsageError
 from bundler.named_files import LONGEST, check_folder, read_at_most
 from bundler.oci import RegistryName
-from bundler.registry.auth.credential_helpers import HelperSettings
+from bundler.registry.auth.auth_document import HelperSettings
 from bundler.registry.auth.credentials import CredentialSources, auth_files, names_no_host, open_to_others
 from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings
@@ -101,6 +101,19 @@ def credential_files() -> list[Path]:
     """Return the files in which docker and podman keep credentials here, in the order of reading."""
     home = os.environ.get("HOME")
     return auth_files(os.environ, Path(home) if home else None)
+
+
+def login_file(authfile: Path | None) -> Path:
+    """Return the file that keeps a login: the one that is read first. Raises UsageError without any."""
+    files = [authfile] if authfile else credential_files()
+    if not files:
+        raise UsageError("--authfile", "there is no home directory to keep a login in", "name a file")
+    return files[0]
+
+
+def helper_settings() -> HelperSettings:
+    """Return how credential helpers are run here."""
+    return HelperSettings(dict(os.environ))
 
 
 def _read_secret(path: Path) -> str:

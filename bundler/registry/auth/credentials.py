@@ -13,16 +13,7 @@ from typing import Any, NamedTuple
 
 from bundler.errors import UsageError
 from bundler.oci import Prefix, RegistryName
-from bundler.registry.auth.auth_document import (
-    Place,
-    from_entry,
-    matching_keys,
-    names_of,
-    place_of,
-    read_auth_file,
-    table_in,
-)
-from bundler.registry.auth.credential_helpers import HelperSettings, from_helper
+from bundler.registry.auth import auth_document
 from bundler.registry.auth.token_exchange import Credentials
 
 
@@ -35,7 +26,7 @@ class CredentialSources(NamedTuple):
     """The file or variable that the lines came from, for messages."""
     auth_files: Sequence[Path] = ()
     """docker and podman files; the first that knows the host decides."""
-    helpers: HelperSettings = HelperSettings()
+    helpers: auth_document.HelperSettings = auth_document.HelperSettings()
     given: Credentials | None = None
     """Credentials for every host, before all others: those of a login that is to be proven."""
 
@@ -76,27 +67,29 @@ class CredentialFinder:
                 return credentials
             for file in self._sources.auth_files:
                 if file not in self._documents:
-                    self._documents[file] = read_auth_file(file)
+                    self._documents[file] = auth_document.read_auth_file(file)
                 if credentials := self._from_auth_file(host, path, file):
                     return credentials
             return None
 
     def _from_auth_file(self, host: RegistryName, path: str, file: Path) -> Credentials | None:
         document = self._documents[file]
-        names = names_of(host)
-        helpers = table_in(document, "credHelpers", file)
-        for name in matching_keys(names, path, helpers):
+        names = auth_document.names_of(host)
+        helpers = auth_document.table_in(document, "credHelpers", file)
+        for name in auth_document.matching_keys(names, path, helpers):
             return self._asked(str(helpers[name]), name, file)
-        entries = table_in(document, "auths", file)
-        for key in matching_keys(names, path, entries):
-            if credentials := from_entry(entries[key], key, file):
+        entries = auth_document.table_in(document, "auths", file)
+        for key in auth_document.matching_keys(names, path, entries):
+            if credentials := auth_document.from_entry(entries[key], key, file):
                 return credentials
         store = document.get("credsStore")
         return self._asked(str(store), names[0], file) if store else None
 
     def _asked(self, helper: str, server: str, file: Path) -> Credentials | None:
         if (helper, server) not in self._answers:
-            self._answers[helper, server] = from_helper(helper, server, file, self._sources.helpers)
+            self._answers[helper, server] = auth_document.from_helper(
+                helper, server, file, self._sources.helpers
+            )
         return self._answers[helper, server]
 
 
@@ -111,7 +104,7 @@ def open_to_others(path: Path) -> bool:
 
 
 class _Line(NamedTuple):
-    place: Place | None
+    place: auth_document.Place | None
     """The repositories that it is for; None for all."""
     secret: str
 
@@ -122,7 +115,7 @@ def _from_lines(host: RegistryName, path: str, sources: CredentialSources) -> Cr
         for number, line in enumerate(sources.lines, 1)
         if not _skipped(line)
     ]
-    names = [name.lower() for name in names_of(host)]
+    names = [name.lower() for name in auth_document.names_of(host)]
     fitting = [line for line in lines if line.place is None or line.place.covers(names, path)]
     fitting.sort(key=lambda line: -len(line.place.path) if line.place else 1)
     return _credentials(fitting[0].secret) if fitting else None
@@ -137,7 +130,7 @@ def _parsed(line: str, where: str) -> _Line:
     first, _, rest = line.partition(" ")
     rest = rest.strip()
     if rest and _isplace_of(first) and (":" in rest or " " not in rest):
-        return _Line(place_of(first), rest)
+        return _Line(auth_document.place_of(first), rest)
     if ":" not in first and rest:
         next_step = "write [HOST[/PATH]] USER:PASSWORD or [HOST[/PATH]] TOKEN"
         raise UsageError(where, "not a line of credentials", next_step)

@@ -13,7 +13,6 @@ from bundler.limits import DEFAULT_LIMITS
 from bundler.oci import Prefix
 from bundler.oci.reference import DOCKER_HUB
 from bundler.registry.auth import auth_document
-from bundler.registry.auth.credential_helpers import HelperSettings, forget_by_helper, keep_by_helper
 from bundler.registry.auth.token_exchange import Credentials
 
 MOST_LINKS = 40
@@ -30,7 +29,9 @@ class _Helper(NamedTuple):
         return auth_document.place_of(self.server).path == (place.path or "")
 
 
-def keep_login(file: Path, place: Prefix, credentials: Credentials, settings: HelperSettings) -> str:
+def keep_login(
+    file: Path, place: Prefix, credentials: Credentials, settings: auth_document.HelperSettings
+) -> str:
     """Keep the credentials of a registry or a part of it; return where: the file, or the helper it names.
 
     Everything else in the file stays. Only its owner can read it afterwards.
@@ -45,7 +46,7 @@ def keep_login(file: Path, place: Prefix, credentials: Credentials, settings: He
         helper = _helper_for(document, place, file)
         if helper:
             _check_helper(helper, place, credentials, file)
-            keep_by_helper(helper.name, helper.server, credentials, file, settings)
+            auth_document.keep_by_helper(helper.name, helper.server, credentials, file, settings)
         entries = auth_document.table_in(document, "auths", file)
         for key in _entries_of(document, place, file) or [_usual_key(place, file)]:
             kept = None if helper else credentials
@@ -54,14 +55,16 @@ def keep_login(file: Path, place: Prefix, credentials: Credentials, settings: He
     return f"docker-credential-{helper.name}" if helper else str(file)
 
 
-def forget_login(file: Path, place: Prefix, settings: HelperSettings) -> bool:
+def forget_login(file: Path, place: Prefix, settings: auth_document.HelperSettings) -> bool:
     """Remove what a file and its helper keep for exactly this place; return False if that is nothing.
 
     Raises: UsageError for a malformed file. AuthError for a helper that fails. LocalError.
     """
     file = _followed(file)
     helper = _helper_for(_document(file), place, file)
-    if helper and not (helper.keeps(place) and forget_by_helper(helper.name, helper.server, file, settings)):
+    if helper and not (
+        helper.keeps(place) and auth_document.forget_by_helper(helper.name, helper.server, file, settings)
+    ):
         helper = None
     if not _entries_of(_document(file), place, file):
         return helper is not None

@@ -33,7 +33,7 @@ BETWEEN = "a login or proxy page may be in between"
 
 _THEIRS = "tell those who run the registry"
 
-LOG_IN = "log in with docker or podman, or use --creds-file"
+LOG_IN = "log in with `timoni-bundler login`, or use --creds-file"
 
 REFUSED = "login refused: wrong user name or password"
 

@@ -6,12 +6,11 @@ from typing import Annotated
 import click
 
 from bundler.cli.declared_command import declared
-from bundler.cli.setup.login_files import AuthFile, RegistryPlace, helper_settings, login_file
-from bundler.cli.setup.registry_access import connected
+from bundler.cli.setup.registry_access import connected, helper_settings, login_file
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.progress_bars import display
 from bundler.config.option import Option
-from bundler.config.run_options import ConnectionOptions
+from bundler.config.run_options import AuthFile, ConnectionOptions, RegistryPlace
 from bundler.errors import UsageError, never_show
 from bundler.limits import KIB
 from bundler.oci import Prefix

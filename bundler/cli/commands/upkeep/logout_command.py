@@ -3,9 +3,9 @@
 import click
 
 from bundler.cli.declared_command import declared
-from bundler.cli.setup.login_files import AuthFile, RegistryPlace, helper_settings
-from bundler.cli.setup.registry_access import credential_files
+from bundler.cli.setup.registry_access import credential_files, helper_settings
 from bundler.cli.terminal.log import current_log
+from bundler.config.run_options import AuthFile, RegistryPlace
 from bundler.errors import NotFoundError
 from bundler.registry.auth.credentials import CredentialFinder, CredentialSources
 from bundler.registry.auth.kept_logins import forget_login
