@@ -133,7 +133,7 @@ _BY_HAND = "run it by hand to see why"
 
 
 class HelperSettings(NamedTuple):
-    """How credential helpers are run."""
+    """Environment and time of a credential helper."""
 
     environment: Mapping[str, str] | None = None
     """The environment that a helper is started with."""

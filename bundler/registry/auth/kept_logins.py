@@ -13,6 +13,7 @@ from bundler.limits import DEFAULT_LIMITS
 from bundler.oci import Prefix
 from bundler.oci.reference import DOCKER_HUB
 from bundler.registry.auth import auth_document
+from bundler.registry.auth.auth_document import HelperSettings
 from bundler.registry.auth.token_exchange import Credentials
 
 MOST_LINKS = 40
@@ -29,9 +30,7 @@ class _Helper(NamedTuple):
         return auth_document.place_of(self.server).path == (place.path or "")
 
 
-def keep_login(
-    file: Path, place: Prefix, credentials: Credentials, settings: auth_document.HelperSettings
-) -> str:
+def keep_login(file: Path, place: Prefix, credentials: Credentials, settings: HelperSettings) -> str:
     """Keep the credentials of a registry or a part of it; return where: the file, or the helper it names.
 
     Everything else in the file stays. Only its owner can read it afterwards.
@@ -55,19 +54,18 @@ def keep_login(
     return f"docker-credential-{helper.name}" if helper else str(file)
 
 
-def forget_login(file: Path, place: Prefix, settings: auth_document.HelperSettings) -> bool:
+def forget_login(file: Path, place: Prefix, settings: HelperSettings) -> bool:
     """Remove what a file and its helper keep for exactly this place; return False if that is nothing.
 
     Raises: UsageError for a malformed file. AuthError for a helper that fails. LocalError.
     """
     file = _followed(file)
     helper = _helper_for(_document(file), place, file)
-    if helper and not (
-        helper.keeps(place) and auth_document.forget_by_helper(helper.name, helper.server, file, settings)
-    ):
-        helper = None
+    forgotten = False
+    if helper and helper.keeps(place):
+        forgotten = auth_document.forget_by_helper(helper.name, helper.server, file, settings)
     if not _entries_of(_document(file), place, file):
-        return helper is not None
+        return forgotten
     with whole_file(file) as written:
         document = _document(file)
         gone = _entries_of(document, place, file)

@@ -51,7 +51,7 @@ def command(
 
     \b
     timoni-bundler login registry.internal:5000
-    timoni-bundler login ghcr.io/example -u ci --password-stdin < token.txt
+    timoni-bundler login ghcr.io/example --username ci --password-stdin < token.txt
     """
     file = login_file(authfile)
     credentials = _asked(place, username, token=token, from_stdin=password_stdin)
