@@ -13,8 +13,7 @@ from bundler.bundle.inventory import Inventory, Required, Root
 from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle, open_bundle
 from bundler.deltas.base_blobs import BaseRegistry, provide_base
-from bundler.deltas.old_layers import old_layers
-from bundler.deltas.state import Base, State, state_of
+from bundler.deltas.state import Base, State, old_layers, state_of
 from bundler.errors import BundlerError, NotFoundError
 from bundler.exporter.export_content import ExportContent
 from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName

@@ -1,30 +1,19 @@
 """`timoni-bundler compact`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-from bundler import convert_bundle
 from bundler.bundle.format import COMPACT_LEVEL
 from bundler.cli.declared_command import declared
-from bundler.cli.input_files import scratch_folder
-from bundler.cli.setup.base_access import opened_with_base
-from bundler.cli.setup.registry_access import check_report
-from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.summaries import export_summary
+from bundler.cli.setup.base_access import rewritten
 from bundler.config.export_options import CompactLevel
 from bundler.config.option import Option
-from bundler.config.run_options import (
-    OUTPUT, BaseOptions, BundleArgument, Force, PrintOptions, RegistryOptions, ReportOptions,
-    SetOptions,
-)  # fmt: skip
-from bundler.errors import BundlerError
+from bundler.config.run_options import OUTPUT, BundleArgument, RewriteOptions
 
 
 @declared("compact")
 def command(
     bundle: BundleArgument,
-    volumes: SetOptions,
     *,
     out: Annotated[
         Path,
@@ -34,11 +23,7 @@ def command(
         ),
     ],
     level: CompactLevel = None,
-    force: Force = False,
-    base: BaseOptions,
-    registry: RegistryOptions,
-    reported: ReportOptions,
-    printed: PrintOptions,
+    options: RewriteOptions,
 ) -> int:  # fmt: skip
     """Write a bundle in its compact form: the same content in a fraction of the bytes.
 
@@ -52,23 +37,4 @@ def command(
     timoni-bundler compact modules.tar.zst -o modules.compact.zst --level 19
     timoni-bundler compact tuesday.tar.zst -o tuesday.compact.zst --with monday.tar.zst
     """
-    report, summary, stream = None, "", sys.stderr if str(out) == "-" else sys.stdout
-    try:
-        check_report(reported.report, str(out), bundle, *base.beside, registry.reach.creds_file)
-        report = reported.report
-        with opened_with_base(bundle, base, registry, volumes.volumes_in, quiet=printed.quiet) as opened:
-            done = convert_bundle(
-                "compact",
-                opened.bundle,
-                out,
-                opened.session,
-                compact=level or COMPACT_LEVEL,
-                force=force,
-                scratch=scratch_folder() if str(out) == "-" else None,
-                beside=opened.beside,
-                registry=opened.registry,
-            )
-            summary = export_summary(done)
-    except BundlerError as error:
-        done = failed_report("compact", error)
-    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
+    return rewritten("compact", bundle, out, options, compact=level or COMPACT_LEVEL)

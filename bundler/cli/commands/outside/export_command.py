@@ -5,8 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundler import (
-    OnDrift, export_bundle, locked_selection, output_to, plan_bundle, read_lock, store_location_of,
-)  # fmt: skip
+    OnDrift,
+    export_bundle,
+    locked_selection,
+    output_to,
+    plan_bundle,
+    read_lock,
+    store_location_of,
+)
 from bundler.cli.declared_command import declared
 from bundler.cli.option_combinations import refuse_force
 from bundler.cli.selected import asked, hosts_of, refuse_nothing

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import click
 
 from bundler import (
-    Bundle, Destination, Part, Verified, compare_with_target, describe, open_bundle, parse_prefix,
+    Bundle,
+    Destination,
+    Part,
+    Verified,
+    compare_with_target,
+    describe,
+    open_bundle,
+    parse_prefix,
     verify_bundle,
-)  # fmt: skip
+)
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
 from bundler.cli.input_files import import_file, part_of
@@ -29,12 +36,22 @@ from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import conclude, print_document
 from bundler.cli.terminal.progress_bars import display
 from bundler.config.import_options import (
-    ImportSettings, IndexOptions, ModuleSignerOptions, PolicyOptions, SignatureOptions,
-)  # fmt: skip
+    ImportSettings,
+    IndexOptions,
+    ModuleSignerOptions,
+    PolicyOptions,
+    SignatureOptions,
+)
 from bundler.config.option import Option, nothing_said, over
 from bundler.config.run_options import (
-    BaseBundles, BundleArgument, JobOptions, MetricsOptions, Quiet, RegistryOptions, SetOptions,
-)  # fmt: skip
+    BaseBundles,
+    BundleArgument,
+    JobOptions,
+    MetricsOptions,
+    Quiet,
+    RegistryOptions,
+    SetOptions,
+)
 from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.errors import UsageError
