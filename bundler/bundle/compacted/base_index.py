@@ -33,7 +33,7 @@ class BaseLayers(NamedTuple):
     """Gives the bytes of a layer of the base; raises a BundlerError for one that is gone."""
 
 
-class Place(NamedTuple):
+class SpacePlace(NamedTuple):
     """Bytes of the base space."""
 
     offset: int
@@ -43,8 +43,8 @@ class Place(NamedTuple):
 class OldEntry(NamedTuple):
     """An entry of a layer of the base."""
 
-    header: Place
-    file: Place | None
+    header: SpacePlace
+    file: SpacePlace | None
     """Its content; None for an entry without."""
 
 
@@ -68,7 +68,7 @@ class BaseIndex:
 
     def __init__(self, folder: Path, base: BaseLayers) -> None:
         self.content = BaseContent(folder)
-        self.files: dict[bytes, Place] = {}
+        self.files: dict[bytes, SpacePlace] = {}
         """By sha256."""
         self._base = base
         self._layers: dict[Digest, IndexedLayer | None] = {}
@@ -103,12 +103,12 @@ class BaseIndex:
         encoded = [encode_recipe(again(recipe)) for recipe in recipes]
         return encoded[: len(layers)], encoded[len(layers) :], blobs
 
-    def old_file(self, layers: Iterable[IndexedLayer], name: bytes) -> Place | None:
+    def old_file(self, layers: Iterable[IndexedLayer], name: bytes) -> SpacePlace | None:
         """Return the content of the old version of a file."""
         found = (entry.file for layer in layers if (entry := layer.entry(name)) and entry.file)
         return next(found, None)
 
-    def old_header(self, layers: Iterable[IndexedLayer], name: bytes) -> Place | None:
+    def old_header(self, layers: Iterable[IndexedLayer], name: bytes) -> SpacePlace | None:
         """Return the header of the old version of an entry."""
         return next((entry.header for layer in layers if (entry := layer.entry(name))), None)
 
@@ -135,7 +135,7 @@ class BaseIndex:
 
     def _indexed(self, blob: Required) -> IndexedLayer:
         layer = IndexedLayer(blob, self.content.size, 0, {}, {})
-        files: dict[bytes, Place] = {}
+        files: dict[bytes, SpacePlace] = {}
         reading = _Reading(layer, files, self.content.size)
         cutter = TarCutter()
         for data in inflated(self._base.source.chunks(blob), f"blob {blob.digest}"):
@@ -152,10 +152,10 @@ class BaseIndex:
 class _Reading:
     """One layer of the base while it is read."""
 
-    def __init__(self, layer: IndexedLayer, files: dict[bytes, Place], offset: int) -> None:
+    def __init__(self, layer: IndexedLayer, files: dict[bytes, SpacePlace], offset: int) -> None:
         self._layer, self._files, self._offset = layer, files, offset
         self._names = EntryNames()
-        self._header, self._name = Place(offset, 0), b""
+        self._header, self._name = SpacePlace(offset, 0), b""
         self._file, self._digest = offset, hashlib.sha256()
         self._in_header = self._in_file = False
 
@@ -169,12 +169,12 @@ class _Reading:
             self._digest.update(data)
             if last:
                 self._in_file = False
-                place = Place(self._file, self._offset - self._file)
+                place = SpacePlace(self._file, self._offset - self._file)
                 self._files.setdefault(self._digest.digest(), place)
                 self._put(OldEntry(self._header, place))
 
     def _take_header(self, data: bytes, start: int) -> None:
-        self._header = Place(self._header.offset if self._in_header else start, 0)
+        self._header = SpacePlace(self._header.offset if self._in_header else start, 0)
         self._header = self._header._replace(size=self._offset - self._header.offset)
         name = self._names.see(data)
         self._in_header = name is None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bundler.bundle.compacted import compact_format
-from bundler.bundle.compacted.base_index import BaseIndex, IndexedLayer, Place
+from bundler.bundle.compacted.base_index import BaseIndex, IndexedLayer, SpacePlace
 from bundler.compact.recipes import RangeList, Space
 from bundler.compact.tar_parts import EntryNames, TarChunk, TarPart
 from bundler.durable import local_errors
@@ -18,7 +18,7 @@ class Kept(NamedTuple):
 
     start: int
     size: int
-    old: Place | None
+    old: SpacePlace | None
 
 
 class ContentSpace:
@@ -41,7 +41,7 @@ class ContentSpace:
             self._file.write(data)
         self.size += len(data)
 
-    def keep(self, start: int, digest: bytes, old: Place | None) -> Kept:
+    def keep(self, start: int, digest: bytes, old: SpacePlace | None) -> Kept:
         """Return the file that was written from `start` on, kept once; `old` is what it was in the base."""
         if digest in self._known:
             self.cut(start)
@@ -91,7 +91,7 @@ class HeaderSpace:
         self._known: dict[bytes, int] = {}
         self._settled = 0
 
-    def keep(self, header: bytes, old: Place | None) -> int | None:
+    def keep(self, header: bytes, old: SpacePlace | None) -> int | None:
         """Return the header's offset; None if there is no more room. `old` is what it was in the base."""
         offset = self._known.get(header)
         if offset is None:
@@ -189,7 +189,7 @@ class LayerRanges:
             self.found.add(Space.CONTENT, kept.start, kept.size)
         self._start, self._digest = self._content.size, hashlib.sha256()
 
-    def _nearest(self, same: Place, digest: bytes) -> Place:
+    def _nearest(self, same: SpacePlace, digest: bytes) -> SpacePlace:
         """Return where the base has a file: under the same name, if it has it there too."""
         assert self._base
         old = self._base.old_file(self._old, self._name)
@@ -212,7 +212,7 @@ class PlannedGroup(NamedTuple):
 
     start: int
     size: int
-    prefix: tuple[Place, ...] = ()
+    prefix: tuple[SpacePlace, ...] = ()
 
     @property
     def prefix_size(self) -> int:
@@ -269,15 +269,15 @@ def _alone(file: Kept) -> Iterator[PlannedGroup]:
         low = max(start - _PIECE // 2, 0)
         high = min(start + _PIECE + _PIECE // 2, file.old.size if file.old else 0)
         if file.old and high - low >= compact_format.SHORTEST_PREFIX:
-            yield PlannedGroup(file.start + start, size, (Place(file.old.offset + low, high - low),))
+            yield PlannedGroup(file.start + start, size, (SpacePlace(file.old.offset + low, high - low),))
         else:
             for group in plain_groups(size, compact_format.GROUP):
                 yield group._replace(start=file.start + start + group.start)
 
 
-def _prefix(entries: Iterable[Kept], most: int) -> tuple[Place, ...]:
+def _prefix(entries: Iterable[Kept], most: int) -> tuple[SpacePlace, ...]:
     """Return the old versions, each once, up to a number of bytes; none if they are too short together."""
-    places: list[Place] = []
+    places: list[SpacePlace] = []
     total = 0
     for place in dict.fromkeys(entry.old for entry in entries if entry.old):
         if total + place.size <= most:
