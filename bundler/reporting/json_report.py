@@ -137,6 +137,28 @@ class BundleReport:
     """Null for a bundle without a signature; of an import, unless signatures were asked for."""
 
 
+BundleStatus = Literal["imported", "planned", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleOutcome:
+    """One of several bundles that were given to an import, in the order in which they were made."""
+
+    path: str
+    id: str
+    """sha256 of the inventory."""
+    kind: Literal["full", "delta"]
+    status: BundleStatus
+    reason: str
+    """The reason why it was skipped."""
+    tags: int
+    """Number of tags in it."""
+    job: str | None = None
+    """The job that its statement names; null for a bundle without a signature."""
+    sequence: int | None = None
+    """The number that its statement names."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlobCounts:
     """Distinct blobs and bytes, manifests not counted."""
@@ -210,6 +232,8 @@ class Report:
     """True when this is what would be done."""
     signed: tuple[SignedReport, ...] = ()
     """Signers of each module, if signatures were asked for."""
+    bundles: tuple[BundleOutcome, ...] = ()
+    """In an import of several bundles: each of them."""
     report_version: Literal[1] = 1
 
     @property
