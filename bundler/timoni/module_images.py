@@ -39,7 +39,7 @@ class ModuleImages(NamedTuple):
 
 
 class Templates:
-    """The images that templates name, each distinct one read once: versions of a module share most of them."""
+    """The images that templates name; a template that versions of a module share is read once."""
 
     def __init__(self) -> None:
         self._read: dict[tuple[str, bytes], list[image_fields.Image]] = {}

@@ -22,7 +22,12 @@ def command(
     bundle: BundleArgument,
     volumes: SetOptions,
     *,
-    out: Annotated[Path, Option("--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst.")],
+    out: Annotated[
+        Path,
+        Option(
+            "--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst, or `-` for standard output."
+        ),
+    ],
     force: Force = False,
     reported: ReportOptions,
     printed: PrintOptions,
@@ -32,16 +37,15 @@ def command(
     \b
     timoni-bundler expand modules.compact.zst -o modules.tar.zst
     """
-    report, summary = None, ""
+    report, summary, stream = None, "", sys.stderr if str(out) == "-" else sys.stdout
     try:
         check_report(reported.report, str(out), bundle)
         report = reported.report
         session = Session(progress=display(quiet=printed.quiet))
         with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
             refuse_unused_folders(volumes.volumes_in, opened)
-            compact = None
-            done = convert_bundle("expand", opened, out, session, compact=compact, force=force)
+            done = convert_bundle("expand", opened, out, session, compact=None, force=force)
             summary = export_summary(done)
     except BundlerError as error:
         done = failed_report("expand", error)
-    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)

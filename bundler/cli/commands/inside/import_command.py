@@ -57,8 +57,9 @@ def command(
     """Import a bundle, or a folder of bundles, into a registry. Digests do not change.
 
     The whole bundle is verified before the first write. From standard input (-), it is verified as it
-    flows, and manifests and tags come last. What the target already has is skipped. No tag of a
-    repository moves before everything its tags need is there and confirmed. Every tag is read back.
+    flows, and manifests and tags come last; a compact bundle is first received as a whole, into a temporary
+    file (in $TMPDIR). What the target already has is skipped. No tag of a repository moves before
+    everything its tags need is there and confirmed. Every tag is read back.
 
     Several bundles, or a folder of them, are imported in the order in which they were made: full bundles,
     deltas, volumes, in any form and under any name. What was imported before is skipped. If a file is

@@ -131,7 +131,7 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
     signers = module_signers(settings.signers)
     lock = lock_to_write(settings.lock.lock, settings.shard.shard)
     cut, level = cut_of(settings.volumes), level_of(settings.form)
-    out = output_to(task.out, force=place.force, cut=cut, signing=signed, compact=level)
+    out = output_to(task.out, force=place.force, cut=cut, signing=signed, compact=level, scratch=place.store)
     location = store_location_of(out, place.store)
     known = registries(settings.registries, progress, hosts_of(task.selection))
     session = Session(known, jobs=settings.registries.jobs, progress=progress)
