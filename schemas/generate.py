@@ -29,9 +29,9 @@ from bundler.ledger.rollback_file import MovedTag, RollbackFile
 from bundler.oci.digest import Digest
 from bundler.oci.document import adapter_of
 from bundler.oci.grammar import Size, camel
+from bundler.reporting.bundle_outcome import BundleOutcome
 from bundler.reporting.json_report import (
     BlobCounts,
-    BundleOutcome,
     BundleReport,
     Explanation,
     Failure,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError, SeveralErrors
 from bundler.oci.grammar import camel
+from bundler.reporting.bundle_outcome import BundleOutcome
 
 _PART = 1 << 16
 """Characters of a text that are written at once."""
@@ -135,28 +136,6 @@ class BundleReport:
     """Bytes of the file."""
     statement: StatementReport | None = None
     """Null for a bundle without a signature; of an import, unless signatures were asked for."""
-
-
-BundleStatus = Literal["imported", "planned", "skipped", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class BundleOutcome:
-    """One of several bundles that were given to an import, in the order in which they were made."""
-
-    path: str
-    id: str
-    """sha256 of the inventory."""
-    kind: Literal["full", "delta"]
-    status: BundleStatus
-    reason: str
-    """The reason why it was skipped."""
-    tags: int
-    """Number of tags in it."""
-    job: str | None = None
-    """The job that its statement names; null for a bundle without a signature."""
-    sequence: int | None = None
-    """The number that its statement names."""
 
 
 @dataclass(frozen=True, slots=True)

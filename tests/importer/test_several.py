@@ -154,7 +154,7 @@ def test_a_new_target_begins_with_the_newest_full_bundle(week: Week) -> None:
     assert week.is_mirrored
 
 
-def test_a_full_bundle_that_came_with_the_chain_is_not_sent_twice(week: Week) -> None:
+def test_a_merged_bundle_beside_its_chain_is_not_sent(week: Week) -> None:
     chain = [week.night("2.1.0"), week.night("2.2.0")]
     merged = week.usb / "all.tar.zst"
     assert bundler("merge", *map(str, chain), "-o", str(merged), "-q").returncode == 0

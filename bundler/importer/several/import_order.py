@@ -1,4 +1,4 @@
-"""The order in which bundles are to be imported, by what they build on and what they follow. No I/O.
+"""The order in which bundles are to be imported, by what they build on and what they follow.
 
 A *state* is the id of the full bundle that a bundle and its bases make together. Bundles that make the same
 state stand for each other: a merged bundle and the chain that it was made of, a new full bundle and the
@@ -72,7 +72,7 @@ class Gap(NamedTuple):
 
 
 class ImportOrder(NamedTuple):
-    """What is to be done with several bundles, oldest first."""
+    """Several bundles in their order, with the action for each."""
 
     bundles: tuple[OrderedBundle, ...]
     gaps: tuple[Gap, ...] = ()

@@ -31,7 +31,7 @@ from bundler.session import Session
 
 
 class ImportTerms(NamedTuple):
-    """What holds for every bundle of several."""
+    """Terms that hold for each of several bundles."""
 
     on_conflict: OnConflict = OnConflict.DEFAULT
     judge: Judge | None = None

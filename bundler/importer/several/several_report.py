@@ -10,10 +10,9 @@ from bundler.about import VERSION
 from bundler.errors import BundlerError, NotFoundError
 from bundler.importer.several.find_bundles import FoundBundles, told_of
 from bundler.importer.several.import_order import FoundBundle, Gap, ImportOrder
+from bundler.reporting.bundle_outcome import BundleOutcome, BundleStatus
 from bundler.reporting.json_report import (
     BlobCounts,
-    BundleOutcome,
-    BundleStatus,
     Failure,
     Report,
     RepositoryReport,
