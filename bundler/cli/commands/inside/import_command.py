@@ -73,7 +73,8 @@ def command(
     timoni-bundler import --rollback before.json
     """
     shown, said = settings.metrics.metrics, said_flags(settings)
-    with metered("import", shown, settings.job.name, only_failure=True):
+    dry, name = dry_run.dry_run, settings.job.name
+    with metered("import", shown, name, dry_run=dry, only_failure=True):
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
@@ -95,7 +96,7 @@ def command(
             prune = _prune_command(task, config)
             summary = import_summary(done, target, prune, all_tags=dry_run.all_tags)
         except BundlerError as error:
-            done, summary = failed_report("import", error), ""
+            done, summary = failed_report("import", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
         return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
 
@@ -125,7 +126,7 @@ def _imported(
 ) -> Report:
     session = session_of(task, quiet=quiet)
     done = carry_out(task, session, dry_run=dry_run)
-    return done if dry_run else write_all(settings.names, runtime_values(runtime), done, session)
+    return write_all(settings.names, runtime_values(runtime), done, session)
 
 
 def _taken_back(
@@ -143,7 +144,7 @@ def _taken_back(
         done = _rolled_back(file, bundles, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
         summary = rollback_summary(done, str(file), all_tags=dry_run.all_tags)
     except BundlerError as error:
-        done, summary = failed_report("import", error), ""
+        done, summary = failed_report("import", error, dry_run=dry_run.dry_run), ""
     meter.noted(done)
     return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
 
