@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from bundler.errors import LocalError
-from bundler.file_system import LONGEST_NAME, NO_LOCKS, beside, followed, sync_descriptor, try_lock
+from bundler.file_system import NO_LOCKS, beside, followed, sync_descriptor, try_lock
 from bundler.limits import MIB
 from bundler.workers import InOrder
 
@@ -34,7 +34,7 @@ NEXT_STEP = {
     errno.EIO: "the disk reports an error: check it before you try again",
     errno.EEXIST: "choose another name, or move what is there",
     errno.ENOENT: "check the path",
-    errno.ENAMETOOLONG: f"choose a name of at most {LONGEST_NAME} bytes",
+    errno.ENAMETOOLONG: "choose a name of at most 255 bytes",
     NO_LOCKS: "choose a folder on a local disk, or mount it with locks (SMB: nobrl; NFS: local_lock=flock)",
 }
 """Next steps by the system's error number."""
