@@ -21,7 +21,7 @@ from bundler.config.import_file import ImportKeys
 from bundler.config.policy_file import PolicyKeys
 from bundler.deltas.difference import Difference, RepositoryDifference, TagChange, TagState
 from bundler.deltas.store_list import ListedBundle, StoreList
-from bundler.exporter.browse import ListedTag, RegistryCatalog, RepositoryTags
+from bundler.exporter.browse import DescribedTag, RegistryCatalog, RepositoryTags
 from bundler.exporter.resolve.lock_file import Lock
 from bundler.extractor import Extracted
 from bundler.ledger import sequences
@@ -65,7 +65,7 @@ OURS = (
     Failure,
 )
 SIGNED = (StatementReport, SignerReport, SignedReport)
-LISTED = (StoreList, ListedBundle, RepositoryTags, ListedTag, RegistryCatalog)
+LISTED = (StoreList, ListedBundle, RepositoryTags, DescribedTag, RegistryCatalog)
 SHOWN = (Contents, RepositoryContents, TagContents, Extracted, *LISTED)
 
 

@@ -24,7 +24,7 @@ from bundler.config.selection_options import (
     narrowed,
     rules_of,
 )
-from bundler.config.texts import STANDARD_STREAM
+from bundler.config.texts import STANDARD_STREAM, references_in
 from bundler.errors import CollectedError, UsageError
 from bundler.named_files import LONGEST, text_of
 from bundler.oci import DEFAULT_REGISTRY, Reference, RegistryName, parse_reference
@@ -165,8 +165,6 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
 
 def _listed(path: Path, place: SourceOptions, rules: Rules, include: Include) -> Selection:
     """Return what a list of references names. Raises UsageError with everything that is wrong in it."""
-    from bundler.config.reference_list import references_in
-
     name = "standard input" if str(path) == STANDARD_STREAM else str(path)
     default = place.default_registry if place.default_registry != DEFAULT_REGISTRY else DOCKER_HUB
     references = references_in(_list_text(path), name, default)

@@ -1,4 +1,4 @@
-"""What a registry has: its repositories, and the tags of one of them."""
+"""Lists of a registry: its repositories, and the tags of one of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedTag:
+class DescribedTag:
     """One tag of a repository; all but its name is null where only names are asked for."""
 
     tag: str
@@ -35,7 +35,7 @@ class RepositoryTags:
     """The tags of one repository: versions by precedence, then other tags by name."""
 
     repository: str
-    tags: tuple[ListedTag, ...]
+    tags: tuple[DescribedTag, ...]
     failures: tuple[Failure, ...] = ()
     """Tags that could not be read."""
 
@@ -66,8 +66,8 @@ def list_tags(name: RepositoryName, session: Session, *, digests: bool = False) 
     failures = [_no_tag(name, text) for text in listed.invalid]
     tags = sorted(listed.tags, key=version_order)
     if not digests:
-        return RepositoryTags(name, tuple(map(ListedTag, tags)), tuple(failures))
-    read: dict[Tag, ListedTag] = {}
+        return RepositoryTags(name, tuple(map(DescribedTag, tags)), tuple(failures))
+    read: dict[Tag, DescribedTag] = {}
     for tag, result in session.each("tags", tags, partial(_read, repository)):
         if isinstance(result, BundlerError):
             failures.append(failure(result, f"{name}:{tag}"))
@@ -83,11 +83,11 @@ def list_repositories(name: RegistryName, session: Session) -> RegistryCatalog:
     return RegistryCatalog(name, tuple(found.path for found in session.registries.catalog(name)))
 
 
-def _read(repository: Repository, tag: Tag) -> ListedTag:
+def _read(repository: Repository, tag: Tag) -> DescribedTag:
     manifest = repository.manifest(tag).manifest
     notes = manifest.annotations
     blob, version, created = manifest.blob, notes.get(VERSION), notes.get(CREATED)
-    return ListedTag(tag, blob.digest, blob.media_type, version, created)
+    return DescribedTag(tag, blob.digest, blob.media_type, version, created)
 
 
 def _no_tag(name: RepositoryName, text: str) -> Failure:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.config.reference_list import references_in
+from bundler.config.texts import references_in
 from bundler.errors import CollectedError, UsageError
 from bundler.oci import RegistryName
 from bundler.oci.reference import DOCKER_HUB
