@@ -31,6 +31,7 @@ from bundler.cli.setup.registry_access import registries
 from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
 from bundler.cli.terminal.progress_bars import display
 from bundler.config.run_options import RegistryOptions
+from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.importer import check_import
@@ -113,6 +114,8 @@ def _carried(task: ImportTask, means: Means, opened: Bundle, *, dry_run: bool = 
     _refuse_unused(task, opened.inventory, (opened, *means.beside))
     check = border_of(task.policy, opened)
     check_import(opened, task.destination, means.session, task.ledger)
+    place = BaseRegistry(task.destination.prefix, task.destination.mapping)
+    provide_base(opened, means.session, beside=means.beside, registry=place)
     verified = verify_bundle(opened, means.session)
     full = partial(import_bundle, confirm_full=task.confirm_full)
     carry = plan_bundle_import if dry_run else full
