@@ -121,7 +121,7 @@ def _in_pieces(
         return BundleFile(path, pieces, limits, judge, frames)
     from bundler.bundle.compacted.compact_reader import CompactFile
 
-    return CompactFile(path, pieces, limits, judge)
+    return CompactFile(path, pieces, limits, judge, frames)
 
 
 def _means_volumes(path: Path, more: Iterable[Path]) -> bool:

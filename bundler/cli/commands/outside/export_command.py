@@ -66,7 +66,8 @@ def command(
     If an export is interrupted, run the same command again: it continues with what is missing. An
     existing OUT is replaced only if nothing in it would be lost.
     """
-    with metered("export", settings.metrics.metrics, settings.job.name, only_failure=True):
+    dry, name = dry_run.dry_run, settings.job.name
+    with metered("export", settings.metrics.metrics, name, dry_run=dry, only_failure=True):
         task = _task(options, settings)
     settings = task.settings
     stream = sys.stderr if task.out == "-" else sys.stdout
@@ -84,7 +85,7 @@ def command(
             report = settings.report.report
             done, summary = _carried(task, dry_run, quiet=printed.quiet)
         except BundlerError as error:
-            done, summary = failed_report("export", error), ""
+            done, summary = failed_report("export", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
         return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
 
@@ -131,7 +132,7 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
     signers = module_signers(settings.signers)
     lock = lock_to_write(settings.lock.lock, settings.shard.shard)
     cut, level = cut_of(settings.volumes), level_of(settings.form)
-    out = output_to(task.out, force=place.force, cut=cut, signing=signed, compact=level)
+    out = output_to(task.out, force=place.force, cut=cut, signing=signed, compact=level, scratch=place.store)
     location = store_location_of(out, place.store)
     known = registries(settings.registries, progress, hosts_of(task.selection))
     session = Session(known, jobs=settings.registries.jobs, progress=progress)
@@ -143,6 +144,7 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
             session,
             incremental=incremental,
             on_drift=OnDrift(settings.lock.on_drift or "ignore"),
+            lock=lock,
             signers=signers,
         )
         return planned, export_plan_text(planned, plan, disk, all_tags=dry_run.all_tags)
