@@ -44,6 +44,7 @@ LINES = {
     "verify": ["verify", "bundle.tar.zst"],
     "volumes": ["volumes", "split", "bundle.tar.zst"],
     "diff": ["diff", "a", "b"],
+    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "serve": ["serve", "."],
 }
 """A command line to which options can be added."""
