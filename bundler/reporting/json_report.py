@@ -124,6 +124,39 @@ class SignedReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CompactShare:
+    """Layers of one repository that one encoder made."""
+
+    repository: str
+    """`host/path`; of a layer that several repositories need, the first of them."""
+    producer: str
+    """The encoder that compressed them, as far as it is known."""
+    codec: int | None
+    """Number of the codec that makes them again; null for layers that are carried as they are."""
+    layers: int
+    size: int
+    """Bytes of these layers."""
+    saved: int
+    """Bytes that the compact bundle needs less for them, about: what layers share counts for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReport:
+    """A compact bundle beside the portable bundle of the same content."""
+
+    portable_size: int
+    """Bytes of the portable bundle."""
+    size: int
+    """Bytes of the compact bundle."""
+    saved: int
+    """Bytes that the compact bundle is smaller."""
+    shares: tuple[CompactShare, ...]
+    missing: int = 0
+    """In a dry run: blobs that the store does not have yet; they are in none of these numbers."""
+    missing_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class BundleReport:
     """The bundle that was written or read."""
 
@@ -136,6 +169,8 @@ class BundleReport:
     """Bytes of the file."""
     statement: StatementReport | None = None
     """Null for a bundle without a signature; of an import, unless signatures were asked for."""
+    compact: CompactReport | None = None
+    """Of a compact bundle that was written: what it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +244,8 @@ class Report:
     """In the import of a delta: number of tags, of the imported part, that are no longer selected."""
     dry_run: bool = False
     """True when this is what would be done."""
+    compact: CompactReport | None = None
+    """In the dry run of a compact export: what the blobs that the store has would save."""
     signed: tuple[SignedReport, ...] = ()
     """Signers of each module, if signatures were asked for."""
     bundles: tuple[BundleOutcome, ...] = ()

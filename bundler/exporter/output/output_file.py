@@ -67,7 +67,7 @@ def writer_of(compact: int | None, scratch: Path, limits: Limits) -> BundleWrite
     """
     if compact is None:
         return write_bundle
-    from bundler.bundle.compacted.compact_writer import write_compact
+    from bundler.bundle.compacted.compact_savings import write_compact
 
     return partial(write_compact, folder=scratch, limits=limits, level=compact)
 
@@ -189,7 +189,7 @@ def pack(
     with progress.step("packing", len(blobs), sum(blob.size for blob in blobs)) as step:
         written = writer(write, inventory, source, step, sealed)
     told = sealed.told() if sealed else None
-    return BundleReport(name, written.bundle_id, written.sha256, written.size, told)
+    return BundleReport(name, written.bundle_id, written.sha256, written.size, told, written.compact)
 
 
 STANDARD_OUTPUT = 1
@@ -202,6 +202,7 @@ class StreamOutput:
     descriptor: int = STANDARD_OUTPUT
     signing: StatementSource | None = None
     writer: BundleWriter = write_bundle
+    compact: int | None = None
     path: None = None
     name: str = "-"
     is_store: bool = False
