@@ -31,7 +31,7 @@ def build(out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve() / name
         loader = gather(folder, machine)
-        write_xz(archive, folder, name, build_time())
+        write_xz(archive, folder, name, build_time(), machine)
         write_image(image, folder, machine, loader, build_time())
     if archive.stat().st_size > MOST_BYTES:
         raise BuildError(f"{archive}: {archive.stat().st_size:,} bytes, more than {MOST_BYTES:,}")

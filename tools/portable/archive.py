@@ -10,6 +10,9 @@ from typing import IO, NamedTuple
 
 ROOT_ID = 0
 
+BRANCHES = {"x86_64": ({"id": lzma.FILTER_X86},)}
+"""Filters for machine code, which every xz can undo; that for arm64 is of 2022."""
+
 
 class Owned(NamedTuple):
     """A directory that is in an archive without being on the disk."""
@@ -37,12 +40,10 @@ def write_tar(
                 archive.addfile(entry, content)
 
 
-def write_xz(out: Path, folder: Path, below: str, time: int) -> None:
+def write_xz(out: Path, folder: Path, below: str, time: int, machine: str) -> None:
     """Write the folder as a `.tar.xz`."""
-    filters = [
-        {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 26},
-    ]
-    with lzma.open(out, "wb", check=lzma.CHECK_CRC64, filters=filters) as packed:
+    packer = {"id": lzma.FILTER_LZMA2, "preset": 9}
+    with lzma.open(out, "wb", check=lzma.CHECK_CRC64, filters=[*BRANCHES.get(machine, ()), packer]) as packed:
         write_tar(packed, folder, below, time)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -12,9 +13,9 @@ class BuildError(Exception):
     """A reason why there can't be a portable folder here, and what to do."""
 
 
-def output(*command: str, folder: Path | None = None, **variables: str) -> str:
+def output(*command: str, folder: Path | None = None, variables: Mapping[str, str] | None = None) -> str:
     """Run a command to its end; return its standard output. Raises BuildError with its last words."""
-    environment = {**os.environ, **variables}
+    environment = {**os.environ, **(variables or {})}
     try:
         ended = subprocess.run(
             command, cwd=folder, env=environment, check=True, capture_output=True, text=True

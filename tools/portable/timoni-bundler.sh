@@ -12,7 +12,7 @@ here=$(CDPATH='' cd -- "${self%/*}/" && pwd -P) || exit 9
 here=${here%/}
 
 case $here in *[:\;]*) stop "the dynamic linker reads ':' and ';' in a path as separators; unpack in another folder" ;; esac
-machine=$(uname -m 2>/dev/null)
+machine=$(uname -m 2>&-)
 case $machine in
   @MACHINE@ | "") ;;
   *) stop "made for @MACHINE@, this machine is $machine; carry the archive for $machine" ;;
