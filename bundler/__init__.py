@@ -9,8 +9,6 @@
 Each name is loaded when it is first used, because the command line must start at once.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from bundler.deltas.merge import merge_bundles
     from bundler.errors import BundlerError
     from bundler.exporter import (
+        FullEvery,
         Incremental,
         Keep,
         OnDrift,
@@ -53,11 +52,13 @@ if TYPE_CHECKING:
     )
     from bundler.importer.policy_check import PolicyCheck
     from bundler.importer.roll_back import roll_back
+    from bundler.importer.several.import_several import ImportTerms, import_several
+    from bundler.kit.kit_folder import Kit, KitSources, write_kit
     from bundler.ledger.ledger import Ledger, Permits
     from bundler.ledger.rollback_file import RollbackFile, decode_rollback_file
     from bundler.limits import Limits
     from bundler.mapping import Mapping, MappingRule
-    from bundler.oci.reference import parse_prefix, parse_reference
+    from bundler.oci import parse_prefix, parse_reference
     from bundler.page.gather import page_of
     from bundler.page.render import render_page
     from bundler.registry.registries import Registries, RegistrySettings
@@ -95,10 +96,15 @@ _HOMES = {
     "Extracted": "bundler.extractor",
     "FrameCache": "bundler.bundle.wire",
     "import_bundle": "bundler.importer",
+    "import_several": "bundler.importer.several.import_several",
     "import_stream": "bundler.importer",
+    "ImportTerms": "bundler.importer.several.import_several",
     "Include": "bundler.selection.sources",
     "Incremental": "bundler.exporter",
+    "FullEvery": "bundler.exporter",
     "Keep": "bundler.exporter",
+    "Kit": "bundler.kit.kit_folder",
+    "KitSources": "bundler.kit.kit_folder",
     "Limits": "bundler.limits",
     "locked_selection": "bundler.exporter",
     "Mapping": "bundler.mapping",
@@ -144,18 +150,21 @@ _HOMES = {
     "Verified": "bundler.importer",
     "verify_bundle": "bundler.importer",
     "VolumeCheck": "bundler.volumes.repair",
+    "write_kit": "bundler.kit.kit_folder",
 }
 
 __all__ = [  # noqa: RUF022  in the order in which they are used
     "Session", "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
     "Selection", "selection_of", "Rules", "Include", "Shard",
     "explain_selection", "output_to", "store_location_of", "plan_bundle", "export_bundle",
-    "OnDrift", "read_lock", "locked_selection", "Incremental", "Keep", "merge_bundles", "convert_bundle",
-    "Cut", "split", "VolumeCheck", "check_volumes", "repair",
+    "OnDrift", "read_lock", "locked_selection", "FullEvery", "Incremental", "Keep",
+    "merge_bundles", "convert_bundle",
+    "Cut", "split", "VolumeCheck", "check_volumes", "repair", "KitSources", "write_kit", "Kit",
     "Bundle", "BundleStream", "FrameCache", "open_bundle", "describe", "difference",
     "verify_bundle", "Verified",
     "Destination", "Mapping", "MappingRule", "Part", "OnConflict", "Pruning", "Ledger", "Permits",
     "plan_bundle_import", "import_bundle", "import_stream", "compare_with_target",
+    "import_several", "ImportTerms",
     "RollbackFile", "decode_rollback_file", "roll_back",
     "extract", "Extracted",
     "SshKeygen", "Signing", "Terms", "SignedStatement", "seal_bundle",

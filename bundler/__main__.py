@@ -1,18 +1,28 @@
-"""The one place where an error becomes a line and an exit code."""
+"""The one place where an error becomes a line and an exit code.
 
-from __future__ import annotations
+An older Python must be able to read this file, and to say that it is too old: no annotation here is newer
+than Python 3.6, until that is checked.
+"""
+
+import sys
+
+from bundler.about import OLDEST_PYTHON, PROGRAM, VERSION
+
+if sys.version_info < OLDEST_PYTHON:
+    oldest, this = "{}.{}".format(*OLDEST_PYTHON), "{}.{}".format(*sys.version_info)
+    sys.stderr.write(
+        f"{PROGRAM}: error: needs Python {oldest} or newer, this is {this}; the portable archive needs none\n"
+    )
+    sys.exit(9)
 
 import contextlib
 import gc
 import os
 import signal
-import sys
 import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
-
-from bundler.about import PROGRAM, VERSION
 
 if TYPE_CHECKING:
     from bundler.cli.terminal.log import Event, Log
@@ -87,7 +97,7 @@ def run(arguments: Sequence[str]) -> int:
         return _explained(error, log)
 
 
-def _explained(error: BaseException, log: Log) -> int:
+def _explained(error: BaseException, log: "Log") -> int:
     """The line and the exit code of whatever ended a command."""
     from bundler.errors import EXIT_INTERNAL, BundlerError, printable
 
@@ -122,7 +132,7 @@ def _printed(line: str) -> int:
     return 0
 
 
-def _failed(log: Log, item: str, cause: str, number: int = 0) -> int:
+def _failed(log: "Log", item: str, cause: str, number: int = 0) -> int:
     from bundler.durable import NEXT_STEP
     from bundler.errors import LocalError
 
@@ -131,7 +141,7 @@ def _failed(log: Log, item: str, cause: str, number: int = 0) -> int:
     return LocalError.exit_code
 
 
-def _stopped(log: Log, event: Event, number: int) -> int:
+def _stopped(log: "Log", event: "Event", number: int) -> int:
     if log.goes_on:
         return _said(log, event, AGAIN, 128 + number)
     with contextlib.suppress(OSError):
@@ -139,7 +149,7 @@ def _stopped(log: Log, event: Event, number: int) -> int:
     return 128 + number
 
 
-def _said(log: Log, event: Event, message: str, code: int) -> int:
+def _said(log: "Log", event: "Event", message: str, code: int) -> int:
     with contextlib.suppress(OSError):
         log.tell(event, message, "error", exit_code=code)
     return code

@@ -13,8 +13,7 @@ from bundler.about import PROGRAM
 from bundler.durable import make_directories, remove_if_there
 from bundler.errors import BundlerError, IntegrityError, NotFoundError
 from bundler.layout import LAYOUT_FILE
-from bundler.oci.content import shortened
-from bundler.oci.reference import RepositoryName, Tag
+from bundler.oci import RepositoryName, Tag, shortened
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 from bundler.selection.semver import version_order

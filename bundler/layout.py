@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bundler.durable import local_errors
 from bundler.errors import ContentError, NotFoundError
-from bundler.oci.content import CHUNK, Descriptor, Digest, verified
+from bundler.oci import CHUNK, Descriptor, Digest, verified
 
 LAYOUT_FILE = "oci-layout"
 

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from bundler.errors import CollectedError, UsageError
+from bundler.oci import Prefix, RepositoryName
 from bundler.oci.grammar import expression
-from bundler.oci.reference import Prefix, RepositoryName
 
 
 class Match(Enum):

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 import zstandard
@@ -28,7 +29,8 @@ from bundler.bundle.inventory import Inventory, Root, take_inventory
 from bundler.bundle.sealing import write_sidecar
 from bundler.bundle.writer import files_of, write_bundle
 from bundler.errors import NotFoundError
-from bundler.oci.content import CHUNK, Descriptor, Digest, Verifier, sha256, verified
+from bundler.oci.content import CHUNK, Verifier, verified
+from bundler.oci.digest import Descriptor, Digest, sha256
 from bundler.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -137,15 +139,17 @@ def index_document(*children: Document, **more: Any) -> Document:
 # --- shapes of content -------------------------------------------------------------------------------
 
 
-def a_module(*versions: str, name: str = "app", size: int = 1500) -> Content:
+def a_module(*versions: str, name: str = "app", size: int = 1500, created: str = "") -> Content:
     """A Timoni module: a vendor layer that all versions share, and a module layer for each."""
     content = Content()
     for version in versions or ("1.0.0", "1.1.0"):
-        add_version(content, version, name=name, size=size)
+        add_version(content, version, name=name, size=size, created=created)
     return content
 
 
-def add_version(content: Content, version: str, *, name: str = "app", size: int = 1500) -> Digest:
+def add_version(
+    content: Content, version: str, *, name: str = "app", size: int = 1500, created: str = ""
+) -> Digest:
     """One more version of a module."""
     config = content.add_blob(dumped({"created": "2024-05-01T10:00:00Z", "v": version}), TIMONI_CONFIG)
     layers = [
@@ -155,6 +159,7 @@ def add_version(content: Content, version: str, *, name: str = "app", size: int 
         for part, kind in (("vendor", "module/vendor"), (version, "module"))
     ]
     annotations = {"org.opencontainers.image.version": version}
+    annotations |= {"org.opencontainers.image.created": created} if created else {}
     content.add_manifest(manifest_document(config, layers, annotations=annotations), version)
     return content.tags[version]
 
@@ -395,7 +400,8 @@ def push_to(base: str, path: str, content: Content, auth: tuple[str, str] | None
         for digest, data in content.blobs.items():
             begun = session.post(f"{base}/v2/{path}/blobs/uploads/")
             begun.raise_for_status()
-            session.put(begun.headers["Location"], params={"digest": digest}, data=data).raise_for_status()
+            address = urljoin(begun.url, begun.headers["Location"])
+            session.put(address, params={"digest": digest}, data=data).raise_for_status()
         names = {digest: tag for tag, digest in content.tags.items()}
         for digest, (media_type, data) in content.manifests.items():
             _put(session, f"{base}/v2/{path}/manifests/{names.get(digest, digest)}", media_type, data)

@@ -42,10 +42,15 @@ _numbers = itertools.count(1)
 MARKED_BY_FIXTURE = {"program": "strace", "browser": "browser", "units": "systemd", "link": "nftables"}
 """A test that uses the fixture gets the marker: `make quick` leaves it out."""
 
+SLOW_FOLDERS = {"faults", "fuzz"}
+"""Tests that start the program again and again, or look for harm as long as they may."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a program of the system."""
+    """Mark the tests that need a program of the system, and the slow ones."""
     for item in items:
+        if item.path.parent.name in SLOW_FOLDERS:
+            item.add_marker("slow")
         for fixture in set(getattr(item, "fixturenames", ())) & MARKED_BY_FIXTURE.keys():
             item.add_marker(MARKED_BY_FIXTURE[fixture])
 

@@ -21,7 +21,7 @@ from io import BufferedReader
 from typing import ClassVar, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RepositoryName
 from tests.builders import Content
@@ -486,9 +486,9 @@ class MemoryRegistry(LoopbackServer):
         wanted = re.fullmatch(r"bytes=([0-9]+)-([0-9]*)", request.headers.get("Range", ""))
         if not wanted or not self.ranges:
             return Reply(200, headers, data)
-        start = int(wanted[1])
-        headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        return Reply(206, headers, data[start:])
+        start, end = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
+        headers["Content-Range"] = f"bytes {start}-{end}/{len(data)}"
+        return Reply(206, headers, data[start : end + 1])
 
 
 def _manifest(content: Content, reference: str) -> Reply:

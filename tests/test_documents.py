@@ -46,6 +46,7 @@ def between(text: str, addresses: tuple[str, str]) -> str:
     return text.replace("ghcr.io/stefanprodan/modules", outside).replace("registry.internal:5000", inside)
 
 
+@pytest.mark.slow
 def test_the_python_of_the_page_carries_a_module_across(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

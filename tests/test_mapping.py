@@ -138,6 +138,7 @@ mappings = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(names, prefixes, mappings)
 def test_a_mapped_name_is_valid_and_short_or_a_usage_error(
     source: RepositoryName, to: Prefix, mapping: Mapping
@@ -162,6 +163,7 @@ def outcome(
         return str(error)
 
 
+@pytest.mark.slow
 @given(st.lists(names, max_size=5), prefixes, mappings)
 def test_a_mapping_of_all_is_one_to_one_in_any_order(
     sources: list[RepositoryName], to: Prefix, mapping: Mapping

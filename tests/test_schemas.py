@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 import bundler
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from tests.builders import a_bundle, a_module
 from tests.processes import bundler as run
 from tests.schema_checks import valid
@@ -27,11 +27,13 @@ def test_the_schemas_are_those_of_the_types() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.name)
 def test_every_schema_is_a_schema(schema: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(json.loads(schema.read_text()))
 
 
+@pytest.mark.slow
 def test_what_a_bundle_says_of_itself_is_what_the_schemas_say(tmp_path: Path) -> None:
     module = a_module("1.0.0", "1.1.0")
     path = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": module})

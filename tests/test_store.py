@@ -12,7 +12,8 @@ import pytest
 
 from bundler.errors import ContentError, IntegrityError, LocalError, NotFoundError
 from bundler.layout import LAYOUT
-from bundler.oci.content import Descriptor, read_all
+from bundler.oci.content import read_all
+from bundler.oci.digest import Descriptor
 from bundler.store.blob_store import Store
 from tests.builders import descriptor_of, noise
 

@@ -30,6 +30,7 @@ def test_the_man_pages_are_those_of_the_commands(capsys: pytest.CaptureFixture[s
     assert {f"timoni-bundler-{name}.1" for name in COMMANDS} < {path.name for path in MAN.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", pages())
 def test_a_man_page_is_read_without_a_warning(name: str) -> None:
     command = [require("groff"), "-man", "-ww", "-z", "-Tutf8", str(MAN / name)]
@@ -70,6 +71,7 @@ def test_a_release_needs_a_date_a_clean_tree_and_a_new_tag() -> None:
     assert len(missing(f"## {VERSION} (unreleased)\n", " M README.md", f"v{VERSION}")) == 3
 
 
+@pytest.mark.slow
 def test_the_wheel_brings_the_man_pages_and_the_example_modules(tmp_path: Path) -> None:
     needed = (
         *("bundler", "docs", "examples", "schemas"),

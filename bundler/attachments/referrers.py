@@ -11,10 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci import Descriptor, Digest, Tag, sha256, strict_json
 from bundler.oci.manifest import INDEXES, OCI_INDEX, Manifest, parse_manifest
-from bundler.oci.reference import Tag
 
 SIGNATURE, SBOM, ATTESTATION = "signature", "sbom", "attestation"
 

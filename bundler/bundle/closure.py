@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory
 from bundler.errors import BUNDLE, ContentError, IntegrityError
 from bundler.limits import Limits
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci import Descriptor, Digest
 from bundler.oci.graph import Tally, bottom_up, heights, left_out
 from bundler.oci.manifest import Manifest
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from bundler.bundle.format import member_header, member_size, padding
-from bundler.oci.content import BlobSource, Descriptor, verified
+from bundler.oci import BlobSource, Descriptor, verified
 
 
 class Member(NamedTuple):

@@ -26,7 +26,7 @@ from bundler.errors import (
     errors_of,
 )
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import CHUNK, Descriptor, Digest
+from bundler.oci import CHUNK, Descriptor, Digest
 from bundler.reporting.json_report import StatementReport
 from bundler.trust.statement import SignedStatement
 from bundler.volumes.volume_reader import BundleBytes, OneFile
@@ -121,7 +121,7 @@ def _in_pieces(
         return BundleFile(path, pieces, limits, judge, frames)
     from bundler.bundle.compacted.compact_reader import CompactFile
 
-    return CompactFile(path, pieces, limits, judge)
+    return CompactFile(path, pieces, limits, judge, frames)
 
 
 def _means_volumes(path: Path, more: Iterable[Path]) -> bool:

@@ -15,7 +15,7 @@ from bundler.bundle.wire import ByteStream, Wire, decompressed
 from bundler.errors import BUNDLE, ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
-from bundler.oci.content import CHUNK, Descriptor, Digest
+from bundler.oci import CHUNK, Descriptor, Digest
 from bundler.reporting.json_report import StatementReport
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of

@@ -12,7 +12,7 @@ from bundler.durable import check_ours
 from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import Limits
-from bundler.oci.content import Descriptor
+from bundler.oci import Descriptor
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of
 

@@ -30,7 +30,7 @@ from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encod
 from bundler.errors import ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
-from bundler.oci.content import BlobSource, Digest
+from bundler.oci import BlobSource, Digest
 from bundler.oci.document import checked
 from bundler.reporting.progress import Step
 from bundler.workers import InOrder, ordered

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bundler.cli.options.combinations import refuse_combination, refuse_unused, said_flags
+from bundler.cli.option_combinations import refuse_combination, refuse_unused, said_flags
 from bundler.config.export_options import ExportSettings
 from bundler.config.include_options import IncludeOptions
 from bundler.config.option import over
@@ -24,15 +25,8 @@ from bundler.config.selection_options import (
 )
 from bundler.errors import CollectedError, UsageError
 from bundler.named_files import text_of
-from bundler.oci.reference import (
-    DEFAULT_REGISTRY,
-    SOURCE_FORM,
-    Reference,
-    RegistryName,
-    address,
-    parse_reference,
-    split_registry,
-)
+from bundler.oci import DEFAULT_REGISTRY, Reference, RegistryName, parse_reference
+from bundler.oci.reference import SOURCE_FORM, address, split_registry
 from bundler.selection.rules import Rules, check
 from bundler.selection.sources import (
     PRESETS,
@@ -60,11 +54,36 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
     place = options.place
     file = export_file(place.config, place.default_registry) if place.config else None
     joined = over(settings, file.settings) if file else settings
-    in_file = ("--from-timoni-bundle",) if file and file.timoni_bundles else ()
-    refuse_combination(command, said_flags(options, joined).union(in_file))
+    said = said_flags(options, joined).union(_said_in(file))
+    refuse_combination(command, said)
     selection = selected(options, file)._replace(shard=joined.shard.shard)
-    _refuse_unheard(options, selection)
+    lock = joined.lock.lock
+    if not selection.names_anything and lock and lock.exists():
+        _refuse_beside_lock(options)
+    else:
+        _refuse_unheard(options, selection)
     return Asked(joined, selection)
+
+
+def _said_in(file: ExportFile | None) -> Iterator[str]:
+    """Yield the options that the sources of a file stand for, as far as others depend on them."""
+    if file is None:
+        return
+    if file.timoni_bundles:
+        yield "--from-timoni-bundle"
+    includes = [source.include for source in file.sources]
+    includes += [bundle.include for bundle in file.timoni_bundles]
+    if not all(include.referrers for include in includes):
+        yield "--no-referrers"
+
+
+def _refuse_beside_lock(options: SelectionOptions) -> None:
+    """Raise UsageError for choices beside a lock file alone, which names all that is carried."""
+    choosing = options.tags._replace(exclude=())
+    following = options.more._replace(created_since=None, created_until=None)
+    including = options.include._replace(require=())
+    said = said_flags(choosing, following, including, options.runtime)
+    refuse_unused(said, sorted(said), "the lock file names everything that is carried")
 
 
 def _refuse_unheard(options: SelectionOptions, selection: Selection) -> None:
@@ -75,11 +94,23 @@ def _refuse_unheard(options: SelectionOptions, selection: Selection) -> None:
     if not (selection.sources or selection.namespaces):
         choices = said_flags(options.tags, options.more) - {"--exclude"}
         refuse_unused(choices, sorted(choices), "every source names its tag, so that nothing is chosen")
+    _refuse_idle(options, selection)
+
+
+def _refuse_idle(options: SelectionOptions, selection: Selection) -> None:
+    """Raise UsageError for what changes no source at all, be it an option or a key of a file."""
+    counting = [rules for rules in selection.rules if rules.prereleases]
+    if counting and not any(rules.ranks_versions for rules in counting):
+        item = "--prereleases" if options.tags.prereleases else "prereleases"
+        raise UsageError(item, "no source has a range or a --newest to leave them out", "leave it out")
+    for key, globs in (("excludeImages", "exclude_images"), ("optionalImages", "optional_images")):
+        if not selection.with_images and any(getattr(include, globs) for include in selection.includes):
+            raise UsageError(key, "no images are included", "add `images: true` or --with-images")
 
 
 def refuse_nothing(selection: Selection) -> None:
     """Raise UsageError for a selection that names nothing."""
-    if not (selection.pins or selection.sources or selection.namespaces or selection.problems):
+    if not selection.names_anything:
         raise UsageError("selection", "no source given", "name a SOURCE, or an export file with -c")
 
 

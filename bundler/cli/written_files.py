@@ -12,8 +12,7 @@ from bundler.config.selection_options import RuntimeOptions
 from bundler.durable import write_whole
 from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.named_files import check_folder, text_of
-from bundler.oci.content import Digest
-from bundler.oci.reference import Reference, parse_reference
+from bundler.oci import Digest, Reference, parse_reference
 from bundler.reporting.json_report import Failure, Report, failure
 from bundler.selection.rules import LATEST
 from bundler.selection.sources import Include, PinnedReference, Selection
@@ -144,7 +143,7 @@ def missing_at_target(
 PulledReference = tuple[str, str]
 """A repository as `host/path`, and the tag or digest that Timoni asks it for."""
 
-_THERE = frozenset({"pushed", "present", "moved", "merged"})
+_THERE = frozenset({"pushed", "present", "moved", "merged", "planned"})
 
 
 def _pulled(module: ModuleReference) -> PulledReference:
@@ -208,18 +207,18 @@ def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
 
 
 def write_all(written: NameOptions, values: Mapping[str, str], report: Report, session: Session) -> Report:
-    """Write what is wanted, from what the target has now.
+    """Write what is wanted, from what the target has now; for a dry run, only say what is missing.
 
     The report gets a warning for what stays unmapped, and a failure for each module that a rewritten
     file names and the target lacks; the file is written all the same.
     """
-    if written.image_map:
+    if written.image_map and not report.dry_run:
         lines = sorted({f"{old} {new}\n" for old, new in _names(report)})
-        write_whole(written.image_map, "".join(lines).encode())
+        write_whole(written.image_map, "".join([*_filtered_lines(report), *lines]).encode())
     if written.timoni_bundles_to:
         names = {entry.source: entry.name for entry in report.repositories if entry.source}
         found = rewritten_files(written.timoni_bundles, names, values)
-        for file, data in found.files.items():
+        for file, data in () if report.dry_run else found.files.items():
             write_whole(written.timoni_bundles_to / file.name, data)
         missing = missing_at_target(found.modules, report, session)
         return dataclasses.replace(
@@ -240,5 +239,17 @@ def _names(report: Report) -> list[tuple[str, str]]:
                 continue
             if tag.reference != tag.digest:
                 found.append((f"{entry.source}:{tag.reference}", f"{entry.name}:{tag.reference}"))
+            if tag.filtered_from:
+                continue  # the digest outside is that of the whole index, which is not there
             found.append((f"{entry.source}@{tag.digest}", f"{entry.name}@{tag.digest}"))
     return found
+
+
+def _filtered_lines(report: Report) -> list[str]:
+    """Return a comment for each tag that has another digest than outside."""
+    return sorted(
+        f"# {entry.source}:{tag.reference} is filtered: {tag.filtered_from} is {tag.digest} here\n"
+        for entry in report.repositories
+        for tag in entry.tags
+        if tag.filtered_from and tag.status in _THERE and entry.source
+    )

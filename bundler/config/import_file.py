@@ -14,7 +14,7 @@ from bundler.config.selection_options import SelectOptions, TagOptions, rules_of
 from bundler.config.texts import refuse_unless_meant
 from bundler.errors import UsageError
 from bundler.mapping import Mapping, MappingRule, Match, check_rule
-from bundler.oci.reference import RegistryName, RepositoryName, RepositoryPath
+from bundler.oci import RegistryName, RepositoryName, RepositoryPath
 from bundler.selection.rules import Rules
 
 

@@ -4,10 +4,17 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.config.option import FileSection, Option
-from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions, SetOptions
-from bundler.oci.reference import Prefix, parse_prefix
+from bundler.config.run_options import (
+    INCREMENTAL,
+    JobOptions,
+    MetricsOptions,
+    RegistryOptions,
+    ReportOptions,
+    SetOptions,
+)
+from bundler.oci import Prefix, parse_prefix
 
-DESTINATION, INCREMENTAL, ROLLBACK = "Destination", "Incremental bundles", "Rollback"
+DESTINATION, ROLLBACK = "Destination", "Rollback"
 NAMES, SIGNATURES = "Image and module names", "Signatures and policy"
 
 
@@ -38,6 +45,19 @@ class TargetOptions(NamedTuple):
             "also all bytes of every blob (full). Default: quick.",
         ),
     ] = None  # fmt: skip
+
+
+class IndexOptions(NamedTuple):
+    """Treatment of indexes that `export --platform` made sparse."""
+
+    filter_indexes: Annotated[
+        bool,
+        Option(
+            "--filter-indexes", key="filterIndexes", heading=DESTINATION,
+            help="Write a sparse index (export --platform) with only the children that the bundle carries. "
+            "Its digest changes, and signatures of the whole index do not hold for it.",
+        ),
+    ] = False  # fmt: skip
 
 
 class ConfigOptions(NamedTuple):
@@ -259,6 +279,7 @@ class ImportSettings(NamedTuple):
     """Settings of an import: given on the command line, in an import file, or in both."""
 
     target: TargetOptions
+    indexes: IndexOptions
     delta: DeltaOptions
     volumes: SetOptions
     names: NameOptions

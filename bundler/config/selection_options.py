@@ -9,8 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 from bundler.config import texts
 from bundler.config.include_options import IncludeOptions
 from bundler.config.option import Argument, Option
-from bundler.oci.content import Digest
-from bundler.oci.reference import DEFAULT_REGISTRY, RegistryName, RepositoryName, Tag
+from bundler.oci import DEFAULT_REGISTRY, Digest, RegistryName, RepositoryName, Tag
 from bundler.selection.rules import Rules
 from bundler.selection.sources import Shard
 

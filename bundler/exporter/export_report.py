@@ -10,8 +10,7 @@ from bundler.exporter.export_content import ExportContent
 from bundler.exporter.fetch.fetch_all import Fetched
 from bundler.exporter.fetch.fetch_plan import ExportPlan
 from bundler.exporter.output.finish import Finished
-from bundler.oci.content import Descriptor
-from bundler.oci.reference import RepositoryName
+from bundler.oci import Descriptor, RepositoryName
 from bundler.reporting import json_report
 from bundler.selection.sources import Selection
 from bundler.session import Session

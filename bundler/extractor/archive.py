@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from bundler.bundle.format import BLOCK, padding
 from bundler.errors import ContentError, printable
 from bundler.limits import KIB, Limits
-from bundler.oci.content import CHUNK
+from bundler.oci import CHUNK
 
 LONGEST_EXTENSION = 64 * KIB
 """Bytes of a pax header or a GNU long name."""

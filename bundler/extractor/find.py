@@ -7,8 +7,7 @@ from typing import Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import NotFoundError, UsageError
-from bundler.oci.content import Descriptor, Digest
-from bundler.oci.reference import Tag
+from bundler.oci import Descriptor, Digest, Tag
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from bundler.extractor.archive import Allowance, Archive, ArchiveEntry
 from bundler.extractor.find import Extracted, FoundVersion
 from bundler.folders import whole_directory
 from bundler.limits import Limits
-from bundler.oci.content import BlobSource, Descriptor, read_all
+from bundler.oci import BlobSource, Descriptor, read_all
 from bundler.oci.manifest import INDEXES, Manifest, parse_manifest
 from bundler.reporting.progress import Progress
 

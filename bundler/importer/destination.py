@@ -8,9 +8,8 @@ from bundler.attachments.referrers import attachment_tags, is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.errors import NotFoundError
 from bundler.mapping import KEPT, Mapping, map_all
-from bundler.oci.content import Digest
+from bundler.oci import Digest, Prefix, RepositoryName
 from bundler.oci.graph import Manifests, reached
-from bundler.oci.reference import Prefix, RepositoryName
 from bundler.selection import choose
 from bundler.selection.choose import EVERY_TAG, Decision
 from bundler.selection.rules import Rules
@@ -39,6 +38,8 @@ class Destination(NamedTuple):
     prefix: Prefix
     mapping: Mapping = KEPT
     part: Part = WHOLE
+    filter_indexes: bool = False
+    """True to write sparse indexes with only the children that the bundle carries."""
 
 
 class Taken(NamedTuple):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from bundler.attachments.referrers import has_all_of, is_attachment_tag, is_fallback_tag, lists_all_of, merged
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
-from bundler.oci.content import Descriptor, Digest
+from bundler.importer.filtered_indexes import NO_WHOLES, RootsToImport, filtered_from
+from bundler.oci import Descriptor, Digest, RepositoryName
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
 from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
 from bundler.selection.semver import version_of
@@ -81,7 +81,7 @@ class ExistingTags(NamedTuple):
     points_to: Mapping[Root, Digest | None]
     """The digest that each root's tag points to."""
     others: Mapping[Root, Manifest] = NO_MANIFESTS
-    """The target's own manifests under attachment tags, where they differ from ours."""
+    """The target's own manifests under attachment tags and tags of filtered indexes, where they differ."""
     new: frozenset[RepositoryName] = frozenset()
     """Repositories that do not exist."""
 
@@ -110,6 +110,8 @@ class ImportPlan(NamedTuple):
     uploads: tuple[PlannedUpload, ...]
     children: tuple[tuple[tuple[RepositoryName, Manifest], ...], ...]
     """Manifests below the roots, level by level: every level needs only what is before it."""
+    manifests: Manifests
+    """Every manifest that the roots reach."""
     listings: tuple[Listing, ...] = ()
     """Referrers that no index in the bundle lists."""
     refused: Mapping[Root, BundlerError] = NOTHING
@@ -123,6 +125,8 @@ class ImportPlan(NamedTuple):
     """Repositories that did not exist at the target: nothing is there to ask for."""
     begun: Mapping[RepositoryName, BegunUpload] = NO_UPLOADS
     """Uploads that the target has agreed to, by repository: the first blob goes there."""
+    wholes: Mapping[Digest, Digest] = NO_WHOLES
+    """Digest of each filtered index, with that of the whole index in the bundle."""
 
     @property
     def to_push(self) -> Iterator[PlannedTag]:
@@ -136,13 +140,13 @@ class ImportPlan(NamedTuple):
 
 
 def plan_import(
-    roots: list[Root],
-    manifests: Manifests,
+    to_import: RootsToImport,
     existing_tags: ExistingTags,
     on_conflict: OnConflict,
     refused: Mapping[Root, BundlerError] = NOTHING,
 ) -> ImportPlan:
     """Return a plan of what is left to do, given the state of the target and what it refuses."""
+    roots, manifests, wholes = to_import
     planned = (plan_tag(root, manifests[root.digest], existing_tags, on_conflict) for root in roots)
     steps = tuple(step._replace(action=Action.REFUSED) if step.root in refused else step for step in planned)
     to_push = [step.root for step in steps if step.action in SENT]
@@ -153,7 +157,15 @@ def plan_import(
     listings = _listings(roots, manifests)
     levels = _levels(to_push, manifests)
     return ImportPlan(
-        steps, uploads, levels, listings, refused, on_conflict=on_conflict, new=existing_tags.new
+        steps,
+        uploads,
+        levels,
+        manifests,
+        listings,
+        refused,
+        on_conflict=on_conflict,
+        new=existing_tags.new,
+        wholes=wholes,
     )
 
 
@@ -181,6 +193,9 @@ def plan_tag(
 ) -> PlannedTag:
     """Return what becomes of one root."""
     existing, there = existing_tags.points_to[root], existing_tags.others.get(root)
+    if there and not is_attachment_tag(root.tag) and filtered_from(there) == filtered_from(manifest):
+        # Another part of the same index: the bundle before carried other platforms.
+        return PlannedTag(root, Action.MOVE, existing, manifest)
     if there is None or not is_attachment_tag(root.tag):
         return PlannedTag(root, _action(root, existing, on_conflict), existing, manifest)
     if is_fallback_tag(root.tag):

@@ -17,15 +17,16 @@ from bundler.attachments.referrers import (
     lists_all_of,
 )
 from bundler.bundle.inventory import Root
-from bundler.errors import BundlerError, IntegrityError
+from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import SENT, Listing, PlannedTag, plan_tag
-from bundler.importer.prepare import look_again, points_to
-from bundler.importer.push import ContentPush
+from bundler.importer.push import ContentPush, SparseIndexRefusedError
+from bundler.importer.resume import ask_for_tag, points_to
 from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
+from bundler.oci import RepositoryName
 from bundler.oci.graph import bottom_up
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
+from bundler.registry.quirks import AT_TARGET
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 
@@ -64,6 +65,13 @@ def _with(listing: Listing, index: Manifest | None) -> Manifest:
     return index_of(entries) if index is None else extended(index, entries)
 
 
+def _next_step(error: BundlerError) -> str:
+    """Return what helps a tag that is held back; a refusal would be the same again."""
+    if isinstance(error, TargetRefusedError | AuthError):
+        return error.next_step or AT_TARGET
+    return "run the import again"
+
+
 WAVES = ("tags of signatures", "versions", "tags that move")
 
 
@@ -82,18 +90,20 @@ class Tags:
         for step in steps:
             if error := next(self._missing(step), None):
                 self._failed[step.root] = error
-                lacking.setdefault(step.root.repository, error)
+                # A refused index concerns its own tags: everything else of the repository is whole.
+                if not isinstance(error, SparseIndexRefusedError):
+                    lacking.setdefault(step.root.repository, error)
         for step in steps:
             if (error := lacking.get(step.root.repository)) and step.root not in self._failed:
                 cause = (
                     f"not moved, because content is missing in the repository: {error.item}: {error.cause}"
                 )
-                self._failed[step.root] = type(error)(str(step.root), cause, "run the import again")
+                self._failed[step.root] = type(error)(str(step.root), cause, _next_step(error))
         return [step for step in steps if step.root not in self._failed]
 
     def _missing(self, step: PlannedTag) -> Iterator[BundlerError]:
         name = step.root.repository
-        for manifest in (step.manifest, *bottom_up([step.root.digest], self._push.known)):
+        for manifest in (step.manifest, *bottom_up([step.root.digest], self._push.plan.manifests)):
             for digest in (manifest.blob.digest, *(blob.digest for blob in manifest.blobs)):
                 if error := self._push.lost.get((name, digest)):
                     yield error
@@ -123,9 +133,9 @@ class Tags:
     def _tag(self, step: PlannedTag) -> None:
         """Set a tag. If somebody else moved it meanwhile, the conflict rule decides again."""
         root, push = step.root, self._push
-        existing = look_again(root, push.session.registries)
+        existing = ask_for_tag(root, push.session.registries)
         if existing.points_to[root] != step.previous:
-            step = plan_tag(root, push.known[root.digest], existing, push.plan.on_conflict)
+            step = plan_tag(root, push.plan.manifests[root.digest], existing, push.plan.on_conflict)
             push.outcome.changed[root] = step
             if step.action not in SENT:
                 return

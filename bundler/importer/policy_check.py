@@ -6,10 +6,9 @@ from itertools import chain
 from bundler.attachments.evidence import Attachments, evidence_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import BUNDLE, BundlerError, ContentError, TrustError, UnsignedError, ViolationsError
-from bundler.oci.content import BlobSource
+from bundler.oci import BlobSource, RepositoryName
 from bundler.oci.graph import Manifests
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import SignedReport
 from bundler.trust.module_signers import Signers
 from bundler.trust.policy import Demand, Policy, matches
@@ -58,9 +57,10 @@ class PolicyCheck:
             raise ViolationsError("policy", problems, more)
 
     def _demanded(self, inventory: Inventory, manifests: Manifests) -> Iterator[BundlerError]:
-        attachments = Attachments(inventory, manifests)
+        roots = list(roots_of(inventory))
+        attachments = Attachments(roots, manifests, has_base=inventory.kind == "delta")
         for demand in self._policy.demands:
-            for root in roots_of(inventory):
+            for root in roots:
                 if demand.is_for(root.repository) and not attachments.is_attached(root):
                     yield from self._of_one(root, demand, attachments)
 

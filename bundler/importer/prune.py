@@ -12,11 +12,11 @@ from bundler.attachments.referrers import is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry
 from bundler.errors import BundlerError, TargetRefusedError, UsageError
 from bundler.importer.destination import Destination
+from bundler.importer.filtered_indexes import filtered_from
 from bundler.ledger.ledger import ImportRecord
 from bundler.ledger.rollback_file import MovedTag
 from bundler.mapping import map_all
-from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName, Tag
+from bundler.oci import Digest, RepositoryName, Tag
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure
@@ -42,12 +42,16 @@ class Pruning(NamedTuple):
     """The limits on what may be deleted after an import."""
 
     most: int
-    """Tags at most."""
+    """Tags at most; what is attached to them is not counted."""
     deselected: bool = False
     """Also tags that exist at the source, and are no longer selected."""
+    departed: tuple[RepositoryEntry, ...] = ()
+    """What several bundles together say departed; without it, what the bundle says."""
 
 
-def to_prune(inventory: Inventory, destination: Destination, pruning: Pruning | None) -> tuple[Gone, ...]:
+def to_prune(
+    inventory: Inventory | None, destination: Destination, pruning: Pruning | None
+) -> tuple[Gone, ...]:
     """Return the tags to delete, of the part that is imported.
 
     Raises: UsageError if they are more than allowed, or have no allowed name at the target.
@@ -56,7 +60,7 @@ def to_prune(inventory: Inventory, destination: Destination, pruning: Pruning | 
         return ()
     departed = {
         entry.name: tags
-        for entry in inventory.repositories
+        for entry in pruning.departed or (inventory.repositories if inventory else ())
         if destination.part.has(entry.name)
         if (tags := _departed(entry, destination.part.rules, pruning))
     }
@@ -66,8 +70,9 @@ def to_prune(inventory: Inventory, destination: Destination, pruning: Pruning | 
         for source, tags in departed.items()
         for tag, digest in tags.items()
     )
-    if len(gone) > pruning.most:
-        count = f"{len(gone)} tags are gone, the first {gone[0]}"
+    number = sum(not is_attachment_tag(tag.tag) for tag in gone)
+    if number > pruning.most:
+        count = f"{number} tags are gone, the first {gone[0]}"
         cause = f"the bundle says that {count}, but only {pruning.most} may be deleted"
         raise UsageError("--prune", cause, "see `timoni-bundler inspect`, then allow more, or remove --prune")
     return gone
@@ -112,7 +117,13 @@ def prune_tags(
     registries = session.registries
     now = dict(session.each("tags to delete", gone, lambda tag: _digest_of(tag, registries)))
     failed = {tag: error for tag, error in now.items() if isinstance(error, BundlerError)}
-    there = {tag: tag.digest for tag, digest in now.items() if digest == tag.digest}
+    others = [tag for tag, digest in now.items() if tag not in failed and digest not in (None, tag.digest)]
+    filtered = dict(session.each("filtered indexes", others, lambda tag: _is_filtered(tag, registries)))
+    there = {
+        tag: digest
+        for tag, digest in now.items()
+        if isinstance(digest, Digest) and (digest == tag.digest or filtered.get(tag) is True)
+    }
     if there:
         record.moves([MovedTag(tag.repository, tag.tag, digest, None) for tag, digest in there.items()])
     results: dict[Gone, BundlerError | None] = {**failed, **_prune(there, session)}
@@ -147,6 +158,12 @@ def _with_tags(report: Report, told: Mapping[Gone, TagReport]) -> Report:
         entry = known.get(one.repository, RepositoryReport(one.repository, (), one.source))
         known[one.repository] = replace(entry, tags=(*entry.tags, tag))
     return replace(report, repositories=tuple(known.values()))
+
+
+def _is_filtered(one: Gone, registries: Registries) -> bool:
+    """Return whether a tag has an index that an import filtered from the one that the base has."""
+    found = registries.target(one.repository).manifest_at(one.tag)
+    return found is not None and filtered_from(found) == one.digest
 
 
 def _digest_of(one: Gone, registries: Registries) -> Digest | None:

@@ -8,14 +8,27 @@ from functools import partial
 from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import ImportPlan, PlannedTag, PlannedUpload
-from bundler.oci.content import BlobSource, Descriptor, Digest
-from bundler.oci.graph import Manifests, is_sparse
+from bundler.importer.resume import has_blob
+from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName, Tag
+from bundler.oci.graph import is_sparse
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.quirks import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
+from bundler.registry.quirks import (
+    MissingContentError,
+    RepositoryRefusedError,
+    StoredOtherwiseError,
+    has_another_reason,
+)
 from bundler.reporting.json_report import Phases
 from bundler.session import Session
 from bundler.workers import each
+
+FILTER_HINT = "import it with --filter-indexes, or export it with all platforms"
+"""The next step where a registry refuses a sparse index."""
+
+
+class SparseIndexRefusedError(TargetRefusedError):
+    """The target takes no index of which children are missing."""
+
 
 Chunks = Callable[[int], Iterable[bytes]]
 
@@ -34,11 +47,10 @@ class Outcome:
 class ContentPush(Phases):
     """Everything that one import writes before any tag moves. Called in order: blobs, manifests, confirm."""
 
-    def __init__(self, plan: ImportPlan, manifests: Manifests, session: Session) -> None:
+    def __init__(self, plan: ImportPlan, session: Session) -> None:
         super().__init__(session.registries.settings.hosts.clock)
         self.outcome = Outcome()
         self.plan = plan
-        self.known = manifests
         self.session = session
         self.lost: dict[tuple[RepositoryName, Digest], BundlerError] = {}
         """The manifests and blobs that a repository at the target lacks, and why."""
@@ -76,7 +88,7 @@ class ContentPush(Phases):
             target = self.session.registries.target(name)
             lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
-            if name not in self.plan.new and target.has(upload.blob) and target.readable(upload.blob):
+            if name not in self.plan.new and has_blob(upload.blob, name, self.session.registries):
                 self.outcome.reused[upload.blob] = None
                 return
             begun = None if mount_from else self._begun.pop(name, None)
@@ -172,13 +184,11 @@ class ContentPush(Phases):
         target = self.session.registries.target(name)
         try:
             target.put_manifest(manifest, reference)
-        except MissingContentError as error:
-            if is_sparse(manifest):
-                next_step = (
-                    "export it with all platforms, or import into a registry that takes sparse indexes"
-                )
-                raise TargetRefusedError(error.item, error.cause, next_step) from error
-            if self._source is None:
+        except TargetRefusedError as error:
+            if is_sparse(manifest) and not has_another_reason(error):
+                cause = f"{error.cause}; it is a sparse index, of which children are missing"
+                raise SparseIndexRefusedError(error.item, cause, FILTER_HINT) from error
+            if self._source is None or not isinstance(error, MissingContentError):
                 raise
             # It said that it had the blobs, and now that it doesn't: send them without asking.
             for blob in manifest.blobs:

@@ -11,8 +11,7 @@ from bundler.errors import BundlerError, NotFoundError, UsageError
 from bundler.importer.destination import Destination
 from bundler.importer.import_plan import ImportPlan, PlannedUpload
 from bundler.mapping import target_name
-from bundler.oci.content import BlobSource, Descriptor, Digest
-from bundler.oci.reference import RepositoryName
+from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName
 from bundler.session import Session
 
 Place = tuple[Required, RepositoryName]

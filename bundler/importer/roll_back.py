@@ -11,8 +11,7 @@ from bundler.errors import BundlerError, IntegrityError, NotFoundError, TargetRe
 from bundler.importer.import_plan import PlannedTag
 from bundler.ledger.ledger import Ledger
 from bundler.ledger.rollback_file import MovedTag, RollbackFile
-from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName
+from bundler.oci import Digest, RepositoryName
 from bundler.registry.registries import Registries
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure
 from bundler.session import Session

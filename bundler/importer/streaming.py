@@ -23,7 +23,7 @@ from bundler.importer.required import AvailableContent
 from bundler.importer.verify import ManifestCollector
 from bundler.ledger.ledger import ImportRecord
 from bundler.limits import MIB
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci import Descriptor, Digest
 from bundler.oci.manifest import Manifest
 from bundler.session import Session
 
@@ -55,7 +55,7 @@ def send_as_it_comes(
         sources = AvailableContent(_Gone(), inventory, beside)
         plan = arranged(inventory, collector.manifests, content=sources)
         record.begins(new=bool(plan.new))
-        push = ContentPush(plan, collector.manifests, session)
+        push = ContentPush(plan, session)
         pool = ThreadPoolExecutor(session.jobs)
         try:
             sender = _Sender(push, plan, pool)

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory
 from bundler.durable import append, local_errors, make_directories
-from bundler.oci.content import Digest, sha256
+from bundler.oci import Digest, sha256
 
 Event = Literal["imported", "incomplete", "superseding", "rolled-back"]
 

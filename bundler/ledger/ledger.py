@@ -34,9 +34,8 @@ from bundler.ledger.rollback_file import (
 )
 from bundler.ledger.sequences import SequenceEntry, Sequences
 from bundler.limits import DEFAULT_LIMITS
-from bundler.named_files import read_at_most
-from bundler.oci.content import Digest
-from bundler.oci.reference import Prefix
+from bundler.named_files import check_new_folder, read_at_most
+from bundler.oci import Digest, Prefix
 from bundler.reporting.json_report import Report, StatementReport
 from bundler.session import Session
 from bundler.trust.bundle_signing import moment_at
@@ -98,6 +97,7 @@ class Ledger:
         permits: Permits = NOTHING_PERMITTED,
     ) -> None:
         check_ours(folder)
+        check_new_folder(folder)
         self.folder = folder
         self.rollback_file = rollback_file
         self.receipt = receipt
@@ -113,6 +113,18 @@ class Ledger:
                 raise UsageError(str(self.rollback_file), cause, "name another") from None
         if self.receipt:
             read_receipt(self.receipt, str(target))
+
+    def permitting(self, permits: Permits) -> Ledger:
+        """Return the same ledger with other permits."""
+        return Ledger(self.folder, rollback_file=self.rollback_file, receipt=self.receipt, permits=permits)
+
+    def imported(self, target: Prefix, selection: str = "") -> frozenset[Digest]:
+        """Return what counts as imported to a target: ids of bundles, and of the full bundles they make.
+
+        `selection` is the part, spelled out as in `Incoming`.
+        """
+        scopes, mine = ImportLog(self.folder, str(target)).scopes(), scope_of(selection)
+        return frozenset(id_ for id_, scope in scopes.items() if scope in (WHOLE_BUNDLE, mine))
 
     def importing(self, incoming: Incoming, session: Session, *, may_write: bool = True) -> ImportRecord:
         """Open the record of an import. Raises what keeps the bundle from being imported."""

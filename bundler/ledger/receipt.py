@@ -5,16 +5,14 @@ an import left alone stays.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, entries_of, roots_of
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci import Digest, RepositoryName, Tag, strict_json
 from bundler.oci.document import Names, checked, read_document
-from bundler.oci.reference import RepositoryName, Tag
 from bundler.reporting.json_report import Report
 
 
@@ -43,6 +41,8 @@ class Receipt:
     repositories: tuple[ReceivedRepository, ...]
     omitted: tuple[Digest, ...] = ()
     """Children of indexes that no bundle brought."""
+    filtered: Annotated[Mapping[Digest, Digest], Names(Digest, Digest)] = field(default_factory=dict)
+    """Filtered indexes at the target, each with the digest of the whole index, which `tags` has."""
 
     @property
     def roots(self) -> frozenset[Root]:
@@ -63,6 +63,8 @@ class TargetState(NamedTuple):
     """Tags and digests that it does not have, or has with a digest that no bundle brought."""
     names: Mapping[RepositoryName, RepositoryName] = MappingProxyType({})
     """The name at the target of every repository."""
+    filtered: Mapping[Digest, Digest] = MappingProxyType({})
+    """Filtered indexes that the target has, each with the digest of the whole index."""
 
 
 def received(
@@ -85,7 +87,10 @@ def received(
         for entry in entries_of(roots.values())
     )
     every = {*(earlier.omitted if earlier else ()), *omitted}
-    return Receipt(1, target, time, bundles, entries, tuple(sorted(every)))
+    filtered = {**(earlier.filtered if earlier else {}), **state.filtered}
+    held = {root.digest for root in roots.values()}
+    filtered = {digest: whole for digest, whole in sorted(filtered.items()) if whole in held}
+    return Receipt(1, target, time, bundles, entries, tuple(sorted(every)), filtered)
 
 
 def _name(root: Root) -> tuple[RepositoryName, str]:
@@ -116,29 +121,38 @@ def state_after_import(inventory: Inventory, report: Report, earlier: Receipt | 
         if entry.source
     }
     held = {_name(root): root.digest for root in (earlier.roots if earlier else ())}
+    filtered = dict(earlier.filtered) if earlier else {}
     there: set[tuple[RepositoryName, str]] = set()
     absent: set[tuple[RepositoryName, str]] = set()
     for entry in report.repositories:
         for tag in entry.tags if entry.source else ():
             name = (RepositoryName(str(entry.source)), tag.reference)
+            before = filtered.get(Digest(tag.previous), tag.previous) if tag.previous else None
             if tag.status in THERE:
                 there.add(name)
-            elif tag.status in ("removed", "absent") or (tag.digest and held.get(name) != tag.previous):
+                if tag.filtered_from and tag.digest:
+                    filtered[Digest(tag.digest)] = Digest(tag.filtered_from)
+            elif tag.status in ("removed", "absent") or (tag.digest and held.get(name) != before):
                 absent.add(name)
     present = [root for root in roots_of(inventory) if _name(root) in there]
-    return TargetState(present, frozenset(absent), names)
+    return TargetState(present, frozenset(absent), names, filtered)
 
 
 def state_after_rollback(report: Report, earlier: Receipt) -> TargetState:
     """Return what the report of a rollback says about the target of a receipt."""
     sources = {entry.target: entry.name for entry in earlier.repositories}
     back = [
-        Root(sources[RepositoryName(entry.name)], Tag(tag.reference), Digest(tag.digest))
+        Root(sources[RepositoryName(entry.name)], Tag(tag.reference), _whole(Digest(tag.digest), earlier))
         for entry in report.repositories
         for tag in entry.tags
         if entry.name in sources and tag.digest and tag.status in ("moved", "present")
     ]
     return TargetState(back)
+
+
+def _whole(digest: Digest, receipt: Receipt) -> Digest:
+    """Return the digest that the bundle has: of a filtered index, that of the whole one."""
+    return receipt.filtered.get(digest, digest)
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -160,6 +174,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
             "bundles": list(receipt.bundles),
             "repositories": repositories,
             "omitted": list(receipt.omitted),
+            **({"filtered": dict(receipt.filtered)} if receipt.filtered else {}),
         }
     )
 

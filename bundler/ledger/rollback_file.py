@@ -11,10 +11,8 @@ from bundler.durable import local_errors, write_whole
 from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.named_files import read_at_most
-from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci import Digest, RepositoryName, Tag, strict_json
 from bundler.oci.document import checked, read_document
-from bundler.oci.reference import RepositoryName, Tag
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 from bundler.durable import local_errors, locked, make_directories, write_whole
 from bundler.errors import ContentError, LocalError, NotFoundError
 from bundler.layout import Layout
-from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci import Digest, strict_json
 from bundler.oci.grammar import Size
 from bundler.trust.statement import Job, Moment, adapter_of
 

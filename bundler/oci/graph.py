@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from bundler.errors import BUNDLE, ContentError, IntegrityError
 from bundler.limits import Limits
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import INDEXES, Manifest, parse_manifest
 
 Manifests = Mapping[Digest, Manifest]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.grammar import LARGEST_SIZE
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

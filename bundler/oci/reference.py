@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple, Self
 
 from bundler.errors import UsageError
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.grammar import Parsed
 
 _COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*"

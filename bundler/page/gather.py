@@ -9,10 +9,9 @@ from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
 from bundler.errors import BUNDLE, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Digest
+from bundler.oci import Digest, RepositoryName, Tag
 from bundler.oci.graph import Manifests, Tally, bottom_up, needed_by
 from bundler.oci.manifest import CREATED, INDEXES, REVISION, VERSION, Manifest
-from bundler.oci.reference import RepositoryName, Tag
 from bundler.page.gathered_parts import RepositoryAttachments, changes_since
 from bundler.page.listed_images import images_part, is_module
 from bundler.page.values import FileFacts, LabelledFact, PageContents, Proof, RepositoryPart, Sizes, TagRow
@@ -95,7 +94,7 @@ def _file(bundle: Bundle, proof: Proof) -> FileFacts:
     return FileFacts(
         name=printable(bundle.name, _LONGEST_NAME),
         id=bundle.id,
-        sha256=bundle.sha256 if proof.every_byte else None,
+        sha256=bundle.sha256 if proof.every_byte or proof.unproven else None,
         size=bundle.file_size,
         volumes=bundle.volumes,
         format=inventory.format,

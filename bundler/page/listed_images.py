@@ -5,19 +5,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bundler.bundle.inventory import RepositoryEntry, Root
 from bundler.bundle.reader import Bundle
-from bundler.errors import ContentError, UsageError, printable
+from bundler.errors import ContentError, NotFoundError, UsageError, printable
 from bundler.limits import KIB, Limits
-from bundler.oci.content import Descriptor, Digest, read_all
+from bundler.oci import Descriptor, Digest, RepositoryName, read_all
 from bundler.oci.graph import Manifests
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Manifest
-from bundler.oci.reference import RepositoryName
 from bundler.page.values import ImageRow, ImagesPart, ImageState, Namer, UnknownImage
 from bundler.reporting.progress import Progress
 from bundler.selection.semver import version_order
 from bundler.timoni.image_fields import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
 from bundler.timoni.module import CONFIG_TYPE
-from bundler.timoni.module_images import ANNOTATION, ModuleImages, images_of
+from bundler.timoni.module_images import ANNOTATION, ModuleImages, Templates, images_of
 from bundler.timoni.source_text import Unreadable
 
 _LONGEST = 300
@@ -103,6 +102,7 @@ class _Layers:
         self._homes = {blob.digest: bundle for bundle in bundles for blob in bundle.inventory.content}
         self._limits = limits
         self._known: dict[Digest, ModuleImages] = {}
+        self._templates = Templates()
 
     def images(self, manifest: Manifest) -> ModuleImages:
         """Return the images that a module version names."""
@@ -123,9 +123,12 @@ class _Layers:
         home = self._homes.get(layer.digest)
         if home is None:
             return _unread("module layer", "only the base of this delta has it; name that with `--since`")
-        data = read_all(home, layer)
         try:
-            return images_of({}, layer_files(data, LayerLimits()))
+            data = read_all(home, layer)
+        except NotFoundError:
+            return _unread("module layer", "it needs the base of this delta; name that with `--since`")
+        try:
+            return images_of({}, layer_files(data, LayerLimits()), self._templates)
         except ContentError as error:
             return _unread("module layer", error.cause)
 

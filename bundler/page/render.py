@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import printable
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 from bundler.page.findings import findings
 from bundler.page.values import (
     Bar,

@@ -5,10 +5,8 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from bundler.errors import AuthError, ContentError, NotFoundError, printable
-from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci import Descriptor, Digest, RepositoryName, sha256, strict_json
 from bundler.oci.manifest import OCI_INDEX, parse_manifest
-from bundler.oci.reference import RepositoryName
 from bundler.registry.auth.token_exchange import NoChallengeError
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.status import RequestRefusedError, own_words

@@ -4,8 +4,7 @@ import re
 from typing import NamedTuple
 
 from bundler.errors import IntegrityError, TargetRefusedError
-from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName
+from bundler.oci import Digest, RepositoryName
 from bundler.registry.http.status import FULL
 
 
@@ -41,6 +40,8 @@ def may_be_cut(length: int, asked: int) -> bool:
 
 AT_TARGET = "ask those who run the target registry: the same import will be refused again"
 """The next step where none of the kinds has a better one."""
+
+REFUSED = "the target refuses it: "
 
 FOREIGN_HINT = (
     "allow the addresses of its foreign layers at the target (Distribution: validation.manifests.urls.allow)"
@@ -141,6 +142,16 @@ _REFUSALS = (
 def refusal_hint(words: str) -> str:
     """Return the next step after a refusal, given its status and words; empty if there is none."""
     return next((hint for kind, hint in _REFUSALS if kind.match(words)), "")
+
+
+def has_another_reason(error: TargetRefusedError) -> bool:
+    """Return whether a refusal is about something else than what a manifest has below it.
+
+    zot calls an index invalid, with the status of a refused type, where children are missing.
+    """
+    types = isinstance(error, TypeRefusedError) and "MANIFEST_INVALID" not in error.cause
+    hint = refusal_hint(error.cause.removeprefix(REFUSED))
+    return types or isinstance(error, RepositoryRefusedError) or bool(hint)
 
 
 def missing_hint(name: RepositoryName, words: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from bundler.oci.reference import RegistryName, RepositoryName
+from bundler.oci import RegistryName, RepositoryName
 from bundler.registry.auth.credentials import CredentialFinder, CredentialSources
-from bundler.registry.http.exchange import Transport, TransportSettings
+from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.http.host import Host
 from bundler.registry.repository import Repository
 from bundler.registry.settings import HostSettings, Traffic
@@ -28,6 +28,8 @@ class Registries:
     """Gives repositories by name."""
 
     def __init__(self, settings: RegistrySettings | None = None) -> None:
+        from bundler.registry.http.transport import Transport
+
         settings = settings or RegistrySettings()
         self.settings = settings
         self.traffic = Traffic()
@@ -51,6 +53,13 @@ class Registries:
         from bundler.registry.listings import catalog
 
         return catalog(self._host(name))
+
+    def log_in(self, name: RegistryName) -> bool:
+        """Prove the credentials of a registry; return False if it answers without a login.
+
+        Raises: AuthError for a refused login.
+        """
+        return self._host(name).log_in()
 
     def lacks_referrers(self, name: RepositoryName) -> bool:
         """Return whether this registry turned out to have no Referrers API."""

@@ -15,13 +15,12 @@ from bundler.errors import (
     TargetRefusedError,
     printable,
 )
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci import Descriptor, Digest, RepositoryName, Tag
 from bundler.oci.manifest import Manifest
-from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry import quirks
 from bundler.registry.blob_uploads import BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
-from bundler.registry.http.library_errors import TransientError
+from bundler.registry.http.retry import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
 from bundler.registry.repository import Repository, digest_at
 
@@ -184,7 +183,7 @@ class TargetRepository:
         except RequestRefusedError as error:
             if error.status >= 500 and not all(layer.distributed for layer in manifest.layers):
                 raise TargetRefusedError(
-                    item, f"the target refuses it: {error.cause}", quirks.FOREIGN_HINT
+                    item, f"{quirks.REFUSED}{error.cause}", quirks.FOREIGN_HINT
                 ) from error
             if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
                 raise quirks.MissingContentError(item, error.cause) from error
@@ -193,7 +192,7 @@ class TargetRepository:
             types = error.status in (400, 405, 415)
             hint = quirks.type_hint(self.name, error.cause) if types else quirks.refusal_hint(error.cause)
             kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
-            raise kind(item, f"the target refuses it: {error.cause}", hint) from error
+            raise kind(item, f"{quirks.REFUSED}{error.cause}", hint or quirks.AT_TARGET) from error
         self._host.traffic.count(sent=len(manifest.data))
         said = reply.headers.get("Docker-Content-Digest", "")
         if quirks.contradicts(said, manifest.blob.digest):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError, SeveralErrors
 from bundler.oci.grammar import camel
+from bundler.reporting.bundle_outcome import BundleOutcome
 
 _PART = 1 << 16
 """Characters of a text that are written at once."""
@@ -62,6 +63,8 @@ class TagReport:
     """The reason why it was skipped or failed; of an export, also the rule that took it."""
     previous: str | None = None
     """At the target: the digest that the tag pointed to before."""
+    filtered_from: str | None = None
+    """In an import: the digest of the whole index, where `digest` is that of a filtered one."""
     size: int | None = None
     """In an export: bytes of all that it needs, each blob once."""
 
@@ -208,6 +211,8 @@ class Report:
     """True when this is what would be done."""
     signed: tuple[SignedReport, ...] = ()
     """Signers of each module, if signatures were asked for."""
+    bundles: tuple[BundleOutcome, ...] = ()
+    """In an import of several bundles: each of them."""
     report_version: Literal[1] = 1
 
     @property

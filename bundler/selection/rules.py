@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from bundler.errors import UsageError
+from bundler.oci import Tag
 from bundler.oci.grammar import expression
-from bundler.oci.reference import Tag
 from bundler.selection.creation_time import LAST_SECOND
 from bundler.selection.ranges import Range, parse_range
 from bundler.selection.semver import Version
@@ -48,6 +48,11 @@ class Rules(NamedTuple):
     def asks_creation(self) -> bool:
         """Return whether a tag's time of creation matters."""
         return self.created_since is not None or self.created_until is not None
+
+    @property
+    def ranks_versions(self) -> bool:
+        """Return whether a rule looks at versions, so that pre-releases matter."""
+        return self.versions is not None or bool(newest_rules(self))
 
     def follows(self, tag: Tag) -> bool:
         """Return whether this is the `latest` that is followed."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-from bundler.oci.reference import Tag
+from bundler.oci import Tag
 
 _NUMBER = "(0|[1-9][0-9]*)"
 

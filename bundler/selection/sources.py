@@ -9,9 +9,8 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple, Self
 
 from bundler.errors import BundlerError, UsageError
-from bundler.oci.content import Digest
+from bundler.oci import Digest, Reference, RegistryName, RepositoryName
 from bundler.oci.platform import Platform
-from bundler.oci.reference import Reference, RegistryName, RepositoryName
 from bundler.selection.choose import EVERY_TAG
 from bundler.selection.rules import Rules
 
@@ -64,14 +63,17 @@ class Include(NamedTuple):
     optional_images: tuple[str, ...] = ()
     """Globs for images without which a module is carried all the same, with a warning."""
 
-    def joined(self, other: Include) -> Include:
-        """Return the sum of two wishes for one repository."""
-        both = self.platforms and other.platforms
+    def joined(self, other: Include, *, narrow: bool = True) -> Include:
+        """Return the sum of two wishes for one repository.
+
+        A `narrow` sum keeps the platform limit of either wish; otherwise, both must have one.
+        """
+        limited = narrow or (self.platforms and other.platforms)
         return Include(
             self.images or other.images,
             self.referrers or other.referrers,
             self.require | other.require,
-            tuple(dict.fromkeys(self.platforms + other.platforms)) if both else (),
+            tuple(dict.fromkeys(self.platforms + other.platforms)) if limited else (),
             tuple(dict.fromkeys(self.exclude_images + other.exclude_images)),
             tuple(dict.fromkeys(self.optional_images + other.optional_images)),
         )
@@ -153,6 +155,10 @@ class Selection(NamedTuple):
     """From a lock file: all of it or nothing; a pin whose tag moved is taken by its digest."""
     omitted: frozenset[Digest] = frozenset()
     """Children of indexes to leave out, besides those that no wished platform needs."""
+    ages: Rules = EVERY_TAG
+    """Of these rules, those about creation times must hold for what a lock file pins."""
+    of_images: frozenset[RepositoryName] = frozenset()
+    """Repositories of images, whose times of creation are not asked for."""
 
     problems: tuple[BundlerError, ...] = ()
     """Requests that can't be read: failures of the export."""
@@ -167,6 +173,17 @@ class Selection(NamedTuple):
     def own_sources(self, found: Iterable[Source]) -> list[Source]:
         """Return the sources of this part; `found` are those of the namespaces."""
         return [source for source in (*self.sources, *found) if self.owns(source.repository)]
+
+    def names(self, name: RepositoryName) -> bool:
+        """Return whether a source, a pin or a namespace names this repository."""
+        named = any(source.repository == name for source in self.sources)
+        named = named or any(pin.reference.repository == name for pin in self.pins)
+        return named or any(space.covers(name) for space in self.namespaces)
+
+    @property
+    def names_anything(self) -> bool:
+        """Return whether anything is asked for, readable or not."""
+        return bool(self.pins or self.sources or self.namespaces or self.problems)
 
     def owns(self, name: RepositoryName) -> bool:
         """Return whether a repository is in this part."""
@@ -185,8 +202,18 @@ class Selection(NamedTuple):
     @property
     def with_images(self) -> bool:
         """Return whether images may come from registries that are not known yet."""
-        includes = [pin.include for pin in self.pins] + [source.include for source in self.sources]
-        return any(include.images for include in includes + [space.include for space in self.namespaces])
+        return any(include.images for include in self.includes)
+
+    @property
+    def includes(self) -> list[Include]:
+        """Return what is included, once for each source."""
+        choosing = [source.include for source in self.sources] + [space.include for space in self.namespaces]
+        return [pin.include for pin in self.pins] + choosing
+
+    @property
+    def rules(self) -> list[Rules]:
+        """Return the rules of each source that has any."""
+        return [source.rules for source in self.sources] + [space.rules for space in self.namespaces]
 
     @property
     def registries(self) -> frozenset[RegistryName]:

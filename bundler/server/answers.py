@@ -12,9 +12,8 @@ from typing import TypeVar
 from werkzeug import Request, Response
 
 from bundler.errors import printable
-from bundler.oci.content import CHUNK, Descriptor, Digest, held_back
+from bundler.oci import CHUNK, Descriptor, Digest, RepositoryPath, Tag, held_back
 from bundler.oci.grammar import Parsed
-from bundler.oci.reference import RepositoryPath, Tag
 from bundler.server.served_catalog import ServedRepository
 from bundler.server.served_content import ServedContent
 

@@ -36,6 +36,13 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 _END_OF_HEADERS = re.compile(rb"\n\r?\n")
 
+_METHOD = re.compile(rb"[\r\n]*[A-Z]*")
+
+_NO_HTTP = (
+    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+    b"This is no HTTP request: the registry is served as http://, not https://.\n"
+)
+
 _LINE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
 
 
@@ -60,6 +67,9 @@ class Connection(HTTPConnection):
     def communicate(self) -> Any:
         """Handle one request; return True if the connection stays open."""
         self.paced.begin()
+        if not self.paced.is_http:
+            self.paced.send(_NO_HTTP)
+            return False
         return super().communicate()  # type: ignore[no-untyped-call]
 
 
@@ -73,10 +83,13 @@ class PacedSocket:
         self._socket = sock
         self._clock = clock
         self._early = bytearray()
+        self.is_http = True
         self.begin()
 
     def has_arrived(self, before: bytes) -> bool:
         """Read what is there without waiting; return True for whole headers, too many bytes, or the end.
+
+        True as well for what begins no request: a client that tries TLS first would wait for the time-out.
 
         `before` are the bytes that were read earlier and not used yet.
         """
@@ -94,7 +107,8 @@ class PacedSocket:
             return True
         self._early += data or b""
         arrived = before + self._early
-        return len(arrived) > HEADERS or _END_OF_HEADERS.search(arrived) is not None
+        self.is_http = not arrived or begins_request(arrived)
+        return not self.is_http or len(arrived) > HEADERS or _END_OF_HEADERS.search(arrived) is not None
 
     def begin(self) -> None:
         """Begin another request."""
@@ -123,6 +137,12 @@ class PacedSocket:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
+
+
+def begins_request(data: bytes) -> bool:
+    """Return True if the bytes may be the beginning of a request: empty lines, then a method."""
+    method = _METHOD.match(data)
+    return method is not None and (method.end() == len(data) or data[method.end() :][:1] == b" ")
 
 
 class _Lines:

@@ -13,7 +13,7 @@ from cheroot import wsgi
 from bundler.about import PROGRAM
 from bundler.errors import LocalError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import CHUNK
+from bundler.oci import CHUNK
 from bundler.server.app import Log, Registry
 from bundler.server.connections import HEADERS, STALLED, ChunkedBody, Connection
 from bundler.server.served_content import ServedContent

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 from bundler.bundle.inventory import descriptor
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Descriptor, Digest, read_all
+from bundler.oci import Descriptor, Digest, RepositoryPath, read_all
 from bundler.oci.manifest import Manifest, parse_manifest
-from bundler.oci.reference import RepositoryPath
 from bundler.server.served_catalog import ServedRepository
 from bundler.server.served_content import ServedContent
 

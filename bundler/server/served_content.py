@@ -11,8 +11,7 @@ from bundler.bundle.reader import Bundle, open_bundle, refuse_unused_folders
 from bundler.errors import UsageError
 from bundler.layout import INDEX_FILE, Layout
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Descriptor, Digest, read_all
-from bundler.oci.reference import RepositoryPath
+from bundler.oci import Descriptor, Digest, RepositoryPath, read_all
 from bundler.server import served_catalog
 
 BLOB = "application/octet-stream"

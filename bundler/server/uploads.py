@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bundler.durable import WholeFile, local_errors, make_directories, remove_if_there
 from bundler.errors import IntegrityError
-from bundler.oci.content import Digest
+from bundler.oci import Digest
 
 SESSIONS = 200
 """Sessions at a time, each an open file; beyond them the oldest is given up."""

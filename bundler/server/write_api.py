@@ -9,9 +9,8 @@ from werkzeug import Request, Response
 
 from bundler.errors import ContentError, IntegrityError
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Digest, sha256
+from bundler.oci import Digest, RepositoryPath, sha256
 from bundler.oci.manifest import Manifest, media_type_of, parse_manifest
-from bundler.oci.reference import RepositoryPath
 from bundler.server.answers import ApiError, body, parse_digest, parse_name, parse_tag_or_digest
 from bundler.server.uploads import UploadSession
 from bundler.server.writable import MissingPartError, WritableContent

@@ -6,19 +6,20 @@ file; `.journal.json` lists what was written, oldest first. Both are there whole
 
 import functools
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bundler.durable import local_errors, make_directories, remove_if_there, write_whole
 from bundler.errors import ContentError, printable
-from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci import Digest, strict_json
 from bundler.trust.statement import Job
 
 BUNDLES = ".bundles"
 
 JOURNAL = ".journal.json"
+
+_JOURNAL = frozenset({"journalVersion", "bundles", "id", "job", "time", "base", "path"})
 
 LARGEST = 64 << 20
 """Bytes of a journal: some 200,000 entries."""
@@ -36,6 +37,10 @@ class HistoryEntry:
     """The bundles that a delta builds on."""
     path: str | None = None
     """The file; null for a pipe."""
+    number: int = 0
+    """Number of the bundle among those of its job, counted from 1; given when it is recorded."""
+    size: int | None = None
+    """Bytes of the file, or of all volumes together; null for a directory or a pipe."""
 
 
 class History:
@@ -79,11 +84,12 @@ class History:
     def record(self, entry: HistoryEntry, inventory: bytes) -> None:
         """Remember a bundle that was written; again only if another one came after it."""
         known = self.entries()
-        if known and known[-1] == HistoryEntry(entry.id, entry.job, known[-1].time, entry.base, entry.path):
+        if known and _what(known[-1]) == _what(entry):
             return
+        before = max((other.number for other in known if other.job == entry.job), default=0)
         make_directories(self._path / BUNDLES)
         write_whole(self._remembered(entry.id), inventory)
-        self._write((*known, entry))
+        self._write((*known, replace(entry, number=before + 1)))
 
     def keep(self, id_: Digest, inventory: bytes) -> None:
         """Know a bundle that something builds on, and that was made elsewhere."""
@@ -105,6 +111,8 @@ class History:
                 "time": entry.time,
                 "base": list(entry.base),
                 "path": entry.path,
+                "number": entry.number,
+                "size": entry.size,
             }
             for entry in entries
         ]
@@ -112,6 +120,11 @@ class History:
 
     def _remembered(self, id_: Digest) -> Path:
         return self._path / BUNDLES / f"{id_.encoded}.json"
+
+
+def _what(entry: HistoryEntry) -> tuple[object, ...]:
+    """Return all of an entry but when and as which number it was written."""
+    return (entry.id, entry.job, entry.base, entry.path)
 
 
 @functools.cache
@@ -126,7 +139,7 @@ def _decoded(data: bytes, path: Path) -> tuple[HistoryEntry, ...]:
     from pydantic import ValidationError
 
     try:
-        document = strict_json.loads(data, item=str(path), depth=8)
+        document = strict_json.loads(data, item=str(path), depth=8, known=_JOURNAL)
         found: tuple[HistoryEntry, ...] = _adapter().validate_json(strict_json.canonical(document["bundles"]))
     except (ValidationError, LookupError, TypeError) as error:
         cause = printable(f"not the journal of a store: {type(error).__name__}")

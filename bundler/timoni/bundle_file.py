@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bundler.errors import ContentError, UsageError, printable
-from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName, Tag, is_registry, parse_reference
+from bundler.oci import Digest, RepositoryName, Tag, parse_reference
+from bundler.oci.reference import is_registry
 from bundler.timoni.cue.cue_tokens import words_of
 from bundler.timoni.cue.cue_tree import Expression, Label, Text
 from bundler.timoni.cue.merged_tree import Node, ParsedFile, merged

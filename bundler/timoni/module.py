@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from bundler.errors import ContentError
-from bundler.oci.content import Descriptor, sha256
+from bundler.oci import Descriptor, sha256
 from bundler.oci.manifest import (
     CREATED,
     OCI_MANIFEST,

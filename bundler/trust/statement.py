@@ -11,8 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from bundler.errors import ContentError, TrustError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import strict_json
-from bundler.oci.content import Digest
+from bundler.oci import Digest, strict_json
 from bundler.oci.grammar import Parsed, Size, camel
 from bundler.reporting.json_report import StatementReport
 from bundler.trust.armor import NAMESPACE, SIGNATURE_FILE, Signature, signatures_in

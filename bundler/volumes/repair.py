@@ -14,6 +14,7 @@ from bundler.errors import BundlerError, IntegrityError
 from bundler.folders import check_disk
 from bundler.reporting.progress import SILENCE, Progress
 from bundler.volumes import volume_format
+from bundler.volumes.parity import data_pieces, parity_pieces, require_parity
 from bundler.volumes.volume_reader import is_whole, lacking, opened_files, piece_of
 from bundler.volumes.volume_sets import Found, find_volumes
 from bundler.volumes.volume_writer import is_there
@@ -83,7 +84,7 @@ def repair(checked: VolumeCheck, folder: Path, progress: Progress = SILENCE) -> 
         lost = ", ".join(replace(sample, number=number).name for number in missing[:20])
         next_step = f"carry {sample.data - len(whole)} of these again, and repair: {lost}"
         raise IntegrityError(str(checked.first.parent), cause, next_step)
-    volume_format.require_parity()
+    require_parity()
     check_disk(
         [(folder, sum(replace(sample, number=number).size + volume_format.TRAILER for number in missing))]
     )
@@ -128,7 +129,7 @@ def _rebuild(
             for number, file in zip(used, opened, strict=True)
         }
         offset = 0
-        for stripe in volume_format.decoded(readers, sample.data, sample.parity, sample.piece):
+        for stripe in data_pieces(readers, sample.data, sample.parity, sample.piece):
             parts = [*stripe, *_parity_of(stripe, sample)]
             for number, file in files.items():
                 part = parts[number - 1][: max(replace(sample, number=number).size - offset, 0)]
@@ -156,7 +157,7 @@ def _parity_of(stripe: Sequence[bytes], sample: volume_format.Volume) -> list[by
     if not sample.parity:
         return []
     readers = [partial(_part, data) for data in stripe]
-    return next(volume_format.encoded(readers, sample.parity, len(stripe[0])))
+    return next(parity_pieces(readers, sample.parity, len(stripe[0])))
 
 
 def _part(data: bytes, size: int, offset: int) -> bytes:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
-from bundler.errors import ContentError, IntegrityError, UsageError, printable
+from bundler.errors import ContentError, IntegrityError, printable
 from bundler.oci import strict_json
 
 FORMAT = 1
@@ -111,7 +110,8 @@ def decode_trailer(block: bytes, size: int, name: str) -> Volume:
     if hashlib.sha256(text).digest() != block[_TEXT : _TEXT + 32]:
         raise IntegrityError(name, "this volume is damaged: its trailer does not have its digest", _AGAIN)
     try:
-        document = strict_json.loads(text, item=name, depth=_DEPTH)
+        known = frozenset({"format", *Volume.__dataclass_fields__})
+        document = strict_json.loads(text, item=name, depth=_DEPTH, known=known)
         volume = Volume(**{key: document[key] for key in Volume.__dataclass_fields__})
     except (LookupError, TypeError) as error:
         raise ContentError(name, printable(f"not a volume of format {FORMAT}: {error}")) from None
@@ -150,54 +150,3 @@ def needed(missing: Sequence[int], data: int) -> str:
     shown = sorted(missing)[:20]
     text = ", ".join(map(str, shown)) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
     return f"volume{'s' * (len(missing) > 1)} {text} of {data}"
-
-
-STRIPE = 64 * 1024
-"""Bytes of each piece that are worked on at a time."""
-
-Read = Callable[[int, int], bytes]
-"""Reads bytes of a piece, by size and offset."""
-
-
-def require_parity() -> Any:
-    """Return the library for parity. Raises UsageError if it is not installed."""
-    try:
-        import zfec
-    except ImportError:
-        cause = "parity volumes need the library zfec"
-        raise UsageError("--parity", cause, "pip install 'timoni-bundler[parity]'") from None
-    return zfec
-
-
-def parity_count(data: int, percent: int) -> int:
-    """Return the number of parity volumes for `data` volumes, at least one."""
-    return max(-(-data * percent // 100), 1)
-
-
-def encoded(pieces: Sequence[Read], count: int, piece: int) -> Iterator[list[bytes]]:
-    """Yield the parity pieces, a stripe of each at a time."""
-    encoder = require_parity().Encoder(len(pieces), len(pieces) + count)
-    numbers = range(len(pieces), len(pieces) + count)
-    for offset in range(0, piece, STRIPE):
-        size = min(STRIPE, piece - offset)
-        yield encoder.encode([_filled(read, size, offset) for read in pieces], numbers)
-
-
-def decoded(pieces: Mapping[int, Read], data: int, parity: int, piece: int) -> Iterator[list[bytes]]:
-    """Yield all data pieces, a stripe of each at a time, from `data` pieces numbered from 0."""
-    chosen = sorted(pieces)[:data]
-    decoder = require_parity().Decoder(data, data + parity)
-    # What is at hand itself must stand in its own place.
-    order = _in_place(chosen, data)
-    for offset in range(0, piece, STRIPE):
-        size = min(STRIPE, piece - offset)
-        yield decoder.decode([_filled(pieces[number], size, offset) for number in order], order)
-
-
-def _in_place(chosen: Sequence[int], data: int) -> list[int]:
-    others = iter([number for number in chosen if number >= data])
-    return [number if number in chosen else next(others) for number in range(data)]
-
-
-def _filled(read: Read, size: int, offset: int) -> bytes:
-    return read(size, offset).ljust(size, b"\0")

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bundler.durable import local_errors
 from bundler.errors import IntegrityError
-from bundler.oci.content import CHUNK
+from bundler.oci import CHUNK
 from bundler.volumes.volume_format import Volume, bundle_name, needed
 
 

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from bundler.durable import WholeFile, local_errors, sync_directory, temporary_of
 from bundler.errors import IntegrityError, UsageError
 from bundler.folders import check_disk
-from bundler.oci.content import CHUNK
+from bundler.oci import CHUNK
 from bundler.reporting.progress import SILENCE, Progress
 from bundler.volumes import volume_format
+from bundler.volumes.parity import parity_count, parity_pieces, require_parity
 from bundler.volumes.volume_reader import OneFile, chunks_of, is_whole, opened_files
 from bundler.volumes.volume_sets import is_volume, read_trailer
 
@@ -83,7 +84,7 @@ class Cut(NamedTuple):
     def need(self, size: int) -> int:
         """Return the bytes of all volumes of a bundle of `size` bytes."""
         data = -(-size // self.piece)
-        parity = volume_format.parity_count(data, self.parity) if self.parity else 0
+        parity = parity_count(data, self.parity) if self.parity else 0
         return size + parity * min(self.piece, size) + (data + parity) * volume_format.TRAILER
 
     def check(self, largest: int) -> None:
@@ -91,11 +92,10 @@ class Cut(NamedTuple):
         if self.size < SMALLEST:
             raise UsageError("--volume-size", f"less than {SMALLEST:,} bytes", "name a larger one")
         if self.parity:
-            volume_format.require_parity()
+            require_parity()
         data = -(-largest // self.piece)
         if data > volume_format.MOST or (
-            self.parity
-            and data + volume_format.parity_count(data, self.parity) > volume_format.MOST_WITH_PARITY
+            self.parity and data + parity_count(data, self.parity) > volume_format.MOST_WITH_PARITY
         ):
             cause = f"the bundle may need {data:,} volumes; a set has at most {volume_format.MOST}"
             cause += f", with parity {volume_format.MOST_WITH_PARITY} in all" if self.parity else ""
@@ -174,16 +174,14 @@ class Splitter:
         return volumes
 
     def _make_parity(self, data: int, progress: Progress, source: OneFile | None) -> None:
-        count = volume_format.parity_count(data, self._cut.parity)
+        count = parity_count(data, self._cut.parity)
         piece = self._cut.piece if data > 1 else self._total
         written = [file.temporary for file in self._files if file] if source is None else []
         with opened_files(written) as pieces, progress.step("making parity", size=data * piece) as step:
             for number in range(data + 1, data + count + 1):
                 self._begin(volume_format.file_name(self._bundle.name, number, data))
             readers = [partial(_piece_of, source, piece, number) for number in range(data)] if source else []
-            for stripe in volume_format.encoded(
-                readers or [part_file.read_at for part_file in pieces], count, piece
-            ):
+            for stripe in parity_pieces(readers or [part_file.read_at for part_file in pieces], count, piece):
                 for number, part in enumerate(stripe, data):
                     self._append(number, part)
                 step.advance(size=data * len(stripe[0]))

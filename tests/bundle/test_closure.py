@@ -15,7 +15,7 @@ from bundler.bundle.reader import open_bundle
 from bundler.errors import ContentError, IntegrityError
 from bundler.importer import verify_bundle
 from bundler.limits import DEFAULT_LIMITS
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.digest import Descriptor, Digest
 from tests.builders import Content, a_module, an_index, framed, members_of, packed, tar_of
 
 NAME = "h.example/app"

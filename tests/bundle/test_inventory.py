@@ -25,7 +25,7 @@ from bundler.bundle.inventory_reader import check_index, decode
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci import strict_json
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from bundler.oci.reference import RepositoryName
 from tests.builders import SHAPES, Content, a_module, an_index, manifest_document, packed
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
 from bundler.bundle.member import member_of
 from bundler.errors import IntegrityError
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.digest import Descriptor, Digest
 from tests.builders import MemoryStore
 
 

@@ -10,7 +10,7 @@ from bundler.bundle.inventory import INVENTORY_FILE, Root, bundle_id, encode, en
 from bundler.bundle.reader import open_bundle
 from bundler.deltas.state import full_inventory
 from bundler.importer import verify_bundle
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.graph import sparse
 from bundler.oci.reference import RepositoryName, Tag
 from tests.builders import SHAPES, Content, a_bundle, a_module, a_signed_module, an_index, noise

@@ -11,7 +11,7 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.cli.main import COMMANDS, program
-from bundler.cli.options.combinations import RULES, CombinationRule, faults
+from bundler.cli.option_combinations import RULES, CombinationRule, faults
 from bundler.cli.selected import export_file, selected
 from bundler.config.option import nothing_said
 from bundler.config.selection_options import SelectionOptions, SourceOptions
@@ -147,6 +147,7 @@ def test_what_is_for_deltas_and_volumes_is_refused_elsewhere(
     assert f"error: {cause}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--prune", "3"], ["--with", "b.tar.zst"], ["--allow-gap"]])
 def test_options_for_deltas_are_refused_for_a_full_pipe(
     options: list[str], target_registry: RealRegistry, tmp_path: Path

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
-from bundler.oci.content import shortened
+from bundler.oci.digest import shortened
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.registries import Registries
 from tests.builders import a_bundle, a_module, push_to
@@ -222,6 +222,7 @@ def conflict(places: Places) -> Places:
     return places
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "code", "moved"),
     [

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import click
 
+from bundler.cli.declared_command import MANY
 from bundler.cli.main import COMMANDS, program
-from bundler.cli.options.command_line import MANY
 from bundler.config.option import HEADINGS
 
 FIRST = {"config"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
-from bundler.oci.content import shortened
+from bundler.oci.digest import shortened
 from tests.builders import a_bundle, a_module, a_signed_module, an_image
 from tests.registries import RealRegistry
 

@@ -15,8 +15,8 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.cli.main import COMMANDS, program
-from bundler.cli.terminal.display import Lines
 from bundler.cli.terminal.log import OPTION, VARIABLE, JsonLog, Log, log_for
+from bundler.cli.terminal.progress_bars import Lines
 from tests.builders import Content, a_bundle, a_module
 from tests.doubles import ALWAYS, Answer, MemoryRegistry, Seen, Wire, says
 from tests.processes import PROGRAM, bundler, clean_environment

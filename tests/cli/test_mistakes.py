@@ -10,8 +10,8 @@ from click.shell_completion import BashComplete
 
 from bundler.__main__ import run
 from bundler.about import PROGRAM
+from bundler.cli.declared_command import MANY
 from bundler.cli.main import COMMANDS, program
-from bundler.cli.options.command_line import MANY
 from bundler.server.listener import RegistryServer
 from bundler.server.served_content import read_only
 from bundler.server.writable import writable

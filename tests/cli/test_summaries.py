@@ -101,6 +101,7 @@ def test_mistakes_in_a_file_keep_a_line_each(capsys: pytest.CaptureFixture[str])
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_violations_of_a_policy_are_grouped_too(capsys: pytest.CaptureFixture[str]) -> None:
     found = [ContentError(f"h.example/app:{number}", "not allowed") for number in range(MANY)]
     error = ViolationsError("policy", found)

@@ -62,11 +62,13 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_inputs_are_those_that_go_was_given(name: str) -> None:
     assert hashlib.sha256(stream(name)).hexdigest()[:16] == KNOWN[name]["input"]
 
 
+@pytest.mark.slow
 @needs_compiled
 @pytest.mark.parametrize(("number", "kind"), [(CodecNumber.GO_A, "A"), (CodecNumber.GO_B, "B")])
 def test_the_compiled_encoders_write_what_go_writes(number: CodecNumber, kind: str) -> None:
@@ -74,6 +76,7 @@ def test_the_compiled_encoders_write_what_go_writes(number: CodecNumber, kind: s
     assert [name for name in NAMES if digest(deflated(new(), stream(name))) != KNOWN[name][kind]] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "kind"), [(CodecNumber.GO_A, "A"), (CodecNumber.GO_B, "B")])
 def test_the_python_encoders_write_what_go_writes(number: CodecNumber, kind: str) -> None:
     names = [*SMALL, *BORDERS]

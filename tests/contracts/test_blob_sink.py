@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bundler.errors import IntegrityError, NetworkError
-from bundler.oci.content import BlobSink, BlobSource, Descriptor, read_all, verified
+from bundler.oci.content import BlobSink, BlobSource, read_all, verified
+from bundler.oci.digest import Descriptor
 from bundler.store.blob_store import Store
 from tests.builders import MemoryStore, descriptor_of, noise
 from tests.doubles import FakeClock

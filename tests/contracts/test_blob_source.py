@@ -12,7 +12,8 @@ import pytest
 
 from bundler.bundle.reader import open_bundle
 from bundler.errors import IntegrityError, NotFoundError
-from bundler.oci.content import BlobSource, Descriptor, read_all
+from bundler.oci.content import BlobSource, read_all
+from bundler.oci.digest import Descriptor
 from bundler.oci.reference import RepositoryName
 from bundler.store.blob_store import Store
 from tests.builders import Content, MemoryStore, a_bundle, an_image, descriptor_of, noise, push_to

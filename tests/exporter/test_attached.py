@@ -9,7 +9,7 @@ import pytest
 
 from bundler.bundle.inventory import roots_of
 from bundler.bundle.reader import open_bundle
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Include

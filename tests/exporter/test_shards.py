@@ -55,6 +55,7 @@ def empty_shard(registry: MemoryRegistry, names: list[str]) -> str:
     return f"{index}/{count}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_the_shards_together_carry_the_whole(count: int, registry: MemoryRegistry, tmp_path: Path) -> None:
     wanted = [f"{registry.host}/org/modules/*", "--with-images", "--quiet"]

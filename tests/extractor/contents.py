@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 
 from bundler.bundle.reader import Bundle, open_bundle
-from bundler.oci.content import Descriptor
+from bundler.oci.digest import Descriptor
 from bundler.timoni.module import archive, pack_module
 from tests.builders import EMPTY_TYPE, TIMONI_LAYER, Content, a_bundle, manifest_document, members_of
 

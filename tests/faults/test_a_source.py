@@ -13,7 +13,7 @@ import pytest
 from bundler.bundle.reader import open_bundle
 from bundler.errors import AuthError, ContentError, NotFoundError
 from bundler.importer import verify_bundle
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from bundler.reporting.json_report import Report
 from tests.builders import (

@@ -15,7 +15,7 @@ import pytest
 from bundler.bundle.format import END_OF_ARCHIVE, padding
 from bundler.bundle.inventory import descriptor
 from bundler.limits import MIB
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci.digest import Descriptor, Digest
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from bundler.oci.strict_json import canonical
 from tests.builders import (

@@ -17,7 +17,7 @@ from bundler.errors import AuthError
 from bundler.importer import Destination, import_bundle, verify_bundle
 from bundler.ledger.ledger import Ledger
 from bundler.limits import MIB, Limits
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.oci.reference import parse_prefix
 from bundler.registry.auth.credentials import CredentialSources

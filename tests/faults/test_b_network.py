@@ -14,7 +14,7 @@ import trustme
 from bundler.bundle.reader import open_bundle
 from bundler.importer import verify_bundle
 from bundler.limits import Limits
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.registry.auth.credentials import CredentialSources
 from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings

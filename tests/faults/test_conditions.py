@@ -18,7 +18,7 @@ from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.exporter import OnDrift
 from bundler.importer import Destination, import_stream, verify_bundle
 from bundler.ledger.ledger import Ledger
-from bundler.oci.content import Descriptor, sha256
+from bundler.oci.digest import Descriptor, sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.oci.reference import parse_prefix
 from bundler.oci.strict_json import canonical

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from bundler.limits import MIB
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.reporting.json_report import Report
 from tests.builders import a_module
 from tests.doubles import (

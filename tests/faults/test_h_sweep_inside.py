@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.reference import Tag
 from bundler.registry.registries import Registries
 from tests.builders import Content, a_bundle

@@ -33,7 +33,7 @@ from bundler.importer.verify import ManifestCollector, verify_bundle
 from bundler.ledger.receipt import Receipt, ReceivedRepository, decode_receipt, encode_receipt
 from bundler.ledger.rollback_file import MovedTag, RollbackFile, decode_rollback_file, encode_rollback_file
 from bundler.limits import DEFAULT_LIMITS, MIB
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from bundler.oci.manifest import ACCEPTED, media_type_of, parse_manifest
 from bundler.oci.platform import parse_platform
 from bundler.oci.reference import RegistryName, RepositoryName, Tag, parse_prefix, parse_reference

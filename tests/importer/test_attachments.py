@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import ACCEPTED
 from bundler.reporting.json_report import Report
 from tests.builders import (
@@ -54,6 +54,7 @@ def statuses(report: Report) -> set[str]:
     return {tag.status for entry in report.repositories for tag in entry.tags}
 
 
+@pytest.mark.slow
 def test_every_tag_and_signature_arrives_under_its_own_digest(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_signatures_that_the_target_has_already_stay_listed(
     assert {access.method for access in target_registry.accesses(path)[before:]} <= {"HEAD", "GET"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entries", [None, []])
 @pytest.mark.parametrize("api", [True, False])
 def test_a_list_whose_last_entry_went_is_a_list(

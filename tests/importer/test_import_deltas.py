@@ -28,6 +28,8 @@ from tests.processes import bundler
 from tests.registries import RealRegistry
 from tests.server.client import writable_registry
 
+pytestmark = pytest.mark.slow
+
 Fresh = Callable[[str], str]
 
 

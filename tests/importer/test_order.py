@@ -12,11 +12,13 @@ from bundler.__main__ import run
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
 from bundler.ledger.import_log import ImportLog
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from tests.builders import Content, a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler, clean_environment
 from tests.registries import RealRegistry
+
+pytestmark = pytest.mark.slow
 
 AT = "2026-11-24T02:39:17Z"
 

@@ -18,7 +18,7 @@ from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import open_bundle
 from bundler.errors import UsageError, ViolationsError
 from bundler.importer.policy_check import PolicyCheck
-from bundler.oci.content import Descriptor, Digest, sha256
+from bundler.oci.digest import Descriptor, Digest, sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.trust.cosign import read_key, simple_signing
 from bundler.trust.policy import Policy
@@ -46,6 +46,8 @@ from tests.trust.attached import (
     statement,
     statement_message,
 )
+
+pytestmark = pytest.mark.slow
 
 Private = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 KINDS: dict[str, Callable[[], Private]] = {

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.reference import Tag
 from bundler.reporting.json_report import Report
 from tests.builders import Content, a_bundle, a_module, add_version
@@ -17,6 +17,8 @@ from tests.doubles import ALWAYS, FakeClock, FaultProxy, says
 from tests.flows import imported, registries_for
 from tests.processes import bundler, clean_environment
 from tests.registries import RealRegistry
+
+pytestmark = pytest.mark.slow
 
 Fresh = Callable[[str], str]
 

@@ -13,7 +13,7 @@ import pytest
 from bundler.bundle.inventory import Inventory
 from bundler.errors import BundlerError, LocalError, TrustError, UsageError
 from bundler.ledger.ledger import ImportRecord, Incoming, Ledger, Permits
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from bundler.oci.reference import parse_prefix
 from bundler.reporting.json_report import BundleReport, Report, StatementReport
 from bundler.session import Session

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.errors import IntegrityError
-from bundler.oci.content import Descriptor, Digest, held_back, read_all, sha256, verified
+from bundler.oci.content import held_back, read_all, verified
+from bundler.oci.digest import Descriptor, Digest, sha256
 from tests.builders import MemoryStore, descriptor_of
 
 SHA256 = "sha256:" + "a" * 64
@@ -35,6 +36,7 @@ def test_what_is_no_digest_is_refused(text: object) -> None:
         Digest.parse(text)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=150))
 def test_no_text_gets_past_the_grammar_into_a_path(text: str) -> None:
     try:

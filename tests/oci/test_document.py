@@ -13,7 +13,7 @@ from bundler.errors import ContentError
 from bundler.ledger.receipt import decode_receipt
 from bundler.ledger.rollback_file import decode_rollback_file
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST, parse_manifest
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.repository import Repository

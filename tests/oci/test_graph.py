@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.errors import IntegrityError
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.graph import bottom_up, heights
 from tests.builders import SHAPES, Content, an_index, an_index_of_indexes, index_document
 

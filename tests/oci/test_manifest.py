@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.graph import left_out
 from bundler.oci.manifest import (
     ARTIFACT_MANIFEST,

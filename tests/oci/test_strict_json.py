@@ -143,6 +143,7 @@ def test_values_are_allowed_up_to_the_limit(read: object, data: bytes, number: i
         read(data, item="x", depth=8, values=number - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [strict_json.loads, strict_json.check])
 def test_names_of_one_object_are_allowed_up_to_the_limit(read: object) -> None:
     """Case 65."""

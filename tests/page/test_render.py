@@ -197,6 +197,7 @@ def test_an_empty_bundle_has_a_page(tmp_path: Path) -> None:
 # --- bounds ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_thousand_tags_are_one_page_that_is_folded(transfer: PageContents) -> None:
     tag = transfer.repositories[0].tags[0]
     tags = tuple(tag._replace(reference=f"1.{number}.0", revision="a" * 40) for number in range(2_000))

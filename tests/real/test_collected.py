@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from tests.builders import Content, a_bundle, a_module, push_to
 from tests.flows import imported

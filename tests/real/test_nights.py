@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.reference import RepositoryName, Tag
 from tests.builders import Content, a_module, add_version, an_index, sign_by_subject, sign_by_tag
 from tests.doubles import FakeClock, MemoryRegistry

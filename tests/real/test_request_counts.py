@@ -114,6 +114,7 @@ def test_a_first_import_sends_each_blob_once_and_reads_tags_back(
     }
 
 
+@pytest.mark.slow
 def test_a_first_import_of_28_tags_takes_at_most_320_requests(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

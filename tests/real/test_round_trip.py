@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import ACCEPTED
 from tests.builders import SHAPES, a_module, push_to
 from tests.flows import exported, imported
@@ -26,6 +26,7 @@ def _manifest(registry: RealRegistry, path: str, reference: str) -> requests.Res
     return requests.get(f"{registry.base}/v2/{path}/manifests/{reference}", headers=headers, timeout=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", sorted(set(SHAPES) - NOT_IN_DISTRIBUTION))
 def test_every_manifest_arrives_byte_identical_under_every_tag(
     shape: str, source_registry: RealRegistry, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path

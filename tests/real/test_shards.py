@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bundler.__main__ import run
 from tests.builders import a_module, push_to
 from tests.registries import RealRegistry
@@ -12,6 +14,7 @@ from tests.registries import RealRegistry
 COUNT = 3
 
 
+@pytest.mark.slow
 def test_shards_from_a_catalog_make_the_target_whole(
     source_registry: RealRegistry, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:

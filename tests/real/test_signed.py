@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import requests
 
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import ACCEPTED
 from tests.builders import Content, a_signed_module, push_to
 from tests.flows import exported, imported
@@ -34,6 +35,7 @@ def listed(url: str) -> set[str]:
     return {entry["digest"] for entry in answer.json()["manifests"]}
 
 
+@pytest.mark.slow
 def test_without_the_api_fallback_tags_show_every_signature(
     source_registry: RealRegistry, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -50,6 +52,7 @@ def test_without_the_api_fallback_tags_show_every_signature(
     assert set(target_registry.tags(path)) == set(content.tags)
 
 
+@pytest.mark.slow
 def test_with_the_api_both_readers_find_every_signature(
     source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -65,6 +68,7 @@ def test_with_the_api_both_readers_find_every_signature(
         assert imported(tmp_path / "b.tar.zst", client.address).unchanged
 
 
+@pytest.mark.slow
 def test_from_a_registry_with_the_api_into_one_without(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

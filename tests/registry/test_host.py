@@ -15,11 +15,11 @@ import trustme
 from bundler.errors import AuthError, ContentError, NetworkError, NotFoundError
 from bundler.oci.reference import RegistryName
 from bundler.registry.auth.token_exchange import Credentials
-from bundler.registry.http.exchange import Transport, TransportSettings
+from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.http.host import Host
-from bundler.registry.http.library_errors import TransientError
-from bundler.registry.http.retry import Deadline, Retry
+from bundler.registry.http.retry import Deadline, Retry, TransientError
 from bundler.registry.http.status import RequestRefusedError
+from bundler.registry.http.transport import Transport
 from bundler.registry.settings import HostSettings, Traffic
 from tests.doubles import ALWAYS, FakeClock, LoopbackServer, Reply, Seen, hang_up, says, wants
 from tests.flows import PATIENT

@@ -13,8 +13,10 @@ import requests
 import urllib3
 
 from bundler.errors import BundlerError, NetworkError, UsageError
-from bundler.registry.http.exchange import Request, Transport, TransportSettings
-from bundler.registry.http.library_errors import DroppedError, TransientError, classified, translated
+from bundler.registry.http.exchange import Request, TransportSettings
+from bundler.registry.http.library_errors import classified, translated
+from bundler.registry.http.retry import DroppedError, TransientError
+from bundler.registry.http.transport import Transport
 from tests.doubles import LoopbackServer, Reply
 from tests.flows import PATIENT
 from tests.registries import RealRegistry

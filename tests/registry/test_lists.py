@@ -9,11 +9,12 @@ import pytest
 
 from bundler.errors import AuthError, BundlerError, ContentError, NotFoundError
 from bundler.limits import DEFAULT_LIMITS
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RegistryName, RepositoryName
 from bundler.registry.http import host as hosts
-from bundler.registry.http.exchange import Transport, TransportSettings
+from bundler.registry.http.exchange import TransportSettings
+from bundler.registry.http.transport import Transport
 from bundler.registry.listings import next_link
 from bundler.registry.registries import Registries
 from bundler.registry.settings import HostSettings, Traffic
@@ -128,6 +129,7 @@ def test_a_registry_that_shows_no_catalog_says_what_to_do(status: int, kind: typ
         catalog_of(lambda seen: Reply(status))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["<", "<>;", "<a>; ", '<a>;x="', '<a>;rel="', "<a>;;;", "<a>;rel=next-"])
 def test_a_long_hostile_link_is_read_in_linear_time(part: str) -> None:
     settings = HostSettings(limits=DEFAULT_LIMITS._replace(location=1 << 22))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bundler.bundle.reader import open_bundle
-from bundler.oci.content import Descriptor
+from bundler.oci.digest import Descriptor
 from bundler.oci.manifest import ARTIFACT_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from tests.builders import Content, a_module, document_of, manifest_document
 from tests.doubles import MemoryRegistry

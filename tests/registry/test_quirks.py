@@ -11,7 +11,7 @@ import requests
 
 from bundler.errors import TargetRefusedError
 from bundler.limits import MIB
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.oci.reference import RepositoryName
 from bundler.registry.quirks import type_hint
 from tests.builders import Content, a_bundle, a_module, manifest_document, noise, sign_by_subject
@@ -74,6 +74,7 @@ def test_ecr_ends_an_upload_with_the_last_patch(proxy: FaultProxy, fresh: Fresh,
     assert carry(content, path, proxy, tmp_path) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "largest"),
     [("1", 4 * MIB), (str(5 * MIB), 5 * MIB), (str(1 << 40), 9 * MIB), ("x", 4 * MIB), ("²", 4 * MIB),
@@ -164,6 +165,7 @@ def test_every_quirk_on_the_page_has_the_test_that_it_names() -> None:
     assert [name for name in named if f"def {name}(" not in known] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [2 * MIB, MIB, 512 * 1024])
 def test_a_proxy_that_limits_bodies_gets_pieces_that_it_takes(
     limit: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bundler.errors import IntegrityError, NotFoundError
-from bundler.oci.content import Digest, read_all
+from bundler.oci.content import read_all
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import ACCEPTED
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.registry.quirks import may_be_cut

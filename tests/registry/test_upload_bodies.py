@@ -11,7 +11,8 @@ import pytest
 from bundler.errors import NetworkError
 from bundler.limits import MIB, Limits
 from bundler.registry.http.bodies import SLICE, Outgoing
-from bundler.registry.http.exchange import Request, Transport, TransportSettings
+from bundler.registry.http.exchange import Request, TransportSettings
+from bundler.registry.http.transport import Transport
 from tests.doubles import FakeClock
 
 HURRIED = Limits(connect_timeout=30.0, blob_seconds=0.2, blob_rate=1000 * MIB)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import (
     Report,

@@ -11,7 +11,7 @@ from typing import Any, Self
 import requests
 
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from bundler.server.listener import RegistryServer
 from bundler.server.served_content import ServedContent as Served
 from bundler.server.writable import writable

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bundler.errors import LocalError
 from bundler.limits import MIB
 from bundler.server import listener
-from bundler.server.connections import LARGEST_CHUNK, SLOWEST, STALLED, PacedSocket
+from bundler.server.connections import LARGEST_CHUNK, SLOWEST, STALLED, PacedSocket, begins_request
 from bundler.server.listener import THREADS, RegistryServer
 from bundler.server.served_content import read_only
 from bundler.server.writable import writable
@@ -147,6 +149,22 @@ def test_endless_headers_are_refused(registry: Client) -> None:
     answer = raw(registry, b"GET /v2/ HTTP/1.1\r\nX: " + b"x" * 200_000 + b"\r\n\r\n")
     assert answer == b"" or answer.startswith(b"HTTP/1.1 413 ")
     assert registry.get("/v2/").status_code == 200
+
+
+def test_a_client_that_tries_tls_first_is_answered_at_once(registry: Client) -> None:
+    host, port = registry.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=300) as connection:
+        connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert b"http://, not https://" in answer
+
+
+@given(
+    st.sampled_from([b"GET", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"]), st.integers(0, 12), st.integers(0, 2)
+)
+def test_the_start_of_a_request_is_waited_for(method: bytes, cut: int, empty_lines: int) -> None:
+    assert begins_request(b"\r\n" * empty_lines + (method + b" /v2/ HTTP/1.1")[:cut])
 
 
 def test_one_line_is_logged_per_request(bundle: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from tests.builders import a_module, noise
 from tests.server.client import Client
@@ -101,6 +101,7 @@ def test_no_tags_are_given_for_n_0(stocked: Client) -> None:
     assert "Link" not in answer.headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [

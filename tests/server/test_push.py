@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bundler.limits import Limits
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from bundler.oci.manifest import OCI_MANIFEST
 from bundler.store.blob_store import PARTIAL
 from tests.builders import SHAPES, Content, a_module, dumped, manifest_document, noise
@@ -113,6 +113,7 @@ def test_a_manifest_that_gives_a_blob_another_size_is_refused(registry: Client) 
     assert registry.error(answer) == (400, "MANIFEST_INVALID")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[]", b"{}", b'{"schemaVersion":1}', b'{"schemaVersion":2,"config":{}}', b"[" * 99]
 )
@@ -133,6 +134,7 @@ def test_a_manifest_under_another_digest_is_refused(registry: Client) -> None:
     assert registry.error(answer) == (400, "DIGEST_INVALID")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_content_comes_back_as_it_went(registry: Client, shape: str) -> None:
     content = SHAPES[shape]()

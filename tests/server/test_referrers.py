@@ -15,7 +15,7 @@ from werkzeug import Request
 from bundler.bundle.inventory import Root, take_inventory
 from bundler.bundle.writer import write_bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from bundler.oci.reference import RepositoryName, RepositoryPath
 from bundler.reporting.progress import SILENCE

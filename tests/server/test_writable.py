@@ -24,6 +24,7 @@ def names_in(path: Path) -> list[str]:
     return [entry["annotations"][REF_NAME] for entry in entries]
 
 
+@pytest.mark.slow
 def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     content = an_index(of=2)
     with writable_registry(tmp_path) as client:
@@ -44,6 +45,7 @@ def test_a_manifest_that_lost_its_tag_outlives_a_restart(tmp_path: Path) -> None
         assert client.head(f"/v2/team/app/manifests/{old.tags['1.0.0']}").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_index_names_repository_and_tag(tmp_path: Path) -> None:
     with writable_registry(tmp_path) as client:
         client.push("team/app", a_module("1.0.0", "latest"))

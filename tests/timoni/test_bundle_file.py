@@ -359,6 +359,7 @@ def test_aliases_in_yaml_are_never_expanded() -> None:
     assert instances(found) == {"a": ("oci://h.io/a", "latest")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "many", ["[string]: x: 1\n", "#A\n", 'if x {a0: module: version: "1"}\n', "a%d: module: {}\n"]
 )
@@ -392,6 +393,7 @@ def test_a_file_rewritten_with_its_own_addresses_is_the_same(name: str) -> None:
     assert rewritten(file, {"oci://h.io/not-there": "oci://h.io/other"}) == file.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in REWRITABLE if name != "let.cue"])
 def test_a_rewritten_file_reads_with_the_other_addresses(name: str) -> None:
     file = source(name)
@@ -400,6 +402,7 @@ def test_a_rewritten_file_reads_with_the_other_addresses(name: str) -> None:
     assert urls_in(after) == {instance: moved(url) for instance, url in before.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REWRITABLE)
 def test_rewriting_there_and_back_changes_address_spelling_only(name: str) -> None:
     file = source(name)

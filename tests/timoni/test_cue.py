@@ -30,6 +30,8 @@ from bundler.timoni.cue.cue_tree import (
     Tree,
 )
 
+pytestmark = pytest.mark.slow
+
 CUE_LIKE = st.text("ab_#\"'\\(){}[]:,.|&*?!=@/\n \t0é", max_size=60) | st.lists(
     st.sampled_from(
         ["a", "for", "if", "let", " ", "\n", ":", "{", "}", "[", "]", "(", ")", '"', '"""\n', "\n\"\"\"",

@@ -10,7 +10,7 @@ import tarfile
 import pytest
 
 from bundler.errors import ContentError
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.timoni.module import CONFIG, PackedModule, archive, pack_module
 
 FILES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from bundler.trust.cosign import pae
 from tests.builders import (
     OCI_CONFIG,

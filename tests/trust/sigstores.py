@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from tests.builders import SIGSTORE, Content, Document
 from tests.trust.attached import (
     attach_by_referrer,

@@ -25,6 +25,7 @@ def blob_of(text: bytes) -> bytes:
     return base64.b64decode(b"".join(text.splitlines()[1:-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
 def test_it_is_read_as_it_was_written(kind: str, tmp_path: Path) -> None:
     key = a_key(tmp_path, "key", kind=kind)
@@ -35,6 +36,7 @@ def test_it_is_read_as_it_was_written(kind: str, tmp_path: Path) -> None:
     assert kind in made.kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
 def test_a_certificate_is_called_by_its_key_as_ssh_keygen_does(
     kind: str, tmp_path: Path, alice: Path

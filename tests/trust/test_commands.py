@@ -15,7 +15,7 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
 from bundler.trust.bundle_signing import Terms, moment_at
@@ -129,6 +129,7 @@ def test_the_same_export_again_leaves_the_signature(name: str, place: Place) -> 
     assert len(before.signatures) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.tar.zst", "directory"])
 def test_another_key_job_or_number_is_signed_anew(name: str, place: Place) -> None:
     out = place.folder / name
@@ -137,16 +138,17 @@ def test_another_key_job_or_number_is_signed_anew(name: str, place: Place) -> No
         ["--sign-key", str(place.alice)],
         ["--sign-key", str(place.bob)],
         ["--sign-key", str(place.bob), "--job", "other"],
-        ["--sign-key", str(place.bob), "--job", "other", "--sequence", "9"],
+        ["--sign-key", str(place.bob), "--job", "third", "--sequence", "9"],
     ):
         before = out.is_file() and out.read_bytes()
         assert place.export(*options, out=out) == 0
         assert before is False or out.read_bytes() != before
     said = sealed_in(out).statement
-    assert (said.job, said.sequence) == ("other", 9)
+    assert (said.job, said.sequence) == ("third", 9)
     assert run(["verify", str(out), *place.trusting(line("bob", place.bob)), "-q"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.tar.zst", "directory"])
 def test_a_demand_to_expire_is_made_of_what_stands_too(name: str, place: Place) -> None:
     out, sign = place.folder / name, ("--sign-key", str(place.alice))
@@ -183,6 +185,7 @@ def test_what_was_signed_goes_with_what_it_was_said_of(name: str, place: Place) 
         assert bundle.sealed is None
 
 
+@pytest.mark.slow
 def test_a_stream_is_signed_too(place: Place) -> None:
     command = ["export", f"{place.source.host}/app", "-o", "-", "--store", str(place.folder / "store"), "-q"]
     export = [*PROGRAM, *command, "--sign-key", str(place.alice)]
@@ -290,6 +293,53 @@ def test_a_replaced_statement_takes_no_lower_number(place: Place, capsys: Output
         # A clock that is behind the number makes none that is lower.
         assert replaced(place, *job) == 0
         assert sealed_in(place.bundle).statement.sequence == ahead
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("b.tar.zst", []),
+        ("directory", []),
+        ("b.compact.zst", ["--compact"]),
+        ("b.tar.zst", ["--volume-size", "64KiB"]),
+    ],
+    ids=["file", "directory", "compact", "volumes"],
+)
+def test_an_export_over_a_signed_one_takes_no_lower_number(
+    name: str, form: list[str], place: Place, capsys: Output
+) -> None:
+    out, options = place.folder / name, ("--sign-key", str(place.alice), "--job", "nightly", *form)
+    assert place.export(*options, "--sequence", "7", out=out) == 0
+    before = sealed_in(out)
+    force = [] if "--volume-size" in form else ["--force"]
+    for more in ([], force, ["--dry-run"], ["--dry-run", *force]):
+        assert place.export(*options, "--sequence", "6", *more, out=out) == 11
+        assert "number 6 of the job nightly would replace 7" in capsys.readouterr().err
+        assert sealed_in(out) == before
+    if not form or "--compact" in form:
+        add_version(place.source.repositories["app"], "2.0.0")
+        assert place.export(*options, "--sequence", "6", out=out) == 11
+        assert sealed_in(out) == before
+        assert place.export(*options, "--sequence", "8", out=out) == 0
+        assert sealed_in(out).statement.sequence == 8
+
+
+def test_an_export_keeps_numbers_growing_if_the_clock_does_not(place: Place) -> None:
+    sign = ("--sign-key", str(place.alice))
+    assert place.export(*sign, "--sequence", str(1 << 60)) == 0
+    add_version(place.source.repositories["app"], "2.0.0")
+    assert place.export(*sign) == 0
+    assert sealed_in(place.bundle).statement.sequence == 1 << 60
+
+
+def test_a_converted_bundle_replaces_none_of_a_higher_number(place: Place, capsys: Output) -> None:
+    compact, sign = place.folder / "b.compact.zst", ("--sign-key", str(place.alice))
+    assert place.export(*sign, "--sequence", "7", "--compact", out=compact) == 0
+    assert place.export(*sign, "--sequence", "8") == 0
+    for force in ([], ["--force"]):
+        assert run(["expand", str(compact), "-o", str(place.bundle), "-q", *force]) == 11
+        assert "number 7 of the job default would replace 8" in capsys.readouterr().err
+    assert sealed_in(place.bundle).statement.sequence == 8
 
 
 def test_a_damaged_bundle_is_not_signed(place: Place) -> None:
@@ -430,6 +480,7 @@ def test_where_a_policy_names_the_signers_the_options_say_more(place: Place, cap
     assert "the policy already lists revoked keys" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stream_is_remembered_as_well(place: Place) -> None:
     old, new = numbered(place, 6, "1.0.0"), numbered(place, 7, "1.1.0")
     options = ["-q", *place.trusting(), "--state", str(place.state)]

@@ -51,6 +51,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         running.terminate()
 
 
+@pytest.mark.slow
 def test_every_documented_command_does_what_the_page_says(
     shell: Shell, tmp_path: Path, target_registry: RealRegistry, fresh: Callable[[str], str]
 ) -> None:

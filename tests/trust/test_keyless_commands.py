@@ -13,7 +13,7 @@ import pytest
 
 from bundler.bundle.reader import open_bundle
 from bundler.config.policy_file import read_policy_file
-from bundler.oci.content import Digest
+from bundler.oci.digest import Digest
 from tests.builders import Content, a_bundle, a_module
 from tests.doubles import MemoryRegistry
 from tests.importer.test_policy_check import Signer, policy, verify
@@ -21,6 +21,8 @@ from tests.processes import bundler, clean_environment
 from tests.registries import RealRegistry
 from tests.trust.authorities import ISSUER, USUAL, WORKFLOW, Terms
 from tests.trust.sigstores import StagedSigstore
+
+pytestmark = pytest.mark.slow
 
 ACCEPTED = f"{WORKFLOW} ({ISSUER})"
 OTHER = "https://github.com/other/app/.github/workflows/release.yml@refs/heads/main"

@@ -19,7 +19,7 @@ from bundler.bundle.stream import BundleStream
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError
 from bundler.importer import verify_bundle
 from bundler.limits import DEFAULT_LIMITS
-from bundler.oci.content import sha256
+from bundler.oci.digest import sha256
 from bundler.trust.armor import SIGNATURE_FILE, Signature, armored, signatures_in
 from bundler.trust.bundle_signing import Terms
 from bundler.trust.statement import STATEMENT_FILE, Job, SignedStatement, decode

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci import strict_json
-from bundler.oci.content import Digest, sha256
+from bundler.oci.digest import Digest, sha256
 from bundler.trust.bundle_signing import moment_at
 from bundler.trust.statement import Job, Moment, Statement, decode, encode
 from tests.schema_checks import valid

@@ -7,7 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler.volumes.volume_format import TRAILER, encoded
+from bundler.volumes.parity import parity_pieces
+from bundler.volumes.volume_format import TRAILER
 from tests.builders import noise
 from tests.volumes.cuts import SIZE, cut
 
@@ -71,7 +72,7 @@ def parity_of(pieces: list[bytes], parity: int) -> list[bytes]:
 def test_parity_is_that_of_the_matrix(data: int, parity: int, seed: bytes) -> None:
     pieces = [noise(f"{seed!r} {number}", len(seed)) for number in range(data)]
     readers = [lambda size, offset, piece=piece: piece[offset : offset + size] for piece in pieces]
-    assert next(encoded(readers, parity, len(seed))) == parity_of(pieces, parity)
+    assert next(parity_pieces(readers, parity, len(seed))) == parity_of(pieces, parity)
 
 
 def test_a_parity_volume_holds_the_parity_of_the_padded_pieces(tmp_path: Path) -> None:

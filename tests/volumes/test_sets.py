@@ -232,6 +232,7 @@ READERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", READERS)
 def test_every_command_reads_volumes_on_several_media(
     command: str, volumes: list[Path], tmp_path: Path
@@ -254,6 +255,7 @@ def test_a_copy_that_broke_off_is_named_by_the_check(volumes: list[Path], tmp_pa
     ]
 
 
+@pytest.mark.slow
 def test_volumes_are_not_signed_and_not_cut_again(
     volumes: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_volume_that_says_nothing_is_refused(text: bytes) -> None:
         decode_trailer(text + hashlib.sha256(text).digest() + MAGIC, TRAILER + 1, "v")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [{"parity": 1}, {"data": 3, "total": 3 * SIZE - 3100}])
 def test_volumes_that_say_otherwise_of_their_set_are_of_another(
     changed: dict[str, Any], tmp_path: Path
@@ -170,6 +171,7 @@ def export(registry: MemoryRegistry, out: Path, *more: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_volumes_are_written_directly_and_imported_in_place(registry: MemoryRegistry, tmp_path: Path) -> None:
     out = tmp_path / "v"
     out.mkdir()
@@ -184,6 +186,7 @@ def test_volumes_are_written_directly_and_imported_in_place(registry: MemoryRegi
     assert {path.name for path in out.iterdir()} == names
 
 
+@pytest.mark.slow
 def test_volumes_on_several_media_are_one_set(registry: MemoryRegistry, tmp_path: Path) -> None:
     export(registry, tmp_path / "b.tar.zst")
     stick = tmp_path / "stick"
@@ -196,6 +199,7 @@ def test_volumes_on_several_media_are_one_set(registry: MemoryRegistry, tmp_path
     assert found.returncode == 0, found.stderr
 
 
+@pytest.mark.slow
 def test_a_damaged_volume_is_named_and_made_again_alone(registry: MemoryRegistry, tmp_path: Path) -> None:
     export(registry, tmp_path / "b.tar.zst")
     third = tmp_path / "b.tar.zst.003"
@@ -225,6 +229,7 @@ def test_one_volume_is_cut_again_from_the_bundle(tmp_path: Path) -> None:
         verify_bundle(opened)
 
 
+@pytest.mark.slow
 def test_two_sets_in_one_folder_are_told_apart_by_volume_name(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
@@ -236,6 +241,7 @@ def test_two_sets_in_one_folder_are_told_apart_by_volume_name(
         assert set(bundle.inventory.repositories[0].tags) == {"1.0.0"}
 
 
+@pytest.mark.slow
 def test_volumes_of_another_content_are_not_written_over(registry: MemoryRegistry, tmp_path: Path) -> None:
     export(registry, tmp_path / "b.tar.zst", "--tag", "1.0.0")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
@@ -248,6 +254,7 @@ def test_volumes_of_another_content_are_not_written_over(registry: MemoryRegistr
     assert [seen for seen in registry.seen if "/blobs/" in seen.path] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "what"),
     [

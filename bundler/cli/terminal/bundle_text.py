@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.cli.terminal.display import aligned
 from bundler.errors import printable
-from bundler.oci.content import shortened
+from bundler.oci import shortened
 from bundler.reporting.progress import counted, size_text
 from bundler.selection.semver import version_order
 
@@ -24,13 +23,21 @@ if TYPE_CHECKING:
 COLUMNS = ("TAG", "VERSION", "DIGEST", "CREATED", "SIZE", "OWN")
 
 
-def verified_text(contents: Contents, now: int) -> str:
-    """Return what `verify` found; `now` is in seconds since the epoch."""
+def verified_text(contents: Contents, now: int, unproven: int = 0) -> str:
+    """Return what `verify` found; `now` is in seconds since the epoch, `unproven` counts layers."""
     tags = sum(len(entry.tags) for entry in contents.repositories)
     size = f"{counted(contents.blobs, 'blob')}, {size_text(contents.distinct_size)}"
-    lines = _labelled(("bundle", contents.id), *_verdict("OK, every byte verified", contents.statement, now))
+    status, verdict = "OK, every byte verified", "OK"
+    if unproven:
+        status = f"undamaged; {counted(unproven, 'layer')} not verified, because the base is not at hand"
+        verdict = "undamaged"
+    lines = _labelled(("bundle", contents.id), *_verdict(status, contents.statement, now))
     return "\n".join(
-        [f"{contents.path}: OK, {counted(tags, 'tag')}, {size}", *lines, *signed_lines(contents.signed)]
+        [
+            f"{contents.path}: {verdict}, {counted(tags, 'tag')}, {size}",
+            *lines,
+            *signed_lines(contents.signed),
+        ]
     )
 
 
@@ -146,3 +153,11 @@ def signed_lines(signed: Iterable[SignedReport]) -> list[str]:
     unchecked = sum(module.unchecked for module in modules)
     lines = [f"{count} signed by {who}" for who, count in counts.items()]
     return [*lines, *([f"{counted(unchecked, 'keyless signature')} not checked"] if unchecked else [])]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line per row, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

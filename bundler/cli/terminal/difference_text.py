@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from bundler.cli.terminal.display import aligned
+from bundler.cli.terminal.bundle_text import aligned
 from bundler.errors import printable
-from bundler.oci.content import shortened
+from bundler.oci import shortened
 from bundler.reporting.progress import counted, size_text
 from bundler.selection.semver import version_order
 

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bundler.cli.terminal.bundle_text import signed_lines
-from bundler.cli.terminal.display import aligned
+from bundler.cli.terminal.bundle_text import aligned, signed_lines
 from bundler.errors import UsageError
-from bundler.oci.content import shortened
+from bundler.oci import shortened
 from bundler.reporting.json_report import Explanation, Report, RepositoryReport, TagReport
 from bundler.reporting.progress import counted, size_text
 from bundler.selection.semver import version_order

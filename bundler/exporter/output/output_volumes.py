@@ -11,17 +11,16 @@ from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import largest_size
 from bundler.deltas.existing_bundle import open_bundle
 from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
-from bundler.exporter.output.output_file import pack
+from bundler.exporter.output.output_file import StatementSource, pack, writer_of
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
-from bundler.oci.content import BlobSource
+from bundler.oci import BlobSource
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 from bundler.volumes.volume_writer import Cut, splitting
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
-    from bundler.exporter.output.output_file import StatementSource
 
 
 @dataclass
@@ -33,6 +32,8 @@ class VolumesOutput:
     limits: Limits
     signing: StatementSource | None = None
     is_store: bool = False
+    compact: int | None = None
+    """The zstd level of a compact bundle; None for a portable one."""
 
     @property
     def name(self) -> str:
@@ -61,6 +62,10 @@ class VolumesOutput:
             if there.id != bundle_id(encode(inventory)):
                 next_step = "choose another name or folder, or remove them"
                 raise UsageError(self.name, "volumes of another set with this name exist", next_step)
+            if there.sealed and self.signing:
+                self.signing.follow(there.sealed.statement)
+            if there.is_compact != (self.compact is not None):
+                return None
             return self._signed_already(there, progress)
         return None
 
@@ -82,6 +87,9 @@ class VolumesOutput:
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write them under temporary names; they get their own when all are durable."""
         with splitting(self.path, self.cut) as splitter:
-            written = pack(splitter.write, self.name, inventory, source, progress, signing=self.signing)
+            writer = writer_of(self.compact, self.path.parent, self.limits)
+            written = pack(
+                splitter.write, self.name, inventory, source, progress, signing=self.signing, writer=writer
+            )
             splitter.finish(progress)
         return written

@@ -10,8 +10,7 @@ from bundler.errors import BundlerError, IntegrityError, NotFoundError
 from bundler.exporter.resolve.resolution import Findings
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph
-from bundler.oci.content import Digest
-from bundler.oci.reference import RepositoryName, Tag
+from bundler.oci import Digest, RepositoryName, Tag
 from bundler.registry.repository import PinnedManifest
 from bundler.selection.sources import Include
 

@@ -21,10 +21,11 @@ from bundler.exporter.resolve.resolution import (
     Resolution,
     Resolved,
     failed_findings,
+    sparse_warnings,
 )
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
-from bundler.oci.content import BlobStore
+from bundler.oci import BlobStore
 from bundler.oci.manifest import Manifest
 from bundler.registry.repository import TagList
 from bundler.reporting.json_report import Explanation, RepositoryExplanation, TagDecision, failure
@@ -183,7 +184,8 @@ def _judged(resolved: Resolved, signers: Signers, reader: SourceReader) -> Resol
 
         resolved = without_unsigned(resolved, signers, reader)
     elsewhere = tuple(line for manifest in resolved.resolution.carried() for line in _elsewhere(manifest))
-    return resolved._replace(findings=resolved.findings + Findings(warnings=elsewhere))
+    warnings = (*elsewhere, *sparse_warnings(resolved.resolution))
+    return resolved._replace(findings=resolved.findings + Findings(warnings=warnings))
 
 
 def _elsewhere(manifest: Manifest) -> list[str]:

@@ -11,11 +11,10 @@ from bundler.bundle.inventory import Root
 from bundler.deltas.departed import Subject
 from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.exporter.resolve.source_reader import SourceReader
-from bundler.oci.content import Descriptor, Digest
+from bundler.oci import Descriptor, Digest, RepositoryName
 from bundler.oci.graph import Manifests, reached, sparse
 from bundler.oci.manifest import Manifest
 from bundler.oci.platform import sparse_index
-from bundler.oci.reference import RepositoryName
 from bundler.selection.sources import ALONE, Include
 
 

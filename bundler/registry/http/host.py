@@ -5,23 +5,27 @@ A wait that the server asks for holds for all threads. Writes are never redirect
 where it was allowed; a loopback host is asked which of the two it speaks.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from bundler.errors import AuthError, BundlerError, ContentError, NetworkError
+from bundler.oci import RegistryName
 from bundler.oci.addresses import leads_here, origin_of, split_address
-from bundler.oci.reference import RegistryName
 from bundler.registry.auth.token_exchange import BETWEEN, BearerToken, Credentials, TokenAnswer, TokenRequest
 from bundler.registry.auth.tokens import Tokens
-from bundler.registry.http.exchange import Answer, Request, SizedBody, Transport, speaks_tls
-from bundler.registry.http.library_errors import DroppedError, TransientError
-from bundler.registry.http.retry import Deadline, Retry
+from bundler.registry.http.exchange import Answer, Request, SizedBody
+from bundler.registry.http.retry import Deadline, DroppedError, Retry, TransientError
 from bundler.registry.http.status import TRANSIENT, item_of, meaning, refused
 from bundler.registry.large_bodies import limit_large_bodies, take_place
 from bundler.registry.settings import HostSettings, Traffic
+
+if TYPE_CHECKING:
+    from bundler.registry.http.transport import Transport
 
 Result = TypeVar("Result")
 
@@ -104,6 +108,20 @@ class Host:
             return Reply(answer.status, answer.headers, data)
 
         return self._retry.call(attempt)
+
+    def log_in(self) -> bool:
+        """Ask for nothing but the login; return False if this registry answers without one.
+
+        It is then sent the credentials all the same: some let everybody read, and know their users too.
+
+        Raises: AuthError for a refused login. NetworkError. NotFoundError.
+        """
+        ask = partial(self.fetch, "GET", "/v2/", "", accept=frozenset({200}))
+        limit = self.settings.limits.token_answer
+        ask(limit=limit)
+        if not self._tokens.proven("") and (credentials := self._tokens.credentials("")):
+            ask(limit=limit, headers={"Authorization": credentials.authorization})
+        return self._tokens.proven("")
 
     def retrying(self, attempt: Callable[[], Result]) -> Result:
         """Call `attempt` until it ends without a TransientError, or the tries are used up."""
@@ -227,6 +245,8 @@ class Host:
         return answer
 
     def _turns_out_tls(self) -> bool:
+        from bundler.registry.http.tls import speaks_tls
+
         with self._lock:
             if not self._scheme_settled:
                 parts = urlsplit(f"//{self._api_host}")

@@ -10,6 +10,7 @@ import requests
 import urllib3
 
 from bundler.errors import NetworkError
+from bundler.registry.http.retry import DroppedError, TransientError
 
 TRUST = "name the authority with --ca-file"
 
@@ -22,16 +23,6 @@ CERTIFICATE = {
 """The next step by OpenSSL's reason: not yet valid, expired, another name, another address."""
 
 NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
-
-
-class TransientError(NetworkError):
-    """Worth another try; `retry_after` is the server's wish in seconds, if it had one."""
-
-    retry_after: float | None = None
-
-
-class DroppedError(TransientError):
-    """The connection ended before an answer began: on a reused one that is a usual race."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""The one retry layer, and the pace that a host asks for. The sole user of tenacity."""
+"""The one retry layer, the errors that it tries again, and the pace that a host asks for.
+
+The sole user of tenacity.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from bundler.errors import NetworkError
-from bundler.registry.http.library_errors import DroppedError, TransientError
 from bundler.registry.settings import HostSettings, Traffic
 
 if TYPE_CHECKING:
@@ -19,6 +21,16 @@ Result = TypeVar("Result")
 
 TOLD_EVERY = 1.0
 """Seconds in which one cause is told once of a host."""
+
+
+class TransientError(NetworkError):
+    """Worth another try; `retry_after` is the server's wish in seconds, if it had one."""
+
+    retry_after: float | None = None
+
+
+class DroppedError(TransientError):
+    """The connection ended before an answer began: on a reused one that is a usual race."""
 
 
 class Deadline:

@@ -9,7 +9,7 @@ from bundler.errors import AuthError, BundlerError, ContentError, NetworkError, 
 from bundler.limits import Limits
 from bundler.oci import strict_json
 from bundler.registry.http.exchange import Answer, Request, place
-from bundler.registry.http.library_errors import TransientError
+from bundler.registry.http.retry import TransientError
 
 ABOUT_A_BLOB = frozenset({200, 400, 404, 405, 406, 501})
 """Answers about a blob; where the question is not understood, the blob is sent."""

@@ -8,11 +8,11 @@ import click
 
 from bundler import extract, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
-from bundler.cli.options.command_line import declared
+from bundler.cli.declared_command import declared
 from bundler.cli.terminal.bundle_text import extracted_text
-from bundler.cli.terminal.display import display
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import print_document
+from bundler.cli.terminal.progress_bars import display
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import BundleArgument, Quiet, SetOptions
 from bundler.reporting.json_report import document

@@ -1,29 +1,30 @@
 """`timoni-bundler import`."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import click
+from click.core import ParameterSource
 
 from bundler import Destination, OnConflict, Part, Pruning
+from bundler.cli.declared_command import declared
 from bundler.cli.import_task import ImportTask, carry_out, session_of
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.options.combinations import refuse_combination, said_flags
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.metrics_options import Meter, metered
-from bundler.cli.options.policy_options import policy_of, with_signers
-from bundler.cli.options.registry_options import check_report, check_stdin, registries
-from bundler.cli.options.rollback_options import check_alone
-from bundler.cli.options.trust_options import TrustOptions, state_folder
-from bundler.cli.terminal.display import display
+from bundler.cli.option_combinations import refuse_combination, said_flags
+from bundler.cli.setup.import_policy import policy_of, with_signers
+from bundler.cli.setup.metrics_meter import Meter, metered
+from bundler.cli.setup.registry_access import check_report, check_stdin, registries
+from bundler.cli.setup.trusted_signers import TrustOptions, state_folder
 from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.selection_text import check_all_tags
 from bundler.cli.terminal.summaries import import_summary, rollback_summary
 from bundler.cli.written_files import check_names, runtime_values, write_all
 from bundler.config.import_options import ConfigOptions, DeltaOptions, ImportSettings
-from bundler.config.option import Argument, over
-from bundler.config.run_options import DryRunOptions, PrintOptions
+from bundler.config.option import Argument, fields_of, over
+from bundler.config.run_options import DryRunOptions, PrintOptions, RegistryOptions
 from bundler.config.selection_options import RuntimeOptions, SelectOptions, TagOptions
 from bundler.errors import BundlerError, UsageError
 from bundler.importer.roll_back import roll_back
@@ -33,6 +34,12 @@ from bundler.mapping import KEPT, Mapping
 from bundler.named_files import check_folder
 from bundler.reporting.json_report import Report
 from bundler.session import Session
+
+_WITH_ROLLBACK = {
+    "rollback", "on_conflict", "state", "receipt", "dry_run", "all_tags", "report", "as_json", "quiet",
+    "metrics", "job",
+    *(field.name for field in fields_of(RegistryOptions)),
+}  # fmt: skip
 
 
 @declared("import", reads_files=True)
@@ -45,22 +52,29 @@ def command(
     settings: ImportSettings,
     dry_run: DryRunOptions,
     printed: PrintOptions,
-    bundle: Annotated[str | None, Argument("[BUNDLE|VOLUME|DIR|-]", path=True)] = None,
+    bundles: Annotated[tuple[str, ...], Argument("[BUNDLE|VOLUME|DIR|-]...", path=True)] = (),
 ) -> int:
-    """Import a bundle into a registry. Digests do not change.
+    """Import a bundle, or a folder of bundles, into a registry. Digests do not change.
 
     The whole bundle is verified before the first write. From standard input (-), it is verified as it
-    flows, and manifests and tags come last. What the target already has is skipped. No tag of a
-    repository moves before everything its tags need is there and confirmed. Every tag is read back.
+    flows, and manifests and tags come last; a compact bundle is first received as a whole, into a temporary
+    file (in $TMPDIR). What the target already has is skipped. No tag of a repository moves before
+    everything its tags need is there and confirmed. Every tag is read back.
+
+    Several bundles, or a folder of them, are imported in the order in which they were made: full bundles,
+    deltas, volumes, in any form and under any name. What was imported before is skipped. If a file is
+    missing, the error names it, and nothing that builds on it is imported.
 
     \b
     timoni-bundler import modules.tar.zst --to oci://registry.internal:5000/mirror
     timoni-bundler import modules.tar.zst -c import.yaml --versions '>=6.10' --dry-run
+    timoni-bundler import /media/usb --to oci://registry.internal:5000/mirror
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     timoni-bundler import --rollback before.json
     """
     shown, said = settings.metrics.metrics, said_flags(settings)
-    with metered("import", shown, settings.job.name, only_failure=True):
+    dry, name = dry_run.dry_run, settings.job.name
+    with metered("import", shown, name, dry_run=dry, only_failure=True):
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
@@ -70,27 +84,34 @@ def command(
     with metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
         check_all_tags(dry_run)
         if settings.rollback.rollback:
-            return _taken_back(settings, bundle, meter, dry_run=dry_run, printed=printed)
+            return _taken_back(settings, bundles, meter, dry_run=dry_run, printed=printed)
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
         target = ""
         try:
-            task = _task(bundle, settings, part, mapping)._replace(said=said)
+            task = _task(bundles, settings, part, mapping)._replace(said=said)
             _check_report(settings, task)
             report, target = settings.report.report, str(task.destination.prefix)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
-            summary = import_summary(done, target, all_tags=dry_run.all_tags)
+            prune = _prune_command(task, config)
+            summary = import_summary(done, target, prune, all_tags=dry_run.all_tags)
         except BundlerError as error:
-            done, summary = failed_report("import", error), ""
+            done, summary = failed_report("import", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
         return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+
+
+def _prune_command(task: ImportTask, config: ConfigOptions) -> str:
+    """Return the command that imports the same again and may delete tags, up to the number."""
+    place = ["-c", str(config.config)] if config.config else ["--to", str(task.destination.prefix)]
+    return shlex.join(["timoni-bundler", "import", *task.bundles, *place, "--prune"])
 
 
 def _check_report(settings: ImportSettings, task: ImportTask) -> None:
     names, trust = settings.names, task.trust
     check_report(
         settings.report.report,
-        task.bundle,
+        *task.bundles,
         settings.registries.reach.creds_file,
         names.image_map,
         settings.receipt.receipt,
@@ -105,12 +126,12 @@ def _imported(
 ) -> Report:
     session = session_of(task, quiet=quiet)
     done = carry_out(task, session, dry_run=dry_run)
-    return done if dry_run else write_all(settings.names, runtime_values(runtime), done, session)
+    return write_all(settings.names, runtime_values(runtime), done, session)
 
 
 def _taken_back(
     settings: ImportSettings,
-    bundle: str | None,
+    bundles: tuple[str, ...],
     meter: Meter,
     *,
     dry_run: DryRunOptions,
@@ -120,22 +141,22 @@ def _taken_back(
     assert file is not None
     check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
     try:
-        done = _rolled_back(file, bundle, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
+        done = _rolled_back(file, bundles, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
         summary = rollback_summary(done, str(file), all_tags=dry_run.all_tags)
     except BundlerError as error:
-        done, summary = failed_report("import", error), ""
+        done, summary = failed_report("import", error, dry_run=dry_run.dry_run), ""
     meter.noted(done)
     return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
 
 
 def _rolled_back(
-    file: Path, bundle: str | None, settings: ImportSettings, *, quiet: bool, dry_run: bool
+    file: Path, bundles: tuple[str, ...], settings: ImportSettings, *, quiet: bool, dry_run: bool
 ) -> Report:
-    if bundle is not None:
+    if bundles:
         raise UsageError(
             "--rollback", "a rollback does not read a bundle", "remove the bundle from the command"
         )
-    check_alone(click.get_current_context())
+    _refuse_ignored(click.get_current_context())
     progress, rollback = display(quiet=quiet), read_rollback_file(file)
     known = registries(settings.registries, progress, {moved.repository.registry for moved in rollback.moved})
     session = Session(known, jobs=settings.registries.jobs, progress=progress)
@@ -145,23 +166,34 @@ def _rolled_back(
     return roll_back(rollback, session, ledger, overwrite=overwrite, may_write=not dry_run)
 
 
-def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Mapping) -> ImportTask:
+def _refuse_ignored(context: click.Context) -> None:
+    """Raise UsageError for options of an import that --rollback would ignore."""
+    for parameter in context.command.params:
+        given = parameter.name and context.get_parameter_source(parameter.name)
+        if given is ParameterSource.COMMANDLINE and parameter.name not in _WITH_ROLLBACK:
+            cause = "it has no effect with --rollback, which does only what its file says"
+            raise UsageError(parameter.opts[0], cause, "leave it out")
+
+
+def _task(bundles: tuple[str, ...], settings: ImportSettings, part: Part, mapping: Mapping) -> ImportTask:
     """Make one value of all that was said about an import. Raises UsageError."""
     check_names(settings.names, settings.receipt.receipt)
     policy = policy_of(settings.policy, settings.module_signers)
     said = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
     trust = with_signers(said._replace(**settings.order._asdict()), policy)
-    if bundle is None:
+    if not bundles:
         raise UsageError("import", "no bundle given", "name a file or directory, or - for standard input")
-    check_stdin(bundle, settings.registries.reach.creds_file)
+    if "-" in bundles and len(bundles) > 1:
+        raise UsageError("-", "standard input is one bundle", "name files, or import it by itself")
+    check_stdin(bundles[0], settings.registries.reach.creds_file)
     prefix = settings.target.to
     if not prefix:
         raise UsageError("import", "no target given", "add --to oci://HOST[/PREFIX]")
     ledger = _ledger(settings)
     ledger.check(prefix)
     return ImportTask(
-        bundle,
-        Destination(prefix, mapping, part),
+        bundles,
+        Destination(prefix, mapping, part, settings.indexes.filter_indexes),
         OnConflict(settings.target.on_conflict or "default"),
         settings.registries,
         settings.delta.beside,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import click
 
-from bundler.cli.options.command_line import declared
+from bundler.cli.declared_command import declared
 from bundler.cli.terminal.log import current_log
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, SetOptions

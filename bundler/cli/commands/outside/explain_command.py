@@ -6,11 +6,11 @@ from typing import Annotated
 import click
 
 from bundler import explain_selection
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.registry_options import registries
+from bundler.cli.declared_command import declared
 from bundler.cli.selected import asked, hosts_of, refuse_nothing
-from bundler.cli.terminal.display import display
+from bundler.cli.setup.registry_access import registries
 from bundler.cli.terminal.outcome import print_document, print_failures
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.selection_text import explanation_text
 from bundler.config.export_options import ExportSettings
 from bundler.config.option import Option, nothing_said

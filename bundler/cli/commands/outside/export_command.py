@@ -13,23 +13,22 @@ from bundler import (
     read_lock,
     store_location_of,
 )
-from bundler.cli.options.combinations import refuse_force
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.cosign_options import module_signers
-from bundler.cli.options.job_options import incremental_of
-from bundler.cli.options.metrics_options import metered
-from bundler.cli.options.registry_options import check_report, registries
-from bundler.cli.options.signing_options import signing
-from bundler.cli.options.volume_options import cut_of, level_of, lock_to_write
+from bundler.cli.declared_command import declared
+from bundler.cli.option_combinations import refuse_force
 from bundler.cli.selected import asked, hosts_of, refuse_nothing
-from bundler.cli.terminal.display import display
+from bundler.cli.setup.bundle_form import cut_of, incremental_of, level_of, lock_to_write
+from bundler.cli.setup.metrics_meter import metered
+from bundler.cli.setup.registry_access import check_report, registries
+from bundler.cli.setup.signing_key import signing
+from bundler.cli.setup.trusted_signers import module_signers
 from bundler.cli.terminal.log import current_log
 from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.selection_text import check_all_tags, export_plan_text
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.export_options import ExportSettings
 from bundler.config.run_options import DryRunOptions, PrintOptions
-from bundler.config.selection_options import SelectionOptions
+from bundler.config.selection_options import SelectionOptions, rules_of
 from bundler.errors import BundlerError, UsageError
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Selection
@@ -67,7 +66,8 @@ def command(
     If an export is interrupted, run the same command again: it continues with what is missing. An
     existing OUT is replaced only if nothing in it would be lost.
     """
-    with metered("export", settings.metrics.metrics, settings.job.name, only_failure=True):
+    dry, name = dry_run.dry_run, settings.job.name
+    with metered("export", settings.metrics.metrics, name, dry_run=dry, only_failure=True):
         task = _task(options, settings)
     settings = task.settings
     stream = sys.stderr if task.out == "-" else sys.stdout
@@ -85,7 +85,7 @@ def command(
             report = settings.report.report
             done, summary = _carried(task, dry_run, quiet=printed.quiet)
         except BundlerError as error:
-            done, summary = failed_report("export", error), ""
+            done, summary = failed_report("export", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
         return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
 
@@ -97,7 +97,7 @@ def _task(options: SelectionOptions, settings: ExportSettings) -> ExportTask:
     if not out:
         raise UsageError("export", "no output given", "add -o NAME.tar.zst")
     refuse_force(out, force=settings.output.force)
-    return ExportTask(_locked(selection, lock), out, settings)
+    return ExportTask(_locked(selection, lock, options), out, settings)
 
 
 def _check_report(task: ExportTask, options: SelectionOptions) -> None:
@@ -114,12 +114,14 @@ def _check_report(task: ExportTask, options: SelectionOptions) -> None:
     )
 
 
-def _locked(selection: Selection, lock: Path | None) -> Selection:
-    """Return what the lock file pins, if it is there; it needs no other word, and knows what is named."""
+def _locked(selection: Selection, lock: Path | None, options: SelectionOptions) -> Selection:
+    """Return what the lock file pins, if it is there; alone, it is under the restrictions of the options."""
     if lock is None or not lock.exists():
         refuse_nothing(selection)
         return selection
-    return locked_selection(read_lock(lock), selection, lock)._replace(shard=selection.shard)
+    rules, include = rules_of(options.tags, options.more), options.include.include()
+    locked = locked_selection(read_lock(lock), selection, lock, rules, include)
+    return locked._replace(shard=selection.shard)
 
 
 def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[Report, str]:
@@ -130,7 +132,7 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
     signers = module_signers(settings.signers)
     lock = lock_to_write(settings.lock.lock, settings.shard.shard)
     cut, level = cut_of(settings.volumes), level_of(settings.form)
-    out = output_to(task.out, force=place.force, cut=cut, signing=signed, compact=level)
+    out = output_to(task.out, force=place.force, cut=cut, signing=signed, compact=level, scratch=place.store)
     location = store_location_of(out, place.store)
     known = registries(settings.registries, progress, hosts_of(task.selection))
     session = Session(known, jobs=settings.registries.jobs, progress=progress)
@@ -142,6 +144,7 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
             session,
             incremental=incremental,
             on_drift=OnDrift(settings.lock.on_drift or "ignore"),
+            lock=lock,
             signers=signers,
         )
         return planned, export_plan_text(planned, plan, disk, all_tags=dry_run.all_tags)

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 from bundler import merge_bundles, output_to
+from bundler.cli.declared_command import declared
 from bundler.cli.input_files import allow_open_files
-from bundler.cli.options.combinations import refuse_force
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.registry_options import check_report
-from bundler.cli.terminal.display import display
+from bundler.cli.option_combinations import refuse_force
+from bundler.cli.setup.registry_access import check_report
 from bundler.cli.terminal.outcome import conclude, failed_report
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.summaries import export_summary
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Force, PrintOptions, ReportOptions, SetOptions

@@ -8,7 +8,7 @@ import click
 
 from bundler import difference, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
-from bundler.cli.options.command_line import declared
+from bundler.cli.declared_command import declared
 from bundler.cli.terminal.difference_text import markdown_of, text_of
 from bundler.cli.terminal.outcome import print_document
 from bundler.config.option import Argument, Option

@@ -8,8 +8,8 @@ import click
 
 from bundler import describe, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.signing_options import now
+from bundler.cli.declared_command import declared
+from bundler.cli.setup.signing_key import now
 from bundler.cli.terminal.bundle_text import contents_text
 from bundler.cli.terminal.outcome import print_document
 from bundler.config.option import Option

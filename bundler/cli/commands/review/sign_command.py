@@ -7,10 +7,10 @@ import click
 
 from bundler import Bundle, SignedStatement, Signing, open_bundle, seal_bundle, verify_bundle
 from bundler.bundle.sealing import refuse_volumes
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.signing_options import now, signing
+from bundler.cli.declared_command import declared
+from bundler.cli.setup.signing_key import now, signing
 from bundler.cli.terminal.bundle_text import sealed_text
-from bundler.cli.terminal.display import display
+from bundler.cli.terminal.progress_bars import display
 from bundler.config.export_options import SigningTerms
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import JobOptions, Quiet

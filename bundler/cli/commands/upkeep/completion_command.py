@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from bundler.about import PROGRAM
-from bundler.cli.options.command_line import declared
+from bundler.cli.declared_command import declared
 from bundler.config.option import Argument
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import click
 
 from bundler.about import PROGRAM
-from bundler.cli.options.command_line import declared
+from bundler.cli.declared_command import declared
 from bundler.cli.terminal.log import current_log
 from bundler.config.option import Option
 from bundler.demo import run_demo

@@ -6,10 +6,10 @@ from typing import Annotated
 import click
 
 from bundler import open_bundle
-from bundler.cli.options.command_line import declared
-from bundler.cli.options.volume_options import cut_of
-from bundler.cli.terminal.display import display
+from bundler.cli.declared_command import declared
+from bundler.cli.setup.bundle_form import cut_of
 from bundler.cli.terminal.outcome import print_failures
+from bundler.cli.terminal.progress_bars import display
 from bundler.cli.terminal.upkeep_text import checked_text, repaired_text, split_text
 from bundler.config.export_options import VolumeOptions
 from bundler.config.option import Argument, Option

@@ -1,10 +1,10 @@
-"""Progress for a terminal (bars, by tqdm) and for anything else (a line per step); tables."""
+"""Progress on standard error: bars on a terminal (by tqdm), a line per step anywhere else."""
 
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO
 
@@ -21,14 +21,6 @@ def display(*, quiet: bool) -> Progress:
         return SILENCE
     log = current_log()
     return Bars(sys.stderr) if sys.stderr.isatty() and not log.structured else Lines(log)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line per row, each column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
 
 
 class Lines:

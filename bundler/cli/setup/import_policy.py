@@ -7,15 +7,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.cli.options.cosign_options import demand_of, signers_of
-from bundler.cli.options.trust_options import TrustOptions, complete
+from bundler.cli.setup.trusted_signers import TrustOptions, complete, demand_of, signers_of
 from bundler.config.import_options import ModuleSignerOptions, PolicyOptions
 from bundler.errors import UsageError
 from bundler.named_files import text_of
 
 if TYPE_CHECKING:
     from bundler.importer.policy_check import PolicyCheck
-    from bundler.oci.content import BlobSource
+    from bundler.oci import BlobSource
     from bundler.reporting.json_report import Report
     from bundler.trust.policy import Policy
 

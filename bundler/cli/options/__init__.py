@@ -1,1 +1,0 @@
-"""Command-line options, one module per group."""

@@ -1,0 +1,1 @@
+"""Values that commands work with, made of their options and the environment."""

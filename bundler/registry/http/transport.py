@@ -1,0 +1,134 @@
+"""HTTP exchanges, and nothing behind their back: the sole user of requests and urllib3.
+
+The session layer of requests is left out on purpose: it follows redirects, keeps cookies, reads
+`.netrc` and the proxy variables, and prints user names in URLs. Its adapter does none of it. Bodies
+are read raw, so that no answer is inflated; every library error is translated in `library_errors`.
+"""
+
+import ssl
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+
+from bundler.about import PROGRAM, VERSION
+from bundler.oci.addresses import reached_directly
+from bundler.registry.http.bodies import SLICE, GuardedResponse, Outgoing
+from bundler.registry.http.exchange import Answer, Request, TransportSettings, place
+from bundler.registry.http.library_errors import translated
+from bundler.registry.http.tls import tls_context
+
+AGENT = {"User-Agent": f"{PROGRAM}/{VERSION}", "Accept-Encoding": "identity"}
+
+
+def _each_once(headers: Any) -> Mapping[str, str]:
+    """Return headers by name, joined where there are several; repeated values count once."""
+    plain: Mapping[str, str] = headers
+    if len(plain) == sum(1 for _ in headers.iteritems()):
+        return plain
+    joined = ((name, ", ".join(dict.fromkeys(headers.getlist(name)))) for name in headers)
+    return requests.structures.CaseInsensitiveDict(joined)
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Trusts the given context, and nothing that the library would add."""
+
+    def __init__(self, context: ssl.SSLContext | None, connections: int) -> None:
+        self._context = context
+        super().__init__(pool_connections=connections, pool_maxsize=connections, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+        _make_patient(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return _make_patient(super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context))
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Leave the context as it is: the library would add its own list of authorities."""
+        conn.cert_reqs = "CERT_REQUIRED"
+
+    def build_response(self, req: Any, resp: Any) -> Any:
+        """Return urllib3's own answer: cookies, encoding and history are not wanted."""
+        return resp
+
+
+def _make_patient(manager: Any) -> Any:
+    """Have its connections read their answers by `GuardedResponse`."""
+    for scheme, pool in manager.pool_classes_by_scheme.items():
+        if pool.ConnectionCls.response_class is not GuardedResponse:
+            connection = type("PatientConnection", (pool.ConnectionCls,), {"response_class": GuardedResponse})
+            patient = type("PatientPool", (pool,), {"ConnectionCls": connection})
+            manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, scheme: patient}
+    return manager
+
+
+class Transport:
+    """Connections to any number of hosts, for any number of threads."""
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._adapters: dict[str, _Adapter] = {}
+        limits = settings.limits
+        self._timeout = (limits.connect_timeout, limits.read_timeout)
+
+    def send(self, request: Request) -> Answer:
+        """Send one request; return when the answer's headers are here.
+
+        Raises TransientError, or NetworkError for what another try can't mend.
+        """
+        item = f"{request.method} {place(request.url)}"
+        with translated(item):
+            response: Any = self._adapter(request.url).send(
+                _prepared(self._in_slices(request, item)),
+                stream=True,
+                timeout=self._timeout,
+                proxies=self._proxies(request.url),
+            )
+        return Answer(request, response, _each_once(response.headers), self._settings.limits)
+
+    def _in_slices(self, request: Request, item: str) -> Request:
+        body = request.body
+        if body is None or isinstance(body, str) or (isinstance(body, bytes) and len(body) <= SLICE):
+            return request
+        seconds = self._settings.limits.blob_deadline(len(body))
+        return request._replace(body=Outgoing(body, len(body), item, seconds))
+
+    def _adapter(self, url: str) -> _Adapter:
+        scheme = urlsplit(url).scheme
+        with self._lock:
+            if scheme not in self._adapters:
+                # The system's authorities take a while to load: not for plain http.
+                context = tls_context(self._settings.ca_file) if scheme == "https" else None
+                self._adapters[scheme] = _Adapter(context, self._settings.connections)
+            return self._adapters[scheme]
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        parts = urlsplit(url)
+        host, proxies = parts.hostname or "", self._settings.proxies
+        # This machine is never reached through a proxy.
+        if not proxies or host == "localhost" or host.startswith("127.") or host == "::1":
+            return {}
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if reached_directly(host, port, proxies.get("no", "")):
+            return {}
+        return {scheme: address for scheme, address in proxies.items() if scheme != "no"}
+
+
+def _prepared(request: Request) -> requests.PreparedRequest:
+    """Return the request in the adapter's form.
+
+    For a question without a body, nine tenths of all requests, the library's preparation is left out: it
+    is a seventh of the work, and has nothing to prepare.
+    """
+    headers = {**AGENT, **request.headers}
+    if request.method not in ("GET", "HEAD") or not request.url.isascii():
+        return requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
+    prepared = requests.PreparedRequest()
+    prepared.method, prepared.url = request.method, request.url
+    prepared.headers = requests.structures.CaseInsensitiveDict(headers)
+    return prepared
