@@ -18,8 +18,7 @@ from bundler.bundle.format import END_OF_ARCHIVE, member_header, padding
 from bundler.bundle.inventory import REF_NAME, descriptor
 from bundler.bundle.member import member_of
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
-from bundler.oci import strict_json
-from bundler.oci.content import Descriptor, sha256
+from bundler.oci import Descriptor, sha256, strict_json
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from bundler.timoni.module import gzip
 from tools.portable.archive import Owned, write_tar
