@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_work_says_why(debian: Sandbox) -> None:
     assert "unpack the archive again" in told.stderr
 
 
-def test_neither_the_environment_nor_the_folder_changes_what_runs(debian: Sandbox) -> None:
+def test_neither_environment_nor_folder_changes_what_runs(debian: Sandbox) -> None:
     (debian.home / "evil" / "bundler").mkdir(parents=True)
     (debian.home / "evil" / "bundler" / "__init__.py").write_text("raise SystemExit('evil')")
     (debian.home / "evil" / "json.py").write_text("raise SystemExit('evil')")
