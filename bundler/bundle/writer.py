@@ -32,7 +32,7 @@ from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci import BlobSource, Digest
 from bundler.oci.document import checked
-from bundler.reporting.json_report import CompactReport
+from bundler.reporting.bundle_outcome import CompactReport
 from bundler.reporting.progress import Step
 from bundler.workers import InOrder, ordered
 

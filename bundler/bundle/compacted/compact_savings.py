@@ -17,7 +17,7 @@ from bundler.bundle.writer import WrittenBundle, write_bundle
 from bundler.limits import Limits
 from bundler.oci import BlobSource, Descriptor, Digest
 from bundler.oci.graph import Manifests, needed_by
-from bundler.reporting.json_report import CompactReport, CompactShare
+from bundler.reporting.bundle_outcome import CompactReport, CompactShare
 from bundler.reporting.progress import SILENCE, Progress, Step
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from bundler.exporter.browse import RepositoryTags
     from bundler.extractor.find import Extracted
     from bundler.page.values import PageContents
-    from bundler.reporting.json_report import CompactReport, Report, SignedReport, StatementReport
+    from bundler.reporting.bundle_outcome import CompactReport
+    from bundler.reporting.json_report import Report, SignedReport, StatementReport
     from bundler.trust.statement import SignedStatement
 
 COLUMNS = ("TAG", "VERSION", "DIGEST", "CREATED", "SIZE", "OWN")

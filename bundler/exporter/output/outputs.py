@@ -17,7 +17,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from bundler.exporter.export_content import ExportContent
-    from bundler.reporting.json_report import CompactReport
+    from bundler.reporting.bundle_outcome import CompactReport
     from bundler.session import Session
     from bundler.store.blob_store import Store
     from bundler.volumes.volume_writer import Cut

@@ -14,7 +14,8 @@ from bundler.errors import BundlerError
 from bundler.oci import Digest, RepositoryName
 from bundler.oci.graph import Manifests, bottom_up, is_sparse, needed_by, reached, with_carried_children
 from bundler.oci.manifest import Manifest
-from bundler.reporting.json_report import Failure, ImagesReport, SignedReport, failure
+from bundler.reporting.bundle_outcome import ImagesReport
+from bundler.reporting.json_report import Failure, SignedReport, failure
 from bundler.reporting.progress import counted
 from bundler.selection.choose import Choice, Decision
 from bundler.selection.sources import Namespace, Shard
