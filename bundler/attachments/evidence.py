@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from bundler.attachments.referrers import attachment_tags, is_attachment_tag, is_pullable, kinds_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import TrustError
-from bundler.oci import BlobSource, Digest, RepositoryName, read_all
-from bundler.oci.graph import Manifests, reached
-from bundler.oci.manifest import Manifest
+from bundler.oci import BlobSource, Digest, Manifest, Manifests, RepositoryName, reached, read_all
 from bundler.reporting.json_report import SignedReport
 from bundler.trust import cosign
 from bundler.trust.module_signers import Signed, Signers

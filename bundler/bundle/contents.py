@@ -10,9 +10,8 @@ from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
 from bundler.errors import BUNDLE, errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Digest
-from bundler.oci.graph import Manifests, Tally, bottom_up, needed_by
-from bundler.oci.manifest import CREATED, REVISION, VERSION, Manifest
+from bundler.oci import Digest, Manifest, Manifests, Tally, bottom_up, needed_by
+from bundler.oci.manifest import CREATED, REVISION, VERSION
 from bundler.reporting.json_report import SignedReport, StatementReport
 
 

@@ -10,24 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bundler import (
-    Bundle,
-    BundleStream,
-    Destination,
-    OnConflict,
-    Pruning,
-    import_bundle,
-    import_stream,
-    open_bundle,
-    plan_bundle_import,
-    verify_bundle,
-)
+import bundler
 from bundler.bundle.wire import FrameCache
 from bundler.cli.input_files import allow_open_files
 from bundler.cli.option_combinations import refuse_unused
-from bundler.cli.setup.import_policy import border_of, with_signed
-from bundler.cli.setup.registry_access import registries
-from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
+from bundler.cli.setup import import_policy, registry_access, trusted_signers
 from bundler.cli.terminal.progress_bars import display
 from bundler.config.run_options import RegistryOptions
 from bundler.durable import local_errors
@@ -48,13 +35,13 @@ class ImportTask(NamedTuple):
     """One import, all that was said about it put together."""
 
     bundle: str
-    destination: Destination
-    on_conflict: OnConflict
+    destination: bundler.Destination
+    on_conflict: bundler.OnConflict
     settings: RegistryOptions
     beside: tuple[Path, ...]
-    prune: Pruning | None
+    prune: bundler.Pruning | None
     volumes_in: tuple[Path, ...]
-    trust: TrustOptions
+    trust: trusted_signers.TrustOptions
     ledger: Ledger
     policy: Policy | None
     confirm_full: bool
@@ -65,7 +52,7 @@ class ImportTask(NamedTuple):
 class Means(NamedTuple):
     """The means that an import works with."""
 
-    beside: Sequence[Bundle]
+    beside: Sequence[bundler.Bundle]
     verifier: StatementVerifier | None
     session: Session
 
@@ -73,7 +60,7 @@ class Means(NamedTuple):
 def session_of(task: ImportTask, *, quiet: bool) -> Session:
     """Return a session with the registries of the import."""
     progress = display(quiet=quiet)
-    known = registries(task.settings, progress, [task.destination.prefix.registry])
+    known = registry_access.registries(task.settings, progress, [task.destination.prefix.registry])
     return Session(known, jobs=task.settings.jobs, progress=progress)
 
 
@@ -81,9 +68,9 @@ def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
     """Import the bundle, or plan that, and return the report. Raises what stops everything."""
     allow_open_files()
     with ExitStack() as stack:
-        opened = partial(open_bundle, volumes_in=task.volumes_in, frames=FrameCache())
+        opened = partial(bundler.open_bundle, volumes_in=task.volumes_in, frames=FrameCache())
         beside = [stack.enter_context(opened(path)) for path in task.beside]
-        means = Means(beside, verifier_of(task.trust, session.clock()), session)
+        means = Means(beside, trusted_signers.verifier_of(task.trust, session.clock()), session)
         if task.bundle != "-":
             return _from_file(task, means, dry_run=dry_run)
         if dry_run:
@@ -94,13 +81,13 @@ def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
 
 
 def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
-    with open_bundle(Path(task.bundle), judge=means.verifier, volumes_in=task.volumes_in) as opened:
+    with bundler.open_bundle(Path(task.bundle), judge=means.verifier, volumes_in=task.volumes_in) as opened:
         _refuse_unused(task, opened.inventory, (opened, *means.beside))
-        check = border_of(task.policy, opened)
+        check = import_policy.border_of(task.policy, opened)
         check_import(opened, task.destination, means.session, task.ledger)
-        verified = verify_bundle(opened, means.session)
-        full = partial(import_bundle, confirm_full=task.confirm_full)
-        carry = plan_bundle_import if dry_run else full
+        verified = bundler.verify_bundle(opened, means.session)
+        full = partial(bundler.import_bundle, confirm_full=task.confirm_full)
+        carry = bundler.plan_bundle_import if dry_run else full
         report = carry(
             verified,
             task.destination,
@@ -111,10 +98,10 @@ def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
             policy=check,
             prune=task.prune,
         )
-        return with_signed(report, check)
+        return import_policy.with_signed(report, check)
 
 
-def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[Bundle]) -> None:
+def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[bundler.Bundle]) -> None:
     """Raise UsageError for options of the command line that this bundle leaves without effect."""
     name = "standard input" if task.bundle == "-" else task.bundle
     if not inventory.base:
@@ -127,10 +114,10 @@ def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[Bun
 def _from_pipe(task: ImportTask, means: Means) -> Report:
     if sys.stdin.isatty():
         raise UsageError("-", "standard input is a terminal", "pipe a bundle into this command")
-    check = border_of(task.policy, None)
-    stream = BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier)
+    check = import_policy.border_of(task.policy, None)
+    stream = bundler.BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier)
     _refuse_unused(task, stream.open(), means.beside)
-    return import_stream(
+    return bundler.import_stream(
         stream,
         task.destination,
         means.session,

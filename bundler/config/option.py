@@ -1,10 +1,13 @@
 """Options declared once, as annotations of a group's fields: the command line and the files read the same."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
-from bundler.oci import DEFAULT_REGISTRY, RegistryName
+if TYPE_CHECKING:
+    from bundler.oci import RegistryName
 
 HEADINGS = (
     "Destination",
@@ -31,8 +34,8 @@ class Circumstances(NamedTuple):
     """For `${NAME}` in a file; the command line leaves that to the shell."""
     file: str = ""
     """The file that is read: paths in it are relative to its folder."""
-    default_registry: RegistryName = DEFAULT_REGISTRY
-    """The registry of a name without one."""
+    default_registry: RegistryName | None = None
+    """The registry of a name without one; None for ghcr.io."""
 
 
 Reader = Callable[[str, Circumstances], Any]

@@ -11,7 +11,14 @@ from typing import NamedTuple
 from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.errors import UsageError
-from bundler.oci import Digest, RegistryName, RepositoryName, RepositoryPath, parse_reference
+from bundler.oci import (
+    DEFAULT_REGISTRY,
+    Digest,
+    RegistryName,
+    RepositoryName,
+    RepositoryPath,
+    parse_reference,
+)
 from bundler.oci.reference import split_registry
 from bundler.selection.rules import Rules, check
 
@@ -88,7 +95,7 @@ def repository(text: str, at: Circumstances) -> RepositoryName:
     """Read `[oci://][HOST/]PATH`, variables filled in. Raises RefusedValueError."""
     filled = expanded(text, at.environment)
     try:
-        reference = parse_reference(filled, at.default_registry)
+        reference = parse_reference(filled, at.default_registry or DEFAULT_REGISTRY)
     except UsageError as error:
         raise RefusedValueError(_shown(text, filled, error.cause), "write [HOST/]REPOSITORY") from None
     if reference.digest:
@@ -101,7 +108,7 @@ def repository(text: str, at: Circumstances) -> RepositoryName:
 def namespace(text: str, at: Circumstances) -> RepositoryPattern:
     """Read `[oci://][HOST/]GLOB`, variables filled in. Raises RefusedValueError."""
     filled = expanded(text, at.environment)
-    host, glob = split_registry(filled.removeprefix("oci://"), at.default_registry)
+    host, glob = split_registry(filled.removeprefix("oci://"), at.default_registry or DEFAULT_REGISTRY)
     try:
         registry = RegistryName.parse(host)
     except ValueError as error:

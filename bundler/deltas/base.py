@@ -18,9 +18,7 @@ from bundler.deltas.state import Base, state_of
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.limits import Limits
-from bundler.oci import Descriptor, Digest, RepositoryName, Tag
-from bundler.oci.graph import reached
-from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.oci import Descriptor, Digest, Manifest, RepositoryName, Tag, parse_manifest, reached
 from bundler.selection.semver import version_of
 from bundler.store.blob_store import Store
 from bundler.store.history import History

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from bundler.attachments.referrers import fallback_tag
 from bundler.bundle.inventory import Root
-from bundler.oci import Digest, RepositoryName, Tag
-from bundler.oci.graph import Manifests, reached
+from bundler.oci import Digest, Manifests, RepositoryName, Tag, reached
 
 Name = tuple[RepositoryName, Tag | Digest]
 """A name that only one root can have: a tag of a repository, or a digest without one."""

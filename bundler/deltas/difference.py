@@ -11,7 +11,7 @@ from bundler.bundle.reader import Bundle
 from bundler.deltas.state import State, base_error, state_of
 from bundler.errors import UsageError
 from bundler.limits import Limits
-from bundler.oci.graph import needed_by
+from bundler.oci import needed_by
 from bundler.oci.manifest import REVISION, VERSION
 
 Change = Literal["added", "removed", "moved"]

@@ -16,8 +16,7 @@ from bundler.deltas.state import State, base_error, full_inventory, state_of
 from bundler.errors import ContentError, IntegrityError, UsageError
 from bundler.folders import check_disk
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Descriptor, Digest, RepositoryName
-from bundler.oci.graph import Tally, reached
+from bundler.oci import Descriptor, Digest, RepositoryName, Tally, reached
 from bundler.reporting.json_report import BundleReport, Report, RepositoryReport, TagReport
 from bundler.session import Session
 

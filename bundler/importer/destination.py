@@ -8,8 +8,7 @@ from bundler.attachments.referrers import attachment_tags, is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.errors import NotFoundError
 from bundler.mapping import KEPT, Mapping, map_all
-from bundler.oci import Digest, Prefix, RepositoryName
-from bundler.oci.graph import Manifests, reached
+from bundler.oci import Digest, Manifests, Prefix, RepositoryName, reached
 from bundler.selection import choose
 from bundler.selection.choose import EVERY_TAG, Decision
 from bundler.selection.rules import Rules

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bundler.attachments.referrers import has_all_of, is_attachment_tag, is_fallback_tag, lists_all_of, merged
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
-from bundler.oci import Descriptor, Digest, RepositoryName
-from bundler.oci.graph import Manifests, bottom_up
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, bottom_up
 from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
 from bundler.selection.semver import version_of

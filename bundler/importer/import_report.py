@@ -14,8 +14,7 @@ from bundler.importer.import_plan import SENT, Action, ImportPlan, OnConflict, P
 from bundler.importer.prepare import arrange
 from bundler.importer.push import ContentPush
 from bundler.importer.verify import Verified
-from bundler.oci import Descriptor, RepositoryName
-from bundler.oci.graph import Manifests, bottom_up
+from bundler.oci import Descriptor, Manifests, RepositoryName, bottom_up
 from bundler.reporting import json_report
 from bundler.session import Session
 

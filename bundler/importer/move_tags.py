@@ -23,9 +23,7 @@ from bundler.importer.push import ContentPush
 from bundler.importer.resume import ask_for_tag, points_to
 from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
-from bundler.oci import RepositoryName
-from bundler.oci.graph import bottom_up
-from bundler.oci.manifest import Manifest
+from bundler.oci import Manifest, RepositoryName, bottom_up
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 

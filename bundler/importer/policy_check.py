@@ -6,9 +6,7 @@ from itertools import chain
 from bundler.attachments.evidence import Attachments, evidence_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import BUNDLE, BundlerError, ContentError, TrustError, UnsignedError, ViolationsError
-from bundler.oci import BlobSource, RepositoryName
-from bundler.oci.graph import Manifests
-from bundler.oci.manifest import Manifest
+from bundler.oci import BlobSource, Manifest, Manifests, RepositoryName
 from bundler.reporting.json_report import SignedReport
 from bundler.trust.module_signers import Signers
 from bundler.trust.policy import Demand, Policy, matches

@@ -15,8 +15,7 @@ from bundler.importer.prune import Gone
 from bundler.importer.required import AvailableContent, Target, find_required
 from bundler.importer.resume import ask_for_tags
 from bundler.ledger.ledger import ImportRecord, Incoming
-from bundler.oci import Digest, RegistryName, RepositoryName
-from bundler.oci.manifest import Manifest
+from bundler.oci import Digest, Manifest, RegistryName, RepositoryName
 from bundler.registry.blob_uploads import BegunUpload
 from bundler.registry.registries import Registries
 from bundler.session import Session

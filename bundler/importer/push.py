@@ -9,9 +9,8 @@ from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import ImportPlan, PlannedTag, PlannedUpload
 from bundler.importer.resume import has_blob
-from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName, Tag
-from bundler.oci.graph import Manifests, is_sparse
-from bundler.oci.manifest import Manifest
+from bundler.oci import BlobSource, Descriptor, Digest, Manifest, Manifests, RepositoryName, Tag
+from bundler.oci.graph import is_sparse
 from bundler.registry.quirks import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
 from bundler.reporting.json_report import Phases
 from bundler.session import Session

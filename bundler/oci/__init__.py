@@ -1,7 +1,4 @@
-"""OCI: the words that every other room uses. Manifests and their graph are in modules of their own.
-
-They are not among these names, because the start of the command line does not need them.
-"""
+"""OCI: the words that every other room uses. What is rarely needed is imported from its module."""
 
 from bundler.oci.content import (
     CHUNK,
@@ -14,6 +11,8 @@ from bundler.oci.content import (
     verified,
 )
 from bundler.oci.digest import Descriptor, Digest, sha256, shortened
+from bundler.oci.graph import HeldManifests, Manifests, Tally, bottom_up, needed_by, reached
+from bundler.oci.manifest import INDEXES, OCI_INDEX, Layer, Manifest, parse_manifest
 from bundler.oci.reference import (
     DEFAULT_REGISTRY,
     Prefix,
@@ -27,7 +26,9 @@ from bundler.oci.reference import (
 )
 
 __all__ = [
-    "CHUNK", "DEFAULT_REGISTRY", "BlobSink", "BlobSource", "BlobStore", "Descriptor", "Digest", "Prefix",
-    "Reference", "RegistryName", "RepositoryName", "RepositoryPath", "Tag", "Verifier", "held_back",
-    "parse_prefix", "parse_reference", "read_all", "sha256", "shortened", "verified",
+    "CHUNK", "DEFAULT_REGISTRY", "INDEXES", "OCI_INDEX", "BlobSink", "BlobSource", "BlobStore", "Descriptor",
+    "Digest", "HeldManifests", "Layer", "Manifest", "Manifests", "Prefix", "Reference", "RegistryName",
+    "RepositoryName", "RepositoryPath", "Tag", "Tally", "Verifier", "bottom_up", "held_back", "needed_by",
+    "parse_manifest", "parse_prefix", "parse_reference", "reached", "read_all", "sha256", "shortened",
+    "verified",
 ]  # fmt: skip

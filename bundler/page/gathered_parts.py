@@ -20,9 +20,7 @@ from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
 from bundler.deltas.difference import Difference, TagChange, TagState, difference
 from bundler.errors import printable
-from bundler.oci import Digest, Tag, shortened
-from bundler.oci.graph import Manifests, reached
-from bundler.oci.manifest import Manifest
+from bundler.oci import Digest, Manifest, Manifests, Tag, reached, shortened
 from bundler.page.values import ChangeRow, ChangesPart, Marks
 from bundler.selection.semver import version_order
 

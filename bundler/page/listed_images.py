@@ -7,9 +7,8 @@ from bundler.bundle.inventory import RepositoryEntry, Root
 from bundler.bundle.reader import Bundle
 from bundler.errors import ContentError, UsageError, printable
 from bundler.limits import KIB, Limits
-from bundler.oci import Descriptor, Digest, RepositoryName, read_all
-from bundler.oci.graph import Manifests
-from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Manifest
+from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, read_all
+from bundler.oci.manifest import TIMONI_CONTENT_TYPE
 from bundler.page.values import ImageRow, ImagesPart, ImageState, Namer, UnknownImage
 from bundler.reporting.progress import Progress
 from bundler.selection.semver import version_order

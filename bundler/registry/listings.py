@@ -5,8 +5,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from bundler.errors import AuthError, ContentError, NotFoundError, printable
-from bundler.oci import Descriptor, Digest, RepositoryName, sha256, strict_json
-from bundler.oci.manifest import OCI_INDEX, parse_manifest
+from bundler.oci import OCI_INDEX, Descriptor, Digest, RepositoryName, parse_manifest, sha256, strict_json
 from bundler.registry.auth.token_exchange import NoChallengeError
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.status import RequestRefusedError, own_words

@@ -15,8 +15,7 @@ from bundler.errors import (
     TargetRefusedError,
     printable,
 )
-from bundler.oci import Descriptor, Digest, RepositoryName, Tag
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest, RepositoryName, Tag
 from bundler.registry import quirks
 from bundler.registry.blob_uploads import BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply

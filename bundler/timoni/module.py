@@ -12,16 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from bundler.errors import ContentError
-from bundler.oci import Descriptor, sha256
-from bundler.oci.manifest import (
-    CREATED,
-    OCI_MANIFEST,
-    REVISION,
-    TIMONI_CONTENT_TYPE,
-    VERSION,
-    Manifest,
-    parse_manifest,
-)
+from bundler.oci import Descriptor, Manifest, parse_manifest, sha256
+from bundler.oci.manifest import CREATED, OCI_MANIFEST, REVISION, TIMONI_CONTENT_TYPE, VERSION
 
 CONFIG_TYPE = "application/vnd.timoni.config.v1+json"
 

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bundler.errors import ContentError, UsageError
-from bundler.oci import Digest, strict_json
-from bundler.oci.manifest import Manifest
+from bundler.oci import Digest, Manifest, strict_json
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 

@@ -7,8 +7,7 @@ from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import Resolution
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Descriptor, RepositoryName
-from bundler.oci.graph import Manifests, Tally, bottom_up
+from bundler.oci import Descriptor, Manifests, RepositoryName, Tally, bottom_up
 
 
 class BlobTask(NamedTuple):

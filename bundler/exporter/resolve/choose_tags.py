@@ -14,8 +14,7 @@ from bundler.errors import BundlerError, ContentError, NotFoundError
 from bundler.exporter.resolve.pin_tags import AlreadyRead, FetchRequest, Wish
 from bundler.exporter.resolve.resolution import Findings
 from bundler.exporter.resolve.source_reader import SourceReader
-from bundler.oci import RepositoryName, Tag
-from bundler.oci.graph import Manifests
+from bundler.oci import Manifests, RepositoryName, Tag
 from bundler.oci.manifest import CREATED, VERSION
 from bundler.registry.repository import PinnedManifest, TagList
 from bundler.reporting.json_report import Failure, failure

@@ -18,8 +18,7 @@ from bundler.exporter.resolve.pin_tags import FetchRequest, Pinned, pin_tags
 from bundler.exporter.resolve.resolution import Attached, Resolution
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
-from bundler.oci import Descriptor, RegistryName, Tag
-from bundler.oci.graph import reached
+from bundler.oci import Descriptor, RegistryName, Tag, reached
 from bundler.registry.repository import TagList
 
 

@@ -11,9 +11,7 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Root, bundle_order
 from bundler.deltas.departed import DeltaScope, Name, Subject, name_of
 from bundler.errors import BundlerError
-from bundler.oci import RepositoryName
-from bundler.oci.graph import Manifests, bottom_up, needed_by, reached
-from bundler.oci.manifest import Manifest
+from bundler.oci import Manifest, Manifests, RepositoryName, bottom_up, needed_by, reached
 from bundler.reporting.json_report import Failure, ImagesReport, SignedReport, failure
 from bundler.selection.choose import Choice, Decision
 from bundler.selection.sources import Namespace, Shard

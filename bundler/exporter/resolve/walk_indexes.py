@@ -11,9 +11,8 @@ from bundler.bundle.inventory import Root
 from bundler.deltas.departed import Subject
 from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.exporter.resolve.source_reader import SourceReader
-from bundler.oci import Descriptor, Digest, RepositoryName
-from bundler.oci.graph import Manifests, reached, sparse
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, reached
+from bundler.oci.graph import sparse
 from bundler.oci.platform import sparse_index
 from bundler.selection.sources import ALONE, Include
 

@@ -14,9 +14,9 @@ from bundler.exporter.resolve.pin_tags import FetchRequest, Wish
 from bundler.exporter.resolve.resolution import Findings
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph
-from bundler.oci import Descriptor, Digest, RepositoryName
+from bundler.oci import Descriptor, Digest, Layer, Manifest, RepositoryName
 from bundler.oci.addresses import is_here
-from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
+from bundler.oci.manifest import TIMONI_CONTENT_TYPE
 from bundler.reporting.json_report import Failure, ImagesReport, failure
 from bundler.selection.sources import Include
 from bundler.timoni.image_fields import image_reference

@@ -4,17 +4,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from bundler import convert_bundle, open_bundle
+from bundler import BundlerError, Session, convert_bundle, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.registry_access import check_report
-from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.summaries import export_summary
+from bundler.cli.terminal import outcome, progress_bars, summaries
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, Force, PrintOptions, ReportOptions, SetOptions
-from bundler.errors import BundlerError
-from bundler.session import Session
 
 
 @declared("expand")
@@ -36,12 +32,12 @@ def command(
     try:
         check_report(reported.report, str(out), bundle)
         report = reported.report
-        session = Session(progress=display(quiet=printed.quiet))
+        session = Session(progress=progress_bars.display(quiet=printed.quiet))
         with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
             refuse_unused_folders(volumes.volumes_in, opened)
             compact = None
             done = convert_bundle("expand", opened, out, session, compact=compact, force=force)
-            summary = export_summary(done)
+            summary = summaries.export_summary(done)
     except BundlerError as error:
-        done = failed_report("expand", error)
-    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+        done = outcome.failed_report("expand", error)
+    return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import click
 
-from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
+from bundler import Bundle, Session, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.bundle.sealing import sidecar_of
 from bundler.cli.declared_command import declared
 from bundler.cli.option_combinations import refuse_force
 from bundler.cli.setup.trusted_signers import TrustOptions, complete, verifier_of
-from bundler.cli.terminal.bundle_text import page_text
-from bundler.cli.terminal.progress_bars import display
+from bundler.cli.terminal import bundle_text, progress_bars
 from bundler.config.import_options import SignatureOptions
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, Quiet, SetOptions
@@ -22,7 +21,6 @@ from bundler.page.page_file import check_place, write_page
 from bundler.page.values import LabelledFact, PageContents, Proof
 from bundler.reporting.json_report import StatementReport
 from bundler.reporting.progress import Progress
-from bundler.session import Session
 from bundler.volumes.volume_sets import names_lost_volume
 
 STDOUT = "-"
@@ -75,7 +73,7 @@ def command(
     refuse_force(out, force=force)
     if out != STDOUT:
         check_place(Path(out), (bundle, *since), force=force)
-    trust, progress = complete(TrustOptions(*signatures)), display(quiet=quiet)
+    trust, progress = complete(TrustOptions(*signatures)), progress_bars.display(quiet=quiet)
     with contextlib.ExitStack() as stack:
         verifier = verifier_of(trust, Session().clock())
         opened = stack.enter_context(open_bundle(bundle, judge=verifier, volumes_in=volumes.volumes_in))
@@ -125,5 +123,5 @@ def told(page: PageContents, text: str, out: str) -> int:
         click.echo(text.encode(), nl=False)
         return 0
     write_page(Path(out), text)
-    click.echo(page_text(out, page, len(text.encode())))
+    click.echo(bundle_text.page_text(out, page, len(text.encode())))
     return 0

@@ -9,30 +9,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import click
 
-from bundler import (
-    Bundle,
-    Destination,
-    Part,
-    Verified,
-    compare_with_target,
-    describe,
-    open_bundle,
-    parse_prefix,
-    verify_bundle,
-)
+import bundler
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
 from bundler.cli.input_files import import_file, part_of
 from bundler.cli.option_combinations import refuse_combination, said_flags
-from bundler.cli.setup.import_policy import border_of, policy_of, with_signed, with_signers
-from bundler.cli.setup.metrics_meter import Meter, metered
-from bundler.cli.setup.registry_access import registries
-from bundler.cli.setup.signing_key import now
-from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
-from bundler.cli.terminal.bundle_text import compared_text, verified_text
-from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.outcome import conclude, print_document
-from bundler.cli.terminal.progress_bars import display
+from bundler.cli.setup import import_policy, metrics_meter, registry_access, signing_key, trusted_signers
+from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
 from bundler.config.import_options import ImportSettings, ModuleSignerOptions, PolicyOptions, SignatureOptions
 from bundler.config.option import Option, nothing_said, over
 from bundler.config.run_options import (
@@ -59,7 +42,7 @@ if TYPE_CHECKING:
 class Against(NamedTuple):
     """A target to compare with."""
 
-    destination: Destination
+    destination: bundler.Destination
     registries: RegistryOptions
     deep: bool
 
@@ -72,7 +55,7 @@ def command(
         Prefix | None,
         Option(
             "--against", metavar="oci://HOST[/PREFIX]", heading="Destination",
-            read=lambda text, at: parse_prefix(text),
+            read=lambda text, at: bundler.parse_prefix(text),
             help="Also prove that this target has all of it, under the same digests.",
         ),
     ] = None,
@@ -122,7 +105,7 @@ def command(
     said = said_flags(select, tags, metrics, job, settings)
     flags = (("--against", against), ("--config", config), ("--deep", deep))
     said |= {flag for flag, value in flags if value}
-    with metered("verify", metrics.metrics, job.name) as meter:
+    with metrics_meter.metered("verify", metrics.metrics, job.name) as meter:
         file = import_file(config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
@@ -132,35 +115,47 @@ def command(
 
 
 def _target(
-    against: Prefix | None, settings: ImportSettings, part: Part, file: ImportFile | None, *, deep: bool
+    against: Prefix | None,
+    settings: ImportSettings,
+    part: bundler.Part,
+    file: ImportFile | None,
+    *,
+    deep: bool,
 ) -> Against | None:
     prefix = against or settings.target.to
     if prefix is None and file:
         raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
         return None
-    return Against(Destination(prefix, file.mapping if file else KEPT, part), settings.registries, deep)
+    return Against(
+        bundler.Destination(prefix, file.mapping if file else KEPT, part), settings.registries, deep
+    )
 
 
 def _verified(
     bundle: Path,
     settings: ImportSettings,
     target: Against | None,
-    meter: Meter,
+    meter: metrics_meter.Meter,
     *,
     folders: SetOptions,
     as_json: bool,
     quiet: bool,
 ) -> int:
-    progress, policy = display(quiet=quiet), policy_of(settings.policy, settings.module_signers)
-    signed = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
+    progress, policy = (
+        progress_bars.display(quiet=quiet),
+        import_policy.policy_of(settings.policy, settings.module_signers),
+    )
+    signed = trusted_signers.TrustOptions(
+        *settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics)
+    )
     session = Session(progress=progress)
-    verifier = verifier_of(with_signers(signed, policy), session.clock())
-    with open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
+    verifier = trusted_signers.verifier_of(import_policy.with_signers(signed, policy), session.clock())
+    with bundler.open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
         refuse_unused_folders(folders.volumes_in, opened)
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
-        border = border_of(policy, opened)
-        verified = verify_bundle(opened, session)
+        border = import_policy.border_of(policy, opened)
+        verified = bundler.verify_bundle(opened, session)
         if border:
             border.check(opened.inventory, verified.manifests)
         if target:
@@ -170,44 +165,44 @@ def _verified(
 
 
 def _told(
-    opened: Bundle,
-    verified: Verified,
+    opened: bundler.Bundle,
+    verified: bundler.Verified,
     border: PolicyCheck | None,
     *,
     as_json: bool,
 ) -> int:
-    contents = describe(opened, manifests=verified.manifests)
+    contents = bundler.describe(opened, manifests=verified.manifests)
     contents = dataclasses.replace(
         contents,
         statement=opened.proven or contents.statement,
         signed=border.told if border else (),
     )
     for warning in verified.warnings:
-        current_log().warn(warning)
+        log.current_log().warn(warning)
     if as_json:
-        print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
+        outcome.print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
         return 0
-    click.echo(verified_text(contents, now()))
+    click.echo(bundle_text.verified_text(contents, signing_key.now()))
     return 0
 
 
 def _compared(
-    verified: Verified,
+    verified: bundler.Verified,
     target: Against,
     progress: Progress,
-    meter: Meter,
+    meter: metrics_meter.Meter,
     *,
     said: StatementReport | None,
     border: PolicyCheck | None,
     as_json: bool,
 ) -> int:
     prefix = target.destination.prefix
-    known = registries(target.registries, progress, [prefix.registry])
+    known = registry_access.registries(target.registries, progress, [prefix.registry])
     session = Session(known, jobs=target.registries.jobs, progress=progress)
-    found = compare_with_target(verified, target.destination, session, deep=target.deep)
-    found = with_signed(found, border)
+    found = bundler.compare_with_target(verified, target.destination, session, deep=target.deep)
+    found = import_policy.with_signed(found, border)
     if found.bundle:
         found = dataclasses.replace(found, bundle=dataclasses.replace(found.bundle, statement=said))
     meter.noted(found)
-    summary = compared_text(found, str(prefix), verified.bundle.id, now())
-    return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)
+    summary = bundle_text.compared_text(found, str(prefix), verified.bundle.id, signing_key.now())
+    return outcome.conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

@@ -7,9 +7,7 @@ from typing import Annotated
 import click
 
 from bundler.cli.declared_command import declared
-from bundler.cli.terminal.outcome import print_document, print_failures
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.upkeep_text import damage_text, garbage_text
+from bundler.cli.terminal import outcome, progress_bars, upkeep_text
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Quiet
 from bundler.deltas.garbage import collect, find_garbage
@@ -69,9 +67,9 @@ def gc(
         "forgotten": [entry.id for entry in garbage.forgotten],
     }
     if as_json:
-        print_document(document, sys.stdout)
+        outcome.print_document(document, sys.stdout)
         return 0
-    click.echo(garbage_text(path, garbage, deleted=delete))
+    click.echo(upkeep_text.garbage_text(path, garbage, deleted=delete))
     return 0
 
 
@@ -90,16 +88,18 @@ def check(
 ) -> int:
     """Read every blob, and compare it with its digest."""
     with _opened(path) as store:
-        wrong = damaged(store, Session(progress=display(quiet=quiet)))
+        wrong = damaged(store, Session(progress=progress_bars.display(quiet=quiet)))
         if removing:
             remove(store, (blob for blob, _ in wrong))
     failures: tuple[Failure, ...] = tuple(failure(error) for _, error in wrong)
     code = max((item.exit_code for item in failures), default=0)
-    print_failures(failures, code)
+    outcome.print_failures(failures, code)
     if as_json:
-        print_document({"damaged": [blob.digest for blob, _ in wrong], "removed": removing}, sys.stdout)
+        outcome.print_document(
+            {"damaged": [blob.digest for blob, _ in wrong], "removed": removing}, sys.stdout
+        )
     else:
-        click.echo(damage_text(path, len(wrong), removed=removing))
+        click.echo(upkeep_text.damage_text(path, len(wrong), removed=removing))
     return code
 
 
