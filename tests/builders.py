@@ -15,7 +15,7 @@ from typing import Any
 import requests
 import zstandard
 
-from bundler.bundle.format import (
+from bundler.bundle.bundle_format import (
     END_OF_ARCHIVE,
     FRAME_CONTENT,
     Frame,

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 import zstandard
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.member import member_of
 from bundler.bundle.stream import BundleStream, Judge
@@ -117,7 +117,7 @@ def _in_pieces(
     path: Path, pieces: BundleBytes, limits: Limits, judge: Judge | None, frames: FrameCache | None
 ) -> Bundle:
     """Open a bundle in the form that its first bytes say."""
-    if pieces.read_at(len(layout.COMPACT_MARK), 0) != layout.COMPACT_MARK:
+    if pieces.read_at(len(bundle_format.COMPACT_MARK), 0) != bundle_format.COMPACT_MARK:
         return BundleFile(path, pieces, limits, judge, frames)
     from bundler.bundle.compacted.compact_reader import CompactFile
 
@@ -208,16 +208,18 @@ class BundleFile:
     def _from_start(self) -> _FromStart:
         return _FromStart(self._pieces)
 
-    def _read_seek_table(self) -> list[layout.Frame]:
+    def _read_seek_table(self) -> list[bundle_format.Frame]:
         size = self._pieces.size
-        footer = self._pieces.read_at(layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
-        length = layout.seek_table_size(footer) or size + 1
-        if length > size or length > layout.seek_table_size_of(self._limits.frames):
+        footer = self._pieces.read_at(
+            bundle_format.SEEK_TABLE_FOOTER, max(size - bundle_format.SEEK_TABLE_FOOTER, 0)
+        )
+        length = bundle_format.seek_table_size(footer) or size + 1
+        if length > size or length > bundle_format.seek_table_size_of(self._limits.frames):
             raise self._diagnosis()
-        frames = layout.parse_seek_table(self._pieces.read_at(length, size - length))
-        if sum(frame.compressed for frame in frames) + layout.DIGEST_FRAME + length != size:
+        frames = bundle_format.parse_seek_table(self._pieces.read_at(length, size - length))
+        if sum(frame.compressed for frame in frames) + bundle_format.DIGEST_FRAME + length != size:
             raise self._diagnosis()
-        if any(not 0 < frame.content <= layout.FRAME_CONTENT for frame in frames):
+        if any(not 0 < frame.content <= bundle_format.FRAME_CONTENT for frame in frames):
             raise ContentError(BUNDLE, "its seek table lists a frame of a size that format 1 does not allow")
         return frames
 
@@ -231,11 +233,11 @@ class BundleFile:
                 pass
         except BundlerError as error:
             return error
-        return layout.damaged("its end is not that of a bundle")
+        return bundle_format.damaged("its end is not that of a bundle")
 
     def _range(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes of the tar stream."""
-        shared = end - start <= layout.PIECE
+        shared = end - start <= bundle_format.PIECE
         first = bisect_right(self._contents, start) - 1
         for number in range(first, len(self._frames)):
             begin = self._contents[number]
@@ -251,10 +253,12 @@ class BundleFile:
         data = self._pieces.read_at(frame.compressed, self._offsets[number])
         if len(data) < frame.compressed:
             raise self._changed()
-        _, content = layout.frame_content(data[:13])
+        _, content = bundle_format.frame_content(data[:13])
         if content != frame.content:
-            raise layout.damaged("a frame is not of the size that its seek table says")
-        return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
+            raise bundle_format.damaged("a frame is not of the size that its seek table says")
+        return unpacked(
+            zstandard.ZstdDecompressor(max_window_size=bundle_format.FRAME_CONTENT), data, content
+        )
 
 
 class _FromStart:

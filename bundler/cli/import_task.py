@@ -83,7 +83,7 @@ def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
 def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
     with bundler.open_bundle(Path(task.bundle), judge=means.verifier, volumes_in=task.volumes_in) as opened:
         _refuse_unused(task, opened.inventory, (opened, *means.beside))
-        check = import_policy.border_of(task.policy, opened)
+        check = import_policy.policy_check_of(task.policy, opened)
         check_import(opened, task.destination, means.session, task.ledger)
         verified = bundler.verify_bundle(opened, means.session)
         full = partial(bundler.import_bundle, confirm_full=task.confirm_full)
@@ -114,7 +114,7 @@ def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[bun
 def _from_pipe(task: ImportTask, means: Means) -> Report:
     if sys.stdin.isatty():
         raise UsageError("-", "standard input is a terminal", "pipe a bundle into this command")
-    check = import_policy.border_of(task.policy, None)
+    check = import_policy.policy_check_of(task.policy, None)
     stream = bundler.BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier)
     _refuse_unused(task, stream.open(), means.beside)
     return bundler.import_stream(

@@ -26,16 +26,8 @@ from bundler.errors import CollectedError, UsageError
 from bundler.named_files import text_of
 from bundler.oci import DEFAULT_REGISTRY, Reference, RegistryName, parse_reference
 from bundler.oci.reference import SOURCE_FORM, address, split_registry
+from bundler.selection import sources
 from bundler.selection.rules import Rules, check
-from bundler.selection.sources import (
-    PRESETS,
-    Include,
-    Namespace,
-    PinnedReference,
-    Selection,
-    selection_of,
-)
-from bundler.selection.sources import Source as RepositorySource
 
 if TYPE_CHECKING:
     from bundler.config.export_file import ConfiguredSource, ExportFile
@@ -45,7 +37,7 @@ class Asked(NamedTuple):
     """Command line and export files together."""
 
     settings: ExportSettings
-    selection: Selection
+    selection: sources.Selection
 
 
 def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> Asked:
@@ -60,7 +52,7 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
     return Asked(joined, selection)
 
 
-def _refuse_unheard(options: SelectionOptions, selection: Selection) -> None:
+def _refuse_unheard(options: SelectionOptions, selection: sources.Selection) -> None:
     """Raise UsageError for rules of the command line that nothing obeys: what is named is not chosen."""
     if selection.pins:
         cause = f"{selection.pins[0].reference} is named, and its creation time is not asked for"
@@ -70,13 +62,13 @@ def _refuse_unheard(options: SelectionOptions, selection: Selection) -> None:
         refuse_unused(choices, sorted(choices), "every source names its tag, so that nothing is chosen")
 
 
-def refuse_nothing(selection: Selection) -> None:
+def refuse_nothing(selection: sources.Selection) -> None:
     """Raise UsageError for a selection that names nothing."""
     if not (selection.pins or selection.sources or selection.namespaces or selection.problems):
         raise UsageError("selection", "no source given", "name a SOURCE, or an export file with -c")
 
 
-def hosts_of(selection: Selection) -> set[RegistryName]:
+def hosts_of(selection: sources.Selection) -> set[RegistryName]:
     """Return the registries that may be asked: with images, a credential must say for which one it is."""
     return {*selection.registries, *([RegistryName("docker.io")] if selection.with_images else [])}
 
@@ -100,15 +92,15 @@ def export_file(paths: tuple[Path, ...], default_registry: RegistryName = DEFAUL
     return merged(files)
 
 
-def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
+def selected(options: SelectionOptions, file: ExportFile | None) -> sources.Selection:
     """Return what the command line and the export files ask for together. Raises UsageError."""
     rules, include = rules_of(options.tags, options.more), _include(options.include)
     check(rules)
     references, namespaces = _sources(options.place, rules, include)
-    presets = (Reference(PRESETS[name]) for name in options.place.presets)
+    presets = (Reference(sources.PRESETS[name]) for name in options.place.presets)
     parts = [
-        selection_of([*references, *presets], rules, include, named_by="on the command line"),
-        Selection(namespaces=tuple(namespaces)),
+        sources.selection_of([*references, *presets], rules, include, named_by="on the command line"),
+        sources.Selection(namespaces=tuple(namespaces)),
     ]
     if options.place.timoni_bundles:
         from bundler.cli.written_files import modules_of, runtime_values
@@ -120,9 +112,11 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
     return parts[0].joined(*parts[1:])
 
 
-def _sources(place: SourceOptions, rules: Rules, include: Include) -> tuple[list[Reference], list[Namespace]]:
+def _sources(
+    place: SourceOptions, rules: Rules, include: sources.Include
+) -> tuple[list[Reference], list[sources.Namespace]]:
     references: list[Reference] = []
-    namespaces: list[Namespace] = []
+    namespaces: list[sources.Namespace] = []
     for source in place.sources:
         host, path = split_registry(address(source, SOURCE_FORM), place.default_registry)
         if set(path) & set("*?["):
@@ -130,7 +124,7 @@ def _sources(place: SourceOptions, rules: Rules, include: Include) -> tuple[list
                 raise UsageError(
                     source, "only repositories can be chosen by a glob here", "choose tags with --tag"
                 )
-            namespaces.append(Namespace(_registry(host, source), path, (), rules, include))
+            namespaces.append(sources.Namespace(_registry(host, source), path, (), rules, include))
         else:
             references.append(parse_reference(source, place.default_registry))
     return references, namespaces
@@ -143,7 +137,7 @@ def _registry(host: str, source: str) -> RegistryName:
         raise UsageError(source, str(error), "write [oci://]HOST/GLOB") from None
 
 
-def _include(options: IncludeOptions) -> Include:
+def _include(options: IncludeOptions) -> sources.Include:
     if options.require and options.no_referrers:
         raise UsageError(
             "--require",
@@ -155,7 +149,7 @@ def _include(options: IncludeOptions) -> Include:
 
 def selection_in(
     file: ExportFile, line: Rules, include: IncludeOptions, runtime: RuntimeOptions
-) -> Selection:
+) -> sources.Selection:
     """Return what the file asks for, under what the command line says.
 
     Raises UsageError for a Timoni Bundle that can't be read.
@@ -167,20 +161,24 @@ def selection_in(
         values = {**dict(bundle.values), **runtime_values(runtime)}
         exclude = (*bundle.exclude, *line.exclude)
         parts.append(modules_of(bundle.files, values, include.narrowing(bundle.include), exclude))
-    return Selection().joined(*parts)
+    return sources.Selection().joined(*parts)
 
 
-def _source(source: ConfiguredSource, line: Rules, options: IncludeOptions) -> Selection:
+def _source(source: ConfiguredSource, line: Rules, options: IncludeOptions) -> sources.Selection:
     include = options.narrowing(source.include)
     if source.pattern is not None:
         registry, glob, exclude = source.pattern
         rules = narrowed(source.rules or Rules(), line)
-        return Selection(namespaces=(Namespace(registry, glob, exclude, rules, include),))
+        return sources.Selection(namespaces=(sources.Namespace(registry, glob, exclude, rules, include),))
     assert source.repository is not None, "it is a repository if it is no pattern"
     pins = tuple(
-        PinnedReference(Reference(source.repository, None, digest), include, named_by="by the export file")
+        sources.PinnedReference(
+            Reference(source.repository, None, digest), include, named_by="by the export file"
+        )
         for digest in source.digests
     )
     if source.rules is None:
-        return Selection(pins)
-    return Selection(pins, (RepositorySource(source.repository, narrowed(source.rules, line), include),))
+        return sources.Selection(pins)
+    return sources.Selection(
+        pins, (sources.Source(source.repository, narrowed(source.rules, line), include),)
+    )

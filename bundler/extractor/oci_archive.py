@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from bundler.bundle.format import END_OF_ARCHIVE, member_header, padding
+from bundler.bundle.bundle_format import END_OF_ARCHIVE, member_header, padding
 from bundler.bundle.inventory import REF_NAME, descriptor
 from bundler.bundle.member import Member, member_of
 from bundler.bundle.reader import Bundle

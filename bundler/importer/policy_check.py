@@ -21,12 +21,12 @@ class PolicyCheck:
         self._policy = policy
         self._signers = signers
         self._content = content
-        self._told: dict[SignedReport, None] = {}
+        self._signed: dict[SignedReport, None] = {}
 
     @property
-    def told(self) -> tuple[SignedReport, ...]:
+    def signed(self) -> tuple[SignedReport, ...]:
         """Who signed what, after the check."""
-        return tuple(self._told)
+        return tuple(self._signed)
 
     def check(self, inventory: Inventory, manifests: Manifests, names: Names | None = None) -> None:
         """Raise what is violated: ContentError, or TrustError where only signatures on modules lack.
@@ -69,7 +69,7 @@ class PolicyCheck:
             signers = self._signers[demand]
             try:
                 found = attachments.signed(root, signers, self._content)
-                self._told[evidence_of(root, signers, found)] = None
+                self._signed[evidence_of(root, signers, found)] = None
             except TrustError as error:
                 yield error
 

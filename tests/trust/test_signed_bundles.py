@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.format import BLOCK, member_header, member_size
+from bundler.bundle.bundle_format import BLOCK, member_header, member_size
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.sealing import seal_bundle
 from bundler.bundle.stream import BundleStream

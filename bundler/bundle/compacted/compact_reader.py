@@ -9,7 +9,7 @@ from pathlib import Path
 
 import zstandard
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.inventory import bundle_id
 from bundler.bundle.inventory_reader import decode
@@ -95,7 +95,7 @@ class CompactFile:
         """
         frames = self._seek_table()
         self._offsets = [
-            *accumulate((frame.compressed for frame in frames), initial=len(layout.COMPACT_MARK))
+            *accumulate((frame.compressed for frame in frames), initial=len(bundle_format.COMPACT_MARK))
         ]
         self._sizes = [frame.content for frame in frames]
         head = self._frame(0)
@@ -127,21 +127,23 @@ class CompactFile:
         ends = [*accumulate(sizes, initial=compact_format.HEAD_SIZES.size)]
         return [head[start:end] for start, end in pairwise(ends)]
 
-    def _seek_table(self) -> list[layout.Frame]:
+    def _seek_table(self) -> list[bundle_format.Frame]:
         size = self._pieces.size
-        footer = self._pieces.read_at(layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
-        length = layout.seek_table_size(footer)
-        if length is None or not length <= min(size, layout.seek_table_size_of(self._limits.frames)):
-            raise layout.truncated("it does not end with a seek table")
-        frames = layout.parse_seek_table(self._pieces.read_at(length, size - length))
+        footer = self._pieces.read_at(
+            bundle_format.SEEK_TABLE_FOOTER, max(size - bundle_format.SEEK_TABLE_FOOTER, 0)
+        )
+        length = bundle_format.seek_table_size(footer)
+        if length is None or not length <= min(size, bundle_format.seek_table_size_of(self._limits.frames)):
+            raise bundle_format.truncated("it does not end with a seek table")
+        frames = bundle_format.parse_seek_table(self._pieces.read_at(length, size - length))
         if (
-            len(layout.COMPACT_MARK)
+            len(bundle_format.COMPACT_MARK)
             + sum(frame.compressed for frame in frames)
-            + layout.DIGEST_FRAME
+            + bundle_format.DIGEST_FRAME
             + length
             != size
         ):
-            raise layout.damaged("its frames are not as long as the file")
+            raise bundle_format.damaged("its frames are not as long as the file")
         if not frames or any(not 0 < frame.content <= compact_format.GROUP for frame in frames):
             raise ContentError(
                 BUNDLE, "its seek table lists a frame of a size that the format does not allow"
@@ -179,10 +181,10 @@ class CompactFile:
         start, end = self._offsets[number], self._offsets[number + 1]
         data = self._pieces.read_at(end - start, start)
         if len(data) < end - start:
-            raise layout.truncated()
-        _, content = layout.frame_content(data[:13], compact_format.GROUP)
+            raise bundle_format.truncated()
+        _, content = bundle_format.frame_content(data[:13], compact_format.GROUP)
         if content != self._sizes[number]:
-            raise layout.damaged("a frame is not of the size that its seek table says")
+            raise bundle_format.damaged("a frame is not of the size that its seek table says")
         return unpacked(zstandard.ZstdDecompressor(max_window_size=compact_format.GROUP), data, content)
 
     def _whole(self) -> str:
@@ -191,10 +193,10 @@ class CompactFile:
         end = self._offsets[-1]
         for data in self._raw(0, end):
             digest.update(data)
-        expected = layout.digest_frame(digest.digest())
+        expected = bundle_format.digest_frame(digest.digest())
         rest = b"".join(self._raw(end, self._pieces.size))
         if rest[: len(expected)] != expected:
-            raise layout.damaged("its bytes are not those that were written")
+            raise bundle_format.damaged("its bytes are not those that were written")
         digest.update(rest)
         self._pieces.check(digest.hexdigest())
         return digest.hexdigest()
@@ -203,6 +205,6 @@ class CompactFile:
         while start < end:
             data = self._pieces.read_at(min(CHUNK, end - start), start)
             if not data:
-                raise layout.truncated()
+                raise bundle_format.truncated()
             start += len(data)
             yield data

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
+from bundler.bundle.bundle_format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.spaces import ContentSpace, HeaderSpace, LayerRanges
-from bundler.bundle.format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.bundle.format import COMPACT_LEVEL
+from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.config.export_options import CompactOptions, IncrementalOptions, VolumeOptions
 from bundler.errors import UsageError
 from bundler.selection.sources import Shard

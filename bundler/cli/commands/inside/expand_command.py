@@ -1,14 +1,10 @@
 """`timoni-bundler expand`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-from bundler import BundlerError, Session, convert_bundle, open_bundle
-from bundler.bundle.reader import refuse_unused_folders
+from bundler.cli.commands.outside.compact_command import convert
 from bundler.cli.declared_command import declared
-from bundler.cli.setup.registry_access import check_report
-from bundler.cli.terminal import outcome, progress_bars, summaries
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, Force, PrintOptions, ReportOptions, SetOptions
 
@@ -28,16 +24,6 @@ def command(
     \b
     timoni-bundler expand modules.compact.zst -o modules.tar.zst
     """
-    report, summary = None, ""
-    try:
-        check_report(reported.report, str(out), bundle)
-        report = reported.report
-        session = Session(progress=progress_bars.display(quiet=printed.quiet))
-        with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
-            refuse_unused_folders(volumes.volumes_in, opened)
-            compact = None
-            done = convert_bundle("expand", opened, out, session, compact=compact, force=force)
-            summary = summaries.export_summary(done)
-    except BundlerError as error:
-        done = outcome.failed_report("expand", error)
-    return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+    return convert(
+        "expand", bundle, volumes, out, compact=None, force=force, reported=reported, printed=printed
+    )

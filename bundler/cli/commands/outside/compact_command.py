@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bundler import BundlerError, Session, convert_bundle, open_bundle
-from bundler.bundle.format import COMPACT_LEVEL
+from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.registry_access import check_report
@@ -36,16 +36,33 @@ def command(
     timoni-bundler compact modules.tar.zst -o modules.compact.zst
     timoni-bundler compact modules.tar.zst -o modules.compact.zst --level 19
     """
-    report, summary = None, ""
+    compact = level or COMPACT_LEVEL
+    return convert(
+        "compact", bundle, volumes, out, compact=compact, force=force, reported=reported, printed=printed
+    )
+
+
+def convert(
+    command: str,
+    bundle: Path,
+    volumes: SetOptions,
+    out: Path,
+    *,
+    compact: int | None,
+    force: bool,
+    reported: ReportOptions,
+    printed: PrintOptions,
+) -> int:
+    """Write a bundle in its compact form, or with None in its portable one; return the exit code."""
+    file, summary = None, ""
     try:
         check_report(reported.report, str(out), bundle)
-        report = reported.report
+        file = reported.report
         session = Session(progress=progress_bars.display(quiet=printed.quiet))
         with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
             refuse_unused_folders(volumes.volumes_in, opened)
-            compact = level or COMPACT_LEVEL
-            done = convert_bundle("compact", opened, out, session, compact=compact, force=force)
-            summary = summaries.export_summary(done)
+            report = convert_bundle(command, opened, out, session, compact=compact, force=force)
+            summary = summaries.export_summary(report)
     except BundlerError as error:
-        done = outcome.failed_report("compact", error)
-    return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+        report = outcome.failed_report(command, error)
+    return outcome.conclude(report, summary=summary, file=file, as_json=printed.as_json, stream=sys.stdout)

@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import click
 
@@ -26,11 +26,9 @@ from bundler.volumes.volume_sets import names_lost_volume
 STDOUT = "-"
 
 
-@declared("report")
-def command(
-    bundle: BundleArgument,
-    volumes: SetOptions,
-    *,
+class PageOptions(NamedTuple):
+    """Options of the page."""
+
     out: Annotated[
         str,
         Option(
@@ -40,20 +38,28 @@ def command(
             path=True,
             help="Write the page here; `-` is standard output.",
         ),
-    ],
+    ]
     since: Annotated[
         tuple[Path, ...],
         Option(
             "--since", metavar="OLD", help="Show what changed since this bundle or directory. Repeatable."
         ),
-    ] = (),
+    ] = ()
     title: Annotated[
         str, Option("--title", metavar="TEXT", help="Title of the page. Default: the file's name.")
-    ] = "",
+    ] = ""
     no_verify: Annotated[
         bool, Option("--no-verify", help="Don't check every byte first; the page says so.")
-    ] = False,
-    force: Annotated[bool, Option("--force", help="Replace a file even if it is not a report page.")] = False,
+    ] = False
+    force: Annotated[bool, Option("--force", help="Replace a file even if it is not a report page.")] = False
+
+
+@declared("report")
+def command(
+    bundle: BundleArgument,
+    volumes: SetOptions,
+    *,
+    options: PageOptions,
     quiet: Quiet = False,
     signatures: SignatureOptions,
 ) -> int:
@@ -70,42 +76,55 @@ def command(
     \b
     timoni-bundler report monday.tar.zst -o report.html --since sunday.tar.zst
     """
-    refuse_force(out, force=force)
-    if out != STDOUT:
-        check_place(Path(out), (bundle, *since), force=force)
+    refuse_force(options.out, force=options.force)
+    if options.out != STDOUT:
+        check_place(Path(options.out), (bundle, *options.since), force=options.force)
     trust, progress = complete(TrustOptions(*signatures)), progress_bars.display(quiet=quiet)
+    verifier = verifier_of(trust, Session().clock())
+    with open_bundle(bundle, judge=verifier, volumes_in=volumes.volumes_in) as opened:
+        page = _page(opened, options, volumes, progress)
+    return told(page, render_page(page), options.out)
+
+
+def _page(bundle: Bundle, options: PageOptions, volumes: SetOptions, progress: Progress) -> PageContents:
+    """Check the bundle, open the older ones, and gather what the page shows."""
+    if not options.since:
+        refuse_unused_folders(volumes.volumes_in, bundle)
+    # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
+    for path in options.since:
+        if not path.exists() and not names_lost_volume(path):
+            raise NotFoundError(str(path), "not there", "check the path")
+    proof = Proof(every_byte=False, sidecar=False) if options.no_verify else proven(bundle, progress)
+    statement = bundle.proven or (bundle.sealed.told() if bundle.sealed else None)
+    origin, claimed = signature_of(statement)
     with contextlib.ExitStack() as stack:
-        verifier = verifier_of(trust, Session().clock())
-        opened = stack.enter_context(open_bundle(bundle, judge=verifier, volumes_in=volumes.volumes_in))
-        if not since:
-            refuse_unused_folders(volumes.volumes_in, opened)
-        # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
-        for path in since:
-            if not path.exists() and not names_lost_volume(path):
-                raise NotFoundError(str(path), "not there", "check the path")
-        proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
-        older = [stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in since]
-        refuse_unused_folders(volumes.volumes_in, opened, *older)
-        said = opened.proven or (opened.sealed.told() if opened.sealed else None)
-        origin, claimed = signature_of(said)
-        page = page_of(
-            opened, proof, since=older, title=title, origin=origin, claimed=claimed, progress=progress
+        older = [
+            stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in options.since
+        ]
+        refuse_unused_folders(volumes.volumes_in, bundle, *older)
+        return page_of(
+            bundle,
+            proof,
+            since=older,
+            title=options.title,
+            origin=origin,
+            claimed=claimed,
+            progress=progress,
         )
-    return told(page, render_page(page), out)
 
 
-def signature_of(said: StatementReport | None) -> tuple[list[LabelledFact], list[LabelledFact]]:
+def signature_of(statement: StatementReport | None) -> tuple[list[LabelledFact], list[LabelledFact]]:
     """Return the facts about the signature on the file itself: the proven, and the only claimed ones."""
-    if said is None:
+    if statement is None:
         return [], []
     facts = [
-        LabelledFact("Job and number", f"{said.job}, {said.sequence}"),
-        LabelledFact("Signed at", said.time),
+        LabelledFact("Job and number", f"{statement.job}, {statement.sequence}"),
+        LabelledFact("Signed at", statement.time),
     ]
-    facts += [LabelledFact("Expires", said.expires)] if said.expires else []
-    if not said.signers:
-        return [], [LabelledFact("Signed, not checked, by", ", ".join(said.keys)), *facts]
-    by = [LabelledFact("Signed by", f"{signer.principal} ({signer.key})") for signer in said.signers]
+    facts += [LabelledFact("Expires", statement.expires)] if statement.expires else []
+    if not statement.signers:
+        return [], [LabelledFact("Signed, not checked, by", ", ".join(statement.keys)), *facts]
+    by = [LabelledFact("Signed by", f"{signer.principal} ({signer.key})") for signer in statement.signers]
     return [*by, *facts], []
 
 

@@ -16,22 +16,14 @@ from bundler.cli.input_files import import_file, part_of
 from bundler.cli.option_combinations import refuse_combination, said_flags
 from bundler.cli.setup import import_policy, metrics_meter, registry_access, signing_key, trusted_signers
 from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
-from bundler.config.import_options import ImportSettings, ModuleSignerOptions, PolicyOptions, SignatureOptions
-from bundler.config.option import Option, nothing_said, over
-from bundler.config.run_options import (
-    BundleArgument,
-    JobOptions,
-    MetricsOptions,
-    Quiet,
-    RegistryOptions,
-    SetOptions,
-)
+from bundler.config.import_options import ImportSettings
+from bundler.config.option import Option, over
+from bundler.config.run_options import BundleArgument, Quiet, RegistryOptions, SetOptions
 from bundler.config.selection_options import SelectOptions, TagOptions
+from bundler.config.verify_options import ComparisonOptions, VerifySettings
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
-from bundler.oci import Prefix
-from bundler.reporting.json_report import StatementReport, document
-from bundler.reporting.progress import Progress
+from bundler.reporting.json_report import document
 from bundler.session import Session
 
 if TYPE_CHECKING:
@@ -47,43 +39,29 @@ class Against(NamedTuple):
     deep: bool
 
 
+class _Opening(NamedTuple):
+    """A bundle to verify, and all that was said about it."""
+
+    bundle: Path
+    settings: ImportSettings
+    """The command line and the import file together."""
+    volumes: SetOptions
+    """The folders that the command line alone names: one without effect is refused."""
+
+
 @declared("verify", reads_files=True)
 def command(
     bundle: BundleArgument,
-    *,
-    against: Annotated[
-        Prefix | None,
-        Option(
-            "--against", metavar="oci://HOST[/PREFIX]", heading="Destination",
-            read=lambda text, at: bundler.parse_prefix(text),
-            help="Also prove that this target has all of it, under the same digests.",
-        ),
-    ] = None,
-    deep: Annotated[
-        bool,
-        Option("--deep", heading="Destination", help="With --against, also read and hash every blob there."),
-    ] = False,
-    config: Annotated[
-        Path | None,
-        Option(
-            "--config", "-c", metavar="FILE",
-            help="Read the import file of this target: names, selection, signers, registries.",
-        ),
-    ] = None,
+    comparison: ComparisonOptions,
     select: SelectOptions,
     tags: TagOptions,
-    volumes: SetOptions,
+    *,
     as_json: Annotated[
         bool, Option("--json", heading="Output", help="Print what was proven as JSON.")
     ] = False,
     quiet: Quiet = False,
-    policy: PolicyOptions,
-    module_signers: ModuleSignerOptions,
-    signers: SignatureOptions,
-    metrics: MetricsOptions,
-    job: JobOptions,
-    registry: RegistryOptions,
-) -> int:  # fmt: skip
+    settings: VerifySettings,
+) -> int:
     """Prove that a bundle is complete and undamaged: inventory, every size and digest, the .sha256 beside it.
 
     This proves that the bundle is consistent; with --allowed-signers, also who signed it. With --against,
@@ -93,94 +71,61 @@ def command(
     timoni-bundler verify modules.tar.zst
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     """
-    settings = nothing_said(ImportSettings)._replace(
-        volumes=volumes,
-        policy=policy,
-        module_signers=module_signers,
-        signers=signers,
-        registries=registry,
-        metrics=metrics,
-        job=job,
-    )
-    said = said_flags(select, tags, metrics, job, settings)
-    flags = (("--against", against), ("--config", config), ("--deep", deep))
-    said |= {flag for flag, value in flags if value}
-    with metrics_meter.metered("verify", metrics.metrics, job.name) as meter:
-        file = import_file(config)
+    said = said_flags(comparison, select, tags, settings)
+    with metrics_meter.metered("verify", settings.metrics.metrics, settings.job.name) as meter:
+        file = import_file(comparison.config)
         part = part_of(select, tags, file)
-        settings = over(settings, file.settings) if file else settings
+        merged = over(settings.of_import, file.settings) if file else settings.of_import
         refuse_combination("verify", said)
-        target = _target(against, settings, part, file, deep=deep)
-        return _verified(bundle, settings, target, meter, folders=volumes, as_json=as_json, quiet=quiet)
+        opening = _Opening(bundle, merged, settings.volumes)
+        return _verified(
+            opening, _target(comparison, merged, part, file), meter, as_json=as_json, quiet=quiet
+        )
 
 
 def _target(
-    against: Prefix | None,
-    settings: ImportSettings,
-    part: bundler.Part,
-    file: ImportFile | None,
-    *,
-    deep: bool,
+    comparison: ComparisonOptions, settings: ImportSettings, part: bundler.Part, file: ImportFile | None
 ) -> Against | None:
-    prefix = against or settings.target.to
+    prefix = comparison.against or settings.target.to
     if prefix is None and file:
         raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
         return None
-    return Against(
-        bundler.Destination(prefix, file.mapping if file else KEPT, part), settings.registries, deep
-    )
+    destination = bundler.Destination(prefix, file.mapping if file else KEPT, part)
+    return Against(destination, settings.registries, comparison.deep)
 
 
 def _verified(
-    bundle: Path,
-    settings: ImportSettings,
-    target: Against | None,
-    meter: metrics_meter.Meter,
-    *,
-    folders: SetOptions,
-    as_json: bool,
-    quiet: bool,
+    opening: _Opening, target: Against | None, meter: metrics_meter.Meter, *, as_json: bool, quiet: bool
 ) -> int:
-    progress, policy = (
-        progress_bars.display(quiet=quiet),
-        import_policy.policy_of(settings.policy, settings.module_signers),
-    )
-    signed = trusted_signers.TrustOptions(
+    settings, session = opening.settings, Session(progress=progress_bars.display(quiet=quiet))
+    policy = import_policy.policy_of(settings.policy, settings.module_signers)
+    signers = trusted_signers.TrustOptions(
         *settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics)
     )
-    session = Session(progress=progress)
-    verifier = trusted_signers.verifier_of(import_policy.with_signers(signed, policy), session.clock())
-    with bundler.open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
-        refuse_unused_folders(folders.volumes_in, opened)
+    verifier = trusted_signers.verifier_of(import_policy.with_signers(signers, policy), session.clock())
+    folders = settings.volumes.volumes_in
+    with bundler.open_bundle(opening.bundle, judge=verifier, volumes_in=folders) as opened:
+        refuse_unused_folders(opening.volumes.volumes_in, opened)
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
-        border = import_policy.border_of(policy, opened)
+        check = import_policy.policy_check_of(policy, opened)
         verified = bundler.verify_bundle(opened, session)
-        if border:
-            border.check(opened.inventory, verified.manifests)
+        if check:
+            check.check(opened.inventory, verified.manifests)
         if target:
-            said = opened.proven or (opened.sealed.told() if opened.sealed else None)
-            return _compared(verified, target, progress, meter, said=said, border=border, as_json=as_json)
-        return _told(opened, verified, border, as_json=as_json)
+            return _compared(verified, target, session, meter, check=check, as_json=as_json)
+        return _shown(verified, check, as_json=as_json)
 
 
-def _told(
-    opened: bundler.Bundle,
-    verified: bundler.Verified,
-    border: PolicyCheck | None,
-    *,
-    as_json: bool,
-) -> int:
-    contents = bundler.describe(opened, manifests=verified.manifests)
-    contents = dataclasses.replace(
-        contents,
-        statement=opened.proven or contents.statement,
-        signed=border.told if border else (),
-    )
+def _shown(verified: bundler.Verified, check: PolicyCheck | None, *, as_json: bool) -> int:
+    bundle = verified.bundle
+    contents = bundler.describe(bundle, manifests=verified.manifests)
+    statement = bundle.proven or contents.statement
+    contents = dataclasses.replace(contents, statement=statement, signed=check.signed if check else ())
     for warning in verified.warnings:
         log.current_log().warn(warning)
     if as_json:
-        outcome.print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
+        outcome.print_document({**document(contents), "sha256": bundle.sha256, "verified": True}, sys.stdout)
         return 0
     click.echo(bundle_text.verified_text(contents, signing_key.now()))
     return 0
@@ -189,20 +134,20 @@ def _told(
 def _compared(
     verified: bundler.Verified,
     target: Against,
-    progress: Progress,
+    session: Session,
     meter: metrics_meter.Meter,
     *,
-    said: StatementReport | None,
-    border: PolicyCheck | None,
+    check: PolicyCheck | None,
     as_json: bool,
 ) -> int:
-    prefix = target.destination.prefix
-    known = registry_access.registries(target.registries, progress, [prefix.registry])
-    session = Session(known, jobs=target.registries.jobs, progress=progress)
-    found = bundler.compare_with_target(verified, target.destination, session, deep=target.deep)
-    found = import_policy.with_signed(found, border)
-    if found.bundle:
-        found = dataclasses.replace(found, bundle=dataclasses.replace(found.bundle, statement=said))
-    meter.noted(found)
-    summary = bundle_text.compared_text(found, str(prefix), verified.bundle.id, signing_key.now())
-    return outcome.conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)
+    bundle, prefix = verified.bundle, target.destination.prefix
+    registries = registry_access.registries(target.registries, session.progress, [prefix.registry])
+    asking = Session(registries, jobs=target.registries.jobs, progress=session.progress)
+    report = bundler.compare_with_target(verified, target.destination, asking, deep=target.deep)
+    report = import_policy.with_signed(report, check)
+    if report.bundle:
+        statement = bundle.proven or (bundle.sealed.told() if bundle.sealed else None)
+        report = dataclasses.replace(report, bundle=dataclasses.replace(report.bundle, statement=statement))
+    meter.noted(report)
+    summary = bundle_text.compared_text(report, str(prefix), bundle.id, signing_key.now())
+    return outcome.conclude(report, summary=summary, file=None, as_json=as_json, stream=sys.stdout)
