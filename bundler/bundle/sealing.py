@@ -121,7 +121,7 @@ def _check_order(replaced: Statement, statement: Statement, *, other_job: bool) 
     if replaced.job != statement.job and not other_job:
         cause = f"it is signed for the job {replaced.job}, and would become one of {statement.job}"
         raise TrustError("statement", cause, "keep the job, or say that it changes")
-    refuse_lower(replaced, statement)
+    refuse_lower(replaced, statement.job, statement.sequence)
 
 
 def refuse_volumes(bundle: Bundle) -> None:

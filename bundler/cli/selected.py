@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,11 +46,23 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
     place = options.place
     file = export_file(place.config, place.default_registry) if place.config else None
     joined = over(settings, file.settings) if file else settings
-    in_file = ("--from-timoni-bundle",) if file and file.timoni_bundles else ()
-    refuse_combination(command, said_flags(options, joined).union(in_file))
+    said = said_flags(options, joined).union(_said_in(file))
+    refuse_combination(command, said)
     selection = selected(options, file)._replace(shard=joined.shard.shard)
     _refuse_unheard(options, selection)
     return Asked(joined, selection)
+
+
+def _said_in(file: ExportFile | None) -> Iterator[str]:
+    """Yield the options that the sources of a file stand for, as far as others depend on them."""
+    if file is None:
+        return
+    if file.timoni_bundles:
+        yield "--from-timoni-bundle"
+    includes = [source.include for source in file.sources]
+    includes += [bundle.include for bundle in file.timoni_bundles]
+    if not all(include.referrers for include in includes):
+        yield "--no-referrers"
 
 
 def _refuse_unheard(options: SelectionOptions, selection: sources.Selection) -> None:
@@ -60,6 +73,18 @@ def _refuse_unheard(options: SelectionOptions, selection: sources.Selection) -> 
     if not (selection.sources or selection.namespaces):
         choices = said_flags(options.tags, options.more) - {"--exclude"}
         refuse_unused(choices, sorted(choices), "every source names its tag, so that nothing is chosen")
+    _refuse_idle(options, selection)
+
+
+def _refuse_idle(options: SelectionOptions, selection: sources.Selection) -> None:
+    """Raise UsageError for what changes no source at all, be it an option or a key of a file."""
+    counting = [rules for rules in selection.rules if rules.prereleases]
+    if counting and not any(rules.ranks_versions for rules in counting):
+        item = "--prereleases" if options.tags.prereleases else "prereleases"
+        raise UsageError(item, "no source has a range or a --newest to leave them out", "leave it out")
+    for key, globs in (("excludeImages", "exclude_images"), ("optionalImages", "optional_images")):
+        if not selection.with_images and any(getattr(include, globs) for include in selection.includes):
+            raise UsageError(key, "no images are included", "add `images: true` or --with-images")
 
 
 def refuse_nothing(selection: sources.Selection) -> None:

@@ -11,7 +11,15 @@ from pydantic import Field as KeyField
 from bundler.config.export_options import ExportSettings
 from bundler.config.include_options import IncludeOptions
 from bundler.config.keys import FilePath, Keys, TextWithVariables, model_of, said_in, values_of
-from bundler.config.option import Circumstances, OptionField, nothing_said, values_in, with_values
+from bundler.config.option import (
+    Circumstances,
+    Option,
+    OptionField,
+    fields_of,
+    nothing_said,
+    values_in,
+    with_values,
+)
 from bundler.config.problems import Problem, RefusedValueError, Where, refuse
 from bundler.config.reading import Found, exactly_one, items, read_keys
 from bundler.config.selection_options import (
@@ -160,22 +168,58 @@ def read_export_file(
 
 
 def _across(content: dict[str, Any]) -> Found:
-    """Yield what is wrong between the keys of a source, and of the defaults beside Timoni Bundles."""
-    yield from _unheard(content)
+    """Yield what is wrong between the keys of a source, and of the defaults beside what they are for."""
+    written = content.get("defaults")
+    defaults = written if isinstance(written, dict) else {}
+    yield from _unheard(content, defaults)
     for where, source in items(content, "sources"):
         yield from exactly_one(source, where, PLACES)
         if isinstance(source, dict):
             yield from _misplaced(source, where)
+            yield from _contradictory(source, where, defaults)
 
 
-def _unheard(content: dict[str, Any]) -> Found:
-    """Yield the default rules that can't hold for the modules of a Timoni Bundle."""
-    defaults = content.get("defaults")
-    if content.get("timoniBundles") and isinstance(defaults, dict):
-        for key in ("createdSince", "minimumAge"):
-            if defaults.get(key) is not None:
-                cause = "a Timoni Bundle names its modules, and their creation time is not asked for"
-                yield ("defaults", key), cause, "write it in each source instead"
+AGES = ("createdSince", "minimumAge")
+
+CHOICES = tuple(
+    field.declared.key
+    for group in RULES
+    for field in fields_of(group)
+    if isinstance(field.declared, Option) and field.declared.key not in ("exclude", *AGES)
+)
+"""Keys that choose among tags; what a Timoni Bundle or a digest names is not chosen."""
+
+
+def _unheard(content: dict[str, Any], defaults: dict[str, Any]) -> Found:
+    """Yield the defaults that nothing in the file can obey."""
+    if not defaults:
+        return
+    sources, bundles = content.get("sources"), content.get("timoniBundles")
+    if not sources and not bundles:
+        cause = "this file has no sources and no Timoni Bundles, and defaults hold for their own file alone"
+        yield ("defaults",), cause, "write them in the file that has the sources"
+    for key in AGES if bundles else ():
+        if defaults.get(key) is not None:
+            cause = "a Timoni Bundle names its modules, and their creation time is not asked for"
+            yield ("defaults", key), cause, "write it in each source instead"
+    for key in CHOICES if bundles and not sources else ():
+        if defaults.get(key) is not None:
+            cause = "a Timoni Bundle names the versions of its modules, so that nothing is chosen"
+            yield ("defaults", key), cause, "leave it out; `exclude` leaves out what a file names"
+
+
+def _contradictory(source: dict[str, Any], where: Where, defaults: dict[str, Any]) -> Found:
+    """Yield the rules of a source, its own or defaults, that can't hold for what it names."""
+    for key in AGES if source.get("digests") else ():
+        if source.get(key, defaults.get(key)) is not None:
+            cause, step = "creation time is not asked for digests", "name them in a source of their own"
+            if key not in source:
+                cause, step = f"{cause}, and the default {key} asks for it", f"write {key}: null beside it"
+            yield (*where, key if key in source else "digests"), cause, step
+    leaves_out = source.get("referrers", defaults.get("referrers")) is False
+    if leaves_out and source.get("require", defaults.get("require")):
+        cause = "what is left out can't be required: `referrers` is false"
+        yield (*where, "require" if "require" in source else "referrers"), cause, "leave one of them out"
 
 
 def _misplaced(source: dict[str, Any], where: Where) -> Found:

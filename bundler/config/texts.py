@@ -11,15 +11,8 @@ from typing import NamedTuple
 from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.errors import UsageError
-from bundler.oci import (
-    DEFAULT_REGISTRY,
-    Digest,
-    RegistryName,
-    RepositoryName,
-    RepositoryPath,
-    parse_reference,
-)
-from bundler.oci.reference import split_registry
+from bundler.oci import Digest, RegistryName, RepositoryName, RepositoryPath
+from bundler.oci.reference import DEFAULT_REGISTRY, parse_reference, split_registry
 from bundler.selection.rules import Rules, check
 
 _DOLLAR = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?")

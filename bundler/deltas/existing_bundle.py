@@ -15,6 +15,7 @@ from bundler.oci import Digest
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
+    from bundler.trust.statement import Statement
 
 
 def open_bundle(path: Path, limits: Limits) -> Bundle:
@@ -22,6 +23,20 @@ def open_bundle(path: Path, limits: Limits) -> Bundle:
     from bundler.bundle import reader
 
     return reader.open_bundle(path, limits)
+
+
+def statement_there(path: Path, limits: Limits) -> Statement | None:
+    """Return the statement of the signed bundle under a name; None if there is none, or it is damaged.
+
+    Raises: LocalError for what could not be seen.
+    """
+    try:
+        with open_bundle(path, limits) as bundle:
+            return bundle.sealed.statement if bundle.sealed else None
+    except LocalError:
+        raise
+    except BundlerError:
+        return None
 
 
 def refuse_loss(name: str, old: Inventory, new: Inventory) -> None:

@@ -49,6 +49,11 @@ class Rules(NamedTuple):
         """Return whether a tag's time of creation matters."""
         return self.created_since is not None or self.created_until is not None
 
+    @property
+    def ranks_versions(self) -> bool:
+        """Return whether a rule looks at versions, so that pre-releases matter."""
+        return self.versions is not None or bool(newest_rules(self))
+
     def follows(self, tag: Tag) -> bool:
         """Return whether this is the `latest` that is followed."""
         return self.follow_latest and tag == LATEST

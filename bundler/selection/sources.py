@@ -63,14 +63,17 @@ class Include(NamedTuple):
     optional_images: tuple[str, ...] = ()
     """Globs for images without which a module is carried all the same, with a warning."""
 
-    def joined(self, other: Include) -> Include:
-        """Return the sum of two wishes for one repository."""
-        both = self.platforms and other.platforms
+    def joined(self, other: Include, *, narrow: bool = True) -> Include:
+        """Return the sum of two wishes for one repository.
+
+        A `narrow` sum keeps the platform limit of either wish; otherwise, both must have one.
+        """
+        limited = narrow or (self.platforms and other.platforms)
         return Include(
             self.images or other.images,
             self.referrers or other.referrers,
             self.require | other.require,
-            tuple(dict.fromkeys(self.platforms + other.platforms)) if both else (),
+            tuple(dict.fromkeys(self.platforms + other.platforms)) if limited else (),
             tuple(dict.fromkeys(self.exclude_images + other.exclude_images)),
             tuple(dict.fromkeys(self.optional_images + other.optional_images)),
         )
@@ -184,8 +187,18 @@ class Selection(NamedTuple):
     @property
     def with_images(self) -> bool:
         """Return whether images may come from registries that are not known yet."""
-        includes = [pin.include for pin in self.pins] + [source.include for source in self.sources]
-        return any(include.images for include in includes + [space.include for space in self.namespaces])
+        return any(include.images for include in self.includes)
+
+    @property
+    def includes(self) -> list[Include]:
+        """Return what is included, once for each source."""
+        choosing = [source.include for source in self.sources] + [space.include for space in self.namespaces]
+        return [pin.include for pin in self.pins] + choosing
+
+    @property
+    def rules(self) -> list[Rules]:
+        """Return the rules of each source that has any."""
+        return [source.rules for source in self.sources] + [space.rules for space in self.namespaces]
 
     @property
     def registries(self) -> frozenset[RegistryName]:

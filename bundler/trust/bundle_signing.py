@@ -50,16 +50,21 @@ class Signing:
         Raises: TrustError for a number that is lower than that of the same job before; LocalError if the
         key can't sign.
         """
+        if replaced:
+            self.follow(replaced)
         job, sequence, expires, least = self._terms
         job = job or (replaced.job if replaced else DEFAULT_JOB)
         if replaced and replaced.job == job:
             least = max(least, replaced.sequence)
         sequence = max(self._now, least) if sequence is None else sequence
         statement = Statement(bundle, job, sequence, moment_at(self._now), expires)
-        if replaced:
-            refuse_lower(replaced, statement)
         encoded = encode(statement)
         return SignedStatement(statement, encoded, (self._keygen.sign(self._key, encoded),))
+
+    def follow(self, replaced: Statement) -> None:
+        """Raise TrustError if the number that is demanded is lower than the one it would replace."""
+        if self._terms.sequence is not None:
+            refuse_lower(replaced, self._terms.job or replaced.job, self._terms.sequence)
 
     def stands_in(self, sealed: SignedStatement | None) -> bool:
         """Return True if this key has signed a bundle so, and the statement expires as is demanded now."""
@@ -97,10 +102,10 @@ class Signing:
         return self._name in map(_name_of, sealed.signatures)
 
 
-def refuse_lower(replaced: Statement, statement: Statement) -> None:
-    """Raise TrustError if a statement has a lower number than the one of the same job that it replaces."""
-    if replaced.job == statement.job and statement.sequence < replaced.sequence:
-        cause = f"number {statement.sequence} of the job {statement.job} would replace {replaced.sequence}"
+def refuse_lower(replaced: Statement, job: Job, sequence: int) -> None:
+    """Raise TrustError if a number is lower than the one of the same job that it replaces."""
+    if replaced.job == job and sequence < replaced.sequence:
+        cause = f"number {sequence} of the job {job} would replace {replaced.sequence}"
         raise TrustError("statement", cause, f"choose a number from {replaced.sequence} on")
 
 

@@ -194,3 +194,43 @@ def test_images_are_excluded_and_optional_by_glob_on_both_sides() -> None:
     found = line.narrowing(file)
     assert (found.exclude_images, found.optional_images) == (("*/c*", "*/a*"), ("*/b*",))
     assert line.include().exclude_images == ("*/a*",)
+
+
+@pytest.mark.parametrize(
+    ("keys", "options", "named"),
+    [
+        ("prereleases: true", [], "prereleases"),
+        ("globs: ['1.*']", ["--prereleases"], "--prereleases"),
+        ("excludeImages: ['*/redis*']", [], "excludeImages"),
+        ("newest: 1", ["--optional-image", "*"], "optionalImages"),
+        (
+            "referrers: false",
+            ["--cosign-key", "k.pem", "-o", "b.tar.zst"],
+            "--no-referrers with --cosign-key",
+        ),
+    ],
+)
+def test_what_changes_no_source_of_a_file_is_refused(
+    keys: str, options: list[str], named: str, registry: MemoryRegistry, tmp_path: Path, capsys: Output
+) -> None:
+    file = tmp_path / "export.yaml"
+    file.write_text(f"version: 1\nsources: [{{repository: {registry.host}/app, {keys}}}]\n")
+    command = "export" if "-o" in options else "explain"
+    assert run([command, "-c", str(file), *options, "-q"]) == 2
+    assert f"error: {named}: " in capsys.readouterr().err
+    assert registry.asked() == []
+
+
+AMD, ARM = parse_platform("linux/amd64"), parse_platform("linux/arm64")
+
+
+def test_a_platform_limit_holds_for_a_repository_named_twice() -> None:
+    limited, plain = Include(images=True, platforms=(AMD,)), Include()
+    assert limited.joined(plain).platforms == plain.joined(limited).platforms == (AMD,)
+    assert limited.joined(Include(platforms=(ARM,))).platforms == (AMD, ARM)
+
+
+def test_an_image_of_two_modules_has_what_either_needs() -> None:
+    limited, plain = Include(platforms=(AMD,)), Include()
+    assert limited.joined(plain, narrow=False).platforms == ()
+    assert limited.joined(Include(platforms=(ARM,)), narrow=False).platforms == (AMD, ARM)

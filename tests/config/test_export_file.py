@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bundler.config.export_file import ConfiguredSource, ExportFile, TimoniBundle, merged, read_export_file
+from bundler.config.export_file import (
+    AGES,
+    CHOICES,
+    ConfiguredSource,
+    ExportFile,
+    TimoniBundle,
+    merged,
+    read_export_file,
+)
 from bundler.config.run_options import ReachOptions
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.platform import Platform
@@ -48,7 +56,7 @@ def test_a_source_is_a_repository_with_rules_and_what_goes_along() -> None:
         'patterns: ["6.1.*"],'
         'versions: ">=6.10 <7", prereleases: true, newestPerMinor: 1, newestPerMajor: 2, newest: 3,'
         'createdSince: "90d", minimumAge: "72h", followLatest: true, exclude: ["*-rc*"], images: true,'
-        'referrers: false, require: [signature, sbom], platforms: ["linux/arm/v7"]'
+        'require: [signature, sbom], platforms: ["linux/arm/v7"]'
     )
     assert found.repository == "ghcr.io/org/app"
     assert found.rules is not None
@@ -59,9 +67,9 @@ def test_a_source_is_a_repository_with_rules_and_what_goes_along() -> None:
         "exclude": ("*-rc*",),
     }  # fmt: skip
     platforms = (Platform("linux", "arm", "v7"),)
-    assert found.include == Include(
-        images=True, referrers=False, require=frozenset({"signature", "sbom"}), platforms=platforms
-    )
+    required = frozenset({"signature", "sbom"})
+    assert found.include == Include(images=True, require=required, platforms=platforms)
+    assert source("preset: minimal, referrers: false").include == Include(referrers=False)
 
 
 def test_a_source_without_rules_takes_all_tags_and_referrers() -> None:
@@ -208,12 +216,24 @@ WRONG = {
         ("4: sources[0].require[0]", "must be 'signature'", ""),
     "sources:\n- preset: minimal\n  platforms: [amd64]":
         ("4: sources[0].platforms[0]", "is not a platform", ""),
-    "defaults:\n  newest: -1": ("3: defaults.newest", "at least 1", ""),
-    "defaults:\n  repository: h.example/a": ("3: defaults.repository", "unknown key", "there are tags"),
+    "defaults:\n  newest: -1\nsources: [{preset: minimal}]": ("3: defaults.newest", "at least 1", ""),
+    "defaults:\n  repository: h.example/a\nsources: [{preset: minimal}]":
+        ("3: defaults.repository", "unknown key", "there are tags"),
     "defaults:\n  minimumAge: 72h\ntimoniBundles:\n- files: [b]":
         ("3: defaults.minimumAge", "creation time is not asked for", "write it in each source"),
     "defaults:\n  createdSince: 90d\ntimoniBundles:\n- files: [b]":
         ("3: defaults.createdSince", "creation time is not asked for", "write it in each source"),
+    "defaults:\n  newest: 1\ntimoniBundles:\n- files: [b]":
+        ("3: defaults.newest", "names the versions of its modules", "leave it out"),
+    "defaults:\n  newest: 1": ("2: defaults", "no sources and no Timoni Bundles", "that has the sources"),
+    f"defaults:\n  minimumAge: 1d\nsources:\n- repository: h.example/a\n  digests: ['{DIGEST}']":
+        ("6: sources[0].digests", "the default minimumAge asks for it", "minimumAge: null"),
+    f"sources:\n- repository: h.example/a\n  createdSince: 1d\n  digests: ['{DIGEST}']":
+        ("4: sources[0].createdSince", "not asked for digests", "a source of their own"),
+    "sources:\n- preset: minimal\n  referrers: false\n  require: [sbom]":
+        ("5: sources[0].require", "what is left out can't be required", "leave one of them out"),
+    "defaults:\n  require: [sbom]\nsources:\n- preset: minimal\n  referrers: false":
+        ("6: sources[0].referrers", "what is left out can't be required", "leave one of them out"),
     "timoniBundles:\n- set: {A: b}": ("3: timoniBundles[0].files", "is missing", ""),
     "timoniBundles:\n- files: []": ("3: timoniBundles[0].files", "is empty", ""),
     "timoniBundles:\n- files: ['${NONE}/b']":
@@ -289,6 +309,19 @@ def test_values_of_the_environment_and_of_set_are_not_shown(text: str) -> None:
     lines = "\n".join(told(text))
     assert "Not A Name" not in lines
     assert "1123" not in lines
+
+
+@pytest.mark.parametrize("key", sorted({*CHOICES, *AGES}))
+def test_no_default_is_unheard_beside_timoni_bundles_alone(key: str) -> None:
+    value = {"tags": "[a]", "globs": "[a]", "patterns": "[a]", "versions": "'1'", "prereleases": "true",
+             "followLatest": "true", "minimumAge": "3d", "createdSince": "3d"}.get(key, "1")  # fmt: skip
+    (line,) = told(f"defaults:\n  {key}: {value}\ntimoniBundles:\n- files: [b]")
+    assert line.startswith(f"export.yaml:3: defaults.{key}: a Timoni Bundle names ")
+    file = read(
+        f"defaults:\n  {key}: {value}\nsources:\n- preset: minimal\n"
+        + ("" if key in AGES else "timoniBundles:\n- files: [b]")
+    )
+    assert file.sources[0].rules != Rules()
 
 
 # --- several files ------------------------------------------------------------------------------------

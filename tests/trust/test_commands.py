@@ -138,13 +138,13 @@ def test_another_key_job_or_number_is_signed_anew(name: str, place: Place) -> No
         ["--sign-key", str(place.alice)],
         ["--sign-key", str(place.bob)],
         ["--sign-key", str(place.bob), "--job", "other"],
-        ["--sign-key", str(place.bob), "--job", "other", "--sequence", "9"],
+        ["--sign-key", str(place.bob), "--job", "third", "--sequence", "9"],
     ):
         before = out.is_file() and out.read_bytes()
         assert place.export(*options, out=out) == 0
         assert before is False or out.read_bytes() != before
     said = sealed_in(out).statement
-    assert (said.job, said.sequence) == ("other", 9)
+    assert (said.job, said.sequence) == ("third", 9)
     assert run(["verify", str(out), *place.trusting(line("bob", place.bob)), "-q"]) == 0
 
 
@@ -293,6 +293,53 @@ def test_a_replaced_statement_takes_no_lower_number(place: Place, capsys: Output
         # A clock that is behind the number makes none that is lower.
         assert replaced(place, *job) == 0
         assert sealed_in(place.bundle).statement.sequence == ahead
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("b.tar.zst", []),
+        ("directory", []),
+        ("b.compact.zst", ["--compact"]),
+        ("b.tar.zst", ["--volume-size", "64KiB"]),
+    ],
+    ids=["file", "directory", "compact", "volumes"],
+)
+def test_an_export_over_a_signed_one_takes_no_lower_number(
+    name: str, form: list[str], place: Place, capsys: Output
+) -> None:
+    out, options = place.folder / name, ("--sign-key", str(place.alice), "--job", "nightly", *form)
+    assert place.export(*options, "--sequence", "7", out=out) == 0
+    before = sealed_in(out)
+    force = [] if "--volume-size" in form else ["--force"]
+    for more in ([], force, ["--dry-run"], ["--dry-run", *force]):
+        assert place.export(*options, "--sequence", "6", *more, out=out) == 11
+        assert "number 6 of the job nightly would replace 7" in capsys.readouterr().err
+        assert sealed_in(out) == before
+    if not form or "--compact" in form:
+        add_version(place.source.repositories["app"], "2.0.0")
+        assert place.export(*options, "--sequence", "6", out=out) == 11
+        assert sealed_in(out) == before
+        assert place.export(*options, "--sequence", "8", out=out) == 0
+        assert sealed_in(out).statement.sequence == 8
+
+
+def test_an_export_keeps_numbers_growing_if_the_clock_does_not(place: Place) -> None:
+    sign = ("--sign-key", str(place.alice))
+    assert place.export(*sign, "--sequence", str(1 << 60)) == 0
+    add_version(place.source.repositories["app"], "2.0.0")
+    assert place.export(*sign) == 0
+    assert sealed_in(place.bundle).statement.sequence == 1 << 60
+
+
+def test_a_converted_bundle_replaces_none_of_a_higher_number(place: Place, capsys: Output) -> None:
+    compact, sign = place.folder / "b.compact.zst", ("--sign-key", str(place.alice))
+    assert place.export(*sign, "--sequence", "7", "--compact", out=compact) == 0
+    assert place.export(*sign, "--sequence", "8") == 0
+    for force in ([], ["--force"]):
+        assert run(["expand", str(compact), "-o", str(place.bundle), "-q", *force]) == 11
+        assert "number 7 of the job default would replace 8" in capsys.readouterr().err
+    assert sealed_in(place.bundle).statement.sequence == 8
 
 
 def test_a_damaged_bundle_is_not_signed(place: Place) -> None:

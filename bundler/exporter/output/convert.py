@@ -11,7 +11,8 @@ from bundler.folders import check_disk
 from bundler.oci import Digest
 from bundler.reporting.json_report import Report
 from bundler.session import Session
-from bundler.trust.statement import SignedStatement
+from bundler.trust.bundle_signing import refuse_lower
+from bundler.trust.statement import SignedStatement, Statement
 
 
 class SameStatement(NamedTuple):
@@ -19,9 +20,13 @@ class SameStatement(NamedTuple):
 
     sealed: SignedStatement
 
-    def seal(self, bundle: Digest) -> SignedStatement:
+    def seal(self, bundle: Digest, replaced: Statement | None = None) -> SignedStatement:
         """Return it; it speaks of `bundle`, as reading it has proven."""
         return self.sealed
+
+    def follow(self, replaced: Statement) -> None:
+        """Raise TrustError if its number is lower than that of the same job which it would replace."""
+        refuse_lower(replaced, self.sealed.statement.job, self.sealed.statement.sequence)
 
     def stands_in(self, sealed: SignedStatement | None) -> bool:
         """Return True if a bundle has this very statement and these signatures."""

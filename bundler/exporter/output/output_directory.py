@@ -59,6 +59,8 @@ class DirectoryOutput:
         Raises: UsageError if something that is there would be lost.
         """
         with self._existing() as bundle:
+            if bundle and bundle.sealed and self.signing:
+                self.signing.follow(bundle.sealed.statement)
             if bundle and not self.force:
                 refuse_loss(self.name, bundle.inventory, inventory)
         return None
@@ -101,4 +103,5 @@ class DirectoryOutput:
         same = existing is not None and existing.statement.bundle == identity
         if same and (self.signing is None or self.signing.stands_in(existing)):
             return existing
-        return self.signing.seal(identity) if self.signing else None
+        replaced = existing.statement if existing else None
+        return self.signing.seal(identity, replaced) if self.signing else None

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sealing import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import WrittenBundle, largest_size, write_bundle
-from bundler.deltas.existing_bundle import explained, open_bundle, refuse_loss, refuse_own_base
+from bundler.deltas.existing_bundle import (
+    explained,
+    open_bundle,
+    refuse_loss,
+    refuse_own_base,
+    statement_there,
+)
 from bundler.durable import local_errors, sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
 from bundler.limits import Limits
@@ -23,14 +29,17 @@ from bundler.reporting.progress import Progress
 
 if TYPE_CHECKING:
     from bundler.reporting.progress import Step
-    from bundler.trust.statement import SignedStatement
+    from bundler.trust.statement import SignedStatement, Statement
 
 
 class StatementSource(Protocol):
     """Gives the signed statement that a bundle is written with: a new one, or the one that it had."""
 
-    def seal(self, bundle: Digest) -> SignedStatement:
-        """Return the statement about a bundle."""
+    def seal(self, bundle: Digest, replaced: Statement | None = None) -> SignedStatement:
+        """Return the statement about a bundle; it follows the one `replaced` under the same name."""
+
+    def follow(self, replaced: Statement) -> None:
+        """Raise TrustError for a statement that must not replace this one."""
 
     def stands_in(self, sealed: SignedStatement | None) -> bool:
         """Return True if a bundle that is there has such a statement already."""
@@ -82,6 +91,8 @@ class FileOutput:
         """Return what exists if it is the same; proven by its digests, as the sidecar may be missing."""
         if not self.path.exists():
             return None
+        if self.signing and (replaced := statement_there(self.path, self.limits)):
+            self.signing.follow(replaced)
         try:
             return self._same(inventory, progress)
         except (IntegrityError, ContentError, TrustError):
@@ -121,6 +132,7 @@ class FileOutput:
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it under a temporary name; the old one stays until the new one is durable."""
+        replaced = statement_there(self.path, self.limits) if self.signing else None
         with whole_file(self.path) as file:
             written = pack(
                 file.write,
@@ -129,6 +141,7 @@ class FileOutput:
                 source,
                 progress,
                 signing=self.signing,
+                replaced=replaced,
                 writer=self._writer(),
             )
             # An old sidecar must not speak of the new file.
@@ -159,13 +172,14 @@ def pack(
     progress: Progress,
     *,
     signing: StatementSource | None = None,
+    replaced: Statement | None = None,
     writer: BundleWriter = write_bundle,
 ) -> BundleReport:
     """Write the bundle by calls of `write`, in order; return a report. Raises what the source raises.
 
     What is signed stands before the content, so it is signed before the first byte is written.
     """
-    sealed = signing.seal(bundle_id(encode(inventory))) if signing else None
+    sealed = signing.seal(bundle_id(encode(inventory)), replaced) if signing else None
     blobs = list(inventory.content)
     with progress.step("packing", len(blobs), sum(blob.size for blob in blobs)) as step:
         written = writer(write, inventory, source, step, sealed)

@@ -61,6 +61,8 @@ class VolumesOutput:
             if there.id != bundle_id(encode(inventory)):
                 next_step = "choose another name or folder, or remove them"
                 raise UsageError(self.name, "volumes of another set with this name exist", next_step)
+            if there.sealed and self.signing:
+                self.signing.follow(there.sealed.statement)
             return self._signed_already(there, progress)
         return None
 

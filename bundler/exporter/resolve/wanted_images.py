@@ -49,7 +49,8 @@ def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceRead
     including = (root for root in chosen if graph.include(root.repository).images)
     modules = [module for root in including if (module := _module(root, graph)) is not None]
     files, findings = _files(modules, reader)
-    wishes: dict[FetchRequest, Include] = {}
+    wanted: dict[FetchRequest, None] = {}
+    includes: dict[RepositoryName, Include] = {}
     needed: set[FetchRequest] = set()
     for module in modules:
         own = files.get(module.layer.digest, {}) if module.layer else {}
@@ -58,11 +59,15 @@ def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceRead
         warnings = tuple(f"{module.root}: an image is unknown: {line}" for line in report.unknown)
         findings += Findings(warnings=warnings, images=(report,))
         carried = Include(referrers=include.referrers, platforms=include.platforms)
-        wishes |= dict.fromkeys(requests, carried)
+        wanted |= dict.fromkeys(requests)
+        for name in {request.repository for request in requests}:
+            # What one module needs for all platforms is not narrowed by another that runs it too.
+            includes[name] = includes.get(name, carried).joined(carried, narrow=False)
         needed |= {request for request in requests if not _matches(request, include.optional_images)}
     # Those without a digest first: a tag names what it points to, not what somebody pinned.
-    ordered = sorted(wishes.items(), key=lambda wish: (wish[0].digest is not None, str(wish[0])))
-    return WantedImages(ordered, frozenset(wishes.keys() - needed), findings)
+    ordered = sorted(wanted, key=lambda request: (request.digest is not None, str(request)))
+    wishes = [(request, includes[request.repository]) for request in ordered]
+    return WantedImages(wishes, frozenset(wanted.keys() - needed), findings)
 
 
 def _matches(image: FetchRequest, globs: Iterable[str]) -> bool:
