@@ -52,7 +52,7 @@ class Attachments:
         evidence = (
             proof for manifest, _ in self._of(root) for proof in _evidence(subject, manifest, content)
         )
-        return signers.judge(evidence)
+        return signers.check(evidence)
 
     def _of(self, root: Root) -> Iterator[tuple[Manifest, str | None]]:
         for digest in self._referrers.get((root.repository, root.digest), ()):
@@ -100,20 +100,20 @@ class Attachments:
 
 def _evidence(subject: Manifest, signature: Manifest, content: BlobSource) -> Iterator[cosign.Evidence]:
     for layer in signature.layers:
-        found = None
+        evidence = None
         if layer.blob.size <= cosign.LARGEST:
             if layer.blob.media_type == cosign.SIMPLE_SIGNING:
                 data = read_all(content, layer.blob)
-                found = cosign.simple_signing(subject.blob.digest, data, layer.annotations)
+                evidence = cosign.simple_signing(subject.blob.digest, data, layer.annotations)
             elif layer.blob.media_type.startswith(cosign.SIGSTORE_BUNDLE):
-                found = cosign.sigstore_bundle(subject, read_all(content, layer.blob))
-        if found:
-            yield found
+                evidence = cosign.sigstore_bundle(subject, read_all(content, layer.blob))
+        if evidence:
+            yield evidence
 
 
-def evidence_of(root: Root, signers: Signers, found: Signed) -> SignedReport:
+def evidence_of(root: Root, signers: Signers, signatures: Signed) -> SignedReport:
     """Return the report on a root that one of them signed. Raises: TrustError for any other."""
-    if not found.by:
-        cause = f"no signature by {signers.told}: {found.told}"
+    if not signatures.by:
+        cause = f"no signature by {signers.summary}: {signatures.summary}"
         raise TrustError(str(root), cause, "find out who made it")
-    return SignedReport(str(root), found.by, found.unchecked)
+    return SignedReport(str(root), signatures.by, signatures.unchecked)

@@ -98,7 +98,7 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifes
         listed_size=sum(tag.size for entry in repositories for tag in entry.tags),
         distinct_size=sum(blob.size for blob in inventory.content),
         file_size=bundle.file_size,
-        statement=bundle.sealed.told() if bundle.sealed else None,
+        statement=bundle.sealed.report() if bundle.sealed else None,
     )
 
 

@@ -82,7 +82,7 @@ def _file_of(line: re.Match[str]) -> str:
 
 
 def seal_bundle(
-    bundle: Bundle, sealed: SignedStatement, progress: Progress = SILENCE, *, other_job: bool = False
+    bundle: Bundle, signed: SignedStatement, progress: Progress = SILENCE, *, other_job: bool = False
 ) -> None:
     """Write the statement and its signatures into the bundle; its id and its content stay.
 
@@ -95,13 +95,13 @@ def seal_bundle(
     """
     refuse_volumes(bundle)
     if bundle.sealed:
-        _check_order(bundle.sealed.statement, sealed.statement, other_job=other_job)
-    if sealed == bundle.sealed:
+        _check_order(bundle.sealed.statement, signed.statement, other_job=other_job)
+    if signed == bundle.sealed:
         if bundle.sha256 and not check_sidecar(bundle.path, bundle.sha256):
             write_sidecar(bundle.path, bundle.sha256)
         return
     if bundle.path.is_dir():
-        write_seal(bundle.path, sealed)
+        write_seal(bundle.path, signed)
         return
     if bundle_id(encode(bundle.inventory)) != bundle.id:
         cause = "it has fields of a newer timoni-bundler, which would be lost"
@@ -111,7 +111,7 @@ def seal_bundle(
         progress.step("sealing", len(blobs), sum(blob.size for blob in blobs)) as step,
         whole_file(bundle.path) as file,
     ):
-        written = write_bundle(file.write, bundle.inventory, bundle, step, sealed)
+        written = write_bundle(file.write, bundle.inventory, bundle, step, signed)
         # An old sidecar must not speak of the new file.
         remove_sidecar(bundle.path)
     write_sidecar(bundle.path, written.sha256)
@@ -131,9 +131,9 @@ def refuse_volumes(bundle: Bundle) -> None:
         raise UsageError(str(bundle.path), "it is in volumes", next_step)
 
 
-def write_seal(folder: Path, sealed: SignedStatement) -> None:
+def write_seal(folder: Path, signed: SignedStatement) -> None:
     """Write both files into a directory."""
-    (_, statement), (_, signatures) = sealed.files()
+    (_, statement), (_, signatures) = signed.files()
     if _has(folder, statement):
         write_whole(folder / SIGNATURE_FILE, signatures)
         return

@@ -20,7 +20,7 @@ from bundler.reporting.json_report import StatementReport
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of
 
-Judge = Callable[[SignedStatement | None], StatementReport]
+StatementCheck = Callable[[SignedStatement | None], StatementReport]
 """Called with the signed statement, or None without one; returns what was proven.
 
 Raises TrustError for a bundle to refuse.
@@ -34,26 +34,26 @@ class BundleStream:
         self,
         file: ByteStream,
         limits: Limits,
-        judge: Judge | None = None,
-        known: tuple[Digest, Inventory] | None = None,
+        verifier: StatementCheck | None = None,
+        read_before: tuple[Digest, Inventory] | None = None,
     ) -> None:
-        """Take `known`, an id with its inventory, so that an inventory in memory is not parsed again."""
+        """Take `read_before`: the id of an inventory in memory, which is not parsed again."""
         self._limits = limits
-        self._judge = judge
-        self._known = known
+        self._verifier = verifier
+        self._known = read_before
         self._wire = Wire(file, limits)
         self._tar = _Tar(decompressed(self._wire))
         self.id: Digest
         self.sealed: SignedStatement | None = None
         self.proven: StatementReport | None = None
-        """The part of the statement that the judge has proven; None without a judge."""
+        """The part of the statement that the verifier has proven; None without one."""
         self.inventory: Inventory
         self._is_open = False
 
     def open(self) -> Inventory:
         """Read what stands before the blobs. Raises ContentError, IntegrityError, TrustError.
 
-        The judge hears the id and what was signed before anything else of the bundle is looked at. An open
+        The verifier hears the id and what was signed before anything else of the bundle is looked at. An open
         stream is left as it is.
         """
         if self._is_open:
@@ -66,8 +66,8 @@ class BundleStream:
         self.id = bundle_id(data)
         header = self._open_seal(self._tar.exactly(BLOCK))
         must_be(header, bundle_format.member_header(LAYOUT_FILE, len(LAYOUT)), LAYOUT_FILE)
-        if self._judge:
-            self.proven = self._judge(self.sealed)
+        if self._verifier:
+            self.proven = self._verifier(self.sealed)
         self.inventory = self._decoded(data)
         if self._tar.data(len(LAYOUT)) != LAYOUT:
             raise ContentError(LAYOUT_FILE, "not an OCI image layout 1.0.0")

@@ -43,11 +43,11 @@ class WrittenBundle(NamedTuple):
     size: int
 
 
-def files_of(inventory: Inventory, sealed: SignedStatement | None = None) -> list[tuple[str, bytes]]:
+def files_of(inventory: Inventory, signed: SignedStatement | None = None) -> list[tuple[str, bytes]]:
     """Return the members that describe the others, in file order."""
     return [
         (INVENTORY_FILE, encode(inventory)),
-        *(sealed.files() if sealed else ()),
+        *(signed.files() if signed else ()),
         (LAYOUT_FILE, LAYOUT),
         (INDEX_FILE, encode_index(inventory)),
     ]
@@ -75,13 +75,13 @@ def write_bundle(
     inventory: Inventory,
     source: BlobSource,
     step: Step,
-    sealed: SignedStatement | None = None,
+    signed: SignedStatement | None = None,
 ) -> WrittenBundle:
     """Write the bundle by calls of `write`, in order, without ever seeking.
 
     Raises what `source` raises for a blob that it does not have whole.
     """
-    files = files_of(inventory, sealed)
+    files = files_of(inventory, signed)
     sizes = [bundle_format.member_size(name, len(data)) for name, data in files]
     sizes += [member.length for member in inventory.members]
     contents = _cut(

@@ -45,7 +45,7 @@ class ImportTask(NamedTuple):
     ledger: Ledger
     policy: Policy | None
     confirm_full: bool
-    said: frozenset[str]
+    given: frozenset[str]
     """Options of the command line; what a file says is for every bundle that comes."""
 
 
@@ -60,8 +60,8 @@ class Means(NamedTuple):
 def session_of(task: ImportTask, *, quiet: bool) -> Session:
     """Return a session with the registries of the import."""
     progress = display(quiet=quiet)
-    known = registry_access.registries(task.settings, progress, [task.destination.prefix.registry])
-    return Session(known, jobs=task.settings.jobs, progress=progress)
+    registries = registry_access.registries(task.settings, progress, [task.destination.prefix.registry])
+    return Session(registries, jobs=task.settings.jobs, progress=progress)
 
 
 def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
@@ -81,7 +81,9 @@ def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
 
 
 def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
-    with bundler.open_bundle(Path(task.bundle), judge=means.verifier, volumes_in=task.volumes_in) as opened:
+    with bundler.open_bundle(
+        Path(task.bundle), verifier=means.verifier, volumes_in=task.volumes_in
+    ) as opened:
         _refuse_unused(task, opened.inventory, (opened, *means.beside))
         check = import_policy.policy_check_of(task.policy, opened)
         check_import(opened, task.destination, means.session, task.ledger)
@@ -106,9 +108,9 @@ def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[bun
     name = "standard input" if task.bundle == "-" else task.bundle
     if not inventory.base:
         cause = f"{name} is a full bundle"
-        refuse_unused(task.said, ("--with", "--allow-gap", "--prune"), cause)
+        refuse_unused(task.given, ("--with", "--allow-gap", "--prune"), cause)
     if not any(bundle.volumes for bundle in bundles):
-        refuse_unused(task.said, ("--volumes-in",), f"{name} is not in volumes")
+        refuse_unused(task.given, ("--volumes-in",), f"{name} is not in volumes")
 
 
 def _from_pipe(task: ImportTask, means: Means) -> Report:

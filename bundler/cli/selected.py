@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bundler.cli.option_combinations import refuse_combination, refuse_unused, said_flags
+from bundler.cli.option_combinations import given_flags, refuse_combination, refuse_unused
 from bundler.config.export_options import ExportSettings
 from bundler.config.include_options import IncludeOptions
 from bundler.config.option import over
@@ -46,8 +46,8 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
     place = options.place
     file = export_file(place.config, place.default_registry) if place.config else None
     joined = over(settings, file.settings) if file else settings
-    said = said_flags(options, joined).union(_said_in(file))
-    refuse_combination(command, said)
+    flags = given_flags(options, joined).union(_said_in(file))
+    refuse_combination(command, flags)
     selection = selected(options, file)._replace(shard=joined.shard.shard)
     _refuse_unheard(options, selection)
     return Asked(joined, selection)
@@ -69,9 +69,9 @@ def _refuse_unheard(options: SelectionOptions, selection: sources.Selection) -> 
     """Raise UsageError for rules of the command line that nothing obeys: what is named is not chosen."""
     if selection.pins:
         cause = f"{selection.pins[0].reference} is named, and its creation time is not asked for"
-        refuse_unused(said_flags(options.more), ("--since", "--min-age"), cause)
+        refuse_unused(given_flags(options.more), ("--since", "--min-age"), cause)
     if not (selection.sources or selection.namespaces):
-        choices = said_flags(options.tags, options.more) - {"--exclude"}
+        choices = given_flags(options.tags, options.more) - {"--exclude"}
         refuse_unused(choices, sorted(choices), "every source names its tag, so that nothing is chosen")
     _refuse_idle(options, selection)
 

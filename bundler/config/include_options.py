@@ -91,8 +91,8 @@ class IncludeOptions(NamedTuple):
     def _platforms(self, file: tuple[Platform, ...]) -> tuple[Platform, ...]:
         if not (file and self.platforms):
             return file or self.platforms
-        both = [one for one in self.platforms if any(other.takes(one) for other in file)]
-        both += [one for one in file if any(other.takes(one) for other in self.platforms)]
+        both = [platform for platform in self.platforms if any(other.takes(platform) for other in file)]
+        both += [platform for platform in file if any(other.takes(platform) for other in self.platforms)]
         if not both:
             named = ", ".join(map(str, file))
             raise UsageError("--platform", f"the export file takes only {named}", "name one of these")

@@ -35,16 +35,16 @@ def find_base(incremental: Incremental, store: Store, out: Path | None, limits: 
     chains = DeltaChain(store, limits)
     # All are opened before any is followed: one may be what another builds on.
     heads = {name: None if _is_receipt(name) else chains.opened(name) for name in names}
-    told = [_told(name, head, chains) for name, head in heads.items()]
-    roots = {name_of(root): root for one in told for root in one.roots}
-    links = {link.id: link for one in told for link in one.links}
+    contributions = [_told(name, head, chains) for name, head in heads.items()]
+    roots = {name_of(root): root for contribution in contributions for root in contribution.roots}
+    links = {link.id: link for contribution in contributions for link in contribution.links}
     state = state_of(links.values())
     return Base(
-        tuple(dict.fromkeys(head for one in told for head in one.heads)),
+        tuple(dict.fromkeys(head for contribution in contributions for head in contribution.heads)),
         frozenset(roots.values()),
         state.manifests,
         frozenset(root for root in state.roots if name_of(root) not in roots),
-        frozenset(digest for one in told for digest in one.omitted),
+        frozenset(digest for contribution in contributions for digest in contribution.omitted),
         any(head is None for head in heads.values()),
         tuple(chains.from_files.values()),
     )
@@ -79,12 +79,12 @@ class Before(NamedTuple):
 
 def look_back(incremental: Incremental, store: Store, out: Path | None, limits: Limits) -> Before:
     """Return the base, and tags that need not be asked for: the base or the job's last bundle has them."""
-    base = known = find_base(incremental, store, out, limits)
-    if incremental.immutable and known is None:
+    base = remembered = find_base(incremental, store, out, limits)
+    if incremental.immutable and remembered is None:
         # What it builds on may be forgotten: then everything is asked for, as on the first night.
         with suppress(UsageError):
-            known = find_base(incremental._replace(base=(LAST,)), store, None, limits)
-    return Before(base, immutable_tags_of(known, incremental.immutable))
+            remembered = find_base(incremental._replace(base=(LAST,)), store, None, limits)
+    return Before(base, immutable_tags_of(remembered, incremental.immutable))
 
 
 def _said(text: str, job: str, store: Store, out: Path | None) -> str | None:
@@ -138,8 +138,8 @@ def immutable_tags_of(base: Base | None, immutable: Iterable[str]) -> ImmutableT
     referrers: dict[Subject, list[Descriptor]] = {}
     for root in base.roots:
         for digest in reached(root.digest, base.manifests):
-            if known := base.manifests.get(digest):
-                manifests[root.repository, digest] = _whole(known)
+            if manifest_below := base.manifests.get(digest):
+                manifests[root.repository, digest] = _whole(manifest_below)
                 referrers.setdefault((root.repository, digest), [])
     for root in base.roots:
         manifest = manifests.get((root.repository, root.digest))
@@ -148,7 +148,9 @@ def immutable_tags_of(base: Base | None, immutable: Iterable[str]) -> ImmutableT
         subject = manifest.subject.digest if manifest and manifest.subject else None
         if manifest and subject and root.tag is None:
             referrers.setdefault((root.repository, subject), []).append(manifest.blob)
-    return ImmutableTags(manifests, {subject: tuple(found) for subject, found in referrers.items()})
+    return ImmutableTags(
+        manifests, {subject: tuple(descriptors) for subject, descriptors in referrers.items()}
+    )
 
 
 def _matches(tag: Tag, pattern: str) -> bool:

@@ -88,26 +88,26 @@ class Base(NamedTuple):
 
     def completed(self, manifests: Manifests) -> Base:
         """Return the base with manifests that others know: of a receipt, only names are at hand."""
-        found = dict(self.manifests)
+        completed = dict(self.manifests)
         waiting = [root.digest for root in self.roots]
         while waiting:
             digest = waiting.pop()
-            if digest not in found and (known := manifests.get(digest)):
-                whole = parse_manifest(known.data, known.blob.media_type, digest)
-                found[digest] = sparse(whole, self.omitted)
-                waiting += [child.digest for child in found[digest].children]
-        return self._replace(manifests=found)
+            if digest not in completed and (manifest := manifests.get(digest)):
+                whole = parse_manifest(manifest.data, manifest.blob.media_type, digest)
+                completed[digest] = sparse(whole, self.omitted)
+                waiting += [child.digest for child in completed[digest].children]
+        return self._replace(manifests=completed)
 
     def homes(self) -> dict[Digest, RepositoryName]:
         """Return every blob of the base, manifests included, with the first repository that has it."""
-        found: dict[Digest, RepositoryName] = {}
+        homes: dict[Digest, RepositoryName] = {}
         for root in sorted(self.roots, key=bundle_order):
             for digest in reached(root.digest, self.manifests):
                 if manifest := self.manifests.get(digest):
-                    found.setdefault(digest, root.repository)
+                    homes.setdefault(digest, root.repository)
                     for blob in manifest.blobs:
-                        found.setdefault(blob.digest, root.repository)
-        return found
+                        homes.setdefault(blob.digest, root.repository)
+        return homes
 
 
 def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, scope: DeltaScope) -> Inventory:

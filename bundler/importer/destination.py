@@ -80,9 +80,12 @@ def _belonging(entry: RepositoryEntry, chosen: list[Root], manifests: Manifests)
                 continue
             seen.add(digest)
             named = [tag for tag in attachment_tags(digest) if tag in entry.tags]
-            found = [*referrers.get(digest, ()), *(Root(entry.name, tag, entry.tags[tag]) for tag in named)]
-            yield from found
-            waiting += [root.digest for root in found]
+            attached = [
+                *referrers.get(digest, ()),
+                *(Root(entry.name, tag, entry.tags[tag]) for tag in named),
+            ]
+            yield from attached
+            waiting += [root.digest for root in attached]
 
 
 def names_at(destination: Destination, taken: Taken) -> dict[RepositoryName, RepositoryName]:

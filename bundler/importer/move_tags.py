@@ -36,7 +36,7 @@ def make_findable(listing: Listing, registries: Registries) -> None:
     wanted = {referrer.blob.digest for referrer in listing.referrers}
     by_api = registries.source(listing.repository).referrers(listing.subject)
     if by_api is not None:
-        if missing := wanted - {found.digest for found in by_api}:
+        if missing := wanted - {descriptor.digest for descriptor in by_api}:
             cause = f"the target's Referrers API does not list {min(missing)}, which was just pushed"
             raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
         return
@@ -53,8 +53,8 @@ def make_findable(listing: Listing, registries: Registries) -> None:
 
 def _current(listing: Listing, target: TargetRepository) -> Manifest | None:
     """The list that is there; some registries take the tag for the subject's digest (GitLab)."""
-    found = target.manifest_at(fallback_tag(listing.subject))
-    return found if found and is_referrers_index(found, listing.subject) else None
+    index = target.manifest_at(fallback_tag(listing.subject))
+    return index if index and is_referrers_index(index, listing.subject) else None
 
 
 def _with(listing: Listing, index: Manifest | None) -> Manifest:
@@ -134,8 +134,8 @@ class Tags:
         root, expected = step.root, step.manifest.blob.digest
         target = self._push.session.registries.target(root.repository)
         if not target.shows(root.tag or root.digest, expected) and not _has_ours(step, target):
-            found = points_to(root, self._push.session.registries)
-            cause = f"when read back, it points to {found or 'nothing'} instead of {expected}"
+            digest = points_to(root, self._push.session.registries)
+            cause = f"when read back, it points to {digest or 'nothing'} instead of {expected}"
             raise IntegrityError(str(root), cause, "run the import again")
 
     def _make_findable(self) -> None:

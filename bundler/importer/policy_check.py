@@ -33,7 +33,7 @@ class PolicyCheck:
 
         `names` are the repositories at the target, where one is known.
         """
-        found: list[BundlerError] = []
+        violations: list[BundlerError] = []
         more, only_unsigned = 0, True
         for problem in chain(
             _places(self._policy, inventory, names),
@@ -43,15 +43,17 @@ class PolicyCheck:
         ):
             only_unsigned &= isinstance(problem, TrustError)
             # A bundle that was made to violate in a million places does not fill the memory.
-            if len(found) < ViolationsError.most:
-                found.append(problem)
+            if len(violations) < ViolationsError.most:
+                violations.append(problem)
             else:
                 more += 1
-        if found and only_unsigned:
-            raise UnsignedError("policy", found, more)
-        if found:
+        if violations and only_unsigned:
+            raise UnsignedError("policy", violations, more)
+        if violations:
             # One exit code for all of them: what is not allowed at all weighs more.
-            problems = [ContentError(one.item, one.cause, one.next_step) for one in found]
+            problems = [
+                ContentError(violation.item, violation.cause, violation.next_step) for violation in violations
+            ]
             raise ViolationsError("policy", problems, more)
 
     def _demanded(self, inventory: Inventory, manifests: Manifests) -> Iterator[BundlerError]:
@@ -68,8 +70,8 @@ class PolicyCheck:
         if demand.signed:
             signers = self._signers[demand]
             try:
-                found = attachments.signed(root, signers, self._content)
-                self._signed[evidence_of(root, signers, found)] = None
+                signatures = attachments.signed(root, signers, self._content)
+                self._signed[evidence_of(root, signers, signatures)] = None
             except TrustError as error:
                 yield error
 

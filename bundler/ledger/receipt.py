@@ -114,17 +114,17 @@ def state_after_import(inventory: Inventory, report: Report, earlier: Receipt | 
         if entry.source
     }
     held = {_name(root): root.digest for root in (earlier.roots if earlier else ())}
-    there: set[tuple[RepositoryName, str]] = set()
+    present: set[tuple[RepositoryName, str]] = set()
     absent: set[tuple[RepositoryName, str]] = set()
     for entry in report.repositories:
         for tag in entry.tags if entry.source else ():
             name = (RepositoryName(str(entry.source)), tag.reference)
             if tag.status in THERE:
-                there.add(name)
+                present.add(name)
             elif tag.status in ("removed", "absent") or (tag.digest and held.get(name) != tag.previous):
                 absent.add(name)
-    present = [root for root in roots_of(inventory) if _name(root) in there]
-    return TargetState(present, frozenset(absent), names)
+    roots = [root for root in roots_of(inventory) if _name(root) in present]
+    return TargetState(roots, frozenset(absent), names)
 
 
 def state_after_rollback(report: Report, earlier: Receipt) -> TargetState:

@@ -102,8 +102,8 @@ def _belongs(reference: str, referrers: Collection[str]) -> bool:
 def _row(name: str, change: TagChange) -> ChangeRow:
     state = change.new or change.old
     size = state.size if state else 0
-    told = _told(change.old), _told(change.new)
-    return ChangeRow(change.change, name, change.reference, *told, size, change.departure or "")
+    shown_states = _told(change.old), _told(change.new)
+    return ChangeRow(change.change, name, change.reference, *shown_states, size, change.departure or "")
 
 
 def _told(state: TagState | None) -> str:

@@ -166,9 +166,9 @@ class BlobUploads:
             self._too_long = blob.size
             answer = self._in_pieces(blob, chunks, self._begin_anew())
         answer.start_of_body(self._limits.error_body)
-        said = answer.headers.get("Docker-Content-Digest", "")
-        if quirks.contradicts(said, blob.digest):
-            cause = f"the target says it stored {printable(said)}"
+        digest_header = answer.headers.get("Docker-Content-Digest", "")
+        if quirks.contradicts(digest_header, blob.digest):
+            cause = f"the target says it stored {printable(digest_header)}"
             raise quirks.StoredOtherwiseError(f"blob {blob.digest} at {self._name}", cause)
 
     def _in_pieces(self, blob: Descriptor, chunks: Chunks, session: BegunUpload) -> Answer:

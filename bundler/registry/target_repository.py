@@ -193,6 +193,6 @@ class TargetRepository:
             kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
             raise kind(item, f"the target refuses it: {error.cause}", hint) from error
         self._host.traffic.count(sent=len(manifest.data))
-        said = reply.headers.get("Docker-Content-Digest", "")
-        if quirks.contradicts(said, manifest.blob.digest):
-            raise quirks.StoredOtherwiseError(item, f"the target says it stored {printable(said)}")
+        digest_header = reply.headers.get("Docker-Content-Digest", "")
+        if quirks.contradicts(digest_header, manifest.blob.digest):
+            raise quirks.StoredOtherwiseError(item, f"the target says it stored {printable(digest_header)}")

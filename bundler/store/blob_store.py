@@ -211,13 +211,13 @@ def remove(store: Store, blobs: Iterable[StoredBlob]) -> None:
 def damaged(store: Store, session: Session) -> list[tuple[StoredBlob, BundlerError]]:
     """Return every blob whose bytes are not those of its name; each is read whole."""
     blobs = list(stored_blobs(store))
-    found: list[tuple[StoredBlob, BundlerError]] = []
+    damaged_blobs: list[tuple[StoredBlob, BundlerError]] = []
     with session.progress.step("checking", len(blobs), sum(blob.size for blob in blobs)) as step:
         for blob, result in each(blobs, _check, jobs=session.jobs):
             step.advance(items=1, size=blob.size)
             if isinstance(result, BundlerError):
-                found.append((blob, result))
-    return sorted(found, key=lambda item: item[0].digest)
+                damaged_blobs.append((blob, result))
+    return sorted(damaged_blobs, key=lambda item: item[0].digest)
 
 
 def _check(blob: StoredBlob) -> None:

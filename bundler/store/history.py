@@ -77,12 +77,14 @@ class History:
 
     def record(self, entry: HistoryEntry, inventory: bytes) -> None:
         """Remember a bundle that was written; again only if another one came after it."""
-        known = self.entries()
-        if known and known[-1] == HistoryEntry(entry.id, entry.job, known[-1].time, entry.base, entry.path):
+        entries = self.entries()
+        if entries and entries[-1] == HistoryEntry(
+            entry.id, entry.job, entries[-1].time, entry.base, entry.path
+        ):
             return
         make_directories(self._path / BUNDLES)
         write_whole(self._remembered(entry.id), inventory)
-        self._write((*known, entry))
+        self._write((*entries, entry))
 
     def keep(self, id_: Digest, inventory: bytes) -> None:
         """Know a bundle that something builds on, and that was made elsewhere."""
@@ -126,10 +128,12 @@ def _decoded(data: bytes, path: Path) -> tuple[HistoryEntry, ...]:
 
     try:
         document = strict_json.loads(data, item=str(path), depth=8)
-        found: tuple[HistoryEntry, ...] = _adapter().validate_json(strict_json.canonical(document["bundles"]))
+        entries: tuple[HistoryEntry, ...] = _adapter().validate_json(
+            strict_json.canonical(document["bundles"])
+        )
     except (ValidationError, LookupError, TypeError) as error:
         cause = printable(f"not the journal of a store: {type(error).__name__}")
         raise ContentError(
             str(path), cause, "remove it: it is only a log of the bundles that were written"
         ) from None
-    return found
+    return entries

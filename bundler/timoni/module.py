@@ -51,8 +51,8 @@ def pack_module(
     time as RFC 3339 has it. Raises ContentError for a path that no plain ustar header can hold.
     """
     vendored = {path: data for path, data in files.items() if path.split("/")[0] == VENDOR}
-    own = {path: data for path, data in files.items() if path not in vendored}
-    config, layers = _blob(CONFIG_TYPE, CONFIG), [_layer(vendored), _layer(own)]
+    own_files = {path: data for path, data in files.items() if path not in vendored}
+    config, layers = _blob(CONFIG_TYPE, CONFIG), [_layer(vendored), _layer(own_files)]
     annotations = {CREATED: created, REVISION: revision, SOURCE: source, VERSION: version}
     kinds = ("module/vendor", "module")
     document = {

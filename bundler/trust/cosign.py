@@ -116,13 +116,13 @@ def sigstore_bundle(subject: Manifest, data: bytes) -> Evidence | None:
     """A Sigstore bundle; None if it is no signature of this manifest, or can't be read."""
     document = _document(data)
     material = _object(document.get("verificationMaterial"))
-    found = enveloped = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
-    if found is None and (plain := _object(document.get("messageSignature"))):
+    evidence = enveloped = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
+    if evidence is None and (plain := _object(document.get("messageSignature"))):
         signature = _decoded(plain.get("signature"))
-        found = Evidence(signature, subject.data) if signature else None
-    if found and "publicKey" not in material:
-        return found._replace(certified=Bundled(data, enveloped is not None))
-    return found
+        evidence = Evidence(signature, subject.data) if signature else None
+    if evidence and "publicKey" not in material:
+        return evidence._replace(certified=Bundled(data, enveloped is not None))
+    return evidence
 
 
 def _enveloped(digest: Digest, envelope: Mapping[str, Any]) -> Evidence | None:

@@ -37,7 +37,7 @@ class CheckedSignature(NamedTuple):
     """The result of checking one signature."""
 
     accepted: bool
-    told: str
+    detail: str
     """Who signed, and who vouched for that; or why it does not count."""
 
 
@@ -49,7 +49,7 @@ class Keyless:
         self._identities = tuple(identities)
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def descriptions(self) -> tuple[str, ...]:
         """The identities that are wanted, for people."""
         return tuple(map(str, self._identities))
 
@@ -62,8 +62,8 @@ class Keyless:
                 warnings.simplefilter("ignore")
                 self._verify(evidence, wanted)
         except Exception as error:  # a stranger's bytes, through four parsers: none of it counts
-            return CheckedSignature(accepted=False, told=wanted.refusal or f"not valid: {printable(error)}")
-        return CheckedSignature(accepted=wanted.accepted is not None, told=wanted.accepted or "not valid")
+            return CheckedSignature(accepted=False, detail=wanted.refusal or f"not valid: {printable(error)}")
+        return CheckedSignature(accepted=wanted.accepted is not None, detail=wanted.accepted or "not valid")
 
     def _verify(self, evidence: Evidence, wanted: _Wanted) -> None:
         if isinstance(evidence.certified, Promised):
@@ -131,11 +131,14 @@ class _Wanted:
         from sigstore.errors import VerificationError
 
         name, issuer = _subject(cert), _issuer(cert)
-        told = f"{printable(name, _LONGEST)} ({printable(issuer, _LONGEST)})"
-        if not any(fnmatchcase(name, one.identity) and issuer == one.issuer for one in self._identities):
-            self.refusal = f"by {told}"
+        signer = f"{printable(name, _LONGEST)} ({printable(issuer, _LONGEST)})"
+        if not any(
+            fnmatchcase(name, identity.identity) and issuer == identity.issuer
+            for identity in self._identities
+        ):
+            self.refusal = f"by {signer}"
             raise VerificationError(self.refusal)
-        self.accepted = told
+        self.accepted = signer
 
 
 def _subject(certificate: Certificate) -> str:
@@ -150,10 +153,10 @@ def _issuer(certificate: Certificate) -> str:
     """Who vouched for the name. Source: sigstore/fulcio, docs/oid-info.md."""
     from cryptography.x509 import ObjectIdentifier
 
-    own = {extension.oid: extension.value for extension in certificate.extensions}
-    if newer := own.get(ObjectIdentifier("1.3.6.1.4.1.57264.1.8")):
+    extensions = {extension.oid: extension.value for extension in certificate.extensions}
+    if newer := extensions.get(ObjectIdentifier("1.3.6.1.4.1.57264.1.8")):
         return _utf8_string(newer.public_bytes())
-    text: bytes = own[ObjectIdentifier("1.3.6.1.4.1.57264.1.1")].public_bytes()
+    text: bytes = extensions[ObjectIdentifier("1.3.6.1.4.1.57264.1.1")].public_bytes()
     return text.decode()
 
 
@@ -209,15 +212,15 @@ def _entry(promise: str) -> dict[str, Any]:
 
     Raises whatever a stranger's text deserves.
     """
-    said = strict_json.loads(promise.encode(), item="promise", depth=_DEPTH)
-    payload = said["Payload"]
+    body = strict_json.loads(promise.encode(), item="promise", depth=_DEPTH)
+    payload = body["Payload"]
     body = strict_json.loads(base64.b64decode(payload["body"]), item="entry", depth=_DEPTH)
     return {
         "logIndex": str(payload["logIndex"]),
         "logId": {"keyId": _base64(bytes.fromhex(payload["logID"]))},
         "kindVersion": {"kind": body["kind"], "version": body["apiVersion"]},
         "integratedTime": str(payload["integratedTime"]),
-        "inclusionPromise": {"signedEntryTimestamp": said["SignedEntryTimestamp"]},
+        "inclusionPromise": {"signedEntryTimestamp": body["SignedEntryTimestamp"]},
         "inclusionProof": {"logIndex": "0", "treeSize": "1", "rootHash": "", "hashes": []},
         "canonicalizedBody": payload["body"],
     }

@@ -13,7 +13,7 @@ from bundler.bundle import bundle_format
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.inventory import bundle_id
 from bundler.bundle.inventory_reader import decode
-from bundler.bundle.stream import Judge
+from bundler.bundle.stream import StatementCheck
 from bundler.bundle.unpacked import absent
 from bundler.bundle.wire import FrameCache, unpacked
 from bundler.compact.codecs import gzip_again
@@ -35,7 +35,9 @@ class CompactFile:
 
     is_compact = True
 
-    def __init__(self, path: Path, pieces: BundleBytes, limits: Limits, judge: Judge | None = None) -> None:
+    def __init__(
+        self, path: Path, pieces: BundleBytes, limits: Limits, verifier: StatementCheck | None = None
+    ) -> None:
         self.path = path
         self.name = pieces.name
         self.sha256: str | None = None
@@ -47,7 +49,7 @@ class CompactFile:
         self._pieces = pieces
         self._cache = FrameCache(_KEPT)
         try:
-            self._open(judge)
+            self._open(verifier)
         except BaseException:
             pieces.close()
             raise
@@ -88,7 +90,7 @@ class CompactFile:
 
     # --- opening ---------------------------------------------------------------------------------
 
-    def _open(self, judge: Judge | None) -> None:
+    def _open(self, verifier: StatementCheck | None) -> None:
         """Read the head, and hold the seek table against it.
 
         Raises: ContentError, IntegrityError, TrustError.
@@ -103,8 +105,8 @@ class CompactFile:
         self.id = bundle_id(parts[1])
         if parts[2]:
             self.sealed = signed_statement_of(self.id, parts[2], parts[3], self._limits)
-        if judge:
-            self.proven = judge(self.sealed)
+        if verifier:
+            self.proven = verifier(self.sealed)
         self.inventory = decode(parts[1], limits=self._limits)
         self._layout = compact_format.layout_of(
             len(head), compact_format.decode_head(parts[0], self._limits), self.inventory

@@ -114,15 +114,15 @@ def _fitting(rows: list[tuple[str, ...]], width: int) -> list[str]:
     return table
 
 
-def sealed_text(path: Path, sealed: SignedStatement, now: int) -> str:
+def sealed_text(path: Path, signed: SignedStatement, now: int) -> str:
     """Return what `sign` signed; `now` is in seconds since the epoch."""
-    said = sealed.statement
+    statement = signed.statement
     lines = _labelled(
-        ("bundle", said.bundle),
-        ("job", f"{said.job}, number {said.sequence}, signed {said.time}"),
-        ("expiry", _expiry(said.expires, now)),
+        ("bundle", statement.bundle),
+        ("job", f"{statement.job}, number {statement.sequence}, signed {statement.time}"),
+        ("expiry", _expiry(statement.expires, now)),
     )
-    return "\n".join([f"{path}: {counted(len(sealed.signatures), 'signature')}", *lines])
+    return "\n".join([f"{path}: {counted(len(signed.signatures), 'signature')}", *lines])
 
 
 def extracted_text(done: Extracted) -> str:

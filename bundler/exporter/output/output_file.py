@@ -41,7 +41,7 @@ class StatementSource(Protocol):
     def follow(self, replaced: Statement) -> None:
         """Raise TrustError for a statement that must not replace this one."""
 
-    def stands_in(self, sealed: SignedStatement | None) -> bool:
+    def stands_in(self, signed: SignedStatement | None) -> bool:
         """Return True if a bundle that is there has such a statement already."""
 
 
@@ -54,7 +54,7 @@ class BundleWriter(Protocol):
         inventory: Inventory,
         source: BlobSource,
         step: Step,
-        sealed: SignedStatement | None = None,
+        signed: SignedStatement | None = None,
         /,
     ) -> WrittenBundle:
         """Write it by calls of `write`, in order."""
@@ -116,8 +116,8 @@ class FileOutput:
                 for blob, _ in bundle.everything():
                     step.advance(size=blob.size)
             sha256 = bundle.sha256 or ""
-            told = bundle.sealed.told() if bundle.sealed else None
-        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, told)
+            statement = bundle.sealed.report() if bundle.sealed else None
+        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, statement)
 
     def confirm(self, existing: BundleReport) -> None:
         """Write the sidecar if it is not right, and make the names durable."""
@@ -179,12 +179,12 @@ def pack(
 
     What is signed stands before the content, so it is signed before the first byte is written.
     """
-    sealed = signing.seal(bundle_id(encode(inventory)), replaced) if signing else None
+    statement = signing.seal(bundle_id(encode(inventory)), replaced) if signing else None
     blobs = list(inventory.content)
     with progress.step("packing", len(blobs), sum(blob.size for blob in blobs)) as step:
-        written = writer(write, inventory, source, step, sealed)
-    told = sealed.told() if sealed else None
-    return BundleReport(name, written.bundle_id, written.sha256, written.size, told)
+        written = writer(write, inventory, source, step, statement)
+    report = statement.report() if statement else None
+    return BundleReport(name, written.bundle_id, written.sha256, written.size, report)
 
 
 STANDARD_OUTPUT = 1

@@ -122,8 +122,8 @@ class AskedSources:
         lists: dict[RepositoryName, Collection[str] | None] = dict(self.lists)
         for root in base:
             # A repository that its catalog lists no more has no tags.
-            own = self.shard is None or self.shard.takes(root.repository)
-            if own and any(space.covers(root.repository) for space in self.catalogs):
+            is_ours = self.shard is None or self.shard.takes(root.repository)
+            if is_ours and any(space.covers(root.repository) for space in self.catalogs):
                 lists.setdefault(root.repository, frozenset())
         failed = {name_of(root) for root in (*dict(findings.failed), *findings.without)}
         return DeltaScope(lists, resolution.attachments.keys(), self.unanswered | failed)

@@ -53,9 +53,9 @@ def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceRead
     includes: dict[RepositoryName, Include] = {}
     needed: set[FetchRequest] = set()
     for module in modules:
-        own = files.get(module.layer.digest, {}) if module.layer else {}
+        cue_files = files.get(module.layer.digest, {}) if module.layer else {}
         include = graph.include(module.root.repository)
-        requests, report = _requests(module, images_of(module.manifest.annotations, own), include)
+        requests, report = _requests(module, images_of(module.manifest.annotations, cue_files), include)
         warnings = tuple(f"{module.root}: an image is unknown: {line}" for line in report.unknown)
         findings += Findings(warnings=warnings, images=(report,))
         carried = Include(referrers=include.referrers, platforms=include.platforms)
@@ -80,8 +80,8 @@ def _module(root: Root, graph: ManifestGraph) -> _Module | None:
         return None
     if ANNOTATION in manifest.annotations:
         return _Module(root, manifest, None)
-    own = [layer for layer in manifest.layers if _is_own(layer)] or list(manifest.layers[-1:])
-    return _Module(root, manifest, own[0].blob if own else None)
+    layers = [layer for layer in manifest.layers if _is_own(layer)] or list(manifest.layers[-1:])
+    return _Module(root, manifest, layers[0].blob if layers else None)
 
 
 def _is_own(layer: Layer) -> bool:
@@ -91,7 +91,7 @@ def _is_own(layer: Layer) -> bool:
 def _files(modules: list[_Module], reader: SourceReader) -> tuple[ModuleFiles, Findings]:
     """Read the CUE files of each module layer that is needed."""
     layers = {module.layer: module.root.repository for module in modules if module.layer}
-    found: dict[Digest, Mapping[str, bytes]] = {}
+    files: dict[Digest, Mapping[str, bytes]] = {}
     failures: list[Failure] = []
     for (layer, name), data in reader.each(
         "module layers", list(layers.items()), lambda item: reader.small_blob(*item)
@@ -99,10 +99,10 @@ def _files(modules: list[_Module], reader: SourceReader) -> tuple[ModuleFiles, F
         try:
             if isinstance(data, BundlerError):
                 raise data
-            found[layer.digest] = layer_files(data, LayerLimits())
+            files[layer.digest] = layer_files(data, LayerLimits())
         except BundlerError as error:
             failures.append(failure(error, f"images of {name}: layer {layer.digest}"))
-    return found, Findings(failures=tuple(failures))
+    return files, Findings(failures=tuple(failures))
 
 
 def _requests(

@@ -11,7 +11,7 @@ from bundler import Destination, Ledger, OnConflict, Part, Permits, Pruning, Rep
 from bundler.cli.declared_command import declared
 from bundler.cli.import_task import ImportTask, carry_out, session_of
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.option_combinations import refuse_combination, said_flags
+from bundler.cli.option_combinations import given_flags, refuse_combination
 from bundler.cli.setup import import_policy, metrics_meter, registry_access, trusted_signers
 from bundler.cli.terminal import outcome, progress_bars, selection_text, summaries
 from bundler.cli.written_files import check_names, runtime_values, write_all
@@ -55,12 +55,12 @@ def command(
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     timoni-bundler import --rollback before.json
     """
-    shown, said = settings.metrics.metrics, said_flags(settings)
+    shown, flags = settings.metrics.metrics, given_flags(settings)
     with metrics_meter.metered("import", shown, settings.job.name, only_failure=True):
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
-        refuse_combination("import", said_flags(config, select, tags, runtime, settings))
+        refuse_combination("import", given_flags(config, select, tags, runtime, settings))
     mapping = file.mapping if file else KEPT
     job = settings.job.name
     with metrics_meter.metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
@@ -71,7 +71,7 @@ def command(
         report: Path | None = None
         target = ""
         try:
-            task = _task(bundle, settings, part, mapping)._replace(said=said)
+            task = _task(bundle, settings, part, mapping)._replace(given=flags)
             _check_report(settings, task)
             report, target = settings.report.report, str(task.destination.prefix)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
@@ -135,10 +135,10 @@ def _rolled_back(
         )
     _refuse_ignored(click.get_current_context())
     progress, rollback = progress_bars.display(quiet=quiet), read_rollback_file(file)
-    known = registry_access.registries(
+    registries = registry_access.registries(
         settings.registries, progress, {moved.repository.registry for moved in rollback.moved}
     )
-    session = Session(known, jobs=settings.registries.jobs, progress=progress)
+    session = Session(registries, jobs=settings.registries.jobs, progress=progress)
     overwrite = settings.target.on_conflict == "overwrite"
     receipt = settings.receipt.receipt
     ledger = Ledger(
@@ -160,10 +160,10 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
     """Make one value of all that was said about an import. Raises UsageError."""
     check_names(settings.names, settings.receipt.receipt)
     policy = import_policy.policy_of(settings.policy, settings.module_signers)
-    said = trusted_signers.TrustOptions(
+    signers = trusted_signers.TrustOptions(
         *settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics)
     )
-    trust = import_policy.with_signers(said._replace(**settings.order._asdict()), policy)
+    trust = import_policy.with_signers(signers._replace(**settings.order._asdict()), policy)
     if bundle is None:
         raise UsageError("import", "no bundle given", "name a file or directory, or - for standard input")
     registry_access.check_stdin(bundle, settings.registries.reach.creds_file)

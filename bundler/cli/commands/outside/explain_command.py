@@ -11,7 +11,7 @@ from bundler.cli.selected import asked, hosts_of, refuse_nothing
 from bundler.cli.setup.registry_access import registries
 from bundler.cli.terminal import outcome, progress_bars, selection_text
 from bundler.config.export_options import ExportSettings
-from bundler.config.option import Option, nothing_said
+from bundler.config.option import Option, defaults_of
 from bundler.config.run_options import Quiet, RegistryOptions
 from bundler.config.selection_options import SelectionOptions, ShardOptions
 from bundler.reporting.json_report import spelled
@@ -43,14 +43,16 @@ def command(
     timoni-bundler explain ghcr.io/stefanprodan/modules/podinfo --versions '>=6.10' --newest 3 --all
     timoni-bundler explain -c export.yaml --json
     """
-    said = nothing_said(ExportSettings)._replace(shard=shard, registries=registry)
-    settings, chosen = asked("explain", selection, said)
+    settings_given = defaults_of(ExportSettings)._replace(shard=shard, registries=registry)
+    settings, chosen = asked("explain", selection, settings_given)
     refuse_nothing(chosen)
     progress = progress_bars.display(quiet=quiet)
-    known = registries(settings.registries, progress, hosts_of(chosen))
-    found = explain_selection(chosen, Session(known, jobs=settings.registries.jobs, progress=progress))
+    reached = registries(settings.registries, progress, hosts_of(chosen))
+    explanation = explain_selection(
+        chosen, Session(reached, jobs=settings.registries.jobs, progress=progress)
+    )
     if as_json:
-        outcome.print_document(spelled(found), sys.stdout)
+        outcome.print_document(spelled(explanation), sys.stdout)
     else:
-        click.echo(selection_text.explanation_text(found, all_tags=all_tags))
-    return outcome.print_failures(found.failures, found.exit_code)
+        click.echo(selection_text.explanation_text(explanation, all_tags=all_tags))
+    return outcome.print_failures(explanation.failures, explanation.exit_code)

@@ -109,14 +109,14 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
     progress, settings = progress_bars.display(quiet=quiet), task.settings
     place, job = settings.output, settings.job.name
     incremental = bundle_form.incremental_of(settings.incremental, job, task.out, place.store)
-    signed = signing_key.signing(settings.signing.sign_key, settings.signing.terms, job, place.store)
+    signing = signing_key.signing(settings.signing.sign_key, settings.signing.terms, job, place.store)
     signers = trusted_signers.module_signers(settings.signers)
     lock = bundle_form.lock_to_write(settings.lock.lock, settings.shard.shard)
     cut, level = bundle_form.cut_of(settings.volumes), bundle_form.level_of(settings.form)
-    out = bundler.output_to(task.out, force=place.force, cut=cut, signing=signed, compact=level)
+    out = bundler.output_to(task.out, force=place.force, cut=cut, signing=signing, compact=level)
     location = bundler.store_location_of(out, place.store)
-    known = registry_access.registries(settings.registries, progress, hosts_of(task.selection))
-    session = Session(known, jobs=settings.registries.jobs, progress=progress)
+    registries = registry_access.registries(settings.registries, progress, hosts_of(task.selection))
+    session = Session(registries, jobs=settings.registries.jobs, progress=progress)
     if dry_run.dry_run:
         planned, plan, disk = bundler.plan_bundle(
             task.selection,

@@ -39,11 +39,11 @@ def command(
         open_bundle(new, volumes_in=volumes.volumes_in) as after,
     ):
         refuse_unused_folders(volumes.volumes_in, before, after)
-        found = difference(before, after)
+        changes = difference(before, after)
     if as_json:
-        outcome.print_document(document(found), sys.stdout)
+        outcome.print_document(document(changes), sys.stdout)
     else:
         click.echo(
-            "\n".join(difference_text.markdown_of(found) if markdown else difference_text.text_of(found))
+            "\n".join(difference_text.markdown_of(changes) if markdown else difference_text.text_of(changes))
         )
     return 0

@@ -81,9 +81,9 @@ def command(
         check_place(Path(options.out), (bundle, *options.since), force=options.force)
     trust, progress = complete(TrustOptions(*signatures)), progress_bars.display(quiet=quiet)
     verifier = verifier_of(trust, Session().clock())
-    with open_bundle(bundle, judge=verifier, volumes_in=volumes.volumes_in) as opened:
+    with open_bundle(bundle, verifier=verifier, volumes_in=volumes.volumes_in) as opened:
         page = _page(opened, options, volumes, progress)
-    return told(page, render_page(page), options.out)
+    return _write(page, render_page(page), options.out)
 
 
 def _page(bundle: Bundle, options: PageOptions, volumes: SetOptions, progress: Progress) -> PageContents:
@@ -95,7 +95,7 @@ def _page(bundle: Bundle, options: PageOptions, volumes: SetOptions, progress: P
         if not path.exists() and not names_lost_volume(path):
             raise NotFoundError(str(path), "not there", "check the path")
     proof = Proof(every_byte=False, sidecar=False) if options.no_verify else proven(bundle, progress)
-    statement = bundle.proven or (bundle.sealed.told() if bundle.sealed else None)
+    statement = bundle.proven or (bundle.sealed.report() if bundle.sealed else None)
     origin, claimed = signature_of(statement)
     with contextlib.ExitStack() as stack:
         older = [
@@ -136,7 +136,7 @@ def proven(bundle: Bundle, progress: Progress) -> Proof:
     return Proof(every_byte=True, sidecar=bundle.sha256 is not None and beside)
 
 
-def told(page: PageContents, text: str, out: str) -> int:
+def _write(page: PageContents, text: str, out: str) -> int:
     """Write the page, and a line that says so; the result is the exit code."""
     if out == STDOUT:
         click.echo(text.encode(), nl=False)

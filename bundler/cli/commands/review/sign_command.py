@@ -52,9 +52,9 @@ def command(
     with open_bundle(bundle) as opened:
         refuse_volumes(opened)
         verify_bundle(opened, Session(progress=progress))
-        sealed = _sealed(opened, wanted, replace=replace)
-        seal_bundle(opened, sealed, progress, other_job=job.job is not None)
-    click.echo(bundle_text.sealed_text(bundle, sealed, now()))
+        signed = _sealed(opened, wanted, replace=replace)
+        seal_bundle(opened, signed, progress, other_job=job.job is not None)
+    click.echo(bundle_text.sealed_text(bundle, signed, now()))
     return 0
 
 

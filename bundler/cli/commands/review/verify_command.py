@@ -1,7 +1,5 @@
 """`timoni-bundler verify`."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from pathlib import Path
@@ -13,16 +11,16 @@ import bundler
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.option_combinations import refuse_combination, said_flags
+from bundler.cli.option_combinations import given_flags, refuse_combination
 from bundler.cli.setup import import_policy, metrics_meter, registry_access, signing_key, trusted_signers
 from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
-from bundler.config.import_options import ImportSettings
-from bundler.config.option import Option, over
-from bundler.config.run_options import BundleArgument, Quiet, RegistryOptions, SetOptions
+from bundler.config import run_options
+from bundler.config.import_options import ImportSettings, ModuleSignerOptions, PolicyOptions, SignatureOptions
+from bundler.config.option import Option, defaults_of, over
 from bundler.config.selection_options import SelectOptions, TagOptions
-from bundler.config.verify_options import ComparisonOptions, VerifySettings
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
+from bundler.oci import Prefix, parse_prefix
 from bundler.reporting.json_report import document
 from bundler.session import Session
 
@@ -31,11 +29,52 @@ if TYPE_CHECKING:
     from bundler.importer.policy_check import PolicyCheck
 
 
+class ComparisonOptions(NamedTuple):
+    """The target that a bundle is compared with."""
+
+    against: Annotated[
+        Prefix | None,
+        Option(
+            "--against", metavar="oci://HOST[/PREFIX]", heading="Destination",
+            read=lambda text, at: parse_prefix(text),
+            help="Also prove that this target has all of it, under the same digests.",
+        ),
+    ] = None  # fmt: skip
+    deep: Annotated[
+        bool,
+        Option("--deep", heading="Destination", help="With --against, also read and hash every blob there."),
+    ] = False
+    config: Annotated[
+        Path | None,
+        Option(
+            "--config", "-c", metavar="FILE",
+            help="Read the import file of this target: names, selection, signers, registries.",
+        ),
+    ] = None  # fmt: skip
+
+
+class VerifySettings(NamedTuple):
+    """Settings of a verification: the part of an import's that it needs."""
+
+    volumes: run_options.SetOptions
+    policy: PolicyOptions
+    module_signers: ModuleSignerOptions
+    signers: SignatureOptions
+    metrics: run_options.MetricsOptions
+    job: run_options.JobOptions
+    registries: run_options.RegistryOptions
+
+    @property
+    def of_import(self) -> ImportSettings:
+        """The settings of an import that says just this."""
+        return defaults_of(ImportSettings)._replace(**self._asdict())
+
+
 class Against(NamedTuple):
     """A target to compare with."""
 
     destination: bundler.Destination
-    registries: RegistryOptions
+    registries: run_options.RegistryOptions
     deep: bool
 
 
@@ -45,13 +84,13 @@ class _Opening(NamedTuple):
     bundle: Path
     settings: ImportSettings
     """The command line and the import file together."""
-    volumes: SetOptions
+    volumes: run_options.SetOptions
     """The folders that the command line alone names: one without effect is refused."""
 
 
 @declared("verify", reads_files=True)
 def command(
-    bundle: BundleArgument,
+    bundle: run_options.BundleArgument,
     comparison: ComparisonOptions,
     select: SelectOptions,
     tags: TagOptions,
@@ -59,7 +98,7 @@ def command(
     as_json: Annotated[
         bool, Option("--json", heading="Output", help="Print what was proven as JSON.")
     ] = False,
-    quiet: Quiet = False,
+    quiet: run_options.Quiet = False,
     settings: VerifySettings,
 ) -> int:
     """Prove that a bundle is complete and undamaged: inventory, every size and digest, the .sha256 beside it.
@@ -71,12 +110,12 @@ def command(
     timoni-bundler verify modules.tar.zst
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     """
-    said = said_flags(comparison, select, tags, settings)
+    flags = given_flags(comparison, select, tags, settings)
     with metrics_meter.metered("verify", settings.metrics.metrics, settings.job.name) as meter:
         file = import_file(comparison.config)
         part = part_of(select, tags, file)
         merged = over(settings.of_import, file.settings) if file else settings.of_import
-        refuse_combination("verify", said)
+        refuse_combination("verify", flags)
         opening = _Opening(bundle, merged, settings.volumes)
         return _verified(
             opening, _target(comparison, merged, part, file), meter, as_json=as_json, quiet=quiet
@@ -84,7 +123,7 @@ def command(
 
 
 def _target(
-    comparison: ComparisonOptions, settings: ImportSettings, part: bundler.Part, file: ImportFile | None
+    comparison: ComparisonOptions, settings: ImportSettings, part: bundler.Part, file: "ImportFile | None"
 ) -> Against | None:
     prefix = comparison.against or settings.target.to
     if prefix is None and file:
@@ -105,7 +144,7 @@ def _verified(
     )
     verifier = trusted_signers.verifier_of(import_policy.with_signers(signers, policy), session.clock())
     folders = settings.volumes.volumes_in
-    with bundler.open_bundle(opening.bundle, judge=verifier, volumes_in=folders) as opened:
+    with bundler.open_bundle(opening.bundle, verifier=verifier, volumes_in=folders) as opened:
         refuse_unused_folders(opening.volumes.volumes_in, opened)
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         check = import_policy.policy_check_of(policy, opened)
@@ -117,7 +156,7 @@ def _verified(
         return _shown(verified, check, as_json=as_json)
 
 
-def _shown(verified: bundler.Verified, check: PolicyCheck | None, *, as_json: bool) -> int:
+def _shown(verified: bundler.Verified, check: "PolicyCheck | None", *, as_json: bool) -> int:
     bundle = verified.bundle
     contents = bundler.describe(bundle, manifests=verified.manifests)
     statement = bundle.proven or contents.statement
@@ -137,7 +176,7 @@ def _compared(
     session: Session,
     meter: metrics_meter.Meter,
     *,
-    check: PolicyCheck | None,
+    check: "PolicyCheck | None",
     as_json: bool,
 ) -> int:
     bundle, prefix = verified.bundle, target.destination.prefix
@@ -146,7 +185,7 @@ def _compared(
     report = bundler.compare_with_target(verified, target.destination, asking, deep=target.deep)
     report = import_policy.with_signed(report, check)
     if report.bundle:
-        statement = bundle.proven or (bundle.sealed.told() if bundle.sealed else None)
+        statement = bundle.proven or (bundle.sealed.report() if bundle.sealed else None)
         report = dataclasses.replace(report, bundle=dataclasses.replace(report.bundle, statement=statement))
     meter.noted(report)
     summary = bundle_text.compared_text(report, str(prefix), bundle.id, signing_key.now())
