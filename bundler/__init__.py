@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bundler.deltas.merge import merge_bundles
     from bundler.errors import BundlerError
     from bundler.exporter import (
+        FullEvery,
         Incremental,
         Keep,
         OnDrift,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     )
     from bundler.importer.policy_check import PolicyCheck
     from bundler.importer.roll_back import roll_back
+    from bundler.kit.kit_folder import Kit, KitSources, write_kit
     from bundler.ledger.ledger import Ledger, Permits
     from bundler.ledger.rollback_file import RollbackFile, decode_rollback_file
     from bundler.limits import Limits
@@ -96,7 +98,10 @@ _HOMES = {
     "import_stream": "bundler.importer",
     "Include": "bundler.selection.sources",
     "Incremental": "bundler.exporter",
+    "FullEvery": "bundler.exporter",
     "Keep": "bundler.exporter",
+    "Kit": "bundler.kit.kit_folder",
+    "KitSources": "bundler.kit.kit_folder",
     "Limits": "bundler.limits",
     "locked_selection": "bundler.exporter",
     "Mapping": "bundler.mapping",
@@ -142,14 +147,16 @@ _HOMES = {
     "Verified": "bundler.importer",
     "verify_bundle": "bundler.importer",
     "VolumeCheck": "bundler.volumes.repair",
+    "write_kit": "bundler.kit.kit_folder",
 }
 
 __all__ = [  # noqa: RUF022  in the order in which they are used
     "Session", "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
     "Selection", "selection_of", "Rules", "Include", "Shard",
     "explain_selection", "output_to", "store_location_of", "plan_bundle", "export_bundle",
-    "OnDrift", "read_lock", "locked_selection", "Incremental", "Keep", "merge_bundles", "convert_bundle",
-    "Cut", "split", "VolumeCheck", "check_volumes", "repair",
+    "OnDrift", "read_lock", "locked_selection", "FullEvery", "Incremental", "Keep",
+    "merge_bundles", "convert_bundle",
+    "Cut", "split", "VolumeCheck", "check_volumes", "repair", "KitSources", "write_kit", "Kit",
     "Bundle", "BundleStream", "FrameCache", "open_bundle", "describe", "difference",
     "verify_bundle", "Verified",
     "Destination", "Mapping", "MappingRule", "Part", "OnConflict", "Pruning", "Ledger", "Permits",

@@ -20,6 +20,7 @@ from bundler.config.export_file import ExportKeys
 from bundler.config.import_file import ImportKeys
 from bundler.config.policy_file import PolicyKeys
 from bundler.deltas.difference import Difference, RepositoryDifference, TagChange, TagState
+from bundler.deltas.store_list import ListedBundle, StoreList
 from bundler.exporter.resolve.lock_file import Lock
 from bundler.extractor import Extracted
 from bundler.ledger import sequences
@@ -52,7 +53,7 @@ COMPARED = (Difference, RepositoryDifference, TagChange, TagState)
 EXPLAINED = (Explanation, RepositoryExplanation, TagDecision)
 OURS = (Report, ImagesReport, RepositoryReport, TagReport, BundleReport, BlobCounts, TrafficReport, Failure)
 SIGNED = (StatementReport, SignerReport, SignedReport)
-SHOWN = (Contents, RepositoryContents, TagContents, Extracted)
+SHOWN = (Contents, RepositoryContents, TagContents, Extracted, StoreList, ListedBundle)
 
 
 class TagList(BaseModel):
@@ -99,9 +100,11 @@ class RegistryError(BaseModel):
 def _bundle() -> dict[str, Any]:
     """Return the schema of `bundle.json`: what is optional is left out where it is empty, and never null."""
     schema = _without_null(inventory.schema())
-    for name in ("omitted", "base"):
+    for name in ("omitted", "base", "follows"):
         schema["properties"][name] |= {"minItems": 1, "uniqueItems": True}
         del schema["properties"][name]["default"]
+    schema["properties"]["follows"] |= {"maxItems": 1}
+    schema["$defs"]["Predecessor"] = _without_null(schema["$defs"]["Predecessor"])
     repository = schema["$defs"]["RepositoryEntry"]
     repository["required"].append("untagged")
     for name in ("removed", "deselected"):
@@ -151,6 +154,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "extracted.schema.json": TypeAdapter(Extracted).json_schema(mode="serialization"),
         "statement.schema.json": _statement(),
         "import-state.schema.json": statement.adapter_of(sequences.SequenceEntry).json_schema(),
+        "store-list.schema.json": TypeAdapter(StoreList).json_schema(mode="serialization"),
         "tag-list.schema.json": TagList.model_json_schema(),
         "oci-manifest.schema.json": OciManifest.model_json_schema(),
         "registry-error.schema.json": RegistryError.model_json_schema(),

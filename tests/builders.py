@@ -138,15 +138,17 @@ def index_document(*children: Document, **more: Any) -> Document:
 # --- shapes of content -------------------------------------------------------------------------------
 
 
-def a_module(*versions: str, name: str = "app", size: int = 1500) -> Content:
+def a_module(*versions: str, name: str = "app", size: int = 1500, created: str = "") -> Content:
     """A Timoni module: a vendor layer that all versions share, and a module layer for each."""
     content = Content()
     for version in versions or ("1.0.0", "1.1.0"):
-        add_version(content, version, name=name, size=size)
+        add_version(content, version, name=name, size=size, created=created)
     return content
 
 
-def add_version(content: Content, version: str, *, name: str = "app", size: int = 1500) -> Digest:
+def add_version(
+    content: Content, version: str, *, name: str = "app", size: int = 1500, created: str = ""
+) -> Digest:
     """One more version of a module."""
     config = content.add_blob(dumped({"created": "2024-05-01T10:00:00Z", "v": version}), TIMONI_CONFIG)
     layers = [
@@ -156,6 +158,7 @@ def add_version(content: Content, version: str, *, name: str = "app", size: int 
         for part, kind in (("vendor", "module/vendor"), (version, "module"))
     ]
     annotations = {"org.opencontainers.image.version": version}
+    annotations |= {"org.opencontainers.image.created": created} if created else {}
     content.add_manifest(manifest_document(config, layers, annotations=annotations), version)
     return content.tags[version]
 

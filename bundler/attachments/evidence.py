@@ -1,9 +1,9 @@
 """Attachments in a bundle: what is exempt from being judged, and who made the signatures."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from bundler.attachments.referrers import attachment_tags, is_attachment_tag, is_pullable, kinds_of
-from bundler.bundle.inventory import Inventory, Root, roots_of
+from bundler.bundle.inventory import Root
 from bundler.errors import TrustError
 from bundler.oci import BlobSource, Digest, Manifest, Manifests, RepositoryName, reached, read_all
 from bundler.reporting.json_report import SignedReport
@@ -19,24 +19,26 @@ class Attachments:
 
     Only what is attached is exempt from being judged: it has no tag, or an attachment tag, and its subject
     is in the same repository and judged itself, or attached to something that is. The base of a delta is
-    not at hand: what is attached to it is exempt unless it could be pulled as a module or image.
+    not at hand: what is attached to it is exempt unless it could be pulled as a module or image. A circle
+    of attachments exempts none of them.
     """
 
-    def __init__(self, inventory: Inventory, manifests: Manifests) -> None:
+    def __init__(self, roots: Collection[Root], manifests: Manifests, *, has_base: bool = False) -> None:
+        """Take everything that is carried under a name of its own; of a delta, `has_base`."""
         self._manifests = manifests
-        self._tags = {(root.repository, root.tag): root.digest for root in roots_of(inventory) if root.tag}
-        self._has_base = inventory.kind == "delta"
+        self._tags = {(root.repository, root.tag): root.digest for root in roots if root.tag}
+        self._has_base = has_base
         self._referrers: dict[tuple[RepositoryName, Digest], dict[Digest, None]] = {}
         by_repository: dict[RepositoryName, list[Root]] = {}
-        for root in roots_of(inventory):
+        for root in roots:
             by_repository.setdefault(root.repository, []).append(root)
             for digest in reached(root.digest, manifests):
                 if (subject := manifests[digest].subject) is not None:
                     referrers = self._referrers.setdefault((root.repository, subject.digest), {})
                     referrers[digest] = None
         self._attached: set[Root] = set()
-        for roots in by_repository.values():
-            self._attached |= self._attached_among(roots)
+        for together in by_repository.values():
+            self._attached |= self._attached_among(together)
 
     def is_attached(self, root: Root) -> bool:
         """Return True for a root that is attached to another, so that it is not judged itself."""
@@ -62,12 +64,22 @@ class Attachments:
                 yield self._manifests[named], tag
 
     def _attached_among(self, roots: list[Root]) -> set[Root]:
-        """Return the roots of one repository that hang, link by link, on a judged one."""
+        """Return the roots of one repository that hang, link by link, on a judged one or on the base."""
         candidates: dict[str, list[Root]] = {}
         for root in roots:
             candidates.setdefault(self._name_of_subject(root), []).append(root)
-        judged = candidates.pop(JUDGED, [])
-        waiting = [digest for root in judged for digest in reached(root.digest, self._manifests)]
+        attached = self._hanging_on(candidates.pop(JUDGED, []), candidates)
+        if self._has_base:
+            digests = {digest for root in roots for digest in reached(root.digest, self._manifests)}
+            carried = {name for digest in digests for name in (digest, *attachment_tags(digest))}
+            of_base = [root for name in candidates.keys() - carried for root in candidates.pop(name)]
+            exempt = [root for root in of_base if not is_pullable(self._manifests[root.digest])]
+            attached |= {*exempt, *self._hanging_on(exempt, candidates)}
+        return attached
+
+    def _hanging_on(self, roots: Iterable[Root], candidates: dict[str, list[Root]]) -> set[Root]:
+        """Return the candidates, by the names of their subjects, that hang on these roots; take them out."""
+        waiting = [digest for root in roots for digest in reached(root.digest, self._manifests)]
         attached: set[Root] = set()
         covered: set[Digest] = set()
         while waiting:
@@ -79,9 +91,6 @@ class Attachments:
                     if self._lists_only(root, digest):
                         attached.add(root)
                         waiting += reached(root.digest, self._manifests)
-        if self._has_base:
-            orphans = (root for left in candidates.values() for root in left)
-            attached |= {root for root in orphans if not is_pullable(self._manifests[root.digest])}
         return attached
 
     def _name_of_subject(self, root: Root) -> str:

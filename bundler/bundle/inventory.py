@@ -5,14 +5,14 @@ that the package works with and, read by pydantic, the published schema.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from bundler.bundle.member import Member, member_of
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json
 from bundler.oci.document import Names, adapter_of
-from bundler.oci.grammar import Parsed
+from bundler.oci.grammar import Parsed, Size
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.selection.semver import version_order
@@ -70,6 +70,20 @@ class Required(Descriptor):
 
 
 @dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The bundle that a job wrote before: it puts bundles in order, and names a file that is missing."""
+
+    id: Digest
+    job: str
+    number: Size
+    """Number of the bundle among those of its job."""
+    time: Size
+    """Seconds since 1970 when it was written, by the clock of the machine that wrote it."""
+    file: str | None = None
+    """Name of its file, without a folder; null for a pipe."""
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """Inventory of a bundle. `manifests`, then `blobs`, is the order of the members in the file."""
 
@@ -85,9 +99,13 @@ class Inventory:
     required: tuple[Required, ...] = ()
     """In a delta: blobs that its manifests need and that the base brought."""
     state: Digest | None = None
-    """In a delta: id of the full bundle that base and delta make together."""
+    """In a delta: id of the full bundle that base and delta make together; in a full bundle that begins a
+    chain anew, id of the full bundle without what it says of its predecessor."""
     base_state: Digest | None = None
     """In a delta: id of the full bundle that its bases make together."""
+    follows: tuple[Predecessor, ...] = ()
+    """The bundle that the same job wrote before, as its store knows it: base of a delta, or end of the
+    earlier chain for a full bundle that begins one anew."""
 
     @property
     def content(self) -> Iterator[Descriptor]:
@@ -100,7 +118,7 @@ class Inventory:
         return map(member_of, self.content)
 
 
-PARTS = (RepositoryEntry, Descriptor, Required)
+PARTS = (RepositoryEntry, Descriptor, Required, Predecessor)
 """Types of the parts of an inventory, for pydantic."""
 
 
@@ -215,12 +233,42 @@ def _departed(entry: RepositoryEntry) -> dict[str, dict[str, Digest]]:
 
 
 def _of_delta(inventory: Inventory) -> dict[str, Any]:
-    if inventory.kind == "full":
-        return {}
-    required = [{**descriptor(blob), "repository": blob.repository} for blob in inventory.required]
     states = {"state": inventory.state, "baseState": inventory.base_state}
-    stated = {name: id_ for name, id_ in states.items() if id_}
+    stated: dict[str, Any] = {name: id_ for name, id_ in states.items() if id_}
+    if inventory.follows:
+        stated["follows"] = [_predecessor(before) for before in inventory.follows]
+    if inventory.kind == "full":
+        return stated
+    required = [{**descriptor(blob), "repository": blob.repository} for blob in inventory.required]
     return {"base": list(inventory.base), "required": required, **stated}
+
+
+def _predecessor(before: Predecessor) -> dict[str, Any]:
+    file = {"file": before.file} if before.file else {}
+    return {"id": before.id, "job": before.job, "number": before.number, "time": before.time, **file}
+
+
+def renewed_inventory(full: Inventory, delta: Inventory) -> Inventory:
+    """Return the full bundle that begins a chain anew; `delta` says what departed since the chain before."""
+    departed = {entry.name: entry for entry in delta.repositories if entry.removed or entry.deselected}
+    entries = {entry.name: entry for entry in full.repositories}
+    repositories = tuple(
+        replace(
+            entries.get(name) or RepositoryEntry(name, {}),
+            removed=departed[name].removed if name in departed else {},
+            deselected=departed[name].deselected if name in departed else {},
+        )
+        for name in sorted({*entries, *departed})
+    )
+    state = bundle_id(encode(full))
+    return replace(full, repositories=repositories, state=state, follows=delta.follows)
+
+
+def plain_inventory(renewed: Inventory) -> Inventory:
+    """Return the inventory of the same full bundle, without what it says of its predecessor."""
+    kept = (replace(entry, removed={}, deselected={}) for entry in renewed.repositories)
+    repositories = tuple(entry for entry in kept if entry.tags or entry.untagged)
+    return replace(renewed, repositories=repositories, state=None, follows=())
 
 
 def descriptor(blob: Descriptor) -> dict[str, str | int]:

@@ -10,10 +10,13 @@ from bundler.bundle.inventory import (
     INVENTORY_FILE,
     PARTS,
     Inventory,
+    Predecessor,
     RepositoryEntry,
     Required,
+    bundle_id,
     encode,
     encode_index,
+    plain_inventory,
 )
 from bundler.errors import ContentError
 from bundler.layout import INDEX_FILE
@@ -27,6 +30,7 @@ _LISTS: Mapping[str, type[Any]] = {
     "manifests": Descriptor,
     "blobs": Descriptor,
     "required": Required,
+    "follows": Predecessor,
 }
 """Types of the items of an inventory's lists."""
 
@@ -119,6 +123,7 @@ def _known_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "manifests": Descriptor,
         "blobs": Descriptor,
         "required": Required,
+        "follows": Predecessor,
     }
     fields_of_format = _fields_of(Inventory, document)
     lists = {
@@ -135,12 +140,21 @@ def _fields_of(part: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_kind(inventory: Inventory) -> None:
-    removes = any(entry.removed or entry.deselected for entry in inventory.repositories)
-    of_delta = (inventory.base, inventory.required, inventory.state, inventory.base_state, removes)
-    if inventory.kind == "full" and any(of_delta):
-        raise ContentError(INVENTORY_FILE, "it is full, but has fields of a delta")
+    if inventory.kind == "full":
+        _check_full(inventory)
+    if len(inventory.follows) > 1:
+        raise ContentError(INVENTORY_FILE, "it follows more than one bundle")
     if inventory.kind == "delta" and not inventory.base:
         raise ContentError(INVENTORY_FILE, "it is a delta, but names no base")
+
+
+def _check_full(inventory: Inventory) -> None:
+    removes = any(entry.removed or entry.deselected for entry in inventory.repositories)
+    of_delta = (inventory.base, inventory.required, inventory.base_state)
+    if any(of_delta) or (not inventory.follows and (removes or inventory.state)):
+        raise ContentError(INVENTORY_FILE, "it is full, but has fields of a delta")
+    if inventory.follows and inventory.state != bundle_id(encode(plain_inventory(inventory))):
+        raise ContentError(INVENTORY_FILE, "its state is not that of its content")
 
 
 def _check_sizes(inventory: Inventory, limits: Limits) -> None:

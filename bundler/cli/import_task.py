@@ -107,8 +107,11 @@ def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[bun
     """Raise UsageError for options of the command line that this bundle leaves without effect."""
     name = "standard input" if task.bundle == "-" else task.bundle
     if not inventory.base:
-        cause = f"{name} is a full bundle"
-        refuse_unused(task.given, ("--with", "--allow-gap", "--prune"), cause)
+        refuse_unused(task.given, ("--with", "--allow-gap"), f"{name} is a full bundle")
+    if not inventory.base and not inventory.follows:
+        refuse_unused(
+            task.given, ("--prune",), f"{name} is a full bundle, and says nothing of tags that are gone"
+        )
     if not any(bundle.volumes for bundle in bundles):
         refuse_unused(task.given, ("--volumes-in",), f"{name} is not in volumes")
 

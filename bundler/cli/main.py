@@ -17,6 +17,7 @@ GROUPS = {
         "explain": "Show which tags an export would take, and why.",
         "merge": "Make one full bundle from deltas or from shards.",
         "compact": "Write a bundle in its compact form, a fraction of the bytes.",
+        "kit": "Put bundles, the program and checksums into one folder.",
     },
     "Inside": {
         "import": "Import a bundle into a registry.",
@@ -32,7 +33,7 @@ GROUPS = {
         "report": "Write an HTML page about a bundle, for whoever signs.",
     },
     "Upkeep": {
-        "store": "Clean up and check the store of an export.",
+        "store": "Clean up, check and list the store of an export.",
         "volumes": "Split a bundle into volumes, check and repair them.",
         "demo": "Run the complete process here, between two registries.",
         "completion": "Print a completion script for your shell.",

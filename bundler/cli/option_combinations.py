@@ -62,7 +62,7 @@ RULES = (
       for option in ("--exclude-image", "--optional-image")),
     CombinationRule("export", "--no-referrers", excludes=("--cosign-key", "--trusted-root"),
                     cause="without signatures nothing can be proven by them"),
-    CombinationRule("export volumes", "--parity", ("--volume-size",), cause="only volumes have parity"),
+    CombinationRule("export kit volumes", "--parity", ("--volume-size",), cause="only volumes have parity"),
     CombinationRule("export", "--level", ("--compact",), cause="only compact bundles have a level"),
     CombinationRule("export", "--sequence", ("--sign-key",), cause="nothing is signed"),
     CombinationRule("export", "--expires", ("--sign-key",), cause="nothing is signed"),

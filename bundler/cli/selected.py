@@ -49,7 +49,11 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
     flags = given_flags(options, joined).union(_said_in(file))
     refuse_combination(command, flags)
     selection = selected(options, file)._replace(shard=joined.shard.shard)
-    _refuse_unheard(options, selection)
+    lock = joined.lock.lock
+    if not selection.names_anything and lock and lock.exists():
+        _refuse_beside_lock(options)
+    else:
+        _refuse_unheard(options, selection)
     return Asked(joined, selection)
 
 
@@ -63,6 +67,15 @@ def _said_in(file: ExportFile | None) -> Iterator[str]:
     includes += [bundle.include for bundle in file.timoni_bundles]
     if not all(include.referrers for include in includes):
         yield "--no-referrers"
+
+
+def _refuse_beside_lock(options: SelectionOptions) -> None:
+    """Raise UsageError for choices beside a lock file alone, which names all that is carried."""
+    choosing = options.tags._replace(exclude=())
+    following = options.more._replace(created_since=None, created_until=None)
+    including = options.include._replace(require=())
+    flags = given_flags(choosing, following, including, options.runtime)
+    refuse_unused(flags, sorted(flags), "the lock file names everything that is carried")
 
 
 def _refuse_unheard(options: SelectionOptions, selection: sources.Selection) -> None:
@@ -89,7 +102,7 @@ def _refuse_idle(options: SelectionOptions, selection: sources.Selection) -> Non
 
 def refuse_nothing(selection: sources.Selection) -> None:
     """Raise UsageError for a selection that names nothing."""
-    if not (selection.pins or selection.sources or selection.namespaces or selection.problems):
+    if not selection.names_anything:
         raise UsageError("selection", "no source given", "name a SOURCE, or an export file with -c")
 
 

@@ -214,7 +214,7 @@ def write_all(written: NameOptions, values: Mapping[str, str], report: Report, s
     """
     if written.image_map:
         lines = sorted({f"{old} {new}\n" for old, new in _names(report)})
-        write_whole(written.image_map, "".join(lines).encode())
+        write_whole(written.image_map, "".join([*_filtered_lines(report), *lines]).encode())
     if written.timoni_bundles_to:
         names = {entry.source: entry.name for entry in report.repositories if entry.source}
         rewritten_bundle = rewritten_files(written.timoni_bundles, names, values)
@@ -239,5 +239,17 @@ def _names(report: Report) -> list[tuple[str, str]]:
                 continue
             if tag.reference != tag.digest:
                 names.append((f"{entry.source}:{tag.reference}", f"{entry.name}:{tag.reference}"))
+            if tag.filtered_from:
+                continue  # the digest outside is that of the whole index, which is not there
             names.append((f"{entry.source}@{tag.digest}", f"{entry.name}@{tag.digest}"))
     return names
+
+
+def _filtered_lines(report: Report) -> list[str]:
+    """Return a comment for each tag that has another digest than outside."""
+    return sorted(
+        f"# {entry.source}:{tag.reference} is filtered: {tag.filtered_from} is {tag.digest} here\n"
+        for entry in report.repositories
+        for tag in entry.tags
+        if tag.filtered_from and tag.status in _THERE and entry.source
+    )

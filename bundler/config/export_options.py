@@ -109,6 +109,14 @@ class IncrementalOptions(NamedTuple):
             "move. `semver` is every version. Repeatable.",
         ),
     ] = ()  # fmt: skip
+    full_every: Annotated[
+        str | None,
+        Option(
+            "--full-every", key="fullEvery", metavar="N|DAYSd", heading=INCREMENTAL, read=texts.full_every,
+            help="With --base last: begin a new chain with a full bundle after N bundles, or when its full "
+            "bundle is as old (30d), so that --keep can remove the chain before. Default: never.",
+        ),
+    ] = None  # fmt: skip
     keep: Annotated[
         int | None,
         Option(

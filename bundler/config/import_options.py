@@ -40,6 +40,19 @@ class TargetOptions(NamedTuple):
     ] = None  # fmt: skip
 
 
+class IndexOptions(NamedTuple):
+    """Treatment of indexes that `export --platform` made sparse."""
+
+    filter_indexes: Annotated[
+        bool,
+        Option(
+            "--filter-indexes", key="filterIndexes", heading=DESTINATION,
+            help="Write a sparse index (export --platform) with only the children that the bundle carries. "
+            "Its digest changes, and signatures of the whole index do not hold for it.",
+        ),
+    ] = False  # fmt: skip
+
+
 class ConfigOptions(NamedTuple):
     """The import file."""
 
@@ -259,6 +272,7 @@ class ImportSettings(NamedTuple):
     """Settings of an import: given on the command line, in an import file, or in both."""
 
     target: TargetOptions
+    indexes: IndexOptions
     delta: DeltaOptions
     volumes: SetOptions
     names: NameOptions

@@ -13,6 +13,7 @@ from bundler.config.problems import RefusedValueError
 from bundler.errors import UsageError
 from bundler.oci import Digest, RegistryName, RepositoryName, RepositoryPath
 from bundler.oci.reference import DEFAULT_REGISTRY, parse_reference, split_registry
+from bundler.selection.creation_time import AgedSecond
 from bundler.selection.rules import Rules, check
 
 _DOLLAR = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
@@ -66,6 +67,16 @@ def base_text(text: str, at: Circumstances) -> str:
     named = text == "last" or Digest.grammar.fullmatch(text)
     # On the command line a path is relative to the current folder, as it stands.
     return text if named or not at.file else path_text(text, at)
+
+
+_FULL_EVERY = re.compile("[1-9][0-9]{0,3}d?")
+
+
+def full_every(text: str, at: Circumstances) -> str:
+    """Return when a chain begins anew: `7` bundles, or `30d`. Raises RefusedValueError."""
+    if not _FULL_EVERY.fullmatch(text):
+        raise RefusedValueError(f"{text!r} is neither a number of bundles nor days", "write 7 or 30d")
+    return text
 
 
 _PATH_GLOB = re.compile(r"[a-z0-9._/*?\[\]!-]+")
@@ -146,7 +157,7 @@ def moment(text: str, now: int) -> int:
     Raises RefusedValueError.
     """
     if _AGE.fullmatch(text):
-        return now - seconds_of(text)
+        return AgedSecond.before(now, seconds_of(text))
     match = _MOMENT.fullmatch(text)
     if not match:
         raise RefusedValueError(
@@ -169,7 +180,7 @@ def since(text: str, at: Circumstances) -> int:
 
 def until(text: str, at: Circumstances) -> int:
     """Read an age before now. Raises RefusedValueError."""
-    return at.now - seconds_of(text)
+    return AgedSecond.before(at.now, seconds_of(text))
 
 
 def deadline(text: str, at: Circumstances) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from bundler.bundle.inventory import Root
+from bundler.bundle.inventory import Predecessor, Root
 from bundler.bundle.manifest_pool import ChainEntry
 from bundler.deltas.chain import DeltaChain
 from bundler.deltas.departed import Subject, name_of
@@ -17,37 +17,61 @@ from bundler.deltas.retention import LAST, Incremental
 from bundler.deltas.state import Base, state_of
 from bundler.durable import local_errors
 from bundler.errors import UsageError
-from bundler.limits import Limits
 from bundler.oci import Descriptor, Digest, Manifest, RepositoryName, Tag, parse_manifest, reached
 from bundler.selection.semver import version_of
+from bundler.session import Session
 from bundler.store.blob_store import Store
-from bundler.store.history import History
+from bundler.store.history import History, HistoryEntry
 
 
-def find_base(incremental: Incremental, store: Store, out: Path | None, limits: Limits) -> Base | None:
+def find_base(incremental: Incremental, store: Store, out: Path | None, session: Session) -> Base | None:
     """Return the base that `incremental` names; None for a full bundle. `out` is the file to write.
+
+    A chain that begins anew has a base too, which only says what departed.
 
     Raises UsageError for what is not at hand, and what a damaged bundle or receipt deserves.
     """
-    names = [name for text in incremental.base if (name := _said(text, incremental.job, store, out))]
+    last = _last(incremental.job, store, out) if LAST in incremental.base else None
+    names = [last.id if text == LAST and last else text for text in incremental.base if last or text != LAST]
     if not names:
         return None
-    chains = DeltaChain(store, limits)
+    chains = DeltaChain(store, session.limits)
     # All are opened before any is followed: one may be what another builds on.
     heads = {name: None if _is_receipt(name) else chains.opened(name) for name in names}
     contributions = [_told(name, head, chains) for name, head in heads.items()]
     roots = {name_of(root): root for contribution in contributions for root in contribution.roots}
     links = {link.id: link for contribution in contributions for link in contribution.links}
     state = state_of(links.values())
+    bundles = tuple(dict.fromkeys(head for contribution in contributions for head in contribution.heads))
     return Base(
-        tuple(dict.fromkeys(head for contribution in contributions for head in contribution.heads)),
+        bundles,
         frozenset(roots.values()),
         state.manifests,
         frozenset(root for root in state.roots if name_of(root) not in roots),
         frozenset(digest for contribution in contributions for digest in contribution.omitted),
         any(head is None for head in heads.values()),
         tuple(chains.from_files.values()),
+        _predecessors(bundles, incremental.job, store),
+        bool(last and _begins_anew(incremental, last, store, session)),
     )
+
+
+def _begins_anew(incremental: Incremental, last: HistoryEntry, store: Store, session: Session) -> bool:
+    every = incremental.full_every
+    return bool(every and every.is_due(History(store.path).entries(), last, session.clock()))
+
+
+def _predecessors(heads: Collection[Digest], job: str, store: Store) -> tuple[Predecessor, ...]:
+    """Return the newest of the bundles that this job wrote, as the journal has it."""
+    heads_of_job = [
+        entry for entry in History(store.path).entries() if entry.job == job and entry.id in heads
+    ]
+    # The first entry of a bundle: recorded again, it has the same number inside.
+    entry = next((entry for entry in heads_of_job if entry.id == heads_of_job[-1].id), None)
+    if entry is None:
+        return ()
+    file = Path(entry.path).name if entry.path else None
+    return (Predecessor(entry.id, entry.job, entry.number, max(entry.time, 0), file),)
 
 
 class _Told(NamedTuple):
@@ -77,29 +101,27 @@ class Before(NamedTuple):
     immutable: ImmutableTags
 
 
-def look_back(incremental: Incremental, store: Store, out: Path | None, limits: Limits) -> Before:
+def look_back(incremental: Incremental, store: Store, out: Path | None, session: Session) -> Before:
     """Return the base, and tags that need not be asked for: the base or the job's last bundle has them."""
-    base = remembered = find_base(incremental, store, out, limits)
+    base = remembered = find_base(incremental, store, out, session)
     if incremental.immutable and remembered is None:
         # What it builds on may be forgotten: then everything is asked for, as on the first night.
         with suppress(UsageError):
-            remembered = find_base(incremental._replace(base=(LAST,)), store, None, limits)
+            remembered = find_base(incremental._replace(base=(LAST,)), store, None, session)
     return Before(base, immutable_tags_of(remembered, incremental.immutable))
 
 
-def _said(text: str, job: str, store: Store, out: Path | None) -> str | None:
-    """Return the name of a base, with `LAST` looked up.
+def _last(job: str, store: Store, out: Path | None) -> HistoryEntry | None:
+    """Return what a job wrote last.
 
     What stands where the bundle is to be written is not its base: the same command again makes the same.
     """
-    if text != LAST:
-        return text
     from bundler.deltas.retention import files_of
 
     path = str(out.absolute()) if out else None
     for entry in reversed(History(store.path).entries()):
         if entry.job == job and not (entry.path == path and files_of(entry)):
-            return entry.id
+            return entry
     return None
 
 

@@ -1,5 +1,7 @@
 """Which bundles of a job stay, and which go."""
 
+from __future__ import annotations
+
 import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from bundler.durable import remove_if_there, sync_directory
 from bundler.errors import BundlerError, IntegrityError
 from bundler.limits import Limits
 from bundler.oci import Digest
+from bundler.reporting.progress import counted
 from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
@@ -43,15 +46,36 @@ def expired(entries: Sequence[HistoryEntry], job: str, keep: Keep, now: int) -> 
     """
     if not keep.any:
         return []
+    others = [entry for entry in entries if entry.job != job]
+    needed = _needed([*_promised(entries, job, keep, now), *others], entries)
+    return [entry for entry in entries if entry.job == job and entry.id not in needed]
+
+
+def _promised(entries: Sequence[HistoryEntry], job: str, keep: Keep, now: int) -> list[HistoryEntry]:
+    """Return the bundles of a job that `keep` keeps for themselves."""
     of_job = [entry for entry in entries if entry.job == job]
     newest = of_job[-max(keep.newest or 1, 1) :]
     since = now - (keep.days or 0) * DAY
     young = [
         entry for entry, time in zip(of_job, _times(of_job, now), strict=True) if keep.days and time > since
     ]
-    kept = [*newest, *young, *(entry for entry in entries if entry.job != job)]
-    needed = _needed(kept, entries)
-    return [entry for entry in of_job if entry.id not in needed]
+    return [*newest, *young]
+
+
+def kept_beyond(entries: Sequence[HistoryEntry], incremental: Incremental, now: int) -> str:
+    """Return a line that says why more of a job's bundles stay than it keeps; empty if none do."""
+    job, keep = incremental.job, incremental.keep
+    promised = {entry.id for entry in _promised(entries, job, keep, now)}
+    gone = {entry.id for entry in expired(entries, job, keep, now)}
+    more = {entry.id for entry in entries if entry.job == job} - promised - gone
+    if not more:
+        return ""
+    builder = next(entry for entry in reversed(entries) if more.intersection(_needed([entry], entries)))
+    number, name = counted(len(more), "older bundle"), Path(builder.path or builder.id).name
+    be, them = ("is", "it") if len(more) == 1 else ("are", "them")
+    cause = f"{name} builds on {them}"
+    ending = "" if incremental.full_every else "; --full-every begins a new chain"
+    return f"{number} of job {job} {be} kept, because {cause}{ending}"
 
 
 def _times(entries: Sequence[HistoryEntry], now: int) -> Iterator[int]:
@@ -76,6 +100,28 @@ def _needed(kept: Sequence[HistoryEntry], entries: Sequence[HistoryEntry]) -> se
     return needed
 
 
+class FullEvery(NamedTuple):
+    """When a chain begins anew with a full bundle; one of the two."""
+
+    bundles: int | None = None
+    """After as many bundles, the full one included."""
+    days: int | None = None
+    """When its full bundle is as old."""
+
+    @classmethod
+    def of(cls, text: str) -> FullEvery:
+        """Read `7` for bundles, `30d` for days."""
+        return cls(days=int(text[:-1])) if text.endswith("d") else cls(int(text))
+
+    def is_due(self, entries: Sequence[HistoryEntry], last: HistoryEntry, now: int) -> bool:
+        """Return whether the bundle after `last` is to be a full one."""
+        needed = _needed([last], entries)
+        chain = [entry for entry in entries if entry.id in needed]
+        if self.bundles is not None:
+            return len({entry.id for entry in chain}) >= self.bundles
+        return self.days is not None and now - chain[0].time >= self.days * DAY
+
+
 LAST = "last"
 """As a base: what the job wrote last; nothing at all on its first night."""
 
@@ -92,6 +138,8 @@ class Incremental(NamedTuple):
     """Tags that are taken as the base has them, without asking: `semver`, or globs."""
     keep: Keep = Keep()
     """Which of the job's bundles stay afterwards."""
+    full_every: FullEvery | None = None
+    """When the chain begins anew, for the base `LAST`."""
 
 
 ALONE = Incremental()
@@ -106,14 +154,15 @@ def retain(store: Store, incremental: Incremental, session: Session) -> tuple[li
     history = History(store.path)
     entries = history.entries()
     gone = expired(entries, incremental.job, incremental.keep, session.clock())
+    beyond = kept_beyond(entries, incremental, session.clock())
     if not gone:
-        return [], []
+        return [], [beyond] if beyond else []
     newest = history.last(incremental.job)
     if newest and newest.path and not files_of(newest):
         return [], [f"{newest.path}: it is the newest bundle, and not there: no older one was removed"]
     _prove(newest, session.limits)
     removed: list[str] = []
-    warnings: list[str] = []
+    warnings = [beyond] if beyond else []
     written_last = {entry.path: entry.id for entry in entries}
     for entry in gone:
         path, files = Path(entry.path or ""), files_of(entry)

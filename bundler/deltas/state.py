@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from bundler.bundle.inventory import (
     Inventory,
+    Predecessor,
     RepositoryEntry,
     Required,
     Root,
@@ -79,6 +80,10 @@ class Base(NamedTuple):
     """Known by a receipt, in which a tag stays that is no longer selected, until somebody deletes it."""
     from_files: tuple[ChainEntry, ...] = ()
     """Bundles that were read from their files: the next export may build on them too."""
+    follows: tuple[Predecessor, ...] = ()
+    """The bundle of the job that was named as `last`."""
+    renews: bool = False
+    """True if the chain begins anew: the bundle is full, and the base only says what departed."""
 
     def has(self, root: Root, manifests: Manifests) -> bool:
         """Return whether the base has a root, with everything that it reaches now."""
@@ -142,6 +147,7 @@ def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, sco
         ),
         _state_id(result, {**base.manifests, **manifests}),
         _state_id(base.roots, base.manifests),
+        base.follows,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.deltas.base import look_back
-from bundler.deltas.retention import ALONE, Incremental, Keep
+from bundler.deltas.retention import ALONE, FullEvery, Incremental, Keep
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.export_report import ExportRun
 from bundler.exporter.fetch.drift import OnDrift, tags_to_ask
@@ -14,7 +14,8 @@ from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.outputs import output_to
-from bundler.exporter.resolve.lock_file import check_all_locked, locked_selection, read_lock
+from bundler.exporter.resolve.lock_file import check_locked, locked_selection, read_lock
+from bundler.exporter.resolve.resolution import sparse_warnings
 from bundler.exporter.resolve.resolver import resolve
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Selection
@@ -23,6 +24,7 @@ from bundler.trust.module_signers import NOBODY, Signers
 
 __all__ = [
     "BundleOutput",
+    "FullEvery",
     "Incremental",
     "Keep",
     "OnDrift",
@@ -57,13 +59,15 @@ def export_bundle(
     finish = Finish(out, location, incremental, lock, session)
     out.check()
     with location.opened() as store:
-        base, immutable = look_back(incremental, store, out.path, session.limits)
+        base, immutable = look_back(incremental, store, out.path, session)
         choose = partial(resolve, selection, session, store, signers=signers, immutable=immutable)
         with run.phase("select"):
             content = ExportContent.of(choose(), base)
-        check_all_locked(selection, content.findings)
+        check_locked(selection, content.resolution, content.findings)
         if run.has_nothing(selection, content):
             return run.nothing(content)
+        for line in sparse_warnings(content.resolution):
+            session.progress.note(f"warning: {line}")
         if unchanged := finish.skip_if_unchanged(content):
             finish.keep_existing(unchanged, content, store)
             content = finish.write_lock(selection, content)
@@ -71,12 +75,12 @@ def export_bundle(
         with run.phase("fetch"):
             fetched = fetch_all(content, choose, session, store, out, on_drift=on_drift)
         content = fetched.content
-        check_all_locked(selection, content.findings)
+        check_locked(selection, content.resolution, content.findings)
         if run.has_nothing(selection, content):
             return run.nothing(content)
         with run.phase("pack"):
             bundle = out.write(content.inventory, store, session.progress)
-            finish.record(content, store)
+            finish.record(content, bundle, store)
             content = finish.write_lock(selection, content)
             finished = finish.close(content, bundle, store)
         return run.done(fetched, finished)
@@ -100,11 +104,11 @@ def plan_bundle(
     finish = Finish(out, location, incremental, None, session)
     out.check()
     store = location.looked_at()
-    base, immutable = look_back(incremental, store, out.path, session.limits)
+    base, immutable = look_back(incremental, store, out.path, session)
     with run.phase("select"):
         resolved = resolve(selection, session, store, signers=signers, immutable=immutable, keep=False)
         content = ExportContent.of(resolved, base)
-    check_all_locked(selection, content.findings)
+    check_locked(selection, content.resolution, content.findings)
     if run.has_nothing(selection, content):
         return run.nothing(content, dry_run=True), NOTHING_TO_FETCH, 0
     if unchanged := finish.skip_if_unchanged(content):

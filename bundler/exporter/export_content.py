@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bundler.bundle.inventory import Inventory, Root, is_empty, only_deselects
+from bundler.bundle.inventory import Inventory, Root, is_empty, only_deselects, renewed_inventory
 from bundler.deltas.state import Base, delta_inventory, full_inventory
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import AskedSources, Findings, Resolution, Resolved
@@ -30,7 +30,10 @@ class ExportContent:
             return cls(resolution, findings, asked, None, full_inventory(roots, manifests))
         base = base.completed(manifests)
         scope = asked.scope(resolution, findings, base.roots)
-        return cls(resolution, findings, asked, base, delta_inventory(roots, manifests, base, scope))
+        inventory = delta_inventory(roots, manifests, base, scope)
+        if base.renews and not is_empty(inventory):
+            inventory = renewed_inventory(full_inventory(roots, manifests), inventory)
+        return cls(resolution, findings, asked, base, inventory)
 
     def without(self, lacking: Mapping[Root, BundlerError]) -> ExportContent:
         """Leave out every chosen root that lacks something; the same object where none does."""

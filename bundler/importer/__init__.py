@@ -111,7 +111,7 @@ def import_bundle(
             record=record,
         )
         record.begins(new=bool(plan.new))
-        push = ContentPush(plan, verified.manifests, session)
+        push = ContentPush(plan, session)
         with push.phase("blobs"):
             push.blobs(content, plan.uploads)
         finish(push, record, fully=confirm_full)

@@ -37,6 +37,8 @@ class Destination(NamedTuple):
     prefix: Prefix
     mapping: Mapping = KEPT
     part: Part = WHOLE
+    filter_indexes: bool = False
+    """True to write sparse indexes with only the children that the bundle carries."""
 
 
 class Taken(NamedTuple):

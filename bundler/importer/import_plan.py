@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bundler.attachments.referrers import has_all_of, is_attachment_tag, is_fallback_tag, lists_all_of, merged
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
+from bundler.importer.filtered_indexes import NO_WHOLES, RootsToImport, filtered_from
 from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, bottom_up
 from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
@@ -78,7 +79,7 @@ class ExistingTags(NamedTuple):
     points_to: Mapping[Root, Digest | None]
     """The digest that each root's tag points to."""
     others: Mapping[Root, Manifest] = NO_MANIFESTS
-    """The target's own manifests under attachment tags, where they differ from ours."""
+    """The target's own manifests under attachment tags and tags of filtered indexes, where they differ."""
     new: frozenset[RepositoryName] = frozenset()
     """Repositories that do not exist."""
 
@@ -107,6 +108,8 @@ class ImportPlan(NamedTuple):
     uploads: tuple[PlannedUpload, ...]
     children: tuple[tuple[tuple[RepositoryName, Manifest], ...], ...]
     """Manifests below the roots, level by level: every level needs only what is before it."""
+    manifests: Manifests
+    """Every manifest that the roots reach."""
     listings: tuple[Listing, ...] = ()
     """Referrers that no index in the bundle lists."""
     refused: Mapping[Root, BundlerError] = NOTHING
@@ -120,6 +123,8 @@ class ImportPlan(NamedTuple):
     """Repositories that did not exist at the target: nothing is there to ask for."""
     begun: Mapping[RepositoryName, BegunUpload] = NO_UPLOADS
     """Uploads that the target has agreed to, by repository: the first blob goes there."""
+    wholes: Mapping[Digest, Digest] = NO_WHOLES
+    """Digest of each filtered index, with that of the whole index in the bundle."""
 
     @property
     def to_push(self) -> Iterator[PlannedTag]:
@@ -133,13 +138,13 @@ class ImportPlan(NamedTuple):
 
 
 def plan_import(
-    roots: list[Root],
-    manifests: Manifests,
+    to_import: RootsToImport,
     existing_tags: ExistingTags,
     on_conflict: OnConflict,
     refused: Mapping[Root, BundlerError] = NOTHING,
 ) -> ImportPlan:
     """Return a plan of what is left to do, given the state of the target and what it refuses."""
+    roots, manifests, wholes = to_import
     planned = (plan_tag(root, manifests[root.digest], existing_tags, on_conflict) for root in roots)
     steps = tuple(step._replace(action=Action.REFUSED) if step.root in refused else step for step in planned)
     to_push = [step.root for step in steps if step.action in SENT]
@@ -150,7 +155,15 @@ def plan_import(
     listings = _listings(roots, manifests)
     levels = _levels(to_push, manifests)
     return ImportPlan(
-        steps, uploads, levels, listings, refused, on_conflict=on_conflict, new=existing_tags.new
+        steps,
+        uploads,
+        levels,
+        manifests,
+        listings,
+        refused,
+        on_conflict=on_conflict,
+        new=existing_tags.new,
+        wholes=wholes,
     )
 
 
@@ -178,6 +191,9 @@ def plan_tag(
 ) -> PlannedTag:
     """Return what becomes of one root."""
     existing, theirs = existing_tags.points_to[root], existing_tags.others.get(root)
+    if theirs and not is_attachment_tag(root.tag) and filtered_from(theirs) == filtered_from(manifest):
+        # Another part of the same index: the bundle before carried other platforms.
+        return PlannedTag(root, Action.MOVE, existing, manifest)
     if theirs is None or not is_attachment_tag(root.tag):
         return PlannedTag(root, _action(root, existing, on_conflict), existing, manifest)
     if is_fallback_tag(root.tag):

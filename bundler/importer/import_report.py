@@ -10,12 +10,15 @@ from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import BundlerError, IntegrityError, NotFoundError, TargetRefusedError
 from bundler.importer.destination import Destination
+from bundler.importer.filtered_indexes import lost_attachments
 from bundler.importer.import_plan import SENT, Action, ImportPlan, OnConflict, PlannedTag
 from bundler.importer.prepare import arrange
 from bundler.importer.push import ContentPush
 from bundler.importer.verify import Verified
 from bundler.oci import Descriptor, Manifests, RepositoryName, bottom_up
+from bundler.oci.graph import is_sparse
 from bundler.reporting import json_report
+from bundler.reporting.progress import counted
 from bundler.session import Session
 
 STATUS: dict[Action, json_report.Status] = {
@@ -59,7 +62,7 @@ def planned_report(
 ) -> json_report.Report:
     """Report what an import would do: tags to push are `planned`, with the digest that each replaces."""
     return replace(
-        _report(bundle, plan, session, _conflicts(plan), warnings, planned=True),
+        _report(bundle, plan, session, _conflicts(plan), (*warnings, *_sparse_warnings(plan)), planned=True),
         blobs=json_report.BlobCounts(moved=len(plan.uploads), moved_bytes=plan.upload_bytes),
         dry_run=True,
     )
@@ -94,7 +97,7 @@ def _report(
         failures=tuple(json_report.failure(error, str(root)) for root, error in failures.items()),
         bundle=json_report.BundleReport(_place(bundle), bundle.id, bundle.sha256),
         traffic=session.registries.traffic.report(),
-        warnings=warnings,
+        warnings=(*warnings, *_filtered_warnings(plan)),
         drifted=tuple(str(step.root) for step in plan.steps if _drifted(step)),
     )
 
@@ -127,7 +130,10 @@ def _repositories(
 ) -> tuple[json_report.RepositoryReport, ...]:
     tags: dict[RepositoryName, list[json_report.TagReport]] = {}
     for step in plan.steps:
-        tags.setdefault(step.root.repository, []).append(_tag(step, failures.get(step.root), planned=planned))
+        tag = _tag(step, failures.get(step.root), planned=planned)
+        if whole := plan.wholes.get(step.root.digest):
+            tag = replace(tag, filtered_from=whole)
+        tags.setdefault(step.root.repository, []).append(tag)
     for name, decision in plan.left_out:
         tags.setdefault(name, []).append(
             json_report.TagReport(decision.tag, "skipped", reason=decision.reason)
@@ -137,6 +143,30 @@ def _repositories(
         json_report.RepositoryReport(name, tuple(reports), sources.get(name))
         for name, reports in sorted(tags.items())
     )
+
+
+def _filtered_warnings(plan: ImportPlan) -> Iterator[str]:
+    """Yield what filtering changed: the digests of tags, and the signatures that they lose."""
+    filtered = [step.root for step in plan.steps if step.root.digest in plan.wholes]
+    if filtered:
+        number = counted(len(filtered), "filtered index has", "filtered indexes have")
+        first, whole = filtered[0], plan.wholes[filtered[0].digest]
+        yield f"{number} another digest than outside, as {first}: {first.digest} instead of {whole}"
+    roots = [step.root for step in plan.steps]
+    for root, lost in lost_attachments(roots, plan.manifests, plan.wholes):
+        names = ", ".join(sorted({item.tag or item.digest for item in lost}))
+        yield f"{root}: what is attached to the whole index is lost for the filtered one: {names}"
+
+
+def _sparse_warnings(plan: ImportPlan) -> Iterator[str]:
+    """Yield what most registries would refuse."""
+    sparse = [step.root for step in plan.to_push if is_sparse(step.manifest)]
+    if sparse:
+        number = counted(len(sparse), "index lacks", "indexes lack")
+        yield (
+            f"{number} children that the bundle does not carry, as {sparse[0]}; most registries refuse that: "
+            "use --filter-indexes, or export all platforms"
+        )
 
 
 def _tag(step: PlannedTag, error: BundlerError | None, *, planned: bool) -> json_report.TagReport:
@@ -173,7 +203,7 @@ def compare_with_target(
         on_conflict=OnConflict.FAIL,
         content=None,
     )
-    failures = {**_damaged(plan, verified.manifests, session, deep=deep), **_differences(plan)}
+    failures = {**_damaged(plan, session, deep=deep), **_differences(plan)}
     return compared_report(verified.bundle, plan, session, failures, verified.warnings)
 
 
@@ -181,10 +211,9 @@ PartAtTarget = tuple[RepositoryName, Descriptor]
 """A manifest or blob, and the repository at the target that it must be in."""
 
 
-def _damaged(
-    plan: ImportPlan, manifests: Manifests, session: Session, *, deep: bool
-) -> dict[Root, BundlerError]:
+def _damaged(plan: ImportPlan, session: Session, *, deep: bool) -> dict[Root, BundlerError]:
     """Return the roots of which the target serves something else than it says, or not at all."""
+    manifests = plan.manifests
     present = [step for step in plan.steps if step.action is Action.PRESENT]
     parts = dict.fromkeys(part for step in present for part in _parts(step, manifests, deep=deep))
 

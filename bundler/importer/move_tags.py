@@ -5,25 +5,16 @@ Source: distribution-spec 1.1, "Pushing Manifests with Subject".
 
 from collections.abc import Callable, Collection, Iterator
 
-from bundler.attachments.referrers import (
-    entry_of,
-    extended,
-    fallback_tag,
-    has_all_of,
-    index_of,
-    is_attachment_tag,
-    is_fallback_tag,
-    is_referrers_index,
-    lists_all_of,
-)
+from bundler.attachments import referrers
 from bundler.bundle.inventory import Root
-from bundler.errors import BundlerError, IntegrityError
+from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import SENT, Listing, PlannedTag, plan_tag
-from bundler.importer.push import ContentPush
+from bundler.importer.push import ContentPush, SparseIndexRefusedError
 from bundler.importer.resume import ask_for_tag, points_to
 from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
 from bundler.oci import Manifest, RepositoryName, bottom_up
+from bundler.registry.quirks import AT_TARGET
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 
@@ -46,20 +37,27 @@ def make_findable(listing: Listing, registries: Registries) -> None:
         needed = _with(listing, index)
         if needed is index:
             return
-        target.put_manifest(needed, fallback_tag(listing.subject))
-    cause = f"the target does not keep {fallback_tag(listing.subject)}, which lists its referrers"
+        target.put_manifest(needed, referrers.fallback_tag(listing.subject))
+    cause = f"the target does not keep {referrers.fallback_tag(listing.subject)}, which lists its referrers"
     raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
 
 
 def _current(listing: Listing, target: TargetRepository) -> Manifest | None:
     """The list that is there; some registries take the tag for the subject's digest (GitLab)."""
-    index = target.manifest_at(fallback_tag(listing.subject))
-    return index if index and is_referrers_index(index, listing.subject) else None
+    index = target.manifest_at(referrers.fallback_tag(listing.subject))
+    return index if index and referrers.is_referrers_index(index, listing.subject) else None
 
 
 def _with(listing: Listing, index: Manifest | None) -> Manifest:
-    entries = [entry_of(referrer) for referrer in listing.referrers]
-    return index_of(entries) if index is None else extended(index, entries)
+    entries = [referrers.entry_of(referrer) for referrer in listing.referrers]
+    return referrers.index_of(entries) if index is None else referrers.extended(index, entries)
+
+
+def _next_step(error: BundlerError) -> str:
+    """Return what helps a tag that is held back; a refusal would be the same again."""
+    if isinstance(error, TargetRefusedError | AuthError):
+        return error.next_step or AT_TARGET
+    return "run the import again"
 
 
 WAVES = ("tags of signatures", "versions", "tags that move")
@@ -80,18 +78,20 @@ class Tags:
         for step in steps:
             if error := next(self._missing(step), None):
                 self._failed[step.root] = error
-                lacking.setdefault(step.root.repository, error)
+                # A refused index concerns its own tags: everything else of the repository is whole.
+                if not isinstance(error, SparseIndexRefusedError):
+                    lacking.setdefault(step.root.repository, error)
         for step in steps:
             if (error := lacking.get(step.root.repository)) and step.root not in self._failed:
                 cause = (
                     f"not moved, because content is missing in the repository: {error.item}: {error.cause}"
                 )
-                self._failed[step.root] = type(error)(str(step.root), cause, "run the import again")
+                self._failed[step.root] = type(error)(str(step.root), cause, _next_step(error))
         return [step for step in steps if step.root not in self._failed]
 
     def _missing(self, step: PlannedTag) -> Iterator[BundlerError]:
         name = step.root.repository
-        for manifest in (step.manifest, *bottom_up([step.root.digest], self._push.known)):
+        for manifest in (step.manifest, *bottom_up([step.root.digest], self._push.plan.manifests)):
             for digest in (manifest.blob.digest, *(blob.digest for blob in manifest.blobs)):
                 if error := self._push.lost.get((name, digest)):
                     yield error
@@ -123,7 +123,7 @@ class Tags:
         root, push = step.root, self._push
         existing = ask_for_tag(root, push.session.registries)
         if existing.points_to[root] != step.previous:
-            step = plan_tag(root, push.known[root.digest], existing, push.plan.on_conflict)
+            step = plan_tag(root, push.plan.manifests[root.digest], existing, push.plan.on_conflict)
             push.outcome.changed[root] = step
             if step.action not in SENT:
                 return
@@ -154,24 +154,28 @@ class Tags:
     def _arrived(self, listing: Listing) -> Listing:
         """The listing without what the target did not take."""
         name = listing.repository
-        referrers = (
+        kept = (
             referrer
             for referrer in listing.referrers
             if (name, referrer.blob.digest) not in self._push.lost
             and Root(name, None, referrer.blob.digest) not in self._failed
         )
-        return listing._replace(referrers=tuple(referrers))
+        return listing._replace(referrers=tuple(kept))
 
 
 def _has_ours(step: PlannedTag, target: TargetRepository) -> bool:
     """Return True for a list that somebody extended meanwhile, with all of ours in it."""
     tag = step.root.tag
-    if tag is None or not is_attachment_tag(tag):
+    if tag is None or not referrers.is_attachment_tag(tag):
         return False
     now = target.manifest_at(tag)
     if now is None:
         return False
-    return lists_all_of(now, step.manifest) if is_fallback_tag(tag) else has_all_of(now, step.manifest)
+    return (
+        referrers.lists_all_of(now, step.manifest)
+        if referrers.is_fallback_tag(tag)
+        else referrers.has_all_of(now, step.manifest)
+    )
 
 
 def finish(push: ContentPush, record: ImportRecord, *, fully: bool) -> None:

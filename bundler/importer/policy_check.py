@@ -57,9 +57,10 @@ class PolicyCheck:
             raise ViolationsError("policy", problems, more)
 
     def _demanded(self, inventory: Inventory, manifests: Manifests) -> Iterator[BundlerError]:
-        attachments = Attachments(inventory, manifests)
+        roots = list(roots_of(inventory))
+        attachments = Attachments(roots, manifests, has_base=inventory.kind == "delta")
         for demand in self._policy.demands:
-            for root in roots_of(inventory):
+            for root in roots:
                 if demand.is_for(root.repository) and not attachments.is_attached(root):
                     yield from self._of_one(root, demand, attachments)
 

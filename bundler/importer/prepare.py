@@ -9,6 +9,7 @@ from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
 from bundler.errors import AuthError, BundlerError, TargetRefusedError
 from bundler.importer.destination import WHOLE, Destination, names_at, take_part
+from bundler.importer.filtered_indexes import RootsToImport, filter_indexes
 from bundler.importer.import_plan import ImportPlan, OnConflict, PlannedTag, plan_import
 from bundler.importer.policy_check import PolicyCheck
 from bundler.importer.prune import Gone
@@ -51,13 +52,19 @@ def arrange(
     if policy:
         policy.check(inventory, manifests, {**names, **{tag.source: tag.repository for tag in gone}})
     roots = [Root(names[root.repository], root.tag, root.digest) for root in taken.roots]
-    existing_tags = ask_for_tags(roots, session)
+    to_import = RootsToImport(roots, manifests)
+    if destination.filter_indexes:
+        to_import = filter_indexes(roots, manifests)
+    existing_tags = ask_for_tags(to_import.roots, session, to_import.wholes)
+    to_import = to_import.keeping(existing_tags.points_to)
+    whole = {root: root.digest for root in to_import.roots}
+    existing_tags = existing_tags._replace(points_to=whole | dict(existing_tags.points_to))
     complete = partial(_complete, inventory, content, Target(session, destination))
-    plan = complete(plan_import(roots, manifests, existing_tags, on_conflict))
+    plan = complete(plan_import(to_import, existing_tags, on_conflict))
     if record:
         answers = probe(plan, session)
         if answers.refused:
-            plan = complete(plan_import(roots, manifests, existing_tags, on_conflict, answers.refused))
+            plan = complete(plan_import(to_import, existing_tags, on_conflict, answers.refused))
         new = frozenset[RepositoryName]() if record.may_have_left_blobs else plan.new
         plan = plan._replace(begun=answers.begun, new=new)
     left_out = tuple((names.get(name, name), decision) for name, decision in taken.left_out)

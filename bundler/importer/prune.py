@@ -12,6 +12,7 @@ from bundler.attachments.referrers import is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry
 from bundler.errors import BundlerError, TargetRefusedError, UsageError
 from bundler.importer.destination import Destination
+from bundler.importer.filtered_indexes import filtered_from
 from bundler.ledger.ledger import ImportRecord
 from bundler.ledger.rollback_file import MovedTag
 from bundler.mapping import map_all
@@ -111,7 +112,13 @@ def prune_tags(
     registries = session.registries
     now = dict(session.each("tags to delete", gone, lambda tag: _digest_of(tag, registries)))
     failed = {tag: error for tag, error in now.items() if isinstance(error, BundlerError)}
-    unmoved = {tag: tag.digest for tag, digest in now.items() if digest == tag.digest}
+    others = [tag for tag, digest in now.items() if tag not in failed and digest not in (None, tag.digest)]
+    filtered = dict(session.each("filtered indexes", others, lambda tag: _is_filtered(tag, registries)))
+    unmoved = {
+        tag: digest
+        for tag, digest in now.items()
+        if isinstance(digest, Digest) and (digest == tag.digest or filtered.get(tag) is True)
+    }
     if unmoved:
         record.moves([MovedTag(tag.repository, tag.tag, digest, None) for tag, digest in unmoved.items()])
     results: dict[Gone, BundlerError | None] = {**failed, **_prune(unmoved, session)}
@@ -146,6 +153,12 @@ def _with_tags(report: Report, reports: Mapping[Gone, TagReport]) -> Report:
         entry = entries.get(departed.repository, RepositoryReport(departed.repository, (), departed.source))
         entries[departed.repository] = replace(entry, tags=(*entry.tags, tag_report))
     return replace(report, repositories=tuple(entries.values()))
+
+
+def _is_filtered(departed: Gone, registries: Registries) -> bool:
+    """Return whether a tag has an index that an import filtered from the one that the base has."""
+    manifest = registries.target(departed.repository).manifest_at(departed.tag)
+    return manifest is not None and filtered_from(manifest) == departed.digest
 
 
 def _digest_of(departed: Gone, registries: Registries) -> Digest | None:

@@ -9,12 +9,20 @@ from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import ImportPlan, PlannedTag, PlannedUpload
 from bundler.importer.resume import has_blob
-from bundler.oci import BlobSource, Descriptor, Digest, Manifest, Manifests, RepositoryName, Tag
+from bundler.oci import BlobSource, Descriptor, Digest, Manifest, RepositoryName, Tag
 from bundler.oci.graph import is_sparse
-from bundler.registry.quirks import MissingContentError, RepositoryRefusedError, StoredOtherwiseError
+from bundler.registry import quirks
 from bundler.reporting.json_report import Phases
 from bundler.session import Session
 from bundler.workers import each
+
+FILTER_HINT = "import it with --filter-indexes, or export it with all platforms"
+"""The next step where a registry refuses a sparse index."""
+
+
+class SparseIndexRefusedError(TargetRefusedError):
+    """The target takes no index of which children are missing."""
+
 
 Chunks = Callable[[int], Iterable[bytes]]
 
@@ -33,11 +41,10 @@ class Outcome:
 class ContentPush(Phases):
     """Everything that one import writes before any tag moves. Called in order: blobs, manifests, confirm."""
 
-    def __init__(self, plan: ImportPlan, manifests: Manifests, session: Session) -> None:
+    def __init__(self, plan: ImportPlan, session: Session) -> None:
         super().__init__(session.registries.settings.hosts.clock)
         self.outcome = Outcome()
         self.plan = plan
-        self.known = manifests
         self.session = session
         self.lost: dict[tuple[RepositoryName, Digest], BundlerError] = {}
         """The manifests and blobs that a repository at the target lacks, and why."""
@@ -84,9 +91,9 @@ class ContentPush(Phases):
             # A mount is an answer like any other: what it promised may not be there.
             self._brought_to[name, upload.blob] = None
         except BundlerError as error:
-            if isinstance(error, IntegrityError) and not isinstance(error, StoredOtherwiseError):
+            if isinstance(error, IntegrityError) and not isinstance(error, quirks.StoredOtherwiseError):
                 raise  # the bundle itself is not what was verified
-            if isinstance(error, (RepositoryRefusedError, AuthError)):
+            if isinstance(error, (quirks.RepositoryRefusedError, AuthError)):
                 self._closed[name] = error
             self.lost[name, upload.blob.digest] = error
 
@@ -171,13 +178,11 @@ class ContentPush(Phases):
         target = self.session.registries.target(name)
         try:
             target.put_manifest(manifest, reference)
-        except MissingContentError as error:
-            if is_sparse(manifest):
-                next_step = (
-                    "export it with all platforms, or import into a registry that takes sparse indexes"
-                )
-                raise TargetRefusedError(error.item, error.cause, next_step) from error
-            if self._source is None:
+        except TargetRefusedError as error:
+            if is_sparse(manifest) and not quirks.has_another_reason(error):
+                cause = f"{error.cause}; it is a sparse index, of which children are missing"
+                raise SparseIndexRefusedError(error.item, cause, FILTER_HINT) from error
+            if self._source is None or not isinstance(error, quirks.MissingContentError):
                 raise
             # It said that it had the blobs, and now that it doesn't: send them without asking.
             for blob in manifest.blobs:

@@ -18,8 +18,12 @@ from bundler.session import Session
 Answer = TypeVar("Answer")
 
 
-def ask_for_tags(roots: Sequence[Root], session: Session) -> ExistingTags:
-    """Return what each root's tag points to; of another attachment tag, its manifest too.
+def ask_for_tags(
+    roots: Sequence[Root], session: Session, filtered: Collection[Digest] = frozenset()
+) -> ExistingTags:
+    """Return what each root's tag points to; where it is another attachment or index, its manifest too.
+
+    An index counts if ours is among the `filtered`.
 
     A repository whose first root is absent is asked for its tags: if it does not exist, nothing else is
     asked. Raises: the first error, because a target that cannot be asked must not be written to.
@@ -36,7 +40,7 @@ def ask_for_tags(roots: Sequence[Root], session: Session) -> ExistingTags:
     different = [
         root
         for root, digest in existing.items()
-        if digest and digest != root.digest and is_attachment_tag(root.tag)
+        if digest and digest != root.digest and (is_attachment_tag(root.tag) or root.digest in filtered)
     ]
     manifests = dict(_asked(different, session, lambda root: _attached_at(root, registries)))
     lists = {root: manifest for root, manifest in manifests.items() if manifest}

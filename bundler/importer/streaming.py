@@ -54,7 +54,7 @@ def send_as_it_comes(
         sources = AvailableContent(_Gone(), inventory, beside)
         plan = arranged(inventory, collector.manifests, content=sources)
         record.begins(new=bool(plan.new))
-        push = ContentPush(plan, collector.manifests, session)
+        push = ContentPush(plan, session)
         pool = ThreadPoolExecutor(session.jobs)
         try:
             sender = _Sender(push, plan, pool)

@@ -5,7 +5,7 @@ an import left alone stays.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
@@ -41,6 +41,8 @@ class Receipt:
     repositories: tuple[ReceivedRepository, ...]
     omitted: tuple[Digest, ...] = ()
     """Children of indexes that no bundle brought."""
+    filtered: Annotated[Mapping[Digest, Digest], Names(Digest, Digest)] = field(default_factory=dict)
+    """Filtered indexes at the target, each with the digest of the whole index, which `tags` has."""
 
     @property
     def roots(self) -> frozenset[Root]:
@@ -61,6 +63,8 @@ class TargetState(NamedTuple):
     """Tags and digests that it does not have, or has with a digest that no bundle brought."""
     names: Mapping[RepositoryName, RepositoryName] = MappingProxyType({})
     """The name at the target of every repository."""
+    filtered: Mapping[Digest, Digest] = MappingProxyType({})
+    """Filtered indexes that the target has, each with the digest of the whole index."""
 
 
 def received(
@@ -83,7 +87,10 @@ def received(
         for entry in entries_of(roots.values())
     )
     every = {*(earlier.omitted if earlier else ()), *omitted}
-    return Receipt(1, target, time, bundles, entries, tuple(sorted(every)))
+    filtered = {**(earlier.filtered if earlier else {}), **state.filtered}
+    held = {root.digest for root in roots.values()}
+    filtered = {digest: whole for digest, whole in sorted(filtered.items()) if whole in held}
+    return Receipt(1, target, time, bundles, entries, tuple(sorted(every)), filtered)
 
 
 def _name(root: Root) -> tuple[RepositoryName, str]:
@@ -114,29 +121,38 @@ def state_after_import(inventory: Inventory, report: Report, earlier: Receipt | 
         if entry.source
     }
     held = {_name(root): root.digest for root in (earlier.roots if earlier else ())}
+    filtered = dict(earlier.filtered) if earlier else {}
     present: set[tuple[RepositoryName, str]] = set()
     absent: set[tuple[RepositoryName, str]] = set()
     for entry in report.repositories:
         for tag in entry.tags if entry.source else ():
             name = (RepositoryName(str(entry.source)), tag.reference)
+            before = filtered.get(Digest(tag.previous), tag.previous) if tag.previous else None
             if tag.status in THERE:
                 present.add(name)
-            elif tag.status in ("removed", "absent") or (tag.digest and held.get(name) != tag.previous):
+                if tag.filtered_from and tag.digest:
+                    filtered[Digest(tag.digest)] = Digest(tag.filtered_from)
+            elif tag.status in ("removed", "absent") or (tag.digest and held.get(name) != before):
                 absent.add(name)
     roots = [root for root in roots_of(inventory) if _name(root) in present]
-    return TargetState(roots, frozenset(absent), names)
+    return TargetState(roots, frozenset(absent), names, filtered)
 
 
 def state_after_rollback(report: Report, earlier: Receipt) -> TargetState:
     """Return what the report of a rollback says about the target of a receipt."""
     sources = {entry.target: entry.name for entry in earlier.repositories}
     back = [
-        Root(sources[RepositoryName(entry.name)], Tag(tag.reference), Digest(tag.digest))
+        Root(sources[RepositoryName(entry.name)], Tag(tag.reference), _whole(Digest(tag.digest), earlier))
         for entry in report.repositories
         for tag in entry.tags
         if entry.name in sources and tag.digest and tag.status in ("moved", "present")
     ]
     return TargetState(back)
+
+
+def _whole(digest: Digest, receipt: Receipt) -> Digest:
+    """Return the digest that the bundle has: of a filtered index, that of the whole one."""
+    return receipt.filtered.get(digest, digest)
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -158,6 +174,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
             "bundles": list(receipt.bundles),
             "repositories": repositories,
             "omitted": list(receipt.omitted),
+            **({"filtered": dict(receipt.filtered)} if receipt.filtered else {}),
         }
     )
 

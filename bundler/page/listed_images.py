@@ -15,7 +15,7 @@ from bundler.selection.semver import version_order
 from bundler.timoni.image_fields import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
 from bundler.timoni.module import CONFIG_TYPE
-from bundler.timoni.module_images import ANNOTATION, ModuleImages, images_of
+from bundler.timoni.module_images import ANNOTATION, ModuleImages, Templates, images_of
 from bundler.timoni.source_text import Unreadable
 
 _LONGEST = 300
@@ -101,6 +101,7 @@ class _Layers:
         self._homes = {blob.digest: bundle for bundle in bundles for blob in bundle.inventory.content}
         self._limits = limits
         self._known: dict[Digest, ModuleImages] = {}
+        self._templates = Templates()
 
     def images(self, manifest: Manifest) -> ModuleImages:
         """Return the images that a module version names."""
@@ -123,7 +124,7 @@ class _Layers:
             return _unread("module layer", "only the base of this delta has it; name that with `--since`")
         data = read_all(home, layer)
         try:
-            return images_of({}, layer_files(data, LayerLimits()))
+            return images_of({}, layer_files(data, LayerLimits()), self._templates)
         except ContentError as error:
             return _unread("module layer", error.cause)
 

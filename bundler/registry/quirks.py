@@ -41,6 +41,8 @@ def may_be_cut(length: int, asked: int) -> bool:
 AT_TARGET = "ask those who run the target registry: the same import will be refused again"
 """The next step where none of the kinds has a better one."""
 
+REFUSED = "the target refuses it: "
+
 FOREIGN_HINT = (
     "allow the addresses of its foreign layers at the target (Distribution: validation.manifests.urls.allow)"
 )
@@ -140,6 +142,12 @@ _REFUSALS = (
 def refusal_hint(words: str) -> str:
     """Return the next step after a refusal, given its status and words; empty if there is none."""
     return next((hint for kind, hint in _REFUSALS if kind.match(words)), "")
+
+
+def has_another_reason(error: TargetRefusedError) -> bool:
+    """Return whether a refusal is about something else than what a manifest has below it."""
+    named = isinstance(error, TypeRefusedError | RepositoryRefusedError)
+    return named or bool(refusal_hint(error.cause.removeprefix(REFUSED)))
 
 
 def missing_hint(name: RepositoryName, words: str) -> str:

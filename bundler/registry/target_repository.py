@@ -182,7 +182,7 @@ class TargetRepository:
         except RequestRefusedError as error:
             if error.status >= 500 and not all(layer.distributed for layer in manifest.layers):
                 raise TargetRefusedError(
-                    item, f"the target refuses it: {error.cause}", quirks.FOREIGN_HINT
+                    item, f"{quirks.REFUSED}{error.cause}", quirks.FOREIGN_HINT
                 ) from error
             if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
                 raise quirks.MissingContentError(item, error.cause) from error
@@ -191,7 +191,7 @@ class TargetRepository:
             types = error.status in (400, 405, 415)
             hint = quirks.type_hint(self.name, error.cause) if types else quirks.refusal_hint(error.cause)
             kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
-            raise kind(item, f"the target refuses it: {error.cause}", hint) from error
+            raise kind(item, f"{quirks.REFUSED}{error.cause}", hint) from error
         self._host.traffic.count(sent=len(manifest.data))
         digest_header = reply.headers.get("Docker-Content-Digest", "")
         if quirks.contradicts(digest_header, manifest.blob.digest):

@@ -62,6 +62,8 @@ class TagReport:
     """The reason why it was skipped or failed; of an export, also the rule that took it."""
     previous: str | None = None
     """At the target: the digest that the tag pointed to before."""
+    filtered_from: str | None = None
+    """In an import: the digest of the whole index, where `digest` is that of a filtered one."""
     size: int | None = None
     """In an export: bytes of all that it needs, each blob once."""
 

@@ -111,11 +111,12 @@ def _without(choice: Choice, reasons: Mapping[Tag, str]) -> Choice:
 
 
 def _held_back(tags: Iterable[Tag], rules: Rules, created: Mapping[Tag, int | None]) -> dict[Tag, str]:
-    reasons = {tag: _why_held_back(rules, created.get(tag)) for tag in tags}
+    reasons = {tag: why_held_back(rules, created.get(tag)) for tag in tags}
     return {tag: reason for tag, reason in reasons.items() if reason}
 
 
-def _why_held_back(rules: Rules, second: int | None) -> str | None:
+def why_held_back(rules: Rules, second: int | None) -> str | None:
+    """Return the reason why a time of creation, in seconds since the epoch, is not taken; None if it is."""
     if second is None:
         return "its time of creation is unknown"
     if rules.created_since is not None and second < rules.created_since:

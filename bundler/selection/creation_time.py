@@ -1,6 +1,7 @@
 """Times of creation: RFC 3339 to seconds since the epoch, and back. Arithmetic only, no clock."""
 
 import re
+from typing import Self
 
 _TIME = (
     "([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})"
@@ -13,6 +14,20 @@ _EPOCH_YEAR = 1970
 
 LAST_SECOND = 253_402_300_799
 """9999-12-31T23:59:59Z."""
+
+
+class AgedSecond(int):
+    """A second since the epoch that was given as an age: in each run another second, and the same age."""
+
+    age: int
+    """In seconds."""
+
+    @classmethod
+    def before(cls, now: int, age: int) -> Self:
+        """Return the second that is so many seconds before `now`."""
+        second = cls(now - age)
+        second.age = age
+        return second
 
 
 def created_at(text: str) -> int | None:

@@ -155,6 +155,10 @@ class Selection(NamedTuple):
     """From a lock file: all of it or nothing; a pin whose tag moved is taken by its digest."""
     omitted: frozenset[Digest] = frozenset()
     """Children of indexes to leave out, besides those that no wished platform needs."""
+    ages: Rules = EVERY_TAG
+    """Of these rules, those about creation times must hold for what a lock file pins."""
+    of_images: frozenset[RepositoryName] = frozenset()
+    """Repositories of images, whose times of creation are not asked for."""
 
     problems: tuple[BundlerError, ...] = ()
     """Requests that can't be read: failures of the export."""
@@ -169,6 +173,17 @@ class Selection(NamedTuple):
     def own_sources(self, listed: Iterable[Source]) -> list[Source]:
         """Return the sources of this part; `listed` are those of the namespaces."""
         return [source for source in (*self.sources, *listed) if self.owns(source.repository)]
+
+    def names(self, name: RepositoryName) -> bool:
+        """Return whether a source, a pin or a namespace names this repository."""
+        named = any(source.repository == name for source in self.sources)
+        named = named or any(pin.reference.repository == name for pin in self.pins)
+        return named or any(space.covers(name) for space in self.namespaces)
+
+    @property
+    def names_anything(self) -> bool:
+        """Return whether anything is asked for, readable or not."""
+        return bool(self.pins or self.sources or self.namespaces or self.problems)
 
     def owns(self, name: RepositoryName) -> bool:
         """Return whether a repository is in this part."""

@@ -6,7 +6,7 @@ file; `.journal.json` lists what was written, oldest first. Both are there whole
 
 import functools
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ class HistoryEntry:
     """The bundles that a delta builds on."""
     path: str | None = None
     """The file; null for a pipe."""
+    number: int = 0
+    """Number of the bundle among those of its job, counted from 1; given when it is recorded."""
+    size: int | None = None
+    """Bytes of the file, or of all volumes together; null for a directory or a pipe."""
 
 
 class History:
@@ -78,13 +82,12 @@ class History:
     def record(self, entry: HistoryEntry, inventory: bytes) -> None:
         """Remember a bundle that was written; again only if another one came after it."""
         entries = self.entries()
-        if entries and entries[-1] == HistoryEntry(
-            entry.id, entry.job, entries[-1].time, entry.base, entry.path
-        ):
+        if entries and _what(entries[-1]) == _what(entry):
             return
+        before = max((other.number for other in entries if other.job == entry.job), default=0)
         make_directories(self._path / BUNDLES)
         write_whole(self._remembered(entry.id), inventory)
-        self._write((*entries, entry))
+        self._write((*entries, replace(entry, number=before + 1)))
 
     def keep(self, id_: Digest, inventory: bytes) -> None:
         """Know a bundle that something builds on, and that was made elsewhere."""
@@ -106,6 +109,8 @@ class History:
                 "time": entry.time,
                 "base": list(entry.base),
                 "path": entry.path,
+                "number": entry.number,
+                "size": entry.size,
             }
             for entry in entries
         ]
@@ -113,6 +118,11 @@ class History:
 
     def _remembered(self, id_: Digest) -> Path:
         return self._path / BUNDLES / f"{id_.encoded}.json"
+
+
+def _what(entry: HistoryEntry) -> tuple[object, ...]:
+    """Return all of an entry but when and as which number it was written."""
+    return (entry.id, entry.job, entry.base, entry.path)
 
 
 @functools.cache

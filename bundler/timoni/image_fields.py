@@ -3,6 +3,7 @@
 Source: distribution/reference, normalize.go: the short names of Docker.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple, TypeAlias
@@ -41,6 +42,21 @@ _SCHEMA = frozenset({"type", "description", "properties", "pattern"})
 
 _FAR = 100
 """Tokens of a field's value that are looked at."""
+
+
+_GAP = r"(?:\s|//[^\n]*+)*+"
+
+_IMAGE = re.compile(rf'image"?{_GAP}[?!]?{_GAP}:{_GAP}')
+"""A field `image`, or what looks like one in a string or comment."""
+
+_GIVEN = re.compile(
+    rf'(?:image|repository)"?\#*+{_GAP}[?!]?{_GAP}:{_GAP}(?!\{{|(?:[\w$]++|"[\w$-]++")[?!]?:)|\\\#*+u',
+    re.IGNORECASE,
+)
+"""A field that may give an image or its repository: its value is neither a struct nor one in short form.
+
+Or an escape that may spell a letter of a label: then only the parser can tell.
+"""
 
 
 TextAt: TypeAlias = Callable[[Node], Known | Unknown | None]
@@ -160,6 +176,13 @@ def checked(reference: str, place: str, path: str) -> Image:
 # --- templates -------------------------------------------------------------------------------------
 
 
+def images_in_fields(name: str, data: bytes) -> Iterator[Image]:
+    """Yield the images that fields of a template give; large schemas are not parsed. Raises ContentError."""
+    if b"repository" in data and _GIVEN.search(_decoded(name, data)):
+        images = images_below(read_cue(name, data), "", likely_text())
+        yield from (image for image in images if image.reference)
+
+
 def image_lines(name: str, data: bytes) -> list[Image]:
     """Return each field `image` of a template, with its text if it is a plain one; pass over schemas.
 
@@ -168,6 +191,8 @@ def image_lines(name: str, data: bytes) -> list[Image]:
     if b"image" not in data:
         return []
     text = _decoded(name, data)
+    if all(_opens_schema(text, field.end()) for field in _IMAGE.finditer(text)):
+        return []
     template = list(islice(tokens(text), MOST_TOKENS + 1))
     if len(template) > MOST_TOKENS:
         raise ContentError(name, f"more than {MOST_TOKENS:,} tokens")
@@ -189,6 +214,12 @@ def _word(text: str, token: CueToken) -> str:
     if token.kind not in {NAME, STRING} or token.end - token.start > 40:
         return ""
     return text[token.start : token.end].strip('"')
+
+
+def _opens_schema(text: str, start: int) -> bool:
+    """Return whether a JSON Schema begins at an offset: the tokens before it don't matter."""
+    value = text[start:]
+    return value.startswith("{") and _is_schema(value, list(islice(tokens(value), _FAR)), 0)
 
 
 def _is_schema(text: str, template: list[CueToken], at: int) -> bool:

@@ -6,6 +6,7 @@ unknown, and said to be. Source: Timoni 0.33, cmd/timoni/mod_images.go.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import Literal, NamedTuple, TypeAlias
 
 from bundler.errors import ContentError, printable
@@ -18,6 +19,9 @@ ImagesSource: TypeAlias = Literal["annotation", "images.cue", "values.cue", "non
 
 _MOST_UNKNOWN = 100
 """Unreadable places that are told of one module version: a report stays readable."""
+
+_MOST_TEMPLATES = 10_000
+"""Distinct templates whose findings are kept."""
 
 _FILES: tuple[ImagesSource, ...] = ("images.cue", "values.cue")
 
@@ -34,20 +38,42 @@ class ModuleImages(NamedTuple):
     unknown: tuple[Unreadable, ...]
 
 
-def images_of(annotations: Mapping[str, str], files: Mapping[str, bytes]) -> ModuleImages:
+class Templates:
+    """The images that templates name. Each distinct one is read once: versions of a module share most."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, bytes], list[image_fields.Image]] = {}
+
+    def images(self, name: str, data: bytes) -> list[image_fields.Image]:
+        """Return the images in a template; one that can't be read is an image with a problem."""
+        key = (name, sha256(data).digest())
+        if key not in self._read:
+            if len(self._read) >= _MOST_TEMPLATES:
+                self._read.clear()
+            try:
+                self._read[key] = list(_in_template(name, data))
+            except ContentError as error:
+                self._read[key] = [image_fields.Image(name, "image", "", error.cause)]
+        return self._read[key]
+
+
+def images_of(
+    annotations: Mapping[str, str], files: Mapping[str, bytes], templates: Templates | None = None
+) -> ModuleImages:
     """Return the images that a module version names.
 
-    `annotations` are the manifest's, `files` the module's CUE files by path. Never raises for what a
-    module may hold: it is unknown then.
+    `annotations` are the manifest's, `files` the module's CUE files by path; `templates` remembers what
+    earlier versions had. Never raises for what a module may hold: it is unknown then.
     """
+    templates = templates or Templates()
     if ANNOTATION in annotations:
         return _images("annotation", _annotated(annotations[ANNOTATION]))
     for source in _FILES:
         images = _declared(source, files)
         if images:
-            more = _in_templates(files) if source == "values.cue" else []
+            more = _in_templates(files, templates) if source == "values.cue" else []
             return _images(source, [*images, *_unsure(more, images)])
-    return _images("none", _unsure(_in_templates(files), []))
+    return _images("none", _unsure(_in_templates(files, templates), []))
 
 
 def _images(source: ImagesSource, images: Iterable[image_fields.Image]) -> ModuleImages:
@@ -94,24 +120,19 @@ def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[image_fiel
 # --- templates -------------------------------------------------------------------------------------
 
 
-def _in_templates(files: Mapping[str, bytes]) -> list[image_fields.Image]:
+def _in_templates(files: Mapping[str, bytes], templates: Templates) -> list[image_fields.Image]:
     """Return what templates say of images: defaults, plain texts, and at least where an image is put."""
     images: list[image_fields.Image] = []
     for name in sorted(files):
         if name.startswith("templates/"):
-            try:
-                images += _in_template(name, files[name])
-            except ContentError as error:
-                images.append(image_fields.Image(name, "image", "", error.cause))
+            images += templates.images(name, files[name])
     certain = {image.place for image in images if image.reference}
     return [image for image in images if image.reference or image.place not in certain]
 
 
 def _in_template(name: str, data: bytes) -> Iterator[image_fields.Image]:
     yield from image_fields.image_lines(name, data)
-    if b"repository" in data:
-        images = image_fields.images_below(image_fields.read_cue(name, data), "", image_fields.likely_text())
-        yield from (image for image in images if image.reference)
+    yield from image_fields.images_in_fields(name, data)
 
 
 def _unsure(

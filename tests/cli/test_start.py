@@ -55,6 +55,7 @@ WITHOUT_REGISTRY = {
     "volumes split": ("--volume-size", "64KiB", "-o", "@OUT"),
     "sign": ("--key", "@KEY"),
     "merge": ("-o", "@OUT/merged.tar.zst"),
+    "kit": ("-o", "@OUT/kit"),
     "compact": ("-o", "@OUT/small.compact.zst"),
 }
 """The commands that ask no registry, each with what it takes besides a bundle."""

@@ -12,6 +12,7 @@ from bundler.bundle.reader import open_bundle
 from tests.builders import a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler
+from tests.schema_checks import valid
 
 
 @pytest.fixture
@@ -108,3 +109,30 @@ def test_a_registry_s_directory_is_not_collected(registry: MemoryRegistry, tmp_p
     refused = bundler("store", "gc", str(tmp_path / "store"), "--delete")
     assert refused.returncode == 2
     assert "registry" in refused.stderr
+
+
+def test_store_list_shows_every_bundle_that_was_made(registry: MemoryRegistry, tmp_path: Path) -> None:
+    sunday = export(registry, tmp_path, "sunday", "--job", "nightly")
+    add_version(registry.repositories["app"], "1.3.0")
+    monday = export(registry, tmp_path, "monday", "--job", "nightly", "--base", "last")
+    size = sunday.stat().st_size
+    sunday.unlink()
+    listed = bundler("store", "list", str(tmp_path / "store"), "--json")
+    assert listed.returncode == 0, listed.stderr
+    valid("store-list", json.loads(listed.stdout))
+    first, second = json.loads(listed.stdout)["bundles"]
+    assert (first["kind"], first["number"], first["tags"], first["bytes"]) == ("full", 1, 3, size)
+    assert (second["kind"], second["number"], second["tags"]) == ("delta", 2, 1)
+    assert second["base"] == [first["id"]]
+    assert first["neededBy"] == [second["id"]]
+    assert (first["present"], second["present"]) == (False, True)
+    assert second["path"] == str(monday)
+    table = bundler("store", "list", str(tmp_path / "store")).stdout.splitlines()
+    assert len(table) == 3
+    assert table[1].endswith("sunday.tar.zst (not there)")
+
+
+def test_store_list_says_that_nothing_was_made_yet(registry: MemoryRegistry, tmp_path: Path) -> None:
+    missing = bundler("store", "list", str(tmp_path))
+    assert missing.returncode == 4
+    assert "this directory is not a store" in missing.stderr

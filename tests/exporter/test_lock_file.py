@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from bundler.__main__ import run
 from bundler.bundle.inventory import RepositoryEntry
 from bundler.errors import BundlerError, ContentError, IntegrityError, UsageError
 from bundler.exporter import OnDrift, export_bundle, locked_selection, output_to, read_lock, store_location_of
 from bundler.exporter.resolve.lock_file import Lock, fingerprint_of
 from bundler.oci.reference import Reference, parse_reference
 from bundler.reporting.json_report import Report
+from bundler.selection.creation_time import AgedSecond
 from bundler.selection.rules import Rules
 from bundler.selection.sources import Include, Selection, selection_of
 from bundler.session import Session
-from tests.builders import a_module, a_signed_module
+from tests.builders import a_module, a_signed_module, sign_by_tag
 from tests.doubles import ALWAYS, FakeClock, MemoryRegistry, says
 from tests.flows import exported, registries_for
 
@@ -115,11 +117,13 @@ def test_a_lock_is_whole_or_not_there(registry: MemoryRegistry, tmp_path: Path) 
     assert "1.3.0" in lock.read_text()
 
 
-RULES = Rules(exclude=("1.3.*",), created_until=1000)
+RULES = Rules(exclude=("1.3.*",), created_until=AgedSecond.before(1000, 500))
 CHANGED = [
     (Rules(), Include()),
     (RULES._replace(exclude=("1.2.*",)), Include()),
     (RULES._replace(created_until=None), Include()),
+    (RULES._replace(created_until=AgedSecond.before(1000, 400)), Include()),
+    (RULES._replace(created_until=500), Include()),
     (RULES, Include(require=frozenset({"signature"}))),
 ]
 
@@ -130,9 +134,53 @@ def test_rules_that_changed_since_the_lock_are_refused(rules: Rules, include: In
     entry = RepositoryEntry(source[0].repository, {})
     lock = Lock(1, (entry,), fingerprint_of(selection_of(source, RULES)))
     path = Path("export.lock")
-    assert locked_selection(lock, selection_of(source, RULES._replace(created_until=2000)), path).locked
+    later = RULES._replace(created_until=AgedSecond.before(2000, 500))
+    assert locked_selection(lock, selection_of(source, later), path).locked
     with pytest.raises(UsageError, match="rules have changed since it was written"):
         locked_selection(lock, selection_of(source, rules, include), path)
+
+
+HELD_BACK = [
+    (["--exclude", "1.2.*"], 2, "app:1.2.0: excluded by '1.2.*', though named by export.lock"),
+    (["--min-age", "3d"], 2, "app:1.0.0: the lock file pins it, but created "),
+    (["--since", "2099-01-01"], 2, "app:1.0.0: the lock file pins it, but created "),
+    (["--require", "sbom"], 7, "app:1.0.0: the lock file pins it (and 2 more), but it has no sbom"),
+    (["--platform", "linux/amd64"], 2, "--platform: the lock file names everything"),
+    (["--with-images"], 2, "--with-images: the lock file names everything"),
+    (["--no-referrers"], 2, "--no-referrers: the lock file names everything"),
+    (["--newest", "1"], 2, "--newest: the lock file names everything"),
+    (["--follow-latest"], 2, "--follow-latest: the lock file names everything"),
+]
+
+
+@pytest.mark.parametrize(("options", "code", "said"), HELD_BACK, ids=lambda value: str(value)[:20])
+def test_a_lock_alone_lifts_no_demand(
+    options: list[str], code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock, out = tmp_path / "export.lock", str(tmp_path / "b.tar.zst")
+    content = a_module("1.0.0", "1.1.0", "1.2.0", created="2098-01-01T00:00:00Z")
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        sign_by_tag(content, content.tags[version])
+    with MemoryRegistry({"app": content}) as server:
+        exported(tmp_path / "a.tar.zst", f"{server.host}/app", lock=lock)
+        command = ["export", "--lock", str(lock), "-o", out, "-q"]
+        for dry in (["--dry-run"], []):
+            assert run([*command, *options, *dry]) == code
+            assert said in capsys.readouterr().err
+            assert not Path(out).exists()
+        assert run([*command, "--require", "signature", "--exclude", "2.*", "--since", "2097-01-01"]) == 0
+
+
+def test_rules_that_changed_on_the_command_line_are_said(
+    registry: MemoryRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.repositories["app"] = a_module("1.0.0", created="2098-01-01T00:00:00Z")
+    command = ["export", f"{registry.host}/app", "--lock", str(tmp_path / "lock"), "-q", "-o"]
+    for name in ("a", "b"):
+        assert run([*command, str(tmp_path / f"{name}.tar.zst"), "--since", "90d"]) == 0
+    for changed in ([], ["--since", "91d"], ["--since", "2020-01-01"], ["--since", "90d", "--exclude", "x"]):
+        assert run([*command, str(tmp_path / "c.tar.zst"), *changed]) == 2
+        assert "rules have changed since it was written" in capsys.readouterr().err
 
 
 def test_a_tag_that_moved_since_the_lock_is_no_drift(registry: MemoryRegistry, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_target_that_takes_no_sparse_index_says_so(
     carry(registry, tmp_path / "b.tar.zst", "linux/amd64")
     report = imported(tmp_path / "b.tar.zst", f"{target_registry.host}/{fresh('mirror')}")
     assert report.exit_code == 10
-    assert "takes sparse indexes" in report.failures[0].next_step
+    assert "--filter-indexes" in report.failures[0].next_step
 
 
 def test_a_lock_keeps_the_wish(registry: MemoryRegistry, tmp_path: Path) -> None:
@@ -129,6 +129,24 @@ def test_a_sparse_bundle_is_served(registry: MemoryRegistry, tmp_path: Path) -> 
         serving.terminate()
         serving.stdout.read()
     assert code == 0
+
+
+def test_an_export_warns_of_sparse_indexes_before_it_writes(
+    registry: MemoryRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["export", f"{registry.host}/app", "-o", str(tmp_path / "b.tar.zst")]
+    assert run([*command, "--platform", "linux/amd64", "--dry-run"]) == 0
+    assert "most registries refuse that: import with --filter-indexes" in capsys.readouterr().err
+    assert run([*command, "--platform", "linux/amd64"]) == 0
+    written = capsys.readouterr().err
+    assert written.index("--filter-indexes") < written.index("blobs:")
+
+
+def test_an_export_of_all_platforms_warns_of_nothing(
+    registry: MemoryRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["export", f"{registry.host}/app", "-o", str(tmp_path / "b.tar.zst")]) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 # --- a child that is left out, and carried for another reason ------------------------------------------

@@ -186,6 +186,20 @@ def test_images_and_their_signatures_arrive_with_the_module(tmp_path: Path) -> N
     assert names == {"app": 1, "hub/nginx": 2}
 
 
+@pytest.mark.parametrize("optional", [False, True])
+def test_what_is_required_of_modules_is_required_of_images(optional: bool, tmp_path: Path) -> None:
+    globs = ("*/nginx*",) if optional else ()
+    include = Include(images=True, require=frozenset({"signature"}), optional_images=globs)
+    with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
+        module = server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25")
+        sign_by_tag(module, module.tags["1.0.0"])
+        report = run(server, tmp_path, include)
+    failed = () if optional else (f"{server.host}/hub/nginx:1.25",)
+    assert tuple(failure.item for failure in report.failures) == failed
+    assert any("nginx:1.25: it has no signature" in line for line in report.warnings) is optional
+    assert "hub/nginx:1.25" not in carried(tmp_path / "b.tar.zst")
+
+
 def test_without_the_wish_no_image_is_looked_for(tmp_path: Path) -> None:
     with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
         server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25")

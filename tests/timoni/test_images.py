@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.errors import UsageError
-from bundler.timoni.image_fields import image_reference
-from bundler.timoni.module_images import ANNOTATION, ModuleImages, images_of
+from bundler.errors import ContentError, UsageError
+from bundler.timoni.image_fields import image_reference, images_below, images_in_fields, likely_text, read_cue
+from bundler.timoni.module_images import ANNOTATION, ModuleImages, Templates, images_of
 from tests.timoni.test_cue import CUE_LIKE
 
 SHA = "sha256:" + "a" * 64
@@ -199,6 +199,32 @@ def test_an_image_of_a_template_is_told_beside_values_cue() -> None:
 def test_the_schema_of_a_custom_resource_is_no_image() -> None:
     crd = 'properties: {\n\timage: {description: "The image"}\n\t"image": {\n\t\ttype: "string"\n\t}\n}\n'
     assert images(templates_crds=crd) == ((), "none", ())
+
+
+FRAGMENTS = (
+    "image", '"image"', "myImage", "repository", '"repository"', "tag", "digest", ":", ": ", " : ", "?:",
+    "{", "}", '"nginx:1.2"', '"x"', "string", "type", '"string"', "description", "// image: y", "\\u0072",
+    '"\\u0072epository"', '"imag\\u0065"', '*"a/b:1" | string', "&", "[", "]", '#"image"#',
+    '"""\nimage: x\n"""',
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(FRAGMENTS), st.sampled_from(["", " ", "\n"])), max_size=30))
+def test_the_scan_of_a_template_misses_no_image(pieces: list[tuple[str, str]]) -> None:
+    data = ('// repository\na: image: "x:1"\n' + "".join(map("".join, pieces))).encode()
+    try:
+        parsed = images_below(read_cue("t.cue", data), "", likely_text())
+        expected = [image for image in parsed if image.reference]
+    except ContentError:
+        return
+    assert list(images_in_fields("t.cue", data)) == expected
+
+
+def test_a_template_of_many_versions_says_the_same_for_each() -> None:
+    templates = Templates()
+    for version in range(3):
+        files = {"templates/config.cue": CONFIG.encode(), "values.cue": f"values: n: {version}".encode()}
+        assert images_of({}, files, templates) == images_of({}, files)
 
 
 def test_an_unusable_template_is_unknown() -> None:

@@ -51,15 +51,18 @@ def level_of(form: CompactOptions) -> int | None:
 
 def incremental_of(options: IncrementalOptions, job: Job, out: str, store: Path | None) -> Incremental:
     """Return what a delta builds on, and what is kept. Raises UsageError before any work."""
-    from bundler.exporter import Incremental, Keep
+    from bundler.exporter import FullEvery, Incremental, Keep
 
     keep = Keep(options.keep, options.keep_days)
-    incremental = Incremental(job, options.base, options.allow_empty, options.immutable, keep)
+    anew = FullEvery.of(options.full_every) if options.full_every else None
+    incremental = Incremental(job, options.base, options.allow_empty, options.immutable, keep, anew)
     if keep.any and store is None:
         cause = "the bundles of a job are listed in its store"
         raise UsageError("--keep", cause, "name one with --store")
     if "last" in options.base and store is None:
         raise UsageError("--base last", "the last bundle is recorded in the store", "add --store DIR")
+    if options.full_every and "last" not in options.base:
+        raise UsageError("--full-every", "only a chain of --base last can begin anew", "add --base last")
     _check_out(out, options.base)
     return incremental
 

@@ -1,4 +1,4 @@
-"""The text of `volumes` and `store`."""
+"""The text of `volumes`, `store` and `kit`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.errors import printable
+from bundler.oci import shortened
 from bundler.reporting.progress import counted, size_text
 
 if TYPE_CHECKING:
     from bundler.deltas.garbage import Garbage
+    from bundler.deltas.store_list import ListedBundle, StoreList
+    from bundler.kit.kit_folder import Kit
     from bundler.volumes.repair import VolumeCheck
     from bundler.volumes.volume_format import Volume
 
@@ -44,12 +47,54 @@ def repaired_text(path: Path, made: Sequence[Path]) -> str:
     return "\n".join(f"{printable(file, _LONGEST)}: made again" for file in made)
 
 
+def kit_text(folder: Path, kit: Kit) -> str:
+    """Return what is in a kit: the sum, a line for each bundle in the order of import, what to do next."""
+    from bundler.kit.kit_readme import README, bases_elsewhere
+
+    size = f"{counted(len(kit.files), 'file')}, {size_text(kit.contents.size)}"
+    lines = [
+        f"  {bundle.files[0]}: {bundle.kind}, {counted(bundle.tags, 'tag')}"
+        + "".join(f", needs {base}" for base in bases_elsewhere(bundle, kit.contents.bundles))
+        for bundle in kit.contents.bundles
+    ]
+    return "\n".join([f"{folder}: {size}", *lines, f"{folder / README} says what to do with it"])
+
+
 def garbage_text(path: Path, garbage: Garbage, *, deleted: bool) -> str:
     """Return what `store gc` removed, or would remove: the sum, then a line per forgotten bundle."""
     done = "removed" if deleted else "not needed (--delete removes them)"
     lines = [f"{path}: {counted(len(garbage.blobs), 'blob')} ({size_text(garbage.size)}) {done}"]
     forgotten = "forgotten" if deleted else "would be forgotten"
     return "\n".join([*lines, *(f"{path}: bundle {entry.id} {forgotten}" for entry in garbage.forgotten)])
+
+
+def store_text(listed: StoreList) -> str:
+    """Return a table of the bundles that a store made, oldest first."""
+    if not listed.bundles:
+        return f"{listed.store}: no bundle was made from it"
+    head = ("JOB", "NO", "KIND", "TIME", "TAGS", "SIZE", "ID", "BUILDS ON", "NEEDED BY", "FILE")
+    rows = [head, *map(_store_row, listed.bundles)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
+    )
+
+
+def _store_row(bundle: ListedBundle) -> tuple[str, ...]:
+    place = printable(bundle.path, _LONGEST) if bundle.path else "(pipe)"
+    return (
+        bundle.job,
+        str(bundle.number),
+        bundle.kind or "?",
+        bundle.time,
+        "?" if bundle.tags is None else str(bundle.tags),
+        "-" if bundle.bytes is None else size_text(bundle.bytes),
+        shortened(bundle.id),
+        " ".join(map(shortened, bundle.base)) or "-",
+        " ".join(map(shortened, bundle.needed_by)) or "-",
+        place if bundle.present or not bundle.path else f"{place} (not there)",
+    )
 
 
 def damage_text(path: Path, damaged: int, *, removed: bool) -> str:

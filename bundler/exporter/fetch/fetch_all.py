@@ -116,7 +116,7 @@ def fetch_all(
 
 def plan_against(content: ExportContent, store: Store) -> ExportPlan:
     """Plan the fetching of what neither the store has, nor the base brought."""
-    homes = content.base.homes() if content.base else {}
+    homes = content.base.homes() if content.base and content.inventory.kind == "delta" else {}
     resolution = content.resolution
     return plan_export(
         resolution.roots, resolution.manifests, lambda blob: blob.digest in homes or store.has(blob)

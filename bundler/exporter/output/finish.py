@@ -59,13 +59,14 @@ class Finish(NamedTuple):
         """Record the bundle that is there, if there is one; make it durable, and its sidecar right."""
         if unchanged.bundle:
             self.out.confirm(unchanged.bundle)
-            self.record(content, store)
+            self.record(content, unchanged.bundle, store)
 
-    def record(self, content: ExportContent, store: Store) -> None:
+    def record(self, content: ExportContent, bundle: BundleReport, store: Store) -> None:
         """Record the bundle in the store, so that later exports can build on it."""
         path = str(self.out.path.absolute()) if self.out.path else None
         identity, now = bundle_id(encode(content.inventory)), self.session.clock()
-        entry = HistoryEntry(identity, self.incremental.job, now, content.inventory.base, path)
+        job, base = self.incremental.job, content.inventory.base
+        entry = HistoryEntry(identity, job, now, base, path, size=bundle.size)
         self.location.remember(entry, content.inventory, content.base, store)
 
     def write_lock(self, selection: Selection, content: ExportContent) -> ExportContent:

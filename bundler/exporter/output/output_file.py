@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sealing import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import WrittenBundle, largest_size, write_bundle
-from bundler.deltas.existing_bundle import (
-    explained,
-    open_bundle,
-    refuse_loss,
-    refuse_own_base,
-    statement_there,
-)
+from bundler.deltas import existing_bundle
 from bundler.durable import local_errors, sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
 from bundler.limits import Limits
@@ -83,7 +77,7 @@ class FileOutput:
         if self.path.is_dir():
             raise UsageError(self.name, "this is a directory", "choose another name")
         if self.path.exists() and not self.force:
-            with explained(self.path), open_bundle(self.path, self.limits):
+            with existing_bundle.explained(self.path), existing_bundle.open_bundle(self.path, self.limits):
                 pass
         check_writable(self.path)
 
@@ -91,7 +85,7 @@ class FileOutput:
         """Return what exists if it is the same; proven by its digests, as the sidecar may be missing."""
         if not self.path.exists():
             return None
-        if self.signing and (replaced := statement_there(self.path, self.limits)):
+        if self.signing and (replaced := existing_bundle.statement_there(self.path, self.limits)):
             self.signing.follow(replaced)
         try:
             return self._same(inventory, progress)
@@ -101,11 +95,11 @@ class FileOutput:
             raise
 
     def _same(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        with open_bundle(self.path, self.limits) as bundle:
+        with existing_bundle.open_bundle(self.path, self.limits) as bundle:
             if bundle.id != bundle_id(encode(inventory)):
-                refuse_own_base(self.name, bundle.id, inventory)
+                existing_bundle.refuse_own_base(self.name, bundle.id, inventory)
                 if not self.force:
-                    refuse_loss(self.name, bundle.inventory, inventory)
+                    existing_bundle.refuse_loss(self.name, bundle.inventory, inventory)
                 return None
             if self.signing and not self.signing.stands_in(bundle.sealed):
                 return None
@@ -132,7 +126,7 @@ class FileOutput:
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it under a temporary name; the old one stays until the new one is durable."""
-        replaced = statement_there(self.path, self.limits) if self.signing else None
+        replaced = existing_bundle.statement_there(self.path, self.limits) if self.signing else None
         with whole_file(self.path) as file:
             written = pack(
                 file.write,

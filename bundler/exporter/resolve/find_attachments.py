@@ -215,22 +215,14 @@ def _without_required(
     resolution: Resolution, graph: ManifestGraph, failed: Mapping[Root, BundlerError]
 ) -> Iterator[tuple[Root, BundlerError]]:
     demanding = [root for root in resolution.chosen if graph.include(root.repository).require]
-    # Exempt is what is attached to something carried, not what has the name of an attachment.
-    attached = {part for root in demanding for part in resolution.whole(root) if part != root}
+    if not demanding:
+        return
+    # Loaded here: most runs require nothing.
+    from bundler.attachments.evidence import Attachments
+
+    attachments = Attachments(resolution.roots, resolution.manifests)
     for root in demanding:
-        required = graph.include(root.repository).require
-        if root not in failed and root not in attached:
-            missing = required - _kinds(root, resolution)
-            if missing:
-                cause = f"it has no {' and no '.join(sorted(missing))}, which is required"
-                yield root, ContentError(str(root), cause, "have it signed, or export without --require")
-
-
-def _kinds(root: Root, resolution: Resolution) -> frozenset[str]:
-    """Return the kinds of what is attached to a root directly."""
-    manifests, kinds = resolution.manifests, set[str]()
-    for attached in resolution.attachments.get((root.repository, root.digest), ()):
-        manifest = manifests[attached.digest]
-        below = [manifest, *(manifests[child.digest] for child in manifest.children)]
-        kinds = kinds.union(*(referrers.kinds_of(item, attached.tag) for item in below))
-    return frozenset(kinds)
+        missing = graph.include(root.repository).require - attachments.kinds(root)
+        if missing and root not in failed and not attachments.is_attached(root):
+            cause = f"it has no {' and no '.join(sorted(missing))}, which is required"
+            yield root, ContentError(str(root), cause, "have it signed, or export without --require")

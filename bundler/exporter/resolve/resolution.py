@@ -11,8 +11,10 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Root, bundle_order
 from bundler.deltas.departed import DeltaScope, Name, Subject, name_of
 from bundler.errors import BundlerError
-from bundler.oci import Manifest, Manifests, RepositoryName, bottom_up, needed_by, reached
+from bundler.oci import Digest, Manifest, Manifests, RepositoryName, bottom_up, needed_by, reached
+from bundler.oci.graph import is_sparse, with_carried_children
 from bundler.reporting.json_report import Failure, ImagesReport, SignedReport, failure
+from bundler.reporting.progress import counted
 from bundler.selection.choose import Choice, Decision
 from bundler.selection.sources import Namespace, Shard
 
@@ -160,4 +162,21 @@ def failed_findings(failed: Mapping[Root, Failure], optional: Collection[Root]) 
             for root, item in failed.items()
             if root in optional
         ),
+    )
+
+
+def sparse_warnings(resolution: Resolution) -> tuple[str, ...]:
+    """Return a line if indexes are carried without some of their children: most registries refuse them."""
+    digests = [root.digest for root in resolution.roots]
+    sparse: set[Digest] = set()
+    for manifest in bottom_up(digests, with_carried_children(digests, resolution.manifests)):
+        if is_sparse(manifest) or any(child.digest in sparse for child in manifest.children):
+            sparse.add(manifest.blob.digest)
+    roots = [root for root in resolution.roots if root.digest in sparse]
+    if not roots:
+        return ()
+    number = counted(len(roots), "index is", "indexes are")
+    return (
+        f"{number} carried without some children, as {roots[0]}; most registries refuse that: "
+        "import with --filter-indexes, or export all platforms",
     )

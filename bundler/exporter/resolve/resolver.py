@@ -21,6 +21,7 @@ from bundler.exporter.resolve.resolution import (
     Resolution,
     Resolved,
     failed_findings,
+    sparse_warnings,
 )
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
@@ -182,7 +183,8 @@ def _judged(resolved: Resolved, signers: Signers, reader: SourceReader) -> Resol
 
         resolved = without_unsigned(resolved, signers, reader)
     elsewhere = tuple(line for manifest in resolved.resolution.carried() for line in _elsewhere(manifest))
-    return resolved._replace(findings=resolved.findings + Findings(warnings=elsewhere))
+    warnings = (*elsewhere, *sparse_warnings(resolved.resolution))
+    return resolved._replace(findings=resolved.findings + Findings(warnings=warnings))
 
 
 def _elsewhere(manifest: Manifest) -> list[str]:

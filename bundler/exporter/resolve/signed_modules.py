@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from bundler.attachments.evidence import Attachments, evidence_of
 from bundler.bundle.inventory import Root
-from bundler.deltas.state import full_inventory
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import Findings, Resolved
 from bundler.exporter.resolve.source_reader import SourceReader
@@ -16,7 +15,7 @@ from bundler.trust.module_signers import Signers
 def without_unsigned(resolved: Resolved, signers: Signers, reader: SourceReader) -> Resolved:
     """Leave out every chosen root that none of these signed; say who signed the others."""
     resolution = resolved.resolution
-    attachments = Attachments(full_inventory(resolution.roots, resolution.manifests), resolution.manifests)
+    attachments = Attachments(resolution.roots, resolution.manifests)
     modules = [root for root in resolution.chosen if not attachments.is_attached(root)]
 
     def judged(root: Root) -> SignedReport:

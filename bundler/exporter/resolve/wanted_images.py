@@ -22,7 +22,7 @@ from bundler.selection.sources import Include
 from bundler.timoni.image_fields import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
 from bundler.timoni.module import CONFIG_TYPE
-from bundler.timoni.module_images import ANNOTATION, ModuleImages, images_of
+from bundler.timoni.module_images import ANNOTATION, ModuleImages, Templates, images_of
 
 
 class _Module(NamedTuple):
@@ -41,24 +41,24 @@ class WantedImages(NamedTuple):
     findings: Findings
 
 
-ModuleFiles = Mapping[Digest, Mapping[str, bytes]]
+ImagesOfLayers = Mapping[Digest, ModuleImages]
 
 
 def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceReader) -> WantedImages:
     """Return every image that a chosen module names, once; what can't be read is a finding."""
     including = (root for root in chosen if graph.include(root.repository).images)
     modules = [module for root in including if (module := _module(root, graph)) is not None]
-    files, findings = _files(modules, reader)
+    images, findings = _images(modules, reader)
     wanted: dict[FetchRequest, None] = {}
     includes: dict[RepositoryName, Include] = {}
     needed: set[FetchRequest] = set()
     for module in modules:
-        cue_files = files.get(module.layer.digest, {}) if module.layer else {}
+        read = images.get(module.layer.digest) if module.layer else None
         include = graph.include(module.root.repository)
-        requests, report = _requests(module, images_of(module.manifest.annotations, cue_files), include)
+        requests, report = _requests(module, read or images_of(module.manifest.annotations, {}), include)
         warnings = tuple(f"{module.root}: an image is unknown: {line}" for line in report.unknown)
         findings += Findings(warnings=warnings, images=(report,))
-        carried = Include(referrers=include.referrers, platforms=include.platforms)
+        carried = include._replace(images=False, exclude_images=(), optional_images=())
         wanted |= dict.fromkeys(requests)
         for name in {request.repository for request in requests}:
             # What one module needs for all platforms is not narrowed by another that runs it too.
@@ -88,10 +88,11 @@ def _is_own(layer: Layer) -> bool:
     return layer.annotations.get(TIMONI_CONTENT_TYPE) == "module"
 
 
-def _files(modules: list[_Module], reader: SourceReader) -> tuple[ModuleFiles, Findings]:
-    """Read the CUE files of each module layer that is needed."""
+def _images(modules: list[_Module], reader: SourceReader) -> tuple[ImagesOfLayers, Findings]:
+    """Read what the CUE files of each module layer say, where the manifest doesn't."""
     layers = {module.layer: module.root.repository for module in modules if module.layer}
-    files: dict[Digest, Mapping[str, bytes]] = {}
+    images: dict[Digest, ModuleImages] = {}
+    templates = Templates()
     failures: list[Failure] = []
     for (layer, name), data in reader.each(
         "module layers", list(layers.items()), lambda item: reader.small_blob(*item)
@@ -99,10 +100,10 @@ def _files(modules: list[_Module], reader: SourceReader) -> tuple[ModuleFiles, F
         try:
             if isinstance(data, BundlerError):
                 raise data
-            files[layer.digest] = layer_files(data, LayerLimits())
+            images[layer.digest] = images_of({}, layer_files(data, LayerLimits()), templates)
         except BundlerError as error:
             failures.append(failure(error, f"images of {name}: layer {layer.digest}"))
-    return files, Findings(failures=tuple(failures))
+    return images, Findings(failures=tuple(failures))
 
 
 def _requests(

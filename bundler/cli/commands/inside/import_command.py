@@ -174,7 +174,7 @@ def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Map
     ledger.check(prefix)
     return ImportTask(
         bundle,
-        Destination(prefix, mapping, part),
+        Destination(prefix, mapping, part, settings.indexes.filter_indexes),
         OnConflict(settings.target.on_conflict or "default"),
         settings.registries,
         settings.delta.beside,

@@ -12,7 +12,7 @@ from bundler.cli.setup import bundle_form, metrics_meter, registry_access, signi
 from bundler.cli.terminal import log, outcome, progress_bars, selection_text, summaries
 from bundler.config.export_options import ExportSettings
 from bundler.config.run_options import DryRunOptions, PrintOptions
-from bundler.config.selection_options import SelectionOptions
+from bundler.config.selection_options import SelectionOptions, rules_of
 from bundler.errors import BundlerError, UsageError
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Selection
@@ -80,7 +80,7 @@ def _task(options: SelectionOptions, settings: ExportSettings) -> ExportTask:
     if not out:
         raise UsageError("export", "no output given", "add -o NAME.tar.zst")
     refuse_force(out, force=settings.output.force)
-    return ExportTask(_locked(selection, lock), out, settings)
+    return ExportTask(_locked(selection, lock, options), out, settings)
 
 
 def _check_report(task: ExportTask, options: SelectionOptions) -> None:
@@ -97,12 +97,14 @@ def _check_report(task: ExportTask, options: SelectionOptions) -> None:
     )
 
 
-def _locked(selection: Selection, lock: Path | None) -> Selection:
-    """Return what the lock file pins, if it is there; it needs no other word, and knows what is named."""
+def _locked(selection: Selection, lock: Path | None, options: SelectionOptions) -> Selection:
+    """Return what the lock file pins, if it is there; alone, it is under the restrictions of the options."""
     if lock is None or not lock.exists():
         refuse_nothing(selection)
         return selection
-    return bundler.locked_selection(bundler.read_lock(lock), selection, lock)._replace(shard=selection.shard)
+    rules, include = rules_of(options.tags, options.more), options.include.include()
+    locked = bundler.locked_selection(bundler.read_lock(lock), selection, lock, rules, include)
+    return locked._replace(shard=selection.shard)
 
 
 def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[Report, str]:

@@ -15,7 +15,13 @@ from bundler.cli.option_combinations import given_flags, refuse_combination
 from bundler.cli.setup import import_policy, metrics_meter, registry_access, signing_key, trusted_signers
 from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
 from bundler.config import run_options
-from bundler.config.import_options import ImportSettings, ModuleSignerOptions, PolicyOptions, SignatureOptions
+from bundler.config.import_options import (
+    ImportSettings,
+    IndexOptions,
+    ModuleSignerOptions,
+    PolicyOptions,
+    SignatureOptions,
+)
 from bundler.config.option import Option, defaults_of, over
 from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.errors import UsageError
@@ -56,6 +62,7 @@ class ComparisonOptions(NamedTuple):
 class VerifySettings(NamedTuple):
     """Settings of a verification: the part of an import's that it needs."""
 
+    indexes: IndexOptions
     volumes: run_options.SetOptions
     policy: PolicyOptions
     module_signers: ModuleSignerOptions
@@ -130,7 +137,8 @@ def _target(
         raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
         return None
-    destination = bundler.Destination(prefix, file.mapping if file else KEPT, part)
+    mapping, filtered = file.mapping if file else KEPT, settings.indexes.filter_indexes
+    destination = bundler.Destination(prefix, mapping, part, filtered)
     return Against(destination, settings.registries, comparison.deep)
 
 

@@ -12,9 +12,10 @@ from bundler.config.option import Argument, Option
 from bundler.config.run_options import Quiet
 from bundler.deltas.garbage import collect, find_garbage
 from bundler.deltas.retention import Keep
+from bundler.deltas.store_list import list_bundles
 from bundler.errors import NotFoundError
 from bundler.layout import LAYOUT_FILE
-from bundler.reporting.json_report import Failure, failure
+from bundler.reporting.json_report import Failure, failure, spelled
 from bundler.session import Session
 from bundler.store.blob_store import Store, damaged, remove
 
@@ -25,9 +26,10 @@ AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 
 @click.group("store")
 def command() -> None:
-    """Clean up and check the directory that exports keep with --store.
+    """Clean up, check and list the directory that exports keep with --store.
 
     \b
+    timoni-bundler store list /var/lib/modules              shows the bundles made from it
     timoni-bundler store gc /var/lib/modules                shows what nothing needs any more
     timoni-bundler store gc /var/lib/modules --delete       removes it
     timoni-bundler store check /var/lib/modules             reads and hashes every blob
@@ -73,6 +75,32 @@ def gc(
     return 0
 
 
+@declared("list", command)
+def listing(
+    path: StoreArgument,
+    *,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the list as JSON (schemas/store-list.schema.json).")
+    ] = False,
+) -> int:
+    """List the bundles that were made from a store, oldest first.
+
+    For each: job, number, kind, time, tags, size, the bundles that it builds on, those that build on it,
+    and the file. The store is not locked.
+
+    \b
+    timoni-bundler store list /var/lib/modules
+    timoni-bundler store list /var/lib/modules --json
+    """
+    _check_store(path)
+    listed = list_bundles(path)
+    if as_json:
+        outcome.print_document(spelled(listed), sys.stdout)
+    else:
+        click.echo(upkeep_text.store_text(listed))
+    return 0
+
+
 @declared("check", command)
 def check(
     path: StoreArgument,
@@ -104,8 +132,12 @@ def check(
 
 
 def _opened(path: Path) -> Store:
+    _check_store(path)
+    return Store(path)
+
+
+def _check_store(path: Path) -> None:
     if not (path / LAYOUT_FILE).exists():
         raise NotFoundError(
             str(path), "this directory is not a store", "name the directory given to `export --store`"
         )
-    return Store(path)
