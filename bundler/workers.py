@@ -1,8 +1,10 @@
 """Work beside the caller: many pieces at full width, or one after the other a little behind."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from queue import SimpleQueue
 from typing import TypeVar
@@ -77,6 +79,43 @@ def ordered(items: Iterable[Item], work: Callable[[Item], Result], *, threads: i
     finally:
         # Not waited for: left half read, this generator may end in one of the pool's own threads.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Lanes:
+    """Connections that may be open: one for each task, and spare ones while no task waits."""
+
+    def __init__(self, count: int) -> None:
+        self._free = max(1, count)
+        self._changed = threading.Condition()
+        self._tasks = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold a lane for a task; wait until one is free."""
+        with self._changed:
+            self._tasks += 1
+            try:
+                self._changed.wait_for(lambda: self._free)
+            finally:
+                self._tasks -= 1
+            self._free -= 1
+        try:
+            yield
+        finally:
+            self.give_back()
+
+    def take_spare(self) -> bool:
+        """Take another lane if one is free and no task waits; return whether that was so."""
+        with self._changed:
+            spare = self._free > 0 and not self._tasks
+            self._free -= spare
+            return spare
+
+    def give_back(self) -> None:
+        """Return a lane."""
+        with self._changed:
+            self._free += 1
+            self._changed.notify()
 
 
 class InOrder:

@@ -486,9 +486,9 @@ class MemoryRegistry(LoopbackServer):
         wanted = re.fullmatch(r"bytes=([0-9]+)-([0-9]*)", request.headers.get("Range", ""))
         if not wanted or not self.ranges:
             return Reply(200, headers, data)
-        start = int(wanted[1])
-        headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        return Reply(206, headers, data[start:])
+        start, end = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
+        headers["Content-Range"] = f"bytes {start}-{end}/{len(data)}"
+        return Reply(206, headers, data[start : end + 1])
 
 
 def _manifest(content: Content, reference: str) -> Reply:

@@ -3,7 +3,7 @@
 Source: distribution-spec 1.1. What real registries do otherwise is said where it is handled.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
@@ -11,8 +11,18 @@ from urllib.parse import urlencode
 
 from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
 from bundler.limits import KIB, Limits
-from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json, verified
-from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
+from bundler.oci import (
+    Descriptor,
+    Digest,
+    Manifest,
+    RepositoryName,
+    Tag,
+    parse_manifest,
+    sha256,
+    strict_json,
+    verified,
+)
+from bundler.oci.manifest import ACCEPTED, media_type_of
 from bundler.registry.http.exchange import Answer
 from bundler.registry.http.host import Host, Reply
 from bundler.registry.http.retry import Deadline, TransientError
@@ -58,7 +68,7 @@ class Repository:
 
     def __init__(self, host: Host, name: RepositoryName) -> None:
         self.name = name
-        self._host = host
+        self.host = host
         self._limits = host.settings.limits
         self._base = f"/v2/{name.path}"
         self._pull = f"repository:{name.path}:pull"
@@ -91,11 +101,11 @@ class Repository:
     @limit_large_bodies
     def _page(self, address: str, item: str) -> tuple[Reply, list[str]]:
         """Return one page of the list, and its answer without the body."""
-        reply = self._host.fetch("GET", address, self._pull, accept=OK, limit=self._limits.tag_page)
+        reply = self.host.fetch("GET", address, self._pull, accept=OK, limit=self._limits.tag_page)
         return reply._replace(body=b""), _tag_page(reply.body, item, self._limits)
 
     def _next_page(self, reply: Reply, address: str, page: list[str], item: str, *, grew: bool) -> str | None:
-        if following := next_link(self._host, reply, address, item):
+        if following := next_link(self.host, reply, address, item):
             return following
         # Some registries cut the list at n, or at a number of their own, and say nothing. If the next page
         # brings nothing new, the registry did not understand `last`, and this was the whole list.
@@ -105,7 +115,7 @@ class Repository:
 
     def digest_of(self, reference: Tag | Digest) -> Digest | None:
         """Return the digest that a tag or digest points to now, by one HEAD; None if it is not there."""
-        return digest_at(self._host, self.name, reference, self._pull)
+        return digest_at(self.host, self.name, reference, self._pull)
 
     @limit_large_bodies
     def manifest(self, reference: Tag | Digest) -> PinnedManifest:
@@ -152,7 +162,7 @@ class Repository:
 
     def _read_manifest(self, path: str) -> Reply:
         headers = {"Accept": ", ".join(ACCEPTED)}
-        return self._host.fetch(
+        return self.host.fetch(
             "GET", path, self._pull, accept=OK, limit=self._limits.manifest, headers=headers
         )
 
@@ -166,36 +176,36 @@ class Repository:
         self, subject: Digest, count: Callable[[int], None] = _uncounted
     ) -> tuple[Descriptor, ...] | None:
         """Return the manifests that refer to `subject`; None where the registry can't be asked."""
-        return referrers(self._host, self.name, subject, count)
+        return referrers(self.host, self.name, subject, count)
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified; a broken connection is resumed where it broke."""
         return verified(blob, self.chunks_from(blob, 0))
 
-    def chunks_from(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
+    def chunks_from(self, blob: Descriptor, offset: int) -> Generator[bytes, None, None]:
         """Yield the bytes from `offset` on, not verified: the caller knows the bytes before them.
 
         Goes on by Range after a break. Raises NetworkError when it no longer moves, or takes longer
         than the limits allow in all.
         """
-        end = self._host.deadline(self._limits.blob_deadline(blob.size))
+        end = self.host.deadline(self._limits.blob_deadline(blob.size))
         position, useless = offset, 0
         while True:
             # Opening and the first bytes are tried again with growing waits; a connection that
             # breaks after some progress is simply opened again.
-            first, stream = self._host.retrying(partial(self._first_chunk, blob, position, end))
+            first, stream = self.host.retrying(partial(self._first_chunk, blob, position, end))
             if not first:
                 return  # complete, or all that this registry has: the verdict is the reader's
             start, breaks = position, list[TransientError]()
             for chunk in chain((first,), _until_break(stream, breaks)):
                 position += len(chunk)
-                self._host.traffic.count(received=len(chunk))
+                self.host.traffic.count(received=len(chunk))
                 yield chunk
                 if end.passed:
                     raise self._too_slow(blob, position, end)
             if position >= blob.size:
                 continue  # to the end of the answer, which may hold too much
-            self._host.traffic.count(retries=1)
+            self.host.traffic.count(retries=1)
             useless = 0 if position - start >= PROGRESS else useless + 1
             if useless >= self._limits.attempts:
                 if not breaks:
@@ -227,7 +237,7 @@ class Repository:
         path = f"{self._base}/blobs/{blob.digest}"
         headers = {"Range": f"bytes={offset}-{blob.size - 1}"} if offset else {}
         accept = frozenset({200, 206, 416}) if offset else OK
-        answer = self._host.exchange("GET", path, self._pull, accept=accept, headers=headers)
+        answer = self.host.exchange("GET", path, self._pull, accept=accept, headers=headers)
         _check_encoding(answer, blob, blob.size - (offset if answer.status == 206 else 0))
         if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             return 0, answer.chunks()
@@ -235,7 +245,13 @@ class Repository:
             return offset, answer.chunks()
         # 416, or another range than asked for: the whole blob, and what we have is passed over.
         answer.close()
-        return offset, self._host.exchange("GET", path, self._pull, accept=OK).chunks()
+        return offset, self.host.exchange("GET", path, self._pull, accept=OK).chunks()
+
+    def open_range(self, blob: Descriptor, start: int, end: int) -> Answer:
+        """Ask once for the bytes from `start` to before `end`; the answer may be something else."""
+        headers, accept = {"Range": f"bytes={start}-{end - 1}"}, frozenset({200, 206, 416})
+        path = f"{self._base}/blobs/{blob.digest}"
+        return self.host.exchange("GET", path, self._pull, accept=accept, headers=headers)
 
 
 def _check_encoding(answer: Answer, blob: Descriptor, size: int) -> None:

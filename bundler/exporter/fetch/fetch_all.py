@@ -13,12 +13,18 @@ from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, incomplete, 
 from bundler.exporter.resolve.resolution import Findings, Resolved
 from bundler.exporter.resolve.source_reader import FailureLimit
 from bundler.folders import check_disk
+<<<<<<< HEAD
 from bundler.oci import Descriptor, Manifest
+=======
+from bundler.oci import Descriptor
+from bundler.oci.manifest import Manifest
+from bundler.registry.blob_ranges import fast_chunks
+>>>>>>> main
 from bundler.registry.repository import Repository
 from bundler.reporting.progress import Step
 from bundler.session import Session
 from bundler.store.blob_store import Store
-from bundler.workers import each
+from bundler.workers import Lanes, each
 
 
 def fetch(
@@ -27,10 +33,12 @@ def fetch(
     """Put everything into the store; return the blobs that are missing, each with the reason."""
     missing: dict[Descriptor, BundlerError] = {}
     failing = FailureLimit(session.limits.failures)
+    lanes = Lanes(session.jobs)
 
     def work(item: Manifest | BlobTask) -> None:
         if isinstance(item, BlobTask):
-            _fetch_one(item, session, store, step)
+            with lanes.held():
+                _fetch_one(item, _Fetcher(session, store, step, lanes))
         else:
             store.add_bytes(item.blob, item.data)
 
@@ -47,32 +55,44 @@ def fetch(
     return missing
 
 
-def _fetch_one(task: BlobTask, session: Session, store: Store, step: Step) -> None:
+class _Fetcher(NamedTuple):
+    """Gets blobs from registries into the store."""
+
+    session: Session
+    store: Store
+    step: Step
+    lanes: Lanes
+
+    def fetch(self, repository: Repository, blob: Descriptor) -> None:
+        """Fetch a blob; ask again for wrong bytes, a few times: a proxy or a link may have spoilt them.
+
+        The first time over several connections, if one is slow; then over one.
+        """
+        read: Callable[[int], Iterator[bytes]] = partial(fast_chunks, repository, blob, lanes=self.lanes)
+        for _ in range(self.session.limits.integrity_attempts - 1):
+            try:
+                return self.store.add(blob, partial(self._counted, read))
+            except IntegrityError:
+                self.session.registries.traffic.count(retries=1)
+                read = partial(repository.chunks_from, blob)
+        return self.store.add(blob, partial(self._counted, read))
+
+    def _counted(self, read: Callable[[int], Iterator[bytes]], offset: int) -> Iterator[bytes]:
+        self.step.advance(size=offset)
+        for chunk in read(offset):
+            self.step.advance(size=len(chunk))
+            yield chunk
+
+
+def _fetch_one(task: BlobTask, fetcher: _Fetcher) -> None:
     """Fetch a blob from the first repository that has it."""
-    *others, last = (session.registries.source(name) for name in task.repositories)
+    *others, last = (fetcher.session.registries.source(name) for name in task.repositories)
     for repository in others:
         try:
-            return _fetch_from(repository, task.blob, session, store, step)
+            return fetcher.fetch(repository, task.blob)
         except NotFoundError:
             continue
-    return _fetch_from(last, task.blob, session, store, step)
-
-
-def _fetch_from(repository: Repository, blob: Descriptor, session: Session, store: Store, step: Step) -> None:
-    """Fetch a blob; ask again for wrong bytes, a few times: a proxy or a link may have spoilt them."""
-    for _ in range(session.limits.integrity_attempts - 1):
-        try:
-            return store.add(blob, partial(_counted, repository, blob, step))
-        except IntegrityError:
-            session.registries.traffic.count(retries=1)
-    return store.add(blob, partial(_counted, repository, blob, step))
-
-
-def _counted(repository: Repository, blob: Descriptor, step: Step, offset: int) -> Iterator[bytes]:
-    step.advance(size=offset)
-    for chunk in repository.chunks_from(blob, offset):
-        step.advance(size=len(chunk))
-        yield chunk
+    return fetcher.fetch(last, task.blob)
 
 
 class Fetched(NamedTuple):
