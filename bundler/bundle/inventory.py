@@ -10,22 +10,11 @@ from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from bundler.bundle.member import Member, member_of
-from bundler.oci import (
-    OCI_INDEX,
-    Descriptor,
-    Digest,
-    Layer,
-    Manifest,
-    Manifests,
-    RepositoryName,
-    Tag,
-    bottom_up,
-    sha256,
-    strict_json,
-)
+from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json
 from bundler.oci.document import Names, adapter_of
 from bundler.oci.grammar import Parsed, Size
-from bundler.oci.manifest import TIMONI_CONTENT_TYPE
+from bundler.oci.graph import Manifests, bottom_up
+from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.selection.semver import version_order
 
 INVENTORY_FILE = "bundle.json"

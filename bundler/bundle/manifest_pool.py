@@ -9,18 +9,9 @@ from bundler.bundle.closure import check_closure
 from bundler.bundle.inventory import Inventory
 from bundler.errors import errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import (
-    BlobSource,
-    Descriptor,
-    Digest,
-    HeldManifests,
-    Manifest,
-    Manifests,
-    Tally,
-    parse_manifest,
-    read_all,
-)
-from bundler.oci.graph import sparse
+from bundler.oci import BlobSource, Descriptor, Digest, read_all
+from bundler.oci.graph import HeldManifests, Manifests, Tally, sparse
+from bundler.oci.manifest import Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle

@@ -25,18 +25,9 @@ from bundler.bundle.inventory import (
 from bundler.bundle.manifest_pool import ChainEntry
 from bundler.deltas.departed import DeltaScope, Fate, Name, departed, name_of
 from bundler.errors import UsageError
-from bundler.oci import (
-    Digest,
-    Manifest,
-    Manifests,
-    RepositoryName,
-    Tag,
-    bottom_up,
-    parse_manifest,
-    reached,
-    shortened,
-)
-from bundler.oci.graph import left_out, sparse, with_carried_children
+from bundler.oci import Digest, RepositoryName, Tag, shortened
+from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse, with_carried_children
+from bundler.oci.manifest import Manifest, parse_manifest
 
 
 class State(NamedTuple):

@@ -11,18 +11,8 @@ from urllib.parse import urlencode
 
 from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
 from bundler.limits import KIB, Limits
-from bundler.oci import (
-    Descriptor,
-    Digest,
-    Manifest,
-    RepositoryName,
-    Tag,
-    parse_manifest,
-    sha256,
-    strict_json,
-    verified,
-)
-from bundler.oci.manifest import ACCEPTED, media_type_of
+from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json, verified
+from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.registry.http.exchange import Answer
 from bundler.registry.http.host import Host, Reply
 from bundler.registry.http.retry import Deadline, TransientError

@@ -16,18 +16,8 @@ from bundler.bundle.inventory import CONTAINERD_NAME, REF_NAME, Inventory, descr
 from bundler.errors import ContentError, UsageError
 from bundler.layout import INDEX_FILE
 from bundler.limits import Limits
-from bundler.oci import (
-    INDEXES,
-    OCI_INDEX,
-    Descriptor,
-    Digest,
-    RepositoryName,
-    RepositoryPath,
-    Tag,
-    parse_manifest,
-    strict_json,
-)
-from bundler.oci.manifest import MANIFEST_NAMES
+from bundler.oci import Descriptor, Digest, RepositoryName, RepositoryPath, Tag, strict_json
+from bundler.oci.manifest import INDEXES, MANIFEST_NAMES, OCI_INDEX, parse_manifest
 
 
 @dataclass(frozen=True, slots=True)

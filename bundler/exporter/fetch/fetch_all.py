@@ -13,13 +13,8 @@ from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, incomplete, 
 from bundler.exporter.resolve.resolution import Findings, Resolved
 from bundler.exporter.resolve.source_reader import FailureLimit
 from bundler.folders import check_disk
-<<<<<<< HEAD
 from bundler.oci import Descriptor, Manifest
-=======
-from bundler.oci import Descriptor
-from bundler.oci.manifest import Manifest
 from bundler.registry.blob_ranges import fast_chunks
->>>>>>> main
 from bundler.registry.repository import Repository
 from bundler.reporting.progress import Step
 from bundler.session import Session

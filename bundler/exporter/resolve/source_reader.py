@@ -7,18 +7,9 @@ from typing import NamedTuple, Self, TypeVar
 from bundler.deltas.base import ASK_ALL, ImmutableTags
 from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.limits import Limits
-from bundler.oci import (
-    BlobStore,
-    Descriptor,
-    Digest,
-    HeldManifests,
-    Manifest,
-    RepositoryName,
-    Tag,
-    Tally,
-    parse_manifest,
-    read_all,
-)
+from bundler.oci import BlobStore, Descriptor, Digest, RepositoryName, Tag, read_all
+from bundler.oci.graph import HeldManifests, Tally
+from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.registry.large_bodies import LARGE, limit_large_bodies, take_place
 from bundler.registry.repository import PinnedManifest, TagList
 from bundler.session import Session
