@@ -29,6 +29,6 @@ __all__ = [
     "CHUNK", "DEFAULT_REGISTRY", "INDEXES", "OCI_INDEX", "BlobSink", "BlobSource", "BlobStore", "Descriptor",
     "Digest", "HeldManifests", "Layer", "Manifest", "Manifests", "Prefix", "Reference", "RegistryName",
     "RepositoryName", "RepositoryPath", "Tag", "Tally", "Verifier", "bottom_up", "held_back", "needed_by",
-    "parse_manifest", "parse_prefix", "parse_reference", "reached", "read_all", "sha256", "shortened",
+    "parse_manifest", "parse_prefix", "parse_reference", "pieces", "reached", "read_all", "sha256", "shortened",
     "verified",
 ]  # fmt: skip

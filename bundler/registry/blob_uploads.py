@@ -10,9 +10,9 @@ from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from bundler.errors import AuthError, BundlerError, ContentError, NotFoundError, TargetRefusedError, printable
-from bundler.oci import Descriptor, RepositoryName, held_back
+from bundler.oci import Descriptor, RepositoryName, held_back, pieces
 from bundler.registry import quirks
-from bundler.registry.http.bodies import SMALLEST_PIECE, Body, first_piece, least_piece, pieces, with_query
+from bundler.registry.http.bodies import SMALLEST_PIECE, Body, first_piece, least_piece, with_query
 from bundler.registry.http.exchange import Answer
 from bundler.registry.http.host import Host
 from bundler.registry.http.retry import TransientError

@@ -25,7 +25,7 @@ from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
 from bundler.compact.tar_parts import TarCutter
 from bundler.limits import MIB, Limits
-from bundler.oci import BlobSource, Descriptor
+from bundler.oci import BlobSource, Descriptor, pieces
 from bundler.reporting.progress import Step
 from bundler.workers import ordered
 
@@ -87,9 +87,9 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         left = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
         carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
         sections = (
-            (_cut(carried, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
-            (_cut(self._recipes, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
-            (_cut([bytes(self._headers.data)], compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
+            (pieces(carried, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
+            (pieces(self._recipes, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
+            (pieces([bytes(self._headers.data)], compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
             (self._content.groups(), compact_format.GROUP),
         )
         digest, frames, size = hashlib.sha256(), [], 0
@@ -165,18 +165,6 @@ def encode_head(compact: bytes, inventory: bytes, sealed: SignedStatement | None
 def _after(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from chunks
-
-
-def _cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Yield bytes in pieces of exactly `size`, the last one shorter."""
-    waiting = bytearray()
-    for chunk in chunks:
-        waiting += chunk
-        while len(waiting) >= size:
-            yield bytes(waiting[:size])
-            del waiting[:size]
-    if waiting:
-        yield bytes(waiting)
 
 
 def _compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tuple[int, bytes]]:
