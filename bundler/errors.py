@@ -34,6 +34,9 @@ EXIT_SOME_FAILED = 8
 BUNDLE = "bundle"
 """The item of an error about a bundle whose name is not known where it is raised."""
 
+PIPE = "-"
+"""The path of a bundle that came by standard input."""
+
 _QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*|([^\s?'\"]+/[^\s?'\"]*)\?[^\s?=]+=\S*")
 
 _USERINFO = re.compile(

@@ -11,17 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bundler.oci import (
-    INDEXES,
-    OCI_INDEX,
-    Descriptor,
-    Digest,
-    Manifest,
-    Tag,
-    parse_manifest,
-    sha256,
-    strict_json,
-)
+from bundler.oci import Descriptor, Digest, Tag, sha256, strict_json
+from bundler.oci.manifest import INDEXES, OCI_INDEX, Manifest, parse_manifest
 
 SIGNATURE, SBOM, ATTESTATION = "signature", "sbom", "attestation"
 

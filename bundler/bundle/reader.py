@@ -129,7 +129,7 @@ def _in_pieces(
         return BundleFile(path, pieces, limits, verifier, frames)
     from bundler.bundle.compacted.compact_reader import CompactFile
 
-    return CompactFile(path, pieces, limits, verifier)
+    return CompactFile(path, pieces, limits, verifier, frames)
 
 
 def _means_volumes(path: Path, more: Iterable[Path]) -> bool:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.reader import Bundle
-from bundler.bundle.writer import write_bundle
-from bundler.durable import read_if_there, remove_if_there, sync_directory, whole_file, write_whole
+from bundler.bundle.writer import WrittenBundle, write_bundle
+from bundler.durable import WholeFile, read_if_there, remove_if_there, sync_directory, whole_file, write_whole
 from bundler.errors import IntegrityError, TrustError, UsageError
 from bundler.limits import KIB
-from bundler.reporting.progress import SILENCE, Progress
+from bundler.reporting.progress import SILENCE, Progress, Step
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.bundle_signing import refuse_lower
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, Statement
@@ -103,18 +103,27 @@ def seal_bundle(
     if bundle.path.is_dir():
         write_seal(bundle.path, signed)
         return
-    if bundle_id(encode(bundle.inventory)) != bundle.id:
-        cause = "it has fields of a newer timoni-bundler, which would be lost"
-        raise UsageError(str(bundle.path), cause, "sign it with the newer one")
     blobs = list(bundle.inventory.content)
     with (
         progress.step("sealing", len(blobs), sum(blob.size for blob in blobs)) as step,
         whole_file(bundle.path) as file,
     ):
-        written = write_bundle(file.write, bundle.inventory, bundle, step, signed)
+        written = _written_with(bundle, signed, file, step)
         # An old sidecar must not speak of the new file.
         remove_sidecar(bundle.path)
     write_sidecar(bundle.path, written.sha256)
+
+
+def _written_with(bundle: Bundle, signed: SignedStatement, file: WholeFile, step: Step) -> WrittenBundle:
+    """Write a bundle file with another statement, in the form that it has."""
+    if bundle.is_compact:
+        from bundler.bundle.compacted.compact_copy import write_with_statement
+
+        return write_with_statement(file.write, bundle, signed)
+    if bundle_id(encode(bundle.inventory)) != bundle.id:
+        cause = "it has fields of a newer timoni-bundler, which would be lost"
+        raise UsageError(str(bundle.path), cause, "sign it with the newer one")
+    return write_bundle(file.write, bundle.inventory, bundle, step, signed)
 
 
 def _check_order(replaced: Statement, statement: Statement, *, other_job: bool) -> None:

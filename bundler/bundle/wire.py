@@ -16,7 +16,7 @@ from bundler.bundle import bundle_format
 from bundler.bundle.bundle_format import FRAME_CONTENT, Frame
 from bundler.errors import BUNDLE, ContentError
 from bundler.limits import Limits
-from bundler.oci import CHUNK
+from bundler.oci import CHUNK, Descriptor, Digest
 from bundler.workers import InOrder, ordered
 
 THREADS = 2
@@ -59,14 +59,14 @@ class Wire:
         cause = f"not a bundle (found {_kind(head)})"
         raise ContentError(BUNDLE, cause, "name a file that `timoni-bundler export` wrote")
 
-    def next_frame(self) -> tuple[bytearray, int] | None:
-        """Return the next frame and the size of its content; None behind the last one."""
+    def next_frame(self, largest: int = FRAME_CONTENT) -> tuple[bytearray, int] | None:
+        """Return the next frame and the size of its content, at most `largest`; None behind the last one."""
         head = self._peek(13)
         if head[:4] == bundle_format.DIGEST_MAGIC:
             return None
         if len(head) < 13:
             raise bundle_format.truncated()
-        header_size, content = bundle_format.frame_content(head)
+        header_size, content = bundle_format.frame_content(head, largest)
         frame = bytearray()
         self._take_into(frame, header_size)
         # What zstd needs at most for content that it can't compress; no block more.
@@ -183,6 +183,17 @@ def decompressed(wire: Wire) -> Iterator[bytes]:
     yield from ordered(iter(wire.next_frame, None), decompress, threads=THREADS)
 
 
+def first_frame(file: ByteStream, limits: Limits, largest: int) -> bytes:
+    """Read one frame, of at most `largest` bytes of content, and return that.
+
+    Raises: ContentError, IntegrityError.
+    """
+    frame = Wire(file, limits).next_frame(largest)
+    if frame is None:
+        raise bundle_format.truncated("it has no first frame")
+    return unpacked(zstandard.ZstdDecompressor(max_window_size=largest), *frame)
+
+
 def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes | bytearray, content: int) -> bytes:
     """Return the content of exactly one frame, its checksum checked. Raises IntegrityError."""
     try:
@@ -207,6 +218,11 @@ class FrameCache:
         self._kept: OrderedDict[tuple[object, int], bytes] = OrderedDict()
         self._size = 0
 
+    def allow(self, most: int) -> None:
+        """Keep up to `most` bytes, if fewer were allowed: a compact bundle has larger frames."""
+        with self._lock:
+            self._most = max(self._most, most)
+
     def get(self, bundle: object, number: int, unpacked: Callable[[int], bytes]) -> bytes:
         """Return a frame of a bundle; one thread unpacks it, the others wait for the result."""
         key = bundle, number
@@ -218,3 +234,34 @@ class FrameCache:
             while self._size > self._most:
                 self._size -= len(self._kept.popitem(last=False)[1])
             return self._kept[key]
+
+
+class LayerCache:
+    """The layers that were made last, whole and verified. Safe for any number of threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Digest, list[bytes]] = OrderedDict()
+        self._size = 0
+
+    def through(self, blob: Descriptor, made: Callable[[Descriptor], Iterator[bytes]]) -> Iterator[bytes]:
+        """Yield a layer's bytes: kept ones, or those of `made`, which are kept if they are few enough."""
+        with self._lock:
+            kept = self._kept.get(blob.digest)
+            if kept is not None:
+                self._kept.move_to_end(blob.digest)
+        if kept is not None or blob.size > self._most // 4:
+            yield from made(blob) if kept is None else kept
+            return
+        chunks: list[bytes] = []
+        for chunk in made(blob):
+            chunks.append(chunk)
+            yield chunk
+        with self._lock:
+            if blob.digest not in self._kept:
+                self._kept[blob.digest] = chunks
+                self._size += blob.size
+            while self._size > self._most:
+                _, dropped = self._kept.popitem(last=False)
+                self._size -= sum(map(len, dropped))

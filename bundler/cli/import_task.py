@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import bundler
+from bundler.bundle.bundle_format import COMPACT_MARK
 from bundler.bundle.wire import FrameCache
-from bundler.cli.input_files import allow_open_files
+from bundler.cli.input_files import allow_open_files, scratch_folder
 from bundler.cli.option_combinations import refuse_unused
 from bundler.cli.setup import import_policy, registry_access, trusted_signers
 from bundler.cli.terminal.progress_bars import display
@@ -84,23 +85,28 @@ def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
     with bundler.open_bundle(
         Path(task.bundle), verifier=means.verifier, volumes_in=task.volumes_in
     ) as opened:
-        _refuse_unused(task, opened.inventory, (opened, *means.beside))
-        check = import_policy.policy_check_of(task.policy, opened)
-        check_import(opened, task.destination, means.session, task.ledger)
-        verified = bundler.verify_bundle(opened, means.session)
-        full = partial(bundler.import_bundle, confirm_full=task.confirm_full)
-        carry = bundler.plan_bundle_import if dry_run else full
-        report = carry(
-            verified,
-            task.destination,
-            means.session,
-            task.ledger,
-            task.on_conflict,
-            beside=means.beside,
-            policy=check,
-            prune=task.prune,
-        )
-        return import_policy.with_signed(report, check)
+        return _carried(task, means, opened, dry_run=dry_run)
+
+
+def _carried(task: ImportTask, means: Means, opened: bundler.Bundle, *, dry_run: bool = False) -> Report:
+    """Verify an open bundle, and import it or plan that."""
+    _refuse_unused(task, opened.inventory, (opened, *means.beside))
+    check = import_policy.policy_check_of(task.policy, opened)
+    check_import(opened, task.destination, means.session, task.ledger)
+    verified = bundler.verify_bundle(opened, means.session)
+    full = partial(bundler.import_bundle, confirm_full=task.confirm_full)
+    carry = bundler.plan_bundle_import if dry_run else full
+    report = carry(
+        verified,
+        task.destination,
+        means.session,
+        task.ledger,
+        task.on_conflict,
+        beside=means.beside,
+        policy=check,
+        prune=task.prune,
+    )
+    return import_policy.with_signed(report, check)
 
 
 def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[bundler.Bundle]) -> None:
@@ -119,8 +125,14 @@ def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[bun
 def _from_pipe(task: ImportTask, means: Means) -> Report:
     if sys.stdin.isatty():
         raise UsageError("-", "standard input is a terminal", "pipe a bundle into this command")
+    pipe = _StandardInput()
+    if pipe.peek(len(COMPACT_MARK)) == COMPACT_MARK:
+        from bundler.bundle.compacted.compact_copy import received
+
+        with received(pipe, scratch_folder(), DEFAULT_LIMITS, means.verifier) as opened:
+            return _carried(task, means, opened)
     check = import_policy.policy_check_of(task.policy, None)
-    stream = bundler.BundleStream(_StandardInput(), DEFAULT_LIMITS, means.verifier)
+    stream = bundler.BundleStream(pipe, DEFAULT_LIMITS, means.verifier)
     _refuse_unused(task, stream.open(), means.beside)
     return bundler.import_stream(
         stream,
@@ -138,7 +150,20 @@ def _from_pipe(task: ImportTask, means: Means) -> Report:
 class _StandardInput:
     """The bundle that comes in by standard input. A ByteStream."""
 
+    def __init__(self) -> None:
+        self._start = b""
+
+    def peek(self, size: int) -> bytes:
+        """Return the first bytes, and leave them to be read; fewer only if there are no more."""
+        while len(self._start) < size and (data := self._come(size)):
+            self._start += data
+        return self._start[:size]
+
     def read(self, size: int, /) -> bytes:
         """Return what has come, at once: a refused bundle is refused by its first frame."""
+        data, self._start = self._start[:size], self._start[size:]
+        return data or self._come(size)
+
+    def _come(self, size: int) -> bytes:
         with local_errors(Path("standard input"), "read"):
             return os.read(sys.stdin.fileno(), size)

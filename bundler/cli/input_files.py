@@ -1,14 +1,16 @@
-"""Files that a person wrote, and how many may be open at a time."""
+"""Files that a person wrote, how many may be open at a time, and the folder for temporary ones."""
 
 from __future__ import annotations
 
 import os
 import resource
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.config.selection_options import SelectOptions, TagOptions, narrowed, rules_of
+from bundler.errors import LocalError
 from bundler.importer import Part
 from bundler.named_files import text_of
 from bundler.selection.rules import check
@@ -36,6 +38,14 @@ def part_of(select: SelectOptions, tags: TagOptions, file: ImportFile | None) ->
     if file is None:
         return Part(select.repositories, line)
     return Part(select.repositories or file.select.repositories, narrowed(file.select.rules, line))
+
+
+def scratch_folder() -> Path:
+    """Return the folder for temporary files, as TMPDIR says. Raises LocalError if there is none."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise LocalError("temporary files", "no folder for them", "name one with TMPDIR") from error
 
 
 def allow_open_files() -> None:

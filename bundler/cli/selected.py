@@ -13,16 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bundler.cli.option_combinations import given_flags, refuse_combination, refuse_unused
+from bundler.config import selection_options
 from bundler.config.export_options import ExportSettings
 from bundler.config.include_options import IncludeOptions
 from bundler.config.option import over
-from bundler.config.selection_options import (
-    RuntimeOptions,
-    SelectionOptions,
-    SourceOptions,
-    narrowed,
-    rules_of,
-)
 from bundler.errors import CollectedError, UsageError
 from bundler.named_files import text_of
 from bundler.oci import DEFAULT_REGISTRY, Reference, RegistryName, parse_reference
@@ -41,7 +35,7 @@ class Asked(NamedTuple):
     selection: sources.Selection
 
 
-def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> Asked:
+def asked(command: str, options: selection_options.SelectionOptions, settings: ExportSettings) -> Asked:
     """Read the export files, and join them with the command line. Raises UsageError."""
     place = options.place
     file = export_file(place.config, place.default_registry) if place.config else None
@@ -69,7 +63,7 @@ def _said_in(file: ExportFile | None) -> Iterator[str]:
         yield "--no-referrers"
 
 
-def _refuse_beside_lock(options: SelectionOptions) -> None:
+def _refuse_beside_lock(options: selection_options.SelectionOptions) -> None:
     """Raise UsageError for choices beside a lock file alone, which names all that is carried."""
     choosing = options.tags._replace(exclude=())
     following = options.more._replace(created_since=None, created_until=None)
@@ -78,7 +72,7 @@ def _refuse_beside_lock(options: SelectionOptions) -> None:
     refuse_unused(flags, sorted(flags), "the lock file names everything that is carried")
 
 
-def _refuse_unheard(options: SelectionOptions, selection: sources.Selection) -> None:
+def _refuse_unheard(options: selection_options.SelectionOptions, selection: sources.Selection) -> None:
     """Raise UsageError for rules of the command line that nothing obeys: what is named is not chosen."""
     if selection.pins:
         cause = f"{selection.pins[0].reference} is named, and its creation time is not asked for"
@@ -89,7 +83,7 @@ def _refuse_unheard(options: SelectionOptions, selection: sources.Selection) -> 
     _refuse_idle(options, selection)
 
 
-def _refuse_idle(options: SelectionOptions, selection: sources.Selection) -> None:
+def _refuse_idle(options: selection_options.SelectionOptions, selection: sources.Selection) -> None:
     """Raise UsageError for what changes no source at all, be it an option or a key of a file."""
     counting = [rules for rules in selection.rules if rules.prereleases]
     if counting and not any(rules.ranks_versions for rules in counting):
@@ -130,9 +124,9 @@ def export_file(paths: tuple[Path, ...], default_registry: RegistryName = DEFAUL
     return merged(files)
 
 
-def selected(options: SelectionOptions, file: ExportFile | None) -> sources.Selection:
+def selected(options: selection_options.SelectionOptions, file: ExportFile | None) -> sources.Selection:
     """Return what the command line and the export files ask for together. Raises UsageError."""
-    rules, include = rules_of(options.tags, options.more), _include(options.include)
+    rules, include = selection_options.rules_of(options.tags, options.more), _include(options.include)
     check(rules)
     references, namespaces = _sources(options.place, rules, include)
     presets = (Reference(sources.PRESETS[name]) for name in options.place.presets)
@@ -151,7 +145,7 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> sources.Sele
 
 
 def _sources(
-    place: SourceOptions, rules: Rules, include: sources.Include
+    place: selection_options.SourceOptions, rules: Rules, include: sources.Include
 ) -> tuple[list[Reference], list[sources.Namespace]]:
     references: list[Reference] = []
     namespaces: list[sources.Namespace] = []
@@ -186,7 +180,7 @@ def _include(options: IncludeOptions) -> sources.Include:
 
 
 def selection_in(
-    file: ExportFile, line: Rules, include: IncludeOptions, runtime: RuntimeOptions
+    file: ExportFile, line: Rules, include: IncludeOptions, runtime: selection_options.RuntimeOptions
 ) -> sources.Selection:
     """Return what the file asks for, under what the command line says.
 
@@ -206,7 +200,7 @@ def _source(source: ConfiguredSource, line: Rules, options: IncludeOptions) -> s
     include = options.narrowing(source.include)
     if source.pattern is not None:
         registry, glob, exclude = source.pattern
-        rules = narrowed(source.rules or Rules(), line)
+        rules = selection_options.narrowed(source.rules or Rules(), line)
         return sources.Selection(namespaces=(sources.Namespace(registry, glob, exclude, rules, include),))
     assert source.repository is not None, "it is a repository if it is no pattern"
     pins = tuple(
@@ -218,5 +212,5 @@ def _source(source: ConfiguredSource, line: Rules, options: IncludeOptions) -> s
     if source.rules is None:
         return sources.Selection(pins)
     return sources.Selection(
-        pins, (sources.Source(source.repository, narrowed(source.rules, line), include),)
+        pins, (sources.Source(source.repository, selection_options.narrowed(source.rules, line), include),)
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bundler.bundle.inventory import BUNDLE_SUFFIX
+from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
 from bundler.bundle.inventory_reader import decode
 from bundler.bundle.manifest_pool import ChainEntry, ManifestPool, chain_entry_of
 from bundler.deltas.existing_bundle import open_bundle
@@ -127,7 +127,9 @@ class DeltaChain:
         """Look for a bundle in the folders of the named ones; who is there is found out once."""
         while self._folders:
             folder = self._folders.pop()
-            for path in [*sorted(folder.glob(f"*{BUNDLE_SUFFIX}")), *sets_in(folder)]:
+            suffixes = (BUNDLE_SUFFIX, COMPACT_SUFFIX)
+            files = [path for suffix in suffixes for path in sorted(folder.glob(f"*{suffix}"))]
+            for path in [*files, *sets_in(folder)]:
                 # Others are somebody else's files.
                 with suppress(BundlerError), open_bundle(path, self._limits) as bundle:
                     self._beside[bundle.id] = path

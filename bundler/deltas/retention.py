@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.bundle.inventory import BUNDLE_SUFFIX
+from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
 from bundler.bundle.sealing import remove_sidecar
 from bundler.deltas.existing_bundle import open_bundle
 from bundler.durable import remove_if_there, sync_directory
@@ -184,7 +184,7 @@ def retain(store: Store, incremental: Incremental, session: Session) -> tuple[li
 def files_of(entry: HistoryEntry) -> list[Path]:
     """Return the bundle's file, or those of its volumes that exist."""
     path = Path(entry.path or "")
-    if not path.name.endswith(BUNDLE_SUFFIX):
+    if not path.name.endswith((BUNDLE_SUFFIX, COMPACT_SUFFIX)):
         return []
     if path.exists():
         return [path]

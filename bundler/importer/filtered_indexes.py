@@ -11,18 +11,9 @@ from typing import Any, NamedTuple
 
 from bundler.attachments.referrers import attachment_tags, is_attachment_tag
 from bundler.bundle.inventory import Root
-from bundler.oci import (
-    Digest,
-    Manifest,
-    Manifests,
-    RepositoryName,
-    bottom_up,
-    parse_manifest,
-    reached,
-    sha256,
-    strict_json,
-)
-from bundler.oci.graph import left_out
+from bundler.oci import Digest, RepositoryName, sha256, strict_json
+from bundler.oci.graph import Manifests, bottom_up, left_out, reached
+from bundler.oci.manifest import Manifest, parse_manifest
 
 FILTERED_FROM = "io.github.timoni-bundler.filtered-from"
 """Annotation of a filtered index: the digest of the whole index that it was made from."""

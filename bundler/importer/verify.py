@@ -7,7 +7,7 @@ from bundler.bundle.closure import check_closure
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.reader import Bundle
 from bundler.bundle.sealing import check_sidecar, sidecar_of
-from bundler.errors import BUNDLE, ContentError, errors_of
+from bundler.errors import BUNDLE, PIPE, ContentError, errors_of
 from bundler.limits import Limits
 from bundler.oci import Descriptor, Digest, HeldManifests, Manifest, parse_manifest
 from bundler.oci.graph import sparse
@@ -38,8 +38,13 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
     warnings: tuple[str, ...] = ()
     if bundle.sealed and not bundle.proven and (problem := expired(bundle.sealed.statement, session.clock())):
         warnings = (f"{bundle.path}: {problem}; nobody checked its signatures",)
-    # Each volume of a set has its own digest in it.
-    if bundle.sha256 and not bundle.volumes and not check_sidecar(bundle.path, bundle.sha256):
+    # Each volume of a set has its own digest in it, and beside a pipe there is nothing.
+    if (
+        bundle.sha256
+        and not bundle.volumes
+        and str(bundle.path) != PIPE
+        and not check_sidecar(bundle.path, bundle.sha256)
+    ):
         warnings += (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
     return Verified(bundle, collector.manifests, warnings)
 

@@ -39,7 +39,7 @@ class ModuleImages(NamedTuple):
 
 
 class Templates:
-    """The images that templates name. Each distinct one is read once: versions of a module share most."""
+    """The images that templates name; a template that versions of a module share is read once."""
 
     def __init__(self) -> None:
         self._read: dict[tuple[str, bytes], list[image_fields.Image]] = {}

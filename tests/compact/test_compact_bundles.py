@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import random
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from hypothesis import strategies as some
 from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.compacted.compact_writer import CompactWriter
 from bundler.bundle.reader import open_bundle
-from bundler.compact.codecs import GZIP_HEADER, CodecNumber, GzipRecipe, gzip_again
+from bundler.compact.codecs import CodecNumber
 from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.exporter import output_to
 from bundler.exporter.output.convert import convert_bundle
@@ -23,42 +20,11 @@ from bundler.importer import verify_bundle
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.reporting.progress import SILENCE
 from bundler.session import Session
-from tests.builders import (
-    TIMONI_CONFIG,
-    TIMONI_LAYER,
-    Content,
-    a_bundle,
-    a_module,
-    manifest_document,
-    push_to,
-)
+from tests.builders import a_bundle, a_module, push_to
+from tests.compact.layers import real_module
 from tests.processes import bundler as run
 from tests.registries import RealRegistry
 from tests.trust.keys import a_key
-
-
-def a_layer(files: dict[str, bytes], codec: CodecNumber = CodecNumber.GO_A) -> bytes:
-    """A layer as Go packs it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in sorted(files.items()):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return b"".join(gzip_again(GzipRecipe(codec, GZIP_HEADER), [buffer.getvalue()]))
-
-
-def real_module(versions: int = 6) -> Content:
-    """A module in which each version changes one file of twenty; two generations of Go packed it."""
-    content, chance = Content(), random.Random(7)
-    files = {f"templates/{number}.cue": chance.randbytes(300).hex().encode() for number in range(20)}
-    for version in range(versions):
-        files[f"templates/{version}.cue"] += b"// changed\n"
-        codec = CodecNumber.GO_A if version < versions // 2 else CodecNumber.GO_B
-        layer = content.add_blob(a_layer(files, codec), TIMONI_LAYER)
-        config = content.add_blob(b'{"v":%d}' % version, TIMONI_CONFIG)
-        content.add_manifest(manifest_document(config, [layer]), f"1.{version}.0")
-    return content
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +145,11 @@ def test_a_compact_bundle_is_imported_and_exported_again(
         (["export", "h.example/app", "-o", "x.compact.zst"], "export --compact"),
         (["export", "h.example/app", "--compact", "-o", "x.tar.zst"], "ends in .compact.zst"),
         (["export", "h.example/app", "--level", "9", "-o", "x.tar.zst"], "add --compact"),
-        (["export", "h.example/app", "--compact", "--volume-size", "4GiB", "-o", "x.compact.zst"], "split"),
+        (
+            ["export", "h.example/app", "--compact", "--volume-size", "4GiB", "-o", "x.tar.zst"],
+            "ends in .comp",
+        ),
+        (["expand", "BUNDLE", "-o", "x."], "the result is a file"),
     ],
 )
 def test_the_name_says_the_form(portable: Path, tmp_path: Path, arguments: list[str], says: str) -> None:

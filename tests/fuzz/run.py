@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz.run [TARGET...] [--seconds N] [--keep DIR]`: look for inputs that do harm.
+"""`python -m tests.fuzz.run [TARGET...] [--seconds N] [--patience N] [--keep DIR]`: look for harmful inputs.
 
 With atheris (the group `fuzz`: Linux on x86-64, Python up to 3.13) it is led by coverage. Without it,
 the same changes are made without being led. An input that does harm ends it, and is left in `--keep`.
@@ -18,8 +18,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-LONGEST_SECONDS = 10
-"""For one input, on a busy machine."""
 MOST_MIB = 1024
 """Of memory: the fuzzer's own coverage counts, so this only ends what grows without bound."""
 
@@ -29,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.run")
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--patience", type=int, default=10, help="seconds that one input may take")
     parser.add_argument("--keep", type=Path, default=Path())
     options = parser.parse_args()
     fuzzer = _fuzzer()
@@ -39,7 +38,7 @@ def main() -> None:
             child = os.fork()
             if child == 0:
                 os.dup2(said.fileno(), 2)
-                (_led if fuzzer else _unled)(name, options.seconds, options.keep)
+                (_led if fuzzer else _unled)(name, options.seconds, options.patience, options.keep)
                 os._exit(0)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             said.seek(0)
@@ -58,7 +57,7 @@ def _fuzzer() -> Any:
     return atheris
 
 
-def _led(name: str, seconds: float, keep: Path) -> None:
+def _led(name: str, seconds: float, patience: int, keep: Path) -> None:
     from tests.fuzz.mutation import LONGEST, mutated
     from tests.fuzz.targets import TARGETS, run
 
@@ -74,7 +73,7 @@ def _led(name: str, seconds: float, keep: Path) -> None:
         for number, seed in enumerate(seeds):
             (Path(folder) / str(number)).write_bytes(seed)
         settings = [
-            f"-max_total_time={max(1, round(seconds))}", f"-timeout={LONGEST_SECONDS}",
+            f"-max_total_time={max(1, round(seconds))}", f"-timeout={patience}",
             f"-rss_limit_mb={MOST_MIB}", f"-max_len={LONGEST}", f"-artifact_prefix={keep}/{name}-",
         ]  # fmt: skip
         attempt = target.attempt
@@ -82,7 +81,7 @@ def _led(name: str, seconds: float, keep: Path) -> None:
         fuzzer.Fuzz()
 
 
-def _unled(name: str, seconds: float, keep: Path) -> None:
+def _unled(name: str, seconds: float, patience: int, keep: Path) -> None:
     from tests.fuzz.mutation import mutated
     from tests.fuzz.targets import TARGETS, run
 
@@ -93,7 +92,7 @@ def _unled(name: str, seconds: float, keep: Path) -> None:
     while time.monotonic() < end:
         data = waiting.pop() if waiting else mutated(random.choice(seeds), random, seeds)
         tried.write_bytes(data)
-        faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
+        faulthandler.dump_traceback_later(patience, exit=True)
         run(target.attempt, data)
     faulthandler.cancel_dump_traceback_later()
     tried.unlink()

@@ -6,28 +6,28 @@ import hashlib
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Self
 
 import zstandard
 
 from bundler.bundle import bundle_format
 from bundler.bundle.compacted import compact_format
-from bundler.bundle.inventory import bundle_id
-from bundler.bundle.inventory_reader import decode
+from bundler.bundle.compacted.compact_head import HeadParts, OpenedHead, head_parts
 from bundler.bundle.stream import StatementCheck
 from bundler.bundle.unpacked import absent
-from bundler.bundle.wire import FrameCache, unpacked
+from bundler.bundle.wire import FrameCache, LayerCache, unpacked
 from bundler.compact.codecs import gzip_again
 from bundler.compact.recipes import Space, decode_recipe
 from bundler.errors import BUNDLE, ContentError, errors_of
-from bundler.limits import Limits
+from bundler.limits import MIB, Limits
 from bundler.oci import CHUNK, Descriptor, verified
-from bundler.reporting.json_report import StatementReport
-from bundler.trust.statement import SignedStatement, signed_statement_of
 from bundler.volumes.volume_reader import BundleBytes
 
 _ZEROS = bytes(CHUNK)
-_KEPT = 3 * compact_format.GROUP
-"""Bytes of unpacked frames that are kept."""
+_FRAMES_KEPT = 2 * compact_format.GROUP
+"""Bytes of unpacked frames that are kept, however many bundles share them."""
+_LAYERS_KEPT = 32 * MIB
+"""Bytes of layers that are kept: an import reads each of them twice, a registry as often as it is asked."""
 
 
 class CompactFile:
@@ -36,25 +36,30 @@ class CompactFile:
     is_compact = True
 
     def __init__(
-        self, path: Path, pieces: BundleBytes, limits: Limits, verifier: StatementCheck | None = None
+        self,
+        path: Path,
+        pieces: BundleBytes,
+        limits: Limits,
+        verifier: StatementCheck | None = None,
+        frames: FrameCache | None = None,
     ) -> None:
         self.path = path
         self.name = pieces.name
         self.sha256: str | None = None
         self.file_size: int | None = pieces.size
         self.volumes = pieces.volumes
-        self.sealed: SignedStatement | None = None
-        self.proven: StatementReport | None = None
         self._limits = limits
         self._pieces = pieces
-        self._cache = FrameCache(_KEPT)
+        self._cache = frames or FrameCache()
+        self._cache.allow(_FRAMES_KEPT)
+        self._layers = LayerCache(_LAYERS_KEPT)
         try:
             self._open(verifier)
         except BaseException:
             pieces.close()
             raise
 
-    def __enter__(self) -> CompactFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -65,10 +70,24 @@ class CompactFile:
         """Bytes of the distinct tar headers of all layers."""
         return self._layout.sections[2].size
 
+    @property
+    def frames(self) -> list[bundle_format.Frame]:
+        """The seek table's entries; the first is the head's."""
+        starts = pairwise(self._offsets)
+        return [bundle_format.Frame(b - a, size) for (a, b), size in zip(starts, self._sizes, strict=True)]
+
+    def head_parts(self) -> HeadParts:
+        """Read the parts of the head again."""
+        return head_parts(self._frame(0), self._limits)
+
+    def behind_head(self) -> Iterator[bytes]:
+        """Yield the bytes of all frames but the head, as they stand in the file."""
+        return self._told(self._raw(self._offsets[1], self._offsets[-1]))
+
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""
         if blob.digest in self._layout.layers:
-            return self._told(verified(blob, self._made_again(*self._layout.layers[blob.digest])))
+            return self._told(self._layers.through(blob, self._layer))
         offset = self._layout.carried.get(blob.digest)
         if offset is None:
             raise absent(blob, self.inventory, self.path)
@@ -83,6 +102,9 @@ class CompactFile:
             yield blob, chunks
             for _ in chunks:
                 pass
+
+    def _layer(self, blob: Descriptor) -> Iterator[bytes]:
+        return verified(blob, self._made_again(*self._layout.layers[blob.digest]))
 
     def _told(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         with errors_of(self.path):
@@ -100,34 +122,15 @@ class CompactFile:
             *accumulate((frame.compressed for frame in frames), initial=len(bundle_format.COMPACT_MARK))
         ]
         self._sizes = [frame.content for frame in frames]
-        head = self._frame(0)
-        parts = self._head_parts(head)
-        self.id = bundle_id(parts[1])
-        if parts[2]:
-            self.sealed = signed_statement_of(self.id, parts[2], parts[3], self._limits)
-        if verifier:
-            self.proven = verifier(self.sealed)
-        self.inventory = decode(parts[1], limits=self._limits)
-        self._layout = compact_format.layout_of(
-            len(head), compact_format.decode_head(parts[0], self._limits), self.inventory
-        )
+        head = OpenedHead(self._frame(0), self._limits, verifier)
+        self.id, self.sealed, self.proven = head.id, head.sealed, head.proven
+        self.inventory, self._layout = head.inventory, head.layout
         if self._layout.frames != self._sizes:
             raise ContentError(
                 compact_format.COMPACT_FILE, "its seek table lists other frames than its head describes"
             )
         counts = [1, *(len([*section.frames()]) for section in self._layout.sections)]
         self._first = [*accumulate(counts)]
-
-    def _head_parts(self, head: bytes) -> list[bytes]:
-        sizes = compact_format.HEAD_SIZES.unpack_from(head.ljust(compact_format.HEAD_SIZES.size, b"\0"))
-        limits = self._limits
-        bounds = (limits.inventory, limits.inventory, limits.statement, limits.signatures)
-        if compact_format.HEAD_SIZES.size + sum(sizes) != len(head) or any(
-            size > bound for size, bound in zip(sizes, bounds, strict=True)
-        ):
-            raise ContentError(compact_format.COMPACT_FILE, "a head of other sizes than it says")
-        ends = [*accumulate(sizes, initial=compact_format.HEAD_SIZES.size)]
-        return [head[start:end] for start, end in pairwise(ends)]
 
     def _seek_table(self) -> list[bundle_format.Frame]:
         size = self._pieces.size
@@ -191,15 +194,18 @@ class CompactFile:
 
     def _whole(self) -> str:
         """Return the sha256 of the file, its digest frame checked."""
-        digest = hashlib.sha256()
+        digest, passed = hashlib.sha256(), self._pieces.checking()
         end = self._offsets[-1]
         for data in self._raw(0, end):
             digest.update(data)
+            passed(data)
         expected = bundle_format.digest_frame(digest.digest())
         rest = b"".join(self._raw(end, self._pieces.size))
         if rest[: len(expected)] != expected:
+            self._pieces.diagnose()
             raise bundle_format.damaged("its bytes are not those that were written")
         digest.update(rest)
+        passed(rest)
         self._pieces.check(digest.hexdigest())
         return digest.hexdigest()
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.reader import Bundle
 from bundler.deltas.merge import written_report
+from bundler.errors import UsageError
 from bundler.exporter.output.outputs import output_to
 from bundler.folders import check_disk
 from bundler.oci import Digest
@@ -34,19 +35,29 @@ class SameStatement(NamedTuple):
 
 
 def convert_bundle(
-    command: str, bundle: Bundle, out: Path, session: Session, *, compact: int | None, force: bool = False
+    command: str,
+    bundle: Bundle,
+    out: Path,
+    session: Session,
+    *,
+    compact: int | None,
+    force: bool = False,
+    scratch: Path | None = None,
 ) -> Report:
     """Write a bundle into `out`, compact at a zstd level or portable; every blob is verified on the way.
 
-    Id, inventory and signatures stay. Returns the report of `command`.
+    Id, inventory and signatures stay. `scratch` is a folder for temporary files, for a compact bundle that
+    goes into a pipe. Returns the report of `command`.
 
     Raises: UsageError for a name that says another form or would lose what it holds, and what the
     bundle's content raises.
     """
     signing = SameStatement(bundle.sealed) if bundle.sealed else None
     output: BundleOutput = output_to(
-        str(out), force=force, signing=signing, compact=compact, limits=session.limits
+        str(out), force=force, signing=signing, compact=compact, scratch=scratch, limits=session.limits
     )
+    if output.is_store:
+        raise UsageError(output.name, "the result is a file", "use a name that ends in .tar.zst")
     output.check()
     existing = output.unchanged(bundle.inventory, session.progress)
     if existing:

@@ -54,6 +54,18 @@ class BundleWriter(Protocol):
         """Write it by calls of `write`, in order."""
 
 
+def writer_of(compact: int | None, scratch: Path, limits: Limits) -> BundleWriter:
+    """Return the writer of a compact bundle at a zstd level, or of a portable one for None.
+
+    `scratch` is a folder for temporary files.
+    """
+    if compact is None:
+        return write_bundle
+    from bundler.bundle.compacted.compact_writer import write_compact
+
+    return partial(write_compact, folder=scratch, limits=limits, level=compact)
+
+
 @dataclass
 class FileOutput:
     """A bundle file with its sidecar."""
@@ -136,19 +148,12 @@ class FileOutput:
                 progress,
                 signing=self.signing,
                 replaced=replaced,
-                writer=self._writer(),
+                writer=writer_of(self.compact, self.path.parent, self.limits),
             )
             # An old sidecar must not speak of the new file.
             remove_sidecar(self.path)
         write_sidecar(self.path, written.sha256 or "")
         return written
-
-    def _writer(self) -> BundleWriter:
-        if self.compact is None:
-            return write_bundle
-        from bundler.bundle.compacted.compact_writer import write_compact
-
-        return partial(write_compact, folder=self.path.parent, limits=self.limits, level=self.compact)
 
 
 def _sidecar_right(path: Path, sha256: str) -> bool:
@@ -188,8 +193,9 @@ STANDARD_OUTPUT = 1
 class StreamOutput:
     """Standard output: the bundle as it is made."""
 
-    descriptor: int
+    descriptor: int = STANDARD_OUTPUT
     signing: StatementSource | None = None
+    writer: BundleWriter = write_bundle
     path: None = None
     name: str = "-"
     is_store: bool = False
@@ -210,7 +216,9 @@ class StreamOutput:
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it in order."""
-        return pack(self._write, self.name, inventory, source, progress, signing=self.signing)
+        return pack(
+            self._write, self.name, inventory, source, progress, signing=self.signing, writer=self.writer
+        )
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

@@ -11,7 +11,7 @@ from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import largest_size
 from bundler.deltas.existing_bundle import open_bundle
 from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
-from bundler.exporter.output.output_file import pack
+from bundler.exporter.output.output_file import StatementSource, pack, writer_of
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
 from bundler.oci import BlobSource
@@ -21,7 +21,6 @@ from bundler.volumes.volume_writer import Cut, splitting
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
-    from bundler.exporter.output.output_file import StatementSource
 
 
 @dataclass
@@ -33,6 +32,8 @@ class VolumesOutput:
     limits: Limits
     signing: StatementSource | None = None
     is_store: bool = False
+    compact: int | None = None
+    """The zstd level of a compact bundle; None for a portable one."""
 
     @property
     def name(self) -> str:
@@ -63,6 +64,8 @@ class VolumesOutput:
                 raise UsageError(self.name, "volumes of another set with this name exist", next_step)
             if existing.sealed and self.signing:
                 self.signing.follow(existing.sealed.statement)
+            if existing.is_compact != (self.compact is not None):
+                return None
             return self._signed_already(existing, progress)
         return None
 
@@ -86,6 +89,9 @@ class VolumesOutput:
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write them under temporary names; they get their own when all are durable."""
         with splitting(self.path, self.cut) as splitter:
-            written = pack(splitter.write, self.name, inventory, source, progress, signing=self.signing)
+            writer = writer_of(self.compact, self.path.parent, self.limits)
+            written = pack(
+                splitter.write, self.name, inventory, source, progress, signing=self.signing, writer=writer
+            )
             splitter.finish(progress)
         return written

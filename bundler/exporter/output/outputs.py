@@ -12,7 +12,7 @@ from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
 from bundler.errors import UsageError
 from bundler.exporter.output.output_directory import DirectoryOutput
-from bundler.exporter.output.output_file import STANDARD_OUTPUT, FileOutput, StatementSource, StreamOutput
+from bundler.exporter.output.output_file import FileOutput, StatementSource, StreamOutput, writer_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -26,36 +26,35 @@ def output_to(
     cut: Cut | None = None,
     signing: StatementSource | None = None,
     compact: int | None = None,
+    scratch: Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> BundleOutput:
     """Return what `-o` means: a bundle by its suffix, `-` for standard output, anything else a directory.
 
-    With `cut`, the bundle is written as volumes; with `compact`, a zstd level, in its compact form.
+    With `cut`, the bundle is written as volumes; with `compact`, a zstd level, in its compact form. Its
+    temporary files are beside the output; of a pipe, in `scratch`.
     Raises UsageError for volumes of anything else, and for a name that says another form.
     """
     path = Path(text)
-    _check_form(path, is_compact=compact is not None, is_cut=cut is not None)
-    if compact is not None:
-        return FileOutput(path, force, limits, signing, compact=compact)
-    is_bundle = path.name.endswith(BUNDLE_SUFFIX)
+    if text == "-" and cut is None:
+        return StreamOutput(signing=signing, writer=writer_of(compact, scratch or path.parent, limits))
+    suffix = BUNDLE_SUFFIX if compact is None else COMPACT_SUFFIX
+    _check_form(path, is_compact=compact is not None)
+    is_bundle = path.name.endswith(suffix)
     if cut is not None:
         if not is_bundle:
             raise UsageError(
-                text,
-                "only a bundle file can be split into volumes",
-                f"use a name that ends in {BUNDLE_SUFFIX}",
+                text, "only a bundle file can be split into volumes", f"use a name that ends in {suffix}"
             )
         from bundler.exporter.output.output_volumes import VolumesOutput
 
-        return VolumesOutput(path, cut, limits, signing)
-    if text == "-":
-        return StreamOutput(STANDARD_OUTPUT, signing)
+        return VolumesOutput(path, cut, limits, signing, compact=compact)
     if is_bundle:
-        return FileOutput(path, force, limits, signing)
+        return FileOutput(path, force, limits, signing, compact=compact)
     return DirectoryOutput(path, force, limits, signing)
 
 
-def _check_form(path: Path, *, is_compact: bool, is_cut: bool) -> None:
+def _check_form(path: Path, *, is_compact: bool) -> None:
     """Raise UsageError for a name that says another form than the one that is written."""
     if is_compact and not path.name.endswith(COMPACT_SUFFIX):
         cause = f"the name of a compact bundle ends in {COMPACT_SUFFIX}"
@@ -63,6 +62,3 @@ def _check_form(path: Path, *, is_compact: bool, is_cut: bool) -> None:
     if not is_compact and path.name.endswith(COMPACT_SUFFIX):
         cause = "this is the name of a compact bundle, and a portable one would be written"
         raise UsageError(str(path), cause, f"choose a name that ends in {BUNDLE_SUFFIX}, or export --compact")
-    if is_compact and is_cut:
-        cause = "a compact bundle is not cut while it is written"
-        raise UsageError(str(path), cause, "write one file, then cut it with `timoni-bundler volumes split`")

@@ -14,7 +14,12 @@ def command(
     bundle: BundleArgument,
     volumes: SetOptions,
     *,
-    out: Annotated[Path, Option("--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst.")],
+    out: Annotated[
+        Path,
+        Option(
+            "--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst, or `-` for standard output."
+        ),
+    ],
     force: Force = False,
     reported: ReportOptions,
     printed: PrintOptions,

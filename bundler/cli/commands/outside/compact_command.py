@@ -8,6 +8,7 @@ from bundler import BundlerError, Session, convert_bundle, open_bundle
 from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
+from bundler.cli.input_files import scratch_folder
 from bundler.cli.setup.registry_access import check_report
 from bundler.cli.terminal import outcome, progress_bars, summaries
 from bundler.config.export_options import CompactLevel
@@ -20,12 +21,21 @@ def command(
     bundle: BundleArgument,
     volumes: SetOptions,
     *,
-    out: Annotated[Path, Option("--output", "-o", metavar="OUT", path=True, help="Write NAME.compact.zst.")],
+    out: Annotated[
+        Path,
+        Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            path=True,
+            help="Write NAME.compact.zst, or `-` for standard output.",
+        ),
+    ],
     level: CompactLevel = None,
     force: Force = False,
     reported: ReportOptions,
     printed: PrintOptions,
-) -> int:
+) -> int:  # fmt: skip
     """Write a bundle in its compact form: the same content in a fraction of the bytes.
 
     It holds each file of all layers once, and for each layer a recipe that makes its bytes again. Layers
@@ -54,15 +64,18 @@ def convert(
     printed: PrintOptions,
 ) -> int:
     """Write a bundle in its compact form, or with None in its portable one; return the exit code."""
-    file, summary = None, ""
+    file, summary, stream = None, "", sys.stderr if str(out) == "-" else sys.stdout
     try:
         check_report(reported.report, str(out), bundle)
         file = reported.report
         session = Session(progress=progress_bars.display(quiet=printed.quiet))
         with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
             refuse_unused_folders(volumes.volumes_in, opened)
-            report = convert_bundle(command, opened, out, session, compact=compact, force=force)
+            scratch = scratch_folder() if compact is not None and str(out) == "-" else None
+            report = convert_bundle(
+                command, opened, out, session, compact=compact, force=force, scratch=scratch
+            )
             summary = summaries.export_summary(report)
     except BundlerError as error:
         report = outcome.failed_report(command, error)
-    return outcome.conclude(report, summary=summary, file=file, as_json=printed.as_json, stream=sys.stdout)
+    return outcome.conclude(report, summary=summary, file=file, as_json=printed.as_json, stream=stream)

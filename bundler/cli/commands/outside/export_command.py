@@ -115,7 +115,9 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
     signers = trusted_signers.module_signers(settings.signers)
     lock = bundle_form.lock_to_write(settings.lock.lock, settings.shard.shard)
     cut, level = bundle_form.cut_of(settings.volumes), bundle_form.level_of(settings.form)
-    out = bundler.output_to(task.out, force=place.force, cut=cut, signing=signing, compact=level)
+    out = bundler.output_to(
+        task.out, force=place.force, cut=cut, signing=signing, compact=level, scratch=place.store
+    )
     location = bundler.store_location_of(out, place.store)
     registries = registry_access.registries(settings.registries, progress, hosts_of(task.selection))
     session = Session(registries, jobs=settings.registries.jobs, progress=progress)

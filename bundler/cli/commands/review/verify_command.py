@@ -14,14 +14,7 @@ from bundler.cli.input_files import import_file, part_of
 from bundler.cli.option_combinations import given_flags, refuse_combination
 from bundler.cli.setup import import_policy, metrics_meter, registry_access, signing_key, trusted_signers
 from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
-from bundler.config import run_options
-from bundler.config.import_options import (
-    ImportSettings,
-    IndexOptions,
-    ModuleSignerOptions,
-    PolicyOptions,
-    SignatureOptions,
-)
+from bundler.config import import_options, run_options
 from bundler.config.option import Option, defaults_of, over
 from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.errors import UsageError
@@ -62,19 +55,19 @@ class ComparisonOptions(NamedTuple):
 class VerifySettings(NamedTuple):
     """Settings of a verification: the part of an import's that it needs."""
 
-    indexes: IndexOptions
+    indexes: import_options.IndexOptions
     volumes: run_options.SetOptions
-    policy: PolicyOptions
-    module_signers: ModuleSignerOptions
-    signers: SignatureOptions
+    policy: import_options.PolicyOptions
+    module_signers: import_options.ModuleSignerOptions
+    signers: import_options.SignatureOptions
     metrics: run_options.MetricsOptions
     job: run_options.JobOptions
     registries: run_options.RegistryOptions
 
     @property
-    def of_import(self) -> ImportSettings:
+    def of_import(self) -> import_options.ImportSettings:
         """The settings of an import that says just this."""
-        return defaults_of(ImportSettings)._replace(**self._asdict())
+        return defaults_of(import_options.ImportSettings)._replace(**self._asdict())
 
 
 class Against(NamedTuple):
@@ -89,7 +82,7 @@ class _Opening(NamedTuple):
     """A bundle to verify, and all that was said about it."""
 
     bundle: Path
-    settings: ImportSettings
+    settings: import_options.ImportSettings
     """The command line and the import file together."""
     volumes: run_options.SetOptions
     """The folders that the command line alone names: one without effect is refused."""
@@ -130,7 +123,10 @@ def command(
 
 
 def _target(
-    comparison: ComparisonOptions, settings: ImportSettings, part: bundler.Part, file: "ImportFile | None"
+    comparison: ComparisonOptions,
+    settings: import_options.ImportSettings,
+    part: bundler.Part,
+    file: "ImportFile | None",
 ) -> Against | None:
     prefix = comparison.against or settings.target.to
     if prefix is None and file:
