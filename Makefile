@@ -8,10 +8,10 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist workstea
 # Markers are declared in pyproject.toml.
 QUICK := not (strace or browser or systemd or nftables or slow)
 
-.PHONY: help demo test quick coverage fuzz lint types schemas man api bench lock hooks release clean
+.PHONY: help demo test quick coverage second-registry fuzz lint types schemas man api bench lock hooks release clean
 
 help: ## What can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 # pip compiles what it installs, but not an editable install; and where PYTHONDONTWRITEBYTECODE is set,
 # every start of the program would compile it anew.
@@ -36,6 +36,9 @@ quick: $(VENV)/dev ## Run the tests that need no special program and little time
 
 coverage: $(VENV)/dev ## Run the whole suite, and show which lines and branches it reaches
 	$(PYTEST) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+second-registry: $(VENV)/dev ## Build the second registry of the tests, once, into ~/.cache
+	$(BIN)/python tools/second_registry.py
 
 fuzz: $(VENV)/dev ## Look for inputs that do harm (SECONDS=60 for each target, TARGETS=... for some)
 	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) $(TARGETS)

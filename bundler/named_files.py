@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from bundler.durable import local_errors
 from bundler.errors import LocalError, UsageError
 from bundler.limits import DEFAULT_LIMITS
 
@@ -18,6 +19,17 @@ def check_writable(file: Path) -> None:
     """Raise LocalError unless a file may be made in its folder."""
     if not os.access(file.parent, os.W_OK | os.X_OK):
         raise LocalError(str(file), "no permission to write into its folder", "choose another folder")
+
+
+def check_new_folder(path: Path) -> None:
+    """Raise LocalError unless `path` is a folder to write into, or can be made one."""
+    places = (path, *path.parents)
+    with local_errors(path, "look at"):
+        nearest = next(place for place in places if os.path.lexists(place))
+    if not nearest.is_dir():
+        raise LocalError(str(path), f"{nearest} is not a directory", "choose another place")
+    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+        raise LocalError(str(path), f"no permission to write into {nearest}", "choose another place")
 
 
 LONGEST = 4 * DEFAULT_LIMITS.config

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 import zstandard
@@ -399,7 +400,8 @@ def push_to(base: str, path: str, content: Content, auth: tuple[str, str] | None
         for digest, data in content.blobs.items():
             begun = session.post(f"{base}/v2/{path}/blobs/uploads/")
             begun.raise_for_status()
-            session.put(begun.headers["Location"], params={"digest": digest}, data=data).raise_for_status()
+            address = urljoin(begun.url, begun.headers["Location"])
+            session.put(address, params={"digest": digest}, data=data).raise_for_status()
         names = {digest: tag for tag, digest in content.tags.items()}
         for digest, (media_type, data) in content.manifests.items():
             _put(session, f"{base}/v2/{path}/manifests/{names.get(digest, digest)}", media_type, data)

@@ -23,5 +23,7 @@ def program_calls(page: str) -> Iterator[list[str]]:
     for line in commands(page):
         words = shlex.split(line, comments=True)
         if words and words[0] == "timoni-bundler":
-            end = next((place for place, word in enumerate(words) if word in (">", "|", "&&")), len(words))
+            end = next(
+                (place for place, word in enumerate(words) if word in (">", "<", "|", "&&")), len(words)
+            )
             yield words[1:end]

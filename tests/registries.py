@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bundler.oci.reference import RepositoryName
 from tests.doubles import LoopbackServer, Reply, Seen
+from tools.second_registry import program
 
 START = 120.0
 """Seconds that a registry may take to listen."""
@@ -39,6 +40,17 @@ def require(program: str) -> str:
     if found:
         return found
     line = f"{program} is not installed: what needs it can't be tested here"
+    if os.environ.get("CI") == "true":
+        pytest.fail(line)
+    pytest.skip(line)
+
+
+def second_registry() -> str:
+    """The path of a registry that is not Distribution; see `tools/second_registry.py`."""
+    path = program(os.environ)
+    if path.exists():
+        return str(path)
+    line = f"{path} is not there: run `make second-registry` to test with a second registry"
     if os.environ.get("CI") == "true":
         pytest.fail(line)
     pytest.skip(line)
@@ -144,6 +156,26 @@ def running_registry(
         process.kill()
         process.wait(START)
         access.join()
+        log.join()
+
+
+_SERVING = re.compile(r"serving on port ([0-9]+)")
+
+
+@contextmanager
+def running_second_registry() -> Iterator[str]:
+    """The registry of go-containerregistry, which keeps its content in memory; yields HOST:PORT."""
+    command = [second_registry(), "-port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    log = _Lines(process.stderr)
+    try:
+        lines = log.until("serving on port")
+        found = next(match for line in lines if (match := _SERVING.search(line)))
+        yield f"localhost:{found[1]}"
+    finally:
+        process.kill()
+        process.wait(START)
         log.join()
 
 

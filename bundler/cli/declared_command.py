@@ -150,7 +150,7 @@ def _parameters(function: Callable[..., int]) -> Iterator[_Parameter]:
     for name, hint in get_type_hints(function, include_extras=True).items():
         if name == "return":
             continue
-        if hasattr(hint, "_fields"):
+        if isinstance(hint, type) and hasattr(hint, "_fields"):
             yield _Parameter(name, hint, tuple(fields_of(hint)))
         else:
             default = defaults[name]

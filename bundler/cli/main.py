@@ -33,6 +33,8 @@ GROUPS = {
         "report": "Write an HTML page about a bundle, for whoever signs.",
     },
     "Upkeep": {
+        "login": "Log in to a registry, and keep the credentials.",
+        "logout": "Remove the credentials of a registry.",
         "store": "Clean up, check and list the store of an export.",
         "volumes": "Split a bundle into volumes, check and repair them.",
         "demo": "Run the complete process here, between two registries.",

@@ -143,7 +143,7 @@ def missing_at_target(
 PulledReference = tuple[str, str]
 """A repository as `host/path`, and the tag or digest that Timoni asks it for."""
 
-_THERE = frozenset({"pushed", "present", "moved", "merged"})
+_THERE = frozenset({"pushed", "present", "moved", "merged", "planned"})
 
 
 def _pulled(module: ModuleReference) -> PulledReference:
@@ -207,18 +207,18 @@ def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
 
 
 def write_all(written: NameOptions, values: Mapping[str, str], report: Report, session: Session) -> Report:
-    """Write what is wanted, from what the target has now.
+    """Write what is wanted, from what the target has now; for a dry run, only say what is missing.
 
     The report gets a warning for what stays unmapped, and a failure for each module that a rewritten
     file names and the target lacks; the file is written all the same.
     """
-    if written.image_map:
+    if written.image_map and not report.dry_run:
         lines = sorted({f"{old} {new}\n" for old, new in _names(report)})
         write_whole(written.image_map, "".join([*_filtered_lines(report), *lines]).encode())
     if written.timoni_bundles_to:
         names = {entry.source: entry.name for entry in report.repositories if entry.source}
         rewritten_bundle = rewritten_files(written.timoni_bundles, names, values)
-        for file, data in rewritten_bundle.files.items():
+        for file, data in () if report.dry_run else rewritten_bundle.files.items():
             write_whole(written.timoni_bundles_to / file.name, data)
         missing = missing_at_target(rewritten_bundle.modules, report, session)
         return dataclasses.replace(

@@ -81,9 +81,10 @@ class Argument:
 
     adds = False
 
-    def __init__(self, metavar: str, *, path: bool = False) -> None:
+    def __init__(self, metavar: str, *, path: bool = False, read: Reader | None = None) -> None:
         self.metavar = metavar
         self.path = path
+        self.read = read
 
 
 class OptionField(NamedTuple):
@@ -105,7 +106,7 @@ class OptionField(NamedTuple):
     @property
     def reader(self) -> Reader | None:
         """The function that makes a value of a text, where the type alone does not tell."""
-        if isinstance(self.declared, Option) and self.declared.read:
+        if self.declared.read:
             return self.declared.read
         parse = getattr(self.item, "parse", None)
         return (lambda text, at: parse(text)) if parse else None

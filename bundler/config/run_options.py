@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from bundler.config.option import Argument, FileSection, Option
-from bundler.oci import RegistryName
+from bundler.config.option import Argument, Circumstances, FileSection, Option
+from bundler.oci import Prefix, RegistryName
 from bundler.trust.statement import DEFAULT_JOB, Job
 from bundler.workers import DEFAULT_JOBS
 
@@ -25,8 +25,8 @@ class WidthOptions(NamedTuple):
     ] = None  # fmt: skip
 
 
-class ReachOptions(NamedTuple):
-    """Options for reaching registries."""
+class ConnectionOptions(NamedTuple):
+    """Options for connecting to registries."""
 
     plain_http: Annotated[
         tuple[RegistryName, ...],
@@ -40,15 +40,6 @@ class ReachOptions(NamedTuple):
         Option(
             "--ca-file", key="caFile", metavar="FILE", heading=REGISTRIES,
             help="Trust these PEM certificates in addition to the system's.",
-        ),
-    ] = None  # fmt: skip
-    creds_file: Annotated[
-        Path | None,
-        Option(
-            "--creds-file", key="credsFile", metavar="FILE", heading=REGISTRIES,
-            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard "
-            "input. "
-            f"Default: ${CREDENTIALS_VARIABLE}, then the files and helpers of docker and podman.",
         ),
     ] = None  # fmt: skip
     token_hosts: Annotated[
@@ -65,6 +56,21 @@ class ReachOptions(NamedTuple):
             "--proxy", key="proxy", metavar="URL", heading=REGISTRIES,
             help="Reach registries through this proxy; `none` for none. Default: $HTTPS_PROXY, $HTTP_PROXY, "
             "$NO_PROXY. Loopback addresses are always reached directly.",
+        ),
+    ] = None  # fmt: skip
+
+
+class ReachOptions(NamedTuple):
+    """Options for reaching registries."""
+
+    connection: ConnectionOptions
+    creds_file: Annotated[
+        Path | None,
+        Option(
+            "--creds-file", key="credsFile", metavar="FILE", heading=REGISTRIES,
+            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard "
+            "input. "
+            f"Default: ${CREDENTIALS_VARIABLE}, then the files and helpers of docker and podman.",
         ),
     ] = None  # fmt: skip
 
@@ -178,5 +184,27 @@ Force = Annotated[
     Option(
         "--force", heading="Destination",
         help="Replace OUT even if that loses what it holds. Default: replace it only if nothing is lost.",
+    ),
+]  # fmt: skip
+
+
+def _registry_place(text: str, at: Circumstances) -> Prefix:
+    """Read `HOST[/PATH]`; addresses are understood too. Raises ValueError."""
+    bare = text
+    for scheme in ("https://", "http://", "oci://"):
+        bare = bare.removeprefix(scheme)
+    if "@" in bare:
+        raise ValueError("a user or password does not belong here")
+    return Prefix.parse(bare.rstrip("/"))
+
+
+RegistryPlace = Annotated[Prefix, Argument("HOST[/PATH]", read=_registry_place)]
+
+AuthFile = Annotated[
+    Path | None,
+    Option(
+        "--authfile", metavar="FILE",
+        help="File of credentials. Default: the first of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json, "
+        "$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json.",
     ),
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from bundler.exporter.output.outputs import output_to
 from bundler.exporter.resolve.lock_file import check_locked, locked_selection, read_lock
 from bundler.exporter.resolve.resolution import sparse_warnings
 from bundler.exporter.resolve.resolver import resolve
+from bundler.folders import check_disk
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Selection
 from bundler.session import Session
@@ -57,7 +58,7 @@ def export_bundle(
     """
     run = ExportRun(session)
     finish = Finish(out, location, incremental, lock, session)
-    out.check()
+    finish.check()
     with location.opened() as store:
         base, immutable = look_back(incremental, store, out.path, session)
         choose = partial(resolve, selection, session, store, signers=signers, immutable=immutable)
@@ -94,6 +95,7 @@ def plan_bundle(
     *,
     incremental: Incremental = ALONE,
     on_drift: OnDrift = OnDrift.IGNORE,
+    lock: Path | None = None,
     signers: Signers = NOBODY,
 ) -> tuple[Report, ExportPlan, int]:
     """Return what an export would do: the report, the plan, bytes of disk that it needs. Write nothing.
@@ -101,8 +103,8 @@ def plan_bundle(
     Raises what the export would raise before it fetches anything.
     """
     run = ExportRun(session)
-    finish = Finish(out, location, incremental, None, session)
-    out.check()
+    finish = Finish(out, location, incremental, lock, session)
+    finish.check()
     store = location.looked_at()
     base, immutable = look_back(incremental, store, out.path, session)
     with run.phase("select"):
@@ -111,8 +113,12 @@ def plan_bundle(
     check_locked(selection, content.resolution, content.findings)
     if run.has_nothing(selection, content):
         return run.nothing(content, dry_run=True), NOTHING_TO_FETCH, 0
+    for line in sparse_warnings(content.resolution):
+        session.progress.note(f"warning: {line}")
+    content = content.noting(finish.unlocked(selection, content))
     if unchanged := finish.skip_if_unchanged(content):
         return run.planned_unchanged(content, unchanged.bundle), NOTHING_TO_FETCH, 0
     plan = plan_against(content, store)._replace(asked_again=len(tags_to_ask(content, on_drift)))
     needs = disk_needs(content, plan, out, store)
+    check_disk(needs)
     return run.planned(content, plan), plan, sum(size for _, size in needs)

@@ -16,7 +16,7 @@ from bundler.importer.prune import Gone
 from bundler.importer.required import AvailableContent, Target, find_required
 from bundler.importer.resume import ask_for_tags
 from bundler.ledger.ledger import ImportRecord, Incoming
-from bundler.oci import Digest, Manifest, RegistryName, RepositoryName
+from bundler.oci import Digest, Manifest, Manifests, RegistryName, RepositoryName, bottom_up
 from bundler.registry.blob_uploads import BegunUpload
 from bundler.registry.registries import Registries
 from bundler.session import Session
@@ -82,6 +82,9 @@ Item = TypeVar("Item")
 Kind = tuple[RegistryName, str, str, str]
 """Registry, and the media types of manifest, config and artifact."""
 
+PlacedManifest = tuple[RepositoryName, Manifest]
+"""A manifest, and a repository at the target that is to have it."""
+
 
 class Answers(NamedTuple):
     """The answers of a target before anything is written."""
@@ -103,14 +106,19 @@ def probe(plan: ImportPlan, session: Session) -> Answers:
         begun[name] = registries.target(name).begin()
 
     closed = dict(_refusals("permission to push", names, begin, session))
-    offered: dict[Kind, PlannedTag] = {}
+    offered: dict[Kind, PlacedManifest] = {}
     for step in steps:
-        if step.root.repository not in closed and not step.manifest.children:
-            offered.setdefault(_kind(step), step)
-    kinds = dict(
+        if step.root.repository not in closed:
+            for kind, manifest in _kinds(step, plan.manifests):
+                offered.setdefault(kind, (step.root.repository, manifest))
+    refused = dict(
         _refusals("kinds accepted", offered, lambda kind: _offer(offered[kind], registries), session)
     )
-    answers = {step.root: closed.get(step.root.repository) or kinds.get(_kind(step)) for step in steps}
+    answers = {
+        step.root: closed.get(step.root.repository)
+        or next((refused[kind] for kind, _ in _kinds(step, plan.manifests) if kind in refused), None)
+        for step in steps
+    }
     return Answers({root: error for root, error in answers.items() if error}, begun)
 
 
@@ -124,11 +132,18 @@ def _refusals(
         # Any other trouble shows itself, or has passed, when it is really sent.
 
 
-def _offer(step: PlannedTag, registries: Registries) -> None:
-    registries.target(step.root.repository).offer(step.manifest)
+def _offer(placed: PlacedManifest, registries: Registries) -> None:
+    name, manifest = placed
+    registries.target(name).offer(manifest)
 
 
-def _kind(step: PlannedTag) -> Kind:
-    manifest: Manifest = step.manifest
-    config = manifest.config.blob.media_type if manifest.config else ""
-    return (step.root.repository.registry, manifest.blob.media_type, config, manifest.artifact_type)
+def _kinds(step: PlannedTag, manifests: Manifests) -> Iterator[tuple[Kind, Manifest]]:
+    """Yield the kinds that a root needs: its own, or those below its index.
+
+    An index is not offered: without its children, some registries call it invalid (zot).
+    """
+    registry = step.root.repository.registry
+    for manifest in bottom_up([step.root.digest], manifests):
+        if not manifest.children:
+            config = manifest.config.blob.media_type if manifest.config else ""
+            yield (registry, manifest.blob.media_type, config, manifest.artifact_type), manifest

@@ -110,6 +110,8 @@ def _import(kit: KitContents) -> Iterator[str]:
     yield from _step(f"3. {what}{'' if kit.target else f'; replace {ANY_TARGET} by your registry'}")
     program = f'"$HOME"/{common_name(kit.archives)}/{PROGRAM}' if kit.archives else PROGRAM
     signers = f" --allowed-signers {SIGNERS}" if kit.has_signers else ""
+    registry = (kit.target or ANY_TARGET).removeprefix("oci://").partition("/")[0]
+    yield from (f"If the registry requires a login, run this first: {program} login {registry}", "")
     for bundle in kit.bundles:
         yield _command(f"{program} import {quoted(bundle.files[0])} --to {kit.target or ANY_TARGET}{signers}")
 

@@ -34,7 +34,7 @@ from bundler.ledger.rollback_file import (
 )
 from bundler.ledger.sequences import SequenceEntry, Sequences
 from bundler.limits import DEFAULT_LIMITS
-from bundler.named_files import read_at_most
+from bundler.named_files import check_new_folder, read_at_most
 from bundler.oci import Digest, Prefix
 from bundler.reporting.json_report import Report, StatementReport
 from bundler.session import Session
@@ -97,6 +97,7 @@ class Ledger:
         permits: Permits = NOTHING_PERMITTED,
     ) -> None:
         check_ours(folder)
+        check_new_folder(folder)
         self.folder = folder
         self.rollback_file = rollback_file
         self.receipt = receipt

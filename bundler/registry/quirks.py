@@ -145,9 +145,13 @@ def refusal_hint(words: str) -> str:
 
 
 def has_another_reason(error: TargetRefusedError) -> bool:
-    """Return whether a refusal is about something else than what a manifest has below it."""
-    named = isinstance(error, TypeRefusedError | RepositoryRefusedError)
-    return named or bool(refusal_hint(error.cause.removeprefix(REFUSED)))
+    """Return whether a refusal is about something else than what a manifest has below it.
+
+    zot calls an index invalid, with the status of a refused type, where children are missing.
+    """
+    types = isinstance(error, TypeRefusedError) and "MANIFEST_INVALID" not in error.cause
+    hint = refusal_hint(error.cause.removeprefix(REFUSED))
+    return types or isinstance(error, RepositoryRefusedError) or bool(hint)
 
 
 def missing_hint(name: RepositoryName, words: str) -> str:

@@ -54,6 +54,13 @@ class Registries:
 
         return catalog(self._host(name))
 
+    def log_in(self, name: RegistryName) -> bool:
+        """Prove the credentials of a registry; return False if it answers without a login.
+
+        Raises: AuthError for a refused login.
+        """
+        return self._host(name).log_in()
+
     def lacks_referrers(self, name: RepositoryName) -> bool:
         """Return whether this registry turned out to have no Referrers API."""
         return self._host(name.registry).lacks_referrers

@@ -191,7 +191,7 @@ class TargetRepository:
             types = error.status in (400, 405, 415)
             hint = quirks.type_hint(self.name, error.cause) if types else quirks.refusal_hint(error.cause)
             kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
-            raise kind(item, f"{quirks.REFUSED}{error.cause}", hint) from error
+            raise kind(item, f"{quirks.REFUSED}{error.cause}", hint or quirks.AT_TARGET) from error
         self._host.traffic.count(sent=len(manifest.data))
         digest_header = reply.headers.get("Docker-Content-Digest", "")
         if quirks.contradicts(digest_header, manifest.blob.digest):

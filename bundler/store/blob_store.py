@@ -56,6 +56,18 @@ class Store(Layout):
                 os.close(self._lock)
             self._lock = None
 
+    def check_free(self) -> None:
+        """Raise LocalError if another process holds the store now; change nothing."""
+        path = self.path / LOCK
+        with durable.local_errors(path, "open"):
+            if not path.exists():
+                return
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _refuse_locked(descriptor, path)
+        finally:
+            os.close(descriptor)
+
     def remove(self) -> None:
         """Remove it all, lock included."""
         with durable.local_errors(self.path, "remove"):
@@ -162,10 +174,7 @@ class Store(Layout):
 def _lock(path: Path) -> int:
     descriptor = durable.own_file(path, 0o600)
     try:
-        if not durable.locked(descriptor, path):
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-            cause = f"in use by another run (process {holder or 'unknown'})"
-            raise LocalError(str(path.parent), cause, "wait until it has ended")
+        _refuse_locked(descriptor, path)
         with durable.local_errors(path, "write"):
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -173,6 +182,14 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _refuse_locked(descriptor: int, path: Path) -> None:
+    """Lock an open file until it is closed. Raises: LocalError if another process has it locked."""
+    if not durable.locked(descriptor, path):
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        cause = f"in use by another run (process {holder or 'unknown'})"
+        raise LocalError(str(path.parent), cause, "wait until it has ended")
 
 
 class StoredBlob(NamedTuple):

@@ -16,7 +16,7 @@ from bundler.config.export_file import (
     merged,
     read_export_file,
 )
-from bundler.config.run_options import ReachOptions
+from bundler.config.run_options import ConnectionOptions, ReachOptions
 from bundler.errors import CollectedError, UsageError
 from bundler.oci.platform import Platform
 from bundler.oci.reference import RegistryName, RepositoryName, RepositoryPath
@@ -139,7 +139,8 @@ def test_settings_equal_options_and_paths_stand_beside_the_file() -> None:
     )  # fmt: skip
     assert (output.force, file.settings.registries.jobs, lock.on_drift) == (True, 8, "refetch")
     assert file.settings.registries.reach == ReachOptions(
-        (RegistryName("h:1"),), Path("conf/ca.pem"), Path("-"), (RegistryName("t"),), "none"
+        ConnectionOptions((RegistryName("h:1"),), Path("conf/ca.pem"), (RegistryName("t"),), "none"),
+        Path("-"),
     )
     files = (Path("conf/bundle.cue"), Path("/b.yaml"))
     assert file.timoni_bundles == (TimoniBundle(files, (("A", "correct horse"), ("B", "$5"))),)
@@ -337,7 +338,7 @@ def test_several_files_follow_each_other_with_their_settings() -> None:
     assert found.sources == (*first.sources, *second.sources)
     assert found.timoni_bundles == second.timoni_bundles
     hosts = tuple(map(RegistryName, "abc"))
-    assert found.settings.registries.reach == ReachOptions(plain_http=hosts, ca_file=Path("/ca.pem"))
+    assert found.settings.registries.reach.connection == ConnectionOptions(hosts, Path("/ca.pem"))
     settings = found.settings
     assert (settings.registries.jobs, settings.lock.lock, settings.output.out) == (8, Path("/l"), None)
 

@@ -12,6 +12,7 @@ import pytest
 
 from bundler.errors import AuthError, UsageError
 from bundler.oci.reference import RegistryName
+from bundler.registry.auth.auth_document import HelperSettings
 from bundler.registry.auth.credentials import (
     CredentialFinder,
     CredentialSources,
@@ -44,7 +45,7 @@ def from_file(
     path = folder / "config.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document))
     environment = {"PATH": f"{folder}:{os.defpath}"}
-    sources = CredentialSources(auth_files=[path], environment=environment, helper_seconds=helper_seconds)
+    sources = CredentialSources(auth_files=[path], helpers=HelperSettings(environment, helper_seconds))
     return find_credentials(host, sources)
 
 
@@ -162,7 +163,7 @@ def test_a_helper_is_asked_once_for_all_repositories(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"credsStore": "test"}))
     environment = {"PATH": f"{tmp_path}:{os.defpath}"}
     finder = CredentialFinder(
-        CredentialSources(auth_files=[tmp_path / "config.json"], environment=environment)
+        CredentialSources(auth_files=[tmp_path / "config.json"], helpers=HelperSettings(environment))
     )
     assert [finder.find(HOST, path) for path in ("a", "b")] == [PAIR, PAIR]
     assert (tmp_path / "asked").read_text() == "\n"

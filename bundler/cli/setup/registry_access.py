@@ -6,10 +6,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bundler.bundle.sealing import sidecar_of
-from bundler.config.run_options import CREDENTIALS_VARIABLE, RegistryOptions
+from bundler.config.run_options import CREDENTIALS_VARIABLE, ConnectionOptions, RegistryOptions
 from bundler.errors import UsageError
 from bundler.named_files import LONGEST, check_folder, read_at_most
 from bundler.oci import RegistryName
+from bundler.registry.auth.auth_document import HelperSettings
 from bundler.registry.auth.credentials import CredentialSources, auth_files, names_no_host, open_to_others
 from bundler.registry.http.exchange import TransportSettings
 from bundler.registry.registries import Registries, RegistrySettings
@@ -46,21 +47,23 @@ def registries(options: RegistryOptions, progress: Progress, hosts: Collection[R
 
     Raises UsageError before any request.
     """
-    reach = options.reach
-    if reach.ca_file:
+    credentials = _credential_sources(options.reach.creds_file, set(hosts), progress)
+    return connected(options.reach.connection, credentials, progress, options.jobs)
+
+
+def connected(
+    options: ConnectionOptions, credentials: CredentialSources, progress: Progress, jobs: int = 1
+) -> Registries:
+    """Return registries that are reached as the options say. Raises UsageError before any request."""
+    if options.ca_file:
         from bundler.registry.http.tls import tls_context
 
-        tls_context(reach.ca_file)
-    hosts_settings = HostSettings(
-        frozenset(reach.plain_http), frozenset(reach.token_hosts), on_retry=progress.note
+        tls_context(options.ca_file)
+    transport = TransportSettings(options.ca_file, _proxies(options.proxy), connections=jobs)
+    hosts = HostSettings(
+        frozenset(options.plain_http), frozenset(options.token_hosts), on_retry=progress.note
     )
-    return Registries(
-        RegistrySettings(
-            TransportSettings(reach.ca_file, _proxies(reach.proxy), connections=options.jobs),
-            hosts_settings,
-            _credential_sources(reach.creds_file, set(hosts), progress),
-        )
-    )
+    return Registries(RegistrySettings(transport, hosts, credentials))
 
 
 def _proxies(option: str | None) -> dict[str, str]:
@@ -91,9 +94,26 @@ def _credential_sources(
             f"a line has no host, but several registries are used: {names}",
             "write HOST USER:PASSWORD",
         )
+    return CredentialSources(lines, origin, credential_files(), HelperSettings(dict(os.environ)))
+
+
+def credential_files() -> list[Path]:
+    """Return the files in which docker and podman keep credentials here, in the order of reading."""
     home = os.environ.get("HOME")
-    files = auth_files(os.environ, Path(home) if home else None)
-    return CredentialSources(lines, origin, files, dict(os.environ))
+    return auth_files(os.environ, Path(home) if home else None)
+
+
+def login_file(authfile: Path | None) -> Path:
+    """Return the file that keeps a login: the one that is read first. Raises UsageError without any."""
+    files = [authfile] if authfile else credential_files()
+    if not files:
+        raise UsageError("--authfile", "there is no home directory to keep a login in", "name a file")
+    return files[0]
+
+
+def helper_settings() -> HelperSettings:
+    """Return how credential helpers are run here."""
+    return HelperSettings(dict(os.environ))
 
 
 def _read_secret(path: Path) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import Inventory, encode
 from bundler.deltas.state import Base
-from bundler.durable import check_ours, local_errors
+from bundler.durable import check_ours
 from bundler.errors import UsageError
+from bundler.named_files import check_new_folder
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
 
@@ -30,8 +31,9 @@ class StoreLocation:
 
         What was made for this run and holds nothing goes in any case.
         """
-        with local_errors(self.path, "look at"):
-            was_there = self.path.exists()
+        check_ours(self.path)
+        check_new_folder(self.path)
+        was_there = self.path.exists()
         with Store(self.path, temporary=self.temporary) as store:
             try:
                 yield store
@@ -55,7 +57,10 @@ class StoreLocation:
     def looked_at(self) -> Store:
         """Return the store as it is, nothing created and nothing locked: for a dry run. Raises LocalError."""
         check_ours(self.path)
-        return Store(self.path)
+        check_new_folder(self.path)
+        store = Store(self.path)
+        store.check_free()
+        return store
 
 
 def store_location_of(out: BundleOutput, store: Path | None = None) -> StoreLocation:

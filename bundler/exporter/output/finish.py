@@ -7,10 +7,12 @@ from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.writer import check_readable
 from bundler.deltas.retention import Incremental
+from bundler.errors import UsageError
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.fetch.store_location import StoreLocation
 from bundler.exporter.resolve.lock_file import write_lock
 from bundler.exporter.resolve.resolution import Findings
+from bundler.named_files import check_folder, check_writable
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import counted
 from bundler.selection.sources import Selection
@@ -44,6 +46,15 @@ class Finish(NamedTuple):
     lock: Path | None
     session: Session
 
+    def check(self) -> None:
+        """Raise, before any request, for an output or a lock file that can't be written."""
+        self.out.check()
+        if self.lock:
+            check_folder(self.lock, "--lock")
+            if self.lock.is_dir():
+                raise UsageError(str(self.lock), "--lock: this is a directory", "name a file")
+            check_writable(self.lock)
+
     def skip_if_unchanged(self, content: ExportContent) -> Unchanged | None:
         """Return why nothing need be written: the base has all of it, or it is there; None if it must be.
 
@@ -76,12 +87,17 @@ class Finish(NamedTuple):
         """
         if self.lock is None or selection.locked:
             return content
-        if not content.findings.complete:
-            number = counted(len(content.findings.all_failures), "item")
-            line = f"{self.lock}: not written: {number} failed, and a lock pins everything or nothing"
-            return content.noting(Findings(warnings=(line,)))
-        write_lock(self.lock, content.whole_inventory, selection)
-        return content
+        if content.findings.complete:
+            write_lock(self.lock, content.whole_inventory, selection)
+        return content.noting(self.unlocked(selection, content))
+
+    def unlocked(self, selection: Selection, content: ExportContent) -> Findings:
+        """Return a warning about a lock file that can't be written, because something failed."""
+        if self.lock is None or selection.locked or content.findings.complete:
+            return Findings()
+        number = counted(len(content.findings.all_failures), "item")
+        line = f"{self.lock}: not written: {number} failed, and a lock pins everything or nothing"
+        return Findings(warnings=(line,))
 
     def close(self, content: ExportContent, bundle: BundleReport | None, store: Store) -> Finished:
         """Give up a temporary store, and remove the older bundles of the job; only if nothing failed.

@@ -33,7 +33,7 @@ BETWEEN = "a login or proxy page may be in between"
 
 _THEIRS = "tell those who run the registry"
 
-LOG_IN = "log in with docker or podman, or use --creds-file"
+LOG_IN = "log in with `timoni-bundler login`, or use --creds-file"
 
 REFUSED = "login refused: wrong user name or password"
 
@@ -57,8 +57,13 @@ class Credentials(NamedTuple):
         return "Credentials(...)"
 
     @property
+    def authorization(self) -> str:
+        """Return the value of an `Authorization` header, where no token is to be asked for first."""
+        return f"Bearer {self.bearer_token}" if self.bearer_token else self.basic
+
+    @property
     def basic(self) -> str:
-        """Return the value of an `Authorization` header."""
+        """Return the value of an `Authorization` header with user and password."""
         pair = f"{self.username}:{self.password}".encode()
         return "Basic " + base64.b64encode(pair).decode()
 
@@ -196,7 +201,8 @@ def _token_request(
 ) -> TokenRequest:
     service = challenge.parameters.get("service", "")
     query = {"service": service} if service else {}
-    query["scope"] = challenge.parameters.get("scope", "") or scope
+    if wanted := challenge.parameters.get("scope", "") or scope:
+        query["scope"] = wanted
     if credentials and credentials.identity_token:
         form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token}
         return TokenRequest(realm, form=urlencode({**form, **query, "client_id": "timoni-bundler"}))

@@ -47,6 +47,21 @@ class Tokens:
             return None
         return self.renewed(scope, kept.token if kept else None, self._challenge, origin)
 
+    def proven(self, scope: str) -> bool:
+        """Return whether the host has asked who we are, and has got an answer with our credentials.
+
+        Raises AuthError if a token server on another host got none.
+        """
+        kept = self._kept.get(scope)
+        if kept and kept.token.withheld_from:
+            cause, next_step = token_exchange.withheld("login required", kept.token.withheld_from)
+            raise AuthError(self._host, cause, next_step)
+        return kept is not None
+
+    def credentials(self, scope: str) -> token_exchange.Credentials | None:
+        """Return the credentials for a scope; None for anonymous access."""
+        return self._credentials_for(scope)
+
     def may_have_expired(self, token: token_exchange.BearerToken | None) -> bool:
         """Return whether a 403 may mean only that a token is too old; some registries answer so."""
         return token is not None and token.expires_in != FOREVER

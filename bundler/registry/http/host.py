@@ -111,6 +111,20 @@ class Host:
 
         return self._retry.call(attempt)
 
+    def log_in(self) -> bool:
+        """Ask for nothing but the login; return False if this registry answers without one.
+
+        It is then sent the credentials all the same: some let everybody read, and know their users too.
+
+        Raises: AuthError for a refused login. NetworkError. NotFoundError.
+        """
+        ask = partial(self.fetch, "GET", "/v2/", "", accept=frozenset({200}))
+        limit = self.settings.limits.token_answer
+        ask(limit=limit)
+        if not self._tokens.proven("") and (credentials := self._tokens.credentials("")):
+            ask(limit=limit, headers={"Authorization": credentials.authorization})
+        return self._tokens.proven("")
+
     def retrying(self, attempt: Callable[[], Result]) -> Result:
         """Call `attempt` until it ends without a TransientError, or the tries are used up."""
         return self._retry.call(attempt)

@@ -57,7 +57,8 @@ def command(
     timoni-bundler import --rollback before.json
     """
     shown, flags = settings.metrics.metrics, given_flags(settings)
-    with metrics_meter.metered("import", shown, settings.job.name, only_failure=True):
+    dry, name = dry_run.dry_run, settings.job.name
+    with metrics_meter.metered("import", shown, name, dry_run=dry, only_failure=True):
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
@@ -78,7 +79,7 @@ def command(
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
             summary = summaries.import_summary(done, target, all_tags=dry_run.all_tags)
         except BundlerError as error:
-            done, summary = outcome.failed_report("import", error), ""
+            done, summary = outcome.failed_report("import", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
         return outcome.conclude(
             done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout
@@ -104,7 +105,7 @@ def _imported(
 ) -> Report:
     session = session_of(task, quiet=quiet)
     done = carry_out(task, session, dry_run=dry_run)
-    return done if dry_run else write_all(settings.names, runtime_values(runtime), done, session)
+    return write_all(settings.names, runtime_values(runtime), done, session)
 
 
 def _taken_back(
@@ -122,7 +123,7 @@ def _taken_back(
         done = _rolled_back(file, bundle, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
         summary = summaries.rollback_summary(done, str(file), all_tags=dry_run.all_tags)
     except BundlerError as error:
-        done, summary = outcome.failed_report("import", error), ""
+        done, summary = outcome.failed_report("import", error, dry_run=dry_run.dry_run), ""
     meter.noted(done)
     return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
 

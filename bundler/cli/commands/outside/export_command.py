@@ -50,7 +50,8 @@ def command(
     If an export is interrupted, run the same command again: it continues with what is missing. An
     existing OUT is replaced only if nothing in it would be lost.
     """
-    with metrics_meter.metered("export", settings.metrics.metrics, settings.job.name, only_failure=True):
+    dry, name = dry_run.dry_run, settings.job.name
+    with metrics_meter.metered("export", settings.metrics.metrics, name, dry_run=dry, only_failure=True):
         task = _task(options, settings)
     settings = task.settings
     stream = sys.stderr if task.out == "-" else sys.stdout
@@ -68,7 +69,7 @@ def command(
             report = settings.report.report
             done, summary = _carried(task, dry_run, quiet=printed.quiet)
         except BundlerError as error:
-            done, summary = outcome.failed_report("export", error), ""
+            done, summary = outcome.failed_report("export", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
         return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
 
@@ -129,6 +130,7 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
             session,
             incremental=incremental,
             on_drift=bundler.OnDrift(settings.lock.on_drift or "ignore"),
+            lock=lock,
             signers=signers,
         )
         return planned, selection_text.export_plan_text(planned, plan, disk, all_tags=dry_run.all_tags)
