@@ -69,17 +69,17 @@ def _refuse_beside_lock(options: selection_options.SelectionOptions) -> None:
     following = options.more._replace(created_since=None, created_until=None)
     including = options.include._replace(require=())
     flags = given_flags(choosing, following, including, options.runtime)
-    refuse_unused(flags, sorted(flags), "the lock file names everything that is carried")
+    refuse_unused(flags, sorted(flags), "the lock file names everything that is exported")
 
 
 def _refuse_unheard(options: selection_options.SelectionOptions, selection: sources.Selection) -> None:
     """Raise UsageError for rules of the command line that nothing obeys: what is named is not chosen."""
     if selection.pins:
-        cause = f"{selection.pins[0].reference} is named, and its creation time is not asked for"
+        cause = f"{selection.pins[0].reference} is named explicitly, so its creation time is not checked"
         refuse_unused(given_flags(options.more), ("--since", "--min-age"), cause)
     if not (selection.sources or selection.namespaces):
         choices = given_flags(options.tags, options.more) - {"--exclude"}
-        refuse_unused(choices, sorted(choices), "every source names its tag, so that nothing is chosen")
+        refuse_unused(choices, sorted(choices), "every source names its tag, so there is nothing to choose")
     _refuse_idle(options, selection)
 
 
@@ -173,7 +173,7 @@ def _include(options: IncludeOptions) -> sources.Include:
     if options.require and options.no_referrers:
         raise UsageError(
             "--require",
-            "it can't hold with --no-referrers, which leaves attachments out",
+            "it conflicts with --no-referrers, which leaves attachments out",
             "remove one of them",
         )
     return options.include()

@@ -43,7 +43,7 @@ class IncludeOptions(NamedTuple):
         Option(
             "--platform", key="platforms", metavar="OS/ARCH", heading=INCLUDED,
             read=lambda text, at: parse_platform(text),
-            help="Of images for several platforms, include only this one. Repeatable. Default: all.",
+            help="Include only this platform of multi-platform images. Repeatable. Default: all.",
         ),
     ] = ()  # fmt: skip
     no_referrers: Annotated[

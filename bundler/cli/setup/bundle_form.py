@@ -62,7 +62,7 @@ def incremental_of(options: IncrementalOptions, job: Job, out: str, store: Path 
     if "last" in options.base and store is None:
         raise UsageError("--base last", "the last bundle is recorded in the store", "add --store DIR")
     if options.full_every and "last" not in options.base:
-        raise UsageError("--full-every", "only a chain of --base last can begin anew", "add --base last")
+        raise UsageError("--full-every", "only a chain with --base last can start again", "add --base last")
     _check_out(out, options.base)
     return incremental
 

@@ -46,9 +46,9 @@ def command(
     """Import a bundle into a registry. Digests do not change.
 
     The whole bundle is verified before the first write. From standard input (-), it is verified as it
-    flows, and manifests and tags come last; a compact bundle is first received as a whole, into a temporary
-    file (in $TMPDIR). What the target already has is skipped. No tag of a repository moves before
-    everything its tags need is there and confirmed. Every tag is read back.
+    arrives, and manifests and tags come last; a compact bundle is first received as a whole, into a temporary
+    file (in $TMPDIR). What the target already has is skipped. No tag of a repository moves until
+    everything that its tags need is there and confirmed. Every tag is read back.
 
     \b
     timoni-bundler import modules.tar.zst --to oci://registry.internal:5000/mirror

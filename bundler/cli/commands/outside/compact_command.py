@@ -38,8 +38,8 @@ def command(
 ) -> int:  # fmt: skip
     """Write a bundle in its compact form: the same content in a fraction of the bytes.
 
-    It holds each file of all layers once, and for each layer a recipe that makes its bytes again. Layers
-    that can't be made again are carried as they are. Bundle ID and signatures stay the same. Every command
+    It stores each distinct file once, and for each layer a recipe to rebuild its exact bytes. Layers that
+    can't be rebuilt exactly are stored as they are. Bundle ID and signatures stay the same. Every command
     that reads a bundle reads a compact one; for other OCI tools, `expand` makes the portable form.
 
     \b

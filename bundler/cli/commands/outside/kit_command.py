@@ -47,8 +47,8 @@ def command(
 ) -> int:  # fmt: skip
     """Put everything that crosses into one folder: bundles, the program, checksums, instructions.
 
-    The folder has SHA256SUMS for `sha256sum -c`, and README.txt with the commands for this very content:
-    check, unpack, import. Both need nothing but a shell. Every bundle is verified first. Names and sizes
+    The folder has SHA256SUMS for `sha256sum -c`, and README.txt with the commands to check, unpack and
+    import this content. Both need nothing but a shell. Every bundle is verified first. Names and sizes
     fit FAT32. Bundles that build on each other are listed in the order of import; README.txt names a base
     that must be there before.
 

@@ -32,8 +32,8 @@ def command(
         bool,
         Option(
             "--replace",
-            help="Make a new statement, of the same job and with no lower number; the present signatures are "
-            "dropped. Default: add a signature.",
+            help="Replace the statement and its signatures with a new one: of the same job, with a number "
+            "that is not lower. Default: add a signature.",
         ),
     ] = False,
     quiet: Quiet = False,

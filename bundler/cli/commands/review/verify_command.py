@@ -104,7 +104,7 @@ def command(
     """Prove that a bundle is complete and undamaged: inventory, every size and digest, the .sha256 beside it.
 
     This proves that the bundle is consistent; with --allowed-signers, also who signed it. With --against,
-    a target is asked for every tag by HEAD; nothing is written.
+    the target is asked for every tag by a HEAD request; nothing is written.
 
     \b
     timoni-bundler verify modules.tar.zst

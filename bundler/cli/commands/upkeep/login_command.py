@@ -59,7 +59,7 @@ def command(
         never_show(secret)
     registries = connected(connection, CredentialSources(given=credentials), display(quiet=True))
     if not registries.log_in(place.registry):
-        cause = "this registry answers without a login, so that nothing proves these credentials"
+        cause = "this registry answers without a login, so these credentials were not checked"
         current_log().warn(f"{place.registry}: {cause}")
     kept = keep_login(file, place, credentials, helper_settings())
     who = f" as {credentials.username}" if credentials.username else ""
@@ -72,11 +72,11 @@ def _asked(place: Prefix, username: str | None, *, token: bool, from_stdin: bool
     if token and username is not None:
         raise UsageError("--token", "a bearer token has no user", "leave --username or --token out")
     if not from_stdin and not sys.stdin.isatty():
-        cause = "standard input is not a terminal, so that nobody can be asked"
+        cause = "standard input is not a terminal, so nobody can be asked"
         raise UsageError(str(place), cause, "use --password-stdin, with --username USER")
     if not token and username is None:
         if from_stdin:
-            cause = "standard input has the password, so that the user can't be asked for"
+            cause = "standard input carries the password, so the user name can't be asked for"
             raise UsageError("--password-stdin", cause, "add --username USER, or --token")
         username = click.prompt("Username", err=True)
     _check_username(username or "")

@@ -52,8 +52,8 @@ def gc(
 ) -> int:
     """Show, and with --delete remove, blobs that no job needs.
 
-    Needed is the state that each job's last bundle makes, with everything it builds on. A forgotten bundle
-    can no longer be a --base by its ID. Bundle files are not touched.
+    A job needs the content of its last bundle and of everything that it builds on. A forgotten bundle can
+    no longer be a --base by its ID. Bundle files are not touched.
 
     \b
     timoni-bundler store gc /var/lib/modules --keep 14 --delete

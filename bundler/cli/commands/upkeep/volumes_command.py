@@ -50,7 +50,8 @@ def split_command(
 ) -> int:
     """Split a bundle file into volumes. Volumes that are already complete are left alone.
 
-    Parity volumes are counted after the others: with 5 volumes and 1 parity volume, --only 6 is the latter.
+    Parity volumes are counted after the others: with 5 volumes and 1 parity volume, --only 6 is the parity
+    volume.
 
     \b
     timoni-bundler volumes split all.tar.zst --volume-size 4GiB --parity 20 -o /media/stick
