@@ -18,9 +18,12 @@ from bundler.cli.option_combinations import refuse_unused
 from bundler.cli.setup import import_policy, registry_access, trusted_signers
 from bundler.cli.terminal.progress_bars import display
 from bundler.config.run_options import RegistryOptions
+from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.importer import check_import
+from bundler.importer.several.find_bundles import holds_several
+from bundler.importer.several.import_several import ImportTerms, import_several
 from bundler.limits import DEFAULT_LIMITS
 from bundler.reporting.json_report import Report
 from bundler.session import Session
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 class ImportTask(NamedTuple):
     """One import, all that was said about it put together."""
 
-    bundle: str
+    bundles: tuple[str, ...]
     destination: bundler.Destination
     on_conflict: bundler.OnConflict
     settings: RegistryOptions
@@ -49,6 +52,11 @@ class ImportTask(NamedTuple):
     given: frozenset[str]
     """Options of the command line; what a file says is for every bundle that comes."""
 
+    @property
+    def bundle(self) -> str:
+        """The bundle, where it is one."""
+        return self.bundles[0]
+
 
 class Means(NamedTuple):
     """The means that an import works with."""
@@ -61,8 +69,8 @@ class Means(NamedTuple):
 def session_of(task: ImportTask, *, quiet: bool) -> Session:
     """Return a session with the registries of the import."""
     progress = display(quiet=quiet)
-    registries = registry_access.registries(task.settings, progress, [task.destination.prefix.registry])
-    return Session(registries, jobs=task.settings.jobs, progress=progress)
+    reachable = registry_access.registries(task.settings, progress, [task.destination.prefix.registry])
+    return Session(reachable, jobs=task.settings.jobs, progress=progress)
 
 
 def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
@@ -72,6 +80,8 @@ def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
         opened = partial(bundler.open_bundle, volumes_in=task.volumes_in, frames=FrameCache())
         beside = [stack.enter_context(opened(path)) for path in task.beside]
         means = Means(beside, trusted_signers.verifier_of(task.trust, session.clock()), session)
+        if holds_several([Path(bundle) for bundle in task.bundles]):
+            return _from_several(task, means, dry_run=dry_run)
         if task.bundle != "-":
             return _from_file(task, means, dry_run=dry_run)
         if dry_run:
@@ -93,6 +103,8 @@ def _carried(task: ImportTask, means: Means, opened: bundler.Bundle, *, dry_run:
     _refuse_unused(task, opened.inventory, (opened, *means.beside))
     check = import_policy.policy_check_of(task.policy, opened)
     check_import(opened, task.destination, means.session, task.ledger)
+    place = BaseRegistry(task.destination.prefix, task.destination.mapping)
+    provide_base(opened, means.session, beside=means.beside, registry=place)
     verified = bundler.verify_bundle(opened, means.session)
     full = partial(bundler.import_bundle, confirm_full=task.confirm_full)
     carry = bundler.plan_bundle_import if dry_run else full
@@ -107,6 +119,20 @@ def _carried(task: ImportTask, means: Means, opened: bundler.Bundle, *, dry_run:
         prune=task.prune,
     )
     return import_policy.with_signed(report, check)
+
+
+def _from_several(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
+    terms = ImportTerms(
+        task.on_conflict,
+        means.verifier,
+        partial(import_policy.policy_check_of, task.policy),
+        means.beside,
+        task.volumes_in,
+        task.prune,
+        task.confirm_full,
+    )
+    paths = [Path(bundle) for bundle in task.bundles]
+    return import_several(paths, task.destination, means.session, task.ledger, terms, dry_run=dry_run)
 
 
 def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[bundler.Bundle]) -> None:

@@ -4,10 +4,17 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.config.option import FileSection, Option
-from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions, SetOptions
+from bundler.config.run_options import (
+    INCREMENTAL,
+    JobOptions,
+    MetricsOptions,
+    RegistryOptions,
+    ReportOptions,
+    SetOptions,
+)
 from bundler.oci import Prefix, parse_prefix
 
-DESTINATION, INCREMENTAL, ROLLBACK = "Destination", "Incremental bundles", "Rollback"
+DESTINATION, ROLLBACK = "Destination", "Rollback"
 NAMES, SIGNATURES = "Image and module names", "Signatures and policy"
 
 

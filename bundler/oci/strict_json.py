@@ -22,7 +22,7 @@ Others = ParamSpec("Others")
 
 NO_NAMES: frozenset[str] = frozenset()
 
-MAPS = frozenset({"annotations", "tags"})
+MAPS = frozenset({"annotations", "tags", "removed", "deselected", "optional", "predicate"})
 """Names of fields whose value is a map: its keys are users' own, and may differ only by case."""
 
 _reading = RLock()

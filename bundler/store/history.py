@@ -19,6 +19,8 @@ BUNDLES = ".bundles"
 
 JOURNAL = ".journal.json"
 
+_JOURNAL = frozenset({"journalVersion", "bundles", "id", "job", "time", "base", "path"})
+
 LARGEST = 64 << 20
 """Bytes of a journal: some 200,000 entries."""
 
@@ -137,7 +139,7 @@ def _decoded(data: bytes, path: Path) -> tuple[HistoryEntry, ...]:
     from pydantic import ValidationError
 
     try:
-        document = strict_json.loads(data, item=str(path), depth=8)
+        document = strict_json.loads(data, item=str(path), depth=8, names=_JOURNAL)
         entries: tuple[HistoryEntry, ...] = _adapter().validate_json(
             strict_json.canonical(document["bundles"])
         )

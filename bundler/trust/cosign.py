@@ -32,6 +32,26 @@ LARGEST = 1 << 20
 
 _DEPTH = 32
 
+_PAYLOAD = frozenset(
+    {"critical", "identity", "docker-reference", "image", "docker-manifest-digest", "type", "optional"}
+)
+"""The names of simple signing. Source: containers/image, docs/containers-signature.5.md."""
+
+_BUNDLE = frozenset(
+    {
+        "mediaType", "verificationMaterial", "publicKey", "hint", "certificate", "rawBytes",
+        "x509CertificateChain", "certificates", "tlogEntries", "logIndex", "logId", "kindVersion", "kind",
+        "version", "integratedTime", "inclusionPromise", "signedEntryTimestamp", "inclusionProof", "rootHash",
+        "treeSize", "hashes", "checkpoint", "envelope", "canonicalizedBody", "timestampVerificationData",
+        "rfc3161Timestamps", "signedTimestamp", "messageSignature", "messageDigest", "algorithm", "digest",
+        "signature", "dsseEnvelope", "payload", "payloadType", "signatures", "sig",
+    }
+)  # fmt: skip
+"""The names of a Sigstore bundle, apart from `keyId` of a log and `keyid` of an envelope."""
+
+_STATEMENT = frozenset({"_type", "subject", "name", "digest", "predicateType", "predicate"})
+"""The names of an in-toto statement."""
+
 
 class Key(NamedTuple):
     """A public key, and the file that it came from."""
@@ -102,7 +122,7 @@ class Evidence(NamedTuple):
 
 def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str]) -> Evidence | None:
     """A layer of a cosign 2 signature; None if it is about another manifest, or can't be read."""
-    document = _document(payload)
+    document = _document(payload, _PAYLOAD)
     critical = _object(document.get("critical"))
     if _object(critical.get("image")).get("docker-manifest-digest") != digest:
         return None
@@ -114,7 +134,7 @@ def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str
 
 def sigstore_bundle(subject: Manifest, data: bytes) -> Evidence | None:
     """A Sigstore bundle; None if it is no signature of this manifest, or can't be read."""
-    document = _document(data)
+    document = _document(data, _BUNDLE)
     material = _object(document.get("verificationMaterial"))
     evidence = enveloped = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
     if evidence is None and (plain := _object(document.get("messageSignature"))):
@@ -131,7 +151,7 @@ def _enveloped(digest: Digest, envelope: Mapping[str, Any]) -> Evidence | None:
     signatures = envelope.get("signatures")
     if not payload or not isinstance(kind, str) or not isinstance(signatures, list) or len(signatures) != 1:
         return None
-    statement = _document(payload)
+    statement = _document(payload, _STATEMENT)
     if not str(statement.get("predicateType", "")).startswith(SIGN_PREDICATE):
         return None
     if not any(_names(subject, digest) for subject in _list(statement.get("subject"))):
@@ -150,9 +170,10 @@ def pae(kind: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(encoded), encoded, len(payload), payload)
 
 
-def _document(data: bytes) -> Mapping[str, Any]:
+def _document(data: bytes, names: frozenset[str]) -> Mapping[str, Any]:
+    """Return an object; an empty one for what can't be read, or can be read in two ways."""
     try:
-        return _object(strict_json.loads(data, item="signature", depth=_DEPTH))
+        return _object(strict_json.loads(data, item="signature", depth=_DEPTH, names=names))
     except ContentError:
         return {}
 

@@ -32,6 +32,19 @@ _LONGEST = 300
 
 _DEPTH = 8
 
+_TRUSTED_ROOT = frozenset(
+    {
+        "mediaType", "tlogs", "ctlogs", "certificateAuthorities", "timestampAuthorities", "baseUrl",
+        "hashAlgorithm", "publicKey", "rawBytes", "keyDetails", "validFor", "start", "end", "logId", "keyId",
+        "checkpointKeyId", "subject", "organization", "commonName", "uri", "certChain", "certificates",
+    }
+)  # fmt: skip
+
+_PROMISE = frozenset({"SignedEntryTimestamp", "Payload", "body", "integratedTime", "logIndex", "logID"})
+"""The names of what cosign 2 keeps of a log's promise."""
+
+_ENTRY = frozenset({"kind", "apiVersion", "spec"})
+
 
 class CheckedSignature(NamedTuple):
     """The result of checking one signature."""
@@ -104,7 +117,7 @@ def _trusted_root(data: bytes) -> TrustedRoot:
     from sigstore.models import TrustedRoot
     from sigstore_models.trustroot.v1 import TrustedRoot as Document
 
-    document = strict_json.loads(data, item="JSON", depth=_DEPTH)
+    document = strict_json.loads(data, item="JSON", depth=_DEPTH, names=_TRUSTED_ROOT)
     # Of no use here, but wanted by the library. cosign leaves them out, as protobuf does with what is empty.
     for log in (*document["tlogs"], *document["ctlogs"]):
         log.setdefault("baseUrl", "")
@@ -132,10 +145,7 @@ class _Wanted:
 
         name, issuer = _subject(cert), _issuer(cert)
         signer = f"{printable(name, _LONGEST)} ({printable(issuer, _LONGEST)})"
-        if not any(
-            fnmatchcase(name, identity.identity) and issuer == identity.issuer
-            for identity in self._identities
-        ):
+        if not any(fnmatchcase(name, who.identity) and issuer == who.issuer for who in self._identities):
             self.refusal = f"by {signer}"
             raise VerificationError(self.refusal)
         self.accepted = signer
@@ -212,15 +222,16 @@ def _entry(promise: str) -> dict[str, Any]:
 
     Raises whatever a stranger's text deserves.
     """
-    body = strict_json.loads(promise.encode(), item="promise", depth=_DEPTH)
-    payload = body["Payload"]
-    body = strict_json.loads(base64.b64decode(payload["body"]), item="entry", depth=_DEPTH)
+    promised = strict_json.loads(promise.encode(), item="promise", depth=_DEPTH, names=_PROMISE)
+    payload = promised["Payload"]
+    entry = base64.b64decode(payload["body"])
+    body = strict_json.loads(entry, item="entry", depth=_DEPTH, names=_ENTRY)
     return {
         "logIndex": str(payload["logIndex"]),
         "logId": {"keyId": _base64(bytes.fromhex(payload["logID"]))},
         "kindVersion": {"kind": body["kind"], "version": body["apiVersion"]},
         "integratedTime": str(payload["integratedTime"]),
-        "inclusionPromise": {"signedEntryTimestamp": body["SignedEntryTimestamp"]},
+        "inclusionPromise": {"signedEntryTimestamp": promised["SignedEntryTimestamp"]},
         "inclusionProof": {"logIndex": "0", "treeSize": "1", "rootHash": "", "hashes": []},
         "canonicalizedBody": payload["body"],
     }

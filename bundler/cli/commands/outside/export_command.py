@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import bundler
+from bundler import Report, Selection, Session
 from bundler.cli.declared_command import declared
 from bundler.cli.option_combinations import refuse_force
 from bundler.cli.selected import asked, hosts_of, refuse_nothing
@@ -14,9 +15,6 @@ from bundler.config.export_options import ExportSettings
 from bundler.config.run_options import DryRunOptions, PrintOptions
 from bundler.config.selection_options import SelectionOptions, rules_of
 from bundler.errors import BundlerError, UsageError
-from bundler.reporting.json_report import Report
-from bundler.selection.sources import Selection
-from bundler.session import Session
 
 
 class ExportTask(NamedTuple):

@@ -1,8 +1,9 @@
 """`timoni-bundler report`."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import click
 
@@ -16,6 +17,7 @@ from bundler.cli.terminal import bundle_text, progress_bars
 from bundler.config.import_options import SignatureOptions
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, Quiet, SetOptions
+from bundler.deltas.base_blobs import provide_base
 from bundler.errors import NotFoundError
 from bundler.page.page_file import check_place, write_page
 from bundler.page.values import LabelledFact, PageContents, Proof
@@ -26,9 +28,11 @@ from bundler.volumes.volume_sets import names_lost_volume
 STDOUT = "-"
 
 
-class PageOptions(NamedTuple):
-    """Options of the page."""
-
+@declared("report")
+def command(
+    bundle: BundleArgument,
+    volumes: SetOptions,
+    *,
     out: Annotated[
         str,
         Option(
@@ -38,28 +42,20 @@ class PageOptions(NamedTuple):
             path=True,
             help="Write the page here; `-` is standard output.",
         ),
-    ]
+    ],
     since: Annotated[
         tuple[Path, ...],
         Option(
             "--since", metavar="OLD", help="Show what changed since this bundle or directory. Repeatable."
         ),
-    ] = ()
+    ] = (),
     title: Annotated[
         str, Option("--title", metavar="TEXT", help="Title of the page. Default: the file's name.")
-    ] = ""
+    ] = "",
     no_verify: Annotated[
         bool, Option("--no-verify", help="Don't check every byte first; the page says so.")
-    ] = False
-    force: Annotated[bool, Option("--force", help="Replace a file even if it is not a report page.")] = False
-
-
-@declared("report")
-def command(
-    bundle: BundleArgument,
-    volumes: SetOptions,
-    *,
-    options: PageOptions,
+    ] = False,
+    force: Annotated[bool, Option("--force", help="Replace a file even if it is not a report page.")] = False,
     quiet: Quiet = False,
     signatures: SignatureOptions,
 ) -> int:
@@ -76,41 +72,29 @@ def command(
     \b
     timoni-bundler report monday.tar.zst -o report.html --since sunday.tar.zst
     """
-    refuse_force(options.out, force=options.force)
-    if options.out != STDOUT:
-        check_place(Path(options.out), (bundle, *options.since), force=options.force)
+    refuse_force(out, force=force)
+    if out != STDOUT:
+        check_place(Path(out), (bundle, *since), force=force)
     trust, progress = complete(TrustOptions(*signatures)), progress_bars.display(quiet=quiet)
-    verifier = verifier_of(trust, Session().clock())
-    with open_bundle(bundle, verifier=verifier, volumes_in=volumes.volumes_in) as opened:
-        page = _page(opened, options, volumes, progress)
-    return _write(page, render_page(page), options.out)
-
-
-def _page(bundle: Bundle, options: PageOptions, volumes: SetOptions, progress: Progress) -> PageContents:
-    """Check the bundle, open the older ones, and gather what the page shows."""
-    if not options.since:
-        refuse_unused_folders(volumes.volumes_in, bundle)
-    # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
-    for path in options.since:
-        if not path.exists() and not names_lost_volume(path):
-            raise NotFoundError(str(path), "not there", "check the path")
-    proof = Proof(every_byte=False, sidecar=False) if options.no_verify else proven(bundle, progress)
-    statement = bundle.proven or (bundle.sealed.report() if bundle.sealed else None)
-    origin, claimed = signature_of(statement)
     with contextlib.ExitStack() as stack:
-        older = [
-            stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in options.since
-        ]
-        refuse_unused_folders(volumes.volumes_in, bundle, *older)
-        return page_of(
-            bundle,
-            proof,
-            since=older,
-            title=options.title,
-            origin=origin,
-            claimed=claimed,
-            progress=progress,
+        verifier = verifier_of(trust, Session().clock())
+        opened = stack.enter_context(open_bundle(bundle, verifier=verifier, volumes_in=volumes.volumes_in))
+        if not since:
+            refuse_unused_folders(volumes.volumes_in, opened)
+        # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
+        for path in since:
+            if not path.exists() and not names_lost_volume(path):
+                raise NotFoundError(str(path), "not there", "check the path")
+        unchecked = Proof(every_byte=False, sidecar=False)
+        proof = unchecked if no_verify else proven(opened, progress, since, volumes.volumes_in)
+        older = [stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in since]
+        refuse_unused_folders(volumes.volumes_in, opened, *older)
+        statement = opened.proven or (opened.sealed.report() if opened.sealed else None)
+        origin, claimed = signature_of(statement)
+        page = page_of(
+            opened, proof, since=older, title=title, origin=origin, claimed=claimed, progress=progress
         )
+    return told(page, render_page(page), out)
 
 
 def signature_of(statement: StatementReport | None) -> tuple[list[LabelledFact], list[LabelledFact]]:
@@ -128,15 +112,25 @@ def signature_of(statement: StatementReport | None) -> tuple[list[LabelledFact],
     return [*by, *facts], []
 
 
-def proven(bundle: Bundle, progress: Progress) -> Proof:
-    """Check every byte. Raises what `verify` raises."""
-    verify_bundle(bundle, Session(progress=progress))
+def proven(
+    bundle: Bundle, progress: Progress, since: Sequence[Path] = (), volumes_in: Sequence[Path] = ()
+) -> Proof:
+    """Check every byte; a compact delta reads its base in the older bundles. Raises what `verify` raises."""
+    with contextlib.ExitStack() as stack:
+        if bundle.is_compact and since:
+            older = [stack.enter_context(open_bundle(path, volumes_in=volumes_in)) for path in since]
+            provide_base(bundle, Session(progress=progress), beside=older)
+    verified = verify_bundle(bundle, Session(progress=progress))
     # What volumes say of the whole was compared as they were read.
     beside = bundle.volumes > 0 or sidecar_of(bundle.path).is_file()
-    return Proof(every_byte=True, sidecar=bundle.sha256 is not None and beside)
+    return Proof(
+        every_byte=not verified.unproven,
+        sidecar=bundle.sha256 is not None and beside,
+        unproven=verified.unproven,
+    )
 
 
-def _write(page: PageContents, text: str, out: str) -> int:
+def told(page: PageContents, text: str, out: str) -> int:
     """Write the page, and a line that says so; the result is the exit code."""
     if out == STDOUT:
         click.echo(text.encode(), nl=False)
