@@ -90,8 +90,9 @@ def command(
     """Prove that a bundle is complete and undamaged: inventory, every size and digest, the .sha256 beside it.
 
     This proves that the bundle is consistent; with --allowed-signers, also who signed it. With --against,
-    the target is asked for every tag by a HEAD request; nothing is written. A compact delta reads its base, from --with
-    or --against, to prove every layer; without, the result says how many layers that leaves out.
+    the target is asked for every tag by a HEAD request; nothing is written. To prove every layer of a
+    compact delta, its base is read, from --with or --against; without it, the result says how many layers
+    were not proven.
 
     \b
     timoni-bundler verify modules.tar.zst
