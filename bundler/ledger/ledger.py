@@ -241,11 +241,9 @@ class ImportRecord:
 
     def _remember_sequence(self) -> None:
         """Keep the sequence number: from now on nothing older is imported. It never falls."""
-        statement = self._statement
-        if statement and (statement.previous is None or statement.sequence > statement.previous):
-            entry = SequenceEntry(
-                Job(statement.job), statement.sequence, self._incoming.id, Moment(statement.time)
-            )
+        signed = self._statement
+        if signed and (signed.previous is None or signed.sequence > signed.previous):
+            entry = SequenceEntry(Job(signed.job), signed.sequence, self._incoming.id, Moment(signed.time))
             self._sequences.remember(entry)
 
     def _write_rollback_file(self, moved: Sequence[MovedTag]) -> None:
@@ -298,29 +296,25 @@ class ImportRecord:
 
     def described(self, report: Report) -> Report:
         """Return a report with what was proven of the bundle; what was permitted is a warning."""
-        statement = self._statement
-        if statement is None or report.bundle is None:
+        signed = self._statement
+        if signed is None or report.bundle is None:
             return report
-        warnings = [
-            f"job {statement.job}: imported by --allow-rollback: {what}" for what in statement.allowed
-        ]
-        if statement.previous is None:
-            warnings.append(f"job {statement.job}: no earlier import of it is known here")
-        bundle = replace(report.bundle, statement=statement)
+        warnings = [f"job {signed.job}: imported by --allow-rollback: {what}" for what in signed.allowed]
+        if signed.previous is None:
+            warnings.append(f"job {signed.job}: no earlier import of it is known here")
+        bundle = replace(report.bundle, statement=signed)
         return replace(report, bundle=bundle, warnings=(*report.warnings, *warnings))
 
 
-def _problems(
-    statement: StatementReport, bundle: Digest, last: SequenceEntry | None
-) -> Sequence[tuple[str, str]]:
+def _problems(signed: StatementReport, bundle: Digest, last: SequenceEntry | None) -> list[tuple[str, str]]:
     """Return what speaks against a statement that is rightly signed, as a word and a sentence."""
-    if last and statement.sequence < last.sequence:
+    if last and signed.sequence < last.sequence:
         cause = (
             f"older than what was imported: number {last.sequence} ({last.time}), "
-            f"here is {statement.sequence} ({statement.time})"
+            f"here is {signed.sequence} ({signed.time})"
         )
         return [("older", cause)]
-    if last and statement.sequence == last.sequence and bundle != last.bundle:
+    if last and signed.sequence == last.sequence and bundle != last.bundle:
         cause = f"another bundle with sequence number {last.sequence} was imported before: {last.bundle}"
         return [("same sequence", cause)]
     return []

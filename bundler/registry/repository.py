@@ -116,8 +116,8 @@ class Repository:
         item = f"{self.name}{'@' if isinstance(reference, Digest) else ':'}{reference}"
         path = f"{self._base}/manifests/{reference}"
         reply = self._read_manifest(path)
-        digest_header = reply.headers.get("Docker-Content-Digest", "")
-        expected = reference if isinstance(reference, Digest) else digest_header
+        header = reply.headers.get("Docker-Content-Digest", "")
+        expected = reference if isinstance(reference, Digest) else header
         seen = digest_like(expected, reply.body)
         if isinstance(reference, Digest):
             for _ in range(self._limits.integrity_attempts - 1):
@@ -127,28 +127,26 @@ class Repository:
                 seen = digest_like(reference, reply.body)
             if seen != reference:
                 raise IntegrityError(item, f"its bytes have digest {seen}")
-            warning = digest_header not in ("", reference)
+            warning = header not in ("", reference)
             return PinnedManifest(
-                self._parsed(reply, seen, item), (_wrong_header(item, digest_header),) if warning else ()
+                self._parsed(reply, seen, item), (_wrong_header(item, header),) if warning else ()
             )
-        if digest_header in ("", seen):
+        if header in ("", seen):
             return PinnedManifest(self._parsed(reply, seen, item))
-        return self._settle(reply, digest_header, item)
+        return self._settle(reply, header, item)
 
-    def _settle(self, reply: Reply, digest_header: str, item: str) -> PinnedManifest:
+    def _settle(self, reply: Reply, header: str, item: str) -> PinnedManifest:
         """Decide between header and bytes of a tag: the one that can be fetched by its digest is right."""
         seen = sha256(reply.body)
-        for digest in (digest_header, seen):
+        for digest in (header, seen):
             try:
                 pinned = Digest.parse(digest)
                 by_digest = self._read_manifest(f"{self._base}/manifests/{pinned}")
             except (ValueError, NotFoundError, RequestRefusedError):
                 continue
             if digest_like(pinned, by_digest.body) == pinned:
-                return PinnedManifest(
-                    self._parsed(by_digest, pinned, item), (_wrong_header(item, digest_header),)
-                )
-        raise IntegrityError(item, f"the registry says {digest_header}, its bytes have digest {seen}")
+                return PinnedManifest(self._parsed(by_digest, pinned, item), (_wrong_header(item, header),))
+        raise IntegrityError(item, f"the registry says {header}, its bytes have digest {seen}")
 
     def _read_manifest(self, path: str) -> Reply:
         headers = {"Accept": ", ".join(ACCEPTED)}
@@ -310,8 +308,8 @@ def digest_like(expected: str, data: bytes) -> Digest:
         return sha256(data)
 
 
-def _wrong_header(item: str, digest_header: str) -> str:
-    return f"{item}: the bytes are right, but Docker-Content-Digest says {printable(digest_header, 80)}"
+def _wrong_header(item: str, header: str) -> str:
+    return f"{item}: the bytes are right, but Docker-Content-Digest says {printable(header, 80)}"
 
 
 def _until_break(stream: Iterator[bytes], breaks: list[TransientError]) -> Iterator[bytes]:
