@@ -95,7 +95,7 @@ MOST_FILES_IN_A_FOLDER = 15
 MOST_CHARACTERS_OF_A_TEST_NAME = 60
 IMPORTS = 0.08
 """Share of all lines that are imports."""
-VAGUE_NAMES = 16
+VAGUE_NAMES = 25
 VAGUE = {"found", "judge", "known", "one", "own", "said", "sealed", "there", "told"}
 """Names of variables and parameters that do not say what they hold."""
 UNPLAIN_DOCSTRINGS = 0
