@@ -13,6 +13,8 @@ from bundler.errors import UsageError
 
 GROUPS = {
     "Outside": {
+        "catalog": "Show the repositories of a registry.",
+        "ls": "Show the tags of a repository.",
         "export": "Export modules from registries into a bundle.",
         "explain": "Show which tags an export would take, and why.",
         "merge": "Make one full bundle from deltas or from shards.",
