@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import bundler
 from bundler.bundle.bundle_format import COMPACT_MARK
-from bundler.bundle.wire import FrameCache
 from bundler.cli.input_files import allow_open_files, scratch_folder
 from bundler.cli.option_combinations import refuse_unused
 from bundler.cli.setup import import_policy, registry_access, trusted_signers
@@ -23,10 +22,7 @@ from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.importer import check_import
 from bundler.importer.several.find_bundles import holds_several
-from bundler.importer.several.import_several import ImportTerms, import_several
 from bundler.limits import DEFAULT_LIMITS
-from bundler.reporting.json_report import Report
-from bundler.session import Session
 
 if TYPE_CHECKING:
     from bundler.bundle.inventory import Inventory
@@ -63,21 +59,21 @@ class Means(NamedTuple):
 
     beside: Sequence[bundler.Bundle]
     verifier: StatementVerifier | None
-    session: Session
+    session: bundler.Session
 
 
-def session_of(task: ImportTask, *, quiet: bool) -> Session:
+def session_of(task: ImportTask, *, quiet: bool) -> bundler.Session:
     """Return a session with the registries of the import."""
     progress = display(quiet=quiet)
     reachable = registry_access.registries(task.settings, progress, [task.destination.prefix.registry])
-    return Session(reachable, jobs=task.settings.jobs, progress=progress)
+    return bundler.Session(reachable, jobs=task.settings.jobs, progress=progress)
 
 
-def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
+def carry_out(task: ImportTask, session: bundler.Session, *, dry_run: bool) -> bundler.Report:
     """Import the bundle, or plan that, and return the report. Raises what stops everything."""
     allow_open_files()
     with ExitStack() as stack:
-        opened = partial(bundler.open_bundle, volumes_in=task.volumes_in, frames=FrameCache())
+        opened = partial(bundler.open_bundle, volumes_in=task.volumes_in, frames=bundler.FrameCache())
         beside = [stack.enter_context(opened(path)) for path in task.beside]
         means = Means(beside, trusted_signers.verifier_of(task.trust, session.clock()), session)
         if holds_several([Path(bundle) for bundle in task.bundles]):
@@ -91,14 +87,16 @@ def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
         return _from_pipe(task, means)
 
 
-def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
+def _from_file(task: ImportTask, means: Means, *, dry_run: bool) -> bundler.Report:
     with bundler.open_bundle(
         Path(task.bundle), verifier=means.verifier, volumes_in=task.volumes_in
     ) as opened:
         return _carried(task, means, opened, dry_run=dry_run)
 
 
-def _carried(task: ImportTask, means: Means, opened: bundler.Bundle, *, dry_run: bool = False) -> Report:
+def _carried(
+    task: ImportTask, means: Means, opened: bundler.Bundle, *, dry_run: bool = False
+) -> bundler.Report:
     """Verify an open bundle, and import it or plan that."""
     _refuse_unused(task, opened.inventory, (opened, *means.beside))
     check = import_policy.policy_check_of(task.policy, opened)
@@ -121,8 +119,8 @@ def _carried(task: ImportTask, means: Means, opened: bundler.Bundle, *, dry_run:
     return import_policy.with_signed(report, check)
 
 
-def _from_several(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
-    terms = ImportTerms(
+def _from_several(task: ImportTask, means: Means, *, dry_run: bool) -> bundler.Report:
+    terms = bundler.ImportTerms(
         task.on_conflict,
         means.verifier,
         partial(import_policy.policy_check_of, task.policy),
@@ -132,7 +130,7 @@ def _from_several(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
         task.confirm_full,
     )
     paths = [Path(bundle) for bundle in task.bundles]
-    return import_several(paths, task.destination, means.session, task.ledger, terms, dry_run=dry_run)
+    return bundler.import_several(paths, task.destination, means.session, task.ledger, terms, dry_run=dry_run)
 
 
 def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[bundler.Bundle]) -> None:
@@ -148,7 +146,7 @@ def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[bun
         refuse_unused(task.given, ("--volumes-in",), f"{name} is not in volumes")
 
 
-def _from_pipe(task: ImportTask, means: Means) -> Report:
+def _from_pipe(task: ImportTask, means: Means) -> bundler.Report:
     if sys.stdin.isatty():
         raise UsageError("-", "standard input is a terminal", "pipe a bundle into this command")
     pipe = _StandardInput()

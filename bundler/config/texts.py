@@ -250,18 +250,18 @@ def references_in(text: str, name: str, default_registry: RegistryName) -> tuple
 
     Raises: UsageError with everything that is wrong in it, and for a list that names nothing.
     """
-    found: dict[Reference, None] = {}
+    references: dict[Reference, None] = {}
     problems: list[Problem] = []
     for line, word in _words_of(text):
         try:
-            found[_listed_reference(word, default_registry)] = None
+            references[_listed_reference(word, default_registry)] = None
         except UsageError as error:
             problems.append(Problem(line, (), f"{word[:100]}: {error.cause}", error.next_step))
     if problems:
         refuse(name, problems)
-    if not found:
+    if not references:
         raise UsageError(name, "it names nothing", f"{_LISTED_FORM}, one in a line")
-    return tuple(found)
+    return tuple(references)
 
 
 def _words_of(text: str) -> Iterator[tuple[int, str]]:

@@ -44,9 +44,7 @@ LINES = {
     "verify": ["verify", "bundle.tar.zst"],
     "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "volumes": ["volumes", "split", "bundle.tar.zst"],
-    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "diff": ["diff", "a", "b"],
-    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "serve": ["serve", "."],
 }
 """A command line to which options can be added."""

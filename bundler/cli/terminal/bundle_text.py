@@ -52,14 +52,14 @@ def compared_text(report: Report, target: str, bundle: str, now: int) -> str:
     return "\n".join([f"{target}: {state}, {counted(tags, 'tag')}", *lines, *signed_lines(report.signed)])
 
 
-def tags_text(found: RepositoryTags, *, digests: bool) -> str:
+def tags_text(listed: RepositoryTags, *, digests: bool) -> str:
     """Return a line for each tag of a repository; with `digests`, a table."""
     if not digests:
-        return "\n".join(tag.tag for tag in found.tags)
+        return "\n".join(tag.tag for tag in listed.tags)
     rows = [("TAG", "VERSION", "DIGEST", "CREATED")]
     rows += [
         (tag.tag, printable(tag.version or "-", 40), tag.digest or "-", printable(tag.created or "-", 40))
-        for tag in found.tags
+        for tag in listed.tags
     ]
     return "\n".join(aligned(rows))
 

@@ -7,8 +7,7 @@ import click
 
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.registry_access import connected, helper_settings, login_file
-from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.progress_bars import display
+from bundler.cli.terminal import log, progress_bars
 from bundler.config.option import Option
 from bundler.config.run_options import AuthFile, ConnectionOptions, RegistryPlace
 from bundler.errors import UsageError, never_show
@@ -57,10 +56,12 @@ def command(
     credentials = _asked(place, username, token=token, from_stdin=password_stdin)
     for secret in secrets_of(credentials):
         never_show(secret)
-    registries = connected(connection, CredentialSources(given=credentials), display(quiet=True))
+    registries = connected(
+        connection, CredentialSources(given=credentials), progress_bars.display(quiet=True)
+    )
     if not registries.log_in(place.registry):
         cause = "this registry answers without a login, so these credentials were not checked"
-        current_log().warn(f"{place.registry}: {cause}")
+        log.current_log().warn(f"{place.registry}: {cause}")
     kept = keep_login(file, place, credentials, helper_settings())
     who = f" as {credentials.username}" if credentials.username else ""
     click.echo(f"logged in to {place}{who}; kept in {kept}")
