@@ -92,8 +92,8 @@ class DirectoryOutput:
         statement = self._sealed(identity, existing)
         if statement is None or statement is not existing:
             remove_seal(self.path)
-        write_whole(self.path / INDEX_FILE, encode_index(inventory))
-        write_whole(self.path / INVENTORY_FILE, data)
+        write_whole(self.path / INDEX_FILE, encode_index(inventory), follow=False)
+        write_whole(self.path / INVENTORY_FILE, data, follow=False)
         if statement:
             write_seal(self.path, statement)
         return BundleReport(self.name, identity, statement=statement.report() if statement else None)
