@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format as layout
 from bundler.bundle.compacted.compact_copy import received
 from bundler.bundle.compacted.compact_format import GROUP, SECTION_FRAME, decode_head
 from bundler.bundle.compacted.compact_frames import compressed, cut

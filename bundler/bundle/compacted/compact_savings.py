@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.bundle.bundle_output import SourceOnBase
 from bundler.bundle.compacted.base_content import temporary_folder
 from bundler.bundle.compacted.compact_writer import CompactWriter, WrittenCompact
-from bundler.bundle.format import COMPACT_LEVEL
 from bundler.bundle.inventory import Inventory
 from bundler.bundle.manifest_pool import ManifestPool, chain_entry_of
 from bundler.bundle.writer import WrittenBundle, write_bundle
