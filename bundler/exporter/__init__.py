@@ -1,6 +1,5 @@
 """OUTSIDE the gap: select → plan → fetch → pack. This file is the flow, and nothing else."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -122,5 +121,5 @@ def plan_bundle(
     plan = plan_against(content, store)._replace(asked_again=len(tags_to_ask(content, on_drift)))
     needs = disk_needs(content, plan, out, store)
     check_disk(needs)
-    report = replace(run.planned(content, plan), compact=planned_compact(content, out, store, session))
-    return report, plan, sum(size for _, size in needs)
+    compact = planned_compact(content, out, store, session)
+    return run.planned(content, plan, compact), plan, sum(size for _, size in needs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.bundle.bundle_output import SourceOnBase
@@ -19,9 +18,7 @@ from bundler.oci import BlobSource, Descriptor, Digest
 from bundler.oci.graph import Manifests, needed_by
 from bundler.reporting.bundle_outcome import CompactReport, CompactShare
 from bundler.reporting.progress import SILENCE, Progress, Step
-
-if TYPE_CHECKING:
-    from bundler.trust.statement import SignedStatement
+from bundler.trust.statement import SignedStatement
 
 
 def write_compact(
