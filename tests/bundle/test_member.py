@@ -7,7 +7,7 @@ import io
 import tarfile
 
 import pytest
-from bundler.bundle.member_encoding_encoding import member_of
+from bundler.bundle.member_encoding import member_of
 from hypothesis import given
 from hypothesis import strategies as st
 

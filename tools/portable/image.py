@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bundler.bundle.member_encoding_encoding import member_of
+from bundler.bundle.member_encoding import member_of
 
 from bundler.about import PROGRAM, VERSION
 from bundler.bundle.bundle_format import END_OF_ARCHIVE, member_header, padding
