@@ -28,7 +28,7 @@ class WidthOptions(NamedTuple):
 
 
 class DebugOptions(NamedTuple):
-    """Where the lines about requests go."""
+    """Lines about requests, and their destination."""
 
     debug: Annotated[
         bool,

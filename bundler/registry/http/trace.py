@@ -17,10 +17,13 @@ LONGEST = 1_000
 class TracedRequest:
     """A request under way; its line is told when its body has been read, or when it fails."""
 
-    def __init__(self, request: Request, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, request: Request, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._request = request
+        self._clock = clock
         self._tell: Callable[[str], None] | None = tell
-        self._start = time.monotonic()
+        self._start = clock()
         self._parts: list[str] = []
 
     def failed(self, error: BundlerError) -> None:
@@ -40,7 +43,7 @@ class TracedRequest:
         tell, self._tell = self._tell, None
         if tell is None:
             return
-        parts = [*self._parts, f"{received:,} B in {time.monotonic() - self._start:.3f} s"]
+        parts = [*self._parts, f"{received:,} B in {self._clock() - self._start:.3f} s"]
         if sent := len(self._request.body or ""):
             parts.append(f"{sent:,} B sent")
         tell(printable(f"{self._request.method} {_shown(self._request.url)}: {', '.join(parts)}", LONGEST))

@@ -59,7 +59,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class _CountedConnection:
-    """What a connection knows of its use."""
+    """A connection that knows if it has been used."""
 
     is_new = False
 
