@@ -44,6 +44,7 @@ LINES = {
     "import": ["import", "bundle.tar.zst", "--to", "h.example"],
     "verify": ["verify", "bundle.tar.zst"],
     "volumes": ["volumes", "split", "bundle.tar.zst"],
+    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "diff": ["diff", "a", "b"],
     "serve": ["serve", "."],
 }
