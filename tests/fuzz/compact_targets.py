@@ -14,7 +14,7 @@ from pathlib import Path
 from bundler.bundle import bundle_format as layout
 from bundler.bundle.compacted.compact_copy import received
 from bundler.bundle.compacted.compact_format import GROUP, SECTION_FRAME, decode_head
-from bundler.bundle.compacted.compact_frames import compressed, cut
+from bundler.bundle.compacted.compact_frames import compressed
 from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.reader import open_bundle
 from bundler.compact.recipes import Space, SpaceSizes, decode_recipe
@@ -74,7 +74,7 @@ def _assembled(
     except BundlerError:
         pass
     sizes = b"".join(len(part).to_bytes(4, "little") for part in (compact, inventory, b"", b""))
-    contents = [sizes + compact + inventory, *cut([carried], SECTION_FRAME), *cut([recipes], SECTION_FRAME)]
+    contents = [sizes + compact + inventory, carried[:SECTION_FRAME], recipes[:SECTION_FRAME]]
     for space, lengths in zip((headers, content), cuts, strict=True):
         for length in lengths[:50]:
             contents.append(space[:length])
