@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,29 +14,15 @@ from hypothesis import strategies as some
 
 from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.reader import open_bundle
-from bundler.bundle.writer import write_bundle
-from bundler.compact.codecs import GZIP_HEADER, CodecNumber, GzipRecipe, gzip_again
-from bundler.deltas.departed import DeltaScope
-from bundler.deltas.state import Base, delta_inventory
+from bundler.compact.codecs import CodecNumber
 from bundler.errors import BundlerError
 from bundler.importer import verify_bundle
-from bundler.reporting.progress import SILENCE
-from tests.builders import TIMONI_CONFIG, Content, MemoryStore, a_bundle, manifest_document, push_to
+from tests.builders import TIMONI_CONFIG, Content, manifest_document, push_to
+from tests.compact.layers import Night, a_layer, a_night
 from tests.processes import bundler as run
 from tests.registries import RealRegistry
 
 IMAGE_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-
-
-def a_layer(files: dict[str, bytes], time: int, codec: CodecNumber = CodecNumber.GO_A) -> bytes:
-    """A layer as BuildKit packs it; a rebuild changes every time in it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size, member.mtime = len(data), time
-            archive.addfile(member, io.BytesIO(data))
-    return b"".join(gzip_again(GzipRecipe(codec, GZIP_HEADER), [buffer.getvalue()]))
 
 
 def files_of(version: int) -> dict[str, bytes]:
@@ -60,35 +44,10 @@ def an_image(*versions: int) -> Content:
     content = Content()
     for version in versions:
         codec = CodecNumber.GO_B if version else CodecNumber.GO_A
-        layer = content.add_blob(a_layer(files_of(version), 1_700_000_000 + version, codec), IMAGE_LAYER)
+        layer = content.add_blob(a_layer(files_of(version), codec, 1_700_000_000 + version), IMAGE_LAYER)
         config = content.add_blob(b'{"v":%d}' % version, TIMONI_CONFIG)
         content.add_manifest(manifest_document(config, [layer]), f"1.{version}.0")
     return content
-
-
-class Night(NamedTuple):
-    """A base, and a delta on it in both forms."""
-
-    base: Path
-    portable: Path
-    compact: Path
-
-
-def a_night(folder: Path, before: Content, after: Content) -> Night:
-    """What one more night of an image carries."""
-    name = "h.example/app"
-    base = a_bundle(folder / "base.tar.zst", {name: before})
-    with open_bundle(base) as opened:
-        there = Base((opened.id,), frozenset(before.roots(name)), before.parsed())
-    manifests = {**before.parsed(), **after.parsed()}
-    inventory = delta_inventory(list(after.roots(name)), manifests, there, DeltaScope({}))
-    portable = folder / "night.tar.zst"
-    with portable.open("wb") as file:
-        write_bundle(file.write, inventory, MemoryStore(before, after), SILENCE)
-    compact = folder / "night.compact.zst"
-    made = run("compact", str(portable), "-o", str(compact), "--with", str(base))
-    assert made.returncode == 0, made.stderr
-    return Night(base, portable, compact)
 
 
 @pytest.fixture(scope="module")

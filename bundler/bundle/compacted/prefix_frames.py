@@ -36,8 +36,6 @@ def compressed_behind(prefix: bytes) -> Callable[[bytes, int], bytes]:
             parameter.compression_level: level,
             parameter.window_log: min(max(window, _SMALLEST_WINDOW_LOG), LARGEST_WINDOW_LOG),
             parameter.enable_long_distance_matching: 1,
-            parameter.ldm_min_match: 32,
-            parameter.ldm_hash_rate_log: 3,
             parameter.checksum_flag: 1,
             parameter.dict_id_flag: 0,
         }
