@@ -117,6 +117,14 @@ class NameOptions(NamedTuple):
             help="Write a line OLD NEW for every tag and digest that the target has now.",
         ),
     ] = None  # fmt: skip
+    mirror_config: Annotated[
+        Path | None,
+        Option(
+            "--write-mirror-config", key="mirrorConfig", metavar="DIR", heading=NAMES,
+            help="Write into this folder what nodes need to pull images under their old names from the "
+            "target: for containerd, CRI-O, podman and OpenShift.",
+        ),
+    ] = None  # fmt: skip
     timoni_bundles: Annotated[
         tuple[Path, ...],
         Option(

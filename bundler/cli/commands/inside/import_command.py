@@ -126,7 +126,7 @@ def _imported(
 ) -> Report:
     session = session_of(task, quiet=quiet)
     done = carry_out(task, session, dry_run=dry_run)
-    return write_all(settings.names, runtime_values(runtime), done, session)
+    return write_all(settings.names, runtime_values(runtime), done, session, settings.receipt.receipt)
 
 
 def _taken_back(
