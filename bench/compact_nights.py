@@ -170,8 +170,7 @@ def cases(folder: Path) -> Iterator[tuple[str, dict[str, bytes], dict[str, bytes
     """Images of two nights."""
     if shutil.which("go"):
         yield "service in Go", *go_service(folder)
-    if "-p" in sys.argv:
-        yield "application in Python", *python_application()
+    yield "application in Python", *python_application()
     chance = Random(5)
     large = chance.randbytes(128 << 20)
     edited = bytearray(large)

@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
+from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.writer import write_bundle
 from bundler.compact.codecs import GZIP_HEADER, CodecNumber, GzipRecipe, gzip_again
@@ -65,3 +66,38 @@ def a_night(folder: Path, before: Content, after: Content) -> Night:
     made = run("compact", str(portable), "-o", str(compact), "--with", str(base))
     assert made.returncode == 0, made.stderr
     return Night(base, portable, compact)
+
+
+IMAGE_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def files_of(version: int) -> dict[str, bytes]:
+    """Files of an application: a package was upgraded, so its folder has another name."""
+    chance = random.Random(3)
+    files = {f"app/lib-1.0/{number}.py": chance.randbytes(700).hex().encode() for number in range(30)}
+    files |= {
+        f"app/pkg-1.{version}/{number}.py": chance.randbytes(900).hex().encode() for number in range(10)
+    }
+    if version:
+        files["app/lib-1.0/3.py"] = files["app/lib-1.0/3.py"].replace(b"a", b"b", 9)
+        files[f"app/pkg-1.{version}/4.py"] += b"# new"
+        files["app/new.py"] = b"print()\n"
+    return files
+
+
+def an_image(*versions: int) -> Content:
+    """An image with a tag for each version."""
+    content = Content()
+    for version in versions:
+        codec = CodecNumber.GO_B if version else CodecNumber.GO_A
+        layer = content.add_blob(a_layer(files_of(version), codec, 1_700_000_000 + version), IMAGE_LAYER)
+        config = content.add_blob(b'{"v":%d}' % version, TIMONI_CONFIG)
+        content.add_manifest(manifest_document(config, [layer]), f"1.{version}.0")
+    return content
+
+
+def opened(path: Path) -> CompactFile:
+    """A compact file, opened."""
+    bundle = open_bundle(path)
+    assert isinstance(bundle, CompactFile)
+    return bundle

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,40 +13,12 @@ from hypothesis import strategies as some
 
 from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.reader import open_bundle
-from bundler.compact.codecs import CodecNumber
 from bundler.errors import BundlerError
 from bundler.importer import verify_bundle
-from tests.builders import TIMONI_CONFIG, Content, manifest_document, push_to
-from tests.compact.layers import Night, a_layer, a_night
+from tests.builders import push_to
+from tests.compact.layers import Night, a_night, an_image, opened
 from tests.processes import bundler as run
 from tests.registries import RealRegistry
-
-IMAGE_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-
-
-def files_of(version: int) -> dict[str, bytes]:
-    """Files of an application: a package was upgraded, so its folder has another name."""
-    chance = random.Random(3)
-    files = {f"app/lib-1.0/{number}.py": chance.randbytes(700).hex().encode() for number in range(30)}
-    files |= {
-        f"app/pkg-1.{version}/{number}.py": chance.randbytes(900).hex().encode() for number in range(10)
-    }
-    if version:
-        files["app/lib-1.0/3.py"] = files["app/lib-1.0/3.py"].replace(b"a", b"b", 9)
-        files[f"app/pkg-1.{version}/4.py"] += b"# new"
-        files["app/new.py"] = b"print()\n"
-    return files
-
-
-def an_image(*versions: int) -> Content:
-    """An image with a tag for each version."""
-    content = Content()
-    for version in versions:
-        codec = CodecNumber.GO_B if version else CodecNumber.GO_A
-        layer = content.add_blob(a_layer(files_of(version), codec, 1_700_000_000 + version), IMAGE_LAYER)
-        config = content.add_blob(b'{"v":%d}' % version, TIMONI_CONFIG)
-        content.add_manifest(manifest_document(config, [layer]), f"1.{version}.0")
-    return content
 
 
 @pytest.fixture(scope="module")
@@ -196,23 +167,53 @@ def test_a_base_that_comes_along_need_not_be_at_the_target(sides: Sides) -> None
     assert done.returncode == 0, done.stderr
 
 
+def spoil_link(blob: Path, link: Path) -> None:
+    """Nobody can ask for the blob any more."""
+    link.unlink()
+
+
+def spoil_bytes(blob: Path, link: Path) -> None:
+    """The registry says that it has the blob, and gives other bytes."""
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.write_bytes(data)
+
+
+def spoil_blob(blob: Path, link: Path) -> None:
+    """The registry's catalogue has the blob, its disk has not."""
+    blob.unlink()
+
+
+@pytest.mark.parametrize(("spoil", "codes"), [(spoil_link, {4}), (spoil_bytes, {6}), (spoil_blob, {4, 5, 6})])
+def test_a_base_that_is_gone_or_lies_at_the_target_is_told(
+    sides: Sides,
+    target_registry: RealRegistry,
+    spoil: Callable[[Path, Path], None],
+    codes: set[int],
+) -> None:
+    words = ["export", sides.source, "--base", str(sides.base), "--compact", "-o", str(sides.delta)]
+    assert run(*words).returncode == 0
+    assert run("import", str(sides.base), "--to", sides.to).returncode == 0
+    with opened(sides.delta) as delta:
+        (blob,) = delta.base_blobs()
+    name = f"mirror/{blob.repository.path}"
+    storage = target_registry.folder / "data" / "docker" / "registry" / "v2"
+    digits = blob.digest.partition(":")[2]
+    data = storage / "blobs" / "sha256" / digits[:2] / digits / "data"
+    spoil(data, storage / "repositories" / name / "_layers" / "sha256" / digits / "link")
+    before = target_registry.accesses(name)
+    refused = run("import", str(sides.delta), "--to", sides.to)
+    assert refused.returncode in codes, refused.stderr
+    assert len(refused.stderr.strip().splitlines()[-1]) < 1_000
+    assert "Traceback" not in refused.stderr
+    asked = target_registry.accesses(name)[len(before) :]
+    assert {access.method for access in asked} <= {"GET", "HEAD"}
+    assert target_registry.tags(name) == ["1.0.0"]
+    healed = run("import", str(sides.delta), "--to", sides.to, "--with", str(sides.base))
+    assert healed.returncode in (0, 8), healed.stderr
+
+
 # --- damaged and hostile ---------------------------------------------------------------------------
-
-
-class LyingSource:
-    """A bundle that gives other bytes than it says for its layers."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def chunks(self, blob: object) -> object:
-        return iter([self._data])
-
-
-def opened(path: Path) -> CompactFile:
-    bundle = open_bundle(path)
-    assert isinstance(bundle, CompactFile)
-    return bundle
 
 
 @given(data=some.data())
