@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_content import BaseContent, ByteRange, inflated, joined
 from bundler.bundle.compacted.base_index import SpacePlace
@@ -101,10 +101,12 @@ def rewritten(path: Path, folder: Path, change: Callable[[dict[str, Any]], None]
         change(head)
         frame = encode_head(strict_json.canonical(head), parts.inventory, None)
         rest = b"".join(delta.behind_head())
-        frames = [layout.Frame(len(frame.frame), frame.content), *delta.frames[1:]]
-    data = layout.COMPACT_MARK + frame.frame + rest
+        frames = [bundle_format.Frame(len(frame.frame), frame.content), *delta.frames[1:]]
+    data = bundle_format.COMPACT_MARK + frame.frame + rest
     out = folder / "rewritten.compact.zst"
-    out.write_bytes(data + layout.digest_frame(sha256_of(data).digest()) + layout.seek_table(frames))
+    out.write_bytes(
+        data + bundle_format.digest_frame(sha256_of(data).digest()) + bundle_format.seek_table(frames)
+    )
     return out
 
 
