@@ -367,7 +367,7 @@ def test_a_bundle_without_sparse_indexes_is_imported_as_ever(carried: Carried, c
     assert sha256(carried.served("1.0.0").content) == content.tags["1.0.0"]
 
 
-def test_a_timoni_bundle_that_pins_the_whole_index_is_not_satisfied(
+def test_a_timoni_bundle_that_pins_the_whole_index_fails(
     carried: Carried, content: Content, tmp_path: Path
 ) -> None:
     carried.export()
