@@ -49,12 +49,15 @@ class Asked(NamedTuple):
     selection: Selection
 
 
-def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> Asked:
-    """Read the export files, and join them with the command line. Raises UsageError."""
+def asked(command: str, options: SelectionOptions, settings: ExportSettings, *more: tuple[Any, ...]) -> Asked:
+    """Read the export files, and join them with the command line. Raises UsageError.
+
+    `more` are groups of options that only have to go together with the others.
+    """
     place = options.place
     file = export_file(place.config, place.default_registry) if place.config else None
     joined = over(settings, file.settings) if file else settings
-    said = said_flags(options, joined).union(_said_in(file))
+    said = said_flags(options, joined, *more).union(_said_in(file))
     refuse_combination(command, said)
     selection = selected(options, file)._replace(shard=joined.shard.shard)
     lock = joined.lock.lock

@@ -18,7 +18,6 @@ from bundler.cli.setup.registry_access import check_report, check_stdin, registr
 from bundler.cli.setup.trusted_signers import TrustOptions, state_folder
 from bundler.cli.terminal.outcome import conclude, failed_report
 from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.selection_text import check_all_tags
 from bundler.cli.terminal.summaries import import_summary, rollback_summary
 from bundler.cli.written_files import check_names, runtime_values, write_all
 from bundler.config.import_options import ConfigOptions, DeltaOptions, ImportSettings
@@ -72,11 +71,10 @@ def command(
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
-        refuse_combination("import", said_flags(config, select, tags, runtime, settings))
+        refuse_combination("import", said_flags(config, select, tags, runtime, settings, dry_run))
     mapping = file.mapping if file else KEPT
     job = settings.job.name
     with metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
-        check_all_tags(dry_run)
         if settings.rollback.rollback:
             return _taken_back(settings, bundle, meter, dry_run=dry_run, printed=printed)
         # Written only when it is known that it replaces nothing of the command's own.

@@ -127,14 +127,13 @@ def command(
         metrics=metrics,
         job=job,
     )
-    said = said_flags(select, tags, metrics, job, settings)
-    flags = (("--against", against), ("--config", config), ("--deep", deep))
-    said |= {flag for flag, value in flags if value}
     with metered("verify", metrics.metrics, job.name) as meter:
         file = import_file(config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
-        refuse_combination("verify", said)
+        flags = (("--against", against), ("--config", config), ("--deep", deep))
+        said = {flag for flag, value in flags if value}
+        refuse_combination("verify", said_flags(select, tags, settings).union(said))
         target = _target(against, settings, part, file, deep=deep)
         return _verified(bundle, settings, target, meter, folders=volumes, as_json=as_json, quiet=quiet)
 
@@ -164,8 +163,8 @@ def _verified(
 ) -> int:
     progress, policy = display(quiet=quiet), policy_of(settings.policy, settings.module_signers)
     signed = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
-    session = Session(progress=progress)
-    verifier = verifier_of(with_signers(signed, policy), session.clock())
+    trust, session = with_signers(signed, policy), Session(progress=progress)
+    verifier = verifier_of(trust, session.clock())
     with open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
         refuse_unused_folders(folders.volumes_in, opened)
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
