@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from bundler.importer.policy_check import PolicyCheck
     from bundler.importer.roll_back import roll_back
+    from bundler.importer.several.import_several import ImportTerms, import_several
     from bundler.kit.kit_folder import Kit, KitSources, write_kit
     from bundler.ledger.ledger import Ledger, Permits
     from bundler.ledger.rollback_file import RollbackFile, decode_rollback_file
@@ -95,7 +96,9 @@ _HOMES = {
     "Extracted": "bundler.extractor",
     "FrameCache": "bundler.bundle.wire",
     "import_bundle": "bundler.importer",
+    "import_several": "bundler.importer.several.import_several",
     "import_stream": "bundler.importer",
+    "ImportTerms": "bundler.importer.several.import_several",
     "Include": "bundler.selection.sources",
     "Incremental": "bundler.exporter",
     "FullEvery": "bundler.exporter",
@@ -161,6 +164,7 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
     "verify_bundle", "Verified",
     "Destination", "Mapping", "MappingRule", "Part", "OnConflict", "Pruning", "Ledger", "Permits",
     "plan_bundle_import", "import_bundle", "import_stream", "compare_with_target",
+    "import_several", "ImportTerms",
     "RollbackFile", "decode_rollback_file", "roll_back",
     "extract", "Extracted",
     "SshKeygen", "Signing", "Terms", "SignedStatement", "seal_bundle",

@@ -64,6 +64,8 @@ class Limits(NamedTuple):
     """Bytes of `bundle.json` (about 95,000 blobs), and of `index.json`."""
     compact_headers: int = 64 * MIB
     """Bytes of the distinct tar headers of a compact bundle."""
+    compact_recipe: int = 16 * MIB
+    """Bytes of the recipe of one layer of a compact bundle, or of one prefix."""
     statement: int = 16 * KIB
     """Bytes of `statement.json`."""
     signatures: int = 64 * KIB

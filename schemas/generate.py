@@ -29,6 +29,7 @@ from bundler.ledger.rollback_file import MovedTag, RollbackFile
 from bundler.oci.digest import Digest
 from bundler.oci.document import adapter_of
 from bundler.oci.grammar import Size, camel
+from bundler.reporting.bundle_outcome import BundleOutcome
 from bundler.reporting.json_report import (
     BlobCounts,
     BundleReport,
@@ -51,7 +52,17 @@ HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 COMPARED = (Difference, RepositoryDifference, TagChange, TagState)
 EXPLAINED = (Explanation, RepositoryExplanation, TagDecision)
-OURS = (Report, ImagesReport, RepositoryReport, TagReport, BundleReport, BlobCounts, TrafficReport, Failure)
+OURS = (
+    Report,
+    ImagesReport,
+    RepositoryReport,
+    TagReport,
+    BundleReport,
+    BundleOutcome,
+    BlobCounts,
+    TrafficReport,
+    Failure,
+)
 SIGNED = (StatementReport, SignerReport, SignedReport)
 SHOWN = (Contents, RepositoryContents, TagContents, Extracted, StoreList, ListedBundle)
 

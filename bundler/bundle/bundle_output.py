@@ -3,13 +3,32 @@
 A file that is there already is replaced only if nothing in it would be lost, or by `force`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bundler.bundle.inventory import Inventory
-from bundler.oci import BlobSource
+from bundler.oci import BlobSource, Descriptor
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
+
+if TYPE_CHECKING:
+    from bundler.bundle.compacted.base_index import BaseLayers
+
+
+class SourceOnBase:
+    """Content to be written, with the base that a compact delta is written against. A BlobSource."""
+
+    def __init__(self, source: BlobSource, layers: Callable[[], BaseLayers | None]) -> None:
+        """Take the content, and what finds the layers of the base; only a compact delta calls it."""
+        self.layers = layers
+        self._source = source
+
+    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
+        """Yield a blob's bytes, verified."""
+        return self._source.chunks(blob)
 
 
 class BundleOutput(Protocol):

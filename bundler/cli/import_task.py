@@ -31,9 +31,12 @@ from bundler.cli.setup.registry_access import registries
 from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
 from bundler.cli.terminal.progress_bars import display
 from bundler.config.run_options import RegistryOptions
+from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.durable import local_errors
 from bundler.errors import UsageError
 from bundler.importer import check_import
+from bundler.importer.several.find_bundles import holds_several
+from bundler.importer.several.import_several import ImportTerms, import_several
 from bundler.limits import DEFAULT_LIMITS
 from bundler.reporting.json_report import Report
 from bundler.session import Session
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 class ImportTask(NamedTuple):
     """One import, all that was said about it put together."""
 
-    bundle: str
+    bundles: tuple[str, ...]
     destination: Destination
     on_conflict: OnConflict
     settings: RegistryOptions
@@ -61,6 +64,11 @@ class ImportTask(NamedTuple):
     confirm_full: bool
     said: frozenset[str]
     """Options of the command line; what a file says is for every bundle that comes."""
+
+    @property
+    def bundle(self) -> str:
+        """The bundle, where it is one."""
+        return self.bundles[0]
 
 
 class Means(NamedTuple):
@@ -85,6 +93,8 @@ def carry_out(task: ImportTask, session: Session, *, dry_run: bool) -> Report:
         opened = partial(open_bundle, volumes_in=task.volumes_in, frames=FrameCache())
         beside = [stack.enter_context(opened(path)) for path in task.beside]
         means = Means(beside, verifier_of(task.trust, session.clock()), session)
+        if holds_several([Path(bundle) for bundle in task.bundles]):
+            return _from_several(task, means, dry_run=dry_run)
         if task.bundle != "-":
             return _from_file(task, means, dry_run=dry_run)
         if dry_run:
@@ -104,6 +114,8 @@ def _carried(task: ImportTask, means: Means, opened: Bundle, *, dry_run: bool = 
     _refuse_unused(task, opened.inventory, (opened, *means.beside))
     check = border_of(task.policy, opened)
     check_import(opened, task.destination, means.session, task.ledger)
+    place = BaseRegistry(task.destination.prefix, task.destination.mapping)
+    provide_base(opened, means.session, beside=means.beside, registry=place)
     verified = verify_bundle(opened, means.session)
     full = partial(import_bundle, confirm_full=task.confirm_full)
     carry = plan_bundle_import if dry_run else full
@@ -118,6 +130,20 @@ def _carried(task: ImportTask, means: Means, opened: Bundle, *, dry_run: bool = 
         prune=task.prune,
     )
     return with_signed(report, check)
+
+
+def _from_several(task: ImportTask, means: Means, *, dry_run: bool) -> Report:
+    terms = ImportTerms(
+        task.on_conflict,
+        means.verifier,
+        partial(border_of, task.policy),
+        means.beside,
+        task.volumes_in,
+        task.prune,
+        task.confirm_full,
+    )
+    paths = [Path(bundle) for bundle in task.bundles]
+    return import_several(paths, task.destination, means.session, task.ledger, terms, dry_run=dry_run)
 
 
 def _refuse_unused(task: ImportTask, inventory: Inventory, bundles: Sequence[Bundle]) -> None:

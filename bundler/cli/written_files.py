@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bundler.cli.mirror_config import write_mirror_config
 from bundler.config.import_options import NameOptions
 from bundler.config.selection_options import RuntimeOptions
 from bundler.durable import write_whole
@@ -187,6 +188,9 @@ def check_names(names: NameOptions, receipt: Path | None) -> None:
         raise UsageError("--timoni-bundle", "it works only together with --timoni-bundle-to", "give both")
     if to is not None:
         _check_folder(to, names.timoni_bundles)
+    if names.mirror_config and names.mirror_config.exists() and not names.mirror_config.is_dir():
+        cause = "--write-mirror-config: this is not a folder"
+        raise UsageError(str(names.mirror_config), cause, "name a folder; it may be new")
     for option, file in (("--write-image-map", names.image_map), ("--receipt", receipt)):
         if file:
             check_folder(file, option)
@@ -206,15 +210,26 @@ def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
         text_of(file)
 
 
-def write_all(written: NameOptions, values: Mapping[str, str], report: Report, session: Session) -> Report:
+def write_all(
+    written: NameOptions,
+    values: Mapping[str, str],
+    report: Report,
+    session: Session,
+    receipt: Path | None = None,
+) -> Report:
     """Write what is wanted, from what the target has now; for a dry run, only say what is missing.
 
     The report gets a warning for what stays unmapped, and a failure for each module that a rewritten
     file names and the target lacks; the file is written all the same.
     """
+    if report.bundles and not report.repositories:
+        return report  # nothing was imported: what earlier imports wrote stays
     if written.image_map and not report.dry_run:
         lines = sorted({f"{old} {new}\n" for old, new in _names(report)})
         write_whole(written.image_map, "".join([*_filtered_lines(report), *lines]).encode())
+    if written.mirror_config and not report.dry_run:
+        refused = write_mirror_config(written.mirror_config, report, session, receipt)
+        report = dataclasses.replace(report, warnings=(*report.warnings, *refused))
     if written.timoni_bundles_to:
         names = {entry.source: entry.name for entry in report.repositories if entry.source}
         found = rewritten_files(written.timoni_bundles, names, values)

@@ -1,8 +1,9 @@
-"""Recipes: a layer's content as ranges of two spaces that all layers of a bundle share. Pure.
+"""Recipes: a layer's content as ranges of spaces that all layers of a bundle share. Pure.
 
 The *header space* holds tar headers, the *content space* files; each header and each file stands there
-once. A recipe is a sequence of ranges that, one after the other, are the layer's content, so whoever
-makes it again parses no tar and touches no name.
+once. The *base space* is what is inside the base blobs of a delta, one behind the other. A recipe is a
+sequence of ranges that, one after the other, are the layer's content, so whoever makes it again parses
+no tar and touches no name.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,8 @@ class Space(IntEnum):
 
     HEADERS = 0
     CONTENT = 1
-    ZEROS = 2
+    BASE = 2
+    ZEROS = 3
 
 
 class SpaceRange(NamedTuple):
@@ -28,6 +30,14 @@ class SpaceRange(NamedTuple):
     space: Space
     offset: int
     size: int
+
+
+class SpaceSizes(NamedTuple):
+    """Bytes of each space."""
+
+    headers: int
+    content: int
+    base: int = 0
 
 
 class RangeList:
@@ -55,7 +65,7 @@ def encode_recipe(ranges: Iterable[SpaceRange]) -> bytes:
     the end of the last range of the same space, as a number whose lowest bit is the sign. Numbers are
     little-endian, seven bits to a byte, the high bit set on all bytes but the last.
     """
-    data, ends = bytearray(), [0, 0]
+    data, ends = bytearray(), [0, 0, 0]
     for piece in ranges:
         _put_number(data, piece.size << 2 | piece.space)
         if piece.space is not Space.ZEROS:
@@ -65,29 +75,29 @@ def encode_recipe(ranges: Iterable[SpaceRange]) -> bytes:
     return bytes(data)
 
 
-def decode_recipe(data: bytes, sizes: tuple[int, int], total: int) -> Iterator[SpaceRange]:
-    """Yield the ranges of a recipe, each of them inside its space; `sizes` are those of the two spaces.
+def decode_recipe(data: bytes, sizes: SpaceSizes, total: int | None = None) -> Iterator[SpaceRange]:
+    """Yield the ranges of a recipe, each of them inside its space; `total` is what they must make.
 
     Raises: ContentError for a range outside its space, or ranges that are not `total` bytes together.
     """
-    at, ends, made = 0, [0, 0], 0
+    at, ends, made = 0, [0, 0, 0], 0
     while at < len(data):
         number, at = _number(data, at)
         size, kind = number >> 2, number & 3
-        if kind > Space.ZEROS or not size:
-            raise ContentError(COMPACT, "a recipe with an unknown kind of range")
+        if not size:
+            raise ContentError(COMPACT, "a recipe with an empty range")
         offset = 0
         if kind != Space.ZEROS:
             step, at = _number(data, at)
             offset = ends[kind] + (-(step + 1 >> 1) if step & 1 else step >> 1)
             if not 0 <= offset <= sizes[kind] - size:
-                raise ContentError(COMPACT, "a recipe that reads outside what the bundle carries")
+                raise ContentError(COMPACT, "a recipe that reads outside its spaces")
             ends[kind] = offset + size
         made += size
-        if made > total:
+        if total is not None and made > total:
             raise ContentError(COMPACT, f"a recipe of more than the {total:,} bytes that it declares")
         yield SpaceRange(Space(kind), offset, size)
-    if made != total:
+    if total is not None and made != total:
         raise ContentError(COMPACT, f"a recipe of {made:,} bytes where it declares {total:,}")
 
 

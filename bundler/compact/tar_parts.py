@@ -101,3 +101,29 @@ def _size_in(block: bytes) -> int:
         return int(field.strip(b"\0 ") or b"0", 8)
     except ValueError:
         return -1
+
+
+class EntryNames:
+    """Names of the entries of one tar, as its headers pass."""
+
+    def __init__(self) -> None:
+        self._long = b""
+
+    def see(self, header: bytes) -> bytes | None:
+        """Return the name of the entry that this header begins; None for one about the next header."""
+        kind, data = header[156:157], header[_BLOCK:]
+        if kind in _ABOUT_THE_NEXT:
+            if kind == b"L":
+                self._long = data.partition(b"\0")[0]
+            elif kind == b"x":
+                self._long = _path_in(data) or self._long
+            return None
+        name, prefix = (header[start:end].partition(b"\0")[0] for start, end in ((0, 100), (345, 500)))
+        long, self._long = self._long, b""
+        return long or (prefix + b"/" + name if prefix else name)
+
+
+def _path_in(records: bytes) -> bytes:
+    """Return the path that pax records give; empty if they give none."""
+    at = records.find(b" path=")
+    return records[at + 6 :].partition(b"\n")[0] if at >= 0 else b""

@@ -4,10 +4,17 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.config.option import FileSection, Option
-from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions, SetOptions
+from bundler.config.run_options import (
+    INCREMENTAL,
+    JobOptions,
+    MetricsOptions,
+    RegistryOptions,
+    ReportOptions,
+    SetOptions,
+)
 from bundler.oci import Prefix, parse_prefix
 
-DESTINATION, INCREMENTAL, ROLLBACK = "Destination", "Incremental bundles", "Rollback"
+DESTINATION, ROLLBACK = "Destination", "Rollback"
 NAMES, SIGNATURES = "Image and module names", "Signatures and policy"
 
 
@@ -108,6 +115,14 @@ class NameOptions(NamedTuple):
         Option(
             "--write-image-map", key="imageMap", metavar="FILE", heading=NAMES,
             help="Write a line OLD NEW for every tag and digest that the target has now.",
+        ),
+    ] = None  # fmt: skip
+    mirror_config: Annotated[
+        Path | None,
+        Option(
+            "--write-mirror-config", key="mirrorConfig", metavar="DIR", heading=NAMES,
+            help="Write into this folder what nodes need to pull images under their old names from the "
+            "target: for containerd, CRI-O, podman and OpenShift.",
         ),
     ] = None  # fmt: skip
     timoni_bundles: Annotated[

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from bundler.config.option import Argument, Circumstances, FileSection, Option
-from bundler.oci import Prefix, RegistryName
+from bundler.oci import Prefix, RegistryName, parse_prefix
 from bundler.trust.statement import DEFAULT_JOB, Job
 from bundler.workers import DEFAULT_JOBS
 
-REGISTRIES, OUTPUT, VOLUMES = "Registries", "Output", "Volumes"
+REGISTRIES, OUTPUT, VOLUMES, INCREMENTAL = "Registries", "Output", "Volumes", "Incremental bundles"
 
 CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
 
@@ -175,6 +175,14 @@ class SetOptions(NamedTuple):
 BundleArgument = Annotated[Path, Argument("BUNDLE|VOLUME|DIR", path=True)]
 """A bundle that a command reads."""
 
+BaseBundles = Annotated[
+    tuple[Path, ...],
+    Option(
+        "--with", metavar="BUNDLE", heading=INCREMENTAL,
+        help="Read the base of the delta from this bundle. Repeatable.",
+    ),
+]  # fmt: skip
+
 Quiet = Annotated[
     bool, Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress.")
 ]
@@ -186,6 +194,31 @@ Force = Annotated[
         help="Replace OUT even if that loses what it holds. Default: replace it only if nothing is lost.",
     ),
 ]  # fmt: skip
+
+
+class BaseOptions(NamedTuple):
+    """The base of a delta that is written again in its other form."""
+
+    beside: BaseBundles = ()
+    base_from: Annotated[
+        Prefix | None,
+        Option(
+            "--from", metavar="oci://HOST[/PREFIX]", heading=INCREMENTAL,
+            read=lambda text, at: parse_prefix(text),
+            help="Read the base of the delta from this registry, under the names that an import gives.",
+        ),
+    ] = None  # fmt: skip
+
+
+class RewriteOptions(NamedTuple):
+    """Options of the commands that write a bundle again in its other form."""
+
+    volumes: SetOptions
+    base: BaseOptions
+    registry: RegistryOptions
+    reported: ReportOptions
+    printed: PrintOptions
+    force: Force = False
 
 
 def _registry_place(text: str, at: Circumstances) -> Prefix:

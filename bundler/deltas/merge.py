@@ -12,6 +12,7 @@ from bundler.bundle.manifest_pool import ChainEntry, ManifestPool, read_chain_en
 from bundler.bundle.reader import Bundle, open_bundle, refuse_unused_folders
 from bundler.bundle.wire import FrameCache
 from bundler.bundle.writer import check_readable
+from bundler.deltas.base_blobs import provide_base
 from bundler.deltas.state import State, base_error, full_inventory, state_of
 from bundler.errors import ContentError, IntegrityError, UsageError
 from bundler.folders import check_disk
@@ -43,6 +44,8 @@ def merge_bundles(
         opened = partial(open_bundle, limits=limits, volumes_in=volumes_in, frames=FrameCache())
         bundles = [stack.enter_context(opened(path)) for path in paths]
         refuse_unused_folders(volumes_in, *bundles)
+        for bundle in bundles:
+            provide_base(bundle, session, beside=[other for other in bundles if other is not bundle])
         pool = ManifestPool(limits)
         chain = [read_chain_entry(bundle, pool) for bundle in bundles]
         inventory = merged_inventory(chain, limits, {bundle.id: str(bundle.path) for bundle in bundles})

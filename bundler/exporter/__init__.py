@@ -79,8 +79,8 @@ def export_bundle(
         check_locked(selection, content.resolution, content.findings)
         if run.has_nothing(selection, content):
             return run.nothing(content)
-        with run.phase("pack"):
-            bundle = out.write(content.inventory, store, session.progress)
+        with run.phase("pack"), finish.source(content, store) as source:
+            bundle = out.write(content.inventory, source, session.progress)
             finish.record(content, bundle, store)
             content = finish.write_lock(selection, content)
             finished = finish.close(content, bundle, store)

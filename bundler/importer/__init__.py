@@ -5,6 +5,7 @@ from functools import partial
 
 from bundler.bundle.reader import Bundle
 from bundler.bundle.stream import BundleStream
+from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.importer.destination import Destination, Part
 from bundler.importer.import_plan import OnConflict
 from bundler.importer.import_report import compare_with_target, import_report, planned_report
@@ -97,6 +98,8 @@ def import_bundle(
     """
     bundle = verified.bundle
     with ledger.importing(incoming(bundle, destination), session) as record:
+        place = BaseRegistry(destination.prefix, destination.mapping)
+        provide_base(bundle, session, beside=beside, registry=place)
         gone = to_prune(bundle.inventory, destination, prune)
         content = AvailableContent(bundle, bundle.inventory, beside)
         plan = arrange(

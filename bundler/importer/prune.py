@@ -42,12 +42,16 @@ class Pruning(NamedTuple):
     """The limits on what may be deleted after an import."""
 
     most: int
-    """Tags at most."""
+    """Tags at most; what is attached to them is not counted."""
     deselected: bool = False
     """Also tags that exist at the source, and are no longer selected."""
+    departed: tuple[RepositoryEntry, ...] = ()
+    """What several bundles together say departed; without it, what the bundle says."""
 
 
-def to_prune(inventory: Inventory, destination: Destination, pruning: Pruning | None) -> tuple[Gone, ...]:
+def to_prune(
+    inventory: Inventory | None, destination: Destination, pruning: Pruning | None
+) -> tuple[Gone, ...]:
     """Return the tags to delete, of the part that is imported.
 
     Raises: UsageError if they are more than allowed, or have no allowed name at the target.
@@ -56,7 +60,7 @@ def to_prune(inventory: Inventory, destination: Destination, pruning: Pruning | 
         return ()
     departed = {
         entry.name: tags
-        for entry in inventory.repositories
+        for entry in pruning.departed or (inventory.repositories if inventory else ())
         if destination.part.has(entry.name)
         if (tags := _departed(entry, destination.part.rules, pruning))
     }
@@ -66,8 +70,9 @@ def to_prune(inventory: Inventory, destination: Destination, pruning: Pruning | 
         for source, tags in departed.items()
         for tag, digest in tags.items()
     )
-    if len(gone) > pruning.most:
-        count = f"{len(gone)} tags are gone, the first {gone[0]}"
+    number = sum(not is_attachment_tag(tag.tag) for tag in gone)
+    if number > pruning.most:
+        count = f"{number} tags are gone, the first {gone[0]}"
         cause = f"the bundle says that {count}, but only {pruning.most} may be deleted"
         raise UsageError("--prune", cause, "see `timoni-bundler inspect`, then allow more, or remove --prune")
     return gone

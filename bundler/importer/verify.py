@@ -1,7 +1,7 @@
 """Bundle → Verified, or an error: every byte, and that what the tags need is there, and nothing else."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bundler.bundle.closure import check_closure
 from bundler.bundle.inventory import Inventory
@@ -12,16 +12,25 @@ from bundler.limits import Limits
 from bundler.oci import Descriptor, Digest
 from bundler.oci.graph import HeldManifests, sparse
 from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.reporting.progress import counted
 from bundler.session import Session
 from bundler.trust.statement_verifier import expired
 
+if TYPE_CHECKING:
+    from bundler.bundle.compacted.compact_reader import CompactFile
+
 
 class Verified(NamedTuple):
-    """A bundle whose every byte was proven. Only `verify_bundle` makes one; `push` takes nothing else."""
+    """A bundle whose every byte was proven. Only `verify_bundle` makes one; `push` takes nothing else.
+
+    Of a compact delta without its base, layers that need the base are not proven.
+    """
 
     bundle: Bundle
     manifests: Mapping[Digest, Manifest]
     warnings: tuple[str, ...]
+    unproven: int = 0
+    """Layers of a compact delta that can be proven only with its base."""
 
 
 def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
@@ -39,6 +48,13 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
     warnings: tuple[str, ...] = ()
     if bundle.sealed and not bundle.proven and (problem := expired(bundle.sealed.statement, session.clock())):
         warnings = (f"{bundle.path}: {problem}; nobody checked its signatures",)
+    unproven = len(cast("CompactFile", bundle).needing_base) if bundle.is_compact else 0
+    if unproven:
+        names = " and ".join(bundle.inventory.base)
+        warnings += (
+            f"{bundle.path}: {counted(unproven, 'layer')} not verified; name {names} with --with, or a "
+            "registry that has it with --against",
+        )
     # Each volume of a set has its own digest in it, and beside a pipe there is nothing.
     if (
         bundle.sha256
@@ -47,7 +63,7 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
         and not check_sidecar(bundle.path, bundle.sha256)
     ):
         warnings += (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
-    return Verified(bundle, collector.manifests, warnings)
+    return Verified(bundle, collector.manifests, warnings, unproven)
 
 
 class ManifestCollector:

@@ -114,6 +114,18 @@ class Ledger:
         if self.receipt:
             read_receipt(self.receipt, str(target))
 
+    def permitting(self, permits: Permits) -> Ledger:
+        """Return the same ledger with other permits."""
+        return Ledger(self.folder, rollback_file=self.rollback_file, receipt=self.receipt, permits=permits)
+
+    def imported(self, target: Prefix, selection: str = "") -> frozenset[Digest]:
+        """Return what counts as imported to a target: ids of bundles, and of the full bundles they make.
+
+        `selection` is the part, spelled out as in `Incoming`.
+        """
+        scopes, mine = ImportLog(self.folder, str(target)).scopes(), scope_of(selection)
+        return frozenset(id_ for id_, scope in scopes.items() if scope in (WHOLE_BUNDLE, mine))
+
     def importing(self, incoming: Incoming, session: Session, *, may_write: bool = True) -> ImportRecord:
         """Open the record of an import. Raises what keeps the bundle from being imported."""
         return ImportRecord(self, incoming, session, may_write=may_write)

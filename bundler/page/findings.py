@@ -43,6 +43,12 @@ def findings(page: PageContents) -> list[Finding]:
 
 
 def _proof(page: PageContents) -> Iterator[Finding]:
+    if layers := page.proof.unproven:
+        yield _look(
+            f"{counted(layers, 'layer')} can be proven only with the base.",
+            "What this file stores is undamaged; name the base with `--since`.",
+        )
+        return
     if not page.proof.every_byte:
         yield _look("The content was not checked.", "Only the list of contents was read.")
         return

@@ -94,7 +94,7 @@ def _file(bundle: Bundle, proof: Proof) -> FileFacts:
     return FileFacts(
         name=printable(bundle.name, _LONGEST_NAME),
         id=bundle.id,
-        sha256=bundle.sha256 if proof.every_byte else None,
+        sha256=bundle.sha256 if proof.every_byte or proof.unproven else None,
         size=bundle.file_size,
         volumes=bundle.volumes,
         format=inventory.format,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bundler.bundle.inventory import RepositoryEntry, Root
 from bundler.bundle.reader import Bundle
-from bundler.errors import ContentError, UsageError, printable
+from bundler.errors import ContentError, NotFoundError, UsageError, printable
 from bundler.limits import KIB, Limits
 from bundler.oci import Descriptor, Digest, RepositoryName, read_all
 from bundler.oci.graph import Manifests
@@ -123,7 +123,10 @@ class _Layers:
         home = self._homes.get(layer.digest)
         if home is None:
             return _unread("module layer", "only the base of this delta has it; name that with `--since`")
-        data = read_all(home, layer)
+        try:
+            data = read_all(home, layer)
+        except NotFoundError:
+            return _unread("module layer", "it needs the base of this delta; name that with `--since`")
         try:
             return images_of({}, layer_files(data, LayerLimits()), self._templates)
         except ContentError as error:

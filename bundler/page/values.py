@@ -34,6 +34,8 @@ class Proof(NamedTuple):
     every_byte: bool
     sidecar: bool
     """True if a `.sha256` file beside the bundle, or its volumes, confirmed its digest."""
+    unproven: int = 0
+    """Layers of a compact delta that can be proven only with its base; all that is stored was checked."""
 
 
 class LabelledFact(NamedTuple):

@@ -61,6 +61,10 @@ class Registries:
         """
         return self._host(name).log_in()
 
+    def origin(self, name: RegistryName) -> str:
+        """Return `https://host:port` of a registry, as it is asked: `http://` for one without TLS."""
+        return self._host(name).origin
+
     def lacks_referrers(self, name: RepositoryName) -> bool:
         """Return whether this registry turned out to have no Referrers API."""
         return self._host(name.registry).lacks_referrers

@@ -14,9 +14,9 @@ from bundler.limits import KIB, Limits
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
 from bundler.registry.http.exchange import Answer
-from bundler.registry.http.host import Host, Reply
+from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.retry import Deadline, TransientError
-from bundler.registry.http.status import RequestRefusedError
+from bundler.registry.http.status import ABOUT_A_BLOB, RequestRefusedError
 from bundler.registry.large_bodies import limit_large_bodies
 from bundler.registry.listings import next_link, referrers
 from bundler.registry.quirks import may_be_cut
@@ -165,6 +165,11 @@ class Repository:
     ) -> tuple[Descriptor, ...] | None:
         """Return the manifests that refer to `subject`; None where the registry can't be asked."""
         return referrers(self.host, self.name, subject, count)
+
+    def has(self, blob: Descriptor) -> bool:
+        """Return whether the blob is in this repository, by one HEAD; a registry without HEAD says yes."""
+        path, accept = f"/v2/{self.name.path}/blobs/{blob.digest}", ABOUT_A_BLOB | REDIRECTS
+        return self.host.fetch("HEAD", path, self._pull, accept=accept).status not in (400, 404)
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified; a broken connection is resumed where it broke."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError, SeveralErrors
 from bundler.oci.grammar import camel
+from bundler.reporting.bundle_outcome import BundleOutcome
 
 _PART = 1 << 16
 """Characters of a text that are written at once."""
@@ -210,6 +211,8 @@ class Report:
     """True when this is what would be done."""
     signed: tuple[SignedReport, ...] = ()
     """Signers of each module, if signatures were asked for."""
+    bundles: tuple[BundleOutcome, ...] = ()
+    """In an import of several bundles: each of them."""
     report_version: Literal[1] = 1
 
     @property

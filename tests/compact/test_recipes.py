@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bundler.compact.recipes import RangeList, Space, SpaceRange, decode_recipe, encode_recipe
+from bundler.compact.recipes import RangeList, Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
 from bundler.compact.tar_parts import TarCutter, TarPart
 from bundler.errors import ContentError
+
+SPACES = (1_000, 2_000, 500)
 
 RANGES = some.lists(
     some.tuples(some.sampled_from(Space), some.integers(0, 1 << 40), some.integers(1, 1 << 30)), max_size=50
@@ -26,15 +28,15 @@ def ranges_of(found: list[tuple[Space, int, int]]) -> list[SpaceRange]:
 def test_a_recipe_is_read_as_it_was_written(found: list[tuple[Space, int, int]]) -> None:
     ranges = ranges_of(found)
     total = sum(piece.size for piece in ranges)
-    assert list(decode_recipe(encode_recipe(ranges), (1 << 50, 1 << 50), total)) == ranges
+    assert list(decode_recipe(encode_recipe(ranges), SpaceSizes(1 << 50, 1 << 50, 1 << 50), total)) == ranges
 
 
 @given(some.binary(max_size=300), some.integers(0, 10_000))
 def test_no_bytes_read_outside_the_spaces(data: bytes, total: int) -> None:
     made = 0
     try:
-        for space, offset, size in decode_recipe(data, (1_000, 2_000), total):
-            assert space is Space.ZEROS or 0 <= offset <= offset + size <= (1_000, 2_000)[space]
+        for space, offset, size in decode_recipe(data, SpaceSizes(*SPACES), total):
+            assert space is Space.ZEROS or 0 <= offset <= offset + size <= SPACES[space]
             made += size
             assert made <= total
     except ContentError:
@@ -45,16 +47,16 @@ def test_no_bytes_read_outside_the_spaces(data: bytes, total: int) -> None:
 @pytest.mark.parametrize("sizes", [(9, 5), (10, 4)])
 def test_a_range_ends_where_its_space_ends(sizes: tuple[int, int]) -> None:
     recipe = encode_recipe([SpaceRange(Space.HEADERS, 4, 6), SpaceRange(Space.CONTENT, 0, 5)])
-    assert len(list(decode_recipe(recipe, (10, 5), 11))) == 2
-    with pytest.raises(ContentError, match="outside what the bundle carries"):
-        list(decode_recipe(recipe, sizes, 11))
+    assert len(list(decode_recipe(recipe, SpaceSizes(10, 5), 11))) == 2
+    with pytest.raises(ContentError, match="outside its spaces"):
+        list(decode_recipe(recipe, SpaceSizes(*sizes), 11))
 
 
 @pytest.mark.parametrize("total", [10, 12])
 def test_a_recipe_makes_what_it_declares(total: int) -> None:
     recipe = encode_recipe([SpaceRange(Space.ZEROS, 0, 11)])
     with pytest.raises(ContentError, match="recipe of"):
-        list(decode_recipe(recipe, (0, 0), total))
+        list(decode_recipe(recipe, SpaceSizes(0, 0), total))
 
 
 def test_neighbours_become_one_range() -> None:

@@ -15,9 +15,9 @@ from typing import BinaryIO
 
 from bundler.bundle import format as layout
 from bundler.bundle.compacted.compact_format import GROUP, FrameLayout
+from bundler.bundle.compacted.compact_frames import encode_head
 from bundler.bundle.compacted.compact_head import OpenedHead
 from bundler.bundle.compacted.compact_reader import CompactFile
-from bundler.bundle.compacted.compact_writer import encode_head
 from bundler.bundle.stream import Judge
 from bundler.bundle.wire import ByteStream, first_frame
 from bundler.bundle.writer import WrittenBundle

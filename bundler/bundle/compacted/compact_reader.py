@@ -1,9 +1,14 @@
-"""A compact file opened for reading any blob: layers are made again as they are asked for."""
+"""A compact file opened for reading any blob: layers are made again as they are asked for.
+
+A compact delta reads its base, which `take_base` gives it. Without, everything can be checked but the
+layers that need it.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Self
@@ -12,15 +17,24 @@ import zstandard
 
 from bundler.bundle import format as layout
 from bundler.bundle.compacted import compact_format
+from bundler.bundle.compacted.base_content import (
+    BaseContent,
+    BaseRead,
+    ByteRange,
+    base_reads,
+    joined,
+    temporary_folder,
+)  # fmt: skip
+from bundler.bundle.compacted.compact_frames import proven_whole, raw_bytes, seek_table_in
 from bundler.bundle.compacted.compact_head import HeadParts, OpenedHead, head_parts
 from bundler.bundle.stream import Judge
 from bundler.bundle.unpacked import absent
 from bundler.bundle.wire import FrameCache, LayerCache, unpacked
 from bundler.compact.codecs import gzip_again
-from bundler.compact.recipes import Space, decode_recipe
-from bundler.errors import BUNDLE, ContentError, errors_of
+from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe
+from bundler.errors import ContentError, NotFoundError, errors_of
 from bundler.limits import MIB, Limits
-from bundler.oci import CHUNK, Descriptor, verified
+from bundler.oci import CHUNK, BlobSource, Descriptor, Digest, verified
 from bundler.volumes.volume_reader import BundleBytes
 
 _ZEROS = bytes(CHUNK)
@@ -53,6 +67,11 @@ class CompactFile:
         self._cache = frames or FrameCache()
         self._cache.allow(_FRAMES_KEPT)
         self._layers = LayerCache(_LAYERS_KEPT)
+        self._recipe_cache = FrameCache(compact_format.SECTION_FRAME)
+        self._base: BaseContent | None = None
+        self._needed: list[BaseRead] | None = None
+        self._large: dict[int, BaseContent] = {}
+        self._unpacking = threading.Lock()
         try:
             self._open(judge)
         except BaseException:
@@ -64,11 +83,86 @@ class CompactFile:
 
     def __exit__(self, *exception: object) -> None:
         self._pieces.close()
+        for content in (*self._large.values(), self._base):
+            if content:
+                content.close()
 
     @property
     def header_bytes(self) -> int:
         """Bytes of the distinct tar headers of all layers."""
-        return self._layout.sections[2].size
+        return self._spaces.headers
+
+    # --- the base --------------------------------------------------------------------------------
+
+    @property
+    def needing_base(self) -> tuple[Descriptor, ...]:
+        """The layers that can't be made without the base; none once it is there."""
+        if self._base or not self._head.base:
+            return ()
+        return tuple(
+            blob
+            for blob in self.inventory.blobs
+            if blob.digest in self._layout.layers and self._reads_base(*self._layout.layers[blob.digest])
+        )
+
+    def base_blobs(self) -> tuple[compact_format.BaseBlob, ...]:
+        """Return the base blobs that recipes read and that are still to be given. Raises ContentError."""
+        return () if self._base else tuple(blob for blob, _, _ in self._reads())
+
+    def base_need(self) -> tuple[Path, int]:
+        """Return the folder and the bytes of disk that the base takes."""
+        ranges = (piece for _, _, pieces in self._reads() for piece in pieces)
+        return temporary_folder(), sum(end - start for start, end in ranges)
+
+    def take_base(self, sources: Mapping[Digest, BlobSource]) -> Iterator[compact_format.BaseBlob]:
+        """Read the base blobs, keep what recipes read of them, and yield each that was taken.
+
+        Raises: IntegrityError or ContentError for a blob that is not what the bundle says.
+        """
+        content = BaseContent()
+        try:
+            for blob, start, wanted in self._reads():
+                with errors_of(f"base blob {blob.digest}"):
+                    content.take(start, blob.content, sources[blob.digest].chunks(blob), wanted)
+                yield blob
+        except BaseException:
+            content.close()
+            raise
+        self._base = content
+
+    def _reads(self) -> list[BaseRead]:
+        """Return what is read of each base blob; blobs that nothing reads are left out."""
+        if self._needed is None:
+            found: list[ByteRange] = []
+            for recipe, total in self._recipes():
+                pieces = decode_recipe(recipe, self._spaces, total)
+                read = (ByteRange.of(piece) for piece in pieces if piece.space is Space.BASE)
+                found = joined([*found, *read])
+            self._needed = base_reads(self._head.base, found)
+        return self._needed
+
+    def _recipes(self) -> Iterator[tuple[bytes, int]]:
+        """Yield every recipe with the bytes that it makes."""
+        for layer, recipe_at in self._layout.layers.values():
+            yield b"".join(self._section(1, recipe_at, layer.recipe)), layer.content
+        for group, recipe_at in zip(self._head.groups, self._layout.prefixes, strict=False):
+            if group.prefix:
+                yield b"".join(self._section(1, recipe_at, group.recipe)), group.prefix
+
+    def _reads_base(self, layer: compact_format.CompactLayer, recipe_at: int) -> bool:
+        recipe = b"".join(self._section(1, recipe_at, layer.recipe))
+        return any(self._needs_base(piece) for piece in decode_recipe(recipe, self._spaces, layer.content))
+
+    def _needs_base(self, piece: SpaceRange) -> bool:
+        if piece.space in (Space.BASE, Space.ZEROS):
+            return piece.space is Space.BASE
+        section = self._layout.sections[piece.space + 2]
+        groups = self._head.headers if piece.space is Space.HEADERS else self._head.content
+        first = bisect_right(section.starts, piece.offset) - 1
+        last = bisect_right(section.starts, piece.offset + piece.size - 1)
+        return any(group.prefix for group in groups[first:last])
+
+    # --- content ---------------------------------------------------------------------------------
 
     @property
     def frames(self) -> list[layout.Frame]:
@@ -82,7 +176,7 @@ class CompactFile:
 
     def behind_head(self) -> Iterator[bytes]:
         """Yield the bytes of all frames but the head, as they stand in the file."""
-        return self._told(self._raw(self._offsets[1], self._offsets[-1]))
+        return self._told(raw_bytes(self._pieces, self._offsets[1], self._offsets[-1]))
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""
@@ -94,10 +188,17 @@ class CompactFile:
         return self._told(verified(blob, self._section(0, offset, blob.size)))
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
-        """Yield every blob in order, after the digest of the whole file was proven."""
+        """Yield every blob in order, after the digest of the whole file was proven.
+
+        Layers that need the base are left out while it is not there; `needing_base` has them.
+        """
         with errors_of(self.path):
-            self.sha256 = self._whole()
+            self.sha256 = proven_whole(self._pieces, self._offsets[-1])
+            self._reads()
+        missing = frozenset(self.needing_base)
         for blob in self.inventory.content:
+            if blob in missing:
+                continue
             chunks = self.chunks(blob)
             yield blob, chunks
             for _ in chunks:
@@ -117,41 +218,21 @@ class CompactFile:
 
         Raises: ContentError, IntegrityError, TrustError.
         """
-        frames = self._seek_table()
+        frames = seek_table_in(self._pieces, self._limits)
         self._offsets = [
             *accumulate((frame.compressed for frame in frames), initial=len(layout.COMPACT_MARK))
         ]
         self._sizes = [frame.content for frame in frames]
         head = OpenedHead(self._frame(0), self._limits, judge)
         self.id, self.sealed, self.proven = head.id, head.sealed, head.proven
-        self.inventory, self._layout = head.inventory, head.layout
+        self.inventory, self._head, self._layout = head.inventory, head.described, head.layout
+        self._spaces: SpaceSizes = self._head.spaces
         if self._layout.frames != self._sizes:
             raise ContentError(
                 compact_format.COMPACT_FILE, "its seek table lists other frames than its head describes"
             )
-        counts = [1, *(len([*section.frames()]) for section in self._layout.sections)]
+        counts = [1, *(len(section.frames) for section in self._layout.sections)]
         self._first = [*accumulate(counts)]
-
-    def _seek_table(self) -> list[layout.Frame]:
-        size = self._pieces.size
-        footer = self._pieces.read_at(layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
-        length = layout.seek_table_size(footer)
-        if length is None or not length <= min(size, layout.seek_table_size_of(self._limits.frames)):
-            raise layout.truncated("it does not end with a seek table")
-        frames = layout.parse_seek_table(self._pieces.read_at(length, size - length))
-        if (
-            len(layout.COMPACT_MARK)
-            + sum(frame.compressed for frame in frames)
-            + layout.DIGEST_FRAME
-            + length
-            != size
-        ):
-            raise layout.damaged("its frames are not as long as the file")
-        if not frames or any(not 0 < frame.content <= compact_format.GROUP for frame in frames):
-            raise ContentError(
-                BUNDLE, "its seek table lists a frame of a size that the format does not allow"
-            )
-        return frames
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -161,56 +242,77 @@ class CompactFile:
 
     def _content(self, recipe: bytes, total: int) -> Iterator[bytes]:
         """Yield a layer's content, range by range."""
-        _, _, headers, content = self._layout.sections
-        for space, offset, size in decode_recipe(recipe, (headers.size, content.size), total):
+        for space, offset, size in decode_recipe(recipe, self._spaces, total):
             if space is Space.ZEROS:
                 for start in range(0, size, CHUNK):
                     yield _ZEROS[: min(CHUNK, size - start)]
+            elif space is Space.BASE:
+                yield from self._given_base().chunks(offset, size)
             else:
-                yield from self._section(2 if space is Space.HEADERS else 3, offset, size)
+                yield from self._section(space + 2, offset, size)
+
+    def _given_base(self) -> BaseContent:
+        if self._base is None:
+            names = " and ".join(self.inventory.base)
+            cause = "its recipe reads content of the base, which is not at hand"
+            raise NotFoundError("layer", cause, f"name the base with --with: bundle {names}")
+        return self._base
 
     def _section(self, number: int, offset: int, size: int) -> Iterator[bytes]:
         """Yield bytes of a section."""
-        frame_size, end = self._layout.sections[number].frame, offset + size
+        section, end = self._layout.sections[number], offset + size
         while offset < end:
-            frame = self._first[number] + offset // frame_size
-            data = self._cache.get(self, frame, self._frame)
-            start = offset % frame_size
-            chunk = data[start : start + min(end - offset, CHUNK)]
+            frame = bisect_right(section.starts, offset) - 1
+            start = offset - section.starts[frame]
+            length = min(end - offset, CHUNK, section.frames[frame] - start)
+            chunk = self._bytes(self._first[number] + frame, start, length)
             offset += len(chunk)
             yield chunk
 
+    def _bytes(self, frame: int, start: int, size: int) -> bytes:
+        """Return bytes of a frame; a large one is unpacked into a file."""
+        if self._sizes[frame] <= compact_format.GROUP:
+            # Recipes have a cache of their own: a frame of the others may need one while it is unpacked.
+            cache = self._recipe_cache if frame < self._first[2] else self._cache
+            return cache.get(self, frame, self._frame)[start : start + size]
+        with self._unpacking:
+            if frame not in self._large:
+                content = BaseContent(self._given_base().folder)
+                for chunk in self._unpacked(frame):
+                    content.append(chunk)
+                content.whole()
+                self._large[frame] = content
+        return self._large[frame].read(start, size)
+
     def _frame(self, number: int) -> bytes:
+        return b"".join(self._unpacked(number))
+
+    def _unpacked(self, number: int) -> Iterator[bytes]:
+        """Yield the content of a frame."""
         start, end = self._offsets[number], self._offsets[number + 1]
         data = self._pieces.read_at(end - start, start)
         if len(data) < end - start:
             raise layout.truncated()
-        _, content = layout.frame_content(data[:13], compact_format.GROUP)
+        _, content = layout.frame_content(data[:13], compact_format.LARGEST_GROUP)
         if content != self._sizes[number]:
             raise layout.damaged("a frame is not of the size that its seek table says")
-        return unpacked(zstandard.ZstdDecompressor(max_window_size=compact_format.GROUP), data, content)
+        prefix = self._prefix(number)
+        if prefix is None:
+            limit = compact_format.LARGEST_GROUP
+            yield unpacked(zstandard.ZstdDecompressor(max_window_size=limit), data, content)
+            return
+        from bundler.bundle.compacted.prefix_frames import unpacked_behind
 
-    def _whole(self) -> str:
-        """Return the sha256 of the file, its digest frame checked."""
-        digest, passed = hashlib.sha256(), self._pieces.checking()
-        end = self._offsets[-1]
-        for data in self._raw(0, end):
-            digest.update(data)
-            passed(data)
-        expected = layout.digest_frame(digest.digest())
-        rest = b"".join(self._raw(end, self._pieces.size))
-        if rest[: len(expected)] != expected:
-            self._pieces.diagnose()
-            raise layout.damaged("its bytes are not those that were written")
-        digest.update(rest)
-        passed(rest)
-        self._pieces.check(digest.hexdigest())
-        return digest.hexdigest()
+        yield from unpacked_behind(prefix)(data, content)
 
-    def _raw(self, start: int, end: int) -> Iterator[bytes]:
-        while start < end:
-            data = self._pieces.read_at(min(CHUNK, end - start), start)
-            if not data:
-                raise layout.truncated()
-            start += len(data)
-            yield data
+    def _prefix(self, number: int) -> bytes | None:
+        """Return the bytes that a frame was compressed behind; None for most frames."""
+        place = number - self._first[2] if number else -1
+        group = self._head.groups[place] if place >= 0 else None
+        if group is None or not group.prefix:
+            return None
+        recipe = b"".join(self._section(1, self._layout.prefixes[place], group.recipe))
+        pieces = [*decode_recipe(recipe, SpaceSizes(0, 0, self._spaces.base), group.prefix)]
+        if len(pieces) == 1 and pieces[0].space is Space.BASE:
+            return self._given_base().read(pieces[0].offset, pieces[0].size)
+        return b"".join(self._content(recipe, group.prefix))

@@ -2,38 +2,46 @@
 
 A layer becomes a recipe only where a codec made its whole gzip stream again, byte for byte. All others
 are carried as they are. The content space grows in a file beside the output, because a night of images
-is larger than memory.
+is larger than memory. Of a delta, what its base has is not written: a recipe reads it there, and what
+changed is compressed behind its old version.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import zstandard
-
+from bundler.bundle.bundle_output import SourceOnBase
 from bundler.bundle.compacted import compact_format
-from bundler.bundle.compacted.spaces import ContentSpace, HeaderSpace, LayerRanges
+from bundler.bundle.compacted.base_index import BaseIndex, BaseLayers
+from bundler.bundle.compacted.compact_format import BaseBlob, CompactGroup, CompactLayer
+from bundler.bundle.compacted.compact_frames import compressed, cut, encode_head
+from bundler.bundle.compacted.spaces import (
+    ContentSpace,
+    HeaderSpace,
+    LayerRanges,
+    PlannedGroup,
+    content_groups,
+    header_groups,
+    plain_groups,
+)  # fmt: skip
 from bundler.bundle.format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
+from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
 from bundler.compact.tar_parts import TarCutter
-from bundler.limits import MIB, Limits
-from bundler.oci import BlobSource, Descriptor
+from bundler.limits import Limits
+from bundler.oci import CHUNK, BlobSource, Descriptor
 from bundler.reporting.progress import Step
-from bundler.workers import ordered
 
 if TYPE_CHECKING:
     from bundler.trust.statement import SignedStatement
 
-_HEAD_LEVEL, _LARGE_HEAD_LEVEL = 19, 9
-"""zstd levels of a head of up to 1 MiB, and of a larger one, whatever the level of the file."""
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -53,20 +61,44 @@ class WrittenCompact(NamedTuple):
     """Every gzip stream among its blobs."""
 
 
+class _Layer(NamedTuple):
+    """A layer with its recipe, which reads the base space as the exporter built it."""
+
+    number: int
+    gzip: GzipRecipe
+    size: int
+    recipe: bytes
+
+
+class _Plan(NamedTuple):
+    """All that the head says, and the recipes in file order."""
+
+    layers: list[CompactLayer]
+    recipes: list[bytes]
+    headers: list[PlannedGroup]
+    content: list[PlannedGroup]
+    base: tuple[BaseBlob, ...]
+
+
 class CompactWriter(AbstractContextManager["CompactWriter"]):
     """Takes the blobs of one bundle apart, then writes the compact file."""
 
-    def __init__(self, folder: Path, limits: Limits, level: int = COMPACT_LEVEL) -> None:
-        """Work in `folder`, which has room for all files of all layers, unpacked."""
+    def __init__(
+        self, folder: Path, limits: Limits, level: int = COMPACT_LEVEL, base: BaseLayers | None = None
+    ) -> None:
+        """Work in `folder`, which has room for all files of all layers, and of `base`, unpacked."""
         self._level = level
+        self._limits = limits
         self._headers = HeaderSpace(limits.compact_headers)
         self._content = ContentSpace(folder)
-        self._recipes: list[bytes] = []
-        self._layers: list[compact_format.CompactLayer] = []
+        self._base = BaseIndex(folder, base) if base and base.candidates else None
+        self._layers: list[_Layer] = []
         self._seen: list[CompactedLayer] = []
 
     def __exit__(self, *exception: object) -> None:
         self._content.close()
+        if self._base:
+            self._base.content.close()
 
     def write(
         self,
@@ -83,34 +115,23 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         for number, blob in enumerate(inventory.blobs):
             self._take_apart(number, blob, source)
             step.advance(items=1, size=blob.size)
-        made = {layer.blob for layer in self._layers}
-        left = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
-        carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
-        sections = (
-            (_cut(carried, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
-            (_cut(self._recipes, compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
-            (_cut([bytes(self._headers.data)], compact_format.SECTION_FRAME), compact_format.SECTION_FRAME),
-            (self._content.groups(), compact_format.GROUP),
-        )
-        digest, frames, size = hashlib.sha256(), [], 0
+        digest, frames = hashlib.sha256(), []
 
         def pass_on(data: bytes) -> None:
             digest.update(data)
             write(data)
 
         pass_on(COMPACT_MARK)
-        head = encode_head(self._head(), encode(inventory), sealed)
-        frames.append(Frame(len(head.frame), head.content))
-        pass_on(head.frame)
-        for contents, most in sections:
-            for content_size, frame in _compressed(contents, most, self._level):
-                frames.append(Frame(len(frame), content_size))
-                pass_on(frame)
+        for content_size, frame in self._frames(inventory, source, sealed):
+            frames.append(Frame(len(frame), content_size))
+            pass_on(frame)
         end = digest_frame(digest.digest()) + seek_table(frames)
         pass_on(end)
         size = len(COMPACT_MARK) + sum(frame.compressed for frame in frames) + len(end)
         written = WrittenBundle(bundle_id(encode(inventory)), digest.hexdigest(), size)
         return WrittenCompact(written, tuple(self._seen))
+
+    # --- taking apart ----------------------------------------------------------------------------
 
     def _take_apart(self, number: int, blob: Descriptor, source: BlobSource) -> None:
         """Make a recipe of a layer, if a codec makes all of it again."""
@@ -120,85 +141,132 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
             return
         before = (len(self._headers.data), self._content.size)
         recognition = Recognition(_after(first, chunks))
-        ranges, cutter, size = LayerRanges(self._headers, self._content), TarCutter(), 0
+        ranges = LayerRanges(self._headers, self._content, self._base)
+        if self._base:
+            ranges.compare_with(self._base.layers_for(blob.digest))
+        cutter, digest, size = TarCutter(), hashlib.sha256(), 0
         for content in recognition.content():
             ranges.take(cutter.feed(content))
+            digest.update(content)
             size += len(content)
         ranges.take(cutter.end())
-        self._seen.append(CompactedLayer(blob, recognition.recipe))
-        if recognition.recipe is None:
+        ranges.end()
+        recipe = encode_recipe(ranges.found.ranges)
+        gzip = recognition.recipe if self._makes(recipe, size, digest.digest()) else None
+        self._seen.append(CompactedLayer(blob, gzip))
+        if gzip is None:
             self._headers.forget(before[0])
             self._content.forget(before[1])
             return
         self._headers.settle()
         self._content.settle()
-        codec, header = recognition.recipe
-        recipe = ranges.recipe
-        self._recipes.append(recipe)
-        unusual = None if header == GZIP_HEADER else header.hex()
-        self._layers.append(compact_format.CompactLayer(number, int(codec), size, len(recipe), unusual))
+        self._layers.append(_Layer(number, gzip, size, recipe))
 
-    def _head(self) -> bytes:
+    def _makes(self, recipe: bytes, size: int, digest: bytes) -> bool:
+        """Return True for a recipe that a reader takes; if it reads the base, after it was carried out."""
+        if len(recipe) > self._limits.compact_recipe:
+            return False
+        if self._base is None:
+            return True
+        made = hashlib.sha256()
+        for piece in decode_recipe(recipe, self._spaces(), size):
+            for start in range(piece.offset, piece.offset + piece.size, CHUNK):
+                length = min(CHUNK, piece.offset + piece.size - start)
+                made.update(self._bytes(piece.space, start, length))
+        return made.digest() == digest
+
+    def _spaces(self) -> SpaceSizes:
+        base = self._base.content.size if self._base else 0
+        return SpaceSizes(len(self._headers.data), self._content.size, base)
+
+    def _bytes(self, space: Space, offset: int, size: int) -> bytes:
+        if space is Space.HEADERS:
+            return bytes(self._headers.data[offset : offset + size])
+        if space is Space.CONTENT:
+            return self._content.read(offset, size)
+        if space is Space.BASE and self._base:
+            return self._base.content.read(offset, size)
+        return bytes(size)
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def _planned(self) -> _Plan:
+        if self._base:
+            headers = list(header_groups(self._headers.kept, len(self._headers.data)))
+            content = list(content_groups(self._content.kept))
+        else:
+            headers = list(plain_groups(len(self._headers.data), compact_format.SECTION_FRAME))
+            content = list(plain_groups(self._content.size, compact_format.GROUP))
+        layers = [layer.recipe for layer in self._layers]
+        prefixes = [
+            encode_recipe(SpaceRange(Space.BASE, *place) for place in group.prefix)
+            for group in (*headers, *content)
+        ]
+        base: tuple[BaseBlob, ...] = ()
+        if self._base:
+            layers, prefixes, base = self._base.only_used(layers, prefixes, self._spaces())
+        described = [
+            CompactLayer(
+                layer.number,
+                int(layer.gzip.codec),
+                layer.size,
+                len(recipe),
+                None if layer.gzip.header == GZIP_HEADER else layer.gzip.header.hex(),
+            )
+            for layer, recipe in zip(self._layers, layers, strict=True)
+        ]
+        return _Plan(described, [*layers, *prefixes], headers, content, base)
+
+    def _frames(
+        self, inventory: Inventory, source: BlobSource, sealed: SignedStatement | None
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield the content size and the bytes of each frame, in file order."""
+        plan, most = self._planned(), compact_format.SECTION_FRAME
+        made = {layer.number for layer in self._layers}
+        left = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
+        carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
+        head = encode_head(self._head(plan), encode(inventory), sealed)
+        yield head.content, head.frame
+        yield from compressed(cut(carried, most), most, self._level)
+        yield from compressed(cut(plan.recipes, most), most, self._level)
+        yield from self._grouped(plan.headers, Space.HEADERS, most)
+        yield from self._grouped(plan.content, Space.CONTENT, compact_format.GROUP)
+
+    def _grouped(
+        self, groups: Iterable[PlannedGroup], space: Space, most: int
+    ) -> Iterator[tuple[int, bytes]]:
+        for prefixed, run in groupby(groups, key=lambda group: bool(group.prefix)):
+            if not prefixed:
+                contents = (self._bytes(space, group.start, group.size) for group in run)
+                yield from compressed(contents, most, self._level)
+                continue
+            for group in run:
+                # One at a time: content and prefix of each may take a quarter of a gigabyte.
+                from bundler.bundle.compacted.prefix_frames import compressed_behind
+
+                behind = compressed_behind(self._prefix(group))
+                yield group.size, behind(self._bytes(space, group.start, group.size), self._level)
+
+    def _prefix(self, group: PlannedGroup) -> bytes:
+        if len(group.prefix) == 1:
+            return self._bytes(Space.BASE, *group.prefix[0])
+        return b"".join(self._bytes(Space.BASE, *place) for place in group.prefix)
+
+    def _head(self, plan: _Plan) -> bytes:
+        recipes = iter(plan.recipes[len(plan.layers) :])
+        headers, content = (
+            tuple(CompactGroup(group.size, group.prefix_size, len(next(recipes))) for group in groups)
+            for groups in (plan.headers, plan.content)
+        )
         head = compact_format.CompactHead(
-            compact_format.COMPACT_FORMAT, tuple(self._layers), len(self._headers.data), self._content.size
+            compact_format.COMPACT_FORMAT, tuple(plan.layers), headers, content, plan.base
         )
         return compact_format.encode_head(head)
-
-
-class HeadFrame(NamedTuple):
-    """The first frame, and the bytes of its content."""
-
-    frame: bytes
-    content: int
-
-
-def encode_head(compact: bytes, inventory: bytes, sealed: SignedStatement | None) -> HeadFrame:
-    """Return the head: at one level, so that a signature added later makes the same bytes."""
-    signed = [data for _, data in sealed.files()] if sealed else [b"", b""]
-    parts = [compact, inventory, *signed]
-    content = compact_format.HEAD_SIZES.pack(*map(len, parts)) + b"".join(parts)
-    level = _HEAD_LEVEL if len(content) <= MIB else _LARGE_HEAD_LEVEL
-    ((size, frame),) = _compressed([content], compact_format.GROUP, level)
-    return HeadFrame(frame, size)
 
 
 def _after(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from chunks
-
-
-def _cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Yield bytes in pieces of exactly `size`, the last one shorter."""
-    waiting = bytearray()
-    for chunk in chunks:
-        waiting += chunk
-        while len(waiting) >= size:
-            yield bytes(waiting[:size])
-            del waiting[:size]
-    if waiting:
-        yield bytes(waiting)
-
-
-def _compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tuple[int, bytes]]:
-    """Yield each content's size and frame, in order. One thread makes a frame: the bytes are fixed."""
-    local = threading.local()
-    # Versions of a file lie far apart, and differ every few lines: long matches are looked for often.
-    distant = {"enable_ldm": True, "ldm_min_match": 32, "ldm_hash_rate_log": 3, "ldm_hash_log": 20}
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        level,
-        window_log=most.bit_length() - 1,
-        write_checksum=True,
-        write_content_size=True,
-        **(distant if most == compact_format.GROUP else {}),
-    )
-
-    def compress(content: bytes) -> tuple[int, bytes]:
-        if not hasattr(local, "compressor"):
-            local.compressor = zstandard.ZstdCompressor(compression_params=parameters)
-        compressor: zstandard.ZstdCompressor = local.compressor
-        return len(content), compressor.compress(content)
-
-    return ordered(contents, compress, threads=min(os.cpu_count() or 1, 2))
 
 
 def write_compact(
@@ -214,7 +282,8 @@ def write_compact(
 ) -> WrittenBundle:
     """Write a bundle in its compact form, as `write_bundle` writes the portable one.
 
-    `folder` has room for the files of all layers, unpacked, each once.
+    `folder` has room for the files of all layers, unpacked, each once; for the layers of a base, too.
     """
-    with CompactWriter(folder, limits, level) as writer:
+    base = source.layers() if isinstance(source, SourceOnBase) else None
+    with CompactWriter(folder, limits, level, base) as writer:
         return writer.write(write, inventory, source, step, sealed).bundle

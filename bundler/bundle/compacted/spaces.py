@@ -1,14 +1,24 @@
-"""The two spaces of a compact file while it is written, and the ranges of one layer in them."""
+"""The two spaces of a compact file while it is written: ranges of a layer in them, and their frames."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from bundler.bundle.compacted.compact_format import GROUP
-from bundler.compact.recipes import RangeList, Space, encode_recipe
-from bundler.compact.tar_parts import TarChunk, TarPart
+from bundler.bundle.compacted import compact_format
+from bundler.bundle.compacted.base_index import BaseIndex, IndexedLayer, SpacePlace
+from bundler.compact.recipes import RangeList, Space
+from bundler.compact.tar_parts import EntryNames, TarChunk, TarPart
 from bundler.durable import local_errors
+
+
+class Kept(NamedTuple):
+    """A file or header of a space, and its old version in the base space."""
+
+    start: int
+    size: int
+    old: SpacePlace | None
 
 
 class ContentSpace:
@@ -21,8 +31,9 @@ class ContentSpace:
         with local_errors(folder, "write"):
             self._file: BinaryIO = TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
         self.size = 0
-        self._known: dict[bytes, tuple[int, int]] = {}
-        self._fresh: list[bytes] = []
+        self.kept: list[Kept] = []
+        self._known: dict[bytes, Kept] = {}
+        self._settled = 0
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
@@ -30,38 +41,40 @@ class ContentSpace:
             self._file.write(data)
         self.size += len(data)
 
-    def keep(self, start: int, digest: bytes) -> tuple[int, int]:
-        """Return offset and size of the file that was written from `start` on, kept once."""
-        size = self.size - start
+    def keep(self, start: int, digest: bytes, old: SpacePlace | None) -> Kept:
+        """Return the file that was written from `start` on, kept once; `old` is what it was in the base."""
         if digest in self._known:
-            self._cut(start)
+            self.cut(start)
             return self._known[digest]
-        self._known[digest] = (start, size)
-        self._fresh.append(digest)
-        return start, size
+        self._known[digest] = Kept(start, self.size - start, old)
+        self.kept.append(self._known[digest])
+        return self._known[digest]
 
     def settle(self) -> None:
         """Keep what was added since the last call."""
-        self._fresh.clear()
+        self._settled = len(self.kept)
 
     def forget(self, size: int) -> None:
         """Take back what was added since the space had this size."""
-        self._cut(size)
-        for digest in self._fresh:
-            del self._known[digest]
-        self._fresh.clear()
+        self.cut(size)
+        fresh = set(self.kept[self._settled :])
+        self._known = {digest: kept for digest, kept in self._known.items() if kept not in fresh}
+        del self.kept[self._settled :]
 
-    def groups(self) -> Iterator[bytes]:
-        """Yield the space in groups."""
-        self._file.seek(0)
+    def read(self, offset: int, size: int) -> bytes:
+        """Return bytes of the space."""
         with local_errors(self._path, "read"):
-            yield from iter(lambda: self._file.read(GROUP), b"")
+            self._file.flush()
+            return os.pread(self._file.fileno(), size, offset)
 
     def close(self) -> None:
         """Remove it."""
         self._file.close()
 
-    def _cut(self, size: int) -> None:
+    def cut(self, size: int) -> None:
+        """Take back the bytes from `size` on."""
+        if size == self.size:
+            return
         with local_errors(self._path, "write"):
             self._file.seek(size)
             self._file.truncate()
@@ -73,63 +86,201 @@ class HeaderSpace:
 
     def __init__(self, limit: int) -> None:
         self.data = bytearray()
+        self.kept: list[Kept] = []
         self._limit = limit
         self._known: dict[bytes, int] = {}
-        self._fresh: list[bytes] = []
+        self._settled = 0
 
-    def keep(self, header: bytes) -> int | None:
-        """Return the header's offset; None if there is no more room."""
+    def keep(self, header: bytes, old: SpacePlace | None) -> int | None:
+        """Return the header's offset; None if there is no more room. `old` is what it was in the base."""
         offset = self._known.get(header)
         if offset is None:
             if len(self.data) + len(header) > self._limit:
                 return None
             offset = self._known[header] = len(self.data)
-            self._fresh.append(header)
+            self.kept.append(Kept(offset, len(header), old))
             self.data += header
         return offset
 
     def settle(self) -> None:
         """Keep what was added since the last call."""
-        self._fresh.clear()
+        self._settled = len(self.kept)
 
     def forget(self, size: int) -> None:
         """Take back what was added since the space had this size."""
+        for kept in self.kept[self._settled :]:
+            del self._known[bytes(self.data[kept.start : kept.start + kept.size])]
+        del self.kept[self._settled :]
         del self.data[size:]
-        for header in self._fresh:
-            del self._known[header]
-        self._fresh.clear()
 
 
 class LayerRanges:
     """The ranges of one layer, found while its content passes."""
 
-    def __init__(self, headers: HeaderSpace, content: ContentSpace) -> None:
+    def __init__(self, headers: HeaderSpace, content: ContentSpace, base: BaseIndex | None = None) -> None:
+        self.found = RangeList()
         self._headers = headers
         self._content = content
-        self._list = RangeList()
+        self._base = base
+        self._old: Sequence[IndexedLayer] = ()
+        self._names, self._name = EntryNames(), b""
+        self._header = b""
         self._start = content.size
         self._digest = hashlib.sha256()
+
+    def compare_with(self, layers: Sequence[IndexedLayer]) -> None:
+        """Look for old versions in these layers of the base."""
+        self._old = layers
 
     def take(self, parts: Iterable[TarChunk]) -> None:
         """Take the next parts of the content."""
         for part, data, last in parts:
-            if part is TarPart.FILE:
-                self._file(data, last=last)
-            elif part is TarPart.HEADER and (offset := self._headers.keep(data)) is not None:
-                self._list.add(Space.HEADERS, offset, len(data))
-            elif not any(data):
-                self._list.add(Space.ZEROS, 0, len(data))
-            else:
-                self._file(data, last=True)
+            if part is TarPart.HEADER:
+                self._header += data
+                if (name := self._names.see(data)) is not None:
+                    self._name = name
+                    self._end_header()
+                continue
+            self._end_header()
+            if part is TarPart.FILE or any(data):
+                self._file(data, last=last or part is not TarPart.FILE)
+            elif not self._goes_on(data):
+                self.found.add(Space.ZEROS, 0, len(data))
 
-    @property
-    def recipe(self) -> bytes:
-        """The recipe, once everything was taken."""
-        return encode_recipe(self._list.ranges)
+    def end(self) -> None:
+        """Take what waited for more."""
+        self._end_header()
+
+    def _end_header(self) -> None:
+        header, self._header = self._header, b""
+        if not header or self._goes_on(header):
+            return
+        old = self._base.old_header(self._old, self._name) if self._base else None
+        if self._base and old and self._base.content.peek(*old) == header:
+            self.found.add(Space.BASE, old.offset, old.size)
+        elif (offset := self._headers.keep(header, old)) is not None:
+            self.found.add(Space.HEADERS, offset, len(header))
+        else:
+            self._file(header, last=True)
+
+    def _goes_on(self, data: bytes) -> bool:
+        """Take bytes that stand in the base behind those of the last range."""
+        last = self.found.ranges[-1] if self._base and self.found.ranges else None
+        if self._base is None or last is None or last.space is not Space.BASE:
+            return False
+        end = last.offset + last.size
+        if not self._base.goes_on(end, data):
+            return False
+        self.found.add(Space.BASE, end, len(data))
+        return True
 
     def _file(self, data: bytes, *, last: bool) -> None:
         self._content.write(data)
         self._digest.update(data)
-        if last:
-            self._list.add(Space.CONTENT, *self._content.keep(self._start, self._digest.digest()))
-            self._start, self._digest = self._content.size, hashlib.sha256()
+        if not last:
+            return
+        digest, start = self._digest.digest(), self._start
+        if self._base and (same := self._base.files.get(digest)):
+            self._content.cut(start)
+            self.found.add(Space.BASE, *self._nearest(same, digest))
+        else:
+            old = self._base.old_file(self._old, self._name) if self._base else None
+            kept = self._content.keep(start, digest, old)
+            self.found.add(Space.CONTENT, kept.start, kept.size)
+        self._start, self._digest = self._content.size, hashlib.sha256()
+
+    def _nearest(self, same: SpacePlace, digest: bytes) -> SpacePlace:
+        """Return where the base has a file: under the same name, if it has it there too."""
+        assert self._base
+        old = self._base.old_file(self._old, self._name)
+        if old and old != same and old.size == same.size:
+            found = hashlib.sha256()
+            for chunk in self._base.content.chunks(*old):
+                found.update(chunk)
+            return old if found.digest() == digest else same
+        return same
+
+
+# --- frames of the spaces ---
+
+_PIECE = compact_format.LARGEST_GROUP // 2
+"""Bytes of a file too large for one frame that are in one frame; its prefix is what stood around them."""
+
+
+class PlannedGroup(NamedTuple):
+    """A frame, and what stands before it for the compression."""
+
+    start: int
+    size: int
+    prefix: tuple[SpacePlace, ...] = ()
+
+    @property
+    def prefix_size(self) -> int:
+        """Bytes of the prefix."""
+        return sum(place.size for place in self.prefix)
+
+
+def plain_groups(size: int, frame: int) -> Iterator[PlannedGroup]:
+    """Yield the frames of a space without any prefix."""
+    start = 0
+    for length in compact_format.evenly(size, frame):
+        yield PlannedGroup(start, length)
+        start += length
+
+
+def header_groups(kept: Iterable[Kept], size: int) -> Iterator[PlannedGroup]:
+    """Yield the frames of the header space, each behind the old headers of the entries that begin in it."""
+    entries = list(kept)
+    for group in plain_groups(size, compact_format.SECTION_FRAME):
+        inside = [entry for entry in entries if 0 <= entry.start - group.start < group.size]
+        yield group._replace(prefix=_prefix(inside, compact_format.SECTION_FRAME))
+
+
+def content_groups(kept: Iterable[Kept]) -> Iterator[PlannedGroup]:
+    """Yield the frames of the content space, each behind the old files; a large file stands alone."""
+    group: list[Kept] = []
+    new = old = 0
+    for file in kept:
+        before = file.old.size if file.old else 0
+        large = max(file.size, before) > compact_format.GROUP
+        if large or new + file.size > compact_format.GROUP or old + before > compact_format.GROUP:
+            yield from _together(group, new)
+            group, new, old = [], 0, 0
+        if large:
+            yield from _alone(file)
+        else:
+            group.append(file)
+            new, old = new + file.size, old + before
+    yield from _together(group, new)
+
+
+def _together(group: Sequence[Kept], size: int) -> Iterator[PlannedGroup]:
+    if size:
+        yield PlannedGroup(group[0].start, size, _prefix(group, compact_format.GROUP))
+
+
+def _alone(file: Kept) -> Iterator[PlannedGroup]:
+    """Yield the frames of one file that is large, or was."""
+    if file.old and max(file.size, file.old.size) <= compact_format.LARGEST_GROUP:
+        yield PlannedGroup(file.start, file.size, (file.old,))
+        return
+    for start in range(0, file.size, _PIECE):
+        size = min(_PIECE, file.size - start)
+        low = max(start - _PIECE // 2, 0)
+        high = min(start + _PIECE + _PIECE // 2, file.old.size if file.old else 0)
+        if file.old and high - low >= compact_format.SHORTEST_PREFIX:
+            yield PlannedGroup(file.start + start, size, (SpacePlace(file.old.offset + low, high - low),))
+        else:
+            for group in plain_groups(size, compact_format.GROUP):
+                yield group._replace(start=file.start + start + group.start)
+
+
+def _prefix(entries: Iterable[Kept], most: int) -> tuple[SpacePlace, ...]:
+    """Return the old versions, each once, up to a number of bytes; none if they are too short together."""
+    places: list[SpacePlace] = []
+    total = 0
+    for place in dict.fromkeys(entry.old for entry in entries if entry.old):
+        if total + place.size <= most:
+            places.append(place)
+            total += place.size
+    return tuple(places) if total >= compact_format.SHORTEST_PREFIX else ()

@@ -68,7 +68,7 @@ def incremental_of(options: IncrementalOptions, job: Job, out: str, store: Path 
 
 
 def _check_out(out: str, bases: tuple[str, ...]) -> None:
-    if bases and not out.endswith(".tar.zst") and out != "-":
+    if bases and not out.endswith((".tar.zst", ".compact.zst")) and out != "-":
         raise UsageError(out, "a delta must be a bundle file", "use a name that ends in .tar.zst")
     for base in bases:
         if Path(base).exists() and Path(base).resolve() == Path(out).resolve():

@@ -23,13 +23,21 @@ if TYPE_CHECKING:
 COLUMNS = ("TAG", "VERSION", "DIGEST", "CREATED", "SIZE", "OWN")
 
 
-def verified_text(contents: Contents, now: int) -> str:
-    """Return what `verify` found; `now` is in seconds since the epoch."""
+def verified_text(contents: Contents, now: int, unproven: int = 0) -> str:
+    """Return what `verify` found; `now` is in seconds since the epoch, `unproven` counts layers."""
     tags = sum(len(entry.tags) for entry in contents.repositories)
     size = f"{counted(contents.blobs, 'blob')}, {size_text(contents.distinct_size)}"
-    lines = _labelled(("bundle", contents.id), *_verdict("OK, every byte verified", contents.statement, now))
+    status, verdict = "OK, every byte verified", "OK"
+    if unproven:
+        status = f"undamaged; {counted(unproven, 'layer')} not verified, because the base is not at hand"
+        verdict = "undamaged"
+    lines = _labelled(("bundle", contents.id), *_verdict(status, contents.statement, now))
     return "\n".join(
-        [f"{contents.path}: OK, {counted(tags, 'tag')}, {size}", *lines, *signed_lines(contents.signed)]
+        [
+            f"{contents.path}: {verdict}, {counted(tags, 'tag')}, {size}",
+            *lines,
+            *signed_lines(contents.signed),
+        ]
     )
 
 

@@ -20,26 +20,48 @@ def export_summary(report: Report) -> str:
     return "\n".join([*lines, *signed_lines(report.signed)])
 
 
-def import_summary(report: Report, target: str, *, all_tags: bool = False) -> str:
-    """Return what the target has now, for a dry run what it would get; then who signed modules."""
+def import_summary(report: Report, target: str, prune: str = "", *, all_tags: bool = False) -> str:
+    """Return what the target has now, for a dry run what it would get; then who signed modules.
+
+    `prune` is the command that deletes tags, without their number; no command is told without it.
+    """
     if report.dry_run:
-        return "\n".join([import_plan_text(report, target, all_tags=all_tags), *_departures(report)])
+        plan = import_plan_text(report, target, all_tags=all_tags)
+        return "\n".join([*_bundles(report), plan, *_departures(report, prune)])
     counts = Counter(tag.status for tag in _tags(report))
     if set(counts) == {"present"}:
         line = f"{target}: {_all(counts['present'])} there already; nothing was sent"
     else:
         tags = tag_counts(counts, {"present": "there already", "removed": "deleted"})
         line = f"{target}: {tags}; {_sent(report)}"
-    return "\n".join([line, *_departures(report), *signed_lines(report.signed)])
+    departures = _departures(report, prune)
+    return "\n".join([*_bundles(report), line, *departures, *signed_lines(report.signed)])
 
 
-def _departures(report: Report) -> Iterator[str]:
-    """Yield what a delta says left, in the two words of its inventory."""
+def _bundles(report: Report) -> Iterator[str]:
+    """Yield what was done with each of several bundles, oldest first; a line for all that came before."""
+    old = [item for item in report.bundles if item.status == "skipped" and "before" in item.reason]
+    if old:
+        yield f"{counted(len(old), 'bundle')} imported before, or older"
+    for item in report.bundles:
+        if item not in old:
+            job = f" {item.sequence} of job {item.job}" if item.job else ""
+            name = item.path.rpartition("/")[2] or item.path
+            reason = f": {item.reason}" if item.reason else ""
+            yield f"{item.status:8}  {name}  {item.kind}{job}, {counted(item.tags, 'tag')}{reason}"
+
+
+def _departures(report: Report, prune: str) -> Iterator[str]:
+    """Yield what a delta says left, in the two words of its inventory, and the command that deletes it."""
     if report.gone_at_source:
         yield f"{counted(report.gone_at_source, 'tag')} gone at the source (deleted only with --prune)"
     if report.no_longer_selected:
         number = counted(report.no_longer_selected, "tag")
         yield f"{number} no longer selected (deleted only with --prune-deselected)"
+    deleted = any(tag.status in ("removed", "planned") and not tag.digest for tag in _tags(report))
+    if prune and not deleted and (total := report.gone_at_source + report.no_longer_selected):
+        also = " --prune-deselected" if report.no_longer_selected else ""
+        yield f"to delete them: {prune} {total}{also}"
 
 
 def rollback_summary(report: Report, file: str, *, all_tags: bool = False) -> str:

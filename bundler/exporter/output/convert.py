@@ -1,10 +1,14 @@
 """A bundle written again in its other form: compact, or portable. The content stays, byte for byte."""
 
-from pathlib import Path
-from typing import NamedTuple
+from __future__ import annotations
 
-from bundler.bundle.bundle_output import BundleOutput
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from bundler.bundle.bundle_output import BundleOutput, SourceOnBase
 from bundler.bundle.reader import Bundle
+from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.deltas.merge import written_report
 from bundler.errors import UsageError
 from bundler.exporter.output.outputs import output_to
@@ -14,6 +18,9 @@ from bundler.reporting.json_report import Report
 from bundler.session import Session
 from bundler.trust.bundle_signing import refuse_lower
 from bundler.trust.statement import SignedStatement, Statement
+
+if TYPE_CHECKING:
+    from bundler.bundle.compacted.base_index import BaseLayers
 
 
 class SameStatement(NamedTuple):
@@ -43,14 +50,17 @@ def convert_bundle(
     compact: int | None,
     force: bool = False,
     scratch: Path | None = None,
+    beside: Sequence[Bundle] = (),
+    registry: BaseRegistry | None = None,
 ) -> Report:
     """Write a bundle into `out`, compact at a zstd level or portable; every blob is verified on the way.
 
     Id, inventory and signatures stay. `scratch` is a folder for temporary files, for a compact bundle that
-    goes into a pipe. Returns the report of `command`.
+    goes into a pipe. The base of a delta is in the bundles `beside`, or in `registry`: a portable delta is
+    compacted against it, and a compact one reads it. Returns the report of `command`.
 
-    Raises: UsageError for a name that says another form or would lose what it holds, and what the
-    bundle's content raises.
+    Raises: UsageError for a name that says another form or would lose what it holds, NotFoundError for a
+    compact delta whose base is not there, and what the bundle's content raises.
     """
     signing = SameStatement(bundle.sealed) if bundle.sealed else None
     output: BundleOutput = output_to(
@@ -64,5 +74,14 @@ def convert_bundle(
         output.confirm(existing)
     elif needed := output.need(bundle.inventory):
         check_disk([needed])
-    written = existing or output.write(bundle.inventory, bundle, session.progress)
+    if not existing:
+        provide_base(bundle, session, beside=beside, registry=registry)
+
+    def layers() -> BaseLayers | None:
+        from bundler.exporter.output.old_content import layers_below
+
+        return layers_below(bundle, session, beside, registry)
+
+    source = SourceOnBase(bundle, layers)
+    written = existing or output.write(bundle.inventory, source, session.progress)
     return written_report(command, bundle.inventory, written, unchanged=existing is not None)

@@ -1,5 +1,7 @@
 """The end of an export: what it wrote is recorded, locked, and followed by the removal of old bundles."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ from bundler.exporter.fetch.store_location import StoreLocation
 from bundler.exporter.resolve.lock_file import write_lock
 from bundler.exporter.resolve.resolution import Findings
 from bundler.named_files import check_folder, check_writable
+from bundler.oci import BlobSource
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import counted
 from bundler.selection.sources import Selection
@@ -71,6 +74,18 @@ class Finish(NamedTuple):
         if unchanged.bundle:
             self.out.confirm(unchanged.bundle)
             self.record(content, unchanged.bundle, store)
+
+    @contextmanager
+    def source(self, content: ExportContent, store: Store) -> Iterator[BlobSource]:
+        """Yield what the bundle is written from: the store; for a delta, with its base."""
+        if content.base is None:
+            yield store
+            return
+        from bundler.exporter.output.old_content import building_on
+
+        names = self.incremental.base
+        with building_on(content, content.base, names, store, self.session) as source:
+            yield source
 
     def record(self, content: ExportContent, bundle: BundleReport, store: Store) -> None:
         """Record the bundle in the store, so that later exports can build on it."""

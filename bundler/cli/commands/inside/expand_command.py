@@ -1,51 +1,33 @@
 """`timoni-bundler expand`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-from bundler import convert_bundle, open_bundle
-from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
-from bundler.cli.setup.registry_access import check_report
-from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.summaries import export_summary
+from bundler.cli.setup.base_access import rewritten
 from bundler.config.option import Option
-from bundler.config.run_options import BundleArgument, Force, PrintOptions, ReportOptions, SetOptions
-from bundler.errors import BundlerError
-from bundler.session import Session
+from bundler.config.run_options import OUTPUT, BundleArgument, RewriteOptions
 
 
 @declared("expand")
 def command(
     bundle: BundleArgument,
-    volumes: SetOptions,
     *,
     out: Annotated[
         Path,
         Option(
-            "--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst, or `-` for standard output."
+            "--output", "-o", metavar="OUT", heading=OUTPUT, path=True,
+            help="Write NAME.tar.zst, or `-` for standard output.",
         ),
     ],
-    force: Force = False,
-    reported: ReportOptions,
-    printed: PrintOptions,
-) -> int:
+    options: RewriteOptions,
+) -> int:  # fmt: skip
     """Write a compact bundle in its portable form, byte for byte what `export` would have written.
+
+    A compact delta reads its base: name the bundles with --with, or the registry that has it with --from.
 
     \b
     timoni-bundler expand modules.compact.zst -o modules.tar.zst
+    timoni-bundler expand tuesday.compact.zst -o tuesday.tar.zst --from oci://registry.internal:5000/mirror
     """
-    report, summary, stream = None, "", sys.stderr if str(out) == "-" else sys.stdout
-    try:
-        check_report(reported.report, str(out), bundle)
-        report = reported.report
-        session = Session(progress=display(quiet=printed.quiet))
-        with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
-            refuse_unused_folders(volumes.volumes_in, opened)
-            done = convert_bundle("expand", opened, out, session, compact=None, force=force)
-            summary = export_summary(done)
-    except BundlerError as error:
-        done = failed_report("expand", error)
-    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
+    return rewritten("expand", bundle, out, options, compact=None)

@@ -1,5 +1,6 @@
 """`timoni-bundler import`."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -50,18 +51,23 @@ def command(
     settings: ImportSettings,
     dry_run: DryRunOptions,
     printed: PrintOptions,
-    bundle: Annotated[str | None, Argument("[BUNDLE|VOLUME|DIR|-]", path=True)] = None,
+    bundles: Annotated[tuple[str, ...], Argument("[BUNDLE|VOLUME|DIR|-]...", path=True)] = (),
 ) -> int:
-    """Import a bundle into a registry. Digests do not change.
+    """Import a bundle, or a folder of bundles, into a registry. Digests do not change.
 
     The whole bundle is verified before the first write. From standard input (-), it is verified as it
     flows, and manifests and tags come last; a compact bundle is first received as a whole, into a temporary
     file (in $TMPDIR). What the target already has is skipped. No tag of a repository moves before
     everything its tags need is there and confirmed. Every tag is read back.
 
+    Several bundles, or a folder of them, are imported in the order in which they were made: full bundles,
+    deltas, volumes, in any form and under any name. What was imported before is skipped. If a file is
+    missing, the error names it, and nothing that builds on it is imported.
+
     \b
     timoni-bundler import modules.tar.zst --to oci://registry.internal:5000/mirror
     timoni-bundler import modules.tar.zst -c import.yaml --versions '>=6.10' --dry-run
+    timoni-bundler import /media/usb --to oci://registry.internal:5000/mirror
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     timoni-bundler import --rollback before.json
     """
@@ -76,27 +82,34 @@ def command(
     job = settings.job.name
     with metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
         if settings.rollback.rollback:
-            return _taken_back(settings, bundle, meter, dry_run=dry_run, printed=printed)
+            return _taken_back(settings, bundles, meter, dry_run=dry_run, printed=printed)
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
         target = ""
         try:
-            task = _task(bundle, settings, part, mapping)._replace(said=said)
+            task = _task(bundles, settings, part, mapping)._replace(said=said)
             _check_report(settings, task)
             report, target = settings.report.report, str(task.destination.prefix)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
-            summary = import_summary(done, target, all_tags=dry_run.all_tags)
+            prune = _prune_command(task, config)
+            summary = import_summary(done, target, prune, all_tags=dry_run.all_tags)
         except BundlerError as error:
             done, summary = failed_report("import", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
         return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
 
 
+def _prune_command(task: ImportTask, config: ConfigOptions) -> str:
+    """Return the command that imports the same again and may delete tags, up to the number."""
+    place = ["-c", str(config.config)] if config.config else ["--to", str(task.destination.prefix)]
+    return shlex.join(["timoni-bundler", "import", *task.bundles, *place, "--prune"])
+
+
 def _check_report(settings: ImportSettings, task: ImportTask) -> None:
     names, trust = settings.names, task.trust
     check_report(
         settings.report.report,
-        task.bundle,
+        *task.bundles,
         settings.registries.reach.creds_file,
         names.image_map,
         settings.receipt.receipt,
@@ -111,12 +124,12 @@ def _imported(
 ) -> Report:
     session = session_of(task, quiet=quiet)
     done = carry_out(task, session, dry_run=dry_run)
-    return write_all(settings.names, runtime_values(runtime), done, session)
+    return write_all(settings.names, runtime_values(runtime), done, session, settings.receipt.receipt)
 
 
 def _taken_back(
     settings: ImportSettings,
-    bundle: str | None,
+    bundles: tuple[str, ...],
     meter: Meter,
     *,
     dry_run: DryRunOptions,
@@ -126,7 +139,7 @@ def _taken_back(
     assert file is not None
     check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
     try:
-        done = _rolled_back(file, bundle, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
+        done = _rolled_back(file, bundles, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
         summary = rollback_summary(done, str(file), all_tags=dry_run.all_tags)
     except BundlerError as error:
         done, summary = failed_report("import", error, dry_run=dry_run.dry_run), ""
@@ -135,9 +148,9 @@ def _taken_back(
 
 
 def _rolled_back(
-    file: Path, bundle: str | None, settings: ImportSettings, *, quiet: bool, dry_run: bool
+    file: Path, bundles: tuple[str, ...], settings: ImportSettings, *, quiet: bool, dry_run: bool
 ) -> Report:
-    if bundle is not None:
+    if bundles:
         raise UsageError(
             "--rollback", "a rollback does not read a bundle", "remove the bundle from the command"
         )
@@ -160,22 +173,24 @@ def _refuse_ignored(context: click.Context) -> None:
             raise UsageError(parameter.opts[0], cause, "leave it out")
 
 
-def _task(bundle: str | None, settings: ImportSettings, part: Part, mapping: Mapping) -> ImportTask:
+def _task(bundles: tuple[str, ...], settings: ImportSettings, part: Part, mapping: Mapping) -> ImportTask:
     """Make one value of all that was said about an import. Raises UsageError."""
     check_names(settings.names, settings.receipt.receipt)
     policy = policy_of(settings.policy, settings.module_signers)
     said = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
     trust = with_signers(said._replace(**settings.order._asdict()), policy)
-    if bundle is None:
+    if not bundles:
         raise UsageError("import", "no bundle given", "name a file or directory, or - for standard input")
-    check_stdin(bundle, settings.registries.reach.creds_file)
+    if "-" in bundles and len(bundles) > 1:
+        raise UsageError("-", "standard input is one bundle", "name files, or import it by itself")
+    check_stdin(bundles[0], settings.registries.reach.creds_file)
     prefix = settings.target.to
     if not prefix:
         raise UsageError("import", "no target given", "add --to oci://HOST[/PREFIX]")
     ledger = _ledger(settings)
     ledger.check(prefix)
     return ImportTask(
-        bundle,
+        bundles,
         Destination(prefix, mapping, part, settings.indexes.filter_indexes),
         OnConflict(settings.target.on_conflict or "default"),
         settings.registries,

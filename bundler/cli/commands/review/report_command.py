@@ -1,6 +1,7 @@
 """`timoni-bundler report`."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from bundler.cli.terminal.progress_bars import display
 from bundler.config.import_options import SignatureOptions
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, Quiet, SetOptions
+from bundler.deltas.base_blobs import provide_base
 from bundler.errors import NotFoundError
 from bundler.page.page_file import check_place, write_page
 from bundler.page.values import LabelledFact, PageContents, Proof
@@ -85,7 +87,8 @@ def command(
         for path in since:
             if not path.exists() and not names_lost_volume(path):
                 raise NotFoundError(str(path), "not there", "check the path")
-        proof = Proof(every_byte=False, sidecar=False) if no_verify else proven(opened, progress)
+        unchecked = Proof(every_byte=False, sidecar=False)
+        proof = unchecked if no_verify else proven(opened, progress, since, volumes.volumes_in)
         older = [stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in since]
         refuse_unused_folders(volumes.volumes_in, opened, *older)
         said = opened.proven or (opened.sealed.told() if opened.sealed else None)
@@ -111,12 +114,22 @@ def signature_of(said: StatementReport | None) -> tuple[list[LabelledFact], list
     return [*by, *facts], []
 
 
-def proven(bundle: Bundle, progress: Progress) -> Proof:
-    """Check every byte. Raises what `verify` raises."""
-    verify_bundle(bundle, Session(progress=progress))
+def proven(
+    bundle: Bundle, progress: Progress, since: Sequence[Path] = (), volumes_in: Sequence[Path] = ()
+) -> Proof:
+    """Check every byte; a compact delta reads its base in the older bundles. Raises what `verify` raises."""
+    with contextlib.ExitStack() as stack:
+        if bundle.is_compact and since:
+            older = [stack.enter_context(open_bundle(path, volumes_in=volumes_in)) for path in since]
+            provide_base(bundle, Session(progress=progress), beside=older)
+    verified = verify_bundle(bundle, Session(progress=progress))
     # What volumes say of the whole was compared as they were read.
     beside = bundle.volumes > 0 or sidecar_of(bundle.path).is_file()
-    return Proof(every_byte=True, sidecar=bundle.sha256 is not None and beside)
+    return Proof(
+        every_byte=not verified.unproven,
+        sidecar=bundle.sha256 is not None and beside,
+        unproven=verified.unproven,
+    )
 
 
 def told(page: PageContents, text: str, out: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -24,6 +25,7 @@ from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
 from bundler.cli.input_files import import_file, part_of
 from bundler.cli.option_combinations import refuse_combination, said_flags
+from bundler.cli.setup.base_access import open_beside
 from bundler.cli.setup.import_policy import border_of, policy_of, with_signed, with_signers
 from bundler.cli.setup.metrics_meter import Meter, metered
 from bundler.cli.setup.registry_access import registries
@@ -42,6 +44,7 @@ from bundler.config.import_options import (
 )
 from bundler.config.option import Option, nothing_said, over
 from bundler.config.run_options import (
+    BaseBundles,
     BundleArgument,
     JobOptions,
     MetricsOptions,
@@ -50,6 +53,7 @@ from bundler.config.run_options import (
     SetOptions,
 )
 from bundler.config.selection_options import SelectOptions, TagOptions
+from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.oci import Prefix
@@ -97,6 +101,7 @@ def command(
     select: SelectOptions,
     tags: TagOptions,
     volumes: SetOptions,
+    beside: BaseBundles = (),
     as_json: Annotated[
         bool, Option("--json", heading="Output", help="Print what was proven as JSON.")
     ] = False,
@@ -111,11 +116,13 @@ def command(
     """Prove that a bundle is complete and undamaged: inventory, every size and digest, the .sha256 beside it.
 
     This proves that the bundle is consistent; with --allowed-signers, also who signed it. With --against,
-    a target is asked for every tag by HEAD; nothing is written.
+    a target is asked for every tag by HEAD; nothing is written. A compact delta reads its base, from --with
+    or --against, to prove every layer; without, the result says how many layers that leaves out.
 
     \b
     timoni-bundler verify modules.tar.zst
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
+    timoni-bundler verify tuesday.compact.zst --with monday.tar.zst
     """
     settings = nothing_said(ImportSettings)._replace(
         indexes=indexes,
@@ -135,7 +142,9 @@ def command(
         said = {flag for flag, value in flags if value}
         refuse_combination("verify", said_flags(select, tags, settings).union(said))
         target = _target(against, settings, part, file, deep=deep)
-        return _verified(bundle, settings, target, meter, folders=volumes, as_json=as_json, quiet=quiet)
+        return _verified(
+            bundle, settings, target, meter, folders=volumes, beside=beside, as_json=as_json, quiet=quiet
+        )
 
 
 def _target(
@@ -158,24 +167,38 @@ def _verified(
     meter: Meter,
     *,
     folders: SetOptions,
+    beside: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
 ) -> int:
     progress, policy = display(quiet=quiet), policy_of(settings.policy, settings.module_signers)
     signed = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
-    trust, session = with_signers(signed, policy), Session(progress=progress)
+    trust, session = with_signers(signed, policy), _session(target, progress)
     verifier = verifier_of(trust, session.clock())
-    with open_bundle(bundle, judge=verifier, volumes_in=settings.volumes.volumes_in) as opened:
-        refuse_unused_folders(folders.volumes_in, opened)
+    with ExitStack() as stack:
+        volumes_in = settings.volumes.volumes_in
+        opened = stack.enter_context(open_bundle(bundle, judge=verifier, volumes_in=volumes_in))
+        others = open_beside(beside, opened, volumes_in, stack)
+        refuse_unused_folders(folders.volumes_in, opened, *others)
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
         border = border_of(policy, opened)
+        if others or target:
+            place = BaseRegistry(target.destination.prefix, target.destination.mapping) if target else None
+            provide_base(opened, session, beside=others, registry=place)
         verified = verify_bundle(opened, session)
         if border:
             border.check(opened.inventory, verified.manifests)
         if target:
             said = opened.proven or (opened.sealed.told() if opened.sealed else None)
-            return _compared(verified, target, progress, meter, said=said, border=border, as_json=as_json)
+            return _compared(verified, target, session, meter, said=said, border=border, as_json=as_json)
         return _told(opened, verified, border, as_json=as_json)
+
+
+def _session(target: Against | None, progress: Progress) -> Session:
+    if target is None:
+        return Session(progress=progress)
+    known = registries(target.registries, progress, [target.destination.prefix.registry])
+    return Session(known, jobs=target.registries.jobs, progress=progress)
 
 
 def _told(
@@ -194,16 +217,24 @@ def _told(
     for warning in verified.warnings:
         current_log().warn(warning)
     if as_json:
-        print_document({**document(contents), "sha256": opened.sha256, "verified": True}, sys.stdout)
+        print_document(
+            {
+                **document(contents),
+                "sha256": opened.sha256,
+                "verified": not verified.unproven,
+                "unprovenLayers": verified.unproven,
+            },
+            sys.stdout,
+        )
         return 0
-    click.echo(verified_text(contents, now()))
+    click.echo(verified_text(contents, now(), verified.unproven))
     return 0
 
 
 def _compared(
     verified: Verified,
     target: Against,
-    progress: Progress,
+    session: Session,
     meter: Meter,
     *,
     said: StatementReport | None,
@@ -211,8 +242,6 @@ def _compared(
     as_json: bool,
 ) -> int:
     prefix = target.destination.prefix
-    known = registries(target.registries, progress, [prefix.registry])
-    session = Session(known, jobs=target.registries.jobs, progress=progress)
     found = compare_with_target(verified, target.destination, session, deep=target.deep)
     found = with_signed(found, border)
     if found.bundle:

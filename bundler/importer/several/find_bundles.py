@@ -1,0 +1,127 @@
+"""The bundles among files and folders: files, volumes and unpacked ones, in any form and under any name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bundler.bundle.format import COMPACT_MARK
+from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
+from bundler.bundle.reader import open_bundle
+from bundler.bundle.stream import Judge
+from bundler.bundle.unpacked import is_layout
+from bundler.durable import local_errors
+from bundler.errors import BundlerError, NotFoundError
+from bundler.importer.several.import_order import FoundBundle
+from bundler.limits import Limits
+from bundler.volumes.volume_sets import sets_in, volumes_among
+
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+_MOST = 10_000
+"""Files of a folder that are looked at."""
+
+
+class FoundBundles(NamedTuple):
+    """The content of files and folders."""
+
+    bundles: tuple[FoundBundle, ...]
+    failures: tuple[BundlerError, ...]
+    """About files that should be bundles, and can't be used."""
+    others: tuple[Path, ...]
+    """Files and folders that are not bundles: reports, sidecars, rests of copies."""
+
+
+def holds_several(paths: Sequence[Path]) -> bool:
+    """Return True for more than one path, or for a folder with more than the volumes of one bundle."""
+    if len(paths) != 1:
+        return len(paths) > 1
+    (path,) = paths
+    if not path.is_dir() or is_layout(path):
+        return False
+    listed = _listed(path)
+    return bool(listed.files or listed.folders) or len(sets_in(path)) != 1
+
+
+def find_bundles(
+    paths: Sequence[Path], limits: Limits, *, judge: Judge | None = None, volumes_in: Iterable[Path] = ()
+) -> FoundBundles:
+    """Return all bundles of these files and folders; what is named as a file must be one.
+
+    Raises: NotFoundError if there is none, and what keeps a named file from being opened.
+    """
+    folders = [path for path in paths if path.is_dir() and not is_layout(path)]
+    media = (*volumes_in, *folders)
+    named = [_read(path, limits, judge, media) for path in paths if path not in folders]
+    bundles = list(named)
+    failures: list[BundlerError] = []
+    others: list[Path] = []
+    for folder in folders:
+        listed = _listed(folder)
+        others += listed.others
+        for path in (*listed.files, *listed.folders, *sets_in(folder)):
+            try:
+                bundles.append(_read(path, limits, judge, media))
+            except BundlerError as error:
+                failures.append(error)
+    if not bundles and not failures:
+        names = ", ".join(map(str, paths))
+        raise NotFoundError(names, "there is no bundle in it", "name the folder that the bundles are in")
+    return FoundBundles(tuple(bundles), tuple(failures), tuple(others))
+
+
+def _read(path: Path, limits: Limits, judge: Judge | None, media: Iterable[Path]) -> FoundBundle:
+    with open_bundle(path, limits, judge, media) as bundle:
+        statement = bundle.sealed.statement if bundle.sealed else None
+        return FoundBundle(path, bundle.id, bundle.inventory, statement)
+
+
+class _Listed(NamedTuple):
+    """The content of a folder without its volumes."""
+
+    files: list[Path]
+    """Files that begin like a bundle, or are named like one."""
+    folders: list[Path]
+    """Unpacked bundles."""
+    others: list[Path]
+
+
+def _listed(folder: Path) -> _Listed:
+    volumes = set(volumes_among(folder))
+    with local_errors(folder, "read"):
+        entries = sorted(folder.iterdir())[:_MOST]
+    files: list[Path] = []
+    folders: list[Path] = []
+    others: list[Path] = []
+    for path in entries:
+        if path in volumes:
+            continue
+        if path.is_dir():
+            (folders if is_layout(path) else others).append(path)
+        else:
+            (files if _is_meant(path) else others).append(path)
+    return _Listed(files, folders, others)
+
+
+def _is_meant(path: Path) -> bool:
+    """Return True for a file that is a bundle by its name or its first bytes; no leftover of a copy is."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    if path.name.endswith((BUNDLE_SUFFIX, COMPACT_SUFFIX)):
+        return True
+    with local_errors(path, "read"), path.open("rb") as file:
+        start = file.read(max(len(COMPACT_MARK), len(_ZSTD)))
+    return not path.name.endswith(_LEFTOVERS) and start.startswith((_ZSTD, COMPACT_MARK))
+
+
+_LEFTOVERS = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
+"""Ends of the names of files that are still being copied."""
+
+
+def told_of(others: Sequence[Path]) -> Iterator[str]:
+    """Yield one line about files that are not bundles, if there are any."""
+    if others:
+        names = ", ".join(path.name for path in others[:5])
+        more = f" and {len(others) - 5:,} more" if len(others) > 5 else ""
+        yield f"not bundles, passed over: {names}{more}"

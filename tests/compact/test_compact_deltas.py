@@ -1,0 +1,267 @@
+"""Compact deltas: only what the base lacks is carried, and nothing of the base is believed unproven."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from bundler.bundle.compacted.compact_reader import CompactFile
+from bundler.bundle.reader import open_bundle
+from bundler.bundle.writer import write_bundle
+from bundler.compact.codecs import GZIP_HEADER, CodecNumber, GzipRecipe, gzip_again
+from bundler.deltas.departed import DeltaScope
+from bundler.deltas.state import Base, delta_inventory
+from bundler.errors import BundlerError
+from bundler.importer import verify_bundle
+from bundler.reporting.progress import SILENCE
+from tests.builders import TIMONI_CONFIG, Content, MemoryStore, a_bundle, manifest_document, push_to
+from tests.processes import bundler as run
+from tests.registries import RealRegistry
+
+IMAGE_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def a_layer(files: dict[str, bytes], time: int, codec: CodecNumber = CodecNumber.GO_A) -> bytes:
+    """A layer as BuildKit packs it; a rebuild changes every time in it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = len(data), time
+            archive.addfile(member, io.BytesIO(data))
+    return b"".join(gzip_again(GzipRecipe(codec, GZIP_HEADER), [buffer.getvalue()]))
+
+
+def files_of(version: int) -> dict[str, bytes]:
+    """Files of an application: a package was upgraded, so its folder has another name."""
+    chance = random.Random(3)
+    files = {f"app/lib-1.0/{number}.py": chance.randbytes(700).hex().encode() for number in range(30)}
+    files |= {
+        f"app/pkg-1.{version}/{number}.py": chance.randbytes(900).hex().encode() for number in range(10)
+    }
+    if version:
+        files["app/lib-1.0/3.py"] = files["app/lib-1.0/3.py"].replace(b"a", b"b", 9)
+        files[f"app/pkg-1.{version}/4.py"] += b"# new"
+        files["app/new.py"] = b"print()\n"
+    return files
+
+
+def an_image(*versions: int) -> Content:
+    """An image with a tag for each version."""
+    content = Content()
+    for version in versions:
+        codec = CodecNumber.GO_B if version else CodecNumber.GO_A
+        layer = content.add_blob(a_layer(files_of(version), 1_700_000_000 + version, codec), IMAGE_LAYER)
+        config = content.add_blob(b'{"v":%d}' % version, TIMONI_CONFIG)
+        content.add_manifest(manifest_document(config, [layer]), f"1.{version}.0")
+    return content
+
+
+class Night(NamedTuple):
+    """A base, and a delta on it in both forms."""
+
+    base: Path
+    portable: Path
+    compact: Path
+
+
+def a_night(folder: Path, before: Content, after: Content) -> Night:
+    """What one more night of an image carries."""
+    name = "h.example/app"
+    base = a_bundle(folder / "base.tar.zst", {name: before})
+    with open_bundle(base) as opened:
+        there = Base((opened.id,), frozenset(before.roots(name)), before.parsed())
+    manifests = {**before.parsed(), **after.parsed()}
+    inventory = delta_inventory(list(after.roots(name)), manifests, there, DeltaScope({}))
+    portable = folder / "night.tar.zst"
+    with portable.open("wb") as file:
+        write_bundle(file.write, inventory, MemoryStore(before, after), SILENCE)
+    compact = folder / "night.compact.zst"
+    made = run("compact", str(portable), "-o", str(compact), "--with", str(base))
+    assert made.returncode == 0, made.stderr
+    return Night(base, portable, compact)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    return a_night(tmp_path_factory.mktemp("night"), an_image(0), an_image(0, 1))
+
+
+def test_a_compact_delta_carries_only_what_changed(night: Night) -> None:
+    assert night.compact.stat().st_size < night.portable.stat().st_size / 10
+
+
+def test_expanding_gives_the_portable_delta_again(night: Night, tmp_path: Path) -> None:
+    out = tmp_path / "again.tar.zst"
+    assert run("expand", str(night.compact), "-o", str(out), "--with", str(night.base)).returncode == 0
+    assert out.read_bytes() == night.portable.read_bytes()
+
+
+def test_a_compact_bundle_can_be_the_base_of_another(night: Night, tmp_path: Path) -> None:
+    base, compact, out = tmp_path / "b.compact.zst", tmp_path / "n.compact.zst", tmp_path / "n.tar.zst"
+    assert run("compact", str(night.base), "-o", str(base)).returncode == 0
+    assert run("compact", str(night.portable), "-o", str(compact), "--with", str(base)).returncode == 0
+    assert compact.read_bytes() == night.compact.read_bytes()
+    assert run("expand", str(compact), "-o", str(out), "--with", str(base)).returncode == 0
+    assert out.read_bytes() == night.portable.read_bytes()
+
+
+def test_verify_says_what_it_can_not_prove_without_the_base(night: Night) -> None:
+    alone = run("verify", str(night.compact))
+    assert alone.returncode == 0
+    assert "every byte verified" not in alone.stdout
+    assert "1 layer not verified" in alone.stdout
+    assert "--with" in alone.stderr
+    told = json.loads(run("verify", str(night.compact), "--json").stdout)
+    assert (told["verified"], told["unprovenLayers"]) == (False, 1)
+    whole = run("verify", str(night.compact), "--with", str(night.base))
+    assert (whole.returncode, "every byte verified" in whole.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("command", ["inspect", "report", "diff"])
+def test_a_delta_is_shown_without_its_base(night: Night, command: str) -> None:
+    words = {"inspect": [], "report": ["-o", "-"], "diff": [str(night.base)]}[command]
+    shown = run(command, *words, str(night.compact))
+    assert (shown.returncode, "error" in shown.stderr) == (0, False)
+
+
+def test_expanding_without_the_base_names_it(night: Night, tmp_path: Path) -> None:
+    refused = run("expand", str(night.compact), "-o", str(tmp_path / "x.tar.zst"))
+    assert refused.returncode == 4
+    with open_bundle(night.base) as base:
+        assert base.id in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_base_of_a_full_bundle_is_refused(night: Night, tmp_path: Path) -> None:
+    words = ["compact", str(night.base), "-o", str(tmp_path / "x.compact.zst"), "--with", str(night.portable)]
+    refused = run(*words)
+    assert (refused.returncode, "is a full bundle" in refused.stderr) == (2, True)
+
+
+def test_merging_a_compact_delta_reads_its_base(night: Night, tmp_path: Path) -> None:
+    one, other = tmp_path / "one.tar.zst", tmp_path / "other.tar.zst"
+    assert run("merge", str(night.base), str(night.portable), "-o", str(one)).returncode == 0
+    assert run("merge", str(night.base), str(night.compact), "-o", str(other)).returncode == 0
+    assert one.read_bytes() == other.read_bytes()
+
+
+# --- registries ------------------------------------------------------------------------------------
+
+
+class Sides(NamedTuple):
+    """A source that gained a version, and a target."""
+
+    source: str
+    to: str
+    base: Path
+    delta: Path
+
+
+@pytest.fixture
+def sides(
+    source_registry: RealRegistry,
+    target_registry: RealRegistry,
+    fresh: Callable[[str], str],
+    tmp_path: Path,
+) -> Sides:
+    path = fresh("app")
+    source, to = f"{source_registry.host}/{path}", f"oci://{target_registry.host}/mirror"
+    base, delta = tmp_path / "base.tar.zst", tmp_path / "night.compact.zst"
+    push_to(source_registry.base, path, an_image(0))
+    assert run("export", source, "-o", str(base)).returncode == 0
+    push_to(source_registry.base, path, an_image(0, 1))
+    return Sides(source, to, base, delta)
+
+
+@pytest.mark.parametrize("base", ["a bundle", "last", "a receipt", "a compact bundle"])
+def test_a_compact_delta_is_exported_against_any_base(sides: Sides, base: str, tmp_path: Path) -> None:
+    store, receipt = tmp_path / "store", tmp_path / "receipt.json"
+    named = {"a bundle": str(sides.base), "last": "last", "a receipt": str(receipt)}.get(base, "")
+    more: list[str] = []
+    if base == "last":
+        more = ["--store", str(store)]
+        old = run("export", f"{sides.source}:1.0.0", "-o", str(tmp_path / "old.tar.zst"), *more)
+        assert old.returncode == 0
+    if base == "a receipt":
+        assert run("import", str(sides.base), "--to", sides.to, "--receipt", str(receipt)).returncode == 0
+    if base == "a compact bundle":
+        named = str(tmp_path / "base.compact.zst")
+        assert run("compact", str(sides.base), "-o", named).returncode == 0
+        sides.base.unlink()
+    words = ["export", sides.source, "--base", named, "--compact", "-o", str(sides.delta), *more]
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    with open_bundle(sides.delta) as delta:
+        assert isinstance(delta, CompactFile)
+        assert len(delta.base_blobs()) == 1
+    again = run(*words)
+    assert (again.returncode, "unchanged" in again.stdout) == (0, True)
+
+
+def test_a_compact_delta_is_imported_over_what_the_target_has(sides: Sides, tmp_path: Path) -> None:
+    exported = ["export", sides.source, "--base", str(sides.base)]
+    assert run(*exported, "--compact", "-o", str(sides.delta)).returncode == 0
+    assert run(*exported, "-o", str(tmp_path / "portable.tar.zst")).returncode == 0
+    early = run("import", str(sides.delta), "--to", sides.to)
+    assert early.returncode == 4
+    assert "import that bundle first" in early.stderr
+    assert "bring the portable delta" in early.stderr
+    assert run("verify", str(sides.base), "--against", sides.to).returncode != 0
+    assert run("import", str(sides.base), "--to", sides.to).returncode == 0
+    done = run("import", str(sides.delta), "--to", sides.to)
+    assert done.returncode == 0, done.stderr
+    assert run("verify", str(tmp_path / "portable.tar.zst"), "--against", sides.to).returncode == 0
+    assert run("verify", str(sides.delta), "--against", sides.to).returncode == 0
+    again = tmp_path / "again.tar.zst"
+    assert run("expand", str(sides.delta), "-o", str(again), "--from", sides.to).returncode == 0
+    assert again.read_bytes() == (tmp_path / "portable.tar.zst").read_bytes()
+    small = tmp_path / "small.compact.zst"
+    assert run("compact", str(again), "-o", str(small), "--from", sides.to).returncode == 0
+    assert small.read_bytes() == sides.delta.read_bytes()
+
+
+def test_a_base_that_comes_along_need_not_be_at_the_target(sides: Sides) -> None:
+    words = ["export", sides.source, "--base", str(sides.base), "--compact", "-o", str(sides.delta)]
+    assert run(*words).returncode == 0
+    done = run("import", str(sides.delta), "--to", sides.to, "--with", str(sides.base))
+    assert done.returncode == 0, done.stderr
+
+
+# --- damaged and hostile ---------------------------------------------------------------------------
+
+
+class LyingSource:
+    """A bundle that gives other bytes than it says for its layers."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def chunks(self, blob: object) -> object:
+        return iter([self._data])
+
+
+def opened(path: Path) -> CompactFile:
+    bundle = open_bundle(path)
+    assert isinstance(bundle, CompactFile)
+    return bundle
+
+
+@given(data=some.data())
+def test_a_flipped_bit_in_a_delta_is_found(data: some.DataObject, night: Night) -> None:
+    damaged = bytearray(night.compact.read_bytes())
+    damaged[data.draw(some.integers(0, len(damaged) - 1))] ^= 1 << data.draw(some.integers(0, 7))
+    path = night.compact.with_name("flipped.compact.zst")
+    path.write_bytes(damaged)
+    with pytest.raises(BundlerError) as error, open_bundle(path) as bundle:
+        verify_bundle(bundle)
+    assert error.value.exit_code in (6, 7)
