@@ -67,8 +67,6 @@ RULES = (
       for option in ("--since", "--min-age")),
     CombinationRule("export", "--compact", excludes=("--volume-size",),
                     cause="a compact bundle is not cut while it is written"),
-    CombinationRule("export", "--compact", excludes=("--base",),
-                    cause="a delta is written in the portable form"),
     CombinationRule("export", "--full-every", ("--base",), cause="only a chain of deltas can begin anew"),
     CombinationRule("export explain", "--set", ("--from-timoni-bundle",),
                     cause="no Timoni Bundle file has runtime values"),

@@ -34,6 +34,7 @@ VALUES = {
     "--to": "127.0.0.1:1/x", "--token-host": "t.example", "--trusted-root": "root.json",
     "--versions": "^1", "--volume-size": "1MiB",
     "--volumes-in": "to", "--with": "b.tar.zst", "--write-image-map": "map.txt",
+    "--write-mirror-config": "to",
 }  # fmt: skip
 """The others are flags; `--config` has another file for each side."""
 
