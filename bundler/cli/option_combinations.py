@@ -62,8 +62,8 @@ RULES = (
       for option in ("--require-signature", "--allow-rollback", "--new-job")),
     CombinationRule("import verify", "--job", ("--metrics", "--allowed-signers", "--policy"),
                     cause="only metrics and signatures have jobs"),
-    *(CombinationRule("export explain", option, excludes=("--from-timoni-bundle",),
-                      cause="the creation time of a module that a file names is not asked for")
+    *(CombinationRule("export explain", option, excludes=("--from-timoni-bundle", "--from-file"),
+                      cause="the creation time of what a file names is not asked for")
       for option in ("--since", "--min-age")),
     CombinationRule("export", "--compact", excludes=("--volume-size",),
                     cause="a compact bundle is not cut while it is written"),

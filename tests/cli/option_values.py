@@ -16,23 +16,22 @@ from tests.trust.sigstores import StagedSigstore
 
 VALUES = {
     "--against": "127.0.0.1:1/x", "--allowed-signers": "allowed", "--base": "b.tar.zst",
-    "--ca-file": "ca.pem", "--certificate-identity": "https://github.com/org/*", "--certificate-oidc-issuer": "https://i.example",
-    "--confirm": "full", "--cosign-key": "cosign.pub", "--creds-file": "creds",
-    "--default-registry": "r.example", "--exclude": "x", "--exclude-image": "x", "--expires": "30d",
-    "--from-timoni-bundle": "bundle.cue", "--full-every": "3", "--immutable": "semver", "--job": "nightly",
-    "--jobs": "3", "--keep": "3", "--keep-days": "3", "--level": "3", "--lock": "lock",
-    "--log-format": "text", "--metrics": "m.prom", "--min-age": "3d", "--newest": "1",
-    "--newest-per-major": "1", "--newest-per-minor": "1", "--on-conflict": "skip", "--on-drift": "warn",
-    "--only": "1", "--optional-image": "y", "--parity": "20",
-    "--plain-http": "h.example", "--platform": "linux/amd64",
-    "--policy": "policy.yaml", "--preset": "minimal", "--proxy": "none", "--prune": "3",
-    "--receipt": "receipt.json", "--report": "report.json", "--repository": "*", "--require": "sbom",
-    "--require-signatures": "1", "--revoked-keys": "alice.pub", "--rollback": "rollback.json",
-    "--rollback-file": "undo.json", "--sequence": "7", "--set": "A=b", "--shard": "0/2",
-    "--sign-key": "alice", "--since": "90d", "--state": "state", "--store": "store", "--tag": "1.*",
-    "--tag-regex": "1.*", "--timoni-bundle": "bundle.cue", "--timoni-bundle-to": "to",
-    "--to": "127.0.0.1:1/x", "--token-host": "t.example", "--trusted-root": "root.json",
-    "--versions": "^1", "--volume-size": "1MiB",
+    "--ca-file": "ca.pem", "--certificate-identity": "https://github.com/org/*",
+    "--certificate-oidc-issuer": "https://i.example", "--confirm": "full", "--cosign-key": "cosign.pub",
+    "--creds-file": "creds", "--default-registry": "r.example", "--exclude": "x", "--exclude-image": "x",
+    "--expires": "30d", "--from-file": "list.txt", "--from-timoni-bundle": "bundle.cue",
+    "--full-every": "3", "--immutable": "semver", "--job": "nightly", "--jobs": "3", "--keep": "3",
+    "--keep-days": "3", "--level": "3", "--lock": "lock", "--log-format": "text", "--metrics": "m.prom",
+    "--min-age": "3d", "--newest": "1", "--newest-per-major": "1", "--newest-per-minor": "1",
+    "--on-conflict": "skip", "--on-drift": "warn", "--only": "1", "--optional-image": "y", "--parity": "20",
+    "--plain-http": "h.example", "--platform": "linux/amd64", "--policy": "policy.yaml",
+    "--preset": "minimal", "--proxy": "none", "--prune": "3", "--receipt": "receipt.json",
+    "--report": "report.json", "--repository": "*", "--require": "sbom", "--require-signatures": "1",
+    "--revoked-keys": "alice.pub", "--rollback": "rollback.json", "--rollback-file": "undo.json",
+    "--sequence": "7", "--set": "A=b", "--shard": "0/2", "--sign-key": "alice", "--since": "90d",
+    "--state": "state", "--store": "store", "--tag": "1.*", "--tag-regex": "1.*",
+    "--timoni-bundle": "bundle.cue", "--timoni-bundle-to": "to", "--to": "127.0.0.1:1/x",
+    "--token-host": "t.example", "--trusted-root": "root.json", "--versions": "^1", "--volume-size": "1MiB",
     "--volumes-in": "to", "--with": "b.tar.zst", "--write-image-map": "map.txt",
     "--write-mirror-config": "to",
 }  # fmt: skip
@@ -71,6 +70,7 @@ def prepare(folder: Path) -> None:
     (folder / "import.yaml").write_text("version: 1\nto: oci://127.0.0.1:1/x\n")
     (folder / "policy.yaml").write_text("version: 1\nsigners: {allowed: allowed}\n")
     (folder / "creds").write_text("h.example user:\n")
+    (folder / "list.txt").write_text("h.example/image:1.0\n")
     (folder / "to").mkdir()
     sigstore, authority, cosign = StagedSigstore(), StagedAuthority(), authorities.a_key().public_key()
     sigstore.trusted_root(folder / "root.json")
