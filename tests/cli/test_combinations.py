@@ -13,7 +13,7 @@ from bundler.__main__ import run
 from bundler.cli.main import COMMANDS
 from bundler.cli.option_combinations import RULES, CombinationRule, faults
 from bundler.cli.selected import export_file, selected
-from bundler.config.option import nothing_said
+from bundler.config.option import defaults_of
 from bundler.config.selection_options import SelectionOptions, SourceOptions
 from bundler.errors import LocalError
 from bundler.oci.reference import RegistryName
@@ -26,7 +26,7 @@ from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
 
-SELECTION = nothing_said(SelectionOptions)
+SELECTION = defaults_of(SelectionOptions)
 
 LINES = {
     "export": ["export", "h.example/app", "-o", "out.tar.zst"],
