@@ -61,7 +61,7 @@ STOPPED = "the command line has passed"
 
 DECIDED_BY_VALUES = {
     # These go together or not by what is in the files that they name.
-    frozenset({"--base", "--full-every"}): "only a chain of --base last",
+    frozenset({"--base", "--full-every"}): "error: --full-every: ",
     frozenset({"--lock", "--shard"}): "a shard needs an existing lock file",
     frozenset({"--allowed-signers", "--policy"}): "the policy already says whose signatures count",
 }
