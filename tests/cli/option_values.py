@@ -51,11 +51,18 @@ def options_of(name: str) -> dict[str, click.Option]:
     return {max(option.opts, key=len): option for option in found}
 
 
+BY_METAVAR = {"FILE": "new.txt", "DIR": "to", "N": "3"}
+"""For options that need no value of their own."""
+
+
 def given(command: str, flag: str) -> list[str]:
     """An option with a value, if it takes one."""
-    if options_of(command)[flag].is_flag:
+    option = options_of(command)[flag]
+    if option.is_flag:
         return [flag]
-    return [flag, CONFIG[command] if flag == "--config" else VALUES[flag]]
+    if flag == "--config":
+        return [flag, CONFIG[command]]
+    return [flag, VALUES[flag] if flag in VALUES else BY_METAVAR[str(option.metavar)]]
 
 
 def prepare(folder: Path) -> None:

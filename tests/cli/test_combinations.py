@@ -33,8 +33,8 @@ LINES = {
     "explain": ["explain", "h.example/app"],
     "import": ["import", "bundle.tar.zst", "--to", "h.example"],
     "verify": ["verify", "bundle.tar.zst"],
-    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "volumes": ["volumes", "split", "bundle.tar.zst"],
+    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "diff": ["diff", "a", "b"],
     "serve": ["serve", "."],
 }
