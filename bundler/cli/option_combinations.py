@@ -82,6 +82,8 @@ RULES = (
     *(CombinationRule("verify", option, ("--against", "--config"),
                       cause="without a target, all of a bundle is verified") for option in _TAGS),
     CombinationRule("diff", "--markdown", excludes=("--json",), cause="one output has one form"),
+    CombinationRule("serve", "--tls-cert", ("--tls-key",), cause="a certificate needs its key"),
+    CombinationRule("serve", "--tls-key", ("--tls-cert",), cause="a key needs its certificate"),
     CombinationRule("serve", "--writable", excludes=("--volumes-in",), cause="volumes take no pushes"),
 )  # fmt: skip
 """All that depends on nothing but which options are given."""

@@ -5,8 +5,9 @@ import re
 import selectors
 import threading
 from socket import SHUT_RDWR, socket
+from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from cheroot import wsgi
 
@@ -14,8 +15,9 @@ from bundler.about import PROGRAM
 from bundler.errors import LocalError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import CHUNK
-from bundler.server.app import Log, Registry
+from bundler.server.app import Log, Pages, Registry
 from bundler.server.connections import HEADERS, STALLED, ChunkedBody, Connection
+from bundler.server.passwords import Passwords
 from bundler.server.served_content import ServedContent
 
 THREADS = 16
@@ -28,13 +30,25 @@ WAITING = 512
 """Connections whose request has not come whole; beyond them the oldest is ended."""
 
 
+class Access(NamedTuple):
+    """Who reaches a registry, and how."""
+
+    tls: SSLContext | None = None
+    passwords: Passwords | None = None
+
+
+OPEN = Access()
+"""Everybody who reaches the address, without TLS."""
+
+
 class RegistryServer:
     """A registry that listens. As a context manager it answers from a thread of its own.
 
     Without `host` it listens on loopback, and answers requests to names of loopback only: a web page
     could have its own name resolved to this machine. Port 0 takes any free one; `address` tells which.
     `log` gets a line per request, `trouble` one for each request that failed on this side. Without
-    `referrers` it lacks the referrers API. Raises LocalError if it can't listen there.
+    `referrers` it lacks the referrers API. `access` has TLS and
+    users, `pages` what browsers are shown. Raises LocalError if it can't listen there.
     """
 
     def __init__(
@@ -47,12 +61,32 @@ class RegistryServer:
         trouble: Log | None = None,
         limits: Limits = DEFAULT_LIMITS,
         referrers: bool = True,
+        access: Access = OPEN,
+        pages: Pages | None = None,
     ) -> None:
         registry = Registry(
-            content, log=log, trouble=trouble, limits=limits, referrers=referrers, any_name=host is not None
+            content,
+            log=log,
+            trouble=trouble,
+            limits=limits,
+            referrers=referrers,
+            any_name=host is not None,
+            passwords=access.passwords,
+            pages=pages,
         )
         self._server = _Server(host or "127.0.0.1", port, registry, trouble)
+        self._scheme = "http"
+        if access.tls:
+            from bundler.server.tls import TlsAdapter
+
+            self._server.ssl_adapter = TlsAdapter(access.tls)
+            self._scheme = "https"
         self._thread = threading.Thread(target=self._server.serve, name="registry", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`, or `https://`."""
+        return f"{self._scheme}://{self.address}"
 
     @property
     def address(self) -> str:
