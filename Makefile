@@ -6,9 +6,9 @@ LOCK := requirements-dev.lock
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist worksteal
 # Markers are declared in pyproject.toml.
-QUICK := not (strace or browser or systemd or nftables or slow)
+QUICK := not (strace or browser or systemd or nftables or portable or slow)
 
-.PHONY: help demo test quick coverage second-registry fuzz lint types schemas man api bench lock hooks release clean
+.PHONY: help demo test quick coverage second-registry fuzz lint types schemas man api bench portable wheelhouse lock hooks release clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -62,6 +62,12 @@ api: $(VENV)/dev ## Write the API reference into build/api
 
 bench: $(VENV)/dev ## Print figures against skopeo and curl (needs docker-registry, skopeo, curl)
 	$(BIN)/python -m bench.compare
+
+portable: $(VENV)/dev ## Build the portable archive and the container image into dist/ (Debian 12 or newer)
+	$(BIN)/python -m tools.portable dist
+
+wheelhouse: $(VENV)/dev ## Collect wheels for pip without an index (PYTHON_VERSION=3.12 PLATFORM=linux-x86_64)
+	$(BIN)/python -m tools.wheelhouse dist $(PYTHON_VERSION) $(PLATFORM)
 
 lock: $(VENV)/dev ## Take the newest versions into requirements-dev.lock
 	$(PIP) install uv

@@ -76,10 +76,10 @@ def _text(random: Random, words: list[str], lines: int) -> bytes:
 
 
 @contextmanager
-def delayed(registry: RealRegistry) -> Iterator[str]:
-    """The registry at 50 ms round trip."""
+def delayed(registry: RealRegistry, *rate: str) -> Iterator[str]:
+    """The registry at 50 ms round trip; `rate`: megabytes a second of each connection."""
     port = registry.host.rpartition(":")[2]
-    command = [sys.executable, str(Path(__file__).with_name("delay_proxy.py")), port, "25"]
+    command = [sys.executable, str(Path(__file__).with_name("delay_proxy.py")), port, "25", *rate]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
         assert proxy.stdout is not None
         yield f"127.0.0.1:{proxy.stdout.readline().strip()}"
@@ -183,6 +183,11 @@ def large_blob(source: RealRegistry, target: RealRegistry, folder: Path, size: i
     )
     timed(export, clean)
     paired(f"{name}: verify / sha256sum", verify, ["sha256sum", str(out)], lambda: None, runs=3)
+    clean()
+    with delayed(source, "5") as far:
+        slowly = [OURS, "export", "-q", f"{far}/bench/large", "-o", str(out)]
+        copy = f"skopeo copy --src-tls-verify=false docker://{far}/bench/large:1.0.0 dir:{folder / 'copy'}"
+        paired(f"{name} at 5 MB/s a connection / skopeo copy", slowly, copy.split(), clean, runs=1)
     clean()
     for command in (export, verify, into):
         row(f"{name}: memory of {command[1]}", peak(command), "", "")

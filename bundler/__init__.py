@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         read_lock,
         store_location_of,
     )
+    from bundler.exporter.browse import list_repositories, list_tags
     from bundler.exporter.output.convert import convert_bundle
     from bundler.exporter.resolve.resolver import explain_selection
     from bundler.extractor import Extracted, extract
@@ -106,6 +107,8 @@ _HOMES = {
     "Kit": "bundler.kit.kit_folder",
     "KitSources": "bundler.kit.kit_folder",
     "Limits": "bundler.limits",
+    "list_repositories": "bundler.exporter.browse",
+    "list_tags": "bundler.exporter.browse",
     "locked_selection": "bundler.exporter",
     "Mapping": "bundler.mapping",
     "MappingRule": "bundler.mapping",
@@ -156,7 +159,8 @@ _HOMES = {
 __all__ = [  # noqa: RUF022  in the order in which they are used
     "Session", "Registries", "RegistrySettings", "Limits", "parse_reference", "parse_prefix",
     "Selection", "selection_of", "Rules", "Include", "Shard",
-    "explain_selection", "output_to", "store_location_of", "plan_bundle", "export_bundle",
+    "list_repositories", "list_tags", "explain_selection",
+    "output_to", "store_location_of", "plan_bundle", "export_bundle",
     "OnDrift", "read_lock", "locked_selection", "FullEvery", "Incremental", "Keep",
     "merge_bundles", "convert_bundle",
     "Cut", "split", "VolumeCheck", "check_volumes", "repair", "KitSources", "write_kit", "Kit",

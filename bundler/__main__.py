@@ -41,6 +41,7 @@ def main() -> None:
     gc.set_threshold(50_000, 50, 50)
     _leave_out_what_guesses_encodings()
     _open_what_is_closed()
+    warnings.showwarning = _warn
     signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
@@ -48,6 +49,13 @@ def main() -> None:
             stream.flush()
     # Not sys.exit: that waits for threads, and one may sit in a read from a stalled registry.
     os._exit(code)
+
+
+def _warn(message: Warning | str, *place: object, **more: object) -> None:
+    """Write a warning of a library or of ours as a line."""
+    from bundler.cli.terminal.log import log_for
+
+    log_for(sys.argv[1:]).warn(str(message))
 
 
 def _open_what_is_closed() -> None:

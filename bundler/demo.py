@@ -1,10 +1,9 @@
 """The demo: the complete process on one machine, between two embedded registries."""
 
 import contextlib
+import io
 import shlex
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -25,6 +24,9 @@ from bundler.timoni.module import PackedModule, pack_module
 
 Say = Callable[[str], None]
 
+Run = Callable[[Sequence[str]], int]
+"""A function that carries out a command line of the program in this process, and returns its exit code."""
+
 FIRST_VERSION = "1.0.0"
 
 BUNDLE = "modules.tar.zst"
@@ -40,11 +42,11 @@ class Pair(NamedTuple):
     tags: tuple[Tag, ...]
 
 
-def run_demo(directory: Path, say: Say, program: str = PROGRAM) -> Path:
+def run_demo(directory: Path, say: Say, run: Run, program: str = PROGRAM) -> Path:
     """Publish example modules, carry them across in a bundle, prove that they arrived; return its path.
 
-    Everything is written below `directory`, and replaces what an earlier demo left there. `program` is the
-    name by which the command is called here. Raises: BundlerError if a command fails.
+    Everything is written below `directory`, and replaces what an earlier demo left there. `run` carries out
+    the commands; `program` is the name by which they are called here. Raises: BundlerError if one fails.
     """
     bundle = directory / BUNDLE
     _clear(directory)
@@ -52,12 +54,12 @@ def run_demo(directory: Path, say: Say, program: str = PROGRAM) -> Path:
         say(f"# Outside: a registry at {outside}. These versions of the example modules are published there:")
         pairs = [_publish(module, outside, inside, say) for module in _modules()]
         say("\n# Export all of them into one file:")
-        _command(say, "export", *(pair.outside for pair in pairs), "-o", str(bundle))
+        _command(say, run, "export", *(pair.outside for pair in pairs), "-o", str(bundle))
         say("\n# The file has been carried inside. Is it complete, and what is in it?")
-        _command(say, "verify", str(bundle))
-        _command(say, "inspect", str(bundle))
+        _command(say, run, "verify", str(bundle))
+        _command(say, run, "inspect", str(bundle))
         say(f"\n# Inside: another registry at {inside}. Import everything below mirror/:")
-        _command(say, "import", str(bundle), "--to", f"oci://{inside}/mirror")
+        _command(say, run, "import", str(bundle), "--to", f"oci://{inside}/mirror")
         say("\n# Compare every tag in both registries:")
         count = _proof(pairs, say)
     say(f"{count} of {count} tags have the same digest outside and inside.")
@@ -99,21 +101,17 @@ def _proof(pairs: list[Pair], say: Say) -> int:
     return len(asked)
 
 
-def _command(say: Say, *arguments: str) -> None:
+def _command(say: Say, run: Run, *arguments: str) -> None:
     say(f"$ {shlex.join([PROGRAM, *arguments])}")
-    command = [sys.executable, "-m", "bundler", *arguments]
-    done = subprocess.run(  # noqa: S603  our own program, no shell
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    for line in done.stdout.splitlines():
-        say(line)
-    if done.returncode:
-        raise BundlerError(f"{PROGRAM} {arguments[0]}", f"ended with exit code {done.returncode}")
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            code = run(arguments)
+    finally:
+        for line in output.getvalue().splitlines():
+            say(line)
+    if code:
+        raise BundlerError(f"{PROGRAM} {arguments[0]}", f"ended with exit code {code}")
 
 
 # --- the modules -------------------------------------------------------------------------------------

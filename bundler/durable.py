@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from bundler.errors import LocalError
+from bundler.file_system import NO_LOCKS, beside, followed, sync_descriptor, try_lock
 from bundler.limits import MIB
 from bundler.workers import InOrder
 
@@ -33,6 +34,8 @@ NEXT_STEP = {
     errno.EIO: "the disk reports an error: check it before you try again",
     errno.EEXIST: "choose another name, or move what is there",
     errno.ENOENT: "check the path",
+    errno.ENAMETOOLONG: "choose a name of at most 255 bytes",
+    NO_LOCKS: "choose a folder on a local disk, or mount it with locks (SMB: nobrl; NFS: local_lock=flock)",
 }
 """Next steps by the system's error number."""
 
@@ -57,7 +60,7 @@ def sync(path: Path, flags: int) -> None:
     with local_errors(path, "sync"):
         descriptor = os.open(path, os.O_RDONLY | flags)
         try:
-            os.fsync(descriptor)
+            sync_descriptor(descriptor, path)
         finally:
             os.close(descriptor)
 
@@ -99,7 +102,7 @@ class WholeFile:
         if self._syncing is None:
             self._syncing = InOrder(behind=0)
         with self._sync_errors():
-            self._syncing.call(partial(os.fdatasync, self._file.fileno()))
+            self._syncing.call(partial(sync_descriptor, self._file.fileno(), self.temporary, os.fdatasync))
 
     @contextlib.contextmanager
     def _sync_errors(self) -> Iterator[None]:
@@ -132,7 +135,7 @@ class WholeFile:
         """Make it durable, then give it its name. The caller may sync the folder later, once."""
         with self._sync_errors():
             self._end_sync()
-            os.fsync(self._file.fileno())
+            sync_descriptor(self._file.fileno(), self.temporary)
         # Closed after the rename: until then its lock keeps others from writing into it.
         with local_errors(self.path, "rename to"), self._file:
             self.temporary.replace(self.path)
@@ -157,11 +160,7 @@ class WholeFile:
 def locked(descriptor: int, path: Path) -> bool:
     """Lock an open file until it is closed; False if another process has it locked."""
     with local_errors(path, "lock"):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+        return try_lock(descriptor)
 
 
 def check_ours(path: Path) -> None:
@@ -239,16 +238,25 @@ def _opened_alone(path: Path) -> io.FileIO:
 
 def temporary_of(path: Path) -> Path:
     """Return the temporary name under which `whole_file` writes `path`."""
-    return path.with_name(f".{path.name}.tmp")
+    return beside(path, ".", ".tmp")
+
+
+def begin_whole(path: Path, *, follow: bool = True) -> WholeFile:
+    """Return a file to write under its temporary name; behind a link, beside what the link leads to."""
+    if follow:
+        with local_errors(path, "follow"):
+            path = followed(path)
+    return WholeFile(path, temporary_of(path))
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[WholeFile]:
+def whole_file(path: Path, *, follow: bool = True) -> Iterator[WholeFile]:
     """Yield a file that gets its name when the block ends well, and is removed when it doesn't.
 
-    The temporary name is fixed, so that a killed run leaves one file that the next run replaces.
+    The temporary name is fixed, so that a killed run leaves one file that the next run replaces. With
+    `follow`, a link stays and its file is replaced; without, as in folders of this program, the link.
     """
-    file = WholeFile(path, temporary_of(path))
+    file = begin_whole(path, follow=follow)
     try:
         yield file
         file.commit()
@@ -257,9 +265,9 @@ def whole_file(path: Path) -> Iterator[WholeFile]:
         raise
 
 
-def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
+def write_whole(path: Path, data: bytes, *, mode: int | None = None, follow: bool = True) -> None:
     """Write a small file so that it is there whole, or as it was before; `mode` overrules the umask."""
-    with whole_file(path) as file:
+    with whole_file(path, follow=follow) as file:
         if mode is not None:
             file.permit(mode)
         file.write(data)
@@ -272,7 +280,7 @@ def append(path: Path, line: bytes) -> None:
         try:
             fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
             os.write(descriptor, line)
-            os.fsync(descriptor)
+            sync_descriptor(descriptor, path)
         finally:
             os.close(descriptor)
     sync_directory(path.parent)

@@ -120,6 +120,10 @@ def errors_of(bundle: object) -> Iterator[None]:
         raise
 
 
+class SlowEncodersWarning(UserWarning):
+    """Compact bundles take longer than they would with the compiled encoders."""
+
+
 class UsageError(BundlerError):
     """A command, option or reference that can't be meant."""
 

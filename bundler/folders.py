@@ -1,13 +1,12 @@
 """Folders: free space, checked before the first byte is written, and new ones that appear whole."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from bundler.durable import check_ours, local_errors, refuse_foreign, sync, sync_directory
+from bundler import durable
 from bundler.errors import LocalError
 
 
@@ -16,12 +15,12 @@ def check_disk(needs: list[tuple[Path, int]]) -> None:
     per_device: dict[int, tuple[Path, int]] = {}
     for path, size in needs:
         place = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-        with local_errors(place, "look at"):
+        with durable.local_errors(place, "look at"):
             device = place.stat().st_dev
         first, sum_ = per_device.get(device, (place, 0))
         per_device[device] = (first, sum_ + size)
     for place, size in per_device.values():
-        with local_errors(place, "look at"):
+        with durable.local_errors(place, "look at"):
             usage = shutil.disk_usage(place)
         # Some file systems report 0 of 0 blocks: their space is unknown, not none.
         if usage.total and size > usage.free:
@@ -36,14 +35,14 @@ def whole_directory(path: Path) -> Iterator[Path]:
     `path` must not be there, or be an empty directory. The temporary name is fixed, so that a killed
     run leaves one directory that the next run empties.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = durable.temporary_of(path)
     lock = _directory_alone(temporary)
     try:
         yield temporary
         _sync_tree(temporary)
-        with local_errors(path, "rename to"):
+        with durable.local_errors(path, "rename to"):
             temporary.rename(path)
-        sync_directory(path.parent)
+        durable.sync_directory(path.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -54,21 +53,22 @@ def whole_directory(path: Path) -> Iterator[Path]:
 def _directory_alone(path: Path) -> int:
     """Make the directory new and empty; return a descriptor that holds its lock."""
     while True:
-        with local_errors(path, "create the directory"):
+        with durable.local_errors(path, "create the directory"):
             path.mkdir(0o755, exist_ok=True)
-        check_ours(path)
-        with local_errors(path, "open"):
+        durable.check_ours(path)
+        with durable.local_errors(path, "open"):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            refuse_foreign(path, os.fstat(descriptor))
+            durable.refuse_foreign(path, os.fstat(descriptor))
         except BaseException:
             os.close(descriptor)
             raise
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            if not durable.locked(descriptor, path):
+                raise LocalError(str(path), "another run is writing it", "wait until it has ended")
+        except BaseException:
             os.close(descriptor)
-            raise LocalError(str(path), "another run is writing it", "wait until it has ended") from error
+            raise
         # Whoever held the lock before may have renamed or removed it meanwhile.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
@@ -78,7 +78,7 @@ def _directory_alone(path: Path) -> int:
 
 
 def _empty(path: Path) -> None:
-    with local_errors(path, "empty"):
+    with durable.local_errors(path, "empty"):
         for entry in path.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
@@ -88,4 +88,4 @@ def _empty(path: Path) -> None:
 
 def _sync_tree(path: Path) -> None:
     for entry in (*path.rglob("*"), path):
-        sync(entry, os.O_NOFOLLOW)
+        durable.sync(entry, os.O_NOFOLLOW)

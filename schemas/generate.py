@@ -21,6 +21,7 @@ from bundler.config.import_file import ImportKeys
 from bundler.config.policy_file import PolicyKeys
 from bundler.deltas.difference import Difference, RepositoryDifference, TagChange, TagState
 from bundler.deltas.store_list import ListedBundle, StoreList
+from bundler.exporter.browse import DescribedTag, RegistryCatalog, RepositoryTags
 from bundler.exporter.resolve.lock_file import Lock
 from bundler.extractor import Extracted
 from bundler.ledger import sequences
@@ -64,7 +65,8 @@ OURS = (
     Failure,
 )
 SIGNED = (StatementReport, SignerReport, SignedReport)
-SHOWN = (Contents, RepositoryContents, TagContents, Extracted, StoreList, ListedBundle)
+LISTED = (StoreList, ListedBundle, RepositoryTags, DescribedTag, RegistryCatalog)
+SHOWN = (Contents, RepositoryContents, TagContents, Extracted, *LISTED)
 
 
 class TagList(BaseModel):
@@ -166,6 +168,8 @@ def documents() -> dict[str, dict[str, Any]]:
         "statement.schema.json": _statement(),
         "import-state.schema.json": statement.adapter_of(sequences.SequenceEntry).json_schema(),
         "store-list.schema.json": TypeAdapter(StoreList).json_schema(mode="serialization"),
+        "repository-tags.schema.json": TypeAdapter(RepositoryTags).json_schema(mode="serialization"),
+        "registry-catalog.schema.json": TypeAdapter(RegistryCatalog).json_schema(mode="serialization"),
         "tag-list.schema.json": TagList.model_json_schema(),
         "oci-manifest.schema.json": OciManifest.model_json_schema(),
         "registry-error.schema.json": RegistryError.model_json_schema(),

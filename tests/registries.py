@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -133,8 +133,12 @@ def running_registry(
     tls: trustme.LeafCert | None = None,
     port: int = 0,
     cache: bool = False,
+    before: Sequence[str] = (),
 ) -> Iterator[RealRegistry]:
-    """A registry that keeps its data in `folder`; `auth` is the YAML of its `auth` section."""
+    """A registry that keeps its data in `folder`; `auth` is the YAML of its `auth` section.
+
+    `before` is a program that starts it, such as nsenter.
+    """
     program = require("docker-registry")
     config = folder / "config.yml"
     text = _config(folder, auth, tls, port)
@@ -142,7 +146,7 @@ def running_registry(
         text = text.replace("storage: {", "storage: {cache: {blobdescriptor: inmemory}, ")
     config.write_text(text)
     process = subprocess.Popen(
-        [program, "serve", str(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*before, program, "serve", str(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout
     assert process.stderr

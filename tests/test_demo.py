@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
 from bundler.demo import BUNDLE, run_demo
+from bundler.errors import BundlerError
 
 EQUAL = "12 of 12 tags have the same digest outside and inside."
 
@@ -21,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_demo_carries_every_tag_unchanged(folder: Path) -> None:
     lines: list[str] = []
-    bundle = run_demo(folder, lines.append)
+    bundle = run_demo(folder, lines.append, run)
     assert bundle == folder / BUNDLE
     assert lines[-2] == EQUAL
     assert lines[-1] == f"The bundle is {bundle}: look at it with `timoni-bundler inspect {bundle}`."
@@ -38,8 +42,29 @@ def test_the_demo_carries_every_tag_unchanged(folder: Path) -> None:
 @pytest.mark.slow
 def test_the_demo_can_be_run_again(folder: Path) -> None:
     lines: list[str] = []
-    run_demo(folder, lines.append)
+    run_demo(folder, lines.append, run)
     assert lines[-2] == EQUAL
+
+
+@pytest.mark.slow
+def test_a_command_that_fails_ends_the_demo_with_what_it_said(folder: Path) -> None:
+    lines: list[str] = []
+
+    def refuse(arguments: Sequence[str]) -> int:
+        print(f"{arguments[0]}: refused")
+        return run(["verify", "not-there.tar.zst"])
+
+    with pytest.raises(BundlerError, match="timoni-bundler export: ended with exit code 4"):
+        run_demo(folder, lines.append, refuse)
+    assert lines[-2] == "export: refused"
+    assert lines[-1].startswith("timoni-bundler: error: not-there.tar.zst")
+
+
+@pytest.mark.slow
+def test_the_demo_starts_no_second_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a packed form, there is no Python to start one with."""
+    monkeypatch.setattr(sys, "executable", "/nonexistent")
+    assert run(["demo", "--directory", str(tmp_path / "demo")]) == 0
 
 
 def test_the_example_modules_carry_no_file_twice() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import bundler
 from bundler.about import VERSION
@@ -60,7 +61,7 @@ def test_the_lock_names_every_dependency() -> None:
     named += [line for line in groups["dev"] if isinstance(line, str)]
     locked = {re.split("==| ;", line)[0]: line for line in LOCK.splitlines() if not line.startswith("#")}
     for requirement in map(Requirement, named):
-        pinned = Requirement(locked[requirement.name.lower()])
+        pinned = Requirement(locked[canonicalize_name(requirement.name)])
         assert requirement.specifier.contains(next(iter(pinned.specifier)).version), pinned
     assert "://" not in LOCK
 

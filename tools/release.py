@@ -42,11 +42,15 @@ def missing(changelog: str, changes: str, tags: str) -> list[str]:
 
 
 def build(folder: Path) -> None:
-    """Build sdist and wheel with the time of the commit, for the same bytes every time; write their sums."""
+    """Build everything that is released with the time of the commit, for the same bytes every time.
+
+    Sdist, wheel, portable archive, container image, and their sums.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": output("git", "log", "-1", "--format=%ct")}
-    command = [sys.executable, "-m", "build", "--outdir", str(folder)]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    for command in (["build", "--outdir", str(folder)], ["tools.portable", str(folder)]):
+        words = [sys.executable, "-m", *command]
+        subprocess.run(words, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     names = sorted(path.name for path in folder.iterdir())
     (folder / "SHA256SUMS").write_text(output("sha256sum", *names, folder=folder) + "\n")
 

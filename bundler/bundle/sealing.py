@@ -2,13 +2,16 @@
 
 import os
 import re
+import warnings
 from pathlib import Path
 
+from bundler import durable
 from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.reader import Bundle
 from bundler.bundle.writer import WrittenBundle, write_bundle
-from bundler.durable import WholeFile, read_if_there, remove_if_there, sync_directory, whole_file, write_whole
+from bundler.durable import WholeFile
 from bundler.errors import IntegrityError, TrustError, UsageError
+from bundler.file_system import LONGEST_NAME, LocalWarning, fits, followed
 from bundler.limits import KIB
 from bundler.reporting.progress import SILENCE, Progress, Step
 from bundler.trust.armor import SIGNATURE_FILE
@@ -33,21 +36,26 @@ def sidecar_of(bundle: Path) -> Path:
 
 
 def write_sidecar(bundle: Path, sha256: str) -> None:
-    """Write the sidecar, whole or not at all."""
+    """Write the sidecar, whole or not at all; warn where its name would be too long."""
+    if not fits(sidecar_of(bundle).name):
+        what = f"{bundle}: no .sha256 beside it, because its name would be longer than {LONGEST_NAME} bytes"
+        warnings.warn(what, LocalWarning, stacklevel=2)
+        return
     name = bundle.name
     for character, escaped in _ESCAPES.items():
         name = name.replace(character, escaped)
     mark = "" if name == bundle.name else "\\"
-    write_whole(sidecar_of(bundle), os.fsencode(f"{mark}{sha256}  {name}\n"))
+    durable.write_whole(sidecar_of(bundle), os.fsencode(f"{mark}{sha256}  {name}\n"))
 
 
 def remove_sidecar(bundle: Path) -> None:
     """Remove the sidecar durably, before the bundle that it describes is replaced."""
     path = sidecar_of(bundle)
-    was_there = os.path.lexists(path)
-    remove_if_there(path)
-    if was_there:
-        sync_directory(path.parent)
+    with durable.local_errors(path, "follow"):
+        path = followed(path) if fits(path.name) else path
+    if os.path.lexists(path):
+        durable.remove_if_there(path)
+        durable.sync_directory(path.parent)
 
 
 def check_sidecar(bundle: Path, sha256: str) -> bool:
@@ -56,7 +64,7 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
     Of several lines those count that name the bundle; for a renamed bundle, the first. Any line ends will do.
     """
     path = sidecar_of(bundle)
-    data = read_if_there(path, _LONGEST)
+    data = durable.read_if_there(path, _LONGEST) if fits(path.name) else None
     if data is None:
         return False
     text = os.fsdecode(data).strip()
@@ -106,7 +114,7 @@ def seal_bundle(
     blobs = list(bundle.inventory.content)
     with (
         progress.step("sealing", len(blobs), sum(blob.size for blob in blobs)) as step,
-        whole_file(bundle.path) as file,
+        durable.whole_file(bundle.path) as file,
     ):
         written = _written_with(bundle, sealed, file, step)
         # An old sidecar must not speak of the new file.
@@ -144,18 +152,18 @@ def write_seal(folder: Path, sealed: SignedStatement) -> None:
     """Write both files into a directory."""
     (_, statement), (_, signatures) = sealed.files()
     if _has(folder, statement):
-        write_whole(folder / SIGNATURE_FILE, signatures)
+        durable.write_whole(folder / SIGNATURE_FILE, signatures, follow=False)
         return
-    remove_if_there(folder / STATEMENT_FILE)
-    write_whole(folder / SIGNATURE_FILE, signatures)
-    write_whole(folder / STATEMENT_FILE, statement)
+    durable.remove_if_there(folder / STATEMENT_FILE)
+    durable.write_whole(folder / SIGNATURE_FILE, signatures, follow=False)
+    durable.write_whole(folder / STATEMENT_FILE, statement, follow=False)
 
 
 def remove_seal(folder: Path) -> None:
     """Remove what was signed of a bundle that is about to be replaced."""
     for name in (STATEMENT_FILE, SIGNATURE_FILE):
-        remove_if_there(folder / name)
+        durable.remove_if_there(folder / name)
 
 
 def _has(folder: Path, statement: bytes) -> bool:
-    return read_if_there(folder / STATEMENT_FILE, len(statement) + 1) == statement
+    return durable.read_if_there(folder / STATEMENT_FILE, len(statement) + 1) == statement

@@ -1,18 +1,22 @@
 """The commands by name; each is loaded when it is called."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
 from bundler.about import PROGRAM, VERSION
 from bundler.cli.declared_command import DeclaredOption
 from bundler.cli.terminal.log import JSON, OPTION, VARIABLE, Log
-from bundler.errors import UsageError
+from bundler.errors import SlowEncodersWarning, UsageError
 
 GROUPS = {
     "Outside": {
+        "catalog": "Show the repositories of a registry.",
+        "ls": "Show the tags of a repository.",
         "export": "Export modules from registries into a bundle.",
         "explain": "Show which tags an export would take, and why.",
         "merge": "Make one full bundle from deltas or from shards.",
@@ -138,12 +142,28 @@ def invoke(arguments: Sequence[str], log: Log) -> int:
     """Run one command; the result is its exit code. Usage errors are told here."""
     words = _as_others_say_it(arguments)
     try:
-        result = program.main(words, prog_name=PROGRAM, standalone_mode=False, obj=log)
+        with warnings.catch_warnings():
+            _tell_of_slowness(log, quiet="--json" in words)
+            result = program.main(words, prog_name=PROGRAM, standalone_mode=False, obj=log)
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
         return _misused(error, words, log)
     return result if isinstance(result, int) else 0
+
+
+def _tell_of_slowness(log: Log, *, quiet: bool) -> None:
+    """Have the library's warning as a line of this log, or not at all."""
+    otherwise = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *more: Any, **named: Any) -> None:
+        if category is SlowEncodersWarning:
+            log.warn(str(message))
+        else:
+            otherwise(message, category, *more, **named)
+
+    warnings.filterwarnings("ignore" if quiet else "always", category=SlowEncodersWarning)
+    warnings.showwarning = show
 
 
 def _as_others_say_it(arguments: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ choices (tags, versions, newest, ...) replace those of the files. Nothing is pas
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,19 +24,13 @@ from bundler.config.selection_options import (
     narrowed,
     rules_of,
 )
+from bundler.config.texts import STANDARD_STREAM, references_in
 from bundler.errors import CollectedError, UsageError
-from bundler.named_files import text_of
+from bundler.named_files import LONGEST, text_of
 from bundler.oci import DEFAULT_REGISTRY, Reference, RegistryName, parse_reference
-from bundler.oci.reference import SOURCE_FORM, address, split_registry
+from bundler.oci.reference import DOCKER_HUB, SOURCE_FORM, address, split_registry
 from bundler.selection.rules import Rules, check
-from bundler.selection.sources import (
-    PRESETS,
-    Include,
-    Namespace,
-    PinnedReference,
-    Selection,
-    selection_of,
-)
+from bundler.selection.sources import PRESETS, Include, Namespace, PinnedReference, Selection, selection_of
 from bundler.selection.sources import Source as RepositorySource
 
 if TYPE_CHECKING:
@@ -56,6 +51,7 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
     joined = over(settings, file.settings) if file else settings
     said = said_flags(options, joined).union(_said_in(file))
     refuse_combination(command, said)
+    _check_stdin(options.place.lists, joined.registries.reach.creds_file)
     selection = selected(options, file)._replace(shard=joined.shard.shard)
     lock = joined.lock.lock
     if not selection.names_anything and lock and lock.exists():
@@ -63,6 +59,14 @@ def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> 
     else:
         _refuse_unheard(options, selection)
     return Asked(joined, selection)
+
+
+def _check_stdin(lists: tuple[Path, ...], creds_file: Path | None) -> None:
+    """Raise UsageError where standard input would have to be two things."""
+    read = [path for path in (*lists, creds_file) if str(path) == STANDARD_STREAM]
+    if len(read) > 1:
+        cause = "standard input can't be two things at once"
+        raise UsageError("--from-file -", cause, "use a file for one of them")
 
 
 def _said_in(file: ExportFile | None) -> Iterator[str]:
@@ -148,6 +152,7 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
         selection_of([*references, *presets], rules, include, named_by="on the command line"),
         Selection(namespaces=tuple(namespaces)),
     ]
+    parts += (_listed(path, options.place, rules, include) for path in options.place.lists)
     if options.place.timoni_bundles:
         from bundler.cli.written_files import modules_of, runtime_values
 
@@ -156,6 +161,29 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
     if file:
         parts.append(selection_in(file, rules, options.include, options.runtime))
     return parts[0].joined(*parts[1:])
+
+
+def _listed(path: Path, place: SourceOptions, rules: Rules, include: Include) -> Selection:
+    """Return what a list of references names. Raises UsageError with everything that is wrong in it."""
+    name = "standard input" if str(path) == STANDARD_STREAM else str(path)
+    default = place.default_registry if place.default_registry != DEFAULT_REGISTRY else DOCKER_HUB
+    references = references_in(_list_text(path), name, default)
+    return selection_of(references, rules, include, named_by=f"by {name}")
+
+
+def _list_text(path: Path) -> str:
+    """Read a list that a person or a tool wrote. Raises UsageError."""
+    if str(path) != STANDARD_STREAM:
+        return text_of(path)
+    if sys.stdin.isatty():
+        raise UsageError("--from-file -", "standard input is a terminal", "pipe a list into this command")
+    data = sys.stdin.buffer.read(LONGEST + 1)
+    if len(data) > LONGEST:
+        raise UsageError("standard input", f"more than the limit of {LONGEST:,} bytes", "use a shorter list")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise UsageError("standard input", "not a text", "pipe a list of references into it") from None
 
 
 def _sources(place: SourceOptions, rules: Rules, include: Include) -> tuple[list[Reference], list[Namespace]]:

@@ -6,6 +6,7 @@ another, and changes with its version. Specified in `docs/go-deflate.md`.
 """
 
 import hashlib
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
@@ -16,7 +17,7 @@ from typing import NamedTuple, Protocol
 from bundler.compact.encoder_a import EncoderA
 from bundler.compact.encoder_b import EncoderB
 from bundler.compact.float_estimate import Rounding
-from bundler.errors import ContentError, LocalError
+from bundler.errors import ContentError, LocalError, SlowEncodersWarning
 
 GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")
 """The header that Go writes where nobody sets a name or a time."""
@@ -83,6 +84,8 @@ def _compiled() -> dict[CodecNumber, Callable[[], DeflateEncoder]]:
 def codec(number: int) -> Codec:
     """Return a codec, after it has given its known answers.
 
+    The first one that is not compiled gives a SlowEncodersWarning.
+
     Raises: ContentError for a number that this version does not know, LocalError if the answers are wrong.
     """
     try:
@@ -92,11 +95,24 @@ def codec(number: int) -> Codec:
         raise ContentError("compact bundle", cause, "use a newer version of this program") from None
     compiled = _compiled()
     found = Codec(known, compiled.get(known, _IN_PYTHON[known]), known in compiled)
+    if not found.compiled:
+        _warn_of_slowness()
     if _answer(found) != KNOWN_ANSWERS[known]:
         raise LocalError(
             f"codec {known.name}", "it does not give its known answer", "install the program again"
         )
     return found
+
+
+@cache
+def _warn_of_slowness() -> None:
+    warnings.warn(SLOW, SlowEncodersWarning, stacklevel=3)
+
+
+SLOW = (
+    "the compiled encoders are missing, so compact bundles take much longer; install a wheel for this "
+    "machine, or install again where there is a C compiler"
+)
 
 
 def known_input() -> bytes:

@@ -52,6 +52,15 @@ class SourceOptions(NamedTuple):
             "one Bundle. Repeatable.",
         ),
     ] = ()  # fmt: skip
+    lists: Annotated[
+        tuple[Path, ...],
+        Option(
+            "--from-file", metavar="FILE", heading=TAGS,
+            help="Take the references in this list: one or several in a line, `#` begins a comment, `-` is "
+            "standard input. As in Kubernetes, a name without a host is on Docker Hub, and one without tag "
+            "and digest is `latest`. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
 
 
 class RuntimeOptions(NamedTuple):

@@ -12,12 +12,7 @@ from bundler.importer.resume import has_blob
 from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName, Tag
 from bundler.oci.graph import is_sparse
 from bundler.oci.manifest import Manifest
-from bundler.registry.quirks import (
-    MissingContentError,
-    RepositoryRefusedError,
-    StoredOtherwiseError,
-    has_another_reason,
-)
+from bundler.registry import quirks
 from bundler.reporting.json_report import Phases
 from bundler.session import Session
 from bundler.workers import each
@@ -97,9 +92,9 @@ class ContentPush(Phases):
             # A mount is an answer like any other: what it promised may not be there.
             self._brought_to[name, upload.blob] = None
         except BundlerError as error:
-            if isinstance(error, IntegrityError) and not isinstance(error, StoredOtherwiseError):
+            if isinstance(error, IntegrityError) and not isinstance(error, quirks.StoredOtherwiseError):
                 raise  # the bundle itself is not what was verified
-            if isinstance(error, (RepositoryRefusedError, AuthError)):
+            if isinstance(error, (quirks.RepositoryRefusedError, AuthError)):
                 self._closed[name] = error
             self.lost[name, upload.blob.digest] = error
 
@@ -185,10 +180,10 @@ class ContentPush(Phases):
         try:
             target.put_manifest(manifest, reference)
         except TargetRefusedError as error:
-            if is_sparse(manifest) and not has_another_reason(error):
+            if is_sparse(manifest) and not quirks.has_another_reason(error):
                 cause = f"{error.cause}; it is a sparse index, of which children are missing"
                 raise SparseIndexRefusedError(error.item, cause, FILTER_HINT) from error
-            if self._source is None or not isinstance(error, MissingContentError):
+            if self._source is None or not isinstance(error, quirks.MissingContentError):
                 raise
             # It said that it had the blobs, and now that it doesn't: send them without asking.
             for blob in manifest.blobs:

@@ -66,7 +66,7 @@ class Sequences:
         document = {
             "job": entry.job, "sequence": entry.sequence, "bundle": entry.bundle, "time": entry.time
         }  # fmt: skip
-        write_whole(self.folder / f"{entry.job}{SUFFIX}", strict_json.pretty(document))
+        write_whole(self.folder / f"{entry.job}{SUFFIX}", strict_json.pretty(document), follow=False)
 
     def close(self) -> None:
         """Release the lock."""

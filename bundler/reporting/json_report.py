@@ -218,8 +218,8 @@ class Report:
     @property
     def exit_code(self) -> int:
         """Return 0; the failures' own code if nothing succeeded and they agree, else 8."""
-        statuses = (tag.status for entry in self.repositories for tag in entry.tags)
-        return _exit_code(self.failures, done=any(status not in ("failed", "skipped") for status in statuses))
+        statuses = {tag.status for entry in self.repositories for tag in entry.tags}
+        return exit_code_of(self.failures, done=bool(statuses - {"failed", "skipped"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +252,11 @@ class Explanation:
     def exit_code(self) -> int:
         """Return 0; the failures' own code if no tag is taken and they agree, else 8."""
         decisions = (decision for entry in self.repositories for decision in entry.decisions)
-        return _exit_code(self.failures, done=any(decision.taken for decision in decisions))
+        return exit_code_of(self.failures, done=any(decision.taken for decision in decisions))
 
 
-def _exit_code(failures: tuple[Failure, ...], *, done: bool) -> int:
+def exit_code_of(failures: tuple[Failure, ...], *, done: bool) -> int:
+    """Return 0; the failures' own code if nothing was done and they agree, else 8."""
     codes = {item.exit_code for item in failures}
     if not codes:
         return EXIT_OK

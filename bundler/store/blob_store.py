@@ -56,7 +56,7 @@ class Store(Layout):
         self._lock = _lock(self.path / LOCK)
         with local_errors(self.path, "look at"):
             if not (self.path / LAYOUT_FILE).exists():
-                write_whole(self.path / LAYOUT_FILE, LAYOUT)
+                write_whole(self.path / LAYOUT_FILE, LAYOUT, follow=False)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -173,7 +173,7 @@ class Store(Layout):
 
     def write_file(self, name: str, data: bytes) -> None:
         """Replace one of the layout's own files."""
-        write_whole(self.path / name, data)
+        write_whole(self.path / name, data, follow=False)
 
     def _partial(self, blob: Descriptor) -> Path:
         return self.path / PARTIAL / f"{blob.digest.algorithm}-{blob.digest.encoded}"

@@ -88,14 +88,14 @@ class History:
             return
         before = max((other.number for other in known if other.job == entry.job), default=0)
         make_directories(self._path / BUNDLES)
-        write_whole(self._remembered(entry.id), inventory)
+        write_whole(self._remembered(entry.id), inventory, follow=False)
         self._write((*known, replace(entry, number=before + 1)))
 
     def keep(self, id_: Digest, inventory: bytes) -> None:
         """Know a bundle that something builds on, and that was made elsewhere."""
         if id_.computed(inventory) == id_ and self.inventory(id_) is None:
             make_directories(self._path / BUNDLES)
-            write_whole(self._remembered(id_), inventory)
+            write_whole(self._remembered(id_), inventory, follow=False)
 
     def forget(self, gone: Collection[Digest]) -> None:
         """Strike bundles from the journal, then their inventories."""
@@ -116,7 +116,11 @@ class History:
             }
             for entry in entries
         ]
-        write_whole(self._path / JOURNAL, strict_json.pretty({"journalVersion": 1, "bundles": documents}))
+        write_whole(
+            self._path / JOURNAL,
+            strict_json.pretty({"journalVersion": 1, "bundles": documents}),
+            follow=False,
+        )
 
     def _remembered(self, id_: Digest) -> Path:
         return self._path / BUNDLES / f"{id_.encoded}.json"

@@ -36,7 +36,7 @@ _DEPTH = 32
 _PAYLOAD = frozenset(
     {"critical", "identity", "docker-reference", "image", "docker-manifest-digest", "type", "optional"}
 )
-"""The names of simple signing. Source: containers/image, docs/containers-signature.5.md."""
+"""The names of simple signing. Source: containers/image, containers-signature(5)."""
 
 _BUNDLE = frozenset(
     {

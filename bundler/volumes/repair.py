@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.durable import WholeFile, sync_directory, temporary_of
+from bundler.durable import WholeFile, begin_whole, sync_directory
 from bundler.errors import BundlerError, IntegrityError
 from bundler.folders import check_disk
 from bundler.reporting.progress import SILENCE, Progress
@@ -108,7 +108,7 @@ def repair(checked: VolumeCheck, folder: Path, progress: Progress = SILENCE) -> 
 
 def _begun(bundle: Path, number: int, data: int) -> WholeFile:
     path = bundle.with_name(volume_format.file_name(bundle.name, number, data))
-    return WholeFile(path, temporary_of(path))
+    return begin_whole(path)
 
 
 def _rebuild(

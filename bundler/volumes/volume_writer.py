@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.durable import WholeFile, local_errors, sync_directory, temporary_of
+from bundler.durable import WholeFile, begin_whole, local_errors, sync_directory
 from bundler.errors import IntegrityError, UsageError
 from bundler.folders import check_disk
 from bundler.oci import CHUNK
@@ -134,7 +134,7 @@ class Splitter:
     def _begin(self, name: str) -> None:
         path = self._bundle.with_name(name)
         wanted = self._only in (None, len(self._files) + 1)
-        self._files.append(WholeFile(path, temporary_of(path)) if wanted else None)
+        self._files.append(begin_whole(path) if wanted else None)
         self._digests.append(hashlib.sha256())
 
     def _append(self, number: int, data: bytes | memoryview) -> None:

@@ -42,8 +42,10 @@ LINES = {
     "explain": ["explain", "h.example/app"],
     "import": ["import", "bundle.tar.zst", "--to", "h.example"],
     "verify": ["verify", "bundle.tar.zst"],
+    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "volumes": ["volumes", "split", "bundle.tar.zst"],
     "diff": ["diff", "a", "b"],
+    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "serve": ["serve", "."],
 }
 """A command line to which options can be added."""

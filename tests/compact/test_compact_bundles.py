@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from bundler.__main__ import run as program
 from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.compacted.compact_writer import CompactWriter
 from bundler.bundle.reader import open_bundle
+from bundler.compact import codecs
 from bundler.compact.codecs import CodecNumber
-from bundler.errors import BundlerError, ContentError, IntegrityError
+from bundler.errors import BundlerError, ContentError, IntegrityError, SlowEncodersWarning
 from bundler.exporter import output_to
 from bundler.exporter.output.convert import convert_bundle
 from bundler.importer import verify_bundle
@@ -69,28 +71,53 @@ def test_compacting_twice_gives_the_same_bytes(portable: Path, compact: Path, tm
     assert (shown.returncode, "unchanged" in shown.stdout) == (0, True)
 
 
-def test_the_encoders_in_python_give_the_same_compact_file(
-    portable: Path, compact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from bundler.compact import codecs
-
+@pytest.fixture
+def without_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installation without a C compiler."""
     monkeypatch.setattr(codecs, "_compiled", dict)
+    for cached in (codecs.codec, codecs._warn_of_slowness):
+        cached.cache_clear()
+    yield
     codecs.codec.cache_clear()
+
+
+@pytest.mark.usefixtures("without_compiled")
+def test_the_encoders_in_python_give_the_same_compact_file(
+    portable: Path, compact: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "python.compact.zst"
-    try:
-        with open_bundle(portable) as bundle:
-            convert_bundle("compact", bundle, out, Session(), compact=3)
-    finally:
-        codecs.codec.cache_clear()
+    with open_bundle(portable) as bundle, pytest.warns(SlowEncodersWarning, match="a C compiler"):
+        convert_bundle("compact", bundle, out, Session(), compact=3)
     assert out.read_bytes() == compact.read_bytes()
+
+
+@pytest.mark.usefixtures("without_compiled")
+@pytest.mark.parametrize("command", ["verify", "compact", "expand"])
+def test_missing_compiled_encoders_are_told_once(
+    portable: Path, compact: Path, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = {"verify": [], "compact": ["-o", str(tmp_path / "b.compact.zst")]}
+    words = out.get(command, ["-o", str(tmp_path / "b.tar.zst")])
+    source = portable if command == "compact" else compact
+    assert program([command, str(source), *words, "-q"]) == 0
+    assert capsys.readouterr().err.count("compiled encoders are missing") == 1
+
+
+@pytest.mark.usefixtures("without_compiled")
+@pytest.mark.parametrize("words", [["inspect"], ["verify", "--json", "-q"]], ids=lambda words: words[0])
+def test_it_is_not_told_where_nobody_waits_for_it(
+    compact: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program([words[0], str(compact), *words[1:]]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_layers_of_both_generations_become_recipes(portable: Path, tmp_path: Path) -> None:
     with open_bundle(portable) as bundle, CompactWriter(tmp_path, DEFAULT_LIMITS) as writer:
         parts: list[bytes] = []
         written = writer.write(parts.append, bundle.inventory, bundle, SILENCE)
-    codecs = [layer.recipe.codec for layer in written.layers if layer.recipe]
-    assert codecs == [CodecNumber.GO_A] * 3 + [CodecNumber.GO_B] * 3
+    found = [layer.recipe.codec for layer in written.layers if layer.recipe]
+    assert found == [CodecNumber.GO_A] * 3 + [CodecNumber.GO_B] * 3
     assert list(tmp_path.iterdir()) == []
 
 

@@ -85,6 +85,10 @@ def test_what_stands_at_the_output_is_never_written_through(
     victim.write_text(PRECIOUS)
     out.parent.mkdir()
     plant(out, victim)
+    if out.is_symlink():  # a link of the user's own is followed; what is planted is somebody else's
+        if os.geteuid() != 0:
+            pytest.skip("only root can give a link away")
+        os.lchown(out, 4711, 4711)
     for more in ((), ("--force",)):
         ended = bundler("export", f"{source.host}/app", "-o", str(out), "-q", *more)
         assert ended.returncode in (0, 2, 7, 9), ended.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +12,13 @@ import pytest
 import yaml
 
 from bundler.__main__ import run
+from bundler.about import PROGRAM, VERSION
 from bundler.bundle.inventory import Root, roots_of
 from bundler.bundle.reader import open_bundle
 from bundler.cli.main import program
 from tests.builders import a_module
 from tests.doubles import MemoryRegistry
+from tools.portable.image import USER
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "kubernetes"
 MANIFESTS = {
@@ -111,11 +112,16 @@ def test_two_nights_never_run_at_once() -> None:
     assert cron["startingDeadlineSeconds"] < 24 * 3600
 
 
-def test_the_image_runs_as_who_the_manifests_say() -> None:
-    text = (EXAMPLES / "Containerfile").read_text()
+def test_the_image_is_the_one_that_is_built_and_runs_as_its_user() -> None:
     users = {pod.spec["securityContext"]["runAsUser"] for pod in PODS.values()}
-    assert re.findall(r"^USER (\d+):\1$", text, re.MULTILINE) == [str(user) for user in users]
-    assert re.search(r'^ENTRYPOINT \["timoni-bundler"\]$', text, re.MULTILINE)
+    assert users == {USER}
+    assert {pod.container["image"] for pod in PODS.values()} == {f"registry.internal/{PROGRAM}:{VERSION}"}
+    assert not any("command" in pod.container for pod in PODS.values())
+    text = (EXAMPLES / "cronjob.yaml").read_text()
+    assert (
+        f"oci-archive:dist/{PROGRAM}-{VERSION}-image.tar docker://registry.internal/{PROGRAM}:{VERSION}"
+        in text
+    )
 
 
 # --- run on this machine -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The text of `verify`, `inspect`, `sign`, `extract` and `report`: a bundle, and who vouches for it."""
+"""The text of `verify`, `inspect`, `ls`, `sign`, `extract` and `report`: a bundle, and who vouches for it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bundler.selection.semver import version_order
 
 if TYPE_CHECKING:
     from bundler.bundle.contents import Contents, RepositoryContents
+    from bundler.exporter.browse import RepositoryTags
     from bundler.extractor.find import Extracted
     from bundler.page.values import PageContents
     from bundler.reporting.json_report import Report, SignedReport, StatementReport
@@ -49,6 +50,18 @@ def compared_text(report: Report, target: str, bundle: str, now: int) -> str:
     status = "OK" if report.unchanged else "the target is not what the bundle says"
     lines = _labelled(("bundle", bundle), *_verdict(status, statement, now))
     return "\n".join([f"{target}: {state}, {counted(tags, 'tag')}", *lines, *signed_lines(report.signed)])
+
+
+def tags_text(found: RepositoryTags, *, digests: bool) -> str:
+    """Return a line for each tag of a repository; with `digests`, a table."""
+    if not digests:
+        return "\n".join(tag.tag for tag in found.tags)
+    rows = [("TAG", "VERSION", "DIGEST", "CREATED")]
+    rows += [
+        (tag.tag, printable(tag.version or "-", 40), tag.digest or "-", printable(tag.created or "-", 40))
+        for tag in found.tags
+    ]
+    return "\n".join(aligned(rows))
 
 
 def contents_text(contents: Contents, now: int, width: int = 0) -> str:

@@ -10,6 +10,7 @@ from bundler.bundle.inventory import Inventory, encode
 from bundler.deltas.state import Base
 from bundler.durable import check_ours
 from bundler.errors import UsageError
+from bundler.file_system import beside
 from bundler.named_files import check_new_folder
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
@@ -80,4 +81,4 @@ def store_location_of(out: BundleOutput, store: Path | None = None) -> StoreLoca
         raise UsageError(
             "-", "a bundle on standard output needs a directory for its blobs", "add --store DIR"
         )
-    return StoreLocation(path.with_name(path.name + SUFFIX), temporary=True)
+    return StoreLocation(beside(path, "", SUFFIX), temporary=True)

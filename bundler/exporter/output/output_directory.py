@@ -92,8 +92,8 @@ class DirectoryOutput:
         sealed = self._sealed(identity, existing)
         if sealed is None or sealed is not existing:
             remove_seal(self.path)
-        write_whole(self.path / INDEX_FILE, encode_index(inventory))
-        write_whole(self.path / INVENTORY_FILE, data)
+        write_whole(self.path / INDEX_FILE, encode_index(inventory), follow=False)
+        write_whole(self.path / INVENTORY_FILE, data, follow=False)
         if sealed:
             write_seal(self.path, sealed)
         return BundleReport(self.name, identity, statement=sealed.told() if sealed else None)

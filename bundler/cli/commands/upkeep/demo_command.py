@@ -11,6 +11,7 @@ import click
 
 from bundler.about import PROGRAM
 from bundler.cli.declared_command import declared
+from bundler.cli.terminal.log import current_log
 from bundler.config.option import Option
 from bundler.demo import run_demo
 
@@ -31,7 +32,10 @@ def command(
     if sys.stdout.isatty():
         # The commands of the demo write into a pipe, and are shown here.
         os.environ.setdefault("COLUMNS", str(shutil.get_terminal_size().columns))
-    run_demo(directory, click.echo, _called())
+    from bundler.cli.main import invoke
+
+    log = current_log()
+    run_demo(directory, click.echo, lambda arguments: invoke(arguments, log), _called())
     return 0
 
 

@@ -1,0 +1,42 @@
+"""`timoni-bundler catalog`."""
+
+import sys
+from typing import Annotated
+
+import click
+
+from bundler import Session, list_repositories
+from bundler.cli.declared_command import declared
+from bundler.cli.setup.registry_access import registries
+from bundler.cli.terminal.outcome import print_document
+from bundler.cli.terminal.progress_bars import display
+from bundler.config.option import Argument, Option
+from bundler.config.run_options import Quiet, RegistryOptions
+from bundler.oci import RegistryName
+from bundler.reporting.json_report import document
+
+
+@declared("catalog")
+def command(
+    registry: Annotated[RegistryName, Argument("HOST")],
+    *,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the result as JSON (schemas/registry-catalog.schema.json).")
+    ] = False,
+    quiet: Quiet = False,
+    access: RegistryOptions,
+) -> int:
+    """Show the repositories that a registry lists, a line for each. ghcr.io and Docker Hub list none.
+
+    \b
+    timoni-bundler catalog registry.internal:5000
+    timoni-bundler catalog registry.internal:5000 | grep ^mirror/
+    """
+    progress = display(quiet=quiet)
+    known = registries(access, progress, [registry])
+    found = list_repositories(registry, Session(known, jobs=access.jobs, progress=progress))
+    if as_json:
+        print_document(document(found), sys.stdout)
+    elif found.repositories:
+        click.echo("\n".join(f"{registry}/{path}" for path in found.repositories))
+    return 0

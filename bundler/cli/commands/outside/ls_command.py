@@ -1,0 +1,58 @@
+"""`timoni-bundler ls`."""
+
+import sys
+from typing import Annotated
+
+import click
+
+from bundler import Session, list_tags, parse_reference
+from bundler.cli.declared_command import declared
+from bundler.cli.setup.registry_access import registries
+from bundler.cli.terminal.bundle_text import tags_text
+from bundler.cli.terminal.outcome import print_document, print_failures
+from bundler.cli.terminal.progress_bars import display
+from bundler.config.option import Argument, Circumstances, Option
+from bundler.config.run_options import Quiet, RegistryOptions
+from bundler.oci import RepositoryName
+from bundler.reporting.json_report import document
+
+
+def _repository(text: str, at: Circumstances) -> RepositoryName:
+    """Read `[HOST/]REPOSITORY`. Raises ValueError, UsageError."""
+    reference = parse_reference(text, at.default_registry)
+    if reference.tag or reference.digest:
+        raise ValueError("all tags are listed, and one is named")
+    return reference.repository
+
+
+@declared("ls")
+def command(
+    repository: Annotated[RepositoryName, Argument("[HOST/]REPOSITORY", read=_repository)],
+    *,
+    digests: Annotated[
+        bool,
+        Option(
+            "--digests", "-d",
+            help="Also show digest, version and creation time: one request per tag. Default: only names.",
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print the result as JSON (schemas/repository-tags.schema.json).")
+    ] = False,
+    quiet: Quiet = False,
+    registry: RegistryOptions,
+) -> int:  # fmt: skip
+    """Show the tags of a repository: versions in their order, then other tags by name.
+
+    \b
+    timoni-bundler ls ghcr.io/stefanprodan/modules/podinfo
+    timoni-bundler ls ghcr.io/stefanprodan/modules/podinfo --digests
+    """
+    progress = display(quiet=quiet)
+    known = registries(registry, progress, [repository.registry])
+    found = list_tags(repository, Session(known, jobs=registry.jobs, progress=progress), digests=digests)
+    if as_json:
+        print_document(document(found), sys.stdout)
+    elif found.tags:
+        click.echo(tags_text(found, digests=digests))
+    return print_failures(found.failures, found.exit_code)
