@@ -29,7 +29,7 @@ _LONGEST_README = 64 * 1024
 _REPOSITORY = re.compile("/repositories/(.+)")
 
 
-class ListedRepository(Protocol):
+class TagsAndManifests(Protocol):
     """One repository of a registry."""
 
     @property
@@ -47,7 +47,7 @@ class ListedContent(Protocol):
     def names(self) -> Collection[RepositoryPath]:
         """Return the names of all repositories."""
 
-    def repository(self, name: RepositoryPath) -> ListedRepository | None:
+    def repository(self, name: RepositoryPath) -> TagsAndManifests | None:
         """Return a repository; None if there is none of that name."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from bundler.__main__ import run
 from bundler.cli.main import COMMANDS, program
 from bundler.cli.option_combinations import RULES, CombinationRule, faults
 from bundler.cli.selected import export_file, selected
-from bundler.config.option import nothing_said
+from bundler.config.option import defaults_of
 from bundler.config.selection_options import SelectionOptions, SourceOptions
 from bundler.oci.reference import RegistryName
 from tests.builders import a_bundle, a_module
@@ -23,7 +23,7 @@ from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
 
-SELECTION = nothing_said(SelectionOptions)
+SELECTION = defaults_of(SelectionOptions)
 
 VALUES = {
     "--set": "A=b", "--timoni-bundle": "bundle.cue", "--timoni-bundle-to": ".", "--parity": "20",
@@ -45,7 +45,6 @@ LINES = {
     "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "volumes": ["volumes", "split", "bundle.tar.zst"],
     "diff": ["diff", "a", "b"],
-    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "serve": ["serve", "."],
 }
 """A command line to which options can be added."""

@@ -14,10 +14,9 @@ import requests
 import trustme
 
 from bundler.errors import UsageError
-from bundler.server.listener import Access, RegistryServer
+from bundler.server.listener import Access, RegistryServer, server_context
 from bundler.server.passwords import Passwords, read_htpasswd
 from bundler.server.served_content import read_only
-from bundler.server.tls import server_context
 from tests.builders import a_bundle, a_module
 from tests.processes import PROGRAM, bundler, needs
 

@@ -18,7 +18,7 @@ from bundler.layout import INDEX_FILE
 from bundler.named_files import text_of
 from bundler.oci.addresses import is_here
 from bundler.server.app import Pages
-from bundler.server.listener import Access, RegistryServer
+from bundler.server.listener import Access, RegistryServer, server_context
 from bundler.server.served_content import ServedContent, read_only
 from bundler.server.writable import writable
 
@@ -107,8 +107,6 @@ def _access(cert: Path | None, key: Path | None, htpasswd: Path | None) -> Acces
     """Return TLS and users as the options say. Raises UsageError."""
     tls = passwords = None
     if cert and key:
-        from bundler.server.tls import server_context
-
         tls = server_context(cert, key)
     if htpasswd:
         from bundler.server.passwords import Passwords, read_htpasswd
