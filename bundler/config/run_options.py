@@ -54,8 +54,8 @@ class ConnectionOptions(NamedTuple):
         str | None,
         Option(
             "--proxy", key="proxy", metavar="URL", heading=REGISTRIES,
-            help="Reach registries through this proxy; `none` for none. Default: $HTTPS_PROXY, $HTTP_PROXY, "
-            "$NO_PROXY. Loopback addresses are always reached directly.",
+            help="Reach registries through this proxy; `none` means no proxy. Default: $HTTPS_PROXY, "
+            "$HTTP_PROXY, $NO_PROXY. Loopback addresses are always reached directly.",
         ),
     ] = None  # fmt: skip
 
@@ -137,7 +137,7 @@ class JobOptions(NamedTuple):
         Job | None,
         Option(
             "--job", key="job", metavar="NAME", heading=OUTPUT,
-            help="A name for this series of runs: in metrics, signatures, and the memory of a store. "
+            help="A name for this series of runs, used in metrics, signatures and the history of a store. "
             f"Default: {DEFAULT_JOB}.",
         ),
     ] = None  # fmt: skip

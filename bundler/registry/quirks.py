@@ -24,9 +24,9 @@ class StoredOtherwiseError(IntegrityError):
     """The target says that it stored other bytes than it was sent."""
 
 
-def contradicts(said: str, digest: Digest) -> bool:
+def contradicts(digest_header: str, digest: Digest) -> bool:
     """Return whether a registry names another digest; by another algorithm, it may be the same content."""
-    return said.startswith(f"{digest.algorithm}:") and said != digest
+    return digest_header.startswith(f"{digest.algorithm}:") and digest_header != digest
 
 
 def may_be_cut(length: int, asked: int) -> bool:

@@ -12,16 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from bundler.errors import ContentError
-from bundler.oci import Descriptor, sha256
-from bundler.oci.manifest import (
-    CREATED,
-    OCI_MANIFEST,
-    REVISION,
-    TIMONI_CONTENT_TYPE,
-    VERSION,
-    Manifest,
-    parse_manifest,
-)
+from bundler.oci import Descriptor, Manifest, parse_manifest, sha256
+from bundler.oci.manifest import CREATED, OCI_MANIFEST, REVISION, TIMONI_CONTENT_TYPE, VERSION
 
 CONFIG_TYPE = "application/vnd.timoni.config.v1+json"
 
@@ -59,8 +51,8 @@ def pack_module(
     time as RFC 3339 has it. Raises ContentError for a path that no plain ustar header can hold.
     """
     vendored = {path: data for path, data in files.items() if path.split("/")[0] == VENDOR}
-    own = {path: data for path, data in files.items() if path not in vendored}
-    config, layers = _blob(CONFIG_TYPE, CONFIG), [_layer(vendored), _layer(own)]
+    own_files = {path: data for path, data in files.items() if path not in vendored}
+    config, layers = _blob(CONFIG_TYPE, CONFIG), [_layer(vendored), _layer(own_files)]
     annotations = {CREATED: created, REVISION: revision, SOURCE: source, VERSION: version}
     kinds = ("module/vendor", "module")
     document = {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
+from bundler.bundle.bundle_format import BLOCK, END_OF_ARCHIVE
 from bundler.bundle.member import member_of
 from bundler.errors import IntegrityError
 from bundler.oci.digest import Descriptor, Digest

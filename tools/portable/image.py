@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bundler.about import PROGRAM, VERSION
-from bundler.bundle.format import END_OF_ARCHIVE, member_header, padding
+from bundler.bundle.bundle_format import END_OF_ARCHIVE, member_header, padding
 from bundler.bundle.inventory import REF_NAME, descriptor
 from bundler.bundle.member import member_of
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE

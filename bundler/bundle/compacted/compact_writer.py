@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from bundler.bundle.bundle_format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.bundle_output import SourceOnBase
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_index import BaseIndex, BaseLayers
@@ -29,7 +30,6 @@ from bundler.bundle.compacted.spaces import (
     header_groups,
     plain_groups,
 )  # fmt: skip
-from bundler.bundle.format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition

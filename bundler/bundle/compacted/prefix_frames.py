@@ -12,7 +12,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format
 from bundler.oci import CHUNK
 
 LARGEST_WINDOW_LOG = 27
@@ -66,8 +66,8 @@ def unpacked_behind(prefix: bytes) -> Callable[[bytes, int], Iterator[bytes]]:
                     break
                 yield data
         except zstd.ZstdError as error:
-            raise layout.damaged(str(error)) from error
+            raise bundle_format.damaged(str(error)) from error
         if made != size or not decompressor.eof or decompressor.unused_data:
-            raise layout.damaged("a frame is not of the size that it says")
+            raise bundle_format.damaged("a frame is not of the size that it says")
 
     return unpack

@@ -25,9 +25,9 @@ def check_report(report: Path | None, *others: str | Path | None) -> None:
     check_folder(report, "--report")
     if report.is_dir():
         raise UsageError(str(report), "--report: this is a directory", "name a file")
-    there = report.resolve()
+    place = report.resolve()
     taken = {Path(other).resolve() for other in others if other not in (None, "-")}
-    if not taken.isdisjoint({there, *there.parents}) or there in {sidecar_of(path) for path in taken}:
+    if not taken.isdisjoint({place, *place.parents}) or place in {sidecar_of(path) for path in taken}:
         raise UsageError(
             str(report),
             "--report would replace a file that this command reads or writes",

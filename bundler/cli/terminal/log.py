@@ -80,8 +80,8 @@ class Log:
     def failed(self, item: str, cause: str, next_step: str, exit_code: int) -> None:
         """One thing that failed."""
         line = f"{item}: {cause}; {next_step}" if next_step else f"{item}: {cause}"
-        told = {"item": item, "cause": cause, "next_step": next_step or None}
-        self.tell("error", line, "error", **told, exit_code=exit_code)
+        fields = {"item": item, "cause": cause, "next_step": next_step or None}
+        self.tell("error", line, "error", **fields, exit_code=exit_code)
 
     def failures(self, failures: Iterable[Failure], exit_code: int) -> None:
         """Write a line for each cause; equal failures share one."""
@@ -119,8 +119,8 @@ class JsonLog(Log):
 
         from bundler.reporting.json_report import document
 
-        found = document(LogLine(_now(), level, event, message, **more))
-        _write(json.dumps({name: value for name, value in found.items() if value is not None}))
+        line = document(LogLine(_now(), level, event, message, **more))
+        _write(json.dumps({name: value for name, value in line.items() if value is not None}))
 
 
 def _write(line: str) -> None:

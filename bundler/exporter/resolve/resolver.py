@@ -25,8 +25,7 @@ from bundler.exporter.resolve.resolution import (
 )
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
-from bundler.oci import BlobStore
-from bundler.oci.manifest import Manifest
+from bundler.oci import BlobStore, Manifest
 from bundler.registry.repository import TagList
 from bundler.reporting.json_report import Explanation, RepositoryExplanation, TagDecision, failure
 from bundler.selection.rules import LATEST

@@ -11,9 +11,8 @@ from bundler.bundle.inventory import Root
 from bundler.deltas.departed import Subject
 from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.exporter.resolve.source_reader import SourceReader
-from bundler.oci import Descriptor, Digest, RepositoryName
-from bundler.oci.graph import Manifests, reached, sparse
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, reached
+from bundler.oci.graph import sparse
 from bundler.oci.platform import sparse_index
 from bundler.selection.sources import ALONE, Include
 
@@ -64,7 +63,7 @@ class ManifestGraph:
 
     def breaking(self, broken: Mapping[Digest, BundlerError]) -> ManifestGraph:
         """Return the graph without these manifests, each with the reason."""
-        manifests = {digest: known for digest, known in self.manifests.items() if digest not in broken}
+        manifests = {digest: manifest for digest, manifest in self.manifests.items() if digest not in broken}
         return replace(self, manifests=manifests, broken={**self.broken, **broken})
 
 
@@ -88,11 +87,11 @@ def walk_indexes(roots: Iterable[Root], graph: ManifestGraph, reader: SourceRead
 
 def _children(level: Iterable[Subject], manifests: Manifests) -> list[tuple[Descriptor, RepositoryName]]:
     """Return what the manifests of one level name below them."""
-    found: dict[Descriptor, RepositoryName] = {}
+    children: dict[Descriptor, RepositoryName] = {}
     for name, digest in level:
         if manifest := manifests.get(digest):
-            found |= dict.fromkeys(manifest.children, name)
-    return list(found.items())
+            children |= dict.fromkeys(manifest.children, name)
+    return list(children.items())
 
 
 def _read(

@@ -65,8 +65,10 @@ class Host:
         self._api_host = API_HOSTS.get(name, name)
         self._transport = transport
         self._retry = Retry(settings, traffic)
-        known = TOKEN_HOSTS.get(self._api_host, frozenset())
-        self._tokens = Tokens(name, known, settings, partial(find_credentials, name), self._ask_token_server)
+        token_hosts = TOKEN_HOSTS.get(self._api_host, frozenset())
+        self._tokens = Tokens(
+            name, token_hosts, settings, partial(find_credentials, name), self._ask_token_server
+        )
         plain = bool({name, name.hostname} & settings.plain_http)
         self._scheme = "http" if plain or name.loopback else "https"
         self._scheme_settled = plain or not name.loopback

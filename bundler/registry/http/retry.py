@@ -159,8 +159,8 @@ class Retry:
     def _is_news(self, cause: str) -> bool:
         """Return whether this cause was not told within the last moment: threads fail together."""
         now = self._settings.clock()
-        told, at = self._told
-        if told == cause and now - at < TOLD_EVERY:
+        last_cause, at = self._told
+        if last_cause == cause and now - at < TOLD_EVERY:
             return False
         self._told = cause, now
         return True
