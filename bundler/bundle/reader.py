@@ -12,7 +12,7 @@ import zstandard
 
 from bundler.bundle import bundle_format
 from bundler.bundle.inventory import Inventory
-from bundler.bundle.member import member_of
+from bundler.bundle.member_encoding import member_of
 from bundler.bundle.stream import BundleStream, StatementCheck
 from bundler.bundle.unpacked import BundleDirectory, absent, is_layout
 from bundler.bundle.wire import FrameCache, unpacked

@@ -6,7 +6,7 @@ from typing import Self
 
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id
 from bundler.bundle.inventory_reader import check_index, decode
-from bundler.bundle.member import member_of
+from bundler.bundle.member_encoding import member_of
 from bundler.bundle.stream import StatementCheck
 from bundler.durable import check_ours
 from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bundler.bundle.bundle_format import END_OF_ARCHIVE, member_header, padding
 from bundler.bundle.inventory import REF_NAME, descriptor
-from bundler.bundle.member import Member, member_of
+from bundler.bundle.member_encoding import Member, member_of
 from bundler.bundle.reader import Bundle
 from bundler.durable import whole_file
 from bundler.errors import IntegrityError, UsageError

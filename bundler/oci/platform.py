@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bundler.errors import ContentError, printable
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import Manifest
 
 _GRAMMAR = re.compile("([a-z0-9._-]+)/([a-z0-9._-]+)(?:/([a-z0-9._-]+))?")
@@ -67,6 +68,13 @@ def sparse_index(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
         if platform and platform.os == _UNKNOWN and _attached_to(entry) in {*kept, ""}
     }
     return index._replace(children=tuple(child for child in index.children if child.digest in kept))
+
+
+def attestations(index: Manifest) -> set[Digest]:
+    """Return the children of an index that BuildKit attaches to others: their platform is unknown."""
+    entries = json.loads(index.data)["manifests"] if index.children else ()
+    unknown = (entry for entry in entries if (own := _platform(entry)) and own.os == _UNKNOWN)
+    return {Digest(entry["digest"]) for entry in unknown}
 
 
 def _platform(entry: Mapping[str, Any]) -> Platform | None:

@@ -19,7 +19,7 @@ from bundler.registry.http.retry import Deadline, TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, RequestRefusedError
 from bundler.registry.large_bodies import limit_large_bodies
 from bundler.registry.listings import next_link, referrers
-from bundler.registry.quirks import may_be_cut
+from bundler.registry.quirks import NAMES_ITS_API, ListedPage
 
 OK = frozenset({200})
 
@@ -97,10 +97,10 @@ class Repository:
     def _next_page(self, reply: Reply, address: str, page: list[str], item: str, *, grew: bool) -> str | None:
         if following := next_link(self.host, reply, address, item):
             return following
-        # Some registries cut the list at n, or at a number of their own, and say nothing. If the next page
-        # brings nothing new, the registry did not understand `last`, and this was the whole list.
-        if grew and may_be_cut(len(page), self._limits.page_size):
-            return f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size, 'last': page[-1]})}"
+        # Some registries cut the list and say nothing. If the next page brings nothing new, this was all.
+        asked, longest = self._limits.page_size, self.host.saw_page(len(page))
+        if grew and ListedPage(len(page), asked, longest, NAMES_ITS_API in reply.headers).may_be_cut:
+            return f"{self._base}/tags/list?{urlencode({'n': asked, 'last': page[-1]})}"
         return None
 
     def digest_of(self, reference: Tag | Digest) -> Digest | None:

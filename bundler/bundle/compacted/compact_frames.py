@@ -45,18 +45,6 @@ def encode_head(compact: bytes, inventory: bytes, sealed: SignedStatement | None
     return HeadFrame(frame, size)
 
 
-def cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Yield bytes in pieces of exactly `size`, the last one shorter."""
-    waiting = bytearray()
-    for chunk in chunks:
-        waiting += chunk
-        while len(waiting) >= size:
-            yield bytes(waiting[:size])
-            del waiting[:size]
-    if waiting:
-        yield bytes(waiting)
-
-
 def compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tuple[int, bytes]]:
     """Yield each content's size and frame, in order. One thread makes a frame: the bytes are fixed."""
     local = threading.local()

@@ -59,7 +59,7 @@ def resolve(
     orphans = _not_among(draft.resolved.resolution.roots, choices.wishes(attachments=True))
     if orphans:
         draft = _walked(_pinned(draft, orphans, reader), reader)
-    resolved = draft.noting(Findings(warnings=draft.attached.warnings)).resolved
+    resolved = draft.noting(Findings(warnings=(*draft.graph.warnings, *draft.attached.warnings))).resolved
     asked = _asked(selection, choices, draft.graph, reader)
     return _judged(resolved._replace(asked=asked), signers, reader)
 

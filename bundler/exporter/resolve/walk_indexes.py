@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
 from bundler.deltas.departed import Subject
-from bundler.errors import BundlerError, ContentError, IntegrityError
+from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, reached
 from bundler.oci.graph import sparse
-from bundler.oci.platform import sparse_index
+from bundler.oci.platform import attestations, sparse_index
 from bundler.selection.sources import ALONE, Include
 
 
@@ -34,6 +34,8 @@ class ManifestGraph:
     broken: Mapping[Digest, BundlerError] = field(default_factory=lambda: MappingProxyType({}))
     """Children of indexes that could not be read."""
     includes: Mapping[RepositoryName, Include] = field(default_factory=lambda: MappingProxyType({}))
+    warnings: tuple[str, ...] = ()
+    """Lines about children that are left out because their registry does not have them."""
 
     def include(self, name: RepositoryName) -> Include:
         """Return what is included with the tags of a repository."""
@@ -60,6 +62,20 @@ class ManifestGraph:
             before = manifests.get(digest)
             manifests[digest] = _united(manifest, before, kept) if before else kept
         return ExtendedGraph(replace(self, manifests=manifests), refused)
+
+    def without_attestations(self, missing: Collection[Digest]) -> ManifestGraph:
+        """Return the graph without those attestations that their registry does not have.
+
+        A cache that fetches on demand may not have fetched them; the images can be used without.
+        """
+        manifests, warnings = dict(self.manifests), dict.fromkeys(self.warnings)
+        for digest, index in self.manifests.items():
+            lacking = {child.digest for child in index.children}.intersection(missing)
+            if left := lacking & attestations(index) if lacking else set():
+                manifests[digest] = sparse(index, left)
+                lines = (f"its attestation {child} is not there, and is not carried" for child in left)
+                warnings |= dict.fromkeys(f"index {digest}: {line}" for line in sorted(lines))
+        return replace(self, manifests=manifests, warnings=tuple(warnings))
 
     def breaking(self, broken: Mapping[Digest, BundlerError]) -> ManifestGraph:
         """Return the graph without these manifests, each with the reason."""
@@ -110,8 +126,10 @@ def _read(
         else:
             read.append((name, answer))
     graph, refused = graph.taking(read)
+    missing_there = [digest for digest, error in broken.items() if isinstance(error, NotFoundError)]
     broken |= {digest: error for (_, digest), error in refused.items()}
-    return replace(graph, broken={**graph.broken, **broken})
+    graph = replace(graph, broken={**graph.broken, **broken})
+    return graph.without_attestations(missing_there) if missing_there else graph
 
 
 def gap_below(root: Digest, graph: ManifestGraph) -> BundlerError | None:

@@ -1,7 +1,5 @@
 """`timoni-bundler verify`."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from contextlib import ExitStack
@@ -31,13 +29,65 @@ from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.oci import Prefix
-from bundler.reporting.json_report import StatementReport, document
-from bundler.reporting.progress import Progress
+from bundler.reporting.json_report import document
 from bundler.session import Session
 
 if TYPE_CHECKING:
     from bundler.config.import_file import ImportFile
     from bundler.importer.policy_check import PolicyCheck
+
+
+class ComparisonOptions(NamedTuple):
+    """The target that a bundle is compared with."""
+
+    against: Annotated[
+        Prefix | None,
+        Option(
+            "--against", metavar="oci://HOST[/PREFIX]", heading="Destination",
+            read=lambda text, at: bundler.parse_prefix(text),
+            help="Also prove that this target has all of it, under the same digests.",
+        ),
+    ] = None  # fmt: skip
+    deep: Annotated[
+        bool,
+        Option("--deep", heading="Destination", help="With --against, also read and hash every blob there."),
+    ] = False
+    config: Annotated[
+        Path | None,
+        Option(
+            "--config", "-c", metavar="FILE",
+            help="Read the import file of this target: names, selection, signers, registries.",
+        ),
+    ] = None  # fmt: skip
+
+
+class VerifySettings(NamedTuple):
+    """Settings of a verification: the part of an import's that it needs."""
+
+    indexes: import_options.IndexOptions
+    volumes: run_options.SetOptions
+    policy: import_options.PolicyOptions
+    module_signers: import_options.ModuleSignerOptions
+    signers: import_options.SignatureOptions
+    metrics: run_options.MetricsOptions
+    job: run_options.JobOptions
+    registries: run_options.RegistryOptions
+
+    @property
+    def of_import(self) -> import_options.ImportSettings:
+        """The settings of an import that says just this."""
+        return defaults_of(import_options.ImportSettings)._replace(**self._asdict())
+
+
+class Opening(NamedTuple):
+    """A bundle to verify, and all that was said about it."""
+
+    bundle: Path
+    beside: tuple[Path, ...]
+    settings: import_options.ImportSettings
+    """The command line and the import file together."""
+    volumes: run_options.SetOptions
+    """The folders that the command line alone names: one without effect is refused."""
 
 
 class Against(NamedTuple):
@@ -51,42 +101,17 @@ class Against(NamedTuple):
 @declared("verify", reads_files=True)
 def command(
     bundle: run_options.BundleArgument,
-    *,
-    against: Annotated[
-        Prefix | None,
-        Option(
-            "--against", metavar="oci://HOST[/PREFIX]", heading="Destination",
-            read=lambda text, at: bundler.parse_prefix(text),
-            help="Also prove that this target has all of it, under the same digests.",
-        ),
-    ] = None,
-    deep: Annotated[
-        bool,
-        Option("--deep", heading="Destination", help="With --against, also read and hash every blob there."),
-    ] = False,
-    indexes: import_options.IndexOptions,
-    config: Annotated[
-        Path | None,
-        Option(
-            "--config", "-c", metavar="FILE",
-            help="Read the import file of this target: names, selection, signers, registries.",
-        ),
-    ] = None,
+    comparison: ComparisonOptions,
     select: SelectOptions,
     tags: TagOptions,
-    volumes: run_options.SetOptions,
+    *,
     beside: run_options.BaseBundles = (),
     as_json: Annotated[
         bool, Option("--json", heading="Output", help="Print what was proven as JSON.")
     ] = False,
     quiet: run_options.Quiet = False,
-    policy: import_options.PolicyOptions,
-    module_signers: import_options.ModuleSignerOptions,
-    signers: import_options.SignatureOptions,
-    metrics: run_options.MetricsOptions,
-    job: run_options.JobOptions,
-    registry: run_options.RegistryOptions,
-) -> int:  # fmt: skip
+    settings: VerifySettings,
+) -> int:
     """Prove that a bundle is complete and undamaged: inventory, every size and digest, the .sha256 beside it.
 
     This proves that the bundle is consistent; with --allowed-signers, also who signed it. With --against,
@@ -99,121 +124,80 @@ def command(
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     timoni-bundler verify tuesday.compact.zst --with monday.tar.zst
     """
-    settings = defaults_of(import_options.ImportSettings)._replace(
-        indexes=indexes,
-        volumes=volumes,
-        policy=policy,
-        module_signers=module_signers,
-        signers=signers,
-        registries=registry,
-        metrics=metrics,
-        job=job,
-    )
-    options_given = given_flags(select, tags, metrics, job, settings)
-    flags = (("--against", against), ("--config", config), ("--deep", deep))
-    options_given |= {flag for flag, value in flags if value}
-    with metrics_meter.metered("verify", metrics.metrics, job.name) as meter:
-        file = import_file(config)
+    flags = given_flags(comparison, select, tags, settings)
+    with metrics_meter.metered("verify", settings.metrics.metrics, settings.job.name) as meter:
+        file = import_file(comparison.config)
         part = part_of(select, tags, file)
-        settings = over(settings, file.settings) if file else settings
-        refuse_combination("verify", options_given)
-        target = _target(against, settings, part, file, deep=deep)
-        return _verified(
-            bundle, settings, target, meter, folders=volumes, beside=beside, as_json=as_json, quiet=quiet
-        )
+        joined = over(settings.of_import, file.settings) if file else settings.of_import
+        refuse_combination("verify", flags)
+        opening = Opening(bundle, beside, joined, settings.volumes)
+        target = _target(comparison, joined, part, file)
+        return _verified(opening, target, meter, as_json=as_json, quiet=quiet)
 
 
 def _target(
-    against: Prefix | None,
+    comparison: ComparisonOptions,
     settings: import_options.ImportSettings,
     part: bundler.Part,
-    file: ImportFile | None,
-    *,
-    deep: bool,
+    file: "ImportFile | None",
 ) -> Against | None:
-    prefix = against or settings.target.to
+    prefix = comparison.against or settings.target.to
     if prefix is None and file:
         raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
         return None
     mapping = file.mapping if file else KEPT
     destination = bundler.Destination(prefix, mapping, part, settings.indexes.filter_indexes)
-    return Against(destination, settings.registries, deep)
+    return Against(destination, settings.registries, comparison.deep)
 
 
 def _verified(
-    bundle: Path,
-    settings: import_options.ImportSettings,
-    target: Against | None,
-    meter: metrics_meter.Meter,
-    *,
-    folders: run_options.SetOptions,
-    beside: tuple[Path, ...],
-    as_json: bool,
-    quiet: bool,
+    opening: Opening, target: Against | None, meter: metrics_meter.Meter, *, as_json: bool, quiet: bool
 ) -> int:
-    progress, policy = (
-        progress_bars.display(quiet=quiet),
-        import_policy.policy_of(settings.policy, settings.module_signers),
-    )
-    signed = trusted_signers.TrustOptions(
+    settings, session = opening.settings, _session(target, quiet=quiet)
+    policy = import_policy.policy_of(settings.policy, settings.module_signers)
+    signers = trusted_signers.TrustOptions(
         *settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics)
     )
-    session = _session(target, progress)
-    verifier = trusted_signers.verifier_of(import_policy.with_signers(signed, policy), session.clock())
+    verifier = trusted_signers.verifier_of(import_policy.with_signers(signers, policy), session.clock())
+    folders = settings.volumes.volumes_in
     with ExitStack() as stack:
-        volumes_in = settings.volumes.volumes_in
-        opened = stack.enter_context(bundler.open_bundle(bundle, verifier=verifier, volumes_in=volumes_in))
-        others = base_access.open_beside(beside, opened, volumes_in, stack)
-        refuse_unused_folders(folders.volumes_in, opened, *others)
+        opened = stack.enter_context(
+            bundler.open_bundle(opening.bundle, verifier=verifier, volumes_in=folders)
+        )
+        others = base_access.open_beside(opening.beside, opened, folders, stack)
+        refuse_unused_folders(opening.volumes.volumes_in, opened, *others)
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
-        border = import_policy.policy_check_of(policy, opened)
+        check = import_policy.policy_check_of(policy, opened)
         if others or target:
             place = BaseRegistry(target.destination.prefix, target.destination.mapping) if target else None
             provide_base(opened, session, beside=others, registry=place)
         verified = bundler.verify_bundle(opened, session)
-        if border:
-            border.check(opened.inventory, verified.manifests)
+        if check:
+            check.check(opened.inventory, verified.manifests)
         if target:
-            statement = opened.proven or (opened.sealed.report() if opened.sealed else None)
-            return _compared(
-                verified, target, session, meter, statement=statement, border=border, as_json=as_json
-            )
-        return _told(opened, verified, border, as_json=as_json)
+            return _compared(verified, target, session, meter, check=check, as_json=as_json)
+        return _shown(verified, check, as_json=as_json)
 
 
-def _session(target: Against | None, progress: Progress) -> Session:
+def _session(target: Against | None, *, quiet: bool) -> Session:
+    progress = progress_bars.display(quiet=quiet)
     if target is None:
         return Session(progress=progress)
-    reachable = registry_access.registries(target.registries, progress, [target.destination.prefix.registry])
-    return Session(reachable, jobs=target.registries.jobs, progress=progress)
+    registries = registry_access.registries(target.registries, progress, [target.destination.prefix.registry])
+    return Session(registries, jobs=target.registries.jobs, progress=progress)
 
 
-def _told(
-    opened: bundler.Bundle,
-    verified: bundler.Verified,
-    border: PolicyCheck | None,
-    *,
-    as_json: bool,
-) -> int:
-    contents = bundler.describe(opened, manifests=verified.manifests)
-    contents = dataclasses.replace(
-        contents,
-        statement=opened.proven or contents.statement,
-        signed=border.signed if border else (),
-    )
+def _shown(verified: bundler.Verified, check: "PolicyCheck | None", *, as_json: bool) -> int:
+    bundle = verified.bundle
+    contents = bundler.describe(bundle, manifests=verified.manifests)
+    statement = bundle.proven or contents.statement
+    contents = dataclasses.replace(contents, statement=statement, signed=check.signed if check else ())
     for warning in verified.warnings:
         log.current_log().warn(warning)
     if as_json:
-        outcome.print_document(
-            {
-                **document(contents),
-                "sha256": opened.sha256,
-                "verified": not verified.unproven,
-                "unprovenLayers": verified.unproven,
-            },
-            sys.stdout,
-        )
+        proven = {"verified": not verified.unproven, "unprovenLayers": verified.unproven}
+        outcome.print_document({**document(contents), "sha256": bundle.sha256, **proven}, sys.stdout)
         return 0
     click.echo(bundle_text.verified_text(contents, signing_key.now(), verified.unproven))
     return 0
@@ -225,15 +209,15 @@ def _compared(
     session: Session,
     meter: metrics_meter.Meter,
     *,
-    statement: StatementReport | None,
-    border: PolicyCheck | None,
+    check: "PolicyCheck | None",
     as_json: bool,
 ) -> int:
-    prefix = target.destination.prefix
+    bundle, prefix = verified.bundle, target.destination.prefix
     report = bundler.compare_with_target(verified, target.destination, session, deep=target.deep)
-    report = import_policy.with_signed(report, border)
+    report = import_policy.with_signed(report, check)
     if report.bundle:
+        statement = bundle.proven or (bundle.sealed.report() if bundle.sealed else None)
         report = dataclasses.replace(report, bundle=dataclasses.replace(report.bundle, statement=statement))
     meter.noted(report)
-    summary = bundle_text.compared_text(report, str(prefix), verified.bundle.id, signing_key.now())
+    summary = bundle_text.compared_text(report, str(prefix), bundle.id, signing_key.now())
     return outcome.conclude(report, summary=summary, file=None, as_json=as_json, stream=sys.stdout)
