@@ -61,7 +61,7 @@ RULES = (
     CombinationRule("export explain", "--no-referrers", excludes=("--require",),
                     cause="what is left out can't be required"),
     *(CombinationRule("export explain", option, ("--with-images", "--config"), cause="no images are included")
-      for option in ("--exclude-image", "--optional-image")),
+      for option in ("--exclude-image", "--optional-image", "--image-min-age")),
     CombinationRule("export", "--no-referrers", excludes=("--cosign-key", "--trusted-root"),
                     cause="module signatures are needed to check them"),
     CombinationRule("export kit volumes", "--parity", ("--volume-size",), cause="only volumes have parity"),

@@ -102,8 +102,8 @@ def rewritten_files(
     left: list[str] = []
     if images:
         for number, path in enumerate(paths):
-            found = with_images_inside(SourceText(str(path), files[number]), names, images)
-            files[number], left = found.text, [*left, *found.left]
+            with_images = with_images_inside(SourceText(str(path), files[number]), names, images)
+            files[number], left = with_images.text, [*left, *with_images.left]
     shown = RuntimeValues(values)
     texts = [SourceText(str(path), text) for path, text in zip(paths, files, strict=True)]
     again = read_bundle_files(texts, shown)
@@ -128,15 +128,15 @@ def rewritten_files(
 
 def _carried(report: Report) -> Inside:
     """Return a look-up of images that are at the target now, by tag or by digest."""
-    there: dict[tuple[str, str], str] = {}
+    names: dict[tuple[str, str], str] = {}
     for entry in report.repositories:
         for tag in entry.tags:
             if entry.source and tag.status in _THERE:
-                there[entry.source, tag.reference] = entry.name
-                there |= {(entry.source, tag.digest): entry.name} if tag.digest else {}
+                names[entry.source, tag.reference] = entry.name
+                names |= {(entry.source, tag.digest): entry.name} if tag.digest else {}
 
     def inside(image: Reference) -> RepositoryName | None:
-        name = there.get((image.repository, image.digest or image.tag or ""))
+        name = names.get((image.repository, image.digest or image.tag or ""))
         return RepositoryName(name) if name else None
 
     return inside

@@ -76,8 +76,9 @@ class ServedPart(NamedTuple):
 
     @property
     def newest(self) -> ServedTag | None:
-        """The newest version, or the first other tag."""
-        return self.tags[0] if self.tags else None
+        """The newest version, a release before a pre-release; or the first other tag."""
+        releases = (tag for tag in self.tags if version_of(tag.name) and "-" not in tag.name)
+        return next(releases, self.tags[0] if self.tags else None)
 
     @property
     def listed(self) -> tuple[ServedTag, ...]:

@@ -55,10 +55,10 @@ class Passwords:
 
     def allow(self, authorization: str | None) -> bool:
         """Return True for a header with the name and password of a user."""
-        said = _basic(authorization or "")
-        if said is None:
+        login = _basic(authorization or "")
+        if login is None:
             return False
-        user, password = said
+        user, password = login
         mark = hmac.digest(self._key, f"{user}:".encode() + password, hashlib.sha256)
         if mark in self._right:
             return True

@@ -64,11 +64,11 @@ def _places(node: Node, texts: Texts) -> Iterator[_Place]:
     if repository and not repository.children and parts:
         yield _joined(node, repository, texts)
         return
-    found = texts.at(node) if node.facts and not node.children else None
-    if isinstance(found, Known) and (_is_named(node) or ":" in found.text or "@" in found.text):
-        yield _Place(node, node.label.name, found.text)
-    elif isinstance(found, Unknown) and _is_named(node):
-        yield _Place(node, node.label.name, "", found.reason)
+    text = texts.at(node) if node.facts and not node.children else None
+    if isinstance(text, Known) and (_is_named(node) or ":" in text.text or "@" in text.text):
+        yield _Place(node, node.label.name, text.text)
+    elif isinstance(text, Unknown) and _is_named(node):
+        yield _Place(node, node.label.name, "", text.reason)
     for child in node.children.values():
         yield from _places(child, texts)
 
@@ -81,10 +81,10 @@ def _joined(node: Node, repository: Node, texts: Texts) -> _Place:
     words: list[str] = []
     for name, mark in (("repository", ""), ("tag", ":"), ("digest", "@")):
         part = node.child(name)
-        found = texts.at(part) if part else None
-        if isinstance(found, Unknown):
-            return _Place(repository, f"{node.label.name}.{name}", "", found.reason)
-        words += [mark, found.text] if found and found.text else []
+        text = texts.at(part) if part else None
+        if isinstance(text, Unknown):
+            return _Place(repository, f"{node.label.name}.{name}", "", text.reason)
+        words += [mark, text.text] if text and text.text else []
     return _Place(repository, f"{node.label.name}.repository", "".join(words))
 
 
@@ -98,15 +98,15 @@ def _change(place: _Place, texts: Texts, inside: Inside, changes: dict[Expressio
     if new is None:
         named = _is_named(place.field) or place.name.endswith(".repository")
         return f"{printable(place.reference)} was not carried" if named else ""
-    literal = [
-        known
-        for known in texts.each_at(place.field)
-        if isinstance(known.written, Text) and known.fixed and place.reference.startswith(known.text)
+    literals = [
+        literal
+        for literal in texts.each_at(place.field)
+        if isinstance(literal.written, Text) and literal.fixed and place.reference.startswith(literal.text)
     ]
-    if not literal:
+    if not literals:
         return f"{printable(place.reference)} does not stand here as a text"
-    for known in literal:
-        changes[known.written] = (known.text, f"{new}{_behind_repository(known.text)}")
+    for literal in literals:
+        changes[literal.written] = (literal.text, f"{new}{_behind_repository(literal.text)}")
     return ""
 
 

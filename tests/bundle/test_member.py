@@ -7,11 +7,11 @@ import io
 import tarfile
 
 import pytest
-from bundler.bundle.member_encoding import member_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.bundle.bundle_format import BLOCK, END_OF_ARCHIVE
+from bundler.bundle.member_encoding import member_of
 from bundler.errors import IntegrityError
 from bundler.oci.digest import Descriptor, Digest
 from tests.builders import MemoryStore

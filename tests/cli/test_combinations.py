@@ -33,7 +33,8 @@ VALUES = {
     "--tag": "1.*", "--tag-regex": "1.*", "--versions": "^1", "--newest": "1", "--newest-per-major": "1",
     "--newest-per-minor": "1", "--exclude": "x", "--require": "sbom", "--cosign-key": "key.pem",
     "--trusted-root": "root.json", "--volumes-in": ".", "--only": "1", "--level": "3",
-    "--exclude-image": "*", "--optional-image": "*",
+    "--exclude-image": "*", "--optional-image": "*", "--image-min-age": "7d", "--tls-cert": "tls.crt",
+    "--tls-key": "tls.key",
 }  # fmt: skip
 """What each option is given; the others are flags."""
 

@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bundler.bundle.member_encoding import member_of
-
 from bundler.about import PROGRAM, VERSION
 from bundler.bundle.bundle_format import END_OF_ARCHIVE, member_header, padding
 from bundler.bundle.inventory import REF_NAME, descriptor
+from bundler.bundle.member_encoding import member_of
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.oci import Descriptor, sha256, strict_json
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
