@@ -208,6 +208,7 @@ EXCEPTIONS = {
     "registry/http/bodies.py": ["monotonic", "monotonic", "monotonic"],
     "registry/http/exchange.py": ["monotonic", "monotonic"],
     "registry/http/status.py": ["time"],  # Retry-After as a date is a moment of this machine's clock
+    "registry/http/trace.py": ["monotonic"],
     "registry/large_bodies.py": ["monotonic", "monotonic"],
     "server/connections.py": ["monotonic"],
     "trust/ssh_keygen.py": ["localtime", "localtime"],  # ssh-keygen reads times in the local zone

@@ -34,7 +34,16 @@ _SELECTING = "export explain import verify"
 
 _RANGES = ("--versions", "--newest", "--newest-per-major", "--newest-per-minor", "--config")
 
-_REACH = ("--jobs", "--plain-http", "--ca-file", "--creds-file", "--token-host", "--proxy")
+_REACH = (
+    "--jobs",
+    "--plain-http",
+    "--ca-file",
+    "--creds-file",
+    "--token-host",
+    "--proxy",
+    "--debug",
+    "--debug-file",
+)
 
 _TAGS = (
     "--repository", "--tag", "--tag-regex", "--versions", "--newest", "--newest-per-major",

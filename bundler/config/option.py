@@ -202,7 +202,7 @@ def values_in(group: tuple[Any, ...], above: str = "") -> Iterator[tuple[str, Op
         if part.field is None:
             below = f"{above}{part.section.key}." if part.section else above
             yield from values_in(value, below)
-        elif isinstance(part.field.declared, Option):
+        elif isinstance(part.field.declared, Option) and part.field.declared.key:
             yield above + part.field.declared.key, part.field, value
 
 
@@ -214,6 +214,6 @@ def with_values(group: type[Group], values: Mapping[str, Any], above: str = "") 
             below = f"{above}{part.section.key}." if part.section else above
             return with_values(part.group, values, below)
         key = part.field.declared.key if isinstance(part.field.declared, Option) else ""
-        return values.get(above + key, part.field.default)
+        return values.get(above + key, part.field.default) if key else part.field.default
 
     return group(*map(value, parts_of(group)))

@@ -29,6 +29,7 @@ VALUES = {
     "--set": "A=b", "--timoni-bundle": "bundle.cue", "--timoni-bundle-to": ".", "--parity": "20",
     "--sequence": "7", "--expires": "30d", "--keep": "3", "--keep-days": "3", "--immutable": "semver",
     "--job": "nightly", "--jobs": "3", "--plain-http": "h.example", "--ca-file": "ca.pem",
+    "--debug-file": "f",
     "--creds-file": "creds", "--token-host": "t.example", "--proxy": "none", "--repository": "*",
     "--tag": "1.*", "--tag-regex": "1.*", "--versions": "^1", "--newest": "1", "--newest-per-major": "1",
     "--newest-per-minor": "1", "--exclude": "x", "--require": "sbom", "--cosign-key": "key.pem",
@@ -43,8 +44,8 @@ LINES = {
     "explain": ["explain", "h.example/app"],
     "import": ["import", "bundle.tar.zst", "--to", "h.example"],
     "verify": ["verify", "bundle.tar.zst"],
-    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "volumes": ["volumes", "split", "bundle.tar.zst"],
+    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "diff": ["diff", "a", "b"],
     "serve": ["serve", "."],
 }

@@ -153,6 +153,9 @@ class Retry:
         self._traffic.count(retries=1)
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0.0
+        if isinstance(error, TransientError):
+            tried = f"try {state.attempt_number} failed: {error.cause}; the next in {wait:.1f} s"
+            self._settings.trace(f"{error.item}: {tried}")
         if wait > 0 and isinstance(error, TransientError) and self._is_news(error.cause):
             self._settings.on_retry(f"{error.item}: {error.cause}; trying again in {wait:.1f} s")
 
