@@ -37,12 +37,20 @@ class Asked(NamedTuple):
     selection: sources.Selection
 
 
-def asked(command: str, options: selection_options.SelectionOptions, settings: ExportSettings) -> Asked:
-    """Read the export files, and join them with the command line. Raises UsageError."""
+def asked(
+    command: str,
+    options: selection_options.SelectionOptions,
+    settings: ExportSettings,
+    *more: tuple[Any, ...],
+) -> Asked:
+    """Read the export files, and join them with the command line. Raises UsageError.
+
+    `more` are groups of options that only have to go together with the others.
+    """
     place = options.place
     file = export_file(place.config, place.default_registry) if place.config else None
     joined = over(settings, file.settings) if file else settings
-    flags = given_flags(options, joined).union(_said_in(file))
+    flags = given_flags(options, joined, *more).union(_said_in(file))
     refuse_combination(command, flags)
     _check_stdin(options.place.lists, joined.registries.reach.creds_file)
     selection = selected(options, file)._replace(shard=joined.shard.shard)

@@ -32,7 +32,7 @@ def command(
         bool, Option("--force", help="Replace an archive that exists. A directory is never replaced.")
     ] = False,
     as_json: Annotated[
-        bool, Option("--json", help="Print the result as JSON (schemas/extracted.schema.json).")
+        bool, Option("--json", help="Print the result as JSON (`timoni-bundler schema extracted`).")
     ] = False,
     quiet: Quiet = False,
 ) -> int:  # fmt: skip
