@@ -146,8 +146,9 @@ def _report_of(content: Path, volumes_in: Collection[Path]) -> Callable[[], str]
         from bundler.page.gather import page_of
         from bundler.page.render import render_page
         from bundler.page.values import Proof
+        from bundler.session import Session
 
         with open_bundle(content, volumes_in=volumes_in) as bundle:
-            return render_page(page_of(bundle, Proof(every_byte=False, sidecar=False)))
+            return render_page(page_of(bundle, Proof(every_byte=False, sidecar=False), Session()))
 
     return report
