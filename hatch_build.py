@@ -1,4 +1,7 @@
-"""Builds the compiled encoders where there is a C compiler; everything works without them, slower."""
+"""Adds to a wheel what is not in the package's folder: the schemas, and the compiled encoders.
+
+The encoders are built where there is a C compiler; everything works without them, slower.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,14 @@ BUILT = "bundler/compact/_godeflate.abi3.so"
 FLAGS = ["-O3", "-fPIC", "-shared", "-ffp-contract=off", "-fno-fast-math", "-Wall"]
 
 
-class CompiledEncoders(BuildHookInterface[Any]):
-    """Adds the compiled module to a wheel; to an editable install, beside its source."""
+class AddedParts(BuildHookInterface[Any]):
+    """Adds schemas and the compiled module to a wheel; to an editable install, the module alone."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, or say once that it is done without."""
+        """Add the schemas; compile, or say once that it is done without."""
+        if self.target_name == "wheel" and version == "standard":
+            for schema in Path(self.root, "schemas").glob("*.schema.json"):
+                build_data["force_include"][str(schema)] = f"bundler/schemas/{schema.name}"
         if self.target_name != "wheel" or os.environ.get("TIMONI_BUNDLER_PURE"):
             return
         built = Path(self.root, BUILT)

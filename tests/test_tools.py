@@ -73,7 +73,7 @@ def test_a_release_needs_a_date_a_clean_tree_and_a_new_tag() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_brings_the_man_pages_and_the_example_modules(tmp_path: Path) -> None:
+def test_the_wheel_brings_man_pages_schemas_and_modules(tmp_path: Path) -> None:
     needed = (
         *("bundler", "docs", "examples", "schemas"),
         *("hatch_build.py", "pyproject.toml", "README.md", "LICENSE"),
@@ -87,4 +87,5 @@ def test_the_wheel_brings_the_man_pages_and_the_example_modules(tmp_path: Path) 
     listed = [sys.executable, "-m", "zipfile", "-l", str(tmp_path / built.stdout.split()[-1])]
     names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout
     assert "share/man/man1/timoni-bundler-export.1" in names
+    assert names.count("bundler/schemas/") == len([*ROOT.glob("schemas/*.schema.json")])
     assert names.count("core/v1/pod.cue") == 1

@@ -67,7 +67,7 @@ class ConfigOptions(NamedTuple):
         Path | None,
         Option(
             "--config", "-c", metavar="FILE",
-            help="Read an import file (YAML, schemas/import-file.schema.json).",
+            help="Read an import file (YAML; `timoni-bundler schema import-file`).",
         ),
     ] = None  # fmt: skip
 
@@ -148,7 +148,7 @@ class ReceiptOptions(NamedTuple):
         Option(
             "--receipt", key="receipt", metavar="FILE", heading=INCREMENTAL,
             help="Record here what the target holds; take the file back outside and use it as `--base` "
-            "(schemas/receipt.schema.json).",
+            "(`timoni-bundler schema receipt`).",
         ),
     ] = None  # fmt: skip
 
@@ -277,7 +277,7 @@ class PolicyOptions(NamedTuple):
         Option(
             "--policy", key="policy", metavar="FILE", heading=SIGNATURES,
             help="Refuse whatever this policy does not allow, and report every violation (YAML, "
-            "schemas/policy-file.schema.json).",
+            "`timoni-bundler schema policy-file`).",
         ),
     ] = None  # fmt: skip
 
