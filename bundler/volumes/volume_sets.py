@@ -40,10 +40,10 @@ def volumes_among(folder: Path) -> list[Path]:
     for path in entries[:_MOST_FILES]:
         try:
             with local_errors(path, "read"):
-                found = path.is_file() and is_volume(path)
+                is_one = path.is_file() and is_volume(path)
         except LocalError:
-            found = bool(_NUMBER.fullmatch(path.suffix))
-        if found:
+            is_one = bool(_NUMBER.fullmatch(path.suffix))
+        if is_one:
             volumes.append(path)
     return volumes
 

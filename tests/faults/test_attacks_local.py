@@ -195,7 +195,7 @@ def test_a_base_folder_that_others_can_change_is_refused(
 
 
 @pytest.mark.parametrize("spoil", FOREIGN)
-def test_a_folder_beside_an_import_that_others_can_change_is_refused(
+def test_a_folder_of_with_that_others_can_change_is_refused(
     spoil: Callable[[Path], str], source: MemoryRegistry, tmp_path: Path
 ) -> None:
     base, night = tmp_path / "base", tmp_path / "night.tar.zst"
