@@ -45,7 +45,6 @@ LINES = {
     "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "volumes": ["volumes", "split", "bundle.tar.zst"],
     "diff": ["diff", "a", "b"],
-    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "serve": ["serve", "."],
 }
 """A command line to which options can be added."""

@@ -55,16 +55,22 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-def build(folder: Path) -> None:
-    """Build from a copy of the sources, below `folder`."""
-    for program in ("cc", "patchelf", "strip", "readelf", "ldd", "dpkg-query"):
-        require(program)
+def copied_sources(folder: Path) -> None:
+    """Copy what a build needs into a folder."""
+    folder.mkdir(exist_ok=True)
     for name in SOURCES:
         path = ROOT / name
         copy = shutil.copytree if path.is_dir() else shutil.copy
         copy(path, folder / name)
     for compiled in folder.rglob("*.so"):
         compiled.unlink()
+
+
+def build(folder: Path) -> None:
+    """Build from a copy of the sources, below `folder`."""
+    for program in ("cc", "patchelf", "strip", "readelf", "ldd", "dpkg-query"):
+        require(program)
+    copied_sources(folder)
     done = subprocess.run(
         [sys.executable, "-m", "tools.portable", "dist"],
         cwd=folder,
