@@ -53,10 +53,7 @@ def collected(shared: Path, version: str) -> Path:
 def installed(wheels: Path, interpreter: Path, environment: Path) -> subprocess.CompletedProcess[str]:
     """Install as the document says, with no index and no folder of wheels but this."""
     subprocess.run([interpreter, "-m", "venv", environment], check=True, capture_output=True)
-    lines = [
-        line.strip() for line in (wheels / "README.txt").read_text().splitlines() if "pip install" in line
-    ]
-    (words,) = [line.split("pip ")[1].replace("'", "").split() for line in lines]
+    (command,) = re.findall(r"pip (install .*)", (wheels / "README.txt").read_text())
     return subprocess.run(
         [environment / "bin" / "pip", *shlex.split(command)],
         cwd=wheels,
