@@ -73,6 +73,7 @@ def test_the_authorities_of_the_system_are_trusted(
     target = f"oci://{REGISTRY}:{port_of(registry)}/again"
     refused = debian.ours("import", bundle, "--to", target, code=5)
     assert "not trusted" in refused
+    assert "trusted now: " in refused
     debian.ours("import", bundle, "--to", target, SSL_CERT_FILE=f"{HOME}/{CA_FILE}")
     place = debian.root / "etc/ssl/certs"
     debian.as_root("mkdir", str(place))
