@@ -114,9 +114,9 @@ def errors_of(bundle: object) -> Iterator[None]:
     try:
         yield
     except BundlerError as error:
-        for one in error.problems if isinstance(error, SeveralErrors) else (error,):
-            if one.item == BUNDLE:
-                one.item = printable(bundle, 400)
+        for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
+            if problem.item == BUNDLE:
+                problem.item = printable(bundle, 400)
         raise
 
 

@@ -44,8 +44,8 @@ class Session:
         progress: Progress = SILENCE,
         clock: Callable[[], int] = system_clock,
     ) -> None:
-        own = registries.settings.hosts.limits if registries else DEFAULT_LIMITS
-        self.limits = limits or own
+        registry_limits = registries.settings.hosts.limits if registries else DEFAULT_LIMITS
+        self.limits = limits or registry_limits
         self.jobs = jobs
         self.progress = progress
         self.clock = clock

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 import requests
 import zstandard
 
-from bundler.bundle.format import (
+from bundler.bundle.bundle_format import (
     END_OF_ARCHIVE,
     FRAME_CONTENT,
     Frame,

@@ -462,9 +462,8 @@ class MemoryRegistry(LoopbackServer):
     def _tags(self, name: str, content: Content, request: Seen) -> Reply:
         last = parse_qs(urlsplit(request.target).query).get("last", [""])[0]
         tags = [tag for tag in sorted(content.tags) if tag > last]
-        return Reply(
-            200, {"Content-Type": "application/json"}, json.dumps({"name": name, "tags": tags}).encode()
-        )
+        headers = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
+        return Reply(200, headers, json.dumps({"name": name, "tags": tags}).encode())
 
     def _referrers(self, content: Content, subject: str, request: Seen) -> Reply:
         found = [

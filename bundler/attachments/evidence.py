@@ -5,9 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from bundler.attachments.referrers import attachment_tags, is_attachment_tag, is_pullable, kinds_of
 from bundler.bundle.inventory import Root
 from bundler.errors import TrustError
-from bundler.oci import BlobSource, Digest, RepositoryName, read_all
-from bundler.oci.graph import Manifests, reached
-from bundler.oci.manifest import Manifest
+from bundler.oci import BlobSource, Digest, Manifest, Manifests, RepositoryName, reached, read_all
 from bundler.reporting.json_report import SignedReport
 from bundler.trust import cosign
 from bundler.trust.module_signers import Signed, Signers
@@ -56,7 +54,7 @@ class Attachments:
         evidence = (
             proof for manifest, _ in self._of(root) for proof in _evidence(subject, manifest, content)
         )
-        return signers.judge(evidence)
+        return signers.check(evidence)
 
     def _of(self, root: Root) -> Iterator[tuple[Manifest, str | None]]:
         for digest in self._referrers.get((root.repository, root.digest), ()):
@@ -111,20 +109,20 @@ class Attachments:
 
 def _evidence(subject: Manifest, signature: Manifest, content: BlobSource) -> Iterator[cosign.Evidence]:
     for layer in signature.layers:
-        found = None
+        evidence = None
         if layer.blob.size <= cosign.LARGEST:
             if layer.blob.media_type == cosign.SIMPLE_SIGNING:
                 data = read_all(content, layer.blob)
-                found = cosign.simple_signing(subject.blob.digest, data, layer.annotations)
+                evidence = cosign.simple_signing(subject.blob.digest, data, layer.annotations)
             elif layer.blob.media_type.startswith(cosign.SIGSTORE_BUNDLE):
-                found = cosign.sigstore_bundle(subject, read_all(content, layer.blob))
-        if found:
-            yield found
+                evidence = cosign.sigstore_bundle(subject, read_all(content, layer.blob))
+        if evidence:
+            yield evidence
 
 
-def evidence_of(root: Root, signers: Signers, found: Signed) -> SignedReport:
+def evidence_of(root: Root, signers: Signers, signatures: Signed) -> SignedReport:
     """Return the report on a root that one of them signed. Raises: TrustError for any other."""
-    if not found.by:
-        cause = f"no signature by {signers.told}: {found.told}"
+    if not signatures.by:
+        cause = f"no signature by {signers.summary}: {signatures.summary}"
         raise TrustError(str(root), cause, "find out who made it")
-    return SignedReport(str(root), found.by, found.unchecked)
+    return SignedReport(str(root), signatures.by, signatures.unchecked)

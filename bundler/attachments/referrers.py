@@ -85,8 +85,8 @@ def kinds_of(manifest: Manifest, tag: str | None = None) -> frozenset[str]:
         return frozenset({ATTESTATION, *_sbom(predicate)})
     if artifact_type.startswith(_SIGNATURE_TYPES):
         return frozenset({SIGNATURE})
-    found = {ATTESTATION} if artifact_type.startswith(_ATTESTATION_TYPES) else set()
-    return frozenset({*found, *_sbom(artifact_type), *_sbom(predicate)})
+    attestation = {ATTESTATION} if artifact_type.startswith(_ATTESTATION_TYPES) else set()
+    return frozenset({*attestation, *_sbom(artifact_type), *_sbom(predicate)})
 
 
 _PULLED = (
@@ -122,15 +122,15 @@ def merged(ours: Manifest, theirs: Manifest) -> Manifest:
 
 def lists_all_of(ours: Manifest, theirs: Manifest) -> bool:
     """Return True if nothing of their index is lost when ours takes its place."""
-    known = _entries(ours)
-    return all(entry in known for entry in _entries(theirs))
+    our_entries = _entries(ours)
+    return all(entry in our_entries for entry in _entries(theirs))
 
 
 def extended(index: Manifest, entries: Iterable[Mapping[str, Any]]) -> Manifest:
     """The index with these entries at its end, as far as it lacks them."""
     listed = _entries(index)
-    known = {entry["digest"] for entry in listed}
-    new = [entry for entry in entries if entry["digest"] not in known]
+    digests = {entry["digest"] for entry in listed}
+    new = [entry for entry in entries if entry["digest"] not in digests]
     return _index({**json.loads(index.data), "manifests": [*listed, *new]}) if new else index
 
 
@@ -150,9 +150,9 @@ def entry_of(referrer: Manifest) -> dict[str, Any]:
     return entry
 
 
-def has_all_of(one: Manifest, other: Manifest) -> bool:
+def has_all_of(holder: Manifest, other: Manifest) -> bool:
     """Return True if one manifest has all the layers of another: cosign adds each signature as a layer."""
-    return {layer.blob.digest for layer in one.layers} >= {layer.blob.digest for layer in other.layers}
+    return {layer.blob.digest for layer in holder.layers} >= {layer.blob.digest for layer in other.layers}
 
 
 def _entries(index: Manifest) -> list[dict[str, Any]]:

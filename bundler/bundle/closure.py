@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory
 from bundler.errors import BUNDLE, ContentError, IntegrityError
 from bundler.limits import Limits
-from bundler.oci import Descriptor, Digest
-from bundler.oci.graph import Tally, bottom_up, heights, left_out
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest, Tally, bottom_up
+from bundler.oci.graph import heights, left_out
 
 _NOT_OURS = "it was not made by this program"
 

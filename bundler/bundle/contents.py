@@ -10,9 +10,8 @@ from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
 from bundler.errors import BUNDLE, errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Digest
-from bundler.oci.graph import Manifests, Tally, bottom_up, needed_by
-from bundler.oci.manifest import CREATED, REVISION, VERSION, Manifest
+from bundler.oci import Digest, Manifest, Manifests, Tally, bottom_up, needed_by
+from bundler.oci.manifest import CREATED, REVISION, VERSION
 from bundler.reporting.json_report import SignedReport, StatementReport
 
 
@@ -99,7 +98,7 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifes
         listed_size=sum(tag.size for entry in repositories for tag in entry.tags),
         distinct_size=sum(blob.size for blob in inventory.content),
         file_size=bundle.file_size,
-        statement=bundle.sealed.told() if bundle.sealed else None,
+        statement=bundle.sealed.report() if bundle.sealed else None,
     )
 
 

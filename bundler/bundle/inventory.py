@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from bundler.bundle.member import Member, member_of
+from bundler.bundle.member_encoding import Member, member_of
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json
 from bundler.oci.document import Names, adapter_of
 from bundler.oci.grammar import Parsed, Size

@@ -125,13 +125,13 @@ def _known_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "required": Required,
         "follows": Predecessor,
     }
-    known = _fields_of(Inventory, document)
+    fields_of_format = _fields_of(Inventory, document)
     lists = {
-        name: [_fields_of(part, item) for item in known[name]]
+        name: [_fields_of(part, item) for item in fields_of_format[name]]
         for name, part in parts.items()
-        if name in known
+        if name in fields_of_format
     }
-    return known | lists
+    return fields_of_format | lists
 
 
 def _fields_of(part: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from typing import Protocol, Self
 
 import zstandard
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format
 from bundler.bundle.inventory import Inventory
-from bundler.bundle.member import member_of
-from bundler.bundle.stream import BundleStream, Judge
+from bundler.bundle.member_encoding import member_of
+from bundler.bundle.stream import BundleStream, StatementCheck
 from bundler.bundle.unpacked import BundleDirectory, absent, is_layout
 from bundler.bundle.wire import FrameCache, unpacked
 from bundler.errors import (
@@ -52,7 +52,7 @@ class Bundle(Protocol):
     is_compact: bool
     """True for the compact form."""
     proven: StatementReport | None
-    """The part of the statement that the judge has proven; None without a judge."""
+    """The part of the statement that the verifier has proven; None without one."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""
@@ -70,7 +70,7 @@ class Bundle(Protocol):
 def open_bundle(
     path: Path,
     limits: Limits = DEFAULT_LIMITS,
-    judge: Judge | None = None,
+    verifier: StatementCheck | None = None,
     volumes_in: Iterable[Path] = (),
     frames: FrameCache | None = None,
 ) -> Bundle:
@@ -83,7 +83,7 @@ def open_bundle(
     deserves: ContentError, IntegrityError, TrustError.
     """
     with errors_of(path):
-        return _opened(path, limits, judge, volumes_in, frames)
+        return _opened(path, limits, verifier, volumes_in, frames)
 
 
 def refuse_unused_folders(volumes_in: Collection[Path], *bundles: Bundle) -> None:
@@ -94,12 +94,16 @@ def refuse_unused_folders(volumes_in: Collection[Path], *bundles: Bundle) -> Non
 
 
 def _opened(
-    path: Path, limits: Limits, judge: Judge | None, volumes_in: Iterable[Path], frames: FrameCache | None
+    path: Path,
+    limits: Limits,
+    verifier: StatementCheck | None,
+    volumes_in: Iterable[Path],
+    frames: FrameCache | None,
 ) -> Bundle:
     if _means_volumes(path, volumes_in):
-        return _in_pieces(path, open_set(path, volumes_in), limits, judge, frames)
+        return _in_pieces(path, open_set(path, volumes_in), limits, verifier, frames)
     if path.is_dir():
-        return BundleDirectory(path, limits, judge)
+        return BundleDirectory(path, limits, verifier)
     if not path.exists():
         raise NotFoundError(str(path), "not there", "check the path")
     if not path.is_file():
@@ -108,20 +112,24 @@ def _opened(
         )
     file = OneFile(path)
     if not ends_like_volume(file):
-        return _in_pieces(path, file, limits, judge, frames)
+        return _in_pieces(path, file, limits, verifier, frames)
     file.close()
-    return _in_pieces(path, open_set(path, volumes_in), limits, judge, frames)
+    return _in_pieces(path, open_set(path, volumes_in), limits, verifier, frames)
 
 
 def _in_pieces(
-    path: Path, pieces: BundleBytes, limits: Limits, judge: Judge | None, frames: FrameCache | None
+    path: Path,
+    pieces: BundleBytes,
+    limits: Limits,
+    verifier: StatementCheck | None,
+    frames: FrameCache | None,
 ) -> Bundle:
     """Open a bundle in the form that its first bytes say."""
-    if pieces.read_at(len(layout.COMPACT_MARK), 0) != layout.COMPACT_MARK:
-        return BundleFile(path, pieces, limits, judge, frames)
+    if pieces.read_at(len(bundle_format.COMPACT_MARK), 0) != bundle_format.COMPACT_MARK:
+        return BundleFile(path, pieces, limits, verifier, frames)
     from bundler.bundle.compacted.compact_reader import CompactFile
 
-    return CompactFile(path, pieces, limits, judge, frames)
+    return CompactFile(path, pieces, limits, verifier, frames)
 
 
 def _means_volumes(path: Path, more: Iterable[Path]) -> bool:
@@ -147,7 +155,7 @@ class BundleFile:
         path: Path,
         pieces: BundleBytes,
         limits: Limits,
-        judge: Judge | None = None,
+        verifier: StatementCheck | None = None,
         frames: FrameCache | None = None,
     ) -> None:
         self.path = path
@@ -158,7 +166,7 @@ class BundleFile:
         self.file_size: int | None = pieces.size
         self.volumes = pieces.volumes
         try:
-            start = BundleStream(self._from_start(), limits, judge)
+            start = BundleStream(self._from_start(), limits, verifier)
             self.inventory = start.open()
             self.id, self.sealed, self.proven = start.id, start.sealed, start.proven
             self._frames = self._read_seek_table()
@@ -190,8 +198,8 @@ class BundleFile:
 
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """Yield every blob in order, reading the whole file once; every byte is accounted for."""
-        known = (self.id, self.inventory)
-        stream = BundleStream(self._from_start(), self._limits, known=known)
+        read_before = (self.id, self.inventory)
+        stream = BundleStream(self._from_start(), self._limits, read_before=read_before)
         try:
             stream.open()
             if (stream.id, stream.sealed) != (self.id, self.sealed):
@@ -208,16 +216,18 @@ class BundleFile:
     def _from_start(self) -> _FromStart:
         return _FromStart(self._pieces)
 
-    def _read_seek_table(self) -> list[layout.Frame]:
+    def _read_seek_table(self) -> list[bundle_format.Frame]:
         size = self._pieces.size
-        footer = self._pieces.read_at(layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
-        length = layout.seek_table_size(footer) or size + 1
-        if length > size or length > layout.seek_table_size_of(self._limits.frames):
+        footer = self._pieces.read_at(
+            bundle_format.SEEK_TABLE_FOOTER, max(size - bundle_format.SEEK_TABLE_FOOTER, 0)
+        )
+        length = bundle_format.seek_table_size(footer) or size + 1
+        if length > size or length > bundle_format.seek_table_size_of(self._limits.frames):
             raise self._diagnosis()
-        frames = layout.parse_seek_table(self._pieces.read_at(length, size - length))
-        if sum(frame.compressed for frame in frames) + layout.DIGEST_FRAME + length != size:
+        frames = bundle_format.parse_seek_table(self._pieces.read_at(length, size - length))
+        if sum(frame.compressed for frame in frames) + bundle_format.DIGEST_FRAME + length != size:
             raise self._diagnosis()
-        if any(not 0 < frame.content <= layout.FRAME_CONTENT for frame in frames):
+        if any(not 0 < frame.content <= bundle_format.FRAME_CONTENT for frame in frames):
             raise ContentError(BUNDLE, "its seek table lists a frame of a size that format 1 does not allow")
         return frames
 
@@ -231,11 +241,11 @@ class BundleFile:
                 pass
         except BundlerError as error:
             return error
-        return layout.damaged("its end is not that of a bundle")
+        return bundle_format.damaged("its end is not that of a bundle")
 
     def _range(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes of the tar stream."""
-        shared = end - start <= layout.PIECE
+        shared = end - start <= bundle_format.PIECE
         first = bisect_right(self._contents, start) - 1
         for number in range(first, len(self._frames)):
             begin = self._contents[number]
@@ -251,10 +261,12 @@ class BundleFile:
         data = self._pieces.read_at(frame.compressed, self._offsets[number])
         if len(data) < frame.compressed:
             raise self._changed()
-        _, content = layout.frame_content(data[:13])
+        _, content = bundle_format.frame_content(data[:13])
         if content != frame.content:
-            raise layout.damaged("a frame is not of the size that its seek table says")
-        return unpacked(zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT), data, content)
+            raise bundle_format.damaged("a frame is not of the size that its seek table says")
+        return unpacked(
+            zstandard.ZstdDecompressor(max_window_size=bundle_format.FRAME_CONTENT), data, content
+        )
 
 
 class _FromStart:

@@ -90,7 +90,7 @@ def _file_of(line: re.Match[str]) -> str:
 
 
 def seal_bundle(
-    bundle: Bundle, sealed: SignedStatement, progress: Progress = SILENCE, *, other_job: bool = False
+    bundle: Bundle, signed: SignedStatement, progress: Progress = SILENCE, *, other_job: bool = False
 ) -> None:
     """Write the statement and its signatures into the bundle; its id and its content stay.
 
@@ -103,35 +103,35 @@ def seal_bundle(
     """
     refuse_volumes(bundle)
     if bundle.sealed:
-        _check_order(bundle.sealed.statement, sealed.statement, other_job=other_job)
-    if sealed == bundle.sealed:
+        _check_order(bundle.sealed.statement, signed.statement, other_job=other_job)
+    if signed == bundle.sealed:
         if bundle.sha256 and not check_sidecar(bundle.path, bundle.sha256):
             write_sidecar(bundle.path, bundle.sha256)
         return
     if bundle.path.is_dir():
-        write_seal(bundle.path, sealed)
+        write_seal(bundle.path, signed)
         return
     blobs = list(bundle.inventory.content)
     with (
         progress.step("sealing", len(blobs), sum(blob.size for blob in blobs)) as step,
         durable.whole_file(bundle.path) as file,
     ):
-        written = _written_with(bundle, sealed, file, step)
+        written = _written_with(bundle, signed, file, step)
         # An old sidecar must not speak of the new file.
         remove_sidecar(bundle.path)
     write_sidecar(bundle.path, written.sha256)
 
 
-def _written_with(bundle: Bundle, sealed: SignedStatement, file: WholeFile, step: Step) -> WrittenBundle:
+def _written_with(bundle: Bundle, signed: SignedStatement, file: WholeFile, step: Step) -> WrittenBundle:
     """Write a bundle file with another statement, in the form that it has."""
     if bundle.is_compact:
         from bundler.bundle.compacted.compact_copy import write_with_statement
 
-        return write_with_statement(file.write, bundle, sealed)
+        return write_with_statement(file.write, bundle, signed)
     if bundle_id(encode(bundle.inventory)) != bundle.id:
         cause = "it has fields of a newer timoni-bundler, which would be lost"
         raise UsageError(str(bundle.path), cause, "sign it with the newer one")
-    return write_bundle(file.write, bundle.inventory, bundle, step, sealed)
+    return write_bundle(file.write, bundle.inventory, bundle, step, signed)
 
 
 def _check_order(replaced: Statement, statement: Statement, *, other_job: bool) -> None:
@@ -148,9 +148,9 @@ def refuse_volumes(bundle: Bundle) -> None:
         raise UsageError(str(bundle.path), "it is in volumes", next_step)
 
 
-def write_seal(folder: Path, sealed: SignedStatement) -> None:
+def write_seal(folder: Path, signed: SignedStatement) -> None:
     """Write both files into a directory."""
-    (_, statement), (_, signatures) = sealed.files()
+    (_, statement), (_, signatures) = signed.files()
     if _has(folder, statement):
         durable.write_whole(folder / SIGNATURE_FILE, signatures, follow=False)
         return

@@ -7,8 +7,8 @@ and compared. So a pipe can be read as it flows, and a file is proven by the sam
 
 from collections.abc import Callable, Iterator
 
-from bundler.bundle import format as layout
-from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
+from bundler.bundle import bundle_format
+from bundler.bundle.bundle_format import BLOCK, END_OF_ARCHIVE
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id
 from bundler.bundle.inventory_reader import check_index, decode
 from bundler.bundle.wire import ByteStream, Wire, decompressed
@@ -20,7 +20,7 @@ from bundler.reporting.json_report import StatementReport
 from bundler.trust.armor import SIGNATURE_FILE
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_statement_of
 
-Judge = Callable[[SignedStatement | None], StatementReport]
+StatementCheck = Callable[[SignedStatement | None], StatementReport]
 """Called with the signed statement, or None without one; returns what was proven.
 
 Raises TrustError for a bundle to refuse.
@@ -34,40 +34,40 @@ class BundleStream:
         self,
         file: ByteStream,
         limits: Limits,
-        judge: Judge | None = None,
-        known: tuple[Digest, Inventory] | None = None,
+        verifier: StatementCheck | None = None,
+        read_before: tuple[Digest, Inventory] | None = None,
     ) -> None:
-        """Take `known`, an id with its inventory, so that an inventory in memory is not parsed again."""
+        """Take `read_before`: the id of an inventory in memory, which is not parsed again."""
         self._limits = limits
-        self._judge = judge
-        self._known = known
+        self._verifier = verifier
+        self._known = read_before
         self._wire = Wire(file, limits)
         self._tar = _Tar(decompressed(self._wire))
         self.id: Digest
         self.sealed: SignedStatement | None = None
         self.proven: StatementReport | None = None
-        """The part of the statement that the judge has proven; None without a judge."""
+        """The part of the statement that the verifier has proven; None without one."""
         self.inventory: Inventory
         self._is_open = False
 
     def open(self) -> Inventory:
         """Read what stands before the blobs. Raises ContentError, IntegrityError, TrustError.
 
-        The judge hears the id and what was signed before anything else of the bundle is looked at. An open
+        The verifier hears the id and what was signed before anything else of the bundle is looked at. An open
         stream is left as it is.
         """
         if self._is_open:
             return self.inventory
         self._wire.check_start()
-        size = layout.first_member_size(self._tar.exactly(BLOCK), INVENTORY_FILE)
+        size = bundle_format.first_member_size(self._tar.exactly(BLOCK), INVENTORY_FILE)
         if size > self._limits.inventory:
             raise ContentError(INVENTORY_FILE, f"larger than the limit of {self._limits.inventory:,} bytes")
         data = self._tar.data(size)
         self.id = bundle_id(data)
         header = self._open_seal(self._tar.exactly(BLOCK))
-        must_be(header, layout.member_header(LAYOUT_FILE, len(LAYOUT)), LAYOUT_FILE)
-        if self._judge:
-            self.proven = self._judge(self.sealed)
+        must_be(header, bundle_format.member_header(LAYOUT_FILE, len(LAYOUT)), LAYOUT_FILE)
+        if self._verifier:
+            self.proven = self._verifier(self.sealed)
         self.inventory = self._decoded(data)
         if self._tar.data(len(LAYOUT)) != LAYOUT:
             raise ContentError(LAYOUT_FILE, "not an OCI image layout 1.0.0")
@@ -83,7 +83,7 @@ class BundleStream:
 
     def _open_seal(self, header: bytes) -> bytes:
         """Read statement and signatures if `header` is the statement's; return the header behind them."""
-        if not layout.is_named(header, STATEMENT_FILE):
+        if not bundle_format.is_named(header, STATEMENT_FILE):
             return header
         statement = self._tar.small(header, STATEMENT_FILE, self._limits.statement)
         signatures = self._tar.small(self._tar.exactly(BLOCK), SIGNATURE_FILE, self._limits.signatures)
@@ -138,7 +138,7 @@ class _Tar:
             if not self._waiting:
                 self._waiting = memoryview(self._next())
                 if not self._waiting:
-                    raise layout.truncated("its archive ends too early")
+                    raise bundle_format.truncated("its archive ends too early")
             chunk = bytes(self._waiting[: min(size, CHUNK)])
             self._waiting = self._waiting[len(chunk) :]
             size -= len(chunk)
@@ -152,13 +152,13 @@ class _Tar:
     def data(self, size: int) -> bytes:
         """Return a member's data, its padding checked."""
         data = self.exactly(size)
-        self.expect(layout.padding(size), "padding")
+        self.expect(bundle_format.padding(size), "padding")
         return data
 
     def small(self, header: bytes, name: str, limit: int) -> bytes:
         """Return the data of a member of this name that may have up to `limit` bytes."""
-        size = layout.size_in(header)
-        must_be(header, layout.member_header(name, max(size, 0)), name)
+        size = bundle_format.size_in(header)
+        must_be(header, bundle_format.member_header(name, max(size, 0)), name)
         if size > limit:
             raise ContentError(name, f"larger than the limit of {limit:,} bytes")
         return self.data(size)

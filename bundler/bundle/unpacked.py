@@ -6,8 +6,8 @@ from typing import Self
 
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id
 from bundler.bundle.inventory_reader import check_index, decode
-from bundler.bundle.member import member_of
-from bundler.bundle.stream import Judge
+from bundler.bundle.member_encoding import member_of
+from bundler.bundle.stream import StatementCheck
 from bundler.durable import check_ours
 from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
@@ -45,7 +45,7 @@ class BundleDirectory:
 
     is_compact = False
 
-    def __init__(self, path: Path, limits: Limits, judge: Judge | None = None) -> None:
+    def __init__(self, path: Path, limits: Limits, verifier: StatementCheck | None = None) -> None:
         self.path = path
         self.name = path.name or path.resolve().name
         self.sha256: str | None = None
@@ -59,7 +59,7 @@ class BundleDirectory:
             raise ContentError(str(path), f"not a bundle (no {INVENTORY_FILE})", next_step) from error
         self.id = bundle_id(data)
         self.sealed = self._read_seal(limits)
-        self.proven = judge(self.sealed) if judge else None
+        self.proven = verifier(self.sealed) if verifier else None
         self.inventory = decode(data, limits=limits)
         if self._layout.file(LAYOUT_FILE, len(LAYOUT) + 1024) != LAYOUT:
             raise ContentError(str(path / LAYOUT_FILE), "not an OCI image layout 1.0.0")

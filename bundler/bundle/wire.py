@@ -12,8 +12,8 @@ from typing import Protocol
 
 import zstandard
 
-from bundler.bundle import format as layout
-from bundler.bundle.format import FRAME_CONTENT, Frame
+from bundler.bundle import bundle_format
+from bundler.bundle.bundle_format import FRAME_CONTENT, Frame
 from bundler.errors import BUNDLE, ContentError
 from bundler.limits import Limits
 from bundler.oci import CHUNK, Descriptor, Digest
@@ -52,21 +52,21 @@ class Wire:
     def check_start(self) -> None:
         """Raise ContentError that says what the file is, unless it begins like a bundle."""
         head = self._peek(512)
-        if head[:4] == layout.ZSTD_MAGIC:
+        if head[:4] == bundle_format.ZSTD_MAGIC:
             return
         if head and not any(head):
-            raise layout.damaged("it begins with zeros")
+            raise bundle_format.damaged("it begins with zeros")
         cause = f"not a bundle (found {_kind(head)})"
         raise ContentError(BUNDLE, cause, "name a file that `timoni-bundler export` wrote")
 
     def next_frame(self, largest: int = FRAME_CONTENT) -> tuple[bytearray, int] | None:
         """Return the next frame and the size of its content, at most `largest`; None behind the last one."""
         head = self._peek(13)
-        if head[:4] == layout.DIGEST_MAGIC:
+        if head[:4] == bundle_format.DIGEST_MAGIC:
             return None
         if len(head) < 13:
-            raise layout.truncated()
-        header_size, content = layout.frame_content(head, largest)
+            raise bundle_format.truncated()
+        header_size, content = bundle_format.frame_content(head, largest)
         frame = bytearray()
         self._take_into(frame, header_size)
         # What zstd needs at most for content that it can't compress; no block more.
@@ -74,7 +74,7 @@ class Wire:
         last = False
         while not last:
             self._take_into(frame, 3)
-            size, last = layout.block_size(bytes(frame[-3:]))
+            size, last = bundle_format.block_size(bytes(frame[-3:]))
             if len(frame) + size > most:
                 raise ContentError(BUNDLE, "a zstd frame with more blocks than its content needs")
             self._take_into(frame, size)
@@ -87,14 +87,14 @@ class Wire:
 
     def finish(self) -> None:
         """Raise unless the digest of all bytes, the seek table of the frames and the end follow."""
-        digest = layout.digest_frame(self._digest.digest())
+        digest = bundle_format.digest_frame(self._digest.digest())
         if self._take(len(digest)) != digest:
-            raise layout.damaged("its bytes are not those that were written")
-        expected = layout.seek_table(self._frames)
+            raise bundle_format.damaged("its bytes are not those that were written")
+        expected = bundle_format.seek_table(self._frames)
         if self._take(len(expected)) != expected:
-            raise layout.damaged("its seek table is not that of its frames")
+            raise bundle_format.damaged("its seek table is not that of its frames")
         if rest := self._peek(4):
-            what = "another archive" if rest == layout.ZSTD_MAGIC else "something else"
+            what = "another archive" if rest == bundle_format.ZSTD_MAGIC else "something else"
             raise ContentError(BUNDLE, f"{what} follows after its end")
 
     def sha256(self) -> str:
@@ -119,7 +119,7 @@ class Wire:
             if self._at == len(self._ahead):
                 self._ahead, self._at = self._file.read(CHUNK), 0
                 if not self._ahead:
-                    raise layout.truncated()
+                    raise bundle_format.truncated()
             part = memoryview(self._ahead)[self._at : self._at + size]
             frame += part
             self._at += len(part)
@@ -175,7 +175,7 @@ def decompressed(wire: Wire) -> Iterator[bytes]:
 
     def decompress(frame: tuple[bytearray, int]) -> bytes:
         if not hasattr(local, "decompressor"):
-            local.decompressor = zstandard.ZstdDecompressor(max_window_size=layout.FRAME_CONTENT)
+            local.decompressor = zstandard.ZstdDecompressor(max_window_size=bundle_format.FRAME_CONTENT)
         return unpacked(local.decompressor, *frame)
 
     if first := wire.next_frame():
@@ -190,7 +190,7 @@ def first_frame(file: ByteStream, limits: Limits, largest: int) -> bytes:
     """
     frame = Wire(file, limits).next_frame(largest)
     if frame is None:
-        raise layout.truncated("it has no first frame")
+        raise bundle_format.truncated("it has no first frame")
     return unpacked(zstandard.ZstdDecompressor(max_window_size=largest), *frame)
 
 
@@ -199,9 +199,9 @@ def unpacked(decompressor: zstandard.ZstdDecompressor, frame: bytes | bytearray,
     try:
         data = decompressor.decompress(frame, max_output_size=content, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise layout.damaged(str(error)) from error
+        raise bundle_format.damaged(str(error)) from error
     if len(data) != content:
-        raise layout.damaged("a frame is not of the size that it says")
+        raise bundle_format.damaged("a frame is not of the size that it says")
     return data
 
 

@@ -15,17 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
-from bundler.bundle.format import (
-    END_OF_ARCHIVE,
-    FRAME_CONTENT,
-    Frame,
-    cuts,
-    digest_frame,
-    member_header,
-    member_size,
-    padding,
-    seek_table,
-)
+from bundler.bundle import bundle_format
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
 from bundler.errors import ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
@@ -41,7 +31,7 @@ if TYPE_CHECKING:
 
 LEVEL = 3
 
-WINDOW_LOG = FRAME_CONTENT.bit_length() - 1
+WINDOW_LOG = bundle_format.FRAME_CONTENT.bit_length() - 1
 """One frame is one window, so every match in it is in reach."""
 
 
@@ -53,11 +43,11 @@ class WrittenBundle(NamedTuple):
     size: int
 
 
-def files_of(inventory: Inventory, sealed: SignedStatement | None = None) -> list[tuple[str, bytes]]:
+def files_of(inventory: Inventory, signed: SignedStatement | None = None) -> list[tuple[str, bytes]]:
     """Return the members that describe the others, in file order."""
     return [
         (INVENTORY_FILE, encode(inventory)),
-        *(sealed.files() if sealed else ()),
+        *(signed.files() if signed else ()),
         (LAYOUT_FILE, LAYOUT),
         (INDEX_FILE, encode_index(inventory)),
     ]
@@ -75,7 +65,7 @@ def check_readable(inventory: Inventory, limits: Limits) -> None:
 
 def largest_size(inventory: Inventory) -> int:
     """Return the bytes that the bundle can have at most: what incompressible blobs would take."""
-    files = sum(member_size(name, len(data)) for name, data in files_of(inventory))
+    files = sum(bundle_format.member_size(name, len(data)) for name, data in files_of(inventory))
     tar = files + sum(member.length for member in inventory.members)
     return tar + tar // 1000 + 64 * 1024
 
@@ -85,16 +75,18 @@ def write_bundle(
     inventory: Inventory,
     source: BlobSource,
     step: Step,
-    sealed: SignedStatement | None = None,
+    signed: SignedStatement | None = None,
 ) -> WrittenBundle:
     """Write the bundle by calls of `write`, in order, without ever seeking.
 
     Raises what `source` raises for a blob that it does not have whole.
     """
-    files = files_of(inventory, sealed)
-    sizes = [member_size(name, len(data)) for name, data in files]
+    files = files_of(inventory, signed)
+    sizes = [bundle_format.member_size(name, len(data)) for name, data in files]
     sizes += [member.length for member in inventory.members]
-    contents = _cut(_tar(files, inventory, source, step), cuts(sizes, len(files) + len(inventory.manifests)))
+    contents = _cut(
+        _tar(files, inventory, source, step), bundle_format.cuts(sizes, len(files) + len(inventory.manifests))
+    )
     digest, frames = hashlib.sha256(), []
     beside = InOrder()
 
@@ -103,10 +95,10 @@ def write_bundle(
         write(data)
 
     for content_size, frame in _compressed(contents):
-        frames.append(Frame(len(frame), content_size))
+        frames.append(bundle_format.Frame(len(frame), content_size))
         beside.call(partial(pass_on, frame))
     beside.finish()
-    end = digest_frame(digest.digest()) + seek_table(frames)
+    end = bundle_format.digest_frame(digest.digest()) + bundle_format.seek_table(frames)
     pass_on(end)
     size = sum(frame.compressed for frame in frames) + len(end)
     return WrittenBundle(bundle_id(files[0][1]), digest.hexdigest(), size)
@@ -116,7 +108,7 @@ def _tar(
     files: Iterable[tuple[str, bytes]], inventory: Inventory, source: BlobSource, step: Step
 ) -> Iterator[bytes]:
     for name, data in files:
-        yield from (member_header(name, len(data)), data, padding(len(data)))
+        yield from (bundle_format.member_header(name, len(data)), data, bundle_format.padding(len(data)))
     for member in inventory.members:
         yield member.header
         for chunk in member.stored(source):
@@ -124,7 +116,7 @@ def _tar(
             yield chunk
         yield member.padding
         step.advance(items=1)
-    yield END_OF_ARCHIVE
+    yield bundle_format.END_OF_ARCHIVE
 
 
 def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:

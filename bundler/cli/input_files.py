@@ -45,7 +45,7 @@ def scratch_folder() -> Path:
     try:
         return Path(tempfile.gettempdir())
     except FileNotFoundError as error:
-        raise LocalError("temporary files", "no folder for them", "name one with TMPDIR") from error
+        raise LocalError("temporary files", "no folder is available", "set TMPDIR to one") from error
 
 
 def allow_open_files() -> None:

@@ -34,7 +34,7 @@ GROUPS = {
         "sign": "Sign a bundle with an OpenSSH key.",
         "inspect": "Show what is in a bundle.",
         "diff": "Show what changed between two bundles.",
-        "report": "Write an HTML page about a bundle, for whoever signs.",
+        "report": "Write an HTML page about a bundle, for the person who approves it.",
     },
     "Upkeep": {
         "login": "Log in to a registry, and keep the credentials.",

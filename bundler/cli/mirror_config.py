@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bundler import Report, Session
 from bundler.durable import make_directories, remove_if_there, write_whole
 from bundler.mirrors.mirror_files import DIGEST_SET, TAG_SET, mirror_files
 from bundler.mirrors.mirror_rules import mirror_rules
 from bundler.oci import RepositoryName
-from bundler.reporting.json_report import Report
-from bundler.session import Session
 
 
 def write_mirror_config(
@@ -40,7 +39,7 @@ def _names(report: Report, receipt: Path | None) -> dict[RepositoryName, Reposit
         held = decode_receipt(receipt.read_bytes(), str(receipt))
         names |= {entry.name: entry.target for entry in held.repositories}
     for entry in report.repositories:
-        there = any(tag.status in ("pushed", "present", "moved", "merged") for tag in entry.tags)
-        if entry.source and there:
+        is_there = any(tag.status in ("pushed", "present", "moved", "merged") for tag in entry.tags)
+        if entry.source and is_there:
             names[RepositoryName(entry.source)] = RepositoryName(entry.name)
     return names

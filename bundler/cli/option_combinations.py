@@ -19,14 +19,14 @@ class CombinationRule(NamedTuple):
     excludes: tuple[str, ...] = ()
     cause: str = ""
 
-    def fault(self, said: frozenset[str]) -> UsageError | None:
+    def fault(self, flags: frozenset[str]) -> UsageError | None:
         """Return what is wrong with the options that are given, if they break the rule."""
-        if self.option not in said:
+        if self.option not in flags:
             return None
-        if self.needs and said.isdisjoint(self.needs):
+        if self.needs and flags.isdisjoint(self.needs):
             return UsageError(self.option, self.cause, f"add {' or '.join(self.needs)}, or leave it out")
-        if found := [option for option in self.excludes if option in said]:
-            return UsageError(f"{self.option} with {found[0]}", self.cause, "leave one of them out")
+        if excluded := [option for option in self.excludes if option in flags]:
+            return UsageError(f"{self.option} with {excluded[0]}", self.cause, "leave one of them out")
         return None
 
 
@@ -34,7 +34,16 @@ _SELECTING = "export explain import verify"
 
 _RANGES = ("--versions", "--newest", "--newest-per-major", "--newest-per-minor", "--config")
 
-_REACH = ("--jobs", "--plain-http", "--ca-file", "--creds-file", "--token-host", "--proxy")
+_REACH = (
+    "--jobs",
+    "--plain-http",
+    "--ca-file",
+    "--creds-file",
+    "--token-host",
+    "--proxy",
+    "--debug",
+    "--debug-file",
+)
 
 _TAGS = (
     "--repository", "--tag", "--tag-regex", "--versions", "--newest", "--newest-per-major",
@@ -43,16 +52,16 @@ _TAGS = (
 
 RULES = (
     CombinationRule("export explain", "--set", ("--from-timoni-bundle",),
-                    cause="no Timoni Bundle file has runtime values"),
+                    cause="only Timoni Bundle files have runtime values"),
     CombinationRule("export explain", "--runtime-from-env", ("--from-timoni-bundle",),
-                    cause="no Timoni Bundle file has runtime values"),
+                    cause="only Timoni Bundle files have runtime values"),
     CombinationRule("import", "--set", ("--timoni-bundle",), cause="no Timoni Bundle file is rewritten"),
     CombinationRule("import", "--runtime-from-env", ("--timoni-bundle",),
                     cause="no Timoni Bundle file is rewritten"),
     CombinationRule("import", "--timoni-bundle", ("--timoni-bundle-to",),
-                    cause="it is not said where the rewritten files go"),
+                    cause="the folder for the rewritten files is missing"),
     CombinationRule("import", "--timoni-bundle-to", ("--timoni-bundle",),
-                    cause="no file is named that is to be rewritten"),
+                    cause="no Timoni Bundle file to rewrite is named"),
     CombinationRule("import", "--prune-deselected", ("--prune",), cause="nothing is deleted without --prune"),
     CombinationRule("verify", "--deep", ("--against", "--config"), cause="no registry is asked"),
     CombinationRule(_SELECTING, "--prereleases", _RANGES, cause="only ranges and --newest leave them out"),
@@ -61,18 +70,18 @@ RULES = (
     *(CombinationRule("export explain", option, ("--with-images", "--config"), cause="no images are included")
       for option in ("--exclude-image", "--optional-image")),
     CombinationRule("export", "--no-referrers", excludes=("--cosign-key", "--trusted-root"),
-                    cause="without signatures nothing can be proven by them"),
+                    cause="module signatures are needed to check them"),
     CombinationRule("export kit volumes", "--parity", ("--volume-size",), cause="only volumes have parity"),
     CombinationRule("export", "--level", ("--compact",), cause="only compact bundles have a level"),
     CombinationRule("export", "--sequence", ("--sign-key",), cause="nothing is signed"),
     CombinationRule("export", "--expires", ("--sign-key",), cause="nothing is signed"),
     CombinationRule("export", "--keep", ("--store",),
-                    cause="only the store knows which bundles are this job's"),
+                    cause="only a store records which bundles belong to this job"),
     CombinationRule("export", "--keep-days", ("--store",),
-                    cause="only the store knows which bundles are this job's"),
+                    cause="only a store records which bundles belong to this job"),
     CombinationRule("export", "--allow-empty", ("--base",), cause="only a delta can be empty"),
     CombinationRule("export", "--immutable", ("--base", "--store"),
-                    cause="neither a base nor a store knows a tag"),
+                    cause="only a base or a store remembers tags"),
     CombinationRule("export", "--job", ("--metrics", "--sign-key", "--store"),
                     cause="only metrics, signatures and a store have jobs"),
     CombinationRule("verify", "--job", ("--metrics", "--allowed-signers", "--policy", "--config"),
@@ -81,28 +90,28 @@ RULES = (
       for option in _REACH),
     *(CombinationRule("verify", option, ("--against", "--config"),
                       cause="without a target, all of a bundle is verified") for option in _TAGS),
-    CombinationRule("diff", "--markdown", excludes=("--json",), cause="one output has one form"),
-    CombinationRule("serve", "--writable", excludes=("--volumes-in",), cause="volumes take no pushes"),
+    CombinationRule("diff", "--markdown", excludes=("--json",), cause="only one output format can be used"),
+    CombinationRule("serve", "--writable", excludes=("--volumes-in",), cause="volumes can't accept pushes"),
 )  # fmt: skip
 """All that depends on nothing but which options are given."""
 
 
-def refuse_combination(command: str, said: frozenset[str]) -> None:
+def refuse_combination(command: str, flags: frozenset[str]) -> None:
     """Raise UsageError for the first rule of a command that the options break."""
-    for fault in faults(command, said):
+    for fault in faults(command, flags):
         raise fault
 
 
-def faults(command: str, said: frozenset[str]) -> Iterator[UsageError]:
+def faults(command: str, flags: frozenset[str]) -> Iterator[UsageError]:
     """Yield what is wrong with the options that are given to a command."""
     rules = (rule for rule in RULES if command in rule.commands.split())
-    yield from filter(None, (rule.fault(said) for rule in rules))
+    yield from filter(None, (rule.fault(flags) for rule in rules))
 
 
-def refuse_unused(said: Iterable[str], options: Iterable[str], cause: str) -> None:
+def refuse_unused(flags: Iterable[str], options: Iterable[str], cause: str) -> None:
     """Raise UsageError for the first of the options that is given, where none can have an effect."""
     for option in options:
-        if option in said:
+        if option in flags:
             raise UsageError(option, cause, "leave it out")
 
 
@@ -112,15 +121,15 @@ def refuse_force(out: str, *, force: bool) -> None:
         raise UsageError("--force", "standard output replaces nothing", "leave it out")
 
 
-def said_flags(*groups: tuple[Any, ...]) -> frozenset[str]:
+def given_flags(*groups: tuple[Any, ...]) -> frozenset[str]:
     """Return the long flags of the options in groups that have another value than their default."""
-    return frozenset(flag for group in groups for flag in _said(group))
+    return frozenset(flag for group in groups for flag in _given(group))
 
 
-def _said(group: tuple[Any, ...]) -> Iterator[str]:
+def _given(group: tuple[Any, ...]) -> Iterator[str]:
     for part, value in zip(parts_of(type(group)), group, strict=True):
         if part.field is None:
-            yield from _said(value)
+            yield from _given(value)
         elif value != part.field.default:
             yield from flags_of((part.field,))
 

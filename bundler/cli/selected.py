@@ -13,25 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bundler.cli.option_combinations import refuse_combination, refuse_unused, said_flags
+from bundler.cli.option_combinations import given_flags, refuse_combination, refuse_unused
+from bundler.config import selection_options
 from bundler.config.export_options import ExportSettings
 from bundler.config.include_options import IncludeOptions
 from bundler.config.option import over
-from bundler.config.selection_options import (
-    RuntimeOptions,
-    SelectionOptions,
-    SourceOptions,
-    narrowed,
-    rules_of,
-)
 from bundler.config.texts import STANDARD_STREAM, references_in
 from bundler.errors import CollectedError, UsageError
 from bundler.named_files import LONGEST, text_of
 from bundler.oci import DEFAULT_REGISTRY, Reference, RegistryName, parse_reference
 from bundler.oci.reference import DOCKER_HUB, SOURCE_FORM, address, split_registry
+from bundler.selection import sources
 from bundler.selection.rules import Rules, check
-from bundler.selection.sources import PRESETS, Include, Namespace, PinnedReference, Selection, selection_of
-from bundler.selection.sources import Source as RepositorySource
 
 if TYPE_CHECKING:
     from bundler.config.export_file import ConfiguredSource, ExportFile
@@ -41,16 +34,16 @@ class Asked(NamedTuple):
     """Command line and export files together."""
 
     settings: ExportSettings
-    selection: Selection
+    selection: sources.Selection
 
 
-def asked(command: str, options: SelectionOptions, settings: ExportSettings) -> Asked:
+def asked(command: str, options: selection_options.SelectionOptions, settings: ExportSettings) -> Asked:
     """Read the export files, and join them with the command line. Raises UsageError."""
     place = options.place
     file = export_file(place.config, place.default_registry) if place.config else None
     joined = over(settings, file.settings) if file else settings
-    said = said_flags(options, joined).union(_said_in(file))
-    refuse_combination(command, said)
+    flags = given_flags(options, joined).union(_said_in(file))
+    refuse_combination(command, flags)
     _check_stdin(options.place.lists, joined.registries.reach.creds_file)
     selection = selected(options, file)._replace(shard=joined.shard.shard)
     lock = joined.lock.lock
@@ -81,27 +74,27 @@ def _said_in(file: ExportFile | None) -> Iterator[str]:
         yield "--no-referrers"
 
 
-def _refuse_beside_lock(options: SelectionOptions) -> None:
+def _refuse_beside_lock(options: selection_options.SelectionOptions) -> None:
     """Raise UsageError for choices beside a lock file alone, which names all that is carried."""
     choosing = options.tags._replace(exclude=())
     following = options.more._replace(created_since=None, created_until=None)
     including = options.include._replace(require=())
-    said = said_flags(choosing, following, including, options.runtime)
-    refuse_unused(said, sorted(said), "the lock file names everything that is carried")
+    flags = given_flags(choosing, following, including, options.runtime)
+    refuse_unused(flags, sorted(flags), "the lock file names everything that is exported")
 
 
-def _refuse_unheard(options: SelectionOptions, selection: Selection) -> None:
+def _refuse_unheard(options: selection_options.SelectionOptions, selection: sources.Selection) -> None:
     """Raise UsageError for rules of the command line that nothing obeys: what is named is not chosen."""
     if selection.pins:
-        cause = f"{selection.pins[0].reference} is named, and its creation time is not asked for"
-        refuse_unused(said_flags(options.more), ("--since", "--min-age"), cause)
+        cause = f"{selection.pins[0].reference} is named explicitly, so its creation time is not checked"
+        refuse_unused(given_flags(options.more), ("--since", "--min-age"), cause)
     if not (selection.sources or selection.namespaces):
-        choices = said_flags(options.tags, options.more) - {"--exclude"}
-        refuse_unused(choices, sorted(choices), "every source names its tag, so that nothing is chosen")
+        choices = given_flags(options.tags, options.more) - {"--exclude"}
+        refuse_unused(choices, sorted(choices), "every source names its tag, so there is nothing to choose")
     _refuse_idle(options, selection)
 
 
-def _refuse_idle(options: SelectionOptions, selection: Selection) -> None:
+def _refuse_idle(options: selection_options.SelectionOptions, selection: sources.Selection) -> None:
     """Raise UsageError for what changes no source at all, be it an option or a key of a file."""
     counting = [rules for rules in selection.rules if rules.prereleases]
     if counting and not any(rules.ranks_versions for rules in counting):
@@ -112,13 +105,13 @@ def _refuse_idle(options: SelectionOptions, selection: Selection) -> None:
             raise UsageError(key, "no images are included", "add `images: true` or --with-images")
 
 
-def refuse_nothing(selection: Selection) -> None:
+def refuse_nothing(selection: sources.Selection) -> None:
     """Raise UsageError for a selection that names nothing."""
     if not selection.names_anything:
         raise UsageError("selection", "no source given", "name a SOURCE, or an export file with -c")
 
 
-def hosts_of(selection: Selection) -> set[RegistryName]:
+def hosts_of(selection: sources.Selection) -> set[RegistryName]:
     """Return the registries that may be asked: with images, a credential must say for which one it is."""
     return {*selection.registries, *([RegistryName("docker.io")] if selection.with_images else [])}
 
@@ -142,15 +135,15 @@ def export_file(paths: tuple[Path, ...], default_registry: RegistryName = DEFAUL
     return merged(files)
 
 
-def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
+def selected(options: selection_options.SelectionOptions, file: ExportFile | None) -> sources.Selection:
     """Return what the command line and the export files ask for together. Raises UsageError."""
-    rules, include = rules_of(options.tags, options.more), _include(options.include)
+    rules, include = selection_options.rules_of(options.tags, options.more), _include(options.include)
     check(rules)
     references, namespaces = _sources(options.place, rules, include)
-    presets = (Reference(PRESETS[name]) for name in options.place.presets)
+    presets = (Reference(sources.PRESETS[name]) for name in options.place.presets)
     parts = [
-        selection_of([*references, *presets], rules, include, named_by="on the command line"),
-        Selection(namespaces=tuple(namespaces)),
+        sources.selection_of([*references, *presets], rules, include, named_by="on the command line"),
+        sources.Selection(namespaces=tuple(namespaces)),
     ]
     parts += (_listed(path, options.place, rules, include) for path in options.place.lists)
     if options.place.timoni_bundles:
@@ -163,12 +156,14 @@ def selected(options: SelectionOptions, file: ExportFile | None) -> Selection:
     return parts[0].joined(*parts[1:])
 
 
-def _listed(path: Path, place: SourceOptions, rules: Rules, include: Include) -> Selection:
+def _listed(
+    path: Path, place: selection_options.SourceOptions, rules: Rules, include: sources.Include
+) -> sources.Selection:
     """Return what a list of references names. Raises UsageError with everything that is wrong in it."""
     name = "standard input" if str(path) == STANDARD_STREAM else str(path)
     default = place.default_registry if place.default_registry != DEFAULT_REGISTRY else DOCKER_HUB
     references = references_in(_list_text(path), name, default)
-    return selection_of(references, rules, include, named_by=f"by {name}")
+    return sources.selection_of(references, rules, include, named_by=f"by {name}")
 
 
 def _list_text(path: Path) -> str:
@@ -186,9 +181,11 @@ def _list_text(path: Path) -> str:
         raise UsageError("standard input", "not a text", "pipe a list of references into it") from None
 
 
-def _sources(place: SourceOptions, rules: Rules, include: Include) -> tuple[list[Reference], list[Namespace]]:
+def _sources(
+    place: selection_options.SourceOptions, rules: Rules, include: sources.Include
+) -> tuple[list[Reference], list[sources.Namespace]]:
     references: list[Reference] = []
-    namespaces: list[Namespace] = []
+    namespaces: list[sources.Namespace] = []
     for source in place.sources:
         host, path = split_registry(address(source, SOURCE_FORM), place.default_registry)
         if set(path) & set("*?["):
@@ -196,7 +193,7 @@ def _sources(place: SourceOptions, rules: Rules, include: Include) -> tuple[list
                 raise UsageError(
                     source, "only repositories can be chosen by a glob here", "choose tags with --tag"
                 )
-            namespaces.append(Namespace(_registry(host, source), path, (), rules, include))
+            namespaces.append(sources.Namespace(_registry(host, source), path, (), rules, include))
         else:
             references.append(parse_reference(source, place.default_registry))
     return references, namespaces
@@ -209,19 +206,19 @@ def _registry(host: str, source: str) -> RegistryName:
         raise UsageError(source, str(error), "write [oci://]HOST/GLOB") from None
 
 
-def _include(options: IncludeOptions) -> Include:
+def _include(options: IncludeOptions) -> sources.Include:
     if options.require and options.no_referrers:
         raise UsageError(
             "--require",
-            "it can't hold with --no-referrers, which leaves attachments out",
+            "it conflicts with --no-referrers, which leaves attachments out",
             "remove one of them",
         )
     return options.include()
 
 
 def selection_in(
-    file: ExportFile, line: Rules, include: IncludeOptions, runtime: RuntimeOptions
-) -> Selection:
+    file: ExportFile, line: Rules, include: IncludeOptions, runtime: selection_options.RuntimeOptions
+) -> sources.Selection:
     """Return what the file asks for, under what the command line says.
 
     Raises UsageError for a Timoni Bundle that can't be read.
@@ -233,20 +230,24 @@ def selection_in(
         values = {**dict(bundle.values), **runtime_values(runtime)}
         exclude = (*bundle.exclude, *line.exclude)
         parts.append(modules_of(bundle.files, values, include.narrowing(bundle.include), exclude))
-    return Selection().joined(*parts)
+    return sources.Selection().joined(*parts)
 
 
-def _source(source: ConfiguredSource, line: Rules, options: IncludeOptions) -> Selection:
+def _source(source: ConfiguredSource, line: Rules, options: IncludeOptions) -> sources.Selection:
     include = options.narrowing(source.include)
     if source.pattern is not None:
         registry, glob, exclude = source.pattern
-        rules = narrowed(source.rules or Rules(), line)
-        return Selection(namespaces=(Namespace(registry, glob, exclude, rules, include),))
+        rules = selection_options.narrowed(source.rules or Rules(), line)
+        return sources.Selection(namespaces=(sources.Namespace(registry, glob, exclude, rules, include),))
     assert source.repository is not None, "it is a repository if it is no pattern"
     pins = tuple(
-        PinnedReference(Reference(source.repository, None, digest), include, named_by="by the export file")
+        sources.PinnedReference(
+            Reference(source.repository, None, digest), include, named_by="by the export file"
+        )
         for digest in source.digests
     )
     if source.rules is None:
-        return Selection(pins)
-    return Selection(pins, (RepositorySource(source.repository, narrowed(source.rules, line), include),))
+        return sources.Selection(pins)
+    return sources.Selection(
+        pins, (sources.Source(source.repository, selection_options.narrowed(source.rules, line), include),)
+    )

@@ -55,13 +55,13 @@ def modules_of(
     """
     files = [SourceText(str(path), text_of(path)) for path in paths]
     shown = RuntimeValues(values)
-    found = read_bundle_files(files, shown)
+    bundle = read_bundle_files(files, shown)
     problems: list[BundlerError] = [
         ContentError(unread.place, shown.hidden(f"{unread.what} can't be read: {unread.reason}"))
-        for unread in found.unreadable
+        for unread in bundle.unreadable
     ]
     pins: list[PinnedReference] = []
-    for module in found.modules:
+    for module in bundle.modules:
         try:
             pins.append(_pin(module, along)._replace(exclude=exclude))
         except UsageError as error:
@@ -232,14 +232,14 @@ def write_all(
         report = dataclasses.replace(report, warnings=(*report.warnings, *refused))
     if written.timoni_bundles_to:
         names = {entry.source: entry.name for entry in report.repositories if entry.source}
-        found = rewritten_files(written.timoni_bundles, names, values)
-        for file, data in () if report.dry_run else found.files.items():
+        rewritten_bundle = rewritten_files(written.timoni_bundles, names, values)
+        for file, data in () if report.dry_run else rewritten_bundle.files.items():
             write_whole(written.timoni_bundles_to / file.name, data)
-        missing = missing_at_target(found.modules, report, session)
+        missing = missing_at_target(rewritten_bundle.modules, report, session)
         return dataclasses.replace(
             report,
             failures=(*report.failures, *missing),
-            warnings=(*report.warnings, *found.warnings),
+            warnings=(*report.warnings, *rewritten_bundle.warnings),
             traffic=session.registries.traffic.report(),
         )
     return report
@@ -247,17 +247,17 @@ def write_all(
 
 def _names(report: Report) -> list[tuple[str, str]]:
     """Every reference outside, by tag and by digest, and what it is called now."""
-    found: list[tuple[str, str]] = []
+    names: list[tuple[str, str]] = []
     for entry in report.repositories:
         for tag in entry.tags:
             if tag.status in ("failed", "skipped") or not tag.digest or not entry.source:
                 continue
             if tag.reference != tag.digest:
-                found.append((f"{entry.source}:{tag.reference}", f"{entry.name}:{tag.reference}"))
+                names.append((f"{entry.source}:{tag.reference}", f"{entry.name}:{tag.reference}"))
             if tag.filtered_from:
                 continue  # the digest outside is that of the whole index, which is not there
-            found.append((f"{entry.source}@{tag.digest}", f"{entry.name}@{tag.digest}"))
-    return found
+            names.append((f"{entry.source}@{tag.digest}", f"{entry.name}@{tag.digest}"))
+    return names
 
 
 def _filtered_lines(report: Report) -> list[str]:

@@ -10,13 +10,13 @@ from pydantic import Field as KeyField
 
 from bundler.config.export_options import ExportSettings
 from bundler.config.include_options import IncludeOptions
-from bundler.config.keys import FilePath, Keys, TextWithVariables, model_of, said_in, values_of
+from bundler.config.keys import FilePath, Keys, TextWithVariables, given_in, model_of, values_of
 from bundler.config.option import (
     Circumstances,
     Option,
     OptionField,
+    defaults_of,
     fields_of,
-    nothing_said,
     values_in,
     with_values,
 )
@@ -62,8 +62,8 @@ class ExportFile(NamedTuple):
     name: str
     sources: tuple[ConfiguredSource, ...] = ()
     timoni_bundles: tuple[TimoniBundle, ...] = ()
-    settings: ExportSettings = nothing_said(ExportSettings)
-    said: frozenset[str] = frozenset()
+    settings: ExportSettings = defaults_of(ExportSettings)
+    given: frozenset[str] = frozenset()
     """Key paths of the settings that it gives."""
 
 
@@ -163,8 +163,8 @@ def read_export_file(
         TimoniBundle(tuple(bundle.files), tuple((bundle.set or {}).items()), _include(defaults), exclude)
         for bundle in keys.timoni_bundles or ()
     )
-    settings, said = values_of(ExportSettings, keys), frozenset(said_in(ExportSettings, keys))
-    return ExportFile(name, tuple(sources), tuple(bundles), settings, said)
+    settings, given = values_of(ExportSettings, keys), frozenset(given_in(ExportSettings, keys))
+    return ExportFile(name, tuple(sources), tuple(bundles), settings, given)
 
 
 def _across(content: dict[str, Any]) -> Found:
@@ -233,11 +233,11 @@ _RULE_NAMES = frozenset(name for group in RULES for name in group._fields)
 
 
 def _source(keys: Any, defaults: Any) -> ConfiguredSource:
-    own = {name: getattr(keys, name) for name in keys.model_fields_set & set(DefaultKeys.model_fields)}
-    whole = defaults.model_copy(update=own)
+    own_keys = {name: getattr(keys, name) for name in keys.model_fields_set & set(DefaultKeys.model_fields)}
+    whole = defaults.model_copy(update=own_keys)
     place = values_of(PlaceOptions, keys)
     rules = None
-    if not place.digests or own.keys() & _RULE_NAMES:
+    if not place.digests or own_keys.keys() & _RULE_NAMES:
         rules = rules_of(values_of(TagOptions, whole), values_of(SourceTagOptions, whole))
         refuse_unless_meant(rules)
     pattern = place.namespace and place.namespace._replace(exclude=place.exclude_repositories)
@@ -257,10 +257,10 @@ def merged(files: Sequence[ExportFile]) -> ExportFile:
     """
     conflicts: list[UsageError] = []
     values: dict[str, Any] = {}
-    for path, field, default in values_in(nothing_said(ExportSettings)):
-        said = [(file.name, _value(file, path)) for file in files if path in file.said]
-        conflicts += _conflicts(path, field, said)
-        values[path] = _joined(field, [value for _, value in said], default)
+    for path, field, default in values_in(defaults_of(ExportSettings)):
+        stated = [(file.name, _value(file, path)) for file in files if path in file.given]
+        conflicts += _conflicts(path, field, stated)
+        values[path] = _joined(field, [value for _, value in stated], default)
     if conflicts:
         raise conflicts[0] if len(conflicts) == 1 else CollectedError("export files", conflicts)
     return ExportFile(
@@ -268,7 +268,7 @@ def merged(files: Sequence[ExportFile]) -> ExportFile:
         sources=tuple(chain.from_iterable(file.sources for file in files)),
         timoni_bundles=tuple(chain.from_iterable(file.timoni_bundles for file in files)),
         settings=with_values(ExportSettings, values),
-        said=frozenset(chain.from_iterable(file.said for file in files)),
+        given=frozenset(chain.from_iterable(file.given for file in files)),
     )
 
 
@@ -282,10 +282,10 @@ def _joined(field: OptionField, values: list[Any], default: Any) -> Any:
     return values[0] if values else default
 
 
-def _conflicts(path: str, field: OptionField, said: list[tuple[str, Any]]) -> Iterator[UsageError]:
-    if field.declared.adds or not said:
+def _conflicts(path: str, field: OptionField, values: list[tuple[str, Any]]) -> Iterator[UsageError]:
+    if field.declared.adds or not values:
         return
-    (first, value), *others = said
+    (first, value), *others = values
     for name, other in others:
         if other != value:
             cause = f"{path}: {_written(other)}, but {first} says {_written(value)}"

@@ -55,8 +55,8 @@ class CompactOptions(NamedTuple):
         bool,
         Option(
             "--compact", key="compact", heading=DESTINATION,
-            help="Write a compact bundle, NAME.compact.zst: each file of all layers once, a fraction of the "
-            "bytes. `expand` makes NAME.tar.zst of it.",
+            help="Write a compact bundle, NAME.compact.zst, a fraction of the size: each distinct file is "
+            "stored once. `expand` turns it into NAME.tar.zst.",
         ),
     ] = False  # fmt: skip
     level: CompactLevel = None
@@ -69,15 +69,14 @@ class LockOptions(NamedTuple):
         Path | None,
         Option(
             "--lock", key="lock", metavar="FILE", heading=REPRODUCIBILITY,
-            help="Export what this lock file pins, every tag by its digest; if it does not exist, write it.",
+            help="Export exactly what this lock file pins; if it does not exist, write it.",
         ),
     ] = None  # fmt: skip
     on_drift: Annotated[
         Literal["warn", "fail", "refetch"] | None,
         Option(
             "--on-drift", key="onDrift", heading=REPRODUCIBILITY,
-            help="Ask for every tag again at the end, and do this about a tag that moved meanwhile. Default: "
-            "don't ask.",
+            help="Check every tag again at the end, and do this if one has moved. Default: don't check.",
         ),
     ] = None  # fmt: skip
 
@@ -113,8 +112,9 @@ class IncrementalOptions(NamedTuple):
         str | None,
         Option(
             "--full-every", key="fullEvery", metavar="N|DAYSd", heading=INCREMENTAL, read=texts.full_every,
-            help="With --base last: begin a new chain with a full bundle after N bundles, or when its full "
-            "bundle is as old (30d), so that --keep can remove the chain before. Default: never.",
+            help="With --base last: begin a new chain with a full bundle after N bundles, or when its "
+            "full bundle is this old (30d), so that --keep can remove the chain before. Default: "
+            "never.",
         ),
     ] = None  # fmt: skip
     keep: Annotated[
@@ -161,16 +161,16 @@ class SigningTerms(NamedTuple):
         int | None,
         Option(
             "--sequence", key="sequence", metavar="N", heading=SIGNATURES, least=0, most=(1 << 62) - 1,
-            help="Sequence number of the bundle; imports refuse a lower one than the last. Default: seconds "
-            "since the epoch.",
+            help="Sequence number of the bundle; imports refuse a number lower than the last. Default: "
+            "seconds since the epoch.",
         ),
     ] = None  # fmt: skip
     expires: Annotated[
         int | None,
         Option(
             "--expires", key="expires", metavar="WHEN", heading=SIGNATURES, read=texts.deadline,
-            help="Let imports refuse the bundle from then on: 30d, 72h, 2026-12-31, 2026-12-31T09:00:00Z. "
-            "Default: never.",
+            help="Expiry of the bundle, from which on imports refuse it: 30d, 72h, 2026-12-31, "
+            "2026-12-31T09:00:00Z. Default: never.",
         ),
     ] = None  # fmt: skip
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bundler.config.import_options import ImportSettings
-from bundler.config.keys import Count, Keys, Text, Texts, from_text, model_of, never_null, said_in, values_of
-from bundler.config.option import Circumstances, nothing_said
+from bundler.config.keys import Count, Keys, Text, Texts, from_text, given_in, model_of, never_null, values_of
+from bundler.config.option import Circumstances, defaults_of
 from bundler.config.problems import Problem, RefusedValueError, Where, refuse
 from bundler.config.reading import Found, exactly_one, items, read_keys
 from bundler.config.selection_options import SelectOptions, TagOptions, rules_of
@@ -32,8 +32,8 @@ class ImportFile(NamedTuple):
     name: str
     mapping: Mapping = Mapping()
     select: ConfiguredPart = ConfiguredPart()
-    settings: ImportSettings = nothing_said(ImportSettings)
-    said: frozenset[str] = frozenset()
+    settings: ImportSettings = defaults_of(ImportSettings)
+    given: frozenset[str] = frozenset()
     """Key paths of the settings that it gives."""
 
 
@@ -129,7 +129,7 @@ def read_import_file(name: str, text: str, environment: Variables[str, str] | No
         mapping=Mapping(rules, keys.flatten, tuple(keys.allow or ())),
         select=select,
         settings=values_of(ImportSettings, keys),
-        said=frozenset(said_in(ImportSettings, keys)),
+        given=frozenset(given_in(ImportSettings, keys)),
     )
 
 

@@ -33,8 +33,8 @@ class TargetOptions(NamedTuple):
         Literal["fail", "skip", "overwrite"] | None,
         Option(
             "--on-conflict", key="onConflict", heading=DESTINATION,
-            help="Do this with a tag that exists with another digest. Default: move `latest`, fail for any "
-            "other.",
+            help="Fail for, skip or overwrite a tag that exists with another digest. Default: move "
+            "`latest`, fail for any other.",
         ),
     ] = None  # fmt: skip
     confirm: Annotated[
@@ -93,9 +93,8 @@ class DeltaOptions(NamedTuple):
         int | None,
         Option(
             "--prune", key="prune", metavar="MOST", heading=INCREMENTAL, least=1,
-            help="After a delta, delete the tags that are gone at the source, if they are not more than "
-            "this. "
-            "Default: delete nothing.",
+            help="After a delta, delete the tags that are gone at the source, unless there are more than "
+            "this. Default: delete nothing.",
         ),
     ] = None  # fmt: skip
     prune_deselected: Annotated[
@@ -207,7 +206,7 @@ class OrderOptions(NamedTuple):
         bool,
         Option(
             "--require-signature", heading=SIGNATURES,
-            help="Refuse a bundle without a signature; --allowed-signers does so too.",
+            help="Refuse unsigned bundles; --allowed-signers implies this.",
         ),
     ] = False  # fmt: skip
     state: Annotated[
@@ -223,14 +222,14 @@ class OrderOptions(NamedTuple):
         bool,
         Option(
             "--allow-rollback", heading=SIGNATURES,
-            help="Import a bundle that is older than what was imported, or expired; the report says so.",
+            help="Import a bundle even if it is older than the last one, or has expired; the report says so.",
         ),
     ] = False  # fmt: skip
     new_job: Annotated[
         bool,
         Option(
             "--new-job", heading=SIGNATURES,
-            help="Import a signed job that --state does not know beside those that it knows.",
+            help="Import a signed job that is new to --state, next to those it already has.",
         ),
     ] = False  # fmt: skip
 
@@ -265,7 +264,7 @@ class ModuleSignerOptions(NamedTuple):
         str | None,
         Option(
             "--certificate-oidc-issuer", key="issuer", metavar="URL", heading=SIGNATURES,
-            help="The OpenID Connect issuer that vouched for these identities, exactly.",
+            help="Exact URL of the OpenID Connect issuer of these identities.",
         ),
     ] = None  # fmt: skip
 
@@ -277,7 +276,7 @@ class PolicyOptions(NamedTuple):
         Path | None,
         Option(
             "--policy", key="policy", metavar="FILE", heading=SIGNATURES,
-            help="Refuse what this policy does not allow, all of it named at once (YAML, "
+            help="Refuse whatever this policy does not allow, and report every violation (YAML, "
             "schemas/policy-file.schema.json).",
         ),
     ] = None  # fmt: skip

@@ -43,7 +43,7 @@ class IncludeOptions(NamedTuple):
         Option(
             "--platform", key="platforms", metavar="OS/ARCH", heading=INCLUDED,
             read=lambda text, at: parse_platform(text),
-            help="Of images for several platforms, include only this one. Repeatable. Default: all.",
+            help="Include only this platform of multi-platform images. Repeatable. Default: all.",
         ),
     ] = ()  # fmt: skip
     no_referrers: Annotated[
@@ -91,8 +91,8 @@ class IncludeOptions(NamedTuple):
     def _platforms(self, file: tuple[Platform, ...]) -> tuple[Platform, ...]:
         if not (file and self.platforms):
             return file or self.platforms
-        both = [one for one in self.platforms if any(other.takes(one) for other in file)]
-        both += [one for one in file if any(other.takes(one) for other in self.platforms)]
+        both = [platform for platform in self.platforms if any(other.takes(platform) for other in file)]
+        both += [platform for platform in file if any(other.takes(platform) for other in self.platforms)]
         if not both:
             named = ", ".join(map(str, file))
             raise UsageError("--platform", f"the export file takes only {named}", "name one of these")

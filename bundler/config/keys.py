@@ -128,22 +128,22 @@ def values_of(group: type[Group], keys: BaseModel | None) -> Group:
     """Make the group of what the keys say; what they leave out has its default."""
 
     def value(part: GroupPart) -> Any:
-        found = getattr(keys, part.name, None)
+        key = getattr(keys, part.name, None)
         if part.field is None:
-            return values_of(part.group, found if part.section else keys)
-        if found is None:
+            return values_of(part.group, key if part.section else keys)
+        if key is None:
             return part.field.default
-        return tuple(found) if part.field.many else found
+        return tuple(key) if part.field.many else key
 
     return group(*map(value, parts_of(group)))
 
 
-def said_in(group: type[tuple[Any, ...]], keys: BaseModel | None, above: str = "") -> Iterator[str]:
+def given_in(group: type[tuple[Any, ...]], keys: BaseModel | None, above: str = "") -> Iterator[str]:
     """Yield the key paths of what the keys give a value, the default's own too."""
     for part in parts_of(group):
-        found = getattr(keys, part.name, None)
+        key = getattr(keys, part.name, None)
         if part.field is None:
             below = f"{above}{part.section.key}." if part.section else above
-            yield from said_in(part.group, found if part.section else keys, below)
-        elif found is not None and isinstance(part.field.declared, Option):
+            yield from given_in(part.group, key if part.section else keys, below)
+        elif key is not None and isinstance(part.field.declared, Option):
             yield above + part.field.declared.key

@@ -1,10 +1,13 @@
 """Options declared once, as annotations of a group's fields: the command line and the files read the same."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
-from bundler.oci import DEFAULT_REGISTRY, RegistryName
+if TYPE_CHECKING:
+    from bundler.oci import RegistryName
 
 HEADINGS = (
     "Destination",
@@ -31,8 +34,8 @@ class Circumstances(NamedTuple):
     """For `${NAME}` in a file; the command line leaves that to the shell."""
     file: str = ""
     """The file that is read: paths in it are relative to its folder."""
-    default_registry: RegistryName = DEFAULT_REGISTRY
-    """The registry of a name without one."""
+    default_registry: RegistryName | None = None
+    """The registry of a name without one; None for ghcr.io."""
 
 
 Reader = Callable[[str, Circumstances], Any]
@@ -172,25 +175,25 @@ def built(group: type[Group], take: Callable[[OptionField], Any]) -> Group:
     return group(*(take(part.field) if part.field else built(part.group, take) for part in parts_of(group)))
 
 
-def nothing_said(group: type[Group]) -> Group:
+def defaults_of(group: type[Group]) -> Group:
     """Make a group of its defaults."""
     return built(group, lambda field: field.default)
 
 
-def over(said: Group, file: Group) -> Group:
+def over(line: Group, file: Group) -> Group:
     """Return what the command line says, and what a file says where the command line says nothing.
 
     A list with `adds` is both, one after the other.
     """
-    return type(said)(*map(_over, parts_of(type(said)), said, file))
+    return type(line)(*map(_over, parts_of(type(line)), line, file))
 
 
-def _over(part: GroupPart, said: Any, there: Any) -> Any:
+def _over(part: GroupPart, line: Any, file: Any) -> Any:
     if part.field is None:
-        return over(said, there)
+        return over(line, file)
     if part.field.declared.adds:
-        return tuple(dict.fromkeys((*said, *there)))
-    return there if said == part.field.default else said
+        return tuple(dict.fromkeys((*line, *file)))
+    return file if line == part.field.default else line
 
 
 def values_in(group: tuple[Any, ...], above: str = "") -> Iterator[tuple[str, OptionField, Any]]:
@@ -199,7 +202,7 @@ def values_in(group: tuple[Any, ...], above: str = "") -> Iterator[tuple[str, Op
         if part.field is None:
             below = f"{above}{part.section.key}." if part.section else above
             yield from values_in(value, below)
-        elif isinstance(part.field.declared, Option):
+        elif isinstance(part.field.declared, Option) and part.field.declared.key:
             yield above + part.field.declared.key, part.field, value
 
 
@@ -211,6 +214,6 @@ def with_values(group: type[Group], values: Mapping[str, Any], above: str = "") 
             below = f"{above}{part.section.key}." if part.section else above
             return with_values(part.group, values, below)
         key = part.field.declared.key if isinstance(part.field.declared, Option) else ""
-        return values.get(above + key, part.field.default)
+        return values.get(above + key, part.field.default) if key else part.field.default
 
     return group(*map(value, parts_of(group)))

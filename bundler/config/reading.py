@@ -66,10 +66,10 @@ def _instead(kind: str, value: Any) -> str:
 
 def _meant(key: str, above: Where, model: type[BaseModel]) -> str:
     """The key that was meant, or all that there are."""
-    known = {_plain(name): name for name in _keys_at(above, model)}
-    if close := get_close_matches(_plain(key), known, n=1):
-        return f"did you mean {known[close[0]]}?"
-    return f"there are {', '.join(known.values())}"
+    names = {_plain(name): name for name in _keys_at(above, model)}
+    if close := get_close_matches(_plain(key), names, n=1):
+        return f"did you mean {names[close[0]]}?"
+    return f"there are {', '.join(names.values())}"
 
 
 def _plain(key: str) -> str:
@@ -87,8 +87,8 @@ def _model_in(annotation: Any) -> Any:
     """The model in `list[Model] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    found = (_model_in(part) for part in get_args(annotation))
-    return next((model for model in found if model), None)
+    models = (_model_in(part) for part in get_args(annotation))
+    return next((model for model in models if model), None)
 
 
 VERSION = 1

@@ -12,6 +12,8 @@ REGISTRIES, OUTPUT, VOLUMES, INCREMENTAL = "Registries", "Output", "Volumes", "I
 
 CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
 
+DEBUG_VARIABLE = "TIMONI_BUNDLER_DEBUG"
+
 
 class WidthOptions(NamedTuple):
     """Number of requests at a time."""
@@ -23,6 +25,23 @@ class WidthOptions(NamedTuple):
             help=f"Number of requests at a time. Default: {DEFAULT_JOBS}.",
         ),
     ] = None  # fmt: skip
+
+
+class DebugOptions(NamedTuple):
+    """Lines about requests, and their destination."""
+
+    debug: Annotated[
+        bool,
+        Option(
+            "--debug", heading=REGISTRIES,
+            help="Write a line about each request to standard error: address, status, bytes, time, retries. "
+            f"No line shows a secret. Default: only with ${DEBUG_VARIABLE}.",
+        ),
+    ] = False  # fmt: skip
+    debug_file: Annotated[
+        Path | None,
+        Option("--debug-file", metavar="FILE", heading=REGISTRIES, help="Write these lines to this file."),
+    ] = None
 
 
 class ConnectionOptions(NamedTuple):
@@ -54,10 +73,11 @@ class ConnectionOptions(NamedTuple):
         str | None,
         Option(
             "--proxy", key="proxy", metavar="URL", heading=REGISTRIES,
-            help="Reach registries through this proxy; `none` for none. Default: $HTTPS_PROXY, $HTTP_PROXY, "
-            "$NO_PROXY. Loopback addresses are always reached directly.",
+            help="Reach registries through this proxy; `none` means no proxy. Default: $HTTPS_PROXY, "
+            "$HTTP_PROXY, $NO_PROXY. Loopback addresses are always reached directly.",
         ),
     ] = None  # fmt: skip
+    tracing: DebugOptions = DebugOptions()
 
 
 class ReachOptions(NamedTuple):
@@ -137,7 +157,7 @@ class JobOptions(NamedTuple):
         Job | None,
         Option(
             "--job", key="job", metavar="NAME", heading=OUTPUT,
-            help="A name for this series of runs: in metrics, signatures, and the memory of a store. "
+            help="A name for this series of runs, used in metrics, signatures and the history of a store. "
             f"Default: {DEFAULT_JOB}.",
         ),
     ] = None  # fmt: skip

@@ -31,7 +31,7 @@ class SourceOptions(NamedTuple):
         RegistryName,
         Option(
             "--default-registry", metavar="HOST", heading="Registries",
-            help="Registry of a repository that names none (stefanprodan/modules/podinfo). Default: "
+            help="Registry for repositories named without one (stefanprodan/modules/podinfo). Default: "
             f"{DEFAULT_REGISTRY}.",
         ),
     ] = DEFAULT_REGISTRY  # fmt: skip
@@ -77,8 +77,8 @@ class RuntimeOptions(NamedTuple):
         bool,
         Option(
             "--runtime-from-env", heading=TAGS,
-            help="Take runtime values that --set does not give from the environment, as Timoni does. "
-            "Default: don't read it.",
+            help="Take runtime values from the environment too, as Timoni does; --set wins. Default: use "
+            "--set only.",
         ),
     ] = False  # fmt: skip
 
@@ -112,7 +112,7 @@ class TagOptions(NamedTuple):
         bool,
         Option(
             "--prereleases", key="prereleases", heading=TAGS,
-            help="Let ranges and --newest count pre-releases. Default: they are left out.",
+            help="Include pre-releases in ranges and --newest. Default: leave them out.",
         ),
     ] = False  # fmt: skip
     newest: Annotated[
@@ -140,7 +140,7 @@ class TagOptions(NamedTuple):
         tuple[str, ...],
         Option(
             "--exclude", key="exclude", metavar="GLOB", heading=TAGS,
-            help="Leave out tags that match this glob, whatever else takes them. Repeatable.",
+            help="Leave out tags that match this glob, even if another option takes them. Repeatable.",
         ),
     ] = ()  # fmt: skip
 
@@ -159,8 +159,8 @@ class SourceTagOptions(NamedTuple):
         int | None,
         Option(
             "--min-age", key="minimumAge", metavar="AGE", heading=TAGS, read=texts.until,
-            help="Hold back tags younger than this (72h): poisoned releases are found within days. Costs one "
-            "request per tag.",
+            help="Leave out tags younger than this (72h): malicious releases are often found within days. "
+            "Costs one request per tag.",
         ),
     ] = None  # fmt: skip
     follow_latest: Annotated[
@@ -203,9 +203,8 @@ class ShardOptions(NamedTuple):
         Shard | None,
         Option(
             "--shard", key="shard", metavar="I/N", heading="Reproducibility and sharding",
-            help="Export only part I of N, counted from 0 to N-1. A hash of their names deals the "
-            "repositories "
-            "out, the same on every machine. `merge` joins the parts.",
+            help="Export only part I of N, counted from 0 to N-1. Repositories are assigned by a hash of "
+            "their names, the same on every machine. `merge` joins the parts.",
         ),
     ] = None  # fmt: skip
 

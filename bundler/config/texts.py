@@ -11,8 +11,8 @@ from typing import NamedTuple
 from bundler.config.option import Circumstances
 from bundler.config.problems import Problem, RefusedValueError, refuse
 from bundler.errors import UsageError
-from bundler.oci import Digest, Reference, RegistryName, RepositoryName, RepositoryPath, Tag, parse_reference
-from bundler.oci.reference import split_registry
+from bundler.oci import Digest, Reference, RegistryName, RepositoryName, RepositoryPath, Tag
+from bundler.oci.reference import DEFAULT_REGISTRY, parse_reference, split_registry
 from bundler.selection.creation_time import AgedSecond
 from bundler.selection.rules import Rules, check
 
@@ -22,17 +22,17 @@ _DOLLAR = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
 def expanded(text: str, environment: Mapping[str, str]) -> str:
     """Fill in every `${NAME}`, once; `$$` is a dollar sign. Raises RefusedValueError, never with a value."""
 
-    def value(found: re.Match[str]) -> str:
-        if found[0] == "$$":
+    def value(variable: re.Match[str]) -> str:
+        if variable[0] == "$$":
             return "$"
-        if found[1] is None:
+        if variable[1] is None:
             raise RefusedValueError("a $ must be part of ${NAME} or $$", "write $$ for a dollar sign")
-        if found[1] not in environment:
+        if variable[1] not in environment:
             raise RefusedValueError(
-                f"the environment variable {found[1]} is not set",
-                f"set {found[1]}, or write $$ for a dollar sign",
+                f"the environment variable {variable[1]} is not set",
+                f"set {variable[1]}, or write $$ for a dollar sign",
             )
-        return environment[found[1]]
+        return environment[variable[1]]
 
     return _DOLLAR.sub(value, text)
 
@@ -99,7 +99,7 @@ def repository(text: str, at: Circumstances) -> RepositoryName:
     """Read `[oci://][HOST/]PATH`, variables filled in. Raises RefusedValueError."""
     filled = expanded(text, at.environment)
     try:
-        reference = parse_reference(filled, at.default_registry)
+        reference = parse_reference(filled, at.default_registry or DEFAULT_REGISTRY)
     except UsageError as error:
         raise RefusedValueError(_shown(text, filled, error.cause), "write [HOST/]REPOSITORY") from None
     if reference.digest:
@@ -112,7 +112,7 @@ def repository(text: str, at: Circumstances) -> RepositoryName:
 def namespace(text: str, at: Circumstances) -> RepositoryPattern:
     """Read `[oci://][HOST/]GLOB`, variables filled in. Raises RefusedValueError."""
     filled = expanded(text, at.environment)
-    host, glob = split_registry(filled.removeprefix("oci://"), at.default_registry)
+    host, glob = split_registry(filled.removeprefix("oci://"), at.default_registry or DEFAULT_REGISTRY)
     try:
         registry = RegistryName.parse(host)
     except ValueError as error:
@@ -146,8 +146,8 @@ WRITE_TIME = "write 90d, 72h or 2026-11-01"
 
 def seconds_of(age: str) -> int:
     """Read `90d`, `72h`: one number and one unit. Raises RefusedValueError."""
-    if found := _AGE.fullmatch(age):
-        return int(found[1]) * _SECONDS[found[2]]
+    if match := _AGE.fullmatch(age):
+        return int(match[1]) * _SECONDS[match[2]]
     raise RefusedValueError(f"{age!r} is not an age (72h, 90d, 2w; m is minutes)", WRITE_TIME)
 
 
@@ -158,17 +158,17 @@ def moment(text: str, now: int) -> int:
     """
     if _AGE.fullmatch(text):
         return AgedSecond.before(now, seconds_of(text))
-    found = _MOMENT.fullmatch(text)
-    if not found:
+    match = _MOMENT.fullmatch(text)
+    if not match:
         raise RefusedValueError(
             f"{text!r} is not a date (2026-01-31), a time (2026-01-31T09:00:00Z) or an age (90d)", WRITE_TIME
         )
-    year, month, day, hour, minute, second = (int(part or 0) for part in found.group(1, 2, 3, 4, 5, 6))
-    ahead = (int(found[8] or 0) * 60 + int(found[9] or 0)) * (-60 if found[7] == "-" else 60)
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.group(1, 2, 3, 4, 5, 6))
+    ahead = (int(match[8] or 0) * 60 + int(match[9] or 0)) * (-60 if match[7] == "-" else 60)
     if not (year > 0 and 0 < month < 13 and 0 < day <= monthrange(year, month)[1]):
         raise RefusedValueError(f"{text!r} is a day that does not exist", WRITE_TIME)
     # 60 is a leap second (RFC 3339, 5.7).
-    if hour > 23 or minute > 59 or second > 60 or int(found[8] or 0) > 23 or int(found[9] or 0) > 59:
+    if hour > 23 or minute > 59 or second > 60 or int(match[8] or 0) > 23 or int(match[9] or 0) > 59:
         raise RefusedValueError(f"{text!r} is a time that does not exist", WRITE_TIME)
     return timegm((year, month, day, hour, minute, second)) - ahead
 
@@ -199,11 +199,11 @@ _UNITS: dict[str, int] = {
 
 def size(text: str, at: Circumstances) -> int:
     """Read `4GiB`, `700MB`, `1000000` as bytes. Raises RefusedValueError."""
-    found = _SIZE.fullmatch(text)
-    if not found:
+    match = _SIZE.fullmatch(text)
+    if not match:
         raise RefusedValueError(f"{text!r} is not a size", "write 4GiB, 700MB or bytes")
-    unit = _UNITS[found[2]] if found[2] else 1
-    return int(found[1]) * unit
+    unit = _UNITS[match[2]] if match[2] else 1
+    return int(match[1]) * unit
 
 
 def version_range(text: str, at: Circumstances) -> str:
@@ -250,18 +250,18 @@ def references_in(text: str, name: str, default_registry: RegistryName) -> tuple
 
     Raises: UsageError with everything that is wrong in it, and for a list that names nothing.
     """
-    found: dict[Reference, None] = {}
+    references: dict[Reference, None] = {}
     problems: list[Problem] = []
     for line, word in _words_of(text):
         try:
-            found[_listed_reference(word, default_registry)] = None
+            references[_listed_reference(word, default_registry)] = None
         except UsageError as error:
             problems.append(Problem(line, (), f"{word[:100]}: {error.cause}", error.next_step))
     if problems:
         refuse(name, problems)
-    if not found:
+    if not references:
         raise UsageError(name, "it names nothing", f"{_LISTED_FORM}, one in a line")
-    return tuple(found)
+    return tuple(references)
 
 
 def _words_of(text: str) -> Iterator[tuple[int, str]]:

@@ -17,9 +17,7 @@ from bundler.deltas.retention import LAST, Incremental
 from bundler.deltas.state import Base, state_of
 from bundler.durable import local_errors
 from bundler.errors import UsageError
-from bundler.oci import Descriptor, Digest, RepositoryName, Tag
-from bundler.oci.graph import reached
-from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.oci import Descriptor, Digest, Manifest, RepositoryName, Tag, parse_manifest, reached
 from bundler.selection.semver import version_of
 from bundler.session import Session
 from bundler.store.blob_store import Store
@@ -40,17 +38,17 @@ def find_base(incremental: Incremental, store: Store, out: Path | None, session:
     chains = DeltaChain(store, session.limits)
     # All are opened before any is followed: one may be what another builds on.
     heads = {name: None if _is_receipt(name) else chains.opened(name) for name in names}
-    told = [_told(name, head, chains) for name, head in heads.items()]
-    roots = {name_of(root): root for one in told for root in one.roots}
-    links = {link.id: link for one in told for link in one.links}
+    contributions = [_told(name, head, chains) for name, head in heads.items()]
+    roots = {name_of(root): root for contribution in contributions for root in contribution.roots}
+    links = {link.id: link for contribution in contributions for link in contribution.links}
     state = state_of(links.values())
-    bundles = tuple(dict.fromkeys(head for one in told for head in one.heads))
+    bundles = tuple(dict.fromkeys(head for contribution in contributions for head in contribution.heads))
     return Base(
         bundles,
         frozenset(roots.values()),
         state.manifests,
         frozenset(root for root in state.roots if name_of(root) not in roots),
-        frozenset(digest for one in told for digest in one.omitted),
+        frozenset(digest for contribution in contributions for digest in contribution.omitted),
         any(head is None for head in heads.values()),
         tuple(chains.from_files.values()),
         _predecessors(bundles, incremental.job, store),
@@ -65,9 +63,11 @@ def _begins_anew(incremental: Incremental, last: HistoryEntry, store: Store, ses
 
 def _predecessors(heads: Collection[Digest], job: str, store: Store) -> tuple[Predecessor, ...]:
     """Return the newest of the bundles that this job wrote, as the journal has it."""
-    known = [entry for entry in History(store.path).entries() if entry.job == job and entry.id in heads]
+    heads_of_job = [
+        entry for entry in History(store.path).entries() if entry.job == job and entry.id in heads
+    ]
     # The first entry of a bundle: recorded again, it has the same number inside.
-    entry = next((entry for entry in known if entry.id == known[-1].id), None)
+    entry = next((entry for entry in heads_of_job if entry.id == heads_of_job[-1].id), None)
     if entry is None:
         return ()
     file = Path(entry.path).name if entry.path else None
@@ -103,12 +103,12 @@ class Before(NamedTuple):
 
 def look_back(incremental: Incremental, store: Store, out: Path | None, session: Session) -> Before:
     """Return the base, and tags that need not be asked for: the base or the job's last bundle has them."""
-    base = known = find_base(incremental, store, out, session)
-    if incremental.immutable and known is None:
+    base = remembered = find_base(incremental, store, out, session)
+    if incremental.immutable and remembered is None:
         # What it builds on may be forgotten: then everything is asked for, as on the first night.
         with suppress(UsageError):
-            known = find_base(incremental._replace(base=(LAST,)), store, None, session)
-    return Before(base, immutable_tags_of(known, incremental.immutable))
+            remembered = find_base(incremental._replace(base=(LAST,)), store, None, session)
+    return Before(base, immutable_tags_of(remembered, incremental.immutable))
 
 
 def _last(job: str, store: Store, out: Path | None) -> HistoryEntry | None:
@@ -160,8 +160,8 @@ def immutable_tags_of(base: Base | None, immutable: Iterable[str]) -> ImmutableT
     referrers: dict[Subject, list[Descriptor]] = {}
     for root in base.roots:
         for digest in reached(root.digest, base.manifests):
-            if known := base.manifests.get(digest):
-                manifests[root.repository, digest] = _whole(known)
+            if manifest_below := base.manifests.get(digest):
+                manifests[root.repository, digest] = _whole(manifest_below)
                 referrers.setdefault((root.repository, digest), [])
     for root in base.roots:
         manifest = manifests.get((root.repository, root.digest))
@@ -170,7 +170,9 @@ def immutable_tags_of(base: Base | None, immutable: Iterable[str]) -> ImmutableT
         subject = manifest.subject.digest if manifest and manifest.subject else None
         if manifest and subject and root.tag is None:
             referrers.setdefault((root.repository, subject), []).append(manifest.blob)
-    return ImmutableTags(manifests, {subject: tuple(found) for subject, found in referrers.items()})
+    return ImmutableTags(
+        manifests, {subject: tuple(descriptors) for subject, descriptors in referrers.items()}
+    )
 
 
 def _matches(tag: Tag, pattern: str) -> bool:

@@ -65,36 +65,36 @@ class DeltaChain:
 
         Raises UsageError that names what is not at hand; with `gaps`, that is passed over.
         """
-        found: dict[Digest, ChainEntry] = {}
+        ordered: dict[Digest, ChainEntry] = {}
         waiting = self._at_hand((id_,), None, waiting=(), gaps=gaps)
         while waiting:
             link = self._links[waiting[-1]]
             bases = link.inventory.base, link.inventory.base_state
             below = self._at_hand(*bases, waiting=waiting, gaps=gaps)
-            if missing := [base for base in below if base not in found]:
+            if missing := [base for base in below if base not in ordered]:
                 waiting += reversed(missing)
             else:
-                found[waiting.pop()] = link
-        return list(found.values())
+                ordered[waiting.pop()] = link
+        return list(ordered.values())
 
     def _at_hand(
         self, ids: Sequence[Digest], whole: Digest | None, *, waiting: Sequence[Digest], gaps: bool
     ) -> list[Digest]:
         """Return the bundles themselves, or the one that makes the same as all of them, which is `whole`."""
-        known = {id_: self._same_as(id_, waiting) for id_ in ids}
-        there = [one for one in known.values() if one]
-        if len(there) < len(known):
-            if whole and (one := self._same_as(whole, waiting)):
-                return [one]
+        stand_ins = {id_: self._same_as(id_, waiting) for id_ in ids}
+        at_hand = [stand_in for stand_in in stand_ins.values() if stand_in]
+        if len(at_hand) < len(stand_ins):
+            if whole and (stand_in := self._same_as(whole, waiting)):
+                return [stand_in]
             if not gaps:
-                lost = next(id_ for id_, one in known.items() if not one)
+                lost = next(id_ for id_, stand_in in stand_ins.items() if not stand_in)
                 cause = (
                     f"{waiting[0]} builds on it, and it is not at hand" if waiting else "it is not at hand"
                 )
                 raise UsageError(
                     f"bundle {lost}", cause, "name its file as --base too, or export a full bundle"
                 )
-        return there
+        return at_hand
 
     def _same_as(self, id_: Digest, waiting: Sequence[Digest]) -> Digest | None:
         """Return the id of a bundle that is at hand: this one, or the last of a chain that makes it."""
@@ -105,7 +105,7 @@ class DeltaChain:
         if id_ in self._links:
             return id_
         # What a bundle says that it makes is a claim: nothing may stand on itself by that.
-        return next((one for one in self._makers(id_) if one not in waiting), None)
+        return next((maker for maker in self._makers(id_) if maker not in waiting), None)
 
     def _makers(self, state: Digest) -> Iterator[Digest]:
         yield from [link.id for link in self._links.values() if link.inventory.state == state]
@@ -120,8 +120,8 @@ class DeltaChain:
     def _remember(self, id_: Digest) -> None:
         if data := self._history.inventory(id_):
             inventory = decode(data, limits=self._limits)
-            there = [blob for blob in inventory.manifests if self._store.has(blob)]
-            self._links[id_] = chain_entry_of(id_, inventory, there, self._store, self._pool)
+            stored = [blob for blob in inventory.manifests if self._store.has(blob)]
+            self._links[id_] = chain_entry_of(id_, inventory, stored, self._store, self._pool)
 
     def _look_beside(self, id_: Digest) -> None:
         """Look for a bundle in the folders of the named ones; who is there is found out once."""

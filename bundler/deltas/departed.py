@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from bundler.attachments.referrers import fallback_tag
 from bundler.bundle.inventory import Root
-from bundler.oci import Digest, RepositoryName, Tag
-from bundler.oci.graph import Manifests, reached
+from bundler.oci import Digest, Manifests, RepositoryName, Tag, reached
 
 Name = tuple[RepositoryName, Tag | Digest]
 """A name that only one root can have: a tag of a repository, or a digest without one."""
@@ -84,14 +83,14 @@ def departed(
 def _subjects(roots: Iterable[Root], manifests: Manifests) -> dict[Root, Subject]:
     """Return what those roots that are attached to another manifest are attached to."""
     named = {fallback_tag(digest): digest for digest in manifests}
-    found: dict[Root, Subject] = {}
+    subjects: dict[Root, Subject] = {}
     for root in roots:
         manifest = manifests.get(root.digest)
         if root.tag and (subject := named.get(Tag(root.tag.partition(".")[0]))):
-            found[root] = (root.repository, subject)
+            subjects[root] = (root.repository, subject)
         elif root.tag is None and manifest and manifest.subject:
-            found[root] = (root.repository, manifest.subject.digest)
-    return found
+            subjects[root] = (root.repository, manifest.subject.digest)
+    return subjects
 
 
 def _bearers(fates: Mapping[Root, Fate], manifests: Manifests) -> dict[Subject, Fate]:
@@ -107,9 +106,9 @@ def _bearers(fates: Mapping[Root, Fate], manifests: Manifests) -> dict[Subject, 
 def _shared_fate(
     root: Root, subject: Subject, present: Collection[Subject], bearer: Fate | None, scope: DeltaScope
 ) -> Fate:
-    own = scope.fate(root)
-    if own is not Fate.DESELECTED:
-        return own
+    own_fate = scope.fate(root)
+    if own_fate is not Fate.DESELECTED:
+        return own_fate
     if subject in present or bearer is None:
         asked = root.tag is None and subject in scope.subjects
         return Fate.REMOVED if asked else Fate.DESELECTED

@@ -11,7 +11,7 @@ from bundler.bundle.reader import Bundle
 from bundler.deltas.state import State, base_error, state_of
 from bundler.errors import UsageError
 from bundler.limits import Limits
-from bundler.oci.graph import needed_by
+from bundler.oci import needed_by
 from bundler.oci.manifest import REVISION, VERSION
 
 Change = Literal["added", "removed", "moved"]
@@ -95,9 +95,11 @@ def difference(old: Bundle, new: Bundle, pool: ManifestPool | None = None) -> Di
         for name in sorted({*states[0], *states[1]})
     ]
     same = {*before.roots} & {*after.roots}
-    gone, there = (needed_by((root.digest for root in one.roots), one.manifests) for one in (before, after))
-    added = [size for digest, size in there.items() if digest not in gone]
-    removed = [size for digest, size in gone.items() if digest not in there]
+    needed_before, needed_after = (
+        needed_by((root.digest for root in state.roots), state.manifests) for state in (before, after)
+    )
+    added = [size for digest, size in needed_after.items() if digest not in needed_before]
+    removed = [size for digest, size in needed_before.items() if digest not in needed_after]
     return Difference(
         old.id,
         new.id,
@@ -128,15 +130,15 @@ def _check_base(old: Bundle, new: Bundle) -> None:
 
 
 def _states(state: State, limits: Limits) -> dict[str, dict[str, TagState]]:
-    found: dict[str, dict[str, TagState]] = {}
+    states: dict[str, dict[str, TagState]] = {}
     each = dict.fromkeys((root.repository, root.digest) for root in state.roots)
     sums = added_up((digest for _, digest in each), state.manifests, limits)
     for root in state.roots:
         annotations = state.manifests[root.digest].annotations
         size = sums[root.digest].size
-        told = TagState(root.digest, annotations.get(VERSION), annotations.get(REVISION), size)
-        found.setdefault(root.repository, {})[root.tag or root.digest] = told
-    return found
+        shown_state = TagState(root.digest, annotations.get(VERSION), annotations.get(REVISION), size)
+        states.setdefault(root.repository, {})[root.tag or root.digest] = shown_state
+    return states
 
 
 def _departures(entry: RepositoryEntry) -> dict[str, Departure]:

@@ -47,8 +47,8 @@ def refuse_loss(name: str, old: Inventory, new: Inventory) -> None:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         cause = f"it exists, and has {lost[0]}{more}, which the new one would lose or change"
         raise UsageError(name, cause, "choose another name, or --force to replace it")
-    known = {name_of(root) for root in kept} | set(_departed(new))
-    if untold := [name for name in _departed(old) if name not in known]:
+    still_named = {name_of(root) for root in kept} | set(_departed(new))
+    if untold := [name for name in _departed(old) if name not in still_named]:
         repository, tag = untold[0]
         cause = f"it exists, and says that {repository}:{tag} is gone, but the new one would not"
         raise UsageError(name, cause, "choose another name, or --force to replace it")

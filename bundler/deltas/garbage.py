@@ -12,8 +12,7 @@ from bundler.deltas.state import state_of
 from bundler.errors import BundlerError, UsageError
 from bundler.layout import INDEX_FILE
 from bundler.limits import Limits
-from bundler.oci import Digest
-from bundler.oci.graph import reached
+from bundler.oci import Digest, reached
 from bundler.session import Session
 from bundler.store.blob_store import Store, StoredBlob, remove, unneeded
 from bundler.store.history import History, HistoryEntry

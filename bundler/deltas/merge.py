@@ -17,8 +17,7 @@ from bundler.deltas.state import State, base_error, full_inventory, state_of
 from bundler.errors import ContentError, IntegrityError, UsageError
 from bundler.folders import check_disk
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Descriptor, Digest, RepositoryName
-from bundler.oci.graph import Tally, reached
+from bundler.oci import Descriptor, Digest, RepositoryName, Tally, reached
 from bundler.reporting.json_report import BundleReport, Report, RepositoryReport, TagReport
 from bundler.session import Session
 
@@ -65,7 +64,7 @@ def written_report(command: str, inventory: Inventory, bundle: BundleReport, *, 
     for root in roots_of(inventory):
         exported = TagReport(root.tag or root.digest, "exported", root.digest)
         tags.setdefault(root.repository, []).append(exported)
-    repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in tags.items())
+    repositories = tuple(RepositoryReport(name, tuple(reports)) for name, reports in tags.items())
     return Report(command, VERSION, repositories, (), bundle, unchanged=unchanged)
 
 
@@ -104,13 +103,13 @@ def _check_work(state: State, limits: Limits) -> None:
             tally.add(state.manifests[digest].descriptors if digest in state.manifests else 1)
 
 
-def _bases(link: ChainEntry, known: Collection[Digest], named: Mapping[Digest, str]) -> tuple[Digest, ...]:
+def _bases(link: ChainEntry, present: Collection[Digest], named: Mapping[Digest, str]) -> tuple[Digest, ...]:
     """Return the bases of a bundle: the bundles themselves, or the full one that was merged of them."""
-    missing = [base for base in link.inventory.base if base not in known]
+    missing = [base for base in link.inventory.base if base not in present]
     if not missing:
         return link.inventory.base
     whole = link.inventory.base_state
-    if whole and whole in known:
+    if whole and whole in present:
         return (whole,)
     raise base_error(named.get(link.id, f"bundle {link.id}"), missing[0], named)
 

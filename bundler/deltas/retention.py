@@ -53,10 +53,12 @@ def expired(entries: Sequence[HistoryEntry], job: str, keep: Keep, now: int) -> 
 
 def _promised(entries: Sequence[HistoryEntry], job: str, keep: Keep, now: int) -> list[HistoryEntry]:
     """Return the bundles of a job that `keep` keeps for themselves."""
-    own = [entry for entry in entries if entry.job == job]
-    newest = own[-max(keep.newest or 1, 1) :]
+    of_job = [entry for entry in entries if entry.job == job]
+    newest = of_job[-max(keep.newest or 1, 1) :]
     since = now - (keep.days or 0) * DAY
-    young = [entry for entry, time in zip(own, _times(own, now), strict=True) if keep.days and time > since]
+    young = [
+        entry for entry, time in zip(of_job, _times(of_job, now), strict=True) if keep.days and time > since
+    ]
     return [*newest, *young]
 
 
@@ -88,14 +90,14 @@ def _times(entries: Sequence[HistoryEntry], now: int) -> Iterator[int]:
 def _needed(kept: Sequence[HistoryEntry], entries: Sequence[HistoryEntry]) -> set[Digest]:
     """Return the ids that are kept, and all that they build on."""
     bases = {entry.id: entry.base for entry in entries}
-    found: set[Digest] = set()
+    needed: set[Digest] = set()
     waiting = [entry.id for entry in kept]
     while waiting:
         id_ = waiting.pop()
-        if id_ not in found:
-            found.add(id_)
+        if id_ not in needed:
+            needed.add(id_)
             waiting += bases.get(id_, ())
-    return found
+    return needed
 
 
 class FullEvery(NamedTuple):

@@ -95,26 +95,26 @@ class Base(NamedTuple):
 
     def completed(self, manifests: Manifests) -> Base:
         """Return the base with manifests that others know: of a receipt, only names are at hand."""
-        found = dict(self.manifests)
+        completed = dict(self.manifests)
         waiting = [root.digest for root in self.roots]
         while waiting:
             digest = waiting.pop()
-            if digest not in found and (known := manifests.get(digest)):
-                whole = parse_manifest(known.data, known.blob.media_type, digest)
-                found[digest] = sparse(whole, self.omitted)
-                waiting += [child.digest for child in found[digest].children]
-        return self._replace(manifests=found)
+            if digest not in completed and (manifest := manifests.get(digest)):
+                whole = parse_manifest(manifest.data, manifest.blob.media_type, digest)
+                completed[digest] = sparse(whole, self.omitted)
+                waiting += [child.digest for child in completed[digest].children]
+        return self._replace(manifests=completed)
 
     def homes(self) -> dict[Digest, RepositoryName]:
         """Return every blob of the base, manifests included, with the first repository that has it."""
-        found: dict[Digest, RepositoryName] = {}
+        homes: dict[Digest, RepositoryName] = {}
         for root in sorted(self.roots, key=bundle_order):
             for digest in reached(root.digest, self.manifests):
                 if manifest := self.manifests.get(digest):
-                    found.setdefault(digest, root.repository)
+                    homes.setdefault(digest, root.repository)
                     for blob in manifest.blobs:
-                        found.setdefault(blob.digest, root.repository)
-        return found
+                        homes.setdefault(blob.digest, root.repository)
+        return homes
 
 
 def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, scope: DeltaScope) -> Inventory:
@@ -202,7 +202,7 @@ def old_layers(
     for root in sorted(base_roots, key=bundle_order):
         if not is_attachment_tag(root.tag):
             before.setdefault(root.repository, []).append(root)
-    found: dict[Digest, dict[Required, None]] = {}
+    homes: dict[Digest, dict[Required, None]] = {}
     for root in roots_of(inventory):
         if is_attachment_tag(root.tag) or not (old := _predecessor(root, before.get(root.repository, ()))):
             continue
@@ -211,8 +211,8 @@ def old_layers(
             for place, blob in enumerate(fresh):
                 for was in _ordered(place, _left_behind(manifest, earlier)):
                     candidate = Required(was.media_type, was.digest, was.size, old.repository)
-                    found.setdefault(blob.digest, {})[candidate] = None
-    return {digest: tuple(candidates) for digest, candidates in found.items()}
+                    homes.setdefault(blob.digest, {})[candidate] = None
+    return {digest: tuple(candidates) for digest, candidates in homes.items()}
 
 
 def _predecessor(root: Root, before: Sequence[Root]) -> Root | None:
@@ -238,8 +238,8 @@ def _pairs(
 
 
 def _leaves(root: Root, manifests: Manifests) -> list[Manifest]:
-    there = (manifests.get(digest) for digest in reached(root.digest, manifests))
-    return [manifest for manifest in there if manifest and not manifest.children]
+    manifests_below = (manifests.get(digest) for digest in reached(root.digest, manifests))
+    return [manifest for manifest in manifests_below if manifest and not manifest.children]
 
 
 def _left_behind(manifest: Manifest, earlier: Iterable[Manifest]) -> list[Descriptor]:

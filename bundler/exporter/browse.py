@@ -80,7 +80,7 @@ def list_tags(name: RepositoryName, session: Session, *, digests: bool = False) 
 
 def list_repositories(name: RegistryName, session: Session) -> RegistryCatalog:
     """Return the repositories of a registry. Raises NotFoundError where it has no catalog; AuthError."""
-    return RegistryCatalog(name, tuple(found.path for found in session.registries.catalog(name)))
+    return RegistryCatalog(name, tuple(name_listed.path for name_listed in session.registries.catalog(name)))
 
 
 def _read(repository: Repository, tag: Tag) -> DescribedTag:

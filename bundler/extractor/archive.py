@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from bundler.bundle.format import BLOCK, padding
+from bundler.bundle.bundle_format import BLOCK, padding
 from bundler.errors import ContentError, printable
 from bundler.limits import KIB, Limits
 from bundler.oci import CHUNK

@@ -16,8 +16,7 @@ from bundler.extractor.archive import Allowance, Archive, ArchiveEntry
 from bundler.extractor.find import Extracted, FoundVersion
 from bundler.folders import whole_directory
 from bundler.limits import Limits
-from bundler.oci import BlobSource, Descriptor, read_all
-from bundler.oci.manifest import INDEXES, Manifest, parse_manifest
+from bundler.oci import INDEXES, BlobSource, Descriptor, Manifest, parse_manifest, read_all
 from bundler.reporting.progress import Progress
 
 _ARCHIVES = ".tar+gzip"

@@ -8,18 +8,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from bundler.bundle.format import END_OF_ARCHIVE, member_header, padding
+from bundler.bundle.bundle_format import END_OF_ARCHIVE, member_header, padding
 from bundler.bundle.inventory import REF_NAME, descriptor
-from bundler.bundle.member import Member, member_of
+from bundler.bundle.member_encoding import Member, member_of
 from bundler.bundle.reader import Bundle
 from bundler.durable import whole_file
 from bundler.errors import IntegrityError, UsageError
 from bundler.extractor.find import Extracted, FoundVersion
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
-from bundler.oci import BlobSource, Descriptor, Digest, read_all, strict_json
+from bundler.oci import OCI_INDEX, BlobSource, Descriptor, Digest, parse_manifest, read_all, strict_json
 from bundler.oci.graph import sparse
-from bundler.oci.manifest import OCI_INDEX, parse_manifest
 from bundler.reporting.progress import Progress, Step
 
 ARCHIVE_SUFFIX = ".tar"

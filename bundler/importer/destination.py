@@ -8,8 +8,7 @@ from bundler.attachments.referrers import attachment_tags, is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.errors import NotFoundError
 from bundler.mapping import KEPT, Mapping, map_all
-from bundler.oci import Digest, Prefix, RepositoryName
-from bundler.oci.graph import Manifests, reached
+from bundler.oci import Digest, Manifests, Prefix, RepositoryName, reached
 from bundler.selection import choose
 from bundler.selection.choose import EVERY_TAG, Decision
 from bundler.selection.rules import Rules
@@ -83,9 +82,12 @@ def _belonging(entry: RepositoryEntry, chosen: list[Root], manifests: Manifests)
                 continue
             seen.add(digest)
             named = [tag for tag in attachment_tags(digest) if tag in entry.tags]
-            found = [*referrers.get(digest, ()), *(Root(entry.name, tag, entry.tags[tag]) for tag in named)]
-            yield from found
-            waiting += [root.digest for root in found]
+            attached = [
+                *referrers.get(digest, ()),
+                *(Root(entry.name, tag, entry.tags[tag]) for tag in named),
+            ]
+            yield from attached
+            waiting += [root.digest for root in attached]
 
 
 def names_at(destination: Destination, taken: Taken) -> dict[RepositoryName, RepositoryName]:

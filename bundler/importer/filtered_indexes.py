@@ -85,8 +85,8 @@ def _entry(entry: dict[str, Any], filtered: Manifest | None) -> dict[str, Any]:
 
 def filtered_from(manifest: Manifest) -> Digest | None:
     """Return the digest of the whole index that a filtered one says it was made from."""
-    said = manifest.annotations.get(FILTERED_FROM, "")
-    return Digest(said) if Digest.grammar.fullmatch(said) else None
+    annotation = manifest.annotations.get(FILTERED_FROM, "")
+    return Digest(annotation) if Digest.grammar.fullmatch(annotation) else None
 
 
 def lost_attachments(

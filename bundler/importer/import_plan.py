@@ -12,9 +12,7 @@ from bundler.attachments.referrers import has_all_of, is_attachment_tag, is_fall
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
 from bundler.importer.filtered_indexes import NO_WHOLES, RootsToImport, filtered_from
-from bundler.oci import Descriptor, Digest, RepositoryName
-from bundler.oci.graph import Manifests, bottom_up
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, bottom_up
 from bundler.selection.choose import Decision
 from bundler.selection.rules import LATEST
 from bundler.selection.semver import version_of
@@ -178,13 +176,13 @@ def _uploads(
         alone = (name,)
         for manifest in bottom_up(digests, manifests):
             for blob in manifest.blobs:
-                there = homes.setdefault(Descriptor("", blob.digest, blob.size), alone)
-                if there[-1] == name:
+                repositories = homes.setdefault(Descriptor("", blob.digest, blob.size), alone)
+                if repositories[-1] == name:
                     continue
-                if isinstance(there, list):
-                    there.append(name)
+                if isinstance(repositories, list):
+                    repositories.append(name)
                 else:
-                    homes[Descriptor("", blob.digest, blob.size)] = [*there, name]
+                    homes[Descriptor("", blob.digest, blob.size)] = [*repositories, name]
     return tuple(PlannedUpload(blob, tuple(names)) for blob, names in homes.items())
 
 
@@ -192,20 +190,20 @@ def plan_tag(
     root: Root, manifest: Manifest, existing_tags: ExistingTags, on_conflict: OnConflict
 ) -> PlannedTag:
     """Return what becomes of one root."""
-    existing, there = existing_tags.points_to[root], existing_tags.others.get(root)
-    if there and not is_attachment_tag(root.tag) and filtered_from(there) == filtered_from(manifest):
+    existing, theirs = existing_tags.points_to[root], existing_tags.others.get(root)
+    if theirs and not is_attachment_tag(root.tag) and filtered_from(theirs) == filtered_from(manifest):
         # Another part of the same index: the bundle before carried other platforms.
         return PlannedTag(root, Action.MOVE, existing, manifest)
-    if there is None or not is_attachment_tag(root.tag):
+    if theirs is None or not is_attachment_tag(root.tag):
         return PlannedTag(root, _action(root, existing, on_conflict), existing, manifest)
     if is_fallback_tag(root.tag):
-        if lists_all_of(manifest, there):
+        if lists_all_of(manifest, theirs):
             return PlannedTag(root, Action.MOVE, existing, manifest)
-        both = merged(manifest, there)
-        return PlannedTag(root, Action.PRESENT if both is there else Action.MERGE, existing, both)
-    if has_all_of(manifest, there):
+        both = merged(manifest, theirs)
+        return PlannedTag(root, Action.PRESENT if both is theirs else Action.MERGE, existing, both)
+    if has_all_of(manifest, theirs):
         return PlannedTag(root, Action.MOVE, existing, manifest)
-    action = Action.PRESENT if has_all_of(there, manifest) else _action(root, existing, on_conflict)
+    action = Action.PRESENT if has_all_of(theirs, manifest) else _action(root, existing, on_conflict)
     return PlannedTag(root, action, existing, manifest)
 
 
@@ -227,14 +225,14 @@ def _levels(
     by_repository: dict[RepositoryName, dict[Digest, None]] = {}
     for root in roots:
         by_repository.setdefault(root.repository, {})[root.digest] = None
-    for name, own in by_repository.items():
-        needs = {m.blob.digest: _needs(m) for m in bottom_up(own, manifests)}
+    for name, digests in by_repository.items():
+        needs = {m.blob.digest: _needs(m) for m in bottom_up(digests, manifests)}
         below = set().union(*needs.values())
         sorter = TopologicalSorter({digest: deps & needs.keys() for digest, deps in needs.items()})
         for number, level in enumerate(_ready(sorter)):
-            found = [(name, manifests[digest]) for digest in level if digest in below]
+            ready = [(name, manifests[digest]) for digest in level if digest in below]
             levels += [[] for _ in range(number + 1 - len(levels))]
-            levels[number] += found
+            levels[number] += ready
     return tuple(tuple(level) for level in levels if level)
 
 
@@ -253,7 +251,7 @@ def _ready(sorter: TopologicalSorter[Digest]) -> Iterator[list[Digest]]:
 
 def _listings(roots: Iterable[Root], manifests: Manifests) -> tuple[Listing, ...]:
     """The referrers of each subject that are not in an index of the bundle itself."""
-    found: dict[tuple[RepositoryName, Digest], dict[Digest, Manifest]] = {}
+    referrers: dict[tuple[RepositoryName, Digest], dict[Digest, Manifest]] = {}
     listed: set[tuple[RepositoryName, Digest]] = set()
     for root in roots:
         if is_fallback_tag(root.tag):
@@ -261,6 +259,8 @@ def _listings(roots: Iterable[Root], manifests: Manifests) -> tuple[Listing, ...
     for root in roots:
         for manifest in bottom_up([root.digest], manifests):
             if manifest.subject and (root.repository, manifest.blob.digest) not in listed:
-                own = found.setdefault((root.repository, manifest.subject.digest), {})
-                own[manifest.blob.digest] = manifest
-    return tuple(Listing(name, subject, tuple(own.values())) for (name, subject), own in found.items())
+                attached = referrers.setdefault((root.repository, manifest.subject.digest), {})
+                attached[manifest.blob.digest] = manifest
+    return tuple(
+        Listing(name, subject, tuple(attached.values())) for (name, subject), attached in referrers.items()
+    )

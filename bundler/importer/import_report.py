@@ -15,8 +15,8 @@ from bundler.importer.import_plan import SENT, Action, ImportPlan, OnConflict, P
 from bundler.importer.prepare import arrange
 from bundler.importer.push import ContentPush
 from bundler.importer.verify import Verified
-from bundler.oci import Descriptor, RepositoryName
-from bundler.oci.graph import Manifests, bottom_up, is_sparse
+from bundler.oci import Descriptor, Manifests, RepositoryName, bottom_up
+from bundler.oci.graph import is_sparse
 from bundler.reporting import json_report
 from bundler.reporting.progress import counted
 from bundler.session import Session
@@ -113,16 +113,16 @@ def _place(bundle: Bundle | BundleStream) -> str:
 
 def _conflicts(plan: ImportPlan) -> dict[Root, BundlerError]:
     """Tags that exist with another digest, and may not be moved."""
-    found: dict[Root, BundlerError] = dict(plan.refused)
+    conflicts: dict[Root, BundlerError] = dict(plan.refused)
     for step in plan.steps:
         if step.action is Action.CONFLICT:
             cause = (
                 f"the tag exists with another digest: there {step.previous}, in the bundle {step.root.digest}"
             )
-            found[step.root] = TargetRefusedError(
+            conflicts[step.root] = TargetRefusedError(
                 str(step.root), cause, "kept as it is; use --on-conflict overwrite to replace it"
             )
-    return found
+    return conflicts
 
 
 def _repositories(
@@ -140,8 +140,8 @@ def _repositories(
         )
     sources = {target: source for source, target in plan.names.items()}
     return tuple(
-        json_report.RepositoryReport(name, tuple(own), sources.get(name))
-        for name, own in sorted(tags.items())
+        json_report.RepositoryReport(name, tuple(reports), sources.get(name))
+        for name, reports in sorted(tags.items())
     )
 
 

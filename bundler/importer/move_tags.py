@@ -5,17 +5,7 @@ Source: distribution-spec 1.1, "Pushing Manifests with Subject".
 
 from collections.abc import Callable, Collection, Iterator
 
-from bundler.attachments.referrers import (
-    entry_of,
-    extended,
-    fallback_tag,
-    has_all_of,
-    index_of,
-    is_attachment_tag,
-    is_fallback_tag,
-    is_referrers_index,
-    lists_all_of,
-)
+from bundler.attachments import referrers
 from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import SENT, Listing, PlannedTag, plan_tag
@@ -23,9 +13,7 @@ from bundler.importer.push import ContentPush, SparseIndexRefusedError
 from bundler.importer.resume import ask_for_tag, points_to
 from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
-from bundler.oci import RepositoryName
-from bundler.oci.graph import bottom_up
-from bundler.oci.manifest import Manifest
+from bundler.oci import Manifest, RepositoryName, bottom_up
 from bundler.registry.quirks import AT_TARGET
 from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
@@ -39,7 +27,7 @@ def make_findable(listing: Listing, registries: Registries) -> None:
     wanted = {referrer.blob.digest for referrer in listing.referrers}
     by_api = registries.source(listing.repository).referrers(listing.subject)
     if by_api is not None:
-        if missing := wanted - {found.digest for found in by_api}:
+        if missing := wanted - {descriptor.digest for descriptor in by_api}:
             cause = f"the target's Referrers API does not list {min(missing)}, which was just pushed"
             raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
         return
@@ -49,20 +37,20 @@ def make_findable(listing: Listing, registries: Registries) -> None:
         needed = _with(listing, index)
         if needed is index:
             return
-        target.put_manifest(needed, fallback_tag(listing.subject))
-    cause = f"the target does not keep {fallback_tag(listing.subject)}, which lists its referrers"
+        target.put_manifest(needed, referrers.fallback_tag(listing.subject))
+    cause = f"the target does not keep {referrers.fallback_tag(listing.subject)}, which lists its referrers"
     raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
 
 
 def _current(listing: Listing, target: TargetRepository) -> Manifest | None:
     """The list that is there; some registries take the tag for the subject's digest (GitLab)."""
-    found = target.manifest_at(fallback_tag(listing.subject))
-    return found if found and is_referrers_index(found, listing.subject) else None
+    index = target.manifest_at(referrers.fallback_tag(listing.subject))
+    return index if index and referrers.is_referrers_index(index, listing.subject) else None
 
 
 def _with(listing: Listing, index: Manifest | None) -> Manifest:
-    entries = [entry_of(referrer) for referrer in listing.referrers]
-    return index_of(entries) if index is None else extended(index, entries)
+    entries = [referrers.entry_of(referrer) for referrer in listing.referrers]
+    return referrers.index_of(entries) if index is None else referrers.extended(index, entries)
 
 
 def _next_step(error: BundlerError) -> str:
@@ -146,8 +134,8 @@ class Tags:
         root, expected = step.root, step.manifest.blob.digest
         target = self._push.session.registries.target(root.repository)
         if not target.shows(root.tag or root.digest, expected) and not _has_ours(step, target):
-            found = points_to(root, self._push.session.registries)
-            cause = f"when read back, it points to {found or 'nothing'} instead of {expected}"
+            digest = points_to(root, self._push.session.registries)
+            cause = f"when read back, it points to {digest or 'nothing'} instead of {expected}"
             raise IntegrityError(str(root), cause, "run the import again")
 
     def _make_findable(self) -> None:
@@ -166,24 +154,28 @@ class Tags:
     def _arrived(self, listing: Listing) -> Listing:
         """The listing without what the target did not take."""
         name = listing.repository
-        referrers = (
+        kept = (
             referrer
             for referrer in listing.referrers
             if (name, referrer.blob.digest) not in self._push.lost
             and Root(name, None, referrer.blob.digest) not in self._failed
         )
-        return listing._replace(referrers=tuple(referrers))
+        return listing._replace(referrers=tuple(kept))
 
 
 def _has_ours(step: PlannedTag, target: TargetRepository) -> bool:
     """Return True for a list that somebody extended meanwhile, with all of ours in it."""
     tag = step.root.tag
-    if tag is None or not is_attachment_tag(tag):
+    if tag is None or not referrers.is_attachment_tag(tag):
         return False
     now = target.manifest_at(tag)
     if now is None:
         return False
-    return lists_all_of(now, step.manifest) if is_fallback_tag(tag) else has_all_of(now, step.manifest)
+    return (
+        referrers.lists_all_of(now, step.manifest)
+        if referrers.is_fallback_tag(tag)
+        else referrers.has_all_of(now, step.manifest)
+    )
 
 
 def finish(push: ContentPush, record: ImportRecord, *, fully: bool) -> None:

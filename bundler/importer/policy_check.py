@@ -6,9 +6,7 @@ from itertools import chain
 from bundler.attachments.evidence import Attachments, evidence_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import BUNDLE, BundlerError, ContentError, TrustError, UnsignedError, ViolationsError
-from bundler.oci import BlobSource, RepositoryName
-from bundler.oci.graph import Manifests
-from bundler.oci.manifest import Manifest
+from bundler.oci import BlobSource, Manifest, Manifests, RepositoryName
 from bundler.reporting.json_report import SignedReport
 from bundler.trust.module_signers import Signers
 from bundler.trust.policy import Demand, Policy, matches
@@ -23,19 +21,19 @@ class PolicyCheck:
         self._policy = policy
         self._signers = signers
         self._content = content
-        self._told: dict[SignedReport, None] = {}
+        self._signed: dict[SignedReport, None] = {}
 
     @property
-    def told(self) -> tuple[SignedReport, ...]:
+    def signed(self) -> tuple[SignedReport, ...]:
         """Who signed what, after the check."""
-        return tuple(self._told)
+        return tuple(self._signed)
 
     def check(self, inventory: Inventory, manifests: Manifests, names: Names | None = None) -> None:
         """Raise what is violated: ContentError, or TrustError where only signatures on modules lack.
 
         `names` are the repositories at the target, where one is known.
         """
-        found: list[BundlerError] = []
+        violations: list[BundlerError] = []
         more, only_unsigned = 0, True
         for problem in chain(
             _places(self._policy, inventory, names),
@@ -45,15 +43,17 @@ class PolicyCheck:
         ):
             only_unsigned &= isinstance(problem, TrustError)
             # A bundle that was made to violate in a million places does not fill the memory.
-            if len(found) < ViolationsError.most:
-                found.append(problem)
+            if len(violations) < ViolationsError.most:
+                violations.append(problem)
             else:
                 more += 1
-        if found and only_unsigned:
-            raise UnsignedError("policy", found, more)
-        if found:
+        if violations and only_unsigned:
+            raise UnsignedError("policy", violations, more)
+        if violations:
             # One exit code for all of them: what is not allowed at all weighs more.
-            problems = [ContentError(one.item, one.cause, one.next_step) for one in found]
+            problems = [
+                ContentError(violation.item, violation.cause, violation.next_step) for violation in violations
+            ]
             raise ViolationsError("policy", problems, more)
 
     def _demanded(self, inventory: Inventory, manifests: Manifests) -> Iterator[BundlerError]:
@@ -71,8 +71,8 @@ class PolicyCheck:
         if demand.signed:
             signers = self._signers[demand]
             try:
-                found = attachments.signed(root, signers, self._content)
-                self._told[evidence_of(root, signers, found)] = None
+                signatures = attachments.signed(root, signers, self._content)
+                self._signed[evidence_of(root, signers, signatures)] = None
             except TrustError as error:
                 yield error
 

@@ -16,9 +16,7 @@ from bundler.importer.prune import Gone
 from bundler.importer.required import AvailableContent, Target, find_required
 from bundler.importer.resume import ask_for_tags
 from bundler.ledger.ledger import ImportRecord, Incoming
-from bundler.oci import Digest, RegistryName, RepositoryName
-from bundler.oci.graph import Manifests, bottom_up
-from bundler.oci.manifest import Manifest
+from bundler.oci import Digest, Manifest, Manifests, RegistryName, RepositoryName, bottom_up
 from bundler.registry.blob_uploads import BegunUpload
 from bundler.registry.registries import Registries
 from bundler.session import Session

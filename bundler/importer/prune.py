@@ -119,21 +119,21 @@ def prune_tags(
     failed = {tag: error for tag, error in now.items() if isinstance(error, BundlerError)}
     others = [tag for tag, digest in now.items() if tag not in failed and digest not in (None, tag.digest)]
     filtered = dict(session.each("filtered indexes", others, lambda tag: _is_filtered(tag, registries)))
-    there = {
+    unmoved = {
         tag: digest
         for tag, digest in now.items()
         if isinstance(digest, Digest) and (digest == tag.digest or filtered.get(tag) is True)
     }
-    if there:
-        record.moves([MovedTag(tag.repository, tag.tag, digest, None) for tag, digest in there.items()])
-    results: dict[Gone, BundlerError | None] = {**failed, **_prune(there, session)}
-    told = {tag: _kept(tag, digest) for tag, digest in now.items() if not isinstance(digest, BundlerError)}
-    told |= {
+    if unmoved:
+        record.moves([MovedTag(tag.repository, tag.tag, digest, None) for tag, digest in unmoved.items()])
+    results: dict[Gone, BundlerError | None] = {**failed, **_prune(unmoved, session)}
+    reports = {tag: _kept(tag, digest) for tag, digest in now.items() if not isinstance(digest, BundlerError)}
+    reports |= {
         tag: TagReport(tag.tag, "failed", None, error.cause) if error else TagReport(tag.tag, "removed")
         for tag, error in results.items()
     }
     return replace(
-        _with_tags(report, told),
+        _with_tags(report, reports),
         failures=tuple(failure(error, str(tag)) for tag, error in results.items() if error),
         traffic=registries.traffic.report(),
         unchanged=report.unchanged and not results,
@@ -149,68 +149,75 @@ def _kept(gone: Gone, now: Digest | None) -> TagReport:
 
 def with_planned(report: Report, gone: tuple[Gone, ...]) -> Report:
     """The report of a dry run, and what would be deleted."""
-    return _with_tags(report, {one: TagReport(one.tag, "planned", None, "would be deleted") for one in gone})
+    return _with_tags(report, {tag: TagReport(tag.tag, "planned", None, "would be deleted") for tag in gone})
 
 
-def _with_tags(report: Report, told: Mapping[Gone, TagReport]) -> Report:
-    known = {entry.name: entry for entry in report.repositories}
-    for one, tag in told.items():
-        entry = known.get(one.repository, RepositoryReport(one.repository, (), one.source))
-        known[one.repository] = replace(entry, tags=(*entry.tags, tag))
-    return replace(report, repositories=tuple(known.values()))
+def _with_tags(report: Report, reports: Mapping[Gone, TagReport]) -> Report:
+    entries = {entry.name: entry for entry in report.repositories}
+    for departed, tag_report in reports.items():
+        entry = entries.get(departed.repository, RepositoryReport(departed.repository, (), departed.source))
+        entries[departed.repository] = replace(entry, tags=(*entry.tags, tag_report))
+    return replace(report, repositories=tuple(entries.values()))
 
 
-def _is_filtered(one: Gone, registries: Registries) -> bool:
+def _is_filtered(departed: Gone, registries: Registries) -> bool:
     """Return whether a tag has an index that an import filtered from the one that the base has."""
-    found = registries.target(one.repository).manifest_at(one.tag)
-    return found is not None and filtered_from(found) == one.digest
+    manifest = registries.target(departed.repository).manifest_at(departed.tag)
+    return manifest is not None and filtered_from(manifest) == departed.digest
 
 
-def _digest_of(one: Gone, registries: Registries) -> Digest | None:
-    return registries.target(one.repository).digest_of(one.tag)
+def _digest_of(departed: Gone, registries: Registries) -> Digest | None:
+    return registries.target(departed.repository).digest_of(departed.tag)
 
 
 def _prune(gone: Mapping[Gone, Digest], session: Session) -> dict[Gone, BundlerError | None]:
     """Delete them; the result is what kept one from being deleted."""
     # One repository after the other: whether a digest has other names changes as they go.
-    homes = dict.fromkeys(one.repository for one in gone)
-    found: dict[Gone, BundlerError | None] = {}
+    homes = dict.fromkeys(departed.repository for departed in gone)
+    results: dict[Gone, BundlerError | None] = {}
 
     def emptied(name: RepositoryName) -> list[tuple[Gone, BundlerError | None]]:
-        own = [one for one in gone if one.repository == name]
-        return [(one, _deleted(one, gone[one], own, session.registries)) for one in own]
+        of_repository = [departed for departed in gone if departed.repository == name]
+        return [
+            (departed, _deleted(departed, gone[departed], of_repository, session.registries))
+            for departed in of_repository
+        ]
 
     for name, answer in session.each("deleting tags", homes, emptied):
         if isinstance(answer, BundlerError):
-            found |= {one: answer for one in gone if one.repository == name}
+            results |= {departed: answer for departed in gone if departed.repository == name}
         else:
-            found |= dict(answer)
-    return found
+            results |= dict(answer)
+    return results
 
 
-def _deleted(one: Gone, digest: Digest, own: list[Gone], registries: Registries) -> BundlerError | None:
-    target = registries.target(one.repository)
+def _deleted(
+    departed: Gone, digest: Digest, of_repository: list[Gone], registries: Registries
+) -> BundlerError | None:
+    target = registries.target(departed.repository)
     try:
-        if target.delete(one.tag):
+        if target.delete(departed.tag):
             return None
         # Registries of the older kind delete by digest alone, and with it every tag that it has.
-        if other := next(_others(one, digest, own, registries, target), None):
+        if other := next(_others(departed, digest, of_repository, registries, target), None):
             cause = f"the target deletes by digest alone, and {other} needs {digest} too"
-            return TargetRefusedError(str(one), cause, "delete it with the registry's own tools")
+            return TargetRefusedError(str(departed), cause, "delete it with the registry's own tools")
         if not target.delete(digest):
             cause = "the target does not delete manifests"
-            return TargetRefusedError(str(one), cause, "allow deletion at the registry, or remove --prune")
+            return TargetRefusedError(
+                str(departed), cause, "allow deletion at the registry, or remove --prune"
+            )
     except BundlerError as error:
         return error
     return None
 
 
 def _others(
-    one: Gone, digest: str, own: list[Gone], registries: Registries, target: TargetRepository
+    departed: Gone, digest: str, of_repository: list[Gone], registries: Registries, target: TargetRepository
 ) -> Iterator[str]:
     """The tags that stay, and need this digest themselves or in their index."""
-    going = {gone.tag for gone in own}
-    for tag in registries.source(one.repository).tags().tags:
+    going = {gone.tag for gone in of_repository}
+    for tag in registries.source(departed.repository).tags().tags:
         manifest = None if tag in going else target.manifest_at(tag)
         if manifest and digest in (manifest.blob.digest, *(child.digest for child in manifest.children)):
             yield tag

@@ -9,9 +9,8 @@ from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import ImportPlan, PlannedTag, PlannedUpload
 from bundler.importer.resume import has_blob
-from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName, Tag
+from bundler.oci import BlobSource, Descriptor, Digest, Manifest, RepositoryName, Tag
 from bundler.oci.graph import is_sparse
-from bundler.oci.manifest import Manifest
 from bundler.registry import quirks
 from bundler.reporting.json_report import Phases
 from bundler.session import Session
@@ -112,8 +111,8 @@ class ContentPush(Phases):
             (step.root.repository, step.manifest.blob.digest): (step.root.repository, step.manifest)
             for step in self.plan.to_push
         }
-        own = [item for key, item in roots.items() if key not in below]
-        for level in (*self.plan.children, tuple(own)):
+        tagged = [item for key, item in roots.items() if key not in below]
+        for level in (*self.plan.children, tuple(tagged)):
             for (name, manifest), done in self.session.each("manifests", level, self._by_digest):
                 if isinstance(done, BundlerError):
                     self.lost[name, manifest.blob.digest] = done
@@ -136,10 +135,10 @@ class ContentPush(Phases):
         Manifests are read and hashed; of a blob, the first byte is read.
         """
         content = [*self._brought_to, *((name, blob) for (name, _), blob in self._put_there.items())]
-        for (name, blob), there in self.session.each("confirming", content, self._is_there):
-            if isinstance(there, BundlerError):
-                self.lost[name, blob.digest] = there
-            elif not there:
+        for (name, blob), confirmed in self.session.each("confirming", content, self._is_there):
+            if isinstance(confirmed, BundlerError):
+                self.lost[name, blob.digest] = confirmed
+            elif not confirmed:
                 cause = "it was sent or mounted, but the target does not have it"
                 item = f"{name}@{blob.digest}"
                 self.lost[name, blob.digest] = IntegrityError(item, cause, "run the import again")

@@ -23,12 +23,12 @@ Found = tuple[Digest, RepositoryName]
 class AvailableContent:
     """The content of a bundle itself, of others beside it, and that the target can give. A BlobSource."""
 
-    def __init__(self, own: BlobSource, inventory: Inventory, beside: Sequence[Bundle]) -> None:
-        self._own = own
+    def __init__(self, bundle: BlobSource, inventory: Inventory, beside: Sequence[Bundle]) -> None:
+        self._bundle = bundle
         self._required = {blob.digest for blob in inventory.required}
-        for bundle in beside:
-            check_own_layout(bundle.path)
-        self._beside = {blob.digest: bundle for bundle in beside for blob in bundle.inventory.content}
+        for other in beside:
+            check_own_layout(other.path)
+        self._beside = {blob.digest: other for other in beside for blob in other.inventory.content}
         self._at_target: dict[Digest, BlobSource] = {}
 
     def has_beside(self, blob: Descriptor) -> bool:
@@ -42,7 +42,7 @@ class AvailableContent:
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """A blob's bytes, verified."""
         if blob.digest not in self._required:
-            return self._own.chunks(blob)
+            return self._bundle.chunks(blob)
         source = self._beside.get(blob.digest) or self._at_target.get(blob.digest)
         if source is None:
             cause = "the target said that it has this blob, so the bundle does not include it"
@@ -69,27 +69,27 @@ def find_required(
     """
     required = {blob.digest: blob for blob in inventory.required}
     wanted = [upload for upload in plan.uploads if upload.blob.digest in required]
-    there = _there(
+    held_by = _there(
         [(required[upload.blob.digest], name) for upload in wanted for name in upload.repositories], target
     )
     nowhere = [
         required[upload.blob.digest]
         for upload in wanted
-        if not any((upload.blob.digest, name) in there for name in upload.repositories)
+        if not any((upload.blob.digest, name) in held_by for name in upload.repositories)
     ]
     homes = _there([(blob, home) for blob in nowhere if (home := _home(blob, target))], target)
-    having = dict(sorted(there | homes))
+    having = dict(sorted(held_by | homes))
     if missing := [blob for blob in nowhere if blob.digest not in having and not content.has_beside(blob)]:
         raise _missing(missing, inventory, target)
     for digest, name in having.items():
         content.is_at(digest, target.session.registries.source(name))
-    left = (_left(upload, there, having) for upload in plan.uploads)
+    left = (_left(upload, held_by, having) for upload in plan.uploads)
     return plan._replace(uploads=tuple(upload for upload in left if upload.repositories))
 
 
 def _there(places: Collection[Place], target: Target) -> set[Found]:
     """The places that have their blob. Raises the first error: what can't be asked must not be written to."""
-    found: set[Found] = set()
+    places_with_it: set[Found] = set()
     registries = target.session.registries
     for (blob, name), answer in target.session.each(
         "what the bundle builds on", places, lambda place: registries.target(place[1]).has(place[0])
@@ -97,14 +97,16 @@ def _there(places: Collection[Place], target: Target) -> set[Found]:
         if isinstance(answer, BundlerError):
             raise answer
         if answer:
-            found.add((blob.digest, name))
-    return found
+            places_with_it.add((blob.digest, name))
+    return places_with_it
 
 
-def _left(upload: PlannedUpload, there: set[Found], having: Mapping[Digest, RepositoryName]) -> PlannedUpload:
+def _left(
+    upload: PlannedUpload, held_by: set[Found], having: Mapping[Digest, RepositoryName]
+) -> PlannedUpload:
     """The upload where it is still needed, mounted from where the target has it."""
     digest = upload.blob.digest
-    names = tuple(name for name in upload.repositories if (digest, name) not in there)
+    names = tuple(name for name in upload.repositories if (digest, name) not in held_by)
     return PlannedUpload(upload.blob, names, having.get(digest))
 
 

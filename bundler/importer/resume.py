@@ -11,8 +11,7 @@ from bundler.attachments.referrers import is_attachment_tag, is_fallback_tag, is
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, NotFoundError
 from bundler.importer.import_plan import ExistingTags
-from bundler.oci import Descriptor, Digest, RepositoryName
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest, RepositoryName
 from bundler.registry.registries import Registries
 from bundler.session import Session
 

@@ -51,7 +51,7 @@ def roll_back(
     A tag that was moved since is a failure, unless `overwrite`. One that was not there before stays.
     Without `may_write` the target is only asked, and the report says what would be done.
     """
-    found = dict(
+    results = dict(
         session.each(
             "tags back",
             rollback.moved,
@@ -60,11 +60,11 @@ def roll_back(
     )
     tags: dict[RepositoryName, list[TagReport]] = {}
     for moved in rollback.moved:
-        tags.setdefault(moved.repository, []).append(_told(moved, found[moved], may_write=may_write))
+        tags.setdefault(moved.repository, []).append(_told(moved, results[moved], may_write=may_write))
     failures = tuple(
-        failure(error, str(moved)) for moved, error in found.items() if isinstance(error, BundlerError)
+        failure(error, str(moved)) for moved, error in results.items() if isinstance(error, BundlerError)
     )
-    repositories = tuple(RepositoryReport(name, tuple(own)) for name, own in sorted(tags.items()))
+    repositories = tuple(RepositoryReport(name, tuple(reports)) for name, reports in sorted(tags.items()))
     done = any(tag.status == "moved" for entry in repositories for tag in entry.tags)
     report = Report(
         command="import",

@@ -23,8 +23,7 @@ from bundler.importer.required import AvailableContent
 from bundler.importer.verify import ManifestCollector
 from bundler.ledger.ledger import ImportRecord
 from bundler.limits import MIB
-from bundler.oci import Descriptor, Digest
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest
 from bundler.session import Session
 
 HELD = 2 * MIB

@@ -9,9 +9,8 @@ from bundler.bundle.reader import Bundle
 from bundler.bundle.sealing import check_sidecar, sidecar_of
 from bundler.errors import BUNDLE, PIPE, ContentError, errors_of
 from bundler.limits import Limits
-from bundler.oci import Descriptor, Digest
-from bundler.oci.graph import HeldManifests, sparse
-from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.oci import Descriptor, Digest, HeldManifests, Manifest, parse_manifest
+from bundler.oci.graph import sparse
 from bundler.reporting.progress import counted
 from bundler.session import Session
 from bundler.trust.statement_verifier import expired

@@ -24,7 +24,7 @@ from bundler.volumes.volume_reader import is_whole
 from bundler.volumes.volume_writer import split
 
 if TYPE_CHECKING:
-    from bundler.bundle.stream import Judge
+    from bundler.bundle.stream import StatementCheck
     from bundler.oci import Prefix
     from bundler.volumes.volume_writer import Cut
 
@@ -61,19 +61,19 @@ def write_kit(
     folder: Path,
     session: Session,
     *,
-    judge: Judge | None = None,
+    verifier: StatementCheck | None = None,
     target: Prefix | None = None,
 ) -> Kit:
     """Verify the bundles, and write the new folder: it appears whole or not at all.
 
-    `judge` says which signatures count. `target` is named in README.txt as the place to import to.
+    `verifier` says which signatures count. `target` is named in README.txt as the place to import to.
 
     Raises: UsageError for a name or size that FAT32 does not take, and for what is no file of a kit;
     what the verification of a bundle raises; LocalError.
     """
     archives = _archives_of(sources.archives)
     _check_place(folder, sources)
-    bundles = [_proven(path, sources, session, judge) for path in sources.bundles]
+    bundles = [_proven(path, sources, session, verifier) for path in sources.bundles]
     _check_content(bundles, sources)
     check_disk([(folder.parent, _bytes_needed(bundles, sources))])
     with whole_directory(folder) as made:
@@ -138,9 +138,11 @@ def _check_place(folder: Path, sources: KitSources) -> None:
             kit_names.check_size(str(path), path.stat().st_size, CUT)
 
 
-def _proven(path: Path, sources: KitSources, session: Session, judge: Judge | None) -> _ProvenBundle:
+def _proven(
+    path: Path, sources: KitSources, session: Session, verifier: StatementCheck | None
+) -> _ProvenBundle:
     """Verify a bundle. Raises UsageError for one that is not in files; what `verify_bundle` raises."""
-    with open_bundle(path, session.limits, judge, sources.volumes_in) as opened:
+    with open_bundle(path, session.limits, verifier, sources.volumes_in) as opened:
         if not opened.volumes and opened.file_size is None:
             next_step = f"make a file of it: timoni-bundler merge {path} -o NAME.tar.zst"
             raise UsageError(str(path), "an unpacked bundle, and a kit carries files", next_step)

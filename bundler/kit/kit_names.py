@@ -24,8 +24,8 @@ _DEVICES = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?", re.IGNO
 
 def name_problem(name: str) -> str:
     """Return the reason why FAT32 does not take a file name; empty for a name that it takes."""
-    if found := _REFUSED.search(name):
-        return f"FAT32 takes no name with {found[0]!r}"
+    if refused := _REFUSED.search(name):
+        return f"FAT32 takes no name with {refused[0]!r}"
     if name != name.rstrip(". "):
         return "FAT32 takes no name that ends with a dot or a space"
     if _DEVICES.fullmatch(name):
@@ -81,11 +81,11 @@ class PortableArchive(NamedTuple):
 
 def archive_named(name: str, start: bytes) -> PortableArchive:
     """Return the archive of this name; `start` is the beginning of the file. Raises UsageError."""
-    found = _NAME.fullmatch(name)
-    if not found or not start.startswith(XZ_MAGIC):
-        cause = "it is not an xz file" if found else "the name is not that of a portable archive"
+    match = _NAME.fullmatch(name)
+    if not match or not start.startswith(XZ_MAGIC):
+        cause = "it is not an xz file" if match else "the name is not that of a portable archive"
         raise UsageError(name, f"--tool: {cause}", f"name a file {FORM} as it was built")
-    return PortableArchive(name, found[1], found[2])
+    return PortableArchive(name, match[1], match[2])
 
 
 def check_one_version(archives: Sequence[PortableArchive]) -> None:

@@ -241,9 +241,9 @@ class ImportRecord:
 
     def _remember_sequence(self) -> None:
         """Keep the sequence number: from now on nothing older is imported. It never falls."""
-        said = self._statement
-        if said and (said.previous is None or said.sequence > said.previous):
-            entry = SequenceEntry(Job(said.job), said.sequence, self._incoming.id, Moment(said.time))
+        signed = self._statement
+        if signed and (signed.previous is None or signed.sequence > signed.previous):
+            entry = SequenceEntry(Job(signed.job), signed.sequence, self._incoming.id, Moment(signed.time))
             self._sequences.remember(entry)
 
     def _write_rollback_file(self, moved: Sequence[MovedTag]) -> None:
@@ -296,25 +296,25 @@ class ImportRecord:
 
     def described(self, report: Report) -> Report:
         """Return a report with what was proven of the bundle; what was permitted is a warning."""
-        said = self._statement
-        if said is None or report.bundle is None:
+        signed = self._statement
+        if signed is None or report.bundle is None:
             return report
-        warnings = [f"job {said.job}: imported by --allow-rollback: {what}" for what in said.allowed]
-        if said.previous is None:
-            warnings.append(f"job {said.job}: no earlier import of it is known here")
-        bundle = replace(report.bundle, statement=said)
+        warnings = [f"job {signed.job}: imported by --allow-rollback: {what}" for what in signed.allowed]
+        if signed.previous is None:
+            warnings.append(f"job {signed.job}: no earlier import of it is known here")
+        bundle = replace(report.bundle, statement=signed)
         return replace(report, bundle=bundle, warnings=(*report.warnings, *warnings))
 
 
-def _problems(said: StatementReport, bundle: Digest, last: SequenceEntry | None) -> Sequence[tuple[str, str]]:
+def _problems(signed: StatementReport, bundle: Digest, last: SequenceEntry | None) -> list[tuple[str, str]]:
     """Return what speaks against a statement that is rightly signed, as a word and a sentence."""
-    if last and said.sequence < last.sequence:
+    if last and signed.sequence < last.sequence:
         cause = (
             f"older than what was imported: number {last.sequence} ({last.time}), "
-            f"here is {said.sequence} ({said.time})"
+            f"here is {signed.sequence} ({signed.time})"
         )
         return [("older", cause)]
-    if last and said.sequence == last.sequence and bundle != last.bundle:
+    if last and signed.sequence == last.sequence and bundle != last.bundle:
         cause = f"another bundle with sequence number {last.sequence} was imported before: {last.bundle}"
         return [("same sequence", cause)]
     return []

@@ -122,20 +122,20 @@ def state_after_import(inventory: Inventory, report: Report, earlier: Receipt | 
     }
     held = {_name(root): root.digest for root in (earlier.roots if earlier else ())}
     filtered = dict(earlier.filtered) if earlier else {}
-    there: set[tuple[RepositoryName, str]] = set()
+    present: set[tuple[RepositoryName, str]] = set()
     absent: set[tuple[RepositoryName, str]] = set()
     for entry in report.repositories:
         for tag in entry.tags if entry.source else ():
             name = (RepositoryName(str(entry.source)), tag.reference)
             before = filtered.get(Digest(tag.previous), tag.previous) if tag.previous else None
             if tag.status in THERE:
-                there.add(name)
+                present.add(name)
                 if tag.filtered_from and tag.digest:
                     filtered[Digest(tag.digest)] = Digest(tag.filtered_from)
             elif tag.status in ("removed", "absent") or (tag.digest and held.get(name) != before):
                 absent.add(name)
-    present = [root for root in roots_of(inventory) if _name(root) in there]
-    return TargetState(present, frozenset(absent), names, filtered)
+    roots = [root for root in roots_of(inventory) if _name(root) in present]
+    return TargetState(roots, frozenset(absent), names, filtered)
 
 
 def state_after_rollback(report: Report, earlier: Receipt) -> TargetState:

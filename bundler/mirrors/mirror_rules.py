@@ -40,13 +40,13 @@ def mirror_rules(names: Mapping[RepositoryName, RepositoryName]) -> MirrorRules:
             by_registry.setdefault(source.registry, {})[source] = target
     registries: list[MirrorRule] = []
     repositories: list[MirrorRule] = []
-    for registry, own in by_registry.items():
-        places = {_place(source, target) for source, target in own.items()}
+    for registry, targets in by_registry.items():
+        places = {_place(source, target) for source, target in targets.items()}
         place = places.pop() if len(places) == 1 else None
         if place:
             registries.append(MirrorRule(registry, place))
         else:
-            repositories += [MirrorRule(source, target) for source, target in own.items()]
+            repositories += [MirrorRule(source, target) for source, target in targets.items()]
     return MirrorRules(tuple(registries), tuple(repositories))
 
 

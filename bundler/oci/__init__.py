@@ -1,19 +1,9 @@
-"""OCI: the words that every other room uses. Manifests and their graph are in modules of their own.
+"""OCI: the words that every other room uses. What is rarely needed is imported from its module."""
 
-They are not among these names, because the start of the command line does not need them.
-"""
-
-from bundler.oci.content import (
-    CHUNK,
-    BlobSink,
-    BlobSource,
-    BlobStore,
-    Verifier,
-    held_back,
-    read_all,
-    verified,
-)
+from bundler.oci.content import CHUNK, BlobSource, BlobStore, Verifier, held_back, pieces, read_all, verified
 from bundler.oci.digest import Descriptor, Digest, sha256, shortened
+from bundler.oci.graph import HeldManifests, Manifests, Tally, bottom_up, needed_by, reached
+from bundler.oci.manifest import INDEXES, OCI_INDEX, Layer, Manifest, parse_manifest
 from bundler.oci.reference import (
     DEFAULT_REGISTRY,
     Prefix,
@@ -27,7 +17,9 @@ from bundler.oci.reference import (
 )
 
 __all__ = [
-    "CHUNK", "DEFAULT_REGISTRY", "BlobSink", "BlobSource", "BlobStore", "Descriptor", "Digest", "Prefix",
-    "Reference", "RegistryName", "RepositoryName", "RepositoryPath", "Tag", "Verifier", "held_back",
-    "parse_prefix", "parse_reference", "read_all", "sha256", "shortened", "verified",
+    "CHUNK", "DEFAULT_REGISTRY", "INDEXES", "OCI_INDEX", "BlobSource", "BlobStore", "Descriptor",
+    "Digest", "HeldManifests", "Layer", "Manifest", "Manifests", "Prefix", "Reference", "RegistryName",
+    "RepositoryName", "RepositoryPath", "Tag", "Tally", "Verifier", "bottom_up", "held_back", "needed_by",
+    "parse_manifest", "parse_prefix", "parse_reference", "pieces", "reached", "read_all", "sha256",
+    "shortened", "verified",
 ]  # fmt: skip

@@ -38,8 +38,9 @@ def split_address(url: str) -> SplitResult | None:
 def origin_of(url: str) -> str:
     """Return `scheme://host[:port]` in one spelling: lower case, without the scheme's default port."""
     parts = urlsplit(url)
-    own = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
-    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(own) if own else parts.netloc}".lower()
+    default_port = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
+    host = parts.netloc.lower().removesuffix(default_port) if default_port else parts.netloc.lower()
+    return f"{parts.scheme.lower()}://{host}"
 
 
 def is_here(host: str) -> bool:

@@ -93,6 +93,18 @@ def held_back(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield waiting
 
 
+def pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of exactly `size`, the last one shorter."""
+    waiting = bytearray()
+    for chunk in chunks:
+        waiting += chunk
+        while len(waiting) >= size:
+            yield bytes(waiting[:size])
+            del waiting[:size]
+    if waiting:
+        yield bytes(waiting)
+
+
 def read_all(source: BlobSource, blob: Descriptor) -> bytes:
     """Return all bytes of a small blob, verified."""
     return b"".join(source.chunks(blob))

@@ -28,8 +28,8 @@ def checked(data: bytes, *types: type, item: str, limits: Limits) -> CheckedDocu
     """
     if len(data) > limits.inventory:
         raise ContentError(item, f"larger than the limit of {limits.inventory:,} bytes")
-    known = frozenset(camel(field.name) for kind in types for field in fields(kind))
-    strict_json.check(data, item=item, depth=limits.json_depth, values=limits.json_values, known=known)
+    names = frozenset(camel(field.name) for kind in types for field in fields(kind))
+    strict_json.check(data, item=item, depth=limits.json_depth, values=limits.json_values, names=names)
     return CheckedDocument(data, item)
 
 

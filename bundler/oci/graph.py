@@ -67,11 +67,11 @@ def is_sparse(manifest: Manifest) -> bool:
 
 def heights(roots: Iterable[Digest], manifests: Manifests) -> dict[Digest, int]:
     """Return the number of levels below each manifest that the roots reach; 0 without children."""
-    found: dict[Digest, int] = {}
+    levels: dict[Digest, int] = {}
     for manifest in bottom_up(roots, manifests):
-        below = (found[child.digest] + 1 for child in manifest.children)
-        found[manifest.blob.digest] = max(below, default=0)
-    return found
+        below = (levels[child.digest] + 1 for child in manifest.children)
+        levels[manifest.blob.digest] = max(below, default=0)
+    return levels
 
 
 def with_carried_children(roots: Iterable[Digest], manifests: Manifests) -> Manifests:

@@ -108,8 +108,8 @@ class Manifest(NamedTuple):
         parts = (self.config, *self.layers) if self.config else self.layers
         return sum(
             _PAIR + sys.getsizeof(name) + sys.getsizeof(text)
-            for said in (self.annotations, *(part.annotations for part in parts))
-            for name, text in said.items()
+            for annotations in (self.annotations, *(part.annotations for part in parts))
+            for name, text in annotations.items()
         )
 
     @property
@@ -135,7 +135,7 @@ def parse_manifest(
     if len(data) > limits.manifest:
         raise ContentError(item, f"larger than the limit of {limits.manifest:,} bytes")
     document = strict_json.loads(
-        data, item=item, depth=limits.json_depth, values=limits.manifest_values, known=MANIFEST_NAMES
+        data, item=item, depth=limits.json_depth, values=limits.manifest_values, names=MANIFEST_NAMES
     )
     try:
         return _manifest(Descriptor(media_type, digest, len(data)), data, document)
@@ -155,24 +155,24 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
         )
     strict_json.check_width(data, item=item, most=limits.json_wide)
     document = strict_json.loads(
-        data, item=item, depth=limits.json_depth, values=limits.manifest_values, known=MANIFEST_NAMES
+        data, item=item, depth=limits.json_depth, values=limits.manifest_values, names=MANIFEST_NAMES
     )
     if not isinstance(document, dict):
         raise ContentError(item, "not a manifest: the answer is not a JSON object")
-    own = document.get("mediaType", "")
+    media_type = document.get("mediaType", "")
     header = declared.partition(";")[0].strip().lower()
-    if not isinstance(own, str):
+    if not isinstance(media_type, str):
         raise ContentError(item, "not a manifest: mediaType is not a string")
     if document.get("schemaVersion") == 1:
         return DOCKER_SCHEMA1
-    if header in ACCEPTED and own and own != header:
-        raise ContentError(item, f"sent as {header}, but says it is {own}")
-    return header if header in ACCEPTED else own or _guessed(document)
+    if header in ACCEPTED and media_type and media_type != header:
+        raise ContentError(item, f"sent as {header}, but says it is {media_type}")
+    return header if header in ACCEPTED else media_type or _guessed(document)
 
 
 def _document(data: bytes, item: str, limits: Limits) -> Any:
     depth, values = limits.json_depth, limits.manifest_values
-    return strict_json.loads(data, item=item, depth=depth, values=values, known=MANIFEST_NAMES)
+    return strict_json.loads(data, item=item, depth=depth, values=values, names=MANIFEST_NAMES)
 
 
 def _guessed(document: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bundler.errors import ContentError, printable
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import Manifest
 
 _GRAMMAR = re.compile("([a-z0-9._-]+)/([a-z0-9._-]+)(?:/([a-z0-9._-]+))?")
@@ -37,8 +38,8 @@ class Platform(NamedTuple):
 
 def parse_platform(text: str) -> Platform:
     """Raise ValueError unless it is OS/ARCHITECTURE[/VARIANT]."""
-    if found := _GRAMMAR.fullmatch(text):
-        return Platform(found[1], found[2], found[3])
+    if match := _GRAMMAR.fullmatch(text):
+        return Platform(match[1], match[2], match[3])
     raise ValueError(f"{printable(repr(text), 80)} is not a platform (linux/amd64, linux/arm/v7)")
 
 
@@ -51,11 +52,11 @@ def sparse_index(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
     if not platforms or not index.children:
         return index
     entries = json.loads(index.data)["manifests"]
-    own = [_platform(entry) for entry in entries]
-    named = [platform for platform in own if platform and platform.os != _UNKNOWN]
+    entry_platforms = [_platform(entry) for entry in entries]
+    named = [platform for platform in entry_platforms if platform and platform.os != _UNKNOWN]
     kept = {
         entry["digest"]
-        for entry, platform in zip(entries, own, strict=True)
+        for entry, platform in zip(entries, entry_platforms, strict=True)
         if platform is None or any(wish.takes(platform) for wish in platforms)
     }
     if named and not any(wish.takes(platform) for wish in platforms for platform in named):
@@ -63,10 +64,17 @@ def sparse_index(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
         raise ContentError(f"index {index.blob.digest}", cause, "choose another platform")
     kept |= {
         entry["digest"]
-        for entry, platform in zip(entries, own, strict=True)
+        for entry, platform in zip(entries, entry_platforms, strict=True)
         if platform and platform.os == _UNKNOWN and _attached_to(entry) in {*kept, ""}
     }
     return index._replace(children=tuple(child for child in index.children if child.digest in kept))
+
+
+def attestations(index: Manifest) -> set[Digest]:
+    """Return the children of an index that BuildKit attaches to others: their platform is unknown."""
+    entries = json.loads(index.data)["manifests"] if index.children else ()
+    unknown = (entry for entry in entries if (own := _platform(entry)) and own.os == _UNKNOWN)
+    return {Digest(entry["digest"]) for entry in unknown}
 
 
 def _platform(entry: Mapping[str, Any]) -> Platform | None:

@@ -107,8 +107,8 @@ def address(text: str, form: str) -> str:
 
     Raises UsageError for another scheme, and for a user before the host.
     """
-    scheme, there, rest = text.rpartition("://")
-    if there and scheme != "oci":
+    scheme, separator, rest = text.rpartition("://")
+    if separator and scheme != "oci":
         raise UsageError(text, f"{scheme}:// can't be used here", f"write {form}")
     if "@" in rest.partition("/")[0] and ":" in rest.partition("@")[0]:
         raise UsageError(

@@ -70,14 +70,14 @@ def loads(
     item: str,
     depth: int,
     values: int = DEFAULT_LIMITS.manifest_values,
-    known: frozenset[str] = NO_NAMES,
+    names: frozenset[str] = NO_NAMES,
 ) -> Any:
-    """Parse a document; `known` are the names that somebody looks for in it.
+    """Parse a document; `names` are the names that somebody looks for in it.
 
     Raises ContentError that names `item`.
     """
     text = _text(data, item=item, depth=depth, values=values)
-    return _parsed(text, item, partial(_object, known, str))
+    return _parsed(text, item, partial(_object, names, str))
 
 
 def check(
@@ -86,7 +86,7 @@ def check(
     item: str,
     depth: int,
     values: int = DEFAULT_LIMITS.json_values,
-    known: frozenset[str] = NO_NAMES,
+    names: frozenset[str] = NO_NAMES,
 ) -> None:
     """Make the same checks of a large document, without keeping its content."""
     text = _text(data, item=item, depth=depth, values=values)
@@ -96,7 +96,7 @@ def check(
         # One letter beyond the others makes a text take four times its bytes; what is not ASCII matters
         # here only in keys.
         text, spelled = data.decode("latin-1"), _from_latin_1
-    _parsed(text, item, lambda pairs: _forgotten(_object(known, spelled, pairs)))
+    _parsed(text, item, lambda pairs: _forgotten(_object(names, spelled, pairs)))
 
 
 def folded(name: str) -> str:
@@ -153,7 +153,7 @@ def _parsed(text: str, item: str, hook: Callable[[list[tuple[str, Any]]], Any]) 
 
 
 def _object(
-    known: frozenset[str], spelled: Callable[[str], str], pairs: list[tuple[str, Any]]
+    names: frozenset[str], spelled: Callable[[str], str], pairs: list[tuple[str, Any]]
 ) -> dict[str, Any]:
     """Return an object; a doubtful one is refused later, unless it turns out to be a map."""
     if len(pairs) > (most := DEFAULT_LIMITS.json_names):
@@ -166,7 +166,7 @@ def _object(
             fields[name] = dict(value)
         else:
             _refuse_doubtful(value)
-    cause = _two_readings([spelled(name) for name in fields], known)
+    cause = _two_readings([spelled(name) for name in fields], names)
     if not cause:
         return fields
     doubtful = _Doubtful(fields)
@@ -174,23 +174,23 @@ def _object(
     return doubtful
 
 
-def _two_readings(names: list[str], known: frozenset[str]) -> str:
+def _two_readings(names: list[str], fields: frozenset[str]) -> str:
     """Return why Go may read other fields than we do; empty if it does not."""
-    found: dict[str, str] = {}
-    by_folding = _by_folding(known)
+    spellings: dict[str, str] = {}
+    by_folding = _by_folding(fields)
     for name in names:
         key = folded(name)
-        other = found.get(key) or by_folding.get(key, name)
+        other = spellings.get(key) or by_folding.get(key, name)
         if other != name:
             both = f"{printable(repr(other), 60)} and {printable(repr(name), 60)}"
             return f"the keys {both} are one key to readers that ignore case"
-        found[key] = name
+        spellings[key] = name
     return ""
 
 
 @cache
-def _by_folding(known: frozenset[str]) -> dict[str, str]:
-    return {folded(name): name for name in known}
+def _by_folding(names: frozenset[str]) -> dict[str, str]:
+    return {folded(name): name for name in names}
 
 
 def _refuse_doubtful(value: Any) -> None:

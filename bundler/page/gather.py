@@ -9,9 +9,8 @@ from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
 from bundler.errors import BUNDLE, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Digest, RepositoryName, Tag
-from bundler.oci.graph import Manifests, Tally, bottom_up, needed_by
-from bundler.oci.manifest import CREATED, INDEXES, REVISION, VERSION, Manifest
+from bundler.oci import INDEXES, Digest, Manifest, Manifests, RepositoryName, Tag, Tally, bottom_up, needed_by
+from bundler.oci.manifest import CREATED, REVISION, VERSION
 from bundler.page.gathered_parts import RepositoryAttachments, changes_since
 from bundler.page.listed_images import images_part, is_module
 from bundler.page.values import FileFacts, LabelledFact, PageContents, Proof, RepositoryPart, Sizes, TagRow

@@ -7,9 +7,8 @@ from bundler.bundle.inventory import RepositoryEntry, Root
 from bundler.bundle.reader import Bundle
 from bundler.errors import ContentError, NotFoundError, UsageError, printable
 from bundler.limits import KIB, Limits
-from bundler.oci import Descriptor, Digest, RepositoryName, read_all
-from bundler.oci.graph import Manifests
-from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Manifest
+from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, read_all
+from bundler.oci.manifest import TIMONI_CONTENT_TYPE
 from bundler.page.values import ImageRow, ImagesPart, ImageState, Namer, UnknownImage
 from bundler.reporting.progress import Progress
 from bundler.selection.semver import version_order
@@ -56,7 +55,7 @@ def images_part(
         ImageRow(printable(reference, _LONGEST), _state(reference, carried), tuple(namers.values()))
         for reference, namers in sorted(images.namers.items(), key=lambda item: _order(item[0]))
     )
-    return ImagesPart(len(modules), tuple(rows), tuple(images.told()))
+    return ImagesPart(len(modules), tuple(rows), tuple(images.unknown()))
 
 
 def _order(reference: str) -> tuple[object, ...]:
@@ -89,7 +88,7 @@ class _Found:
         namer = namers.get(root.repository) or Namer(root.repository, tag, tag, 0)
         namers[root.repository] = namer._replace(last=tag, tags=namer.tags + 1)
 
-    def told(self) -> Iterator[UnknownImage]:
+    def unknown(self) -> Iterator[UnknownImage]:
         """Return what can't be read."""
         for (place, reason), tags in self._unknown.items():
             yield UnknownImage(place, reason, tags)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from bundler.errors import AuthError, BundlerError, ContentError, NotFoundError, TargetRefusedError, printable
-from bundler.oci import Descriptor, RepositoryName, held_back
+from bundler.oci import Descriptor, RepositoryName, held_back, pieces
 from bundler.registry import quirks
-from bundler.registry.http.bodies import SMALLEST_PIECE, Body, first_piece, least_piece, pieces, with_query
+from bundler.registry.http.bodies import SMALLEST_PIECE, Body, first_piece, least_piece, with_query
 from bundler.registry.http.exchange import Answer
 from bundler.registry.http.host import Host
 from bundler.registry.http.retry import TransientError
@@ -166,9 +166,9 @@ class BlobUploads:
             self._too_long = blob.size
             answer = self._in_pieces(blob, chunks, self._begin_anew())
         answer.start_of_body(self._limits.error_body)
-        said = answer.headers.get("Docker-Content-Digest", "")
-        if quirks.contradicts(said, blob.digest):
-            cause = f"the target says it stored {printable(said)}"
+        digest_header = answer.headers.get("Docker-Content-Digest", "")
+        if quirks.contradicts(digest_header, blob.digest):
+            cause = f"the target says it stored {printable(digest_header)}"
             raise quirks.StoredOtherwiseError(f"blob {blob.digest} at {self._name}", cause)
 
     def _in_pieces(self, blob: Descriptor, chunks: Chunks, session: BegunUpload) -> Answer:

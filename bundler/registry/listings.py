@@ -5,8 +5,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from bundler.errors import AuthError, ContentError, NotFoundError, printable
-from bundler.oci import Descriptor, Digest, RepositoryName, sha256, strict_json
-from bundler.oci.manifest import OCI_INDEX, parse_manifest
+from bundler.oci import OCI_INDEX, Descriptor, Digest, RepositoryName, parse_manifest, sha256, strict_json
 from bundler.registry.auth.token_exchange import NoChallengeError
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.status import RequestRefusedError, own_words
@@ -63,7 +62,7 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
     """
     limits, item = host.settings.limits, f"catalog of {host.name}"
     address: str | None = f"/v2/_catalog?{urlencode({'n': limits.page_size})}"
-    found: dict[RepositoryName, None] = {}
+    names: dict[RepositoryName, None] = {}
     visited: set[str | None] = set()
     for _ in range(limits.tag_pages):
         visited.add(address)
@@ -72,31 +71,31 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
         except (AuthError, NotFoundError, RequestRefusedError) as error:
             kind = AuthError if isinstance(error, AuthError) else NotFoundError
             raise kind(item, f"it can't be read: {error.cause}", _NEXT_STEP) from error
-        found |= dict.fromkeys(
-            _names(host, strict_json.loads(reply.body, item=item, depth=limits.json_depth, known=_CATALOG))
+        names |= dict.fromkeys(
+            _names(host, strict_json.loads(reply.body, item=item, depth=limits.json_depth, names=_CATALOG))
         )
-        if len(found) > limits.tags:
+        if len(names) > limits.tags:
             raise ContentError(item, f"more than the limit of {limits.tags:,} repositories")
         address = next_link(host, reply, address or "", item)
         if address is None:
-            return tuple(sorted(found))
+            return tuple(sorted(names))
         if address in visited:
             raise ContentError(item, "its Link headers form a loop")
     raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")
 
 
 def _names(host: Host, document: object) -> list[RepositoryName]:
-    names = document.get("repositories") if isinstance(document, dict) else document
-    if not isinstance(document, dict) or not isinstance(names, list | None):
-        raise ContentError(f"catalog of {host.name}", f"not a catalog: {printable(repr(names), 60)}")
-    found: list[RepositoryName] = []
-    for name in names or ():
+    listed = document.get("repositories") if isinstance(document, dict) else document
+    if not isinstance(document, dict) or not isinstance(listed, list | None):
+        raise ContentError(f"catalog of {host.name}", f"not a catalog: {printable(repr(listed), 60)}")
+    names: list[RepositoryName] = []
+    for name in listed or ():
         try:
             if isinstance(name, str):
-                found.append(RepositoryName.parse(f"{host.name}/{name}"))
+                names.append(RepositoryName.parse(f"{host.name}/{name}"))
         except ValueError:
             continue  # no tool could ask for it
-    return found
+    return names
 
 
 _OK = frozenset({200})
@@ -119,7 +118,7 @@ def referrers(
         return None
     item = f"referrers of {name}@{subject}"
     address: str | None = f"/v2/{name.path}/referrers/{subject}"
-    found: dict[Digest, Descriptor] = {}
+    descriptors: dict[Digest, Descriptor] = {}
     visited: set[str | None] = set()
     limits = host.settings.limits
     for _ in range(limits.tag_pages):
@@ -130,14 +129,14 @@ def referrers(
             return None
         if reply.status != 200:
             return ()
-        before = len(found)
-        found |= {child.digest: child for child in listed}
-        count(len(found) - before)
-        if len(found) > limits.graph_nodes:
+        before = len(descriptors)
+        descriptors |= {child.digest: child for child in listed}
+        count(len(descriptors) - before)
+        if len(descriptors) > limits.graph_nodes:
             raise ContentError(item, f"more than the limit of {limits.graph_nodes:,}")
         address = next_link(host, reply, address or "", item)
         if address is None:
-            return tuple(found.values())
+            return tuple(descriptors.values())
         if address in visited:
             raise ContentError(item, "its Link headers form a loop")
     raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")

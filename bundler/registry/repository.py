@@ -19,7 +19,7 @@ from bundler.registry.http.retry import Deadline, TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, RequestRefusedError
 from bundler.registry.large_bodies import limit_large_bodies
 from bundler.registry.listings import next_link, referrers
-from bundler.registry.quirks import may_be_cut
+from bundler.registry.quirks import NAMES_ITS_API, ListedPage
 
 OK = frozenset({200})
 
@@ -97,10 +97,10 @@ class Repository:
     def _next_page(self, reply: Reply, address: str, page: list[str], item: str, *, grew: bool) -> str | None:
         if following := next_link(self.host, reply, address, item):
             return following
-        # Some registries cut the list at n, or at a number of their own, and say nothing. If the next page
-        # brings nothing new, the registry did not understand `last`, and this was the whole list.
-        if grew and may_be_cut(len(page), self._limits.page_size):
-            return f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size, 'last': page[-1]})}"
+        # Some registries cut the list and say nothing. If the next page brings nothing new, this was all.
+        asked, longest = self._limits.page_size, self.host.saw_page(len(page))
+        if grew and ListedPage(len(page), asked, longest, NAMES_ITS_API in reply.headers).may_be_cut:
+            return f"{self._base}/tags/list?{urlencode({'n': asked, 'last': page[-1]})}"
         return None
 
     def digest_of(self, reference: Tag | Digest) -> Digest | None:
@@ -116,8 +116,8 @@ class Repository:
         item = f"{self.name}{'@' if isinstance(reference, Digest) else ':'}{reference}"
         path = f"{self._base}/manifests/{reference}"
         reply = self._read_manifest(path)
-        said = reply.headers.get("Docker-Content-Digest", "")
-        expected = reference if isinstance(reference, Digest) else said
+        header = reply.headers.get("Docker-Content-Digest", "")
+        expected = reference if isinstance(reference, Digest) else header
         seen = digest_like(expected, reply.body)
         if isinstance(reference, Digest):
             for _ in range(self._limits.integrity_attempts - 1):
@@ -127,26 +127,26 @@ class Repository:
                 seen = digest_like(reference, reply.body)
             if seen != reference:
                 raise IntegrityError(item, f"its bytes have digest {seen}")
-            warning = said not in ("", reference)
+            warning = header not in ("", reference)
             return PinnedManifest(
-                self._parsed(reply, seen, item), (_wrong_header(item, said),) if warning else ()
+                self._parsed(reply, seen, item), (_wrong_header(item, header),) if warning else ()
             )
-        if said in ("", seen):
+        if header in ("", seen):
             return PinnedManifest(self._parsed(reply, seen, item))
-        return self._settle(reply, said, item)
+        return self._settle(reply, header, item)
 
-    def _settle(self, reply: Reply, said: str, item: str) -> PinnedManifest:
+    def _settle(self, reply: Reply, header: str, item: str) -> PinnedManifest:
         """Decide between header and bytes of a tag: the one that can be fetched by its digest is right."""
         seen = sha256(reply.body)
-        for digest in (said, seen):
+        for digest in (header, seen):
             try:
-                known = Digest.parse(digest)
-                by_digest = self._read_manifest(f"{self._base}/manifests/{known}")
+                pinned = Digest.parse(digest)
+                by_digest = self._read_manifest(f"{self._base}/manifests/{pinned}")
             except (ValueError, NotFoundError, RequestRefusedError):
                 continue
-            if digest_like(known, by_digest.body) == known:
-                return PinnedManifest(self._parsed(by_digest, known, item), (_wrong_header(item, said),))
-        raise IntegrityError(item, f"the registry says {said}, its bytes have digest {seen}")
+            if digest_like(pinned, by_digest.body) == pinned:
+                return PinnedManifest(self._parsed(by_digest, pinned, item), (_wrong_header(item, header),))
+        raise IntegrityError(item, f"the registry says {header}, its bytes have digest {seen}")
 
     def _read_manifest(self, path: str) -> Reply:
         headers = {"Accept": ", ".join(ACCEPTED)}
@@ -261,7 +261,7 @@ def _check_encoding(answer: Answer, blob: Descriptor, size: int) -> None:
 def _tag_page(body: bytes, item: str, limits: Limits) -> list[str]:
     strict_json.check_width(body, item=item, most=limits.json_wide)
     document = strict_json.loads(
-        body, item=item, depth=limits.json_depth, values=limits.manifest_values, known=_TAG_LIST
+        body, item=item, depth=limits.json_depth, values=limits.manifest_values, names=_TAG_LIST
     )
     names = document.get("tags") if isinstance(document, dict) else document
     if names is None and isinstance(document, dict):
@@ -308,8 +308,8 @@ def digest_like(expected: str, data: bytes) -> Digest:
         return sha256(data)
 
 
-def _wrong_header(item: str, said: str) -> str:
-    return f"{item}: the bytes are right, but Docker-Content-Digest says {printable(said, 80)}"
+def _wrong_header(item: str, header: str) -> str:
+    return f"{item}: the bytes are right, but Docker-Content-Digest says {printable(header, 80)}"
 
 
 def _until_break(stream: Iterator[bytes], breaks: list[TransientError]) -> Iterator[bytes]:

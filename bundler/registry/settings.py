@@ -29,6 +29,8 @@ class HostSettings(NamedTuple):
     sleep: Callable[[float], None] = time.sleep
     on_retry: Callable[[str], None] = _unheard
     """Told in one line why a request is tried again."""
+    trace: Callable[[str], None] = _unheard
+    """Told the same of every try, however often."""
 
 
 class Traffic:

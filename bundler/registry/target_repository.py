@@ -15,8 +15,7 @@ from bundler.errors import (
     TargetRefusedError,
     printable,
 )
-from bundler.oci import Descriptor, Digest, RepositoryName, Tag
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest, RepositoryName, Tag
 from bundler.registry import quirks
 from bundler.registry.blob_uploads import BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
@@ -194,6 +193,6 @@ class TargetRepository:
             kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
             raise kind(item, f"{quirks.REFUSED}{error.cause}", hint or quirks.AT_TARGET) from error
         self._host.traffic.count(sent=len(manifest.data))
-        said = reply.headers.get("Docker-Content-Digest", "")
-        if quirks.contradicts(said, manifest.blob.digest):
-            raise quirks.StoredOtherwiseError(item, f"the target says it stored {printable(said)}")
+        digest_header = reply.headers.get("Docker-Content-Digest", "")
+        if quirks.contradicts(digest_header, manifest.blob.digest):
+            raise quirks.StoredOtherwiseError(item, f"the target says it stored {printable(digest_header)}")

@@ -74,6 +74,6 @@ def size_text(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def counted(number: int, one: str, many: str = "") -> str:
+def counted(number: int, singular: str, plural: str = "") -> str:
     """Return `1 tag`, `2,000 tags`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

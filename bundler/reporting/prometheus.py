@@ -52,13 +52,13 @@ class Run(NamedTuple):
 
 def exposition(report: Report, run: Run, earlier: float = 0.0) -> str:
     """Return the metrics of a run; `earlier` is when it last succeeded before this one."""
-    own = labels_of(report.command, run.job)
+    labels = labels_of(report.command, run.job)
     success = run.ended if report.exit_code == EXIT_OK else earlier
-    found: dict[str, list[Sample]] = {
+    families: dict[str, list[Sample]] = {
         "last_success_timestamp_seconds": [({}, success)],
         **_samples(report, run),
     }
-    return "".join(line for name, samples in found.items() for line in _family(name, own, samples))
+    return "".join(line for name, samples in families.items() for line in _family(name, labels, samples))
 
 
 def labels_of(command: str, job: str) -> Labels:
@@ -66,14 +66,14 @@ def labels_of(command: str, job: str) -> Labels:
     return {"command": command, "job": job}
 
 
-def last_success(text: str, own: Labels) -> float | None:
+def last_success(text: str, labels: Labels) -> float | None:
     """Return when the owner of a file last succeeded, 0 if never; None if the file is somebody else's."""
     if not text.strip():
         return 0.0
-    beginning = f"{SUCCESS}{_labels(own)} "
-    found = next((line for line in text.split("\n") if line.startswith(beginning)), "")
+    beginning = f"{SUCCESS}{_labels(labels)} "
+    success = next((line for line in text.split("\n") if line.startswith(beginning)), "")
     try:
-        return float(found.removeprefix(beginning))
+        return float(success.removeprefix(beginning))
     except ValueError:
         return None
 
@@ -113,8 +113,8 @@ def _tags(report: Report) -> dict[str, int]:
 
 def _failures(report: Report) -> dict[str, int]:
     counts = Counter(item.exit_code for item in report.failures)
-    known = {kind.exit_code for kind in BundlerError.__subclasses__()}
-    return {str(code): counts[code] for code in sorted(known | set(counts))}
+    exit_codes = {kind.exit_code for kind in BundlerError.__subclasses__()}
+    return {str(code): counts[code] for code in sorted(exit_codes | set(counts))}
 
 
 def _by(label: str, numbers: Mapping[str, float]) -> list[Sample]:
@@ -124,8 +124,8 @@ def _by(label: str, numbers: Mapping[str, float]) -> list[Sample]:
 # --- the text format ---------------------------------------------------------------------------------
 
 
-def _family(name: str, own: Labels, samples: Iterable[Sample]) -> Iterator[str]:
-    lines = [f"{PREFIX}_{name}{_labels({**own, **labels})} {_number(value)}\n" for labels, value in samples]
+def _family(name: str, labels: Labels, samples: Iterable[Sample]) -> Iterator[str]:
+    lines = [f"{PREFIX}_{name}{_labels({**labels, **more})} {_number(value)}\n" for more, value in samples]
     if lines:
         yield f"# HELP {PREFIX}_{name} {HELP[name]}\n"
         yield f"# TYPE {PREFIX}_{name} gauge\n"

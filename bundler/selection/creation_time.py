@@ -47,8 +47,8 @@ def created_at(text: str) -> int | None:
         return None
     days = _days_before(year) + sum(_months(year)[: month - 1]) + day - 1
     ahead = (hours * 60 + minutes) * (-60 if sign == "-" else 60)
-    found = days * _DAY + (hour * 60 + minute) * 60 + second - ahead
-    return found if 0 <= found <= LAST_SECOND else None
+    seconds = days * _DAY + (hour * 60 + minute) * 60 + second - ahead
+    return seconds if 0 <= seconds <= LAST_SECOND else None
 
 
 def rfc3339(seconds: int) -> str:

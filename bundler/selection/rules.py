@@ -77,12 +77,12 @@ class Newest(NamedTuple):
 
 def newest_rules(rules: Rules) -> tuple[Newest, ...]:
     """Return the `newest*` rules that are given, in the order in which they apply."""
-    known = (
+    counts = (
         (rules.newest_per_minor, " per minor", 2),
         (rules.newest_per_major, " per major", 1),
         (rules.newest, "", 0),
     )
-    return tuple(Newest(count, unit, width) for count, unit, width in known if count is not None)
+    return tuple(Newest(count, unit, width) for count, unit, width in counts if count is not None)
 
 
 def check(rules: Rules) -> None:

@@ -37,11 +37,11 @@ class Version(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Version:
         """Raise ValueError unless it is a version without build metadata."""
-        found = _VERSION.fullmatch(text)
-        if found is None:
+        match = _VERSION.fullmatch(text)
+        if match is None:
             raise ValueError(f"{text!r} is not a version")
-        prerelease = tuple(found[4].split(".")) if found[4] else ()
-        return cls(int(found[1]), int(found[2]), int(found[3]), prerelease)
+        prerelease = tuple(match[4].split(".")) if match[4] else ()
+        return cls(int(match[1]), int(match[2]), int(match[3]), prerelease)
 
     @property
     def precedence(self) -> Precedence:
@@ -108,9 +108,9 @@ def versions_of(tags: Collection[Tag]) -> dict[Tag, Version]:
     version `1.2.3+build` as `1.2.3_build`.
     """
     for spelled in (_with_build, _with_v, _short):
-        found = {tag: version for tag in tags if (version := spelled(tag)) is not None}
-        if found:
-            return found
+        versions = {tag: version for tag in tags if (version := spelled(tag)) is not None}
+        if versions:
+            return versions
     return {}
 
 

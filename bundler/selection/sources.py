@@ -102,7 +102,7 @@ class PinnedReference(NamedTuple):
     """Globs for tags, which win over the name."""
 
     @property
-    def told(self) -> str:
+    def reason(self) -> str:
         """The reason why it is taken."""
         return f"named {self.named_by}".rstrip()
 
@@ -111,7 +111,7 @@ class PinnedReference(NamedTuple):
         """The reason why it stays out, if there is one."""
         tag = self.reference.tag
         glob = tag and next((glob for glob in self.exclude if fnmatchcase(tag, glob)), None)
-        return f"excluded by '{glob}', though {self.told}" if glob else None
+        return f"excluded by '{glob}', though {self.reason}" if glob else None
 
 
 class Source(NamedTuple):
@@ -170,9 +170,9 @@ class Selection(NamedTuple):
         """Return the pins of this part."""
         return tuple(pin for pin in self.pins if self.owns(pin.reference.repository))
 
-    def own_sources(self, found: Iterable[Source]) -> list[Source]:
-        """Return the sources of this part; `found` are those of the namespaces."""
-        return [source for source in (*self.sources, *found) if self.owns(source.repository)]
+    def own_sources(self, listed: Iterable[Source]) -> list[Source]:
+        """Return the sources of this part; `listed` are those of the namespaces."""
+        return [source for source in (*self.sources, *listed) if self.owns(source.repository)]
 
     def names(self, name: RepositoryName) -> bool:
         """Return whether a source, a pin or a namespace names this repository."""
@@ -235,11 +235,11 @@ def selection_of(
     references: Iterable[Reference], rules: Rules = EVERY_TAG, include: Include = ALONE, *, named_by: str = ""
 ) -> Selection:
     """Return a selection: references with tag or digest as they are, of the others what the rules take."""
-    known = list(dict.fromkeys(references))
+    distinct = list(dict.fromkeys(references))
     pins = tuple(
         PinnedReference(reference, include, named_by=named_by, exclude=rules.exclude)
-        for reference in known
+        for reference in distinct
         if reference.tag or reference.digest
     )
-    names = [reference.repository for reference in known if not (reference.tag or reference.digest)]
+    names = [reference.repository for reference in distinct if not (reference.tag or reference.digest)]
     return Selection(pins, tuple(Source(name, rules, include) for name in names))

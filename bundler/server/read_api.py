@@ -16,8 +16,7 @@ from werkzeug import Request, Response
 from werkzeug.exceptions import NotFound
 
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Digest, RepositoryPath, Tag
-from bundler.oci.manifest import OCI_INDEX
+from bundler.oci import OCI_INDEX, Digest, RepositoryPath, Tag
 from bundler.server import answers
 from bundler.server.referrer_index import Referrer, Referrers
 from bundler.server.served_content import BLOB, ServedContent

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from bundler.bundle.inventory import descriptor
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Descriptor, Digest, RepositoryPath, read_all
-from bundler.oci.manifest import Manifest, parse_manifest
+from bundler.oci import Descriptor, Digest, Manifest, RepositoryPath, parse_manifest, read_all
 from bundler.server.served_catalog import ServedRepository
 from bundler.server.served_content import ServedContent
 

@@ -140,7 +140,7 @@ def _named(path: RepositoryPath, repository: ServedRepository) -> Iterator[tuple
 def decode_index(data: bytes, limits: Limits) -> Iterator[ServedManifest]:
     """Read `index.json`. Raises ContentError for one that this module would not write."""
     document = strict_json.loads(
-        data, item=INDEX_FILE, depth=limits.json_depth, values=limits.json_values, known=MANIFEST_NAMES
+        data, item=INDEX_FILE, depth=limits.json_depth, values=limits.json_values, names=MANIFEST_NAMES
     )
     try:
         for fields in document["manifests"] or ():

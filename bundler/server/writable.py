@@ -18,8 +18,7 @@ from bundler.durable import local_errors, remove_if_there, sync_directory, tempo
 from bundler.errors import ContentError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Descriptor, Digest, RepositoryPath, Tag
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Digest, Manifest, RepositoryPath, Tag
 from bundler.server.served_catalog import ServedRepository, encode_index
 from bundler.server.served_content import LayoutContent
 from bundler.server.uploads import Uploads, UploadSession

@@ -9,8 +9,8 @@ from werkzeug import Request, Response
 
 from bundler.errors import ContentError, IntegrityError
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Digest, RepositoryPath, sha256
-from bundler.oci.manifest import Manifest, media_type_of, parse_manifest
+from bundler.oci import Digest, Manifest, RepositoryPath, parse_manifest, sha256
+from bundler.oci.manifest import media_type_of
 from bundler.server.answers import ApiError, body, parse_digest, parse_name, parse_tag_or_digest
 from bundler.server.uploads import UploadSession
 from bundler.server.writable import MissingPartError, WritableContent

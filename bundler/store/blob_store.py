@@ -13,17 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.durable import (
-    WholeFile,
-    check_ours,
-    local_errors,
-    locked,
-    make_directories,
-    own_file,
-    remove_if_there,
-    sync_directory,
-    write_whole,
-)
+from bundler import durable
 from bundler.errors import BundlerError, IntegrityError, LocalError
 from bundler.layout import LAYOUT, LAYOUT_FILE, Layout
 from bundler.oci import CHUNK, Descriptor, Digest, Verifier, verified
@@ -51,25 +41,25 @@ class Store(Layout):
     def __enter__(self) -> Store:
         """Create what is missing and lock it. Raises LocalError when another process holds it."""
         for folder in (self.path, self.path / PARTIAL, self.path / "blobs", self.path / "blobs" / "sha256"):
-            make_directories(folder)
-            check_ours(folder)
+            durable.make_directories(folder)
+            durable.check_ours(folder)
         self._lock = _lock(self.path / LOCK)
-        with local_errors(self.path, "look at"):
+        with durable.local_errors(self.path, "look at"):
             if not (self.path / LAYOUT_FILE).exists():
-                write_whole(self.path / LAYOUT_FILE, LAYOUT, follow=False)
+                durable.write_whole(self.path / LAYOUT_FILE, LAYOUT, follow=False)
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Unlock it."""
         if self._lock is not None:
-            with local_errors(self.path / LOCK, "close"):
+            with durable.local_errors(self.path / LOCK, "close"):
                 os.close(self._lock)
             self._lock = None
 
     def check_free(self) -> None:
         """Raise LocalError if another process holds the store now; change nothing."""
         path = self.path / LOCK
-        with local_errors(path, "open"):
+        with durable.local_errors(path, "open"):
             if not path.exists():
                 return
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -80,12 +70,12 @@ class Store(Layout):
 
     def remove(self) -> None:
         """Remove it all, lock included."""
-        with local_errors(self.path, "remove"):
+        with durable.local_errors(self.path, "remove"):
             shutil.rmtree(self.path)
 
     def empty(self) -> bool:
         """Return whether it holds no blob, complete or partial."""
-        with local_errors(self.path, "look at"):
+        with durable.local_errors(self.path, "look at"):
             folders = (self.path / PARTIAL, *(self.path / "blobs").iterdir())
             return not any(entry for folder in folders for entry in folder.iterdir())
 
@@ -103,7 +93,7 @@ class Store(Layout):
 
         On IntegrityError what came is gone; on any other error it stays for the next run.
         """
-        file = WholeFile(self.blob_path(blob.digest), self._partial(blob), resume=True)
+        file = durable.WholeFile(self.blob_path(blob.digest), self._partial(blob), resume=True)
         try:
             self._fill(file, blob, chunks)
         except IntegrityError:
@@ -114,13 +104,15 @@ class Store(Layout):
             raise
         self._commit(file)
 
-    def _commit(self, file: WholeFile) -> None:
+    def _commit(self, file: durable.WholeFile) -> None:
         if not file.path.parent.is_dir():
-            make_directories(file.path.parent)
+            durable.make_directories(file.path.parent)
         file.commit(sync_folder=False)
         self._names_unsynced = True
 
-    def _fill(self, file: WholeFile, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]) -> None:
+    def _fill(
+        self, file: durable.WholeFile, blob: Descriptor, chunks: Callable[[int], Iterable[bytes]]
+    ) -> None:
         verifier = Verifier(blob)
         try:
             for chunk in file.written():
@@ -139,7 +131,7 @@ class Store(Layout):
         if self._held is not None:
             self._held[blob.digest] = data
         elif not self.has(blob):
-            file = WholeFile(self.blob_path(blob.digest), self._partial(blob))
+            file = durable.WholeFile(self.blob_path(blob.digest), self._partial(blob))
             try:
                 file.write(data)
             except BaseException:
@@ -155,35 +147,35 @@ class Store(Layout):
         try:
             yield from super().chunks(blob)
         except IntegrityError as error:
-            remove_if_there(self.blob_path(blob.digest))
+            durable.remove_if_there(self.blob_path(blob.digest))
             cause = f"{error.cause}; removed from {self.path}"
             raise IntegrityError(error.item, cause, "run the same command again to fetch it again") from error
 
     def sync(self) -> None:
         """Make the names of all blobs durable: before anything is written that relies on them."""
         if self._names_unsynced:
-            with local_errors(self.path, "sync"):
+            with durable.local_errors(self.path, "sync"):
                 for folder in (self.path / "blobs").iterdir():
-                    sync_directory(folder)
-            sync_directory(self.path / "blobs")
+                    durable.sync_directory(folder)
+            durable.sync_directory(self.path / "blobs")
             # The store's own name: a directory that can't be read was not made by a run of ours.
             if self._held is None and os.access(self.path.parent, os.R_OK):
-                sync_directory(self.path.parent)
+                durable.sync_directory(self.path.parent)
             self._names_unsynced = False
 
     def write_file(self, name: str, data: bytes) -> None:
         """Replace one of the layout's own files."""
-        write_whole(self.path / name, data, follow=False)
+        durable.write_whole(self.path / name, data, follow=False)
 
     def _partial(self, blob: Descriptor) -> Path:
         return self.path / PARTIAL / f"{blob.digest.algorithm}-{blob.digest.encoded}"
 
 
 def _lock(path: Path) -> int:
-    descriptor = own_file(path, 0o600)
+    descriptor = durable.own_file(path, 0o600)
     try:
         _refuse_locked(descriptor, path)
-        with local_errors(path, "write"):
+        with durable.local_errors(path, "write"):
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
     except BaseException:
@@ -194,7 +186,7 @@ def _lock(path: Path) -> int:
 
 def _refuse_locked(descriptor: int, path: Path) -> None:
     """Lock an open file until it is closed. Raises: LocalError if another process has it locked."""
-    if not locked(descriptor, path):
+    if not durable.locked(descriptor, path):
         holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
         cause = f"in use by another run (process {holder or 'unknown'})"
         raise LocalError(str(path.parent), cause, "wait until it has ended")
@@ -211,7 +203,7 @@ class StoredBlob(NamedTuple):
 def stored_blobs(store: Store) -> Iterator[StoredBlob]:
     """Yield every file under `blobs/` that is named like a blob."""
     folder = store.path / "blobs"
-    with local_errors(folder, "look at"):
+    with durable.local_errors(folder, "look at"):
         for path in sorted(folder.glob("*/*")):
             name = f"{path.parent.name}:{path.name}"
             if Digest.grammar.fullmatch(name) and path.is_file() and not path.is_symlink():
@@ -227,27 +219,27 @@ def remove(store: Store, blobs: Iterable[StoredBlob]) -> None:
     """Remove blobs, durably. The store's lock is held by the caller."""
     folders: dict[Path, None] = {}
     for blob in blobs:
-        remove_if_there(blob.path)
+        durable.remove_if_there(blob.path)
         folders[blob.path.parent] = None
     for folder in folders:
-        sync_directory(folder)
+        durable.sync_directory(folder)
 
 
 def damaged(store: Store, session: Session) -> list[tuple[StoredBlob, BundlerError]]:
     """Return every blob whose bytes are not those of its name; each is read whole."""
     blobs = list(stored_blobs(store))
-    found: list[tuple[StoredBlob, BundlerError]] = []
+    damaged_blobs: list[tuple[StoredBlob, BundlerError]] = []
     with session.progress.step("checking", len(blobs), sum(blob.size for blob in blobs)) as step:
         for blob, result in each(blobs, _check, jobs=session.jobs):
             step.advance(items=1, size=blob.size)
             if isinstance(result, BundlerError):
-                found.append((blob, result))
-    return sorted(found, key=lambda item: item[0].digest)
+                damaged_blobs.append((blob, result))
+    return sorted(damaged_blobs, key=lambda item: item[0].digest)
 
 
 def _check(blob: StoredBlob) -> None:
     verifier = Verifier(Descriptor("", blob.digest, blob.size))
-    with local_errors(blob.path, "read"), blob.path.open("rb") as file:
+    with durable.local_errors(blob.path, "read"), blob.path.open("rb") as file:
         while chunk := file.read(CHUNK):
             verifier.update(chunk)
     try:

@@ -83,13 +83,13 @@ class History:
 
     def record(self, entry: HistoryEntry, inventory: bytes) -> None:
         """Remember a bundle that was written; again only if another one came after it."""
-        known = self.entries()
-        if known and _what(known[-1]) == _what(entry):
+        entries = self.entries()
+        if entries and _what(entries[-1]) == _what(entry):
             return
-        before = max((other.number for other in known if other.job == entry.job), default=0)
+        before = max((other.number for other in entries if other.job == entry.job), default=0)
         make_directories(self._path / BUNDLES)
         write_whole(self._remembered(entry.id), inventory, follow=False)
-        self._write((*known, replace(entry, number=before + 1)))
+        self._write((*entries, replace(entry, number=before + 1)))
 
     def keep(self, id_: Digest, inventory: bytes) -> None:
         """Know a bundle that something builds on, and that was made elsewhere."""
@@ -143,11 +143,13 @@ def _decoded(data: bytes, path: Path) -> tuple[HistoryEntry, ...]:
     from pydantic import ValidationError
 
     try:
-        document = strict_json.loads(data, item=str(path), depth=8, known=_JOURNAL)
-        found: tuple[HistoryEntry, ...] = _adapter().validate_json(strict_json.canonical(document["bundles"]))
+        document = strict_json.loads(data, item=str(path), depth=8, names=_JOURNAL)
+        entries: tuple[HistoryEntry, ...] = _adapter().validate_json(
+            strict_json.canonical(document["bundles"])
+        )
     except (ValidationError, LookupError, TypeError) as error:
         cause = printable(f"not the journal of a store: {type(error).__name__}")
         raise ContentError(
             str(path), cause, "remove it: it is only a log of the bundles that were written"
         ) from None
-    return found
+    return entries

@@ -66,11 +66,11 @@ def read_bundle_files(files: Sequence[SourceText], values: Mapping[str, str]) ->
         raise _no_bundle(*files)
     instances = bundle.child(_INSTANCES) or Node(Label(_INSTANCES), bundle, bundle.place)
     texts = Texts()
-    found = [one for node in _regular(instances) if not node.optional for one in _module(node, texts)]
+    modules = [module for node in _regular(instances) if not node.optional for module in _module(node, texts)]
     return BundleModules(
-        tuple(one for one in found if isinstance(one, ModuleReference)),
-        tuple(one for one in found if isinstance(one, Skipped)),
-        (*_elsewhere(instances), *(one for one in found if isinstance(one, Unreadable))),
+        tuple(module for module in modules if isinstance(module, ModuleReference)),
+        tuple(module for module in modules if isinstance(module, Skipped)),
+        (*_elsewhere(instances), *(module for module in modules if isinstance(module, Unreadable))),
     )
 
 
@@ -115,9 +115,9 @@ def _module(instance: Node, texts: Texts) -> Sequence[ModuleReference | Skipped 
     if isinstance(url, Unknown) or isinstance(version, Unknown) or isinstance(digest, Unknown):
         fields = {"url": url, "version": version, "digest": digest}
         return [
-            Unreadable(found.place, f"{what}: module.{field}", found.reason)
-            for field, found in fields.items()
-            if isinstance(found, Unknown)
+            Unreadable(value.place, f"{what}: module.{field}", value.reason)
+            for field, value in fields.items()
+            if isinstance(value, Unknown)
         ]
     return [ModuleReference(instance.label.name, url.text, version, digest, url.place)]
 
@@ -127,36 +127,36 @@ def _text(module: Node, name: str, texts: Texts) -> Known | Unknown | None:
 
 
 def _url(module: Node, texts: Texts) -> Known | Unknown:
-    found = _text(module, "url", texts)
-    if found is None:
+    url = _text(module, "url", texts)
+    if url is None:
         return Unknown(module.place, "there is none")
-    if isinstance(found, Unknown) or found.text.startswith(_LOCAL):
-        return found
-    problem = _problem(found.text)
-    return Unknown(found.place, problem) if problem else found
+    if isinstance(url, Unknown) or url.text.startswith(_LOCAL):
+        return url
+    problem = _problem(url.text)
+    return Unknown(url.place, problem) if problem else url
 
 
 def _version(module: Node, texts: Texts) -> Tag | Unknown:
-    found = _text(module, "version", texts)
-    if not isinstance(found, Known):
-        return found or LATEST
+    text = _text(module, "version", texts)
+    if not isinstance(text, Known):
+        return text or LATEST
     try:
-        return Tag.parse(found.text)
+        return Tag.parse(text.text)
     except ValueError as error:
-        return Unknown(found.place, str(error))
+        return Unknown(text.place, str(error))
 
 
 def _digest(module: Node, version: Tag | Unknown, texts: Texts) -> Digest | Unknown | None:
-    found = _text(module, "digest", texts)
+    text = _text(module, "digest", texts)
     # Next to a version, a digest only checks: that there may be one is no obstacle.
-    if isinstance(found, Unknown) and version != LATEST and not module.child("digest"):
+    if isinstance(text, Unknown) and version != LATEST and not module.child("digest"):
         return None
-    if not isinstance(found, Known) or not found.text:
-        return found if isinstance(found, Unknown) else None
+    if not isinstance(text, Known) or not text.text:
+        return text if isinstance(text, Unknown) else None
     try:
-        return Digest.parse(found.text)
+        return Digest.parse(text.text)
     except ValueError as error:
-        return Unknown(found.place, str(error))
+        return Unknown(text.place, str(error))
 
 
 def _problem(url: str) -> str:
@@ -192,13 +192,13 @@ def rewritten(text: SourceText, urls: Mapping[str, str]) -> str:
     bundle = merged([parsed(text)], {}).child(_BUNDLE)
     instances = bundle.child(_INSTANCES) if bundle else None
     texts = Texts()
-    found = {
-        known.written: known.text
+    old_urls = {
+        url.written: url.text
         for node in (_regular(instances) if instances else [])
-        for known in _declared_urls(node, texts)
-        if known.text in urls and known.text != urls[known.text]
+        for url in _declared_urls(node, texts)
+        if url.text in urls and url.text != urls[url.text]
     }
-    return _replaced(text, {written: (old, urls[old]) for written, old in found.items()})
+    return _replaced(text, {written: (old, urls[old]) for written, old in old_urls.items()})
 
 
 def _declared_urls(instance: Node, texts: Texts) -> list[Known]:
@@ -206,7 +206,7 @@ def _declared_urls(instance: Node, texts: Texts) -> list[Known]:
     module = instance.child("module")
     url = module.child("url") if module else None
     declared = texts.each_at(url) if url else []
-    return [one for one in declared if isinstance(one.written, Text) or (one.fixed and not one.default)]
+    return [text for text in declared if isinstance(text.written, Text) or (text.fixed and not text.default)]
 
 
 def _replaced(file: SourceText, changes: Mapping[Expression, tuple[str, str]]) -> str:
@@ -229,9 +229,9 @@ def as_cue(written: str, old: str, new: str) -> str:
 
 def as_yaml(written: str, old: str, new: str) -> str:
     """Write YAML in the style that is there, unless the old url had escapes or the new one needs quotes."""
-    before, found, after = written.rpartition(old)
+    before, is_there, after = written.rpartition(old)
     bare = not after and "\n" not in before and not before.endswith(("'", '"'))
-    if found and not (bare and "[" in new):
+    if is_there and not (bare and "[" in new):
         return f"{before}{new}{after}"
-    properties = before if found else written[: written.find('"')]
+    properties = before if is_there else written[: written.find('"')]
     return f'{properties}"{new}"'

@@ -87,9 +87,9 @@ class _Reader:
         if self._depth > DEEPEST:
             self._refuse(event, f"nested more than {DEEPEST} deep")
         mapping = isinstance(event, yaml.MappingStartEvent)
-        found = self._mapping(start) if mapping else self._sequence(start)
+        node = self._mapping(start) if mapping else self._sequence(start)
         self._depth -= 1
-        return found
+        return node
 
     def _scalar(self, event: yaml.ScalarEvent, start: int, end: int) -> cue_tree.Expression:
         kind = event.tag or self._kinds.resolve(yaml.ScalarNode, event.value, event.implicit)
@@ -142,10 +142,10 @@ def parsed(file: SourceText) -> ParsedFile:
 def ending_of(file: SourceText) -> str:
     """Return `cue`, `json` or `yaml`. Raises ContentError for a name that Timoni takes for no Bundle file."""
     ending = file.name.rpartition(".")[2] if "." in file.name else ""
-    known = {"cue": "cue", "json": "json", "yaml": "yaml", "yml": "yaml"}
-    if ending not in known:
+    endings = {"cue": "cue", "json": "json", "yaml": "yaml", "yml": "yaml"}
+    if ending not in endings:
         raise ContentError(file.name, "not a Timoni Bundle file", "name it .cue, .yaml, .yml or .json")
-    return known[ending]
+    return endings[ending]
 
 
 def _check_json(file: SourceText) -> None:

@@ -90,9 +90,9 @@ def _decoded(name: str, data: bytes) -> str:
 def images_below(node: Node, path: str, text: TextAt) -> Iterator[Image]:
     """Yield every image at a node or below it, and every part that may hide one; `text` reads a field."""
     yield from hidden_at(node, path, text)
-    found = _image(node, path, text)
-    if found:
-        yield found
+    image = _image(node, path, text)
+    if image:
+        yield image
         return
     for label, child in node.children.items():
         yield from images_below(child, f"{path}.{label.name}" if path else label.name, text)
@@ -136,9 +136,9 @@ def _image(node: Node, path: str, text: TextAt) -> Image | None:
         return _joined(node, path, text)
     if named and given and not (repository and repository.children):
         return Image(node.place, path, "", f"it gives only {' and '.join(given)}")
-    found = text(node) if named and node.facts and not node.children else None
-    if isinstance(found, Known):
-        return _plain(found, path)
+    content = text(node) if named and node.facts and not node.children else None
+    if isinstance(content, Known):
+        return _plain(content, path)
     return None
 
 
@@ -146,22 +146,22 @@ def _joined(node: Node, path: str, text: TextAt) -> Image:
     texts = []
     for name in _PARTS:
         part = node.child(name)
-        found = text(part) if part else Known("", "", Opaque("", 0, 0))
-        if not isinstance(found, Known):
-            reason = found.reason if isinstance(found, Unknown) else "it has no value here"
+        content = text(part) if part else Known("", "", Opaque("", 0, 0))
+        if not isinstance(content, Known):
+            reason = content.reason if isinstance(content, Unknown) else "it has no value here"
             return Image(node.place, path, "", f"{name}: {reason}")
-        texts.append(found.text)
+        texts.append(content.text)
     repository, tag, digest = texts
     reference = f"{repository}{tag and ':'}{tag}{digest and '@'}{digest}"
     return checked(reference, node.place, path)
 
 
-def _plain(found: Known, path: str) -> Image:
+def _plain(content: Known, path: str) -> Image:
     """Return an image in one text: without a tag, the text may be about something else."""
-    if ":" not in found.text and "@" not in found.text:
-        problem = f"it may be an image: {printable(repr(found.text))}"
-        return Image(found.place, path, "", problem)
-    return checked(found.text, found.place, path)
+    if ":" not in content.text and "@" not in content.text:
+        problem = f"it may be an image: {printable(repr(content.text))}"
+        return Image(content.place, path, "", problem)
+    return checked(content.text, content.place, path)
 
 
 def checked(reference: str, place: str, path: str) -> Image:
@@ -179,8 +179,8 @@ def checked(reference: str, place: str, path: str) -> Image:
 def images_in_fields(name: str, data: bytes) -> Iterator[Image]:
     """Yield the images that fields of a template give; large schemas are not parsed. Raises ContentError."""
     if b"repository" in data and _GIVEN.search(_decoded(name, data)):
-        found = images_below(read_cue(name, data), "", likely_text())
-        yield from (image for image in found if image.reference)
+        images = images_below(read_cue(name, data), "", likely_text())
+        yield from (image for image in images if image.reference)
 
 
 def image_lines(name: str, data: bytes) -> list[Image]:
@@ -193,16 +193,16 @@ def image_lines(name: str, data: bytes) -> list[Image]:
     text = _decoded(name, data)
     if all(_opens_schema(text, field.end()) for field in _IMAGE.finditer(text)):
         return []
-    found = list(islice(tokens(text), MOST_TOKENS + 1))
-    if len(found) > MOST_TOKENS:
+    template = list(islice(tokens(text), MOST_TOKENS + 1))
+    if len(template) > MOST_TOKENS:
         raise ContentError(name, f"more than {MOST_TOKENS:,} tokens")
     places = Places(SourceText(name, text))
     lines = []
-    for at, token in enumerate(found[:-3]):
+    for at, token in enumerate(template[:-3]):
         if _word(text, token) == "image":
-            behind = at + 2 if found[at + 1].kind in {"?", "!"} else at + 1
-            if found[behind].kind == ":" and not _is_schema(text, found, behind + 1):
-                written = found[behind + 1]
+            behind = at + 2 if template[at + 1].kind in {"?", "!"} else at + 1
+            if template[behind].kind == ":" and not _is_schema(text, template, behind + 1):
+                written = template[behind + 1]
                 value = text[written.start : written.end] if written.kind == STRING else ""
                 image = checked(text_of(value) or "", places.at(token.start), "image")
                 lines.append(image._replace(problem=""))
@@ -222,12 +222,12 @@ def _opens_schema(text: str, start: int) -> bool:
     return value.startswith("{") and _is_schema(value, list(islice(tokens(value), _FAR)), 0)
 
 
-def _is_schema(text: str, found: list[CueToken], at: int) -> bool:
+def _is_schema(text: str, template: list[CueToken], at: int) -> bool:
     """Return whether the value that begins there is a JSON Schema of a field."""
-    if found[at].kind != "{":
+    if template[at].kind != "{":
         return False
     level, labels = 0, set[str]()
-    for token, following in pairwise(found[at : at + _FAR]):
+    for token, following in pairwise(template[at : at + _FAR]):
         level += (token.kind in OPENERS) - (token.kind in CLOSERS)
         if not level:
             break

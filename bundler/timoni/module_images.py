@@ -69,21 +69,21 @@ def images_of(
     if ANNOTATION in annotations:
         return _images("annotation", _annotated(annotations[ANNOTATION]))
     for source in _FILES:
-        found = _declared(source, files)
-        if found:
+        images = _declared(source, files)
+        if images:
             more = _in_templates(files, templates) if source == "values.cue" else []
-            return _images(source, [*found, *_unsure(more, found)])
+            return _images(source, [*images, *_unsure(more, images)])
     return _images("none", _unsure(_in_templates(files, templates), []))
 
 
-def _images(source: ImagesSource, found: Iterable[image_fields.Image]) -> ModuleImages:
-    found = list(found)
-    unread = [_unreadable(image) for image in found if image.problem]
+def _images(source: ImagesSource, images: Iterable[image_fields.Image]) -> ModuleImages:
+    images = list(images)
+    unread = [_unreadable(image) for image in images if image.problem]
     more = len(unread) - _MOST_UNKNOWN
     if more > 0:
         place = unread[_MOST_UNKNOWN].place
         unread = [*unread[:_MOST_UNKNOWN], Unreadable(place, "images", f"{more:,} more like these")]
-    references = {image.reference for image in found if not image.problem}
+    references = {image.reference for image in images if not image.problem}
     return ModuleImages(tuple(sorted(references)), source, tuple(unread))
 
 
@@ -108,13 +108,13 @@ def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[image_fiel
     values = root.child("values")
     # What stands beside `values` says nothing of images, except for what may change it.
     text = image_fields.certain_text()
-    found = [
+    images = [
         *image_fields.hidden_at(root, "values", text),
         *(image_fields.images_below(values, "values", text) if values else ()),
     ]
-    if not values and not found and name == "images.cue":
+    if not values and not images and name == "images.cue":
         return [image_fields.Image(name, "values", "", "it has no field `values`")]
-    return found
+    return images
 
 
 # --- templates -------------------------------------------------------------------------------------
@@ -122,12 +122,12 @@ def _declared(name: ImagesSource, files: Mapping[str, bytes]) -> list[image_fiel
 
 def _in_templates(files: Mapping[str, bytes], templates: Templates) -> list[image_fields.Image]:
     """Return what templates say of images: defaults, plain texts, and at least where an image is put."""
-    found: list[image_fields.Image] = []
+    images: list[image_fields.Image] = []
     for name in sorted(files):
         if name.startswith("templates/"):
-            found += templates.images(name, files[name])
-    certain = {image.place for image in found if image.reference}
-    return [image for image in found if image.reference or image.place not in certain]
+            images += templates.images(name, files[name])
+    certain = {image.place for image in images if image.reference}
+    return [image for image in images if image.reference or image.place not in certain]
 
 
 def _in_template(name: str, data: bytes) -> Iterator[image_fields.Image]:
@@ -136,15 +136,15 @@ def _in_template(name: str, data: bytes) -> Iterator[image_fields.Image]:
 
 
 def _unsure(
-    templates: Iterable[image_fields.Image], found: Iterable[image_fields.Image]
+    templates: Iterable[image_fields.Image], images: Iterable[image_fields.Image]
 ) -> Iterator[image_fields.Image]:
     """Yield what templates say beyond what is known: it stays unknown, because values may change it."""
-    known = {_repository(image.reference) for image in found if not image.problem}
+    named = {_repository(image.reference) for image in images if not image.problem}
     for image in templates:
-        if image.reference and _repository(image.reference) not in known:
+        if image.reference and _repository(image.reference) not in named:
             shown = printable(repr(image.reference))
             yield image._replace(problem=f"a template has {shown}: name it, if it is used")
-        elif not image.reference and not known:
+        elif not image.reference and not named:
             yield image._replace(problem=image.problem or "a template computes it")
 
 

@@ -58,19 +58,19 @@ def signatures_in(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[Sign
     """The signatures, one behind the other. Raises ContentError for anything else."""
     if len(data) > limits.signatures:
         raise ContentError(SIGNATURE_FILE, f"larger than the limit of {limits.signatures:,} bytes")
-    found: list[Signature] = []
+    signatures: list[Signature] = []
     start = 0
     while start < len(data):
-        if len(found) == limits.signers:
+        if len(signatures) == limits.signers:
             raise ContentError(SIGNATURE_FILE, f"more than the limit of {limits.signers} signatures")
         match = _ARMORED.match(data, start)
         if match is None:
             raise ContentError(SIGNATURE_FILE, "not OpenSSH signatures as ssh-keygen writes them")
-        found.append(_signature(match))
+        signatures.append(_signature(match))
         start = match.end()
-    if not found:
+    if not signatures:
         raise ContentError(SIGNATURE_FILE, "it has no signature")
-    return tuple(found)
+    return tuple(signatures)
 
 
 def armored(blob: bytes) -> bytes:
@@ -116,12 +116,12 @@ def _bare(key: bytes) -> bytes:
         return key
     if kind.removesuffix(_CERTIFICATE) not in _CERTIFIED:
         raise ValueError("a certificate of a kind that is not known")
-    own, count = _CERTIFIED[kind.removesuffix(_CERTIFICATE)]
+    kind_of_key, count = _CERTIFIED[kind.removesuffix(_CERTIFICATE)]
     _, rest = _string(rest)
     start = rest
     for _ in range(count):
         _, rest = _string(rest)
-    return len(own).to_bytes(4, "big") + own + start[: len(start) - len(rest)]
+    return len(kind_of_key).to_bytes(4, "big") + kind_of_key + start[: len(start) - len(rest)]
 
 
 def _claims(blob: bytes) -> tuple[bytes, bytes]:

@@ -66,14 +66,14 @@ class Signing:
         if self._terms.sequence is not None:
             refuse_lower(replaced, self._terms.job or replaced.job, self._terms.sequence)
 
-    def stands_in(self, sealed: SignedStatement | None) -> bool:
+    def stands_in(self, signed: SignedStatement | None) -> bool:
         """Return True if this key has signed a bundle so, and the statement expires as is demanded now."""
-        if sealed is None or not self._has_signed(sealed) or _expired(sealed.statement, self._now):
+        if signed is None or not self._has_signed(signed) or _expired(signed.statement, self._now):
             return False
         job, sequence, expires, _ = self._terms
-        if expires and not self._lasts(sealed.statement, expires):
+        if expires and not self._lasts(signed.statement, expires):
             return False
-        return sealed.statement.job == (job or DEFAULT_JOB) and sequence in (None, sealed.statement.sequence)
+        return signed.statement.job == (job or DEFAULT_JOB) and sequence in (None, signed.statement.sequence)
 
     def _lasts(self, statement: Statement, expires: Moment) -> bool:
         """Return True if a statement expires no later, and not before half of the demanded time is over."""
@@ -82,7 +82,7 @@ class Signing:
         half = (expires.seconds - self._now) // 2
         return self._now + half <= statement.expires.seconds <= expires.seconds
 
-    def join(self, sealed: SignedStatement) -> SignedStatement:
+    def join(self, signed: SignedStatement) -> SignedStatement:
         """The same statement with one more signature, unless this key has signed it.
 
         Raises UsageError where it should say something else, TrustError when it has expired.
@@ -90,16 +90,16 @@ class Signing:
         if self._terms != Terms():
             cause = "it is already signed, and a signed statement can't be changed"
             raise UsageError("--job, --sequence or --expires", cause, "use --replace to make a new statement")
-        if _expired(sealed.statement, self._now):
-            cause = f"it expired at {sealed.statement.expires}"
+        if _expired(signed.statement, self._now):
+            cause = f"it expired at {signed.statement.expires}"
             raise TrustError("statement", cause, "use --replace to make a new one")
-        if self._has_signed(sealed):
-            return sealed
-        made = self._keygen.sign(self._key, sealed.encoded)
-        return sealed._replace(signatures=(*sealed.signatures, made))
+        if self._has_signed(signed):
+            return signed
+        made = self._keygen.sign(self._key, signed.encoded)
+        return signed._replace(signatures=(*signed.signatures, made))
 
-    def _has_signed(self, sealed: SignedStatement) -> bool:
-        return self._name in map(_name_of, sealed.signatures)
+    def _has_signed(self, signed: SignedStatement) -> bool:
+        return self._name in map(_name_of, signed.signatures)
 
 
 def refuse_lower(replaced: Statement, job: Job, sequence: int) -> None:

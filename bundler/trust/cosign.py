@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bundler.errors import ContentError, UsageError
-from bundler.oci import Digest, strict_json
-from bundler.oci.manifest import Manifest
+from bundler.oci import Digest, Manifest, strict_json
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 
@@ -137,13 +136,13 @@ def sigstore_bundle(subject: Manifest, data: bytes) -> Evidence | None:
     """A Sigstore bundle; None if it is no signature of this manifest, or can't be read."""
     document = _document(data, _BUNDLE)
     material = _object(document.get("verificationMaterial"))
-    found = enveloped = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
-    if found is None and (plain := _object(document.get("messageSignature"))):
+    evidence = enveloped = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
+    if evidence is None and (plain := _object(document.get("messageSignature"))):
         signature = _decoded(plain.get("signature"))
-        found = Evidence(signature, subject.data) if signature else None
-    if found and "publicKey" not in material:
-        return found._replace(certified=Bundled(data, enveloped is not None))
-    return found
+        evidence = Evidence(signature, subject.data) if signature else None
+    if evidence and "publicKey" not in material:
+        return evidence._replace(certified=Bundled(data, enveloped is not None))
+    return evidence
 
 
 def _enveloped(digest: Digest, envelope: Mapping[str, Any]) -> Evidence | None:
@@ -171,10 +170,10 @@ def pae(kind: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(encoded), encoded, len(payload), payload)
 
 
-def _document(data: bytes, known: frozenset[str]) -> Mapping[str, Any]:
+def _document(data: bytes, names: frozenset[str]) -> Mapping[str, Any]:
     """Return an object; an empty one for what can't be read, or can be read in two ways."""
     try:
-        return _object(strict_json.loads(data, item="signature", depth=_DEPTH, known=known))
+        return _object(strict_json.loads(data, item="signature", depth=_DEPTH, names=names))
     except ContentError:
         return {}
 

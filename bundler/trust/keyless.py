@@ -50,7 +50,7 @@ class CheckedSignature(NamedTuple):
     """The result of checking one signature."""
 
     accepted: bool
-    told: str
+    detail: str
     """Who signed, and who vouched for that; or why it does not count."""
 
 
@@ -62,7 +62,7 @@ class Keyless:
         self._identities = tuple(identities)
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def descriptions(self) -> tuple[str, ...]:
         """The identities that are wanted, for people."""
         return tuple(map(str, self._identities))
 
@@ -75,8 +75,8 @@ class Keyless:
                 warnings.simplefilter("ignore")
                 self._verify(evidence, wanted)
         except Exception as error:  # a stranger's bytes, through four parsers: none of it counts
-            return CheckedSignature(accepted=False, told=wanted.refusal or f"not valid: {printable(error)}")
-        return CheckedSignature(accepted=wanted.accepted is not None, told=wanted.accepted or "not valid")
+            return CheckedSignature(accepted=False, detail=wanted.refusal or f"not valid: {printable(error)}")
+        return CheckedSignature(accepted=wanted.accepted is not None, detail=wanted.accepted or "not valid")
 
     def _verify(self, evidence: Evidence, wanted: _Wanted) -> None:
         if isinstance(evidence.certified, Promised):
@@ -117,7 +117,7 @@ def _trusted_root(data: bytes) -> TrustedRoot:
     from sigstore.models import TrustedRoot
     from sigstore_models.trustroot.v1 import TrustedRoot as Document
 
-    document = strict_json.loads(data, item="JSON", depth=_DEPTH, known=_TRUSTED_ROOT)
+    document = strict_json.loads(data, item="JSON", depth=_DEPTH, names=_TRUSTED_ROOT)
     # Of no use here, but wanted by the library. cosign leaves them out, as protobuf does with what is empty.
     for log in (*document["tlogs"], *document["ctlogs"]):
         log.setdefault("baseUrl", "")
@@ -144,11 +144,11 @@ class _Wanted:
         from sigstore.errors import VerificationError
 
         name, issuer = _subject(cert), _issuer(cert)
-        told = f"{printable(name, _LONGEST)} ({printable(issuer, _LONGEST)})"
-        if not any(fnmatchcase(name, one.identity) and issuer == one.issuer for one in self._identities):
-            self.refusal = f"by {told}"
+        signer = f"{printable(name, _LONGEST)} ({printable(issuer, _LONGEST)})"
+        if not any(fnmatchcase(name, who.identity) and issuer == who.issuer for who in self._identities):
+            self.refusal = f"by {signer}"
             raise VerificationError(self.refusal)
-        self.accepted = told
+        self.accepted = signer
 
 
 def _subject(certificate: Certificate) -> str:
@@ -163,10 +163,10 @@ def _issuer(certificate: Certificate) -> str:
     """Who vouched for the name. Source: sigstore/fulcio, docs/oid-info.md."""
     from cryptography.x509 import ObjectIdentifier
 
-    own = {extension.oid: extension.value for extension in certificate.extensions}
-    if newer := own.get(ObjectIdentifier("1.3.6.1.4.1.57264.1.8")):
+    extensions = {extension.oid: extension.value for extension in certificate.extensions}
+    if newer := extensions.get(ObjectIdentifier("1.3.6.1.4.1.57264.1.8")):
         return _utf8_string(newer.public_bytes())
-    text: bytes = own[ObjectIdentifier("1.3.6.1.4.1.57264.1.1")].public_bytes()
+    text: bytes = extensions[ObjectIdentifier("1.3.6.1.4.1.57264.1.1")].public_bytes()
     return text.decode()
 
 
@@ -222,16 +222,16 @@ def _entry(promise: str) -> dict[str, Any]:
 
     Raises whatever a stranger's text deserves.
     """
-    said = strict_json.loads(promise.encode(), item="promise", depth=_DEPTH, known=_PROMISE)
-    payload = said["Payload"]
+    promised = strict_json.loads(promise.encode(), item="promise", depth=_DEPTH, names=_PROMISE)
+    payload = promised["Payload"]
     entry = base64.b64decode(payload["body"])
-    body = strict_json.loads(entry, item="entry", depth=_DEPTH, known=_ENTRY)
+    body = strict_json.loads(entry, item="entry", depth=_DEPTH, names=_ENTRY)
     return {
         "logIndex": str(payload["logIndex"]),
         "logId": {"keyId": _base64(bytes.fromhex(payload["logID"]))},
         "kindVersion": {"kind": body["kind"], "version": body["apiVersion"]},
         "integratedTime": str(payload["integratedTime"]),
-        "inclusionPromise": {"signedEntryTimestamp": said["SignedEntryTimestamp"]},
+        "inclusionPromise": {"signedEntryTimestamp": promised["SignedEntryTimestamp"]},
         "inclusionProof": {"logIndex": "0", "treeSize": "1", "rootHash": "", "hashes": []},
         "canonicalizedBody": payload["body"],
     }

@@ -20,7 +20,7 @@ class Signed(NamedTuple):
     """Signatures that none of the keys made."""
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """For people."""
         parts = [f"signed by {', '.join(self.by)}"] if self.by else []
         parts += [f"{self.unchecked} keyless, not checked"] if self.unchecked else []
@@ -36,26 +36,28 @@ class Signers(NamedTuple):
     keyless: Keyless | None = None
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """For people: the keys and the identities."""
-        keyless = self.keyless.told if self.keyless else ()
+        keyless = self.keyless.descriptions if self.keyless else ()
         return " or ".join([*(key.name for key in self.keys), *keyless])
 
-    def judge(self, evidence: Iterable[Evidence]) -> Signed:
+    def check(self, evidence: Iterable[Evidence]) -> Signed:
         """Which of them made which of these."""
         by: dict[str, None] = {}
         refused: dict[str, None] = {}
         unchecked = wrong = 0
-        for one in evidence:
-            if one.certified is None:
-                makers = [key.name for key in self.keys if key.verifies(one.signature, one.message)]
+        for signature in evidence:
+            if signature.certified is None:
+                makers = [
+                    key.name for key in self.keys if key.verifies(signature.signature, signature.message)
+                ]
                 by |= dict.fromkeys(makers)
                 wrong += not makers
             elif self.keyless is None:
                 unchecked += 1
             else:
-                found = self.keyless.check(one)
-                (by if found.accepted else refused)[found.told] = None
+                checked = self.keyless.check(signature)
+                (by if checked.accepted else refused)[checked.detail] = None
         return Signed(tuple(by), unchecked, tuple(refused), wrong)
 
 

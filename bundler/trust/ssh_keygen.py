@@ -57,7 +57,7 @@ class Ended(NamedTuple):
 
     code: int
     out: bytes
-    said: str
+    errors: str
 
 
 class SshKeygen:
@@ -80,10 +80,10 @@ class SshKeygen:
         if not key.is_file():
             raise UsageError(str(key), "no such file", "name a private key, or a public one for the agent")
         ended = self._run(["-l", "-E", "sha256", "-f", str(key)])
-        found = _FINGERPRINT.match(ended.out)
-        if ended.code or not found:
+        match = _FINGERPRINT.match(ended.out)
+        if ended.code or not match:
             raise UsageError(str(key), "not an OpenSSH key", "create one with `ssh-keygen -t ed25519`")
-        return found[1].decode()
+        return match[1].decode()
 
     def certificate(self, key: Path) -> str:
         """The fingerprint of the whole certificate that is to sign; empty for a key without one."""
@@ -107,7 +107,7 @@ class SshKeygen:
         ended = self._run(arguments, message, seconds=self._limits.signing_seconds)
         if ended.code:
             next_step = "a key with a passphrase needs a terminal, or an agent (ssh-add)"
-            raise LocalError(str(key), f"can't sign: {ended.said}", next_step)
+            raise LocalError(str(key), f"can't sign: {ended.errors}", next_step)
         return signatures_in(ended.out)[0]
 
     def signer(
@@ -134,14 +134,14 @@ class SshKeygen:
         self, allowed: Allowed, signature: Signature, files: _Files, times: tuple[int, ...]
     ) -> list[bytes]:
         """Who the key belongs to at these times; never nobody."""
-        found: list[bytes] = []
+        principals: list[bytes] = []
         for when in times:
             ended = self._run(["-Y", "find-principals", *files.named(), _at(when)], files=files)
-            found = ended.out.splitlines()
-            if ended.code or not found:
-                reason = _reason(ended.said, files, allowed)
+            principals = ended.out.splitlines()
+            if ended.code or not principals:
+                reason = _reason(ended.errors, files, allowed)
                 raise _refused(signature, reason or f"its key is not in {allowed.name}")
-        return found
+        return principals
 
     def _refusal(
         self, allowed: Allowed, principal: bytes, message: bytes, files: _Files, times: tuple[int, ...]
@@ -151,7 +151,7 @@ class SshKeygen:
             arguments = ["-Y", "verify", *files.named(), "-n", NAMESPACE, "-I", os.fsdecode(principal)]
             ended = self._run([*arguments, _at(when)], message, files=files)
             if not _good(ended):
-                return _reason(ended.said, files, allowed) or "not a right signature"
+                return _reason(ended.errors, files, allowed) or "not a right signature"
             if files.revoked is not None:
                 arguments += ["-r", f"/dev/fd/{files.revoked}"]
                 if not _good(self._run([*arguments, _at(when)], message, files=files)):
@@ -206,11 +206,11 @@ class _Files(NamedTuple):
         return ["-s", f"/dev/fd/{self.signature}", "-f", f"/dev/fd/{self.signers}"]
 
     def descriptors(self) -> tuple[int, ...]:
-        found = tuple(descriptor for descriptor in self if descriptor is not None)
-        for descriptor in found:
+        descriptors = tuple(descriptor for descriptor in self if descriptor is not None)
+        for descriptor in descriptors:
             # Where /dev/fd gives no file of its own, it would go on where the last call ended.
             os.lseek(descriptor, 0, os.SEEK_SET)
-        return found
+        return descriptors
 
 
 @contextmanager
@@ -250,12 +250,12 @@ def _good(ended: Ended) -> bool:
     return not ended.code and ended.out.startswith(f'Good "{NAMESPACE}" signature for '.encode())
 
 
-def _reason(said: str, files: _Files, allowed: Allowed) -> str:
+def _reason(output: str, files: _Files, allowed: Allowed) -> str:
     """Return ssh-keygen's message, under the user's name for the file; empty if it only found nobody."""
-    lines = [line.strip().replace(f"/dev/fd/{files.signers}", allowed.name) for line in said.splitlines()]
-    told = [line for line in lines if line.startswith(f"{allowed.name}:")]
-    told += [line for line in lines if line and line != "No principal matched."]
-    return printable(told[0]) if told else ""
+    lines = [line.strip().replace(f"/dev/fd/{files.signers}", allowed.name) for line in output.splitlines()]
+    messages = [line for line in lines if line.startswith(f"{allowed.name}:")]
+    messages += [line for line in lines if line and line != "No principal matched."]
+    return printable(messages[0]) if messages else ""
 
 
 def _refused(signature: Signature, cause: str) -> TrustError:

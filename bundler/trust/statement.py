@@ -134,11 +134,11 @@ class SignedStatement(NamedTuple):
         armored = b"".join(signature.armored for signature in self.signatures)
         return [(STATEMENT_FILE, self.encoded), (SIGNATURE_FILE, armored)]
 
-    def told(self) -> StatementReport:
+    def report(self) -> StatementReport:
         """As reports have it, nobody's word proven."""
-        said = self.statement
+        statement = self.statement
         keys = tuple(signature.key for signature in self.signatures)
-        return StatementReport(said.job, said.sequence, said.time, said.expires, keys)
+        return StatementReport(statement.job, statement.sequence, statement.time, statement.expires, keys)
 
 
 def signed_statement_of(
@@ -148,13 +148,13 @@ def signed_statement_of(
 
     Raises ContentError; TrustError for the statement of another bundle, or signatures for another purpose.
     """
-    said = decode(statement, limits=limits)
-    if said.bundle != bundle:
-        cause = f"it is about another bundle, {said.bundle}; this one is {bundle}"
+    decoded = decode(statement, limits=limits)
+    if decoded.bundle != bundle:
+        cause = f"it is about another bundle, {decoded.bundle}; this one is {bundle}"
         raise TrustError(STATEMENT_FILE, cause, "carry the bundle again")
-    found = signatures_in(signatures, limits=limits)
-    for signature in found:
+    read = signatures_in(signatures, limits=limits)
+    for signature in read:
         if signature.namespace != NAMESPACE:
             cause = f"made for the namespace {signature.namespace!r}, not {NAMESPACE}"
             raise TrustError(f"signature by {signature.key}", cause, "sign the bundle with `sign`")
-    return SignedStatement(said, statement, found)
+    return SignedStatement(decoded, statement, read)

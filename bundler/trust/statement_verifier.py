@@ -22,7 +22,7 @@ class Requirement(NamedTuple):
 
 
 class StatementVerifier:
-    """A judge for `open_bundle` and `BundleStream`; `now` is in seconds since the epoch.
+    """A verifier for `open_bundle` and `BundleStream`; `now` is in seconds since the epoch.
 
     A key must be allowed at the time that the statement names and now: the first is the signer's word,
     and who stole a key that is out of use could name any time. It remembers nothing: what may be
@@ -41,36 +41,36 @@ class StatementVerifier:
         self._allow_expired = allow_expired
         self._now = now
 
-    def __call__(self, sealed: SignedStatement | None) -> StatementReport:
+    def __call__(self, signed: SignedStatement | None) -> StatementReport:
         """Return what was proven.
 
         Raises: TrustError unless enough of the allowed signers signed a valid statement of the job.
         """
-        if sealed is None:
+        if signed is None:
             cause = "not signed, but a signature is required"
             raise TrustError(BUNDLE, cause, "sign it outside with `timoni-bundler sign`")
-        signers = self._signers(sealed)
-        said, expected = sealed.statement, self._requirement.job
-        if expected and said.job != expected:
-            cause = f"signed for job {said.job}, but job {expected} is expected"
+        signers = self._signers(signed)
+        statement, expected = signed.statement, self._requirement.job
+        if expected and statement.job != expected:
+            cause = f"signed for job {statement.job}, but job {expected} is expected"
             raise TrustError(BUNDLE, cause, "import the bundle of that job, or name the other with --job")
-        problem = expired(said, self._now)
+        problem = expired(statement, self._now)
         if problem and not self._allow_expired:
-            raise TrustError(f"job {said.job}", problem, "have it signed again")
+            raise TrustError(f"job {statement.job}", problem, "have it signed again")
         return replace(
-            sealed.told(),
+            signed.report(),
             signers=tuple(SignerReport(*signer) for signer in signers),
             allowed=(EXPIRED,) if problem else (),
         )
 
-    def _signers(self, sealed: SignedStatement) -> list[Signer]:
+    def _signers(self, signed: SignedStatement) -> list[Signer]:
         """Return those who count, each once, as is each key. Raises: TrustError if they are too few."""
-        times = (sealed.statement.time.seconds, self._now)
+        times = (signed.statement.time.seconds, self._now)
         proven: dict[str, Signer] = {}
         refused: list[TrustError] = []
-        for signature in sealed.signatures:
+        for signature in signed.signatures:
             try:
-                signer = self._keygen.signer(self._requirement.allowed, signature, sealed.encoded, times)
+                signer = self._keygen.signer(self._requirement.allowed, signature, signed.encoded, times)
                 # Two certificates can give one key two names: whoever holds it is one signer all the same.
                 if signer.key not in {other.key for other in proven.values()}:
                     proven.setdefault(signer.principal, signer)

@@ -110,8 +110,8 @@ def decode_trailer(block: bytes, size: int, name: str) -> Volume:
     if hashlib.sha256(text).digest() != block[_TEXT : _TEXT + 32]:
         raise IntegrityError(name, "this volume is damaged: its trailer does not have its digest", _AGAIN)
     try:
-        known = frozenset({"format", *Volume.__dataclass_fields__})
-        document = strict_json.loads(text, item=name, depth=_DEPTH, known=known)
+        names = frozenset({"format", *Volume.__dataclass_fields__})
+        document = strict_json.loads(text, item=name, depth=_DEPTH, names=names)
         volume = Volume(**{key: document[key] for key in Volume.__dataclass_fields__})
     except (LookupError, TypeError) as error:
         raise ContentError(name, printable(f"not a volume of format {FORMAT}: {error}")) from None

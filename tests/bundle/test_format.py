@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.format import (
+from bundler.bundle.bundle_format import (
     BLOCK,
     END_OF_ARCHIVE,
     FRAME_CONTENT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bundler.bundle.format import FRAME_CONTENT
+from bundler.bundle.bundle_format import FRAME_CONTENT
 from bundler.bundle.wire import KEPT, FrameCache
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.format import BLOCK, END_OF_ARCHIVE
-from bundler.bundle.member import member_of
+from bundler.bundle.bundle_format import BLOCK, END_OF_ARCHIVE
+from bundler.bundle.member_encoding import member_of
 from bundler.errors import IntegrityError
 from bundler.oci.digest import Descriptor, Digest
 from tests.builders import MemoryStore

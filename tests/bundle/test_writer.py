@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.format import DIGEST_FRAME, Frame, parse_seek_table, seek_table_size
+from bundler.bundle.bundle_format import DIGEST_FRAME, Frame, parse_seek_table, seek_table_size
 from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.sealing import sidecar_of
 from bundler.bundle.writer import largest_size, write_bundle

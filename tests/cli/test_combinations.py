@@ -13,7 +13,7 @@ from bundler.__main__ import run
 from bundler.cli.main import COMMANDS, program
 from bundler.cli.option_combinations import RULES, CombinationRule, faults
 from bundler.cli.selected import export_file, selected
-from bundler.config.option import nothing_said
+from bundler.config.option import defaults_of
 from bundler.config.selection_options import SelectionOptions, SourceOptions
 from bundler.oci.reference import RegistryName
 from tests.builders import a_bundle, a_module
@@ -23,12 +23,13 @@ from tests.schema_checks import valid
 
 Output = pytest.CaptureFixture[str]
 
-SELECTION = nothing_said(SelectionOptions)
+SELECTION = defaults_of(SelectionOptions)
 
 VALUES = {
     "--set": "A=b", "--timoni-bundle": "bundle.cue", "--timoni-bundle-to": ".", "--parity": "20",
     "--sequence": "7", "--expires": "30d", "--keep": "3", "--keep-days": "3", "--immutable": "semver",
     "--job": "nightly", "--jobs": "3", "--plain-http": "h.example", "--ca-file": "ca.pem",
+    "--debug-file": "f",
     "--creds-file": "creds", "--token-host": "t.example", "--proxy": "none", "--repository": "*",
     "--tag": "1.*", "--tag-regex": "1.*", "--versions": "^1", "--newest": "1", "--newest-per-major": "1",
     "--newest-per-minor": "1", "--exclude": "x", "--require": "sbom", "--cosign-key": "key.pem",
@@ -42,8 +43,8 @@ LINES = {
     "explain": ["explain", "h.example/app"],
     "import": ["import", "bundle.tar.zst", "--to", "h.example"],
     "verify": ["verify", "bundle.tar.zst"],
-    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "volumes": ["volumes", "split", "bundle.tar.zst"],
+    "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "diff": ["diff", "a", "b"],
     "serve": ["serve", "."],
 }

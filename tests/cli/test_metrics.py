@@ -199,7 +199,7 @@ def test_a_bug_is_a_failed_run(night: Night, monkeypatch: pytest.MonkeyPatch) ->
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("bundler.cli.commands.review.verify_command.open_bundle", broken)
+    monkeypatch.setattr("bundler.cli.commands.review.verify_command.Opening", broken)
     assert run(["verify", "b.tar.zst", *night.options()]) == 1
     assert (night.samples["last_exit_code"], night.samples["last_failures 1"]) == (1, 1)
 

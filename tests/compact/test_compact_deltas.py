@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import random
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,79 +13,12 @@ from hypothesis import strategies as some
 
 from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.reader import open_bundle
-from bundler.bundle.writer import write_bundle
-from bundler.compact.codecs import GZIP_HEADER, CodecNumber, GzipRecipe, gzip_again
-from bundler.deltas.departed import DeltaScope
-from bundler.deltas.state import Base, delta_inventory
 from bundler.errors import BundlerError
 from bundler.importer import verify_bundle
-from bundler.reporting.progress import SILENCE
-from tests.builders import TIMONI_CONFIG, Content, MemoryStore, a_bundle, manifest_document, push_to
+from tests.builders import push_to
+from tests.compact.layers import Night, a_night, an_image, opened
 from tests.processes import bundler as run
 from tests.registries import RealRegistry
-
-IMAGE_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-
-
-def a_layer(files: dict[str, bytes], time: int, codec: CodecNumber = CodecNumber.GO_A) -> bytes:
-    """A layer as BuildKit packs it; a rebuild changes every time in it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size, member.mtime = len(data), time
-            archive.addfile(member, io.BytesIO(data))
-    return b"".join(gzip_again(GzipRecipe(codec, GZIP_HEADER), [buffer.getvalue()]))
-
-
-def files_of(version: int) -> dict[str, bytes]:
-    """Files of an application: a package was upgraded, so its folder has another name."""
-    chance = random.Random(3)
-    files = {f"app/lib-1.0/{number}.py": chance.randbytes(700).hex().encode() for number in range(30)}
-    files |= {
-        f"app/pkg-1.{version}/{number}.py": chance.randbytes(900).hex().encode() for number in range(10)
-    }
-    if version:
-        files["app/lib-1.0/3.py"] = files["app/lib-1.0/3.py"].replace(b"a", b"b", 9)
-        files[f"app/pkg-1.{version}/4.py"] += b"# new"
-        files["app/new.py"] = b"print()\n"
-    return files
-
-
-def an_image(*versions: int) -> Content:
-    """An image with a tag for each version."""
-    content = Content()
-    for version in versions:
-        codec = CodecNumber.GO_B if version else CodecNumber.GO_A
-        layer = content.add_blob(a_layer(files_of(version), 1_700_000_000 + version, codec), IMAGE_LAYER)
-        config = content.add_blob(b'{"v":%d}' % version, TIMONI_CONFIG)
-        content.add_manifest(manifest_document(config, [layer]), f"1.{version}.0")
-    return content
-
-
-class Night(NamedTuple):
-    """A base, and a delta on it in both forms."""
-
-    base: Path
-    portable: Path
-    compact: Path
-
-
-def a_night(folder: Path, before: Content, after: Content) -> Night:
-    """What one more night of an image carries."""
-    name = "h.example/app"
-    base = a_bundle(folder / "base.tar.zst", {name: before})
-    with open_bundle(base) as opened:
-        there = Base((opened.id,), frozenset(before.roots(name)), before.parsed())
-    manifests = {**before.parsed(), **after.parsed()}
-    inventory = delta_inventory(list(after.roots(name)), manifests, there, DeltaScope({}))
-    portable = folder / "night.tar.zst"
-    with portable.open("wb") as file:
-        write_bundle(file.write, inventory, MemoryStore(before, after), SILENCE)
-    compact = folder / "night.compact.zst"
-    made = run("compact", str(portable), "-o", str(compact), "--with", str(base))
-    assert made.returncode == 0, made.stderr
-    return Night(base, portable, compact)
 
 
 @pytest.fixture(scope="module")
@@ -237,23 +167,53 @@ def test_a_base_that_comes_along_need_not_be_at_the_target(sides: Sides) -> None
     assert done.returncode == 0, done.stderr
 
 
+def spoil_link(blob: Path, link: Path) -> None:
+    """Nobody can ask for the blob any more."""
+    link.unlink()
+
+
+def spoil_bytes(blob: Path, link: Path) -> None:
+    """The registry says that it has the blob, and gives other bytes."""
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.write_bytes(data)
+
+
+def spoil_blob(blob: Path, link: Path) -> None:
+    """The registry's catalogue has the blob, its disk has not."""
+    blob.unlink()
+
+
+@pytest.mark.parametrize(("spoil", "codes"), [(spoil_link, {4}), (spoil_bytes, {6}), (spoil_blob, {4, 5, 6})])
+def test_a_base_that_is_gone_or_lies_at_the_target_is_told(
+    sides: Sides,
+    target_registry: RealRegistry,
+    spoil: Callable[[Path, Path], None],
+    codes: set[int],
+) -> None:
+    words = ["export", sides.source, "--base", str(sides.base), "--compact", "-o", str(sides.delta)]
+    assert run(*words).returncode == 0
+    assert run("import", str(sides.base), "--to", sides.to).returncode == 0
+    with opened(sides.delta) as delta:
+        (blob,) = delta.base_blobs()
+    name = f"mirror/{blob.repository.path}"
+    storage = target_registry.folder / "data" / "docker" / "registry" / "v2"
+    digits = blob.digest.partition(":")[2]
+    data = storage / "blobs" / "sha256" / digits[:2] / digits / "data"
+    spoil(data, storage / "repositories" / name / "_layers" / "sha256" / digits / "link")
+    before = target_registry.accesses(name)
+    refused = run("import", str(sides.delta), "--to", sides.to)
+    assert refused.returncode in codes, refused.stderr
+    assert len(refused.stderr.strip().splitlines()[-1]) < 1_000
+    assert "Traceback" not in refused.stderr
+    asked = target_registry.accesses(name)[len(before) :]
+    assert {access.method for access in asked} <= {"GET", "HEAD"}
+    assert target_registry.tags(name) == ["1.0.0"]
+    healed = run("import", str(sides.delta), "--to", sides.to, "--with", str(sides.base))
+    assert healed.returncode in (0, 8), healed.stderr
+
+
 # --- damaged and hostile ---------------------------------------------------------------------------
-
-
-class LyingSource:
-    """A bundle that gives other bytes than it says for its layers."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def chunks(self, blob: object) -> object:
-        return iter([self._data])
-
-
-def opened(path: Path) -> CompactFile:
-    bundle = open_bundle(path)
-    assert isinstance(bundle, CompactFile)
-    return bundle
 
 
 @given(data=some.data())

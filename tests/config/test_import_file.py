@@ -41,7 +41,7 @@ def test_a_file_says_where_to_under_which_names_and_which_part() -> None:
         mapping=Mapping(rules, 3, ("mirror/*",)),
         select=ConfiguredPart(("*/b",), Rules(globs=("6.*",), newest=2)),
         settings=file.settings,
-        said=frozenset({"to", "onConflict", "imageMap"}),
+        given=frozenset({"to", "onConflict", "imageMap"}),
     )
     assert file.settings.target == TargetOptions(parse_prefix("r.local:5000/mirror"), "skip")
     assert file.settings.names.image_map == Path("conf/images.txt")

@@ -15,7 +15,7 @@ from bundler.oci.platform import parse_platform
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Include
 from tests.builders import Content, index_document
-from tests.doubles import MemoryRegistry
+from tests.doubles import ALWAYS, Fault, MemoryRegistry, says
 from tests.flows import exported, imported
 from tests.processes import PROGRAM
 from tests.registries import RealRegistry
@@ -203,3 +203,82 @@ def test_a_delta_of_a_sparse_index_makes_the_full_export(tmp_path: Path) -> None
     merged = tmp_path / "merged.tar.zst"
     assert run(["merge", str(base), str(night), "-o", str(merged), "-q"]) == 0
     assert merged.read_bytes() == whole.read_bytes()
+
+
+# --- an attestation that a cache did not fetch ---------------------------------------------------------
+
+
+def without(registry: MemoryRegistry, name: str, reply: Fault) -> Digest:
+    """Have the registry answer so to the question for one child."""
+    digest = for_many_platforms()[1][name]
+    registry.on("GET", f"/manifests/{digest}", reply, times=ALWAYS)
+    return digest
+
+
+def test_an_image_is_carried_without_an_attestation_that_is_404(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "b.tar.zst"
+    missing = without(registry, "attestation of linux/amd64", says(404))
+    report = carry(registry, bundle)
+    assert report.exit_code == 0
+    assert any(f"its attestation {missing} is not there, and is not carried" in w for w in report.warnings)
+    with open_bundle(bundle) as opened:
+        assert opened.inventory.omitted == (missing,)
+    assert run(["verify", str(bundle), "-q"]) == 0
+
+
+def test_an_image_without_its_attestation_is_imported(
+    registry: MemoryRegistry, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    without(registry, "attestation of linux/amd64", says(404))
+    carry(registry, tmp_path / "b.tar.zst")
+    command = ["import", str(tmp_path / "b.tar.zst"), "--to", f"oci://{target_registry.host}/{fresh('a')}"]
+    assert run([*command, "--filter-indexes", "-q"]) == 0
+
+
+def test_the_next_night_without_an_attestation_has_nothing_new(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    without(registry, "attestation of linux/arm/v7", says(404))
+    command = ["export", f"{registry.host}/app", "-q", "-o"]
+    assert run([*command, str(tmp_path / "b.tar.zst")]) == 0
+    night = tmp_path / "night.tar.zst"
+    assert run([*command, str(night), "--base", str(tmp_path / "b.tar.zst")]) == 0
+    assert not night.exists()
+
+
+def test_an_attestation_that_the_cache_has_by_then_is_carried(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    digest = for_many_platforms()[1]["attestation of linux/amd64"]
+    registry.on("GET", f"/manifests/{digest}", says(404), times=1)
+    command = ["export", f"{registry.host}/app", "-q", "-o"]
+    assert run([*command, str(tmp_path / "b.tar.zst")]) == 0
+    night, merged = tmp_path / "night.tar.zst", tmp_path / "merged.tar.zst"
+    assert run([*command, str(night), "--base", str(tmp_path / "b.tar.zst")]) == 0
+    assert run(["merge", str(tmp_path / "b.tar.zst"), str(night), "-o", str(merged), "-q"]) == 0
+    with open_bundle(merged) as opened:
+        assert opened.inventory.omitted == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("linux/arm64/v8", 404), ("attestation of linux/amd64", 403), ("attestation of linux/amd64", 400)],
+)
+def test_only_an_attestation_that_is_absent_is_done_without(
+    name: str, status: int, registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    digest = without(registry, name, says(status))
+    report = carry(registry, tmp_path / "b.tar.zst")
+    assert report.exit_code != 0
+    assert digest in report.failures[0].cause
+
+
+def test_attestations_of_platforms_left_out_are_not_asked_for(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    without(registry, "attestation of linux/arm/v7", says(404))
+    report = carry(registry, tmp_path / "b.tar.zst", "linux/amd64")
+    assert report.exit_code == 0
+    assert not any("attestation" in warning for warning in report.warnings)

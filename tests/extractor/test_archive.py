@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.format import BLOCK, END_OF_ARCHIVE, padding
+from bundler.bundle.bundle_format import BLOCK, END_OF_ARCHIVE, padding
 from bundler.errors import ContentError
 from bundler.extractor.archive import LONGEST_EXTENSION, LONGEST_NAME, LONGEST_PATH, Allowance, Archive
 from bundler.limits import DEFAULT_LIMITS, KIB, MIB, Limits

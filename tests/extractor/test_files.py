@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.format import END_OF_ARCHIVE
+from bundler.bundle.bundle_format import END_OF_ARCHIVE
 from bundler.bundle.reader import open_bundle
 from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, UsageError
 from bundler.extractor import Extracted, extract

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.bundle.format import END_OF_ARCHIVE, padding
+from bundler.bundle.bundle_format import END_OF_ARCHIVE, padding
 from bundler.bundle.inventory import descriptor
 from bundler.limits import MIB
 from bundler.oci.digest import Descriptor, Digest

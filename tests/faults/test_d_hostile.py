@@ -17,7 +17,7 @@ from typing import Literal
 import pytest
 import zstandard
 
-from bundler.bundle.format import (
+from bundler.bundle.bundle_format import (
     END_OF_ARCHIVE,
     FRAME_CONTENT,
     ZSTD_MAGIC,

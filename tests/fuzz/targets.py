@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from bundler.bundle.bundle_format import END_OF_ARCHIVE, parse_seek_table
 from bundler.bundle.closure import check_closure
 from bundler.bundle.contents import describe
-from bundler.bundle.format import END_OF_ARCHIVE, parse_seek_table
 from bundler.bundle.inventory import encode, roots_of
 from bundler.bundle.inventory_reader import check_index, decode
 from bundler.bundle.reader import open_bundle

@@ -161,7 +161,7 @@ def test_from_python_an_older_bundle_is_refused(
     def carried(number: int, run: Callable[..., Any] = import_bundle, job: str = "default") -> int:
         path = tmp_path / f"{number}.tar.zst"
         a_signed_bundle(path, alice, Terms(Job(job), number))
-        with open_bundle(path, judge=verifier) as bundle:
+        with open_bundle(path, verifier=verifier) as bundle:
             report = run(verify_bundle(bundle, session), destination, session, Ledger(tmp_path / "ledger"))
         return int(report.exit_code)
 
@@ -180,4 +180,4 @@ def test_a_bundle_of_another_job_than_expected_is_refused(alice: Path, tmp_path:
     staging = tmp_path / "b.tar.zst"
     a_signed_bundle(staging, alice, Terms(Job("staging"), 7))
     with pytest.raises(TrustError, match="signed for job staging, but job nightly is expected"):
-        open_bundle(staging, judge=verifier)
+        open_bundle(staging, verifier=verifier)

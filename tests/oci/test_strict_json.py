@@ -208,7 +208,7 @@ def test_keys_that_differ_by_case_are_refused(read: object, document: object, es
     assert callable(read)
     data = json.dumps(document, ensure_ascii=escaped).encode()
     with pytest.raises(ContentError, match="one key to readers that ignore case") as error:
-        read(data, item="the thing", depth=8, known=NAMES)
+        read(data, item="the thing", depth=8, names=NAMES)
     assert error.value.item == "the thing"
 
 
@@ -221,7 +221,7 @@ def test_the_maps_of_users_have_free_keys(read: object) -> None:
         "ss": 1,
         "ß": 2,
     }
-    result = read(json.dumps(document, ensure_ascii=False).encode(), item="x", depth=8, known=NAMES)
+    result = read(json.dumps(document, ensure_ascii=False).encode(), item="x", depth=8, names=NAMES)
     assert result in (document, None)
 
 
@@ -248,9 +248,9 @@ def test_a_document_is_refused_if_go_may_read_other_fields(
     pairs += [(key, field) for key in names for field in NAMES if key != field]
     if any(go_reads(*pair) for pair in pairs):
         with pytest.raises(ContentError):
-            read(data, item="x", depth=8, known=NAMES)
+            read(data, item="x", depth=8, names=NAMES)
     else:
-        read(data, item="x", depth=8, known=NAMES)
+        read(data, item="x", depth=8, names=NAMES)
 
 
 @given(st.text(letters))

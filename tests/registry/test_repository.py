@@ -13,7 +13,7 @@ from bundler.oci.content import read_all
 from bundler.oci.digest import Digest
 from bundler.oci.manifest import ACCEPTED
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.quirks import may_be_cut
+from bundler.registry.quirks import ListedPage
 from bundler.registry.repository import Repository, digest_like
 from tests.builders import a_module, descriptor_of, noise
 from tests.doubles import (
@@ -143,7 +143,62 @@ def test_a_digest_is_computed_by_the_algorithm_asked_for() -> None:
     ],
 )  # fmt: skip
 def test_a_page_of_a_round_length_may_be_cut(length: int, asked: int, expected: bool) -> None:
-    assert may_be_cut(length, asked) is expected
+    assert ListedPage(length, asked, length, says_distribution=True).may_be_cut is expected
+
+
+@pytest.mark.parametrize(
+    ("length", "longest", "expected"),
+    [(7, 7, True), (20, 20, True), (27, 27, True), (999, 999, True), (27, 28, False), (3, 3, False)],
+)
+def test_a_page_of_any_length_may_be_cut_until_a_longer_came(
+    length: int, longest: int, expected: bool
+) -> None:
+    assert ListedPage(length, 1000, longest, says_distribution=False).may_be_cut is expected
+
+
+@pytest.mark.parametrize("cut_at", [4, 7, 20, 30, 37, 99, 250, 999])
+def test_no_tag_is_lost_wherever_a_list_is_cut(cut_at: int, clock: FakeClock) -> None:
+    tags = [f"1.{number:04}.0" for number in range(2 * cut_at + 1)]
+
+    def cut(request: Seen) -> Reply:
+        last = parse_qs(urlsplit(request.target).query).get("last", [""])[0]
+        page = [tag for tag in tags if tag > last][:cut_at]
+        return Reply(200, {}, json.dumps({"name": "app", "tags": page}).encode())
+
+    with LoopbackServer(cut) as server:
+        source = registries_for(clock, limits=PATIENT).source(RepositoryName(f"{server.host}/app"))
+        assert source.tags().tags == tuple(tags)
+        # The last page is shorter than the others, which is proof that it is whole.
+        assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (3, 1), (4, 2), (40, 2)])
+def test_a_list_that_is_whole_costs_one_request_more_at_most(
+    count: int, requests: int, clock: FakeClock
+) -> None:
+    def whole(request: Seen) -> Reply:
+        return Reply(
+            200, {}, json.dumps({"name": "app", "tags": [f"1.{n}.0" for n in range(count)]}).encode()
+        )
+
+    with LoopbackServer(whole) as server:
+        known = registries_for(clock, limits=PATIENT)
+        assert len(known.source(RepositoryName(f"{server.host}/app")).tags().tags) == count
+        assert len(server.seen) == requests
+
+
+def test_a_longer_list_before_spares_the_question(clock: FakeClock) -> None:
+    def whole(request: Seen) -> Reply:
+        count = 40 if "/long/" in request.target else 30
+        return Reply(
+            200, {}, json.dumps({"name": "app", "tags": [f"1.{n}.0" for n in range(count)]}).encode()
+        )
+
+    with LoopbackServer(whole) as server:
+        known = registries_for(clock, limits=PATIENT)
+        for name in ("long", "short"):
+            known.source(RepositoryName(f"{server.host}/{name}")).tags()
+        assert [seen.path.split("/")[2] for seen in server.seen] == ["long", "long", "short"]
 
 
 @pytest.mark.parametrize("understands_last", [True, False])

@@ -9,6 +9,7 @@ import tarfile
 
 import pytest
 
+from bundler.compact.codecs import GZIP_HEADER, CodecNumber, GzipRecipe, Recognition
 from bundler.errors import ContentError
 from bundler.oci.digest import sha256
 from bundler.timoni.module import CONFIG, PackedModule, archive, pack_module
@@ -62,6 +63,15 @@ def test_the_config_is_the_one_that_all_modules_share() -> None:
 def test_every_blob_is_what_its_descriptor_says() -> None:
     for blob, data in packed().blobs.items():
         assert (blob.digest, blob.size) == (sha256(data), len(data))
+
+
+def test_layers_are_made_as_go_makes_them() -> None:
+    """So a bundle of such modules can be compact."""
+    _, *layers = packed().blobs.values()
+    for layer in layers:
+        seen = Recognition([layer], [CodecNumber.GO_A])
+        assert b"".join(seen.content()) == gzip.decompress(layer)
+        assert seen.recipe == GzipRecipe(CodecNumber.GO_A, GZIP_HEADER)
 
 
 def test_vendored_files_are_one_layer_and_the_others_the_next() -> None:

@@ -119,7 +119,7 @@ def test_what_another_sigstore_made_does_not_count(form: Form, keyless: Keyless)
 @pytest.mark.parametrize("forged", ["authority", "sct", "set", "signature"])
 def test_what_is_forged_does_not_count(forged: Forged, form: Form, keyless: Keyless) -> None:
     found = check(keyless, form(STAGE, SUBJECT, Terms(forged=forged)))
-    assert (found.accepted, found.told[:9]) == (False, "not valid")
+    assert (found.accepted, found.detail[:9]) == (False, "not valid")
 
 
 @pytest.mark.parametrize("form", [by_referrer, by_plain_referrer])

@@ -44,7 +44,7 @@ def unchanged(keyless: Keyless, found: Evidence | None, original: Evidence | Non
         return True
     checked = keyless.check(found)
     same = (found.signature, found.message) == (original.signature, original.message)
-    return not checked.accepted or (same and checked.told == ACCEPTED)
+    return not checked.accepted or (same and checked.detail == ACCEPTED)
 
 
 @given(st.sampled_from(BUNDLES), st.integers(0, 1 << 20), st.integers(0, 7))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundler.bundle.format import BLOCK, member_header, member_size
+from bundler.bundle.bundle_format import BLOCK, member_header, member_size
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.sealing import seal_bundle
 from bundler.bundle.stream import BundleStream
@@ -39,7 +39,7 @@ def gate(key: Path) -> StatementVerifier:
 
 def let_in(path: Path, key: Path) -> None:
     """Open it and prove all of it, in both ways."""
-    with open_bundle(path, judge=gate(key)) as bundle:
+    with open_bundle(path, verifier=gate(key)) as bundle:
         verify_bundle(bundle)
     if path.is_file():
         with path.open("rb") as file:
@@ -50,7 +50,7 @@ def let_in(path: Path, key: Path) -> None:
 
 def code(path: Path, key: Path) -> int:
     """The exit code with which it is refused; the same from a file and from a stream."""
-    with pytest.raises(BundlerError) as error, open_bundle(path, judge=gate(key)):
+    with pytest.raises(BundlerError) as error, open_bundle(path, verifier=gate(key)):
         pass
     if path.is_file():
         with path.open("rb") as file, pytest.raises(BundlerError) as other:
@@ -291,7 +291,7 @@ def test_the_inventory_is_not_parsed_before_the_gate(tmp_path: Path, alice: Path
 
 def test_what_changes_after_the_gate_is_noticed(signed: Path, tmp_path: Path, alice: Path, bob: Path) -> None:
     a_signed_bundle(tmp_path / "other.tar.zst", bob)
-    with open_bundle(signed, judge=gate(alice)) as bundle:
+    with open_bundle(signed, verifier=gate(alice)) as bundle:
         signed.write_bytes((tmp_path / "other.tar.zst").read_bytes())
         with pytest.raises(IntegrityError, match="changed while it was read"):
             verify_bundle(bundle)

@@ -251,7 +251,7 @@ def test_a_copy_that_broke_off_is_named_by_the_check(volumes: list[Path], tmp_pa
     done = bundler("volumes", "check", str(tmp_path), "-q")
     assert done.returncode == 6
     assert [line for line in done.stdout.splitlines() if not line.endswith("OK")] == [
-        f"{volumes[1]}: its end is missing: the copy broke off"
+        f"{volumes[1]}: its end is missing: the copy was interrupted"
     ]
 
 

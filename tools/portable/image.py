@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bundler.about import PROGRAM, VERSION
-from bundler.bundle.format import END_OF_ARCHIVE, member_header, padding
+from bundler.bundle.bundle_format import END_OF_ARCHIVE, member_header, padding
 from bundler.bundle.inventory import REF_NAME, descriptor
-from bundler.bundle.member import member_of
+from bundler.bundle.member_encoding import member_of
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.oci import Descriptor, sha256, strict_json
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zlib
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -128,9 +129,19 @@ class BaseContent:
         `chunks` end well only if they are the blob's bytes; until they have, nothing of it is given out.
         Raises ContentError for more or less content.
         """
-        ranges = [*wanted]
+        ranges, source = [*wanted], iter(chunks)
+        try:
+            self._keep(start, size, inflated(source, BUNDLE), ranges)
+        except ContentError:
+            # Wrong bytes are seldom gzip: what the source says of them is the better answer.
+            deque(source, maxlen=0)
+            raise
+        self.size = max(self.size, start + size)
+        self._there = joined([*self._there, *ranges])
+
+    def _keep(self, start: int, size: int, content: Iterable[bytes], ranges: Sequence[ByteRange]) -> None:
         at, first = start, 0
-        for data in inflated(chunks, BUNDLE):
+        for data in content:
             end = at + len(data)
             if end > start + size:
                 raise _other_size(size)
@@ -144,8 +155,6 @@ class BaseContent:
             at = end
         if at != start + size:
             raise _other_size(size)
-        self.size = max(self.size, start + size)
-        self._there = joined([*self._there, *ranges])
 
     def whole(self) -> None:
         """Say that everything which was appended may be read."""

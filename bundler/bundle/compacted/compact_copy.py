@@ -13,12 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format
 from bundler.bundle.compacted.compact_format import GROUP, FrameLayout
 from bundler.bundle.compacted.compact_frames import encode_head
 from bundler.bundle.compacted.compact_head import OpenedHead
 from bundler.bundle.compacted.compact_reader import CompactFile
-from bundler.bundle.stream import Judge
+from bundler.bundle.stream import StatementCheck
 from bundler.bundle.wire import ByteStream, first_frame
 from bundler.bundle.writer import WrittenBundle
 from bundler.durable import local_errors
@@ -28,7 +28,9 @@ from bundler.oci import CHUNK
 from bundler.trust.statement import SignedStatement
 
 
-def received(file: ByteStream, folder: Path, limits: Limits, judge: Judge | None = None) -> CompactFile:
+def received(
+    file: ByteStream, folder: Path, limits: Limits, verifier: StatementCheck | None = None
+) -> CompactFile:
     """Read a compact file from a pipe to its end, into a file without a name in `folder`, and open it.
 
     Raises: ContentError, IntegrityError, TrustError; those of its head as soon as the head came.
@@ -36,7 +38,7 @@ def received(file: ByteStream, folder: Path, limits: Limits, judge: Judge | None
     copy = _ReceivedFile(file, folder)
     try:
         with errors_of(PIPE):
-            head = OpenedHead(_head_of(copy, limits), limits, judge)
+            head = OpenedHead(_head_of(copy, limits), limits, verifier)
             copy.receive(_most(head.layout))
     except BaseException:
         copy.close()
@@ -98,10 +100,12 @@ class _ReceivedFile:
 def _head_of(file: ByteStream, limits: Limits) -> bytes:
     """Read mark and head frame; return the head. Raises ContentError, IntegrityError."""
     mark = b""
-    while len(mark) < len(layout.COMPACT_MARK) and (data := file.read(len(layout.COMPACT_MARK) - len(mark))):
+    while len(mark) < len(bundle_format.COMPACT_MARK) and (
+        data := file.read(len(bundle_format.COMPACT_MARK) - len(mark))
+    ):
         mark += data
-    if mark != layout.COMPACT_MARK:
-        raise layout.truncated()
+    if mark != bundle_format.COMPACT_MARK:
+        raise bundle_format.truncated()
     return first_frame(file, limits, GROUP)
 
 
@@ -109,7 +113,12 @@ def _most(frames: FrameLayout) -> int:
     """Return the bytes that a file of this layout can have: what incompressible content takes."""
     sizes = frames.frames
     content = sum(size + size // 128 + 1024 for size in sizes)
-    return len(layout.COMPACT_MARK) + content + layout.DIGEST_FRAME + layout.seek_table_size_of(len(sizes))
+    return (
+        len(bundle_format.COMPACT_MARK)
+        + content
+        + bundle_format.DIGEST_FRAME
+        + bundle_format.seek_table_size_of(len(sizes))
+    )
 
 
 def write_with_statement(
@@ -127,10 +136,10 @@ def write_with_statement(
 
     parts = bundle.head_parts()
     head = encode_head(parts.compact, parts.inventory, sealed)
-    pass_on(layout.COMPACT_MARK)
+    pass_on(bundle_format.COMPACT_MARK)
     pass_on(head.frame)
     for data in bundle.behind_head():
         pass_on(data)
-    frames = [layout.Frame(len(head.frame), head.content), *bundle.frames[1:]]
-    pass_on(layout.digest_frame(digest.digest()) + layout.seek_table(frames))
+    frames = [bundle_format.Frame(len(head.frame), head.content), *bundle.frames[1:]]
+    pass_on(bundle_format.digest_frame(digest.digest()) + bundle_format.seek_table(frames))
     return WrittenBundle(bundle.id, digest.hexdigest(), size)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format
 from bundler.bundle.compacted import compact_format
 from bundler.errors import BUNDLE, ContentError
 from bundler.limits import MIB, Limits
@@ -45,18 +45,6 @@ def encode_head(compact: bytes, inventory: bytes, sealed: SignedStatement | None
     return HeadFrame(frame, size)
 
 
-def cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Yield bytes in pieces of exactly `size`, the last one shorter."""
-    waiting = bytearray()
-    for chunk in chunks:
-        waiting += chunk
-        while len(waiting) >= size:
-            yield bytes(waiting[:size])
-            del waiting[:size]
-    if waiting:
-        yield bytes(waiting)
-
-
 def compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tuple[int, bytes]]:
     """Yield each content's size and frame, in order. One thread makes a frame: the bytes are fixed."""
     local = threading.local()
@@ -82,19 +70,22 @@ def compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tup
 # --- reading ---
 
 
-def seek_table_in(pieces: BundleBytes, limits: Limits) -> list[layout.Frame]:
+def seek_table_in(pieces: BundleBytes, limits: Limits) -> list[bundle_format.Frame]:
     """Return the frames that the end of a file lists. Raises IntegrityError, ContentError."""
     size = pieces.size
-    footer = pieces.read_at(layout.SEEK_TABLE_FOOTER, max(size - layout.SEEK_TABLE_FOOTER, 0))
-    length = layout.seek_table_size(footer)
-    if length is None or not length <= min(size, layout.seek_table_size_of(limits.frames)):
-        raise layout.truncated("it does not end with a seek table")
-    frames = layout.parse_seek_table(pieces.read_at(length, size - length))
+    footer = pieces.read_at(bundle_format.SEEK_TABLE_FOOTER, max(size - bundle_format.SEEK_TABLE_FOOTER, 0))
+    length = bundle_format.seek_table_size(footer)
+    if length is None or not length <= min(size, bundle_format.seek_table_size_of(limits.frames)):
+        raise bundle_format.truncated("it does not end with a seek table")
+    frames = bundle_format.parse_seek_table(pieces.read_at(length, size - length))
     if (
-        len(layout.COMPACT_MARK) + sum(frame.compressed for frame in frames) + layout.DIGEST_FRAME + length
+        len(bundle_format.COMPACT_MARK)
+        + sum(frame.compressed for frame in frames)
+        + bundle_format.DIGEST_FRAME
+        + length
         != size
     ):
-        raise layout.damaged("its frames are not as long as the file")
+        raise bundle_format.damaged("its frames are not as long as the file")
     if not frames or any(not 0 < frame.content <= compact_format.LARGEST_GROUP for frame in frames):
         raise ContentError(BUNDLE, "its seek table lists a frame of a size that the format does not allow")
     return frames
@@ -106,11 +97,11 @@ def proven_whole(pieces: BundleBytes, end: int) -> str:
     for data in raw_bytes(pieces, 0, end):
         digest.update(data)
         passed(data)
-    expected = layout.digest_frame(digest.digest())
+    expected = bundle_format.digest_frame(digest.digest())
     rest = b"".join(raw_bytes(pieces, end, pieces.size))
     if rest[: len(expected)] != expected:
         pieces.diagnose()
-        raise layout.damaged("its bytes are not those that were written")
+        raise bundle_format.damaged("its bytes are not those that were written")
     digest.update(rest)
     passed(rest)
     pieces.check(digest.hexdigest())
@@ -122,6 +113,6 @@ def raw_bytes(pieces: BundleBytes, start: int, end: int) -> Iterator[bytes]:
     while start < end:
         data = pieces.read_at(min(CHUNK, end - start), start)
         if not data:
-            raise layout.truncated()
+            raise bundle_format.truncated()
         start += len(data)
         yield data

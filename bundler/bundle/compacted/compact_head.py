@@ -6,7 +6,7 @@ from typing import NamedTuple
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.inventory import bundle_id
 from bundler.bundle.inventory_reader import decode
-from bundler.bundle.stream import Judge
+from bundler.bundle.stream import StatementCheck
 from bundler.errors import ContentError
 from bundler.limits import Limits
 from bundler.trust.statement import signed_statement_of
@@ -22,15 +22,15 @@ class HeadParts(NamedTuple):
 
 
 class OpenedHead:
-    """A head that was read: the judge has heard what was signed before the rest was looked at."""
+    """A head that was read: the verifier has heard what was signed before the rest was looked at."""
 
-    def __init__(self, head: bytes, limits: Limits, judge: Judge | None = None) -> None:
+    def __init__(self, head: bytes, limits: Limits, verifier: StatementCheck | None = None) -> None:
         """Read it. Raises ContentError, TrustError."""
         self.parts = head_parts(head, limits)
         self.id = bundle_id(self.parts.inventory)
         signed = self.parts.statement, self.parts.signatures
         self.sealed = signed_statement_of(self.id, *signed, limits) if self.parts.statement else None
-        self.proven = judge(self.sealed) if judge else None
+        self.proven = verifier(self.sealed) if verifier else None
         self.inventory = decode(self.parts.inventory, limits=limits)
         self.described = compact_format.decode_head(self.parts.compact, limits)
         self.layout = compact_format.layout_of(len(head), self.described, self.inventory)

@@ -15,7 +15,7 @@ from typing import Self
 
 import zstandard
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_content import (
     BaseContent,
@@ -27,7 +27,7 @@ from bundler.bundle.compacted.base_content import (
 )  # fmt: skip
 from bundler.bundle.compacted.compact_frames import proven_whole, raw_bytes, seek_table_in
 from bundler.bundle.compacted.compact_head import HeadParts, OpenedHead, head_parts
-from bundler.bundle.stream import Judge
+from bundler.bundle.stream import StatementCheck
 from bundler.bundle.unpacked import absent
 from bundler.bundle.wire import FrameCache, LayerCache, unpacked
 from bundler.compact.codecs import gzip_again
@@ -54,7 +54,7 @@ class CompactFile:
         path: Path,
         pieces: BundleBytes,
         limits: Limits,
-        judge: Judge | None = None,
+        verifier: StatementCheck | None = None,
         frames: FrameCache | None = None,
     ) -> None:
         self.path = path
@@ -73,7 +73,7 @@ class CompactFile:
         self._large: dict[int, BaseContent] = {}
         self._unpacking = threading.Lock()
         try:
-            self._open(judge)
+            self._open(verifier)
         except BaseException:
             pieces.close()
             raise
@@ -165,10 +165,10 @@ class CompactFile:
     # --- content ---------------------------------------------------------------------------------
 
     @property
-    def frames(self) -> list[layout.Frame]:
+    def frames(self) -> list[bundle_format.Frame]:
         """The seek table's entries; the first is the head's."""
         starts = pairwise(self._offsets)
-        return [layout.Frame(b - a, size) for (a, b), size in zip(starts, self._sizes, strict=True)]
+        return [bundle_format.Frame(b - a, size) for (a, b), size in zip(starts, self._sizes, strict=True)]
 
     def head_parts(self) -> HeadParts:
         """Read the parts of the head again."""
@@ -213,17 +213,17 @@ class CompactFile:
 
     # --- opening ---------------------------------------------------------------------------------
 
-    def _open(self, judge: Judge | None) -> None:
+    def _open(self, verifier: StatementCheck | None) -> None:
         """Read the head, and hold the seek table against it.
 
         Raises: ContentError, IntegrityError, TrustError.
         """
         frames = seek_table_in(self._pieces, self._limits)
         self._offsets = [
-            *accumulate((frame.compressed for frame in frames), initial=len(layout.COMPACT_MARK))
+            *accumulate((frame.compressed for frame in frames), initial=len(bundle_format.COMPACT_MARK))
         ]
         self._sizes = [frame.content for frame in frames]
-        head = OpenedHead(self._frame(0), self._limits, judge)
+        head = OpenedHead(self._frame(0), self._limits, verifier)
         self.id, self.sealed, self.proven = head.id, head.sealed, head.proven
         self.inventory, self._head, self._layout = head.inventory, head.described, head.layout
         self._spaces: SpaceSizes = self._head.spaces
@@ -292,10 +292,10 @@ class CompactFile:
         start, end = self._offsets[number], self._offsets[number + 1]
         data = self._pieces.read_at(end - start, start)
         if len(data) < end - start:
-            raise layout.truncated()
-        _, content = layout.frame_content(data[:13], compact_format.LARGEST_GROUP)
+            raise bundle_format.truncated()
+        _, content = bundle_format.frame_content(data[:13], compact_format.LARGEST_GROUP)
         if content != self._sizes[number]:
-            raise layout.damaged("a frame is not of the size that its seek table says")
+            raise bundle_format.damaged("a frame is not of the size that its seek table says")
         prefix = self._prefix(number)
         if prefix is None:
             limit = compact_format.LARGEST_GROUP

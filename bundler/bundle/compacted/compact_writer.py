@@ -15,11 +15,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from bundler.bundle.bundle_format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.bundle_output import SourceOnBase
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_index import BaseIndex, BaseLayers
 from bundler.bundle.compacted.compact_format import BaseBlob, CompactGroup, CompactLayer
-from bundler.bundle.compacted.compact_frames import compressed, cut, encode_head
+from bundler.bundle.compacted.compact_frames import compressed, encode_head
 from bundler.bundle.compacted.spaces import (
     ContentSpace,
     HeaderSpace,
@@ -29,14 +30,13 @@ from bundler.bundle.compacted.spaces import (
     header_groups,
     plain_groups,
 )  # fmt: skip
-from bundler.bundle.format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
 from bundler.compact.tar_parts import TarCutter
 from bundler.limits import Limits
-from bundler.oci import CHUNK, BlobSource, Descriptor
+from bundler.oci import CHUNK, BlobSource, Descriptor, pieces
 from bundler.reporting.progress import Step
 
 if TYPE_CHECKING:
@@ -227,8 +227,8 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
         head = encode_head(self._head(plan), encode(inventory), sealed)
         yield head.content, head.frame
-        yield from compressed(cut(carried, most), most, self._level)
-        yield from compressed(cut(plan.recipes, most), most, self._level)
+        yield from compressed(pieces(carried, most), most, self._level)
+        yield from compressed(pieces(plan.recipes, most), most, self._level)
         yield from self._grouped(plan.headers, Space.HEADERS, most)
         yield from self._grouped(plan.content, Space.CONTENT, compact_format.GROUP)
 

@@ -12,12 +12,15 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from bundler.bundle import format as layout
+from bundler.bundle import bundle_format
+from bundler.bundle.compacted import compact_format
 from bundler.oci import CHUNK
 
 LARGEST_WINDOW_LOG = 27
 """Standard decoders refuse larger windows."""
 _SMALLEST_WINDOW_LOG = 10
+_LEVEL_OF_LARGE = 5
+"""The least level of a large file: at 3 and 4, each block of a long match costs some 200 bytes."""
 
 
 def compressed_behind(prefix: bytes) -> Callable[[bytes, int], bytes]:
@@ -30,14 +33,13 @@ def compressed_behind(prefix: bytes) -> Callable[[bytes, int], bytes]:
     prefix_size = len(prefix)
 
     def compress(content: bytes, level: int) -> bytes:
+        large = len(content) > compact_format.GROUP
         window = (prefix_size + len(content)).bit_length()
         parameter = zstd.CompressionParameter
         options: dict[int, int] = {
-            parameter.compression_level: level,
+            parameter.compression_level: _LEVEL_OF_LARGE if large and level < _LEVEL_OF_LARGE else level,
             parameter.window_log: min(max(window, _SMALLEST_WINDOW_LOG), LARGEST_WINDOW_LOG),
             parameter.enable_long_distance_matching: 1,
-            parameter.ldm_min_match: 32,
-            parameter.ldm_hash_rate_log: 3,
             parameter.checksum_flag: 1,
             parameter.dict_id_flag: 0,
         }
@@ -66,8 +68,8 @@ def unpacked_behind(prefix: bytes) -> Callable[[bytes, int], Iterator[bytes]]:
                     break
                 yield data
         except zstd.ZstdError as error:
-            raise layout.damaged(str(error)) from error
+            raise bundle_format.damaged(str(error)) from error
         if made != size or not decompressor.eof or decompressor.unused_data:
-            raise layout.damaged("a frame is not of the size that it says")
+            raise bundle_format.damaged("a frame is not of the size that it says")
 
     return unpack

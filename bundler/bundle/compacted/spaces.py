@@ -203,6 +203,8 @@ class LayerRanges:
 
 # --- frames of the spaces ---
 
+_WHOLE = compact_format.LARGEST_GROUP // 4 * 3
+"""Bytes of a file, and of what it was, that are one frame: the old bytes stay within the window."""
 _PIECE = compact_format.LARGEST_GROUP // 2
 """Bytes of a file too large for one frame that are in one frame; its prefix is what stood around them."""
 
@@ -261,7 +263,7 @@ def _together(group: Sequence[Kept], size: int) -> Iterator[PlannedGroup]:
 
 def _alone(file: Kept) -> Iterator[PlannedGroup]:
     """Yield the frames of one file that is large, or was."""
-    if file.old and max(file.size, file.old.size) <= compact_format.LARGEST_GROUP:
+    if file.old and max(file.size, file.old.size) <= _WHOLE:
         yield PlannedGroup(file.start, file.size, (file.old,))
         return
     for start in range(0, file.size, _PIECE):

@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bundler import Bundle, convert_bundle, open_bundle
+from bundler import Bundle, FrameCache, Session, convert_bundle, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
-from bundler.bundle.wire import FrameCache
 from bundler.cli.input_files import scratch_folder
 from bundler.cli.setup.registry_access import check_report, registries
-from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.summaries import export_summary
+from bundler.cli.terminal import outcome, progress_bars, summaries
 from bundler.config.run_options import BaseOptions, RegistryOptions, RewriteOptions
 from bundler.deltas.base_blobs import BaseRegistry
 from bundler.errors import BundlerError, UsageError
 from bundler.oci import Prefix
-from bundler.session import Session
 
 
 def rewritten(command: str, path: Path, out: Path, options: RewriteOptions, *, compact: int | None) -> int:
@@ -47,15 +43,17 @@ def rewritten(command: str, path: Path, out: Path, options: RewriteOptions, *, c
                 beside=beside,
                 registry=BaseRegistry(base.base_from) if base.base_from else None,
             )
-            summary = export_summary(done)
+            summary = summaries.export_summary(done)
     except BundlerError as error:
-        done = failed_report(command, error)
+        done = outcome.failed_report(command, error)
     stream = sys.stderr if str(out) == "-" else sys.stdout
-    return conclude(done, summary=summary, file=report, as_json=options.printed.as_json, stream=stream)
+    return outcome.conclude(
+        done, summary=summary, file=report, as_json=options.printed.as_json, stream=stream
+    )
 
 
 def _session(base: BaseOptions, access: RegistryOptions, *, quiet: bool) -> Session:
-    progress, prefix = display(quiet=quiet), base.base_from
+    progress, prefix = progress_bars.display(quiet=quiet), base.base_from
     if prefix is None:
         return Session(progress=progress)
     return Session(registries(access, progress, [prefix.registry]), jobs=access.jobs, progress=progress)

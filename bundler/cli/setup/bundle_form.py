@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.bundle.format import COMPACT_LEVEL
+from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.config.export_options import CompactOptions, IncrementalOptions, VolumeOptions
 from bundler.errors import UsageError
 from bundler.selection.sources import Shard
@@ -62,7 +62,7 @@ def incremental_of(options: IncrementalOptions, job: Job, out: str, store: Path 
     if "last" in options.base and store is None:
         raise UsageError("--base last", "the last bundle is recorded in the store", "add --store DIR")
     if options.full_every and "last" not in options.base:
-        raise UsageError("--full-every", "only a chain of --base last can begin anew", "add --base last")
+        raise UsageError("--full-every", "only a chain with --base last can start again", "add --base last")
     _check_out(out, options.base)
     return incremental
 

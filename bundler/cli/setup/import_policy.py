@@ -1,4 +1,4 @@
-"""`--policy` and whose signatures on modules count: what may come in, made a border."""
+"""The check of an import: its policy, and whose signatures on modules count."""
 
 from __future__ import annotations
 
@@ -55,8 +55,11 @@ def with_signers(trust: TrustOptions, policy: Policy | None) -> TrustOptions:
     )
 
 
-def border_of(policy: Policy | None, content: BlobSource | None) -> PolicyCheck | None:
-    """The border; `content` is None for a pipe, whose signatures come after its manifests."""
+def policy_check_of(policy: Policy | None, content: BlobSource | None) -> PolicyCheck | None:
+    """Return the check that a policy makes; `content` is None for a pipe.
+
+    Raises UsageError for signatures on modules in a pipe: they come after the manifests.
+    """
     if policy is None:
         return None
     from bundler.importer.policy_check import PolicyCheck
@@ -68,9 +71,9 @@ def border_of(policy: Policy | None, content: BlobSource | None) -> PolicyCheck 
     return PolicyCheck(policy, signers, content or _Nothing())
 
 
-def with_signed(report: Report, border: PolicyCheck | None) -> Report:
-    """The report, with what the border has proven of signatures on modules."""
-    return dataclasses.replace(report, signed=border.told) if border else report
+def with_signed(report: Report, check: PolicyCheck | None) -> Report:
+    """Return the report with the signatures on modules that a check has proven."""
+    return dataclasses.replace(report, signed=check.signed) if check else report
 
 
 class _Nothing:

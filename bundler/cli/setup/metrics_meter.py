@@ -43,11 +43,11 @@ class MetricsFile(NamedTuple):
 
         with local_errors(self.path, "read"):
             text = self.path.read_text(errors="replace") if self.path.exists() else ""
-        found = last_success(text, labels_of(self.command, self.job))
-        if found is None:
+        time_of_success = last_success(text, labels_of(self.command, self.job))
+        if time_of_success is None:
             cause = f"--metrics: these are not the metrics of {self.command} of job {self.job}"
             raise UsageError(str(self.path), cause, "use one file per command and job")
-        return found
+        return time_of_success
 
     def write(self, report: Report, duration: float) -> None:
         """Write it whole; a run that failed keeps the last success."""

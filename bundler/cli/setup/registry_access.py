@@ -1,12 +1,19 @@
 """Settings for registries, made of options and the environment; checks of what commands share."""
 
 import os
+import re
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
+from bundler.about import PROGRAM
 from bundler.bundle.sealing import sidecar_of
+from bundler.cli.terminal.log import current_log, timestamp
+from bundler.cli.terminal.progress_bars import Bars
+from bundler.config import run_options
 from bundler.config.run_options import CREDENTIALS_VARIABLE, ConnectionOptions, RegistryOptions
+from bundler.durable import own_file
 from bundler.errors import UsageError
 from bundler.named_files import LONGEST, check_folder, read_at_most
 from bundler.oci import RegistryName
@@ -25,9 +32,9 @@ def check_report(report: Path | None, *others: str | Path | None) -> None:
     check_folder(report, "--report")
     if report.is_dir():
         raise UsageError(str(report), "--report: this is a directory", "name a file")
-    there = report.resolve()
+    place = report.resolve()
     taken = {Path(other).resolve() for other in others if other not in (None, "-")}
-    if not taken.isdisjoint({there, *there.parents}) or there in {sidecar_of(path) for path in taken}:
+    if not taken.isdisjoint({place, *place.parents}) or place in {sidecar_of(path) for path in taken}:
         raise UsageError(
             str(report),
             "--report would replace a file that this command reads or writes",
@@ -59,11 +66,46 @@ def connected(
         from bundler.registry.http.tls import tls_context
 
         tls_context(options.ca_file)
-    transport = TransportSettings(options.ca_file, _proxies(options.proxy), connections=jobs)
+    trace = _trace(options.tracing, progress)
+    transport = TransportSettings(options.ca_file, _proxies(options.proxy), connections=jobs, trace=trace)
     hosts = HostSettings(
         frozenset(options.plain_http), frozenset(options.token_hosts), on_retry=progress.note
     )
+    if trace:
+        hosts = hosts._replace(trace=trace)
     return Registries(RegistrySettings(transport, hosts, credentials))
+
+
+def _trace(options: run_options.DebugOptions, progress: Progress) -> Callable[[str], None] | None:
+    """Return who is told of requests; None for nobody. Raises UsageError, LocalError for the file."""
+    if options.debug_file:
+        descriptor = _trace_file(options.debug_file)
+        return lambda line: _append(descriptor, f"{timestamp()} {line}\n")
+    if not options.debug and os.environ.get(run_options.DEBUG_VARIABLE, "") in ("", "0"):
+        return None
+    if isinstance(progress, Bars):
+        return lambda line: progress.note(f"{PROGRAM}: request: {line}")
+    log = current_log()
+    return lambda line: log.tell("request", line, "debug")
+
+
+def _trace_file(path: Path) -> int:
+    """Return an empty file to write lines into; an older one of this kind is emptied."""
+    check_folder(path, "--debug-file")
+    descriptor = own_file(path, 0o600)
+    start = os.read(descriptor, 11)
+    if start and not re.match(rb"\d{4}-\d\d-\d\dT", start):
+        os.close(descriptor)
+        raise UsageError(str(path), "--debug-file: it exists and holds something else", "choose another name")
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _append(descriptor: int, line: str) -> None:
+    # A full disk must not end the run that is looked into.
+    with suppress(OSError):
+        os.write(descriptor, line.encode())
 
 
 def _proxies(option: str | None) -> dict[str, str]:

@@ -75,9 +75,9 @@ def _expiry(second: int, now: int) -> Moment:
     from bundler.trust.bundle_signing import moment_at
 
     try:
-        found = moment_at(second)
+        expiry = moment_at(second)
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError("--expires", str(error), "write 30d, 72h or 2026-12-31") from None
     if second <= now:
-        raise UsageError("--expires", f"{found} is in the past", "name a time in the future")
-    return found
+        raise UsageError("--expires", f"{expiry} is in the past", "name a time in the future")
+    return expiry

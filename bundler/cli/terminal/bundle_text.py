@@ -52,14 +52,14 @@ def compared_text(report: Report, target: str, bundle: str, now: int) -> str:
     return "\n".join([f"{target}: {state}, {counted(tags, 'tag')}", *lines, *signed_lines(report.signed)])
 
 
-def tags_text(found: RepositoryTags, *, digests: bool) -> str:
+def tags_text(listed: RepositoryTags, *, digests: bool) -> str:
     """Return a line for each tag of a repository; with `digests`, a table."""
     if not digests:
-        return "\n".join(tag.tag for tag in found.tags)
+        return "\n".join(tag.tag for tag in listed.tags)
     rows = [("TAG", "VERSION", "DIGEST", "CREATED")]
     rows += [
         (tag.tag, printable(tag.version or "-", 40), tag.digest or "-", printable(tag.created or "-", 40))
-        for tag in found.tags
+        for tag in listed.tags
     ]
     return "\n".join(aligned(rows))
 
@@ -135,15 +135,15 @@ def _fitting(rows: list[tuple[str, ...]], width: int) -> list[str]:
     return table
 
 
-def sealed_text(path: Path, sealed: SignedStatement, now: int) -> str:
+def sealed_text(path: Path, signed: SignedStatement, now: int) -> str:
     """Return what `sign` signed; `now` is in seconds since the epoch."""
-    said = sealed.statement
+    statement = signed.statement
     lines = _labelled(
-        ("bundle", said.bundle),
-        ("job", f"{said.job}, number {said.sequence}, signed {said.time}"),
-        ("expiry", _expiry(said.expires, now)),
+        ("bundle", statement.bundle),
+        ("job", f"{statement.job}, number {statement.sequence}, signed {statement.time}"),
+        ("expiry", _expiry(statement.expires, now)),
     )
-    return "\n".join([f"{path}: {counted(len(sealed.signatures), 'signature')}", *lines])
+    return "\n".join([f"{path}: {counted(len(signed.signatures), 'signature')}", *lines])
 
 
 def extracted_text(done: Extracted) -> str:

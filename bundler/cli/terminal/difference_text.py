@@ -30,13 +30,13 @@ def text_of(difference: Difference) -> Iterator[str]:
 
 def _row(change: TagChange) -> tuple[str, str, str, str]:
     states = [state for state in (change.old, change.new) if state]
-    known = any(state.revision for state in states)
+    has_revision = any(state.revision for state in states)
     same = all(state.version in (None, change.reference) for state in states)
     digests = ARROW.join(dict.fromkeys(shortened(state.digest) for state in states))
     return (
         f"{SIGNS[change.change]} {change.reference}",
         digests if same else _told(change, ARROW),
-        f"revision {_revisions(change, ARROW)}" if known else "",
+        f"revision {_revisions(change, ARROW)}" if has_revision else "",
         change.departure or "",
     )
 

@@ -22,10 +22,19 @@ VARIABLE = "TIMONI_BUNDLER_LOG_FORMAT"
 
 JSON = "json"
 
-Level = Literal["info", "warning", "error"]
+Level = Literal["debug", "info", "warning", "error"]
 
 Event = Literal[
-    "step", "progress", "note", "result", "warning", "error", "interrupted", "terminated", "internal error"
+    "step",
+    "progress",
+    "note",
+    "request",
+    "result",
+    "warning",
+    "error",
+    "interrupted",
+    "terminated",
+    "internal error",
 ]
 
 
@@ -37,7 +46,8 @@ class LogLine:
     """RFC 3339, UTC."""
     level: Level
     event: Event
-    """`step` is done, `progress` is one under way; `note` is worth reading now, as a retry."""
+    """`step` is done, `progress` is one under way; `note` is worth reading now, as a retry; `request` is one
+    that was made, with `--debug`."""
     message: str
     """The line as people would read it, without the event."""
     item: str | None = None
@@ -80,8 +90,8 @@ class Log:
     def failed(self, item: str, cause: str, next_step: str, exit_code: int) -> None:
         """One thing that failed."""
         line = f"{item}: {cause}; {next_step}" if next_step else f"{item}: {cause}"
-        told = {"item": item, "cause": cause, "next_step": next_step or None}
-        self.tell("error", line, "error", **told, exit_code=exit_code)
+        fields = {"item": item, "cause": cause, "next_step": next_step or None}
+        self.tell("error", line, "error", **fields, exit_code=exit_code)
 
     def failures(self, failures: Iterable[Failure], exit_code: int) -> None:
         """Write a line for each cause; equal failures share one."""
@@ -119,8 +129,8 @@ class JsonLog(Log):
 
         from bundler.reporting.json_report import document
 
-        found = document(LogLine(_now(), level, event, message, **more))
-        _write(json.dumps({name: value for name, value in found.items() if value is not None}))
+        line = document(LogLine(timestamp(), level, event, message, **more))
+        _write(json.dumps({name: value for name, value in line.items() if value is not None}))
 
 
 def _write(line: str) -> None:
@@ -128,7 +138,8 @@ def _write(line: str) -> None:
     print(f"{line}\n", end="", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _now() -> str:
+def timestamp() -> str:
+    """Return the time, as lines have it."""
     from datetime import UTC, datetime
 
     moment = datetime.fromtimestamp(time.time(), UTC)

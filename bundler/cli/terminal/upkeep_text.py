@@ -36,7 +36,9 @@ def checked_text(checked: VolumeCheck, broken_off: Iterable[Path]) -> str:
         for file, volume in checked.volumes.items()
     ]
     lines += [f"{printable(file, _LONGEST)}: {error.cause}" for file, error in checked.volumes.wrong.items()]
-    lines += [f"{printable(file, _LONGEST)}: its end is missing: the copy broke off" for file in broken_off]
+    lines += [
+        f"{printable(file, _LONGEST)}: its end is missing: the copy was interrupted" for file in broken_off
+    ]
     return "\n".join(lines)
 
 

@@ -26,8 +26,8 @@ def tags_to_ask(content: ExportContent, on_drift: OnDrift) -> list[Root]:
     """Return the tags that are asked for again; not those known to have moved since the lock file."""
     if on_drift is OnDrift.IGNORE:
         return []
-    known = set(content.findings.drifted)
-    return [root for root in content.resolution.roots if root.tag and str(root) not in known]
+    drifted = set(content.findings.drifted)
+    return [root for root in content.resolution.roots if root.tag and str(root) not in drifted]
 
 
 def moved_tags(content: ExportContent, on_drift: OnDrift, session: Session) -> dict[Root, BundlerError]:

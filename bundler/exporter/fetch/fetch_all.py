@@ -13,8 +13,7 @@ from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, incomplete, 
 from bundler.exporter.resolve.resolution import Findings, Resolved
 from bundler.exporter.resolve.source_reader import FailureLimit
 from bundler.folders import check_disk
-from bundler.oci import Descriptor
-from bundler.oci.manifest import Manifest
+from bundler.oci import Descriptor, Manifest
 from bundler.registry.blob_ranges import fast_chunks
 from bundler.registry.repository import Repository
 from bundler.reporting.progress import Step

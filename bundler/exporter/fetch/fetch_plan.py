@@ -7,8 +7,7 @@ from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import Resolution
 from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.oci import Descriptor, RepositoryName
-from bundler.oci.graph import Manifests, Tally, bottom_up
+from bundler.oci import Descriptor, Manifests, RepositoryName, Tally, bottom_up
 
 
 class BlobTask(NamedTuple):
@@ -67,11 +66,11 @@ def plan_export(
             tally.add(manifest.descriptors)
             for blob in manifest.blobs:
                 homes.setdefault(_key(blob), {})[root.repository] = None
-    known = {blob.digest for blob in reached}
-    wanted = {blob: tuple(names) for blob, names in homes.items() if blob.digest not in known}
+    manifest_digests = {blob.digest for blob in reached}
+    wanted = {blob: tuple(names) for blob, names in homes.items() if blob.digest not in manifest_digests}
     present = tuple(blob for blob in wanted if has(blob))
-    there = set(present)
-    tasks = tuple(BlobTask(blob, names) for blob, names in wanted.items() if blob not in there)
+    stored = set(present)
+    tasks = tuple(BlobTask(blob, names) for blob, names in wanted.items() if blob not in stored)
     return ExportPlan(tasks, present, sum(blob.size for blob in reached))
 
 
@@ -85,11 +84,11 @@ def incomplete(
 ) -> dict[Root, BundlerError]:
     """Return the roots that need a blob which could not be fetched, each with the reason of one such blob."""
     manifests = resolution.manifests
-    found: dict[Root, BundlerError] = {}
+    failures: dict[Root, BundlerError] = {}
     for root in resolution.roots if missing else ():
         for manifest in bottom_up([root.digest], manifests):
             blobs = (_key(blob) for blob in manifest.blobs if blob.digest not in manifests)
             if lacking := next((blob for blob in blobs if blob in missing), None):
-                found[root] = missing[lacking]
+                failures[root] = missing[lacking]
                 break
-    return found
+    return failures

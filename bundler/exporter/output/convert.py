@@ -36,9 +36,9 @@ class SameStatement(NamedTuple):
         """Raise TrustError if its number is lower than that of the same job which it would replace."""
         refuse_lower(replaced, self.sealed.statement.job, self.sealed.statement.sequence)
 
-    def stands_in(self, sealed: SignedStatement | None) -> bool:
+    def stands_in(self, signed: SignedStatement | None) -> bool:
         """Return True if a bundle has this very statement and these signatures."""
-        return sealed == self.sealed
+        return signed == self.sealed
 
 
 def convert_bundle(

@@ -16,8 +16,7 @@ from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.deltas.state import Base, State, old_layers, state_of
 from bundler.errors import BundlerError, NotFoundError
 from bundler.exporter.export_content import ExportContent
-from bundler.oci import BlobSource, Descriptor, Digest, RepositoryName
-from bundler.oci.manifest import Manifest
+from bundler.oci import BlobSource, Descriptor, Digest, Manifest, RepositoryName
 from bundler.selection.semver import version_order
 from bundler.session import Session
 from bundler.store.blob_store import Store
@@ -126,10 +125,10 @@ def _state_at(registry: BaseRegistry, inventory: Inventory, session: Session) ->
             continue
         source = session.registries.source(name)
         with suppress(BundlerError):
-            there = sorted(source.tags().tags, key=version_order)
+            tags = sorted(source.tags().tags, key=version_order)
             for tag in entry.tags:
-                lower = [other for other in there if version_order(other) < version_order(tag)]
-                for other in {*lower[-1:], *({tag} & {*there})}:
+                lower = [other for other in tags if version_order(other) < version_order(tag)]
+                for other in {*lower[-1:], *({tag} & {*tags})}:
                     manifest = source.manifest(other).manifest
                     roots.append(Root(entry.name, other, manifest.blob.digest))
                     _read_all(name, manifest, manifests, session)
@@ -144,5 +143,5 @@ def _read_all(
     for child in manifest.children:
         if child.digest not in manifests:
             with suppress(BundlerError):
-                found = session.registries.source(name).manifest(child.digest).manifest
-                _read_all(name, found, manifests, session)
+                manifest = session.registries.source(name).manifest(child.digest).manifest
+                _read_all(name, manifest, manifests, session)

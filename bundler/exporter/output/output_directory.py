@@ -89,14 +89,14 @@ class DirectoryOutput:
         identity = bundle_id(data)
         with self._existing() as bundle:
             existing = bundle.sealed if bundle else None
-        sealed = self._sealed(identity, existing)
-        if sealed is None or sealed is not existing:
+        statement = self._sealed(identity, existing)
+        if statement is None or statement is not existing:
             remove_seal(self.path)
         write_whole(self.path / INDEX_FILE, encode_index(inventory), follow=False)
         write_whole(self.path / INVENTORY_FILE, data, follow=False)
-        if sealed:
-            write_seal(self.path, sealed)
-        return BundleReport(self.name, identity, statement=sealed.told() if sealed else None)
+        if statement:
+            write_seal(self.path, statement)
+        return BundleReport(self.name, identity, statement=statement.report() if statement else None)
 
     def _sealed(self, identity: Digest, existing: SignedStatement | None) -> SignedStatement | None:
         """Return the existing statement if it is about the same bundle, or sign a new one."""

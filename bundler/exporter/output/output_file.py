@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sealing import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import WrittenBundle, largest_size, write_bundle
-from bundler.deltas.existing_bundle import (
-    explained,
-    open_bundle,
-    refuse_loss,
-    refuse_own_base,
-    statement_there,
-)
+from bundler.deltas import existing_bundle
 from bundler.durable import local_errors, sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
 from bundler.limits import Limits
@@ -41,7 +35,7 @@ class StatementSource(Protocol):
     def follow(self, replaced: Statement) -> None:
         """Raise TrustError for a statement that must not replace this one."""
 
-    def stands_in(self, sealed: SignedStatement | None) -> bool:
+    def stands_in(self, signed: SignedStatement | None) -> bool:
         """Return True if a bundle that is there has such a statement already."""
 
 
@@ -54,7 +48,7 @@ class BundleWriter(Protocol):
         inventory: Inventory,
         source: BlobSource,
         step: Step,
-        sealed: SignedStatement | None = None,
+        signed: SignedStatement | None = None,
         /,
     ) -> WrittenBundle:
         """Write it by calls of `write`, in order."""
@@ -95,7 +89,7 @@ class FileOutput:
         if self.path.is_dir():
             raise UsageError(self.name, "this is a directory", "choose another name")
         if self.path.exists() and not self.force:
-            with explained(self.path), open_bundle(self.path, self.limits):
+            with existing_bundle.explained(self.path), existing_bundle.open_bundle(self.path, self.limits):
                 pass
         check_writable(self.path)
 
@@ -103,7 +97,7 @@ class FileOutput:
         """Return what exists if it is the same; proven by its digests, as the sidecar may be missing."""
         if not self.path.exists():
             return None
-        if self.signing and (replaced := statement_there(self.path, self.limits)):
+        if self.signing and (replaced := existing_bundle.statement_there(self.path, self.limits)):
             self.signing.follow(replaced)
         try:
             return self._same(inventory, progress)
@@ -113,11 +107,11 @@ class FileOutput:
             raise
 
     def _same(self, inventory: Inventory, progress: Progress) -> BundleReport | None:
-        with open_bundle(self.path, self.limits) as bundle:
+        with existing_bundle.open_bundle(self.path, self.limits) as bundle:
             if bundle.id != bundle_id(encode(inventory)):
-                refuse_own_base(self.name, bundle.id, inventory)
+                existing_bundle.refuse_own_base(self.name, bundle.id, inventory)
                 if not self.force:
-                    refuse_loss(self.name, bundle.inventory, inventory)
+                    existing_bundle.refuse_loss(self.name, bundle.inventory, inventory)
                 return None
             if self.signing and not self.signing.stands_in(bundle.sealed):
                 return None
@@ -128,8 +122,8 @@ class FileOutput:
                 for blob, _ in bundle.everything():
                     step.advance(size=blob.size)
             sha256 = bundle.sha256 or ""
-            told = bundle.sealed.told() if bundle.sealed else None
-        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, told)
+            statement = bundle.sealed.report() if bundle.sealed else None
+        return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, statement)
 
     def confirm(self, existing: BundleReport) -> None:
         """Write the sidecar if it is not right, and make the names durable."""
@@ -144,7 +138,7 @@ class FileOutput:
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write it under a temporary name; the old one stays until the new one is durable."""
-        replaced = statement_there(self.path, self.limits) if self.signing else None
+        replaced = existing_bundle.statement_there(self.path, self.limits) if self.signing else None
         with whole_file(self.path) as file:
             written = pack(
                 file.write,
@@ -184,12 +178,12 @@ def pack(
 
     What is signed stands before the content, so it is signed before the first byte is written.
     """
-    sealed = signing.seal(bundle_id(encode(inventory)), replaced) if signing else None
+    statement = signing.seal(bundle_id(encode(inventory)), replaced) if signing else None
     blobs = list(inventory.content)
     with progress.step("packing", len(blobs), sum(blob.size for blob in blobs)) as step:
-        written = writer(write, inventory, source, step, sealed)
-    told = sealed.told() if sealed else None
-    return BundleReport(name, written.bundle_id, written.sha256, written.size, told)
+        written = writer(write, inventory, source, step, statement)
+    report = statement.report() if statement else None
+    return BundleReport(name, written.bundle_id, written.sha256, written.size, report)
 
 
 STANDARD_OUTPUT = 1

@@ -57,25 +57,27 @@ class VolumesOutput:
         self.cut.check(largest_size(inventory))
         with (
             suppress(NotFoundError, IntegrityError, ContentError),
-            open_bundle(self.path, self.limits) as there,
+            open_bundle(self.path, self.limits) as existing,
         ):
-            if there.id != bundle_id(encode(inventory)):
+            if existing.id != bundle_id(encode(inventory)):
                 next_step = "choose another name or folder, or remove them"
                 raise UsageError(self.name, "volumes of another set with this name exist", next_step)
-            if there.sealed and self.signing:
-                self.signing.follow(there.sealed.statement)
-            if there.is_compact != (self.compact is not None):
+            if existing.sealed and self.signing:
+                self.signing.follow(existing.sealed.statement)
+            if existing.is_compact != (self.compact is not None):
                 return None
-            return self._signed_already(there, progress)
+            return self._signed_already(existing, progress)
         return None
 
-    def _signed_already(self, there: Bundle, progress: Progress) -> BundleReport | None:
-        if not (there.sealed and self.signing and self.signing.stands_in(there.sealed)):
+    def _signed_already(self, existing: Bundle, progress: Progress) -> BundleReport | None:
+        if not (existing.sealed and self.signing and self.signing.stands_in(existing.sealed)):
             return None
         with progress.step("checking the volumes that are there") as step:
-            for blob, _ in there.everything():
+            for blob, _ in existing.everything():
                 step.advance(size=blob.size)
-        return BundleReport(self.name, there.id, there.sha256, there.file_size, there.sealed.told())
+        return BundleReport(
+            self.name, existing.id, existing.sha256, existing.file_size, existing.sealed.report()
+        )
 
     def confirm(self, existing: BundleReport) -> None:
         """Do nothing: a set of volumes was durable before its names were."""

@@ -14,8 +14,7 @@ from bundler.errors import BundlerError, ContentError, NotFoundError
 from bundler.exporter.resolve.pin_tags import AlreadyRead, FetchRequest, Wish
 from bundler.exporter.resolve.resolution import Findings
 from bundler.exporter.resolve.source_reader import SourceReader
-from bundler.oci import RepositoryName, Tag
-from bundler.oci.graph import Manifests
+from bundler.oci import Manifests, RepositoryName, Tag
 from bundler.oci.manifest import CREATED, VERSION
 from bundler.registry.repository import PinnedManifest, TagList
 from bundler.reporting.json_report import Failure, failure
@@ -103,7 +102,7 @@ def decided_pins(selection: Selection) -> Findings:
 
 def _decision(pin: PinnedReference) -> Decision:
     name = Tag(pin.reference.tag or pin.reference.digest or LATEST)
-    return Decision(name, taken=not pin.excluded, reason=pin.excluded or pin.told)
+    return Decision(name, taken=not pin.excluded, reason=pin.excluded or pin.reason)
 
 
 def wishes_of(pins: Sequence[PinnedReference]) -> list[Wish]:
@@ -129,9 +128,9 @@ def choose_tags(selection: Selection, reader: SourceReader) -> Choices:
             continue
         findings += Findings(failures=tuple(_no_tags(name, tags, reader)))
         for source in dict.fromkeys(source for source in sources if source.repository == name):
-            choice, found = _chosen(source, tags, reader)
+            choice, finding = _chosen(source, tags, reader)
             chosen.append(choice)
-            findings += found
+            findings += finding
     return Choices(tuple(chosen), findings, catalogs, frozenset(unlisted))
 
 
@@ -227,18 +226,18 @@ def follow_latest(
     wishes: list[Wish] = []
     chosen: list[Chosen] = []
     findings = choices.findings
-    for known in choices.chosen:
-        source, name = known.source, known.source.repository
+    for decided in choices.chosen:
+        source, name = decided.source, decided.source.repository
         if not source.rules.follow_latest or name not in pinned:
-            chosen.append(known)
+            chosen.append(decided)
             continue
         version, listed = pinned[name].annotations.get(VERSION, ""), reader.lists[name]
         if isinstance(listed, TagList) and version in listed.names:
             tag = Tag(version)
-            chosen.append(known._replace(choice=also_latest(known.choice, tag)))
+            chosen.append(decided._replace(choice=also_latest(decided.choice, tag)))
             wishes.append((FetchRequest(name, tag, None), source.include))
         else:
-            chosen.append(known)
+            chosen.append(decided)
             line = f"{name}:latest: it says it is version {version!r}, and no tag has that name"
             findings += Findings(warnings=(line,))
     return Latest(choices._replace(chosen=tuple(chosen), findings=findings), wishes)

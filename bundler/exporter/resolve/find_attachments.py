@@ -18,8 +18,7 @@ from bundler.exporter.resolve.pin_tags import FetchRequest, Pinned, pin_tags
 from bundler.exporter.resolve.resolution import Attached, Resolution
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
-from bundler.oci import Descriptor, RegistryName, Tag
-from bundler.oci.graph import reached
+from bundler.oci import Descriptor, RegistryName, Tag, reached
 from bundler.registry.repository import TagList
 
 
@@ -43,36 +42,38 @@ class _Round(NamedTuple):
     graph: ManifestGraph
 
 
-def find_attachments(roots: Iterable[Root], known: AttachmentGraph, reader: SourceReader) -> AttachmentGraph:
+def find_attachments(
+    roots: Iterable[Root], attached: AttachmentGraph, reader: SourceReader
+) -> AttachmentGraph:
     """Find everything attached to these roots, round by round."""
-    subjects = _subjects(roots, known)
+    subjects = _subjects(roots, attached)
     for _ in range(reader.limits.index_depth):
         if not subjects:
-            return known
-        answers = _asked(subjects, known.graph, reader)
-        known = _with_round(known, subjects, answers)
-        subjects = _subjects((root for _, root in answers.pairs), known)
+            return attached
+        answers = _asked(subjects, attached.graph, reader)
+        attached = _with_round(attached, subjects, answers)
+        subjects = _subjects((root for _, root in answers.pairs), attached)
     cause = f"signatures of signatures, more than {reader.limits.index_depth} deep"
     too_deep = {(name, digest): ContentError(f"{name}@{digest}", cause) for name, digest in subjects}
-    return replace(known, unanswered={**known.unanswered, **too_deep})
+    return replace(attached, unanswered={**attached.unanswered, **too_deep})
 
 
-def _subjects(roots: Iterable[Root], known: AttachmentGraph) -> list[Subject]:
+def _subjects(roots: Iterable[Root], attached: AttachmentGraph) -> list[Subject]:
     """Return every manifest of these roots that was not asked about yet."""
     subjects = (
         (root.repository, digest)
         for root in roots
-        if known.graph.include(root.repository).referrers
-        for digest in reached(root.digest, known.graph.manifests)
+        if attached.graph.include(root.repository).referrers
+        for digest in reached(root.digest, attached.graph.manifests)
     )
-    return [subject for subject in dict.fromkeys(subjects) if subject not in known.attachments]
+    return [subject for subject in dict.fromkeys(subjects) if subject not in attached.attachments]
 
 
-def _with_round(known: AttachmentGraph, subjects: list[Subject], answers: _Round) -> AttachmentGraph:
+def _with_round(before: AttachmentGraph, subjects: list[Subject], answers: _Round) -> AttachmentGraph:
     """Add what one round found; of a list with gaps, the entries that are there."""
     attached: dict[Subject, dict[Root, None]] = {subject: {} for subject in subjects}
-    unanswered = {**known.unanswered, **answers.unanswered}
-    warnings = [*known.warnings, *answers.warnings]
+    unanswered = {**before.unanswered, **answers.unanswered}
+    warnings = [*before.warnings, *answers.warnings]
     manifests = answers.graph.manifests
     for subject, root in answers.pairs:
         gap = gap_below(root.digest, answers.graph)
@@ -87,7 +88,7 @@ def _with_round(known: AttachmentGraph, subjects: list[Subject], answers: _Round
             )
         else:
             unanswered[subject] = gap
-    attachments = {**known.attachments, **{subject: tuple(found) for subject, found in attached.items()}}
+    attachments = {**before.attachments, **{subject: tuple(roots) for subject, roots in attached.items()}}
     return AttachmentGraph(answers.graph, attachments, unanswered, tuple(warnings))
 
 
@@ -147,13 +148,13 @@ def _listed(
     for subject in unknown:
         firsts.setdefault(subject[0].registry, subject)
     others = [subject for subject in unknown if subject not in firsts.values()]
-    found: dict[Subject, tuple[Descriptor, ...] | BundlerError] = {
+    answers: dict[Subject, tuple[Descriptor, ...] | BundlerError] = {
         subject: immutable[subject] for subject in subjects if subject in immutable
     }
     for label, wave in (("referrers, one per registry", list(firsts.values())), ("referrers", others)):
         asked = [subject for subject in wave if not reader.session.registries.lacks_referrers(subject[0])]
-        found |= reader.each(label, asked, lambda subject: _referrers(subject, reader))
-    return {subject: found[subject] for subject in subjects if subject in found}
+        answers |= reader.each(label, asked, lambda subject: _referrers(subject, reader))
+    return {subject: answers[subject] for subject in subjects if subject in answers}
 
 
 def _referrers(subject: Subject, reader: SourceReader) -> tuple[Descriptor, ...]:
@@ -197,17 +198,17 @@ def _is_attached(subject: Subject, root: Root, graph: ManifestGraph) -> bool:
 # --- what fails without its attachments ---------------------------------------------------------------
 
 
-def lacking(resolution: Resolution, known: AttachmentGraph) -> dict[Root, BundlerError]:
+def lacking(resolution: Resolution, attached: AttachmentGraph) -> dict[Root, BundlerError]:
     """Return the roots of which something could not be asked or read, or that lack what is required."""
     errors: dict[Root, BundlerError] = {}
     for chosen in resolution.chosen:
         for root in resolution.whole(chosen):
             subjects = ((root.repository, digest) for digest in reached(root.digest, resolution.manifests))
-            if failed := next((subject for subject in subjects if subject in known.unanswered), None):
-                error = known.unanswered[failed]
+            if failed := next((subject for subject in subjects if subject in attached.unanswered), None):
+                error = attached.unanswered[failed]
                 cause = f"what is attached to it could not be read: {error.item}: {error.cause}"
                 errors[root] = type(error)(str(chosen), cause, error.next_step)
-    return errors | dict(_without_required(resolution, known.graph, errors))
+    return errors | dict(_without_required(resolution, attached.graph, errors))
 
 
 def _without_required(

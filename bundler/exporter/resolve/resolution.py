@@ -11,9 +11,8 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Root, bundle_order
 from bundler.deltas.departed import DeltaScope, Name, Subject, name_of
 from bundler.errors import BundlerError
-from bundler.oci import Digest, RepositoryName
-from bundler.oci.graph import Manifests, bottom_up, is_sparse, needed_by, reached, with_carried_children
-from bundler.oci.manifest import Manifest
+from bundler.oci import Digest, Manifest, Manifests, RepositoryName, bottom_up, needed_by, reached
+from bundler.oci.graph import is_sparse, with_carried_children
 from bundler.reporting.json_report import Failure, ImagesReport, SignedReport, failure
 from bundler.reporting.progress import counted
 from bundler.selection.choose import Choice, Decision
@@ -125,8 +124,8 @@ class AskedSources:
         lists: dict[RepositoryName, Collection[str] | None] = dict(self.lists)
         for root in base:
             # A repository that its catalog lists no more has no tags.
-            own = self.shard is None or self.shard.takes(root.repository)
-            if own and any(space.covers(root.repository) for space in self.catalogs):
+            is_ours = self.shard is None or self.shard.takes(root.repository)
+            if is_ours and any(space.covers(root.repository) for space in self.catalogs):
                 lists.setdefault(root.repository, frozenset())
         failed = {name_of(root) for root in (*dict(findings.failed), *findings.without)}
         return DeltaScope(lists, resolution.attachments.keys(), self.unanswered | failed)

@@ -25,8 +25,7 @@ from bundler.exporter.resolve.resolution import (
 )
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
-from bundler.oci import BlobStore
-from bundler.oci.manifest import Manifest
+from bundler.oci import BlobStore, Manifest
 from bundler.registry.repository import TagList
 from bundler.reporting.json_report import Explanation, RepositoryExplanation, TagDecision, failure
 from bundler.selection.rules import LATEST
@@ -60,7 +59,7 @@ def resolve(
     orphans = _not_among(draft.resolved.resolution.roots, choices.wishes(attachments=True))
     if orphans:
         draft = _walked(_pinned(draft, orphans, reader), reader)
-    resolved = draft.noting(Findings(warnings=draft.attached.warnings)).resolved
+    resolved = draft.noting(Findings(warnings=(*draft.graph.warnings, *draft.attached.warnings))).resolved
     asked = _asked(selection, choices, draft.graph, reader)
     return _judged(resolved._replace(asked=asked), signers, reader)
 

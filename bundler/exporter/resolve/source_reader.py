@@ -62,9 +62,9 @@ class ReadBudget:
         Raises: TooMuchError.
         """
         with self._lock:
-            known = self._manifests.get(manifest.blob)
-            if known is not None:
-                return known
+            held = self._manifests.get(manifest.blob)
+            if held is not None:
+                return held
             self._add(self._bytes, manifest.blob.size)
             self._add(self._nodes, 1)
             try:
@@ -168,8 +168,8 @@ class SourceReader(NamedTuple):
     @limit_large_bodies
     def manifest(self, name: RepositoryName, reference: Tag | Digest) -> PinnedManifest:
         """Return a manifest by tag or digest."""
-        if known := self.immutable.manifests.get((name, reference)):
-            return PinnedManifest(self.budget.one(known))
+        if immutable := self.immutable.manifests.get((name, reference)):
+            return PinnedManifest(self.budget.one(immutable))
         answer = self.session.registries.source(name).manifest(reference)
         return answer._replace(manifest=self.budget.one(answer.manifest))
 
@@ -207,8 +207,8 @@ class SourceReader(NamedTuple):
             return self.budget.one(parse_manifest(data, child.media_type, child.digest, limits=self.limits))
         manifest = self.manifest(name, child.digest).manifest
         if manifest.blob.media_type != child.media_type or manifest.blob.size != child.size:
-            found = manifest.blob
-            said = f"{child.media_type}, {child.size:,} bytes"
-            cause = f"its index says {said}, but it is {found.media_type}, {found.size:,} bytes"
+            actual = manifest.blob
+            expected = f"{child.media_type}, {child.size:,} bytes"
+            cause = f"its index says {expected}, but it is {actual.media_type}, {actual.size:,} bytes"
             raise ContentError(f"manifest {child.digest}", cause)
         return manifest

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
 from bundler.deltas.departed import Subject
-from bundler.errors import BundlerError, ContentError, IntegrityError
+from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError
 from bundler.exporter.resolve.source_reader import SourceReader
-from bundler.oci import Descriptor, Digest, RepositoryName
-from bundler.oci.graph import Manifests, reached, sparse
-from bundler.oci.manifest import Manifest
-from bundler.oci.platform import sparse_index
+from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, reached
+from bundler.oci.graph import sparse
+from bundler.oci.platform import attestations, sparse_index
 from bundler.selection.sources import ALONE, Include
 
 
@@ -35,6 +34,8 @@ class ManifestGraph:
     broken: Mapping[Digest, BundlerError] = field(default_factory=lambda: MappingProxyType({}))
     """Children of indexes that could not be read."""
     includes: Mapping[RepositoryName, Include] = field(default_factory=lambda: MappingProxyType({}))
+    warnings: tuple[str, ...] = ()
+    """Lines about children that are left out because their registry does not have them."""
 
     def include(self, name: RepositoryName) -> Include:
         """Return what is included with the tags of a repository."""
@@ -62,9 +63,23 @@ class ManifestGraph:
             manifests[digest] = _united(manifest, before, kept) if before else kept
         return ExtendedGraph(replace(self, manifests=manifests), refused)
 
+    def without_attestations(self, missing: Collection[Digest]) -> ManifestGraph:
+        """Return the graph without those attestations that their registry does not have.
+
+        A cache that fetches on demand may not have fetched them; the images can be used without.
+        """
+        manifests, warnings = dict(self.manifests), dict.fromkeys(self.warnings)
+        for digest, index in self.manifests.items():
+            lacking = {child.digest for child in index.children}.intersection(missing)
+            if left := lacking & attestations(index) if lacking else set():
+                manifests[digest] = sparse(index, left)
+                lines = (f"its attestation {child} is not there, and is not carried" for child in left)
+                warnings |= dict.fromkeys(f"index {digest}: {line}" for line in sorted(lines))
+        return replace(self, manifests=manifests, warnings=tuple(warnings))
+
     def breaking(self, broken: Mapping[Digest, BundlerError]) -> ManifestGraph:
         """Return the graph without these manifests, each with the reason."""
-        manifests = {digest: known for digest, known in self.manifests.items() if digest not in broken}
+        manifests = {digest: manifest for digest, manifest in self.manifests.items() if digest not in broken}
         return replace(self, manifests=manifests, broken={**self.broken, **broken})
 
 
@@ -88,11 +103,11 @@ def walk_indexes(roots: Iterable[Root], graph: ManifestGraph, reader: SourceRead
 
 def _children(level: Iterable[Subject], manifests: Manifests) -> list[tuple[Descriptor, RepositoryName]]:
     """Return what the manifests of one level name below them."""
-    found: dict[Descriptor, RepositoryName] = {}
+    children: dict[Descriptor, RepositoryName] = {}
     for name, digest in level:
         if manifest := manifests.get(digest):
-            found |= dict.fromkeys(manifest.children, name)
-    return list(found.items())
+            children |= dict.fromkeys(manifest.children, name)
+    return list(children.items())
 
 
 def _read(
@@ -111,8 +126,10 @@ def _read(
         else:
             read.append((name, answer))
     graph, refused = graph.taking(read)
+    missing_there = [digest for digest, error in broken.items() if isinstance(error, NotFoundError)]
     broken |= {digest: error for (_, digest), error in refused.items()}
-    return replace(graph, broken={**graph.broken, **broken})
+    graph = replace(graph, broken={**graph.broken, **broken})
+    return graph.without_attestations(missing_there) if missing_there else graph
 
 
 def gap_below(root: Digest, graph: ManifestGraph) -> BundlerError | None:

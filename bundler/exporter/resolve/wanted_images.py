@@ -14,9 +14,9 @@ from bundler.exporter.resolve.pin_tags import FetchRequest, Wish
 from bundler.exporter.resolve.resolution import Findings
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph
-from bundler.oci import Descriptor, Digest, RepositoryName
+from bundler.oci import Descriptor, Digest, Layer, Manifest, RepositoryName
 from bundler.oci.addresses import is_here
-from bundler.oci.manifest import TIMONI_CONTENT_TYPE, Layer, Manifest
+from bundler.oci.manifest import TIMONI_CONTENT_TYPE
 from bundler.reporting.json_report import Failure, ImagesReport, failure
 from bundler.selection.sources import Include
 from bundler.timoni.image_fields import image_reference
@@ -80,8 +80,8 @@ def _module(root: Root, graph: ManifestGraph) -> _Module | None:
         return None
     if ANNOTATION in manifest.annotations:
         return _Module(root, manifest, None)
-    own = [layer for layer in manifest.layers if _is_own(layer)] or list(manifest.layers[-1:])
-    return _Module(root, manifest, own[0].blob if own else None)
+    layers = [layer for layer in manifest.layers if _is_own(layer)] or list(manifest.layers[-1:])
+    return _Module(root, manifest, layers[0].blob if layers else None)
 
 
 def _is_own(layer: Layer) -> bool:
@@ -91,7 +91,7 @@ def _is_own(layer: Layer) -> bool:
 def _images(modules: list[_Module], reader: SourceReader) -> tuple[ImagesOfLayers, Findings]:
     """Read what the CUE files of each module layer say, where the manifest doesn't."""
     layers = {module.layer: module.root.repository for module in modules if module.layer}
-    found: dict[Digest, ModuleImages] = {}
+    images: dict[Digest, ModuleImages] = {}
     templates = Templates()
     failures: list[Failure] = []
     for (layer, name), data in reader.each(
@@ -100,10 +100,10 @@ def _images(modules: list[_Module], reader: SourceReader) -> tuple[ImagesOfLayer
         try:
             if isinstance(data, BundlerError):
                 raise data
-            found[layer.digest] = images_of({}, layer_files(data, LayerLimits()), templates)
+            images[layer.digest] = images_of({}, layer_files(data, LayerLimits()), templates)
         except BundlerError as error:
             failures.append(failure(error, f"images of {name}: layer {layer.digest}"))
-    return found, Findings(failures=tuple(failures))
+    return images, Findings(failures=tuple(failures))
 
 
 def _requests(

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.bundle.format import COMPACT_MARK
+from bundler.bundle.bundle_format import COMPACT_MARK
 from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
 from bundler.bundle.reader import open_bundle
-from bundler.bundle.stream import Judge
+from bundler.bundle.stream import StatementCheck
 from bundler.bundle.unpacked import is_layout
 from bundler.durable import local_errors
 from bundler.errors import BundlerError, NotFoundError
@@ -45,7 +45,11 @@ def holds_several(paths: Sequence[Path]) -> bool:
 
 
 def find_bundles(
-    paths: Sequence[Path], limits: Limits, *, judge: Judge | None = None, volumes_in: Iterable[Path] = ()
+    paths: Sequence[Path],
+    limits: Limits,
+    *,
+    verifier: StatementCheck | None = None,
+    volumes_in: Iterable[Path] = (),
 ) -> FoundBundles:
     """Return all bundles of these files and folders; what is named as a file must be one.
 
@@ -53,7 +57,7 @@ def find_bundles(
     """
     folders = [path for path in paths if path.is_dir() and not is_layout(path)]
     media = (*volumes_in, *folders)
-    named = [_read(path, limits, judge, media) for path in paths if path not in folders]
+    named = [_read(path, limits, verifier, media) for path in paths if path not in folders]
     bundles = list(named)
     failures: list[BundlerError] = []
     others: list[Path] = []
@@ -62,7 +66,7 @@ def find_bundles(
         others += listed.others
         for path in (*listed.files, *listed.folders, *sets_in(folder)):
             try:
-                bundles.append(_read(path, limits, judge, media))
+                bundles.append(_read(path, limits, verifier, media))
             except BundlerError as error:
                 failures.append(error)
     if not bundles and not failures:
@@ -71,8 +75,8 @@ def find_bundles(
     return FoundBundles(tuple(bundles), tuple(failures), tuple(others))
 
 
-def _read(path: Path, limits: Limits, judge: Judge | None, media: Iterable[Path]) -> FoundBundle:
-    with open_bundle(path, limits, judge, media) as bundle:
+def _read(path: Path, limits: Limits, verifier: StatementCheck | None, media: Iterable[Path]) -> FoundBundle:
+    with open_bundle(path, limits, verifier, media) as bundle:
         statement = bundle.sealed.statement if bundle.sealed else None
         return FoundBundle(path, bundle.id, bundle.inventory, statement)
 

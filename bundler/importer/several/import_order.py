@@ -86,21 +86,21 @@ class ImportOrder(NamedTuple):
         return [item.bundle for item in self.bundles if item.action == "import"]
 
 
-def order_bundles(found: Sequence[FoundBundle], imported: Collection[str]) -> ImportOrder:
+def order_bundles(bundles: Sequence[FoundBundle], imported: Collection[str]) -> ImportOrder:
     """Return the order; `imported` has the ids of bundles and states that the target has.
 
     Raises: UsageError for two bundles of which nothing says which is newer.
     """
-    return _Ordering(found, frozenset(imported)).result()
+    return _Ordering(bundles, frozenset(imported)).result()
 
 
 class _Ordering:
     """The bundles by state, and the edges between states."""
 
-    def __init__(self, found: Sequence[FoundBundle], imported: frozenset[str]) -> None:
+    def __init__(self, bundles: Sequence[FoundBundle], imported: frozenset[str]) -> None:
         self._imported = imported
-        self._first = {bundle.id: bundle for bundle in reversed(found)}
-        self._copies = [bundle for bundle in found if self._first[bundle.id] is not bundle]
+        self._first = {bundle.id: bundle for bundle in reversed(bundles)}
+        self._copies = [bundle for bundle in bundles if self._first[bundle.id] is not bundle]
         self._by_state: dict[Digest, list[FoundBundle]] = {}
         for bundle in self._first.values():
             self._by_state.setdefault(bundle.state, []).append(bundle)
@@ -278,10 +278,10 @@ class _Ordering:
 
     def _refuse_unordered(self, newest: Sequence[FoundBundle], wanted: Collection[Digest]) -> None:
         """Raise UsageError for two chains that say different things of one tag."""
-        said: dict[object, tuple[Digest, FoundBundle]] = {}
+        positions: dict[object, tuple[Digest, FoundBundle]] = {}
         for bundle in newest:
             for name, digest in self._roots(bundle, wanted).items():
-                other, by = said.setdefault(name, (digest, bundle))
+                other, by = positions.setdefault(name, (digest, bundle))
                 if other != digest:
                     cause = f"nothing says which is newer, {by.name} or this: both have {name[0]}:{name[1]}"
                     raise UsageError(bundle.name, cause, "import the older one first, by itself")

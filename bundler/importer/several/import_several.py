@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bundler.bundle.inventory import RepositoryEntry
 from bundler.bundle.reader import Bundle, open_bundle
-from bundler.bundle.stream import Judge
+from bundler.bundle.stream import StatementCheck
 from bundler.errors import BundlerError, NotFoundError, UsageError
 from bundler.importer import check_import, import_bundle, plan_bundle_import
 from bundler.importer.destination import WHOLE, Destination
@@ -34,7 +34,7 @@ class ImportTerms(NamedTuple):
     """Terms that hold for each of several bundles."""
 
     on_conflict: OnConflict = OnConflict.DEFAULT
-    judge: Judge | None = None
+    verifier: StatementCheck | None = None
     """Who must have signed."""
     policy: Callable[[Bundle], PolicyCheck | None] = lambda bundle: None
     """The policy for one bundle."""
@@ -65,15 +65,15 @@ def import_several(
 
     Raises: UsageError for bundles of which nothing says which is newer, NotFoundError where there is none.
     """
-    found = find_bundles(paths, session.limits, judge=terms.judge, volumes_in=terms.volumes_in)
+    bundles = find_bundles(paths, session.limits, verifier=terms.verifier, volumes_in=terms.volumes_in)
     selection = "" if destination.part == WHOLE else repr(destination.part)
-    order = order_bundles(found.bundles, ledger.imported(destination.prefix, selection))
+    order = order_bundles(bundles.bundles, ledger.imported(destination.prefix, selection))
     if ledger.rollback_file and len(order.to_import) > 1:
         cause = f"{len(order.to_import)} bundles are to be imported, and each has a rollback file of its own"
         raise UsageError("--rollback-file", cause, "leave it out: they are kept in --state")
     media = (*terms.volumes_in, *(path for path in paths if path.is_dir()))
     run = _Run(destination, session, ledger, _with_departed(terms, order, destination, session), media)
-    return joined_report(found, order, run.carried_out(order, dry_run=dry_run), session, dry_run=dry_run)
+    return joined_report(bundles, order, run.carried_out(order, dry_run=dry_run), session, dry_run=dry_run)
 
 
 def _with_departed(
@@ -163,7 +163,7 @@ class _Run(NamedTuple):
             yield from entry.deselected if prune and prune.deselected else ()
 
     def _opened(self, bundle: FoundBundle) -> Bundle:
-        return open_bundle(bundle.path, self.session.limits, self.terms.judge, self.media)
+        return open_bundle(bundle.path, self.session.limits, self.terms.verifier, self.media)
 
     def _imported(
         self, bundle: FoundBundle, beside: Sequence[Bundle], *, last: bool, dry_run: bool
@@ -190,4 +190,4 @@ class _Run(NamedTuple):
                     verified, self.destination, self.session, ledger, self.terms.on_conflict,
                     beside=beside, policy=policy, prune=prune, confirm_full=self.terms.confirm_full,
                 )  # fmt: skip
-            return replace(report, signed=policy.told) if policy else report
+            return replace(report, signed=policy.signed) if policy else report

@@ -37,12 +37,12 @@ class Carried(NamedTuple):
 
 
 def joined_report(
-    found: FoundBundles, order: ImportOrder, done: Sequence[Carried], session: Session, *, dry_run: bool
+    bundles: FoundBundles, order: ImportOrder, done: Sequence[Carried], session: Session, *, dry_run: bool
 ) -> Report:
     """Return one report of all."""
     reports = [item.report for item in done if item.report]
     failures = [
-        *(failure(error) for error in found.failures),
+        *(failure(error) for error in bundles.failures),
         *(part for report in reports for part in report.failures),
         *(part for item in done if item.error for part in _failures(item)),
         *(_gap_failure(gap, order) for gap in order.gaps),
@@ -57,7 +57,7 @@ def joined_report(
         traffic=session.registries.traffic.report(),
         seconds=_seconds(reports),
         warnings=(
-            *told_of(found.others),
+            *told_of(bundles.others),
             *order.warnings,
             *(line for report in reports for line in report.warnings),
         ),
@@ -102,9 +102,9 @@ def _outcomes(order: ImportOrder, done: Sequence[Carried], *, dry_run: bool) -> 
 
 
 def _outcome(bundle: FoundBundle, status: BundleStatus, reason: str) -> BundleOutcome:
-    inventory, said = bundle.inventory, bundle.statement
+    inventory, statement = bundle.inventory, bundle.statement
     tags = sum(len(entry.tags) for entry in inventory.repositories)
-    job, number = (said.job, said.sequence) if said else (None, None)
+    job, number = (statement.job, statement.sequence) if statement else (None, None)
     return BundleOutcome(str(bundle.path), bundle.id, inventory.kind, status, reason, tags, job, number)
 
 

@@ -143,8 +143,8 @@ def secrets_of(credentials: Credentials | None) -> Iterator[str]:
     """Yield the secrets that no message may show, as they are and as they go over the wire."""
     if credentials is None:
         return
-    own = (credentials.password, credentials.identity_token, credentials.bearer_token)
-    for secret in filter(None, own):
+    secrets = (credentials.password, credentials.identity_token, credentials.bearer_token)
+    for secret in filter(None, secrets):
         yield secret
         yield quote(secret, safe="")
     yield credentials.basic.removeprefix("Basic ")
@@ -152,8 +152,8 @@ def secrets_of(credentials: Credentials | None) -> Iterator[str]:
 
 def without_scope(header: str) -> str:
     """Return a challenge without the scope that it was made for, so that it serves for others."""
-    head, found, tail = header.partition('scope="')
-    return header if not found else head.rstrip(", ") + tail.partition('"')[2]
+    head, scope, tail = header.partition('scope="')
+    return header if not scope else head.rstrip(", ") + tail.partition('"')[2]
 
 
 def _bearer(
@@ -166,14 +166,14 @@ def _bearer(
     # What is behind a # is never sent, and would take the query along.
     address = challenge.parameters.get("realm", "").partition("#")[0]
     realm = _checked_realm(address, origin, token_hosts)
-    known = _may_have_credentials(realm, origin, token_hosts)
-    request = _token_request(realm, challenge, credentials if known else None, scope)
+    trusted = _may_have_credentials(realm, origin, token_hosts)
+    request = _token_request(realm, challenge, credentials if trusted else None, scope)
     answer = yield request
     host = urlsplit(realm).netloc
     if answer.status != 200:
-        cause, next_step = _refusal(answer, host, credentials, known=known)
+        cause, next_step = _refusal(answer, host, credentials, trusted=trusted)
         raise AuthError(origin, cause, next_step)
-    return _token(answer.body, origin, host if credentials and not known else "")
+    return _token(answer.body, origin, host if credentials and not trusted else "")
 
 
 def _checked_realm(realm: str, origin: str, token_hosts: frozenset[str]) -> str:
@@ -212,11 +212,11 @@ def _token_request(
 
 
 def _refusal(
-    answer: TokenAnswer, host: str, credentials: Credentials | None, *, known: bool
+    answer: TokenAnswer, host: str, credentials: Credentials | None, *, trusted: bool
 ) -> tuple[str, str]:
     """Return the cause and the next step."""
     cause = f"token server {host} answered {answer.status}"
-    if credentials and not known:
+    if credentials and not trusted:
         return withheld(cause, host)
     return (f"{REFUSED} ({cause})", CHECK) if credentials and answer.status == 401 else (cause, LOG_IN)
 
@@ -233,12 +233,12 @@ def withheld(cause: str, host: str) -> tuple[str, str]:
 def _token(body: bytes, origin: str, withheld_from: str) -> BearerToken:
     document: Any = None
     try:
-        document = strict_json.loads(body, item=origin, depth=8, known=_TOKEN_ANSWER)
+        document = strict_json.loads(body, item=origin, depth=8, names=_TOKEN_ANSWER)
         token = document.get("token") or document.get("access_token")
     except Exception:  # any malformed answer holds no token
         token = None
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
         raise AuthError(origin, "the token server's answer holds no token", BETWEEN)
     seconds = document.get("expires_in")
-    known = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0
-    return BearerToken(f"Bearer {token}", float(seconds) if known else DEFAULT_EXPIRY, withheld_from)
+    has_lifetime = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0
+    return BearerToken(f"Bearer {token}", float(seconds) if has_lifetime else DEFAULT_EXPIRY, withheld_from)

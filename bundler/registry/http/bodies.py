@@ -120,18 +120,6 @@ def first_piece(refused: float) -> int:
     return size
 
 
-def pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Yield the same bytes in pieces of `size`, the last one as it comes."""
-    waiting = bytearray()
-    for chunk in chunks:
-        waiting += chunk
-        while len(waiting) >= size:
-            yield bytes(waiting[:size])
-            del waiting[:size]
-    if waiting:
-        yield bytes(waiting)
-
-
 def with_query(url: str, **more: str) -> str:
     """Return the address with more in its query; the rest stays as it is written, perhaps signed."""
     parts = urlsplit(url)

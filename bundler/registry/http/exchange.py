@@ -53,6 +53,8 @@ class TransportSettings(NamedTuple):
     connections: int = 16
     """Connections kept per host."""
     limits: Limits = DEFAULT_LIMITS
+    trace: Callable[[str], None] | None = None
+    """Told a line about every request, from any thread."""
 
 
 class Answer:
@@ -65,6 +67,9 @@ class Answer:
         self._raw = response
         self._limits = limits
         self._waited = 0.0
+        self._received = 0
+        self.on_end: Callable[[int], None] | None = None
+        """Called when the body is given up or read to its end, with the bytes that were read."""
         self._item = f"{request.method} {place(request.url)}"
 
     def chunks(self) -> Iterator[bytes]:
@@ -77,6 +82,7 @@ class Answer:
                     chunk = self._raw.read1(READ_SIZE, decode_content=False)
                 if not chunk:
                     return
+                self._received += len(chunk)
                 yield chunk
         finally:
             self.close()
@@ -117,6 +123,8 @@ class Answer:
 
     def close(self) -> None:
         """Give the connection back if little of the body is left to read, or end it."""
+        if self.on_end:
+            self.on_end(self._received)
         with contextlib.suppress(Exception):
             left = self._raw.length_remaining
             if left is not None and left <= READ_SIZE:

@@ -65,14 +65,23 @@ class Host:
         self._api_host = API_HOSTS.get(name, name)
         self._transport = transport
         self._retry = Retry(settings, traffic)
-        known = TOKEN_HOSTS.get(self._api_host, frozenset())
-        self._tokens = Tokens(name, known, settings, partial(find_credentials, name), self._ask_token_server)
+        token_hosts = TOKEN_HOSTS.get(self._api_host, frozenset())
+        self._tokens = Tokens(
+            name, token_hosts, settings, partial(find_credentials, name), self._ask_token_server
+        )
         plain = bool({name, name.hostname} & settings.plain_http)
         self._scheme = "http" if plain or name.loopback else "https"
         self._scheme_settled = plain or not name.loopback
         self._lock = threading.Lock()
         self.lacks_referrers = False
         """Found out: this registry has no Referrers API."""
+        self._longest_page = 0
+
+    def saw_page(self, length: int) -> int:
+        """Count the tags on a page of a list; return those on the longest that this registry has sent."""
+        with self._lock:
+            self._longest_page = max(self._longest_page, length)
+            return self._longest_page
 
     @property
     def origin(self) -> str:

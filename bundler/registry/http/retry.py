@@ -153,14 +153,17 @@ class Retry:
         self._traffic.count(retries=1)
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0.0
+        if isinstance(error, TransientError):
+            tried = f"try {state.attempt_number} failed: {error.cause}; the next in {wait:.1f} s"
+            self._settings.trace(f"{error.item}: {tried}")
         if wait > 0 and isinstance(error, TransientError) and self._is_news(error.cause):
             self._settings.on_retry(f"{error.item}: {error.cause}; trying again in {wait:.1f} s")
 
     def _is_news(self, cause: str) -> bool:
         """Return whether this cause was not told within the last moment: threads fail together."""
         now = self._settings.clock()
-        told, at = self._told
-        if told == cause and now - at < TOLD_EVERY:
+        last_cause, at = self._told
+        if last_cause == cause and now - at < TOLD_EVERY:
             return False
         self._told = cause, now
         return True

@@ -15,11 +15,13 @@ import requests
 import requests.adapters
 
 from bundler.about import PROGRAM, VERSION
+from bundler.errors import NetworkError
 from bundler.oci.addresses import reached_directly
 from bundler.registry.http.bodies import SLICE, GuardedResponse, Outgoing
 from bundler.registry.http.exchange import Answer, Request, TransportSettings, place
 from bundler.registry.http.library_errors import translated
 from bundler.registry.http.tls import tls_context
+from bundler.registry.http.trace import TracedRequest
 
 AGENT = {"User-Agent": f"{PROGRAM}/{VERSION}", "Accept-Encoding": "identity"}
 
@@ -56,11 +58,32 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return resp
 
 
+class _CountedConnection:
+    """A connection that knows if it has been used."""
+
+    is_new = False
+
+    def connect(self) -> None:
+        """Connect, and remember that nothing was asked yet."""
+        self.is_new = True
+        super().connect()  # type: ignore[misc]  # of the library's connection, which comes next
+
+
+def _was_reused(response: Any) -> bool:
+    """Return whether an answer came over a connection that had answered before."""
+    connection = response.connection
+    is_new: bool = getattr(connection, "is_new", True)
+    if connection is not None:
+        connection.is_new = False
+    return not is_new
+
+
 def _make_patient(manager: Any) -> Any:
     """Have its connections read their answers by `GuardedResponse`."""
     for scheme, pool in manager.pool_classes_by_scheme.items():
         if pool.ConnectionCls.response_class is not GuardedResponse:
-            connection = type("PatientConnection", (pool.ConnectionCls,), {"response_class": GuardedResponse})
+            bases = (_CountedConnection, pool.ConnectionCls)
+            connection = type("PatientConnection", bases, {"response_class": GuardedResponse})
             patient = type("PatientPool", (pool,), {"ConnectionCls": connection})
             manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, scheme: patient}
     return manager
@@ -81,15 +104,30 @@ class Transport:
 
         Raises TransientError, or NetworkError for what another try can't mend.
         """
+        trace = self._settings.trace
+        traced = TracedRequest(request, trace) if trace else None
+        try:
+            response = self._sent(request)
+        except NetworkError as error:
+            if traced:
+                traced.failed(error)
+            raise
+        answer = Answer(request, response, _each_once(response.headers), self._settings.limits)
+        if traced:
+            location = answer.headers.get("Location", "")
+            traced.answered(answer.status, location, reused=_was_reused(response))
+            answer.on_end = traced.ended
+        return answer
+
+    def _sent(self, request: Request) -> Any:
         item = f"{request.method} {place(request.url)}"
         with translated(item):
-            response: Any = self._adapter(request.url).send(
+            return self._adapter(request.url).send(
                 _prepared(self._in_slices(request, item)),
                 stream=True,
                 timeout=self._timeout,
                 proxies=self._proxies(request.url),
             )
-        return Answer(request, response, _each_once(response.headers), self._settings.limits)
 
     def _in_slices(self, request: Request, item: str) -> Request:
         body = request.body

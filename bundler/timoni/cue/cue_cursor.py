@@ -7,10 +7,10 @@ from bundler.timoni.cue.cue_tree import Opaque
 class Cursor:
     """Looks at most three tokens ahead, except for brackets; never moves past the end."""
 
-    def __init__(self, text: str, found: list[CueToken]) -> None:
+    def __init__(self, text: str, tokens: list[CueToken]) -> None:
         self._text = text
         # Two more ends: the parser looks that far ahead.
-        self._tokens = [*found, found[-1], found[-1]]
+        self._tokens = [*tokens, tokens[-1], tokens[-1]]
         self._at = 0
         self.damage: Opaque | None = None
 
@@ -31,10 +31,10 @@ class Cursor:
         return token
 
     def _take(self, kind: str) -> bool:
-        found = self._kind() == kind
-        if found:
+        matches = self._kind() == kind
+        if matches:
             self._next()
-        return found
+        return matches
 
     def _start(self) -> int:
         return self._tokens[self._at].start

@@ -41,17 +41,17 @@ def parse(name: str, text: str, *, json: bool = False) -> cue_tree.Tree:
     """Parse a text. Raises ContentError that names `name` when it is over a limit."""
     if len(text) > LONGEST:
         raise ContentError(name, f"larger than the limit of {LONGEST:,} characters")
-    found = list(islice(tokens(text, commas=not json), MOST_TOKENS + 1))
-    if len(found) > MOST_TOKENS:
+    taken = list(islice(tokens(text, commas=not json), MOST_TOKENS + 1))
+    if len(taken) > MOST_TOKENS:
         raise ContentError(name, f"more than {MOST_TOKENS:,} tokens")
-    return _Parser(text, found).file()
+    return _Parser(text, taken).file()
 
 
 class _Parser(Cursor):
     """Every method goes on from where the one before ended, and passes at least one token."""
 
-    def __init__(self, text: str, found: list[CueToken]) -> None:
-        super().__init__(text, found)
+    def __init__(self, text: str, tokens: list[CueToken]) -> None:
+        super().__init__(text, tokens)
         self._depth = 0
 
     def file(self) -> cue_tree.Tree:
@@ -76,7 +76,7 @@ class _Parser(Cursor):
         return package
 
     def _declarations(self, until: str) -> tuple[cue_tree.Declaration, ...]:
-        found: list[cue_tree.Declaration] = []
+        declarations: list[cue_tree.Declaration] = []
         while self._kind() not in {until, END}:
             if self._kind() in CLOSERS:
                 self._damaged(self._next(), "a bracket that nothing opened")
@@ -85,8 +85,8 @@ class _Parser(Cursor):
             elif self._take("..."):
                 self._skip()
             else:
-                found.append(self._declaration())
-        return tuple(found)
+                declarations.append(self._declaration())
+        return tuple(declarations)
 
     def _declaration(self) -> cue_tree.Declaration:
         start = self._start()
@@ -150,11 +150,11 @@ class _Parser(Cursor):
         return value
 
     def _attributes(self) -> tuple[str, ...]:
-        found = []
+        attributes = []
         while self._kind() == kinds.ATTRIBUTE:
             token = self._next()
-            found.append(self._text[token.start : token.end])
-        return tuple(found)
+            attributes.append(self._text[token.start : token.end])
+        return tuple(attributes)
 
     def _comprehension(self) -> cue_tree.Opaque:
         """Parse `for`, `if` and `let` clauses with a struct behind them."""
@@ -202,15 +202,15 @@ class _Parser(Cursor):
     def _sequence(self) -> cue_tree.Expression:
         """Parse one operand, or several with operators between them, which only an evaluation could join."""
         start, first = self._start(), self._kind()
-        found: list[cue_tree.Expression] = []
+        operands: list[cue_tree.Expression] = []
         while self._kind() not in _STOPS:
-            found.append(self._operand())
-        if len(found) == 1:
-            return found[0]
-        if len(found) == 2 and first in _BOUNDS and isinstance(found[1], cue_tree.Text):
+            operands.append(self._operand())
+        if len(operands) == 1:
+            return operands[0]
+        if len(operands) == 2 and first in _BOUNDS and isinstance(operands[1], cue_tree.Text):
             return cue_tree.Bound(start, self._end())
-        bodies = tuple(part for part in found if isinstance(part, cue_tree.Struct))
-        what = "an expression" if found else "nothing"
+        bodies = tuple(part for part in operands if isinstance(part, cue_tree.Struct))
+        what = "an expression" if operands else "nothing"
         return cue_tree.Opaque(what, start, max(start, self._end()), bodies)
 
     def _operand(self) -> cue_tree.Expression:
@@ -252,15 +252,15 @@ class _Parser(Cursor):
         return cue_tree.CueList(elements, opened.start, self._end())
 
     def _elements(self, closer: str) -> tuple[cue_tree.Expression, ...]:
-        found: list[cue_tree.Expression] = []
+        elements: list[cue_tree.Expression] = []
         while self._kind() not in {closer, END}:
             if self._kind() in CLOSERS:
                 self._damaged(self._next(), "a bracket that nothing opened")
             elif self._kind() in {COMMA, kinds.ATTRIBUTE}:
                 self._next()
             else:
-                found.append(self._expression())
-        return tuple(found)
+                elements.append(self._expression())
+        return tuple(elements)
 
     # --- what is passed unread ---------------------------------------------------------------------
 

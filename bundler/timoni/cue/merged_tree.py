@@ -84,9 +84,9 @@ class Node:
     def doubts(self) -> list[Doubt]:
         """Return the doubts about this node's fields, from here and from above."""
         if self._doubts is None:
-            found = [*self.own_doubts(), *self.doubts_from_above()]
+            doubts = [*self.own_doubts(), *self.doubts_from_above()]
             # Many are as good as one that may say anything: the work stays bounded.
-            self._doubts = found if len(found) <= _MOST_DOUBTS else [Doubt(found[0].fact)]
+            self._doubts = doubts if len(doubts) <= _MOST_DOUBTS else [Doubt(doubts[0].fact)]
         return self._doubts
 
     def doubts_from_above(self) -> list[Doubt]:
@@ -126,16 +126,16 @@ def _fields(
     structs: Iterable[cue_tree.Expression],
 ) -> Mapping[cue_tree.Label, Sequence[cue_tree.Expression]] | None:
     """Return the fields that structs may give; None for any field."""
-    found: defaultdict[cue_tree.Label, list[cue_tree.Expression]] = defaultdict(list)
+    fields: defaultdict[cue_tree.Label, list[cue_tree.Expression]] = defaultdict(list)
     for struct in structs:
         if not isinstance(struct, cue_tree.Struct):
             return None
         for declaration in struct.declarations:
             if isinstance(declaration, cue_tree.Field):
-                found[declaration.label].append(declaration.value)
+                fields[declaration.label].append(declaration.value)
             elif not isinstance(declaration, cue_tree.Let):
                 return None
-    return found
+    return fields
 
 
 class ParsedFile(NamedTuple):
@@ -164,13 +164,13 @@ def merged(files: Iterable[ParsedFile], values: Mapping[str, str]) -> Node:
 
 def names_in(struct: cue_tree.Struct) -> dict[str, cue_tree.Label | cue_tree.Let]:
     """Return the identifiers that a struct declares."""
-    found: dict[str, cue_tree.Label | cue_tree.Let] = {}
+    names: dict[str, cue_tree.Label | cue_tree.Let] = {}
     for declaration in struct.declarations:
         if isinstance(declaration, cue_tree.Field):
-            found.update(dict.fromkeys(declaration.names, declaration.label))
+            names.update(dict.fromkeys(declaration.names, declaration.label))
         elif isinstance(declaration, cue_tree.Let):
-            found[declaration.name] = declaration
-    return found
+            names[declaration.name] = declaration
+    return names
 
 
 class _Merger:

@@ -48,17 +48,17 @@ class Texts:
 
     def each_at(self, node: Node) -> list[Known]:
         """Return the text of each declaration of a field that has one."""
-        found = [self._of(fact) for fact in node.facts]
-        return [one for one in found if isinstance(one, Known)]
+        texts = [self._of(fact) for fact in node.facts]
+        return [text for text in texts if isinstance(text, Known)]
 
     def _joined(self, node: Node) -> Known | Unknown | None:
         """Return what all declarations of a field say together."""
-        found = [self._of(fact) for fact in node.facts]
-        known = [one for one in found if isinstance(one, Known)]
-        certain = [one for one in known if not one.default]
+        results = [self._of(fact) for fact in node.facts]
+        texts = [result for result in results if isinstance(result, Known)]
+        certain = [result for result in texts if not result.default]
         if certain:
             return _same(certain)
-        unknown = [one for one in found if isinstance(one, Unknown)]
+        unknown = [result for result in results if isinstance(result, Unknown)]
         if unknown:
             return unknown[0]
         if node.children:
@@ -67,8 +67,8 @@ class Texts:
         if doubts:
             doubt = doubts[0].fact
             return Unknown(doubt.place, f"it may be set here, by {kind_of(doubt)}")
-        if known:
-            return _same(known)
+        if texts:
+            return _same(texts)
         return None
 
     def _of(self, fact: Declared) -> Known | Unknown | None:
@@ -86,8 +86,8 @@ class Texts:
         defaults = [option.value for option in choice.options if option.default]
         if len(defaults) != 1:
             return Unknown(fact.place, f"it is {kind_of(fact)}")
-        found = self._single(fact._replace(expression=defaults[0]))
-        return found._replace(default=True) if isinstance(found, Known) else found
+        text = self._single(fact._replace(expression=defaults[0]))
+        return text._replace(default=True) if isinstance(text, Known) else text
 
     def _single(self, fact: Declared) -> Known | Unknown:
         expression = fact.expression
@@ -103,13 +103,13 @@ class Texts:
         if self._chain >= _LONGEST_CHAIN:
             return Unknown(fact.place, "a long chain of references")
         self._chain += 1
-        found = self._target(fact, reference)
+        target = self._target(fact, reference)
         self._chain -= 1
-        if isinstance(found, Unknown):
-            return found
-        if found is None:
+        if isinstance(target, Unknown):
+            return target
+        if target is None:
             return Unknown(fact.place, f"it is {kind_of(fact)}, which has no value in these files")
-        return Known(found.text, fact.place, reference, found.default, found.fixed)
+        return Known(target.text, fact.place, reference, target.default, target.fixed)
 
     def _target(self, fact: Declared, reference: cue_tree.CueReference) -> Known | Unknown | None:
         name, *fields = reference.path
@@ -131,8 +131,8 @@ class Texts:
         if isinstance(meant, cue_tree.Let):
             if fields:
                 return Unknown(fact.place, f"it is {kind_of(fact)}")
-            found = self._single(fact._replace(expression=meant.value, frames=frames))
-            return found._replace(fixed=False) if isinstance(found, Known) else found
+            text = self._single(fact._replace(expression=meant.value, frames=frames))
+            return text._replace(fixed=False) if isinstance(text, Known) else text
         node = frames[-1].node.children.get(meant)
         for field in fields:
             label = cue_tree.Label(field, not field.startswith(("_", "#")))
@@ -140,17 +140,17 @@ class Texts:
         return self.at(node) if node else None
 
 
-def _with_variables(found: Known | Unknown | None, node: Node) -> Known | Unknown | None:
+def _with_variables(text: Known | Unknown | None, node: Node) -> Known | Unknown | None:
     """Return a text as not fixed for those who refer to it, if the environment may replace it."""
-    if isinstance(found, Known) and any(fact.variable for fact in node.facts):
-        return found._replace(fixed=False)
-    return found
+    if isinstance(text, Known) and any(fact.variable for fact in node.facts):
+        return text._replace(fixed=False)
+    return text
 
 
-def _same(found: list[Known]) -> Known | Unknown:
+def _same(texts: list[Known]) -> Known | Unknown:
     """Return the one text that all of them are."""
-    first = found[0]
-    other = next((one for one in found if one.text != first.text), None)
+    first = texts[0]
+    other = next((text for text in texts if text.text != first.text), None)
     if other is None:
         return first
     return Unknown(

@@ -9,10 +9,7 @@ import click
 from bundler import extract, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
-from bundler.cli.terminal.bundle_text import extracted_text
-from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.outcome import print_document
-from bundler.cli.terminal.progress_bars import display
+from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import BundleArgument, Quiet, SetOptions
 from bundler.reporting.json_report import document
@@ -56,11 +53,11 @@ def command(
     """
     with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
         refuse_unused_folders(volumes.volumes_in, opened)
-        done = extract(opened, reference, out, force=force, progress=display(quiet=quiet))
+        done = extract(opened, reference, out, force=force, progress=progress_bars.display(quiet=quiet))
     for layer in done.left_out:
-        current_log().warn(f"not unpacked, because it is not an archive of files: {layer}")
+        log.current_log().warn(f"not unpacked, because it is not an archive of files: {layer}")
     if as_json:
-        print_document(document(done), sys.stdout)
+        outcome.print_document(document(done), sys.stdout)
     else:
-        click.echo(extracted_text(done))
+        click.echo(bundle_text.extracted_text(done))
     return 0

@@ -8,32 +8,22 @@ from typing import Annotated
 import click
 from click.core import ParameterSource
 
-from bundler import Destination, OnConflict, Part, Pruning
+from bundler import Destination, Ledger, OnConflict, Part, Permits, Pruning, Report, Session, roll_back
 from bundler.cli.declared_command import declared
 from bundler.cli.import_task import ImportTask, carry_out, session_of
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.option_combinations import refuse_combination, said_flags
-from bundler.cli.setup.import_policy import policy_of, with_signers
-from bundler.cli.setup.metrics_meter import Meter, metered
-from bundler.cli.setup.registry_access import check_report, check_stdin, registries
-from bundler.cli.setup.trusted_signers import TrustOptions, state_folder
-from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.selection_text import check_all_tags
-from bundler.cli.terminal.summaries import import_summary, rollback_summary
+from bundler.cli.option_combinations import given_flags, refuse_combination
+from bundler.cli.setup import import_policy, metrics_meter, registry_access, trusted_signers
+from bundler.cli.terminal import outcome, progress_bars, selection_text, summaries
 from bundler.cli.written_files import check_names, runtime_values, write_all
 from bundler.config.import_options import ConfigOptions, DeltaOptions, ImportSettings
 from bundler.config.option import Argument, fields_of, over
 from bundler.config.run_options import DryRunOptions, PrintOptions, RegistryOptions
 from bundler.config.selection_options import RuntimeOptions, SelectOptions, TagOptions
 from bundler.errors import BundlerError, UsageError
-from bundler.importer.roll_back import roll_back
-from bundler.ledger.ledger import Ledger, Permits
 from bundler.ledger.rollback_file import read_rollback_file
 from bundler.mapping import KEPT, Mapping
 from bundler.named_files import check_folder
-from bundler.reporting.json_report import Report
-from bundler.session import Session
 
 _WITH_ROLLBACK = {
     "rollback", "on_conflict", "state", "receipt", "dry_run", "all_tags", "report", "as_json", "quiet",
@@ -57,7 +47,7 @@ def command(
     """Import a bundle, or a folder of bundles, into a registry. Digests do not change.
 
     The whole bundle is verified before the first write. From standard input (-), it is verified as it
-    flows, and manifests and tags come last; a compact bundle is first received as a whole, into a temporary
+    arrives, and manifests and tags come last; a compact bundle is first received as a whole, into a temporary
     file (in $TMPDIR). What the target already has is skipped. No tag of a repository moves before
     everything its tags need is there and confirmed. Every tag is read back.
 
@@ -72,33 +62,35 @@ def command(
     ssh outside cat modules.tar.zst | timoni-bundler import - --to oci://localhost:5000
     timoni-bundler import --rollback before.json
     """
-    shown, said = settings.metrics.metrics, said_flags(settings)
+    shown, flags = settings.metrics.metrics, given_flags(settings)
     dry, name = dry_run.dry_run, settings.job.name
-    with metered("import", shown, name, dry_run=dry, only_failure=True):
+    with metrics_meter.metered("import", shown, name, dry_run=dry, only_failure=True):
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
-        refuse_combination("import", said_flags(config, select, tags, runtime, settings))
+        refuse_combination("import", given_flags(config, select, tags, runtime, settings))
     mapping = file.mapping if file else KEPT
     job = settings.job.name
-    with metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
-        check_all_tags(dry_run)
+    with metrics_meter.metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
+        selection_text.check_all_tags(dry_run)
         if settings.rollback.rollback:
             return _taken_back(settings, bundles, meter, dry_run=dry_run, printed=printed)
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
         target = ""
         try:
-            task = _task(bundles, settings, part, mapping)._replace(said=said)
+            task = _task(bundles, settings, part, mapping)._replace(given=flags)
             _check_report(settings, task)
             report, target = settings.report.report, str(task.destination.prefix)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
             prune = _prune_command(task, config)
-            summary = import_summary(done, target, prune, all_tags=dry_run.all_tags)
+            summary = summaries.import_summary(done, target, prune, all_tags=dry_run.all_tags)
         except BundlerError as error:
-            done, summary = failed_report("import", error, dry_run=dry_run.dry_run), ""
+            done, summary = outcome.failed_report("import", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
-        return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+        return outcome.conclude(
+            done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout
+        )
 
 
 def _prune_command(task: ImportTask, config: ConfigOptions) -> str:
@@ -109,7 +101,7 @@ def _prune_command(task: ImportTask, config: ConfigOptions) -> str:
 
 def _check_report(settings: ImportSettings, task: ImportTask) -> None:
     names, trust = settings.names, task.trust
-    check_report(
+    registry_access.check_report(
         settings.report.report,
         *task.bundles,
         settings.registries.reach.creds_file,
@@ -132,21 +124,21 @@ def _imported(
 def _taken_back(
     settings: ImportSettings,
     bundles: tuple[str, ...],
-    meter: Meter,
+    meter: metrics_meter.Meter,
     *,
     dry_run: DryRunOptions,
     printed: PrintOptions,
 ) -> int:
     file, report = settings.rollback.rollback, settings.report.report
     assert file is not None
-    check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
+    registry_access.check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
     try:
         done = _rolled_back(file, bundles, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
-        summary = rollback_summary(done, str(file), all_tags=dry_run.all_tags)
+        summary = summaries.rollback_summary(done, str(file), all_tags=dry_run.all_tags)
     except BundlerError as error:
-        done, summary = failed_report("import", error, dry_run=dry_run.dry_run), ""
+        done, summary = outcome.failed_report("import", error, dry_run=dry_run.dry_run), ""
     meter.noted(done)
-    return conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
+    return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout)
 
 
 def _rolled_back(
@@ -157,12 +149,16 @@ def _rolled_back(
             "--rollback", "a rollback does not read a bundle", "remove the bundle from the command"
         )
     _refuse_ignored(click.get_current_context())
-    progress, rollback = display(quiet=quiet), read_rollback_file(file)
-    known = registries(settings.registries, progress, {moved.repository.registry for moved in rollback.moved})
-    session = Session(known, jobs=settings.registries.jobs, progress=progress)
+    progress, rollback = progress_bars.display(quiet=quiet), read_rollback_file(file)
+    reachable = registry_access.registries(
+        settings.registries, progress, {moved.repository.registry for moved in rollback.moved}
+    )
+    session = Session(reachable, jobs=settings.registries.jobs, progress=progress)
     overwrite = settings.target.on_conflict == "overwrite"
     receipt = settings.receipt.receipt
-    ledger = Ledger(state_folder(settings.order.state), receipt=receipt and receipt.absolute())
+    ledger = Ledger(
+        trusted_signers.state_folder(settings.order.state), receipt=receipt and receipt.absolute()
+    )
     return roll_back(rollback, session, ledger, overwrite=overwrite, may_write=not dry_run)
 
 
@@ -178,14 +174,16 @@ def _refuse_ignored(context: click.Context) -> None:
 def _task(bundles: tuple[str, ...], settings: ImportSettings, part: Part, mapping: Mapping) -> ImportTask:
     """Make one value of all that was said about an import. Raises UsageError."""
     check_names(settings.names, settings.receipt.receipt)
-    policy = policy_of(settings.policy, settings.module_signers)
-    said = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
-    trust = with_signers(said._replace(**settings.order._asdict()), policy)
+    policy = import_policy.policy_of(settings.policy, settings.module_signers)
+    signers = trusted_signers.TrustOptions(
+        *settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics)
+    )
+    trust = import_policy.with_signers(signers._replace(**settings.order._asdict()), policy)
     if not bundles:
         raise UsageError("import", "no bundle given", "name a file or directory, or - for standard input")
     if "-" in bundles and len(bundles) > 1:
         raise UsageError("-", "standard input is one bundle", "name files, or import it by itself")
-    check_stdin(bundles[0], settings.registries.reach.creds_file)
+    registry_access.check_stdin(bundles[0], settings.registries.reach.creds_file)
     prefix = settings.target.to
     if not prefix:
         raise UsageError("import", "no target given", "add --to oci://HOST[/PREFIX]")
@@ -216,7 +214,7 @@ def _ledger(settings: ImportSettings) -> Ledger:
     if file:
         check_folder(file, "--rollback-file")
     return Ledger(
-        state_folder(order.state),
+        trusted_signers.state_folder(order.state),
         rollback_file=file,
         receipt=receipt and receipt.absolute(),
         permits=Permits(older=order.allow_rollback, gap=settings.delta.allow_gap, new_job=order.new_job),

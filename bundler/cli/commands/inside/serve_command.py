@@ -29,7 +29,8 @@ def command(
         str | None,
         Option(
             "--host", metavar="ADDRESS",
-            help="Listen on this address, and answer to any name. Default: 127.0.0.1, and names of loopback.",
+            help="Listen on this address, and accept any host name. Default: 127.0.0.1, and names of "
+            "loopback.",
         ),
     ] = None,
     port: Annotated[

@@ -8,8 +8,7 @@ import click
 from bundler import Session, list_repositories
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.registry_access import registries
-from bundler.cli.terminal.outcome import print_document
-from bundler.cli.terminal.progress_bars import display
+from bundler.cli.terminal import outcome, progress_bars
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Quiet, RegistryOptions
 from bundler.oci import RegistryName
@@ -32,11 +31,11 @@ def command(
     timoni-bundler catalog registry.internal:5000
     timoni-bundler catalog registry.internal:5000 | grep ^mirror/
     """
-    progress = display(quiet=quiet)
-    known = registries(access, progress, [registry])
-    found = list_repositories(registry, Session(known, jobs=access.jobs, progress=progress))
+    progress = progress_bars.display(quiet=quiet)
+    reachable = registries(access, progress, [registry])
+    listed = list_repositories(registry, Session(reachable, jobs=access.jobs, progress=progress))
     if as_json:
-        print_document(document(found), sys.stdout)
-    elif found.repositories:
-        click.echo("\n".join(f"{registry}/{path}" for path in found.repositories))
+        outcome.print_document(document(listed), sys.stdout)
+    elif listed.repositories:
+        click.echo("\n".join(f"{registry}/{path}" for path in listed.repositories))
     return 0

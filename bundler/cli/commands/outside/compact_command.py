@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from bundler.bundle.format import COMPACT_LEVEL
+from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.base_access import rewritten
 from bundler.config.export_options import CompactLevel
@@ -27,8 +27,8 @@ def command(
 ) -> int:  # fmt: skip
     """Write a bundle in its compact form: the same content in a fraction of the bytes.
 
-    It holds each file of all layers once, and for each layer a recipe that makes its bytes again. Layers
-    that can't be made again are carried as they are. Bundle ID and signatures stay the same. Every command
+    It stores each distinct file once, and for each layer a recipe to rebuild its exact bytes. Layers that
+    can't be rebuilt exactly are stored as they are. Bundle ID and signatures stay the same. Every command
     that reads a bundle reads a compact one; for other OCI tools, `expand` makes the portable form. A delta
     is written against its base, of which only what changed is carried.
 

@@ -5,19 +5,16 @@ from typing import Annotated
 
 import click
 
-from bundler import explain_selection
+from bundler import Session, explain_selection
 from bundler.cli.declared_command import declared
 from bundler.cli.selected import asked, hosts_of, refuse_nothing
 from bundler.cli.setup.registry_access import registries
-from bundler.cli.terminal.outcome import print_document, print_failures
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.selection_text import explanation_text
+from bundler.cli.terminal import outcome, progress_bars, selection_text
 from bundler.config.export_options import ExportSettings
-from bundler.config.option import Option, nothing_said
+from bundler.config.option import Option, defaults_of
 from bundler.config.run_options import Quiet, RegistryOptions
 from bundler.config.selection_options import SelectionOptions, ShardOptions
 from bundler.reporting.json_report import spelled
-from bundler.session import Session
 
 
 @declared("explain", reads_files=True)
@@ -46,14 +43,16 @@ def command(
     timoni-bundler explain ghcr.io/stefanprodan/modules/podinfo --versions '>=6.10' --newest 3 --all
     timoni-bundler explain -c export.yaml --json
     """
-    said = nothing_said(ExportSettings)._replace(shard=shard, registries=registry)
-    settings, chosen = asked("explain", selection, said)
+    settings_given = defaults_of(ExportSettings)._replace(shard=shard, registries=registry)
+    settings, chosen = asked("explain", selection, settings_given)
     refuse_nothing(chosen)
-    progress = display(quiet=quiet)
-    known = registries(settings.registries, progress, hosts_of(chosen))
-    found = explain_selection(chosen, Session(known, jobs=settings.registries.jobs, progress=progress))
+    progress = progress_bars.display(quiet=quiet)
+    reached = registries(settings.registries, progress, hosts_of(chosen))
+    explanation = explain_selection(
+        chosen, Session(reached, jobs=settings.registries.jobs, progress=progress)
+    )
     if as_json:
-        print_document(spelled(found), sys.stdout)
+        outcome.print_document(spelled(explanation), sys.stdout)
     else:
-        click.echo(explanation_text(found, all_tags=all_tags))
-    return print_failures(found.failures, found.exit_code)
+        click.echo(selection_text.explanation_text(explanation, all_tags=all_tags))
+    return outcome.print_failures(explanation.failures, explanation.exit_code)

@@ -7,11 +7,8 @@ import click
 
 from bundler import KitSources, Session, parse_prefix, write_kit
 from bundler.cli.declared_command import declared
-from bundler.cli.setup.bundle_form import cut_of
-from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
-from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.upkeep_text import kit_text
+from bundler.cli.setup import bundle_form, trusted_signers
+from bundler.cli.terminal import log, progress_bars, upkeep_text
 from bundler.config.export_options import VolumeOptions
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Quiet, SetOptions
@@ -50,8 +47,8 @@ def command(
 ) -> int:  # fmt: skip
     """Put everything that crosses into one folder: bundles, the program, checksums, instructions.
 
-    The folder has SHA256SUMS for `sha256sum -c`, and README.txt with the commands for this very content:
-    check, unpack, import. Both need nothing but a shell. Every bundle is verified first. Names and sizes
+    The folder has SHA256SUMS for `sha256sum -c`, and README.txt with the commands to check, unpack and
+    import this content. Both need nothing but a shell. Every bundle is verified first. Names and sizes
     fit FAT32. Bundles that build on each other are listed in the order of import; README.txt names a base
     that must be there before.
 
@@ -59,11 +56,11 @@ def command(
     timoni-bundler kit modules.tar.zst --tool timoni-bundler-0.1.0-linux-x86_64.tar.xz -o /media/stick/kit
     timoni-bundler kit sunday.tar.zst monday.tar.zst --to oci://registry.internal:5000/mirror -o kit
     """
-    session = Session(progress=display(quiet=quiet))
-    sources = KitSources(bundles, tools, allowed_signers, volumes.volumes_in, cut_of(cut))
-    judge = verifier_of(TrustOptions(allowed_signers), session.clock())
-    kit = write_kit(sources, out, session, judge=judge, target=target)
+    session = Session(progress=progress_bars.display(quiet=quiet))
+    sources = KitSources(bundles, tools, allowed_signers, volumes.volumes_in, bundle_form.cut_of(cut))
+    verifier = trusted_signers.verifier_of(trusted_signers.TrustOptions(allowed_signers), session.clock())
+    kit = write_kit(sources, out, session, verifier=verifier, target=target)
     for warning in kit.warnings:
-        current_log().warn(warning)
-    click.echo(kit_text(out, kit))
+        log.current_log().warn(warning)
+    click.echo(upkeep_text.kit_text(out, kit))
     return 0

@@ -8,18 +8,16 @@ import click
 from bundler import Session, list_tags, parse_reference
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.registry_access import registries
-from bundler.cli.terminal.bundle_text import tags_text
-from bundler.cli.terminal.outcome import print_document, print_failures
-from bundler.cli.terminal.progress_bars import display
+from bundler.cli.terminal import bundle_text, outcome, progress_bars
 from bundler.config.option import Argument, Circumstances, Option
 from bundler.config.run_options import Quiet, RegistryOptions
-from bundler.oci import RepositoryName
+from bundler.oci import DEFAULT_REGISTRY, RepositoryName
 from bundler.reporting.json_report import document
 
 
 def _repository(text: str, at: Circumstances) -> RepositoryName:
     """Read `[HOST/]REPOSITORY`. Raises ValueError, UsageError."""
-    reference = parse_reference(text, at.default_registry)
+    reference = parse_reference(text, at.default_registry or DEFAULT_REGISTRY)
     if reference.tag or reference.digest:
         raise ValueError("all tags are listed, and one is named")
     return reference.repository
@@ -48,11 +46,11 @@ def command(
     timoni-bundler ls ghcr.io/stefanprodan/modules/podinfo
     timoni-bundler ls ghcr.io/stefanprodan/modules/podinfo --digests
     """
-    progress = display(quiet=quiet)
-    known = registries(registry, progress, [repository.registry])
-    found = list_tags(repository, Session(known, jobs=registry.jobs, progress=progress), digests=digests)
+    progress = progress_bars.display(quiet=quiet)
+    reachable = registries(registry, progress, [repository.registry])
+    listed = list_tags(repository, Session(reachable, jobs=registry.jobs, progress=progress), digests=digests)
     if as_json:
-        print_document(document(found), sys.stdout)
-    elif found.tags:
-        click.echo(tags_text(found, digests=digests))
-    return print_failures(found.failures, found.exit_code)
+        outcome.print_document(document(listed), sys.stdout)
+    elif listed.tags:
+        click.echo(bundle_text.tags_text(listed, digests=digests))
+    return outcome.print_failures(listed.failures, listed.exit_code)

@@ -4,18 +4,14 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from bundler import merge_bundles, output_to
+from bundler import BundlerError, Session, merge_bundles, output_to
 from bundler.cli.declared_command import declared
 from bundler.cli.input_files import allow_open_files
 from bundler.cli.option_combinations import refuse_force
 from bundler.cli.setup.registry_access import check_report
-from bundler.cli.terminal.outcome import conclude, failed_report
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.summaries import export_summary
+from bundler.cli.terminal import outcome, progress_bars, summaries
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Force, PrintOptions, ReportOptions, SetOptions
-from bundler.errors import BundlerError
-from bundler.session import Session
 
 
 @declared("merge")
@@ -49,10 +45,16 @@ def command(
         refuse_force(out, force=force)
         allow_open_files()
         output = output_to(out, force=force)
-        session = Session(progress=display(quiet=printed.quiet))
+        session = Session(progress=progress_bars.display(quiet=printed.quiet))
         done = merge_bundles(bundles, output, session, volumes_in=volumes.volumes_in)
     except BundlerError as error:
-        return conclude(
-            failed_report("merge", error), summary="", file=report, as_json=printed.as_json, stream=stream
+        return outcome.conclude(
+            outcome.failed_report("merge", error),
+            summary="",
+            file=report,
+            as_json=printed.as_json,
+            stream=stream,
         )
-    return conclude(done, summary=export_summary(done), file=report, as_json=printed.as_json, stream=stream)
+    return outcome.conclude(
+        done, summary=summaries.export_summary(done), file=report, as_json=printed.as_json, stream=stream
+    )

@@ -9,8 +9,7 @@ import click
 from bundler import difference, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
-from bundler.cli.terminal.difference_text import markdown_of, text_of
-from bundler.cli.terminal.outcome import print_document
+from bundler.cli.terminal import difference_text, outcome
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import SetOptions
 from bundler.reporting.json_report import document
@@ -40,9 +39,11 @@ def command(
         open_bundle(new, volumes_in=volumes.volumes_in) as after,
     ):
         refuse_unused_folders(volumes.volumes_in, before, after)
-        found = difference(before, after)
+        changes = difference(before, after)
     if as_json:
-        print_document(document(found), sys.stdout)
+        outcome.print_document(document(changes), sys.stdout)
     else:
-        click.echo("\n".join(markdown_of(found) if markdown else text_of(found)))
+        click.echo(
+            "\n".join(difference_text.markdown_of(changes) if markdown else difference_text.text_of(changes))
+        )
     return 0

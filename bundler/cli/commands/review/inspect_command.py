@@ -10,8 +10,7 @@ from bundler import describe, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.signing_key import now
-from bundler.cli.terminal.bundle_text import contents_text
-from bundler.cli.terminal.outcome import print_document
+from bundler.cli.terminal import bundle_text, outcome
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, SetOptions
 from bundler.reporting.json_report import document
@@ -39,8 +38,8 @@ def command(
         refuse_unused_folders(volumes.volumes_in, opened)
         contents = describe(opened)
     if as_json:
-        print_document(document(contents), sys.stdout)
+        outcome.print_document(document(contents), sys.stdout)
     else:
         # Not a terminal: no width, unless $COLUMNS says one.
-        click.echo(contents_text(contents, now(), shutil.get_terminal_size((0, 0)).columns))
+        click.echo(bundle_text.contents_text(contents, now(), shutil.get_terminal_size((0, 0)).columns))
     return 0

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import click
 
-from bundler import Bundle, open_bundle, page_of, render_page, verify_bundle
+from bundler import Bundle, Session, open_bundle, page_of, render_page, verify_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.bundle.sealing import sidecar_of
 from bundler.cli.declared_command import declared
 from bundler.cli.option_combinations import refuse_force
 from bundler.cli.setup.trusted_signers import TrustOptions, complete, verifier_of
-from bundler.cli.terminal.bundle_text import page_text
-from bundler.cli.terminal.progress_bars import display
+from bundler.cli.terminal import bundle_text, progress_bars
 from bundler.config.import_options import SignatureOptions
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, Quiet, SetOptions
@@ -24,7 +23,6 @@ from bundler.page.page_file import check_place, write_page
 from bundler.page.values import LabelledFact, PageContents, Proof
 from bundler.reporting.json_report import StatementReport
 from bundler.reporting.progress import Progress
-from bundler.session import Session
 from bundler.volumes.volume_sets import names_lost_volume
 
 STDOUT = "-"
@@ -77,10 +75,10 @@ def command(
     refuse_force(out, force=force)
     if out != STDOUT:
         check_place(Path(out), (bundle, *since), force=force)
-    trust, progress = complete(TrustOptions(*signatures)), display(quiet=quiet)
+    trust, progress = complete(TrustOptions(*signatures)), progress_bars.display(quiet=quiet)
     with contextlib.ExitStack() as stack:
         verifier = verifier_of(trust, Session().clock())
-        opened = stack.enter_context(open_bundle(bundle, judge=verifier, volumes_in=volumes.volumes_in))
+        opened = stack.enter_context(open_bundle(bundle, verifier=verifier, volumes_in=volumes.volumes_in))
         if not since:
             refuse_unused_folders(volumes.volumes_in, opened)
         # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
@@ -91,26 +89,26 @@ def command(
         proof = unchecked if no_verify else proven(opened, progress, since, volumes.volumes_in)
         older = [stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in since]
         refuse_unused_folders(volumes.volumes_in, opened, *older)
-        said = opened.proven or (opened.sealed.told() if opened.sealed else None)
-        origin, claimed = signature_of(said)
+        statement = opened.proven or (opened.sealed.report() if opened.sealed else None)
+        origin, claimed = signature_of(statement)
         page = page_of(
             opened, proof, since=older, title=title, origin=origin, claimed=claimed, progress=progress
         )
     return told(page, render_page(page), out)
 
 
-def signature_of(said: StatementReport | None) -> tuple[list[LabelledFact], list[LabelledFact]]:
+def signature_of(statement: StatementReport | None) -> tuple[list[LabelledFact], list[LabelledFact]]:
     """Return the facts about the signature on the file itself: the proven, and the only claimed ones."""
-    if said is None:
+    if statement is None:
         return [], []
     facts = [
-        LabelledFact("Job and number", f"{said.job}, {said.sequence}"),
-        LabelledFact("Signed at", said.time),
+        LabelledFact("Job and number", f"{statement.job}, {statement.sequence}"),
+        LabelledFact("Signed at", statement.time),
     ]
-    facts += [LabelledFact("Expires", said.expires)] if said.expires else []
-    if not said.signers:
-        return [], [LabelledFact("Signed, not checked, by", ", ".join(said.keys)), *facts]
-    by = [LabelledFact("Signed by", f"{signer.principal} ({signer.key})") for signer in said.signers]
+    facts += [LabelledFact("Expires", statement.expires)] if statement.expires else []
+    if not statement.signers:
+        return [], [LabelledFact("Signed, not checked, by", ", ".join(statement.keys)), *facts]
+    by = [LabelledFact("Signed by", f"{signer.principal} ({signer.key})") for signer in statement.signers]
     return [*by, *facts], []
 
 
@@ -138,5 +136,5 @@ def told(page: PageContents, text: str, out: str) -> int:
         click.echo(text.encode(), nl=False)
         return 0
     write_page(Path(out), text)
-    click.echo(page_text(out, page, len(text.encode())))
+    click.echo(bundle_text.page_text(out, page, len(text.encode())))
     return 0

@@ -5,16 +5,14 @@ from typing import Annotated
 
 import click
 
-from bundler import Bundle, SignedStatement, Signing, open_bundle, seal_bundle, verify_bundle
+from bundler import Bundle, Session, SignedStatement, Signing, open_bundle, seal_bundle, verify_bundle
 from bundler.bundle.sealing import refuse_volumes
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.signing_key import now, signing
-from bundler.cli.terminal.bundle_text import sealed_text
-from bundler.cli.terminal.progress_bars import display
+from bundler.cli.terminal import bundle_text, progress_bars
 from bundler.config.export_options import SigningTerms
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import JobOptions, Quiet
-from bundler.session import Session
 
 
 @declared("sign")
@@ -34,8 +32,8 @@ def command(
         bool,
         Option(
             "--replace",
-            help="Make a new statement, of the same job and with no lower number; the present signatures are "
-            "dropped. Default: add a signature.",
+            help="Replace the statement and its signatures with a new one: of the same job, with a number "
+            "that is not lower. Default: add a signature.",
         ),
     ] = False,
     quiet: Quiet = False,
@@ -49,14 +47,14 @@ def command(
     timoni-bundler sign modules.tar.zst --key ~/.ssh/id_ed25519 --job nightly --expires 30d
     timoni-bundler sign modules.tar.zst --key second-pair-of-eyes.pub
     """
-    wanted, progress = signing(key, terms, job.job), display(quiet=quiet)
+    wanted, progress = signing(key, terms, job.job), progress_bars.display(quiet=quiet)
     assert wanted is not None
     with open_bundle(bundle) as opened:
         refuse_volumes(opened)
         verify_bundle(opened, Session(progress=progress))
-        sealed = _sealed(opened, wanted, replace=replace)
-        seal_bundle(opened, sealed, progress, other_job=job.job is not None)
-    click.echo(sealed_text(bundle, sealed, now()))
+        signed = _sealed(opened, wanted, replace=replace)
+        seal_bundle(opened, signed, progress, other_job=job.job is not None)
+    click.echo(bundle_text.sealed_text(bundle, signed, now()))
     return 0
 
 

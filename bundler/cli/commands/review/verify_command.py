@@ -1,7 +1,5 @@
 """`timoni-bundler verify`."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from contextlib import ExitStack
@@ -10,55 +8,28 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import click
 
-from bundler import (
-    Bundle,
-    Destination,
-    Part,
-    Verified,
-    compare_with_target,
-    describe,
-    open_bundle,
-    parse_prefix,
-    verify_bundle,
-)
+import bundler
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
 from bundler.cli.input_files import import_file, part_of
-from bundler.cli.option_combinations import refuse_combination, said_flags
-from bundler.cli.setup.base_access import open_beside
-from bundler.cli.setup.import_policy import border_of, policy_of, with_signed, with_signers
-from bundler.cli.setup.metrics_meter import Meter, metered
-from bundler.cli.setup.registry_access import registries
-from bundler.cli.setup.signing_key import now
-from bundler.cli.setup.trusted_signers import TrustOptions, verifier_of
-from bundler.cli.terminal.bundle_text import compared_text, verified_text
-from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.outcome import conclude, print_document
-from bundler.cli.terminal.progress_bars import display
-from bundler.config.import_options import (
-    ImportSettings,
-    IndexOptions,
-    ModuleSignerOptions,
-    PolicyOptions,
-    SignatureOptions,
+from bundler.cli.option_combinations import given_flags, refuse_combination
+from bundler.cli.setup import (
+    base_access,
+    import_policy,
+    metrics_meter,
+    registry_access,
+    signing_key,
+    trusted_signers,
 )
-from bundler.config.option import Option, nothing_said, over
-from bundler.config.run_options import (
-    BaseBundles,
-    BundleArgument,
-    JobOptions,
-    MetricsOptions,
-    Quiet,
-    RegistryOptions,
-    SetOptions,
-)
+from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
+from bundler.config import import_options, run_options
+from bundler.config.option import Option, defaults_of, over
 from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.oci import Prefix
-from bundler.reporting.json_report import StatementReport, document
-from bundler.reporting.progress import Progress
+from bundler.reporting.json_report import document
 from bundler.session import Session
 
 if TYPE_CHECKING:
@@ -66,187 +37,187 @@ if TYPE_CHECKING:
     from bundler.importer.policy_check import PolicyCheck
 
 
-class Against(NamedTuple):
-    """A target to compare with."""
+class ComparisonOptions(NamedTuple):
+    """The target that a bundle is compared with."""
 
-    destination: Destination
-    registries: RegistryOptions
-    deep: bool
-
-
-@declared("verify", reads_files=True)
-def command(
-    bundle: BundleArgument,
-    *,
     against: Annotated[
         Prefix | None,
         Option(
             "--against", metavar="oci://HOST[/PREFIX]", heading="Destination",
-            read=lambda text, at: parse_prefix(text),
+            read=lambda text, at: bundler.parse_prefix(text),
             help="Also prove that this target has all of it, under the same digests.",
         ),
-    ] = None,
+    ] = None  # fmt: skip
     deep: Annotated[
         bool,
         Option("--deep", heading="Destination", help="With --against, also read and hash every blob there."),
-    ] = False,
-    indexes: IndexOptions,
+    ] = False
     config: Annotated[
         Path | None,
         Option(
             "--config", "-c", metavar="FILE",
             help="Read the import file of this target: names, selection, signers, registries.",
         ),
-    ] = None,
+    ] = None  # fmt: skip
+
+
+class VerifySettings(NamedTuple):
+    """Settings of a verification: the part of an import's that it needs."""
+
+    indexes: import_options.IndexOptions
+    volumes: run_options.SetOptions
+    policy: import_options.PolicyOptions
+    module_signers: import_options.ModuleSignerOptions
+    signers: import_options.SignatureOptions
+    metrics: run_options.MetricsOptions
+    job: run_options.JobOptions
+    registries: run_options.RegistryOptions
+
+    @property
+    def of_import(self) -> import_options.ImportSettings:
+        """The settings of an import that says just this."""
+        return defaults_of(import_options.ImportSettings)._replace(**self._asdict())
+
+
+class Opening(NamedTuple):
+    """A bundle to verify, and all that was said about it."""
+
+    bundle: Path
+    beside: tuple[Path, ...]
+    settings: import_options.ImportSettings
+    """The command line and the import file together."""
+    volumes: run_options.SetOptions
+    """The folders that the command line alone names: one without effect is refused."""
+
+
+class Against(NamedTuple):
+    """A target to compare with."""
+
+    destination: bundler.Destination
+    registries: run_options.RegistryOptions
+    deep: bool
+
+
+@declared("verify", reads_files=True)
+def command(
+    bundle: run_options.BundleArgument,
+    comparison: ComparisonOptions,
     select: SelectOptions,
     tags: TagOptions,
-    volumes: SetOptions,
-    beside: BaseBundles = (),
+    *,
+    beside: run_options.BaseBundles = (),
     as_json: Annotated[
         bool, Option("--json", heading="Output", help="Print what was proven as JSON.")
     ] = False,
-    quiet: Quiet = False,
-    policy: PolicyOptions,
-    module_signers: ModuleSignerOptions,
-    signers: SignatureOptions,
-    metrics: MetricsOptions,
-    job: JobOptions,
-    registry: RegistryOptions,
-) -> int:  # fmt: skip
+    quiet: run_options.Quiet = False,
+    settings: VerifySettings,
+) -> int:
     """Prove that a bundle is complete and undamaged: inventory, every size and digest, the .sha256 beside it.
 
     This proves that the bundle is consistent; with --allowed-signers, also who signed it. With --against,
-    a target is asked for every tag by HEAD; nothing is written. A compact delta reads its base, from --with
-    or --against, to prove every layer; without, the result says how many layers that leaves out.
+    the target is asked for every tag by a HEAD request; nothing is written. To prove every layer of a
+    compact delta, its base is read, from --with or --against; without it, the result says how many layers
+    were not proven.
 
     \b
     timoni-bundler verify modules.tar.zst
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     timoni-bundler verify tuesday.compact.zst --with monday.tar.zst
     """
-    settings = nothing_said(ImportSettings)._replace(
-        indexes=indexes,
-        volumes=volumes,
-        policy=policy,
-        module_signers=module_signers,
-        signers=signers,
-        registries=registry,
-        metrics=metrics,
-        job=job,
-    )
-    said = said_flags(select, tags, metrics, job, settings)
-    flags = (("--against", against), ("--config", config), ("--deep", deep))
-    said |= {flag for flag, value in flags if value}
-    with metered("verify", metrics.metrics, job.name) as meter:
-        file = import_file(config)
+    flags = given_flags(comparison, select, tags, settings)
+    with metrics_meter.metered("verify", settings.metrics.metrics, settings.job.name) as meter:
+        file = import_file(comparison.config)
         part = part_of(select, tags, file)
-        settings = over(settings, file.settings) if file else settings
-        refuse_combination("verify", said)
-        target = _target(against, settings, part, file, deep=deep)
-        return _verified(
-            bundle, settings, target, meter, folders=volumes, beside=beside, as_json=as_json, quiet=quiet
-        )
+        joined = over(settings.of_import, file.settings) if file else settings.of_import
+        refuse_combination("verify", flags)
+        opening = Opening(bundle, beside, joined, settings.volumes)
+        target = _target(comparison, joined, part, file)
+        return _verified(opening, target, meter, as_json=as_json, quiet=quiet)
 
 
 def _target(
-    against: Prefix | None, settings: ImportSettings, part: Part, file: ImportFile | None, *, deep: bool
+    comparison: ComparisonOptions,
+    settings: import_options.ImportSettings,
+    part: bundler.Part,
+    file: "ImportFile | None",
 ) -> Against | None:
-    prefix = against or settings.target.to
+    prefix = comparison.against or settings.target.to
     if prefix is None and file:
         raise UsageError(file.name, "the import file has no target", "name one with --against")
     if prefix is None:
         return None
     mapping = file.mapping if file else KEPT
-    destination = Destination(prefix, mapping, part, settings.indexes.filter_indexes)
-    return Against(destination, settings.registries, deep)
+    destination = bundler.Destination(prefix, mapping, part, settings.indexes.filter_indexes)
+    return Against(destination, settings.registries, comparison.deep)
 
 
 def _verified(
-    bundle: Path,
-    settings: ImportSettings,
-    target: Against | None,
-    meter: Meter,
-    *,
-    folders: SetOptions,
-    beside: tuple[Path, ...],
-    as_json: bool,
-    quiet: bool,
+    opening: Opening, target: Against | None, meter: metrics_meter.Meter, *, as_json: bool, quiet: bool
 ) -> int:
-    progress, policy = display(quiet=quiet), policy_of(settings.policy, settings.module_signers)
-    signed = TrustOptions(*settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics))
-    session = _session(target, progress)
-    verifier = verifier_of(with_signers(signed, policy), session.clock())
+    settings, session = opening.settings, _session(target, quiet=quiet)
+    policy = import_policy.policy_of(settings.policy, settings.module_signers)
+    signers = trusted_signers.TrustOptions(
+        *settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics)
+    )
+    verifier = trusted_signers.verifier_of(import_policy.with_signers(signers, policy), session.clock())
+    folders = settings.volumes.volumes_in
     with ExitStack() as stack:
-        volumes_in = settings.volumes.volumes_in
-        opened = stack.enter_context(open_bundle(bundle, judge=verifier, volumes_in=volumes_in))
-        others = open_beside(beside, opened, volumes_in, stack)
-        refuse_unused_folders(folders.volumes_in, opened, *others)
+        opened = stack.enter_context(
+            bundler.open_bundle(opening.bundle, verifier=verifier, volumes_in=folders)
+        )
+        others = base_access.open_beside(opening.beside, opened, folders, stack)
+        refuse_unused_folders(opening.volumes.volumes_in, opened, *others)
         # Its keys are read before gigabytes are, so that a mistake in them is told at once.
-        border = border_of(policy, opened)
+        check = import_policy.policy_check_of(policy, opened)
         if others or target:
             place = BaseRegistry(target.destination.prefix, target.destination.mapping) if target else None
             provide_base(opened, session, beside=others, registry=place)
-        verified = verify_bundle(opened, session)
-        if border:
-            border.check(opened.inventory, verified.manifests)
+        verified = bundler.verify_bundle(opened, session)
+        if check:
+            check.check(opened.inventory, verified.manifests)
         if target:
-            said = opened.proven or (opened.sealed.told() if opened.sealed else None)
-            return _compared(verified, target, session, meter, said=said, border=border, as_json=as_json)
-        return _told(opened, verified, border, as_json=as_json)
+            return _compared(verified, target, session, meter, check=check, as_json=as_json)
+        return _shown(verified, check, as_json=as_json)
 
 
-def _session(target: Against | None, progress: Progress) -> Session:
+def _session(target: Against | None, *, quiet: bool) -> Session:
+    progress = progress_bars.display(quiet=quiet)
     if target is None:
         return Session(progress=progress)
-    known = registries(target.registries, progress, [target.destination.prefix.registry])
-    return Session(known, jobs=target.registries.jobs, progress=progress)
+    registries = registry_access.registries(target.registries, progress, [target.destination.prefix.registry])
+    return Session(registries, jobs=target.registries.jobs, progress=progress)
 
 
-def _told(
-    opened: Bundle,
-    verified: Verified,
-    border: PolicyCheck | None,
-    *,
-    as_json: bool,
-) -> int:
-    contents = describe(opened, manifests=verified.manifests)
-    contents = dataclasses.replace(
-        contents,
-        statement=opened.proven or contents.statement,
-        signed=border.told if border else (),
-    )
+def _shown(verified: bundler.Verified, check: "PolicyCheck | None", *, as_json: bool) -> int:
+    bundle = verified.bundle
+    contents = bundler.describe(bundle, manifests=verified.manifests)
+    statement = bundle.proven or contents.statement
+    contents = dataclasses.replace(contents, statement=statement, signed=check.signed if check else ())
     for warning in verified.warnings:
-        current_log().warn(warning)
+        log.current_log().warn(warning)
     if as_json:
-        print_document(
-            {
-                **document(contents),
-                "sha256": opened.sha256,
-                "verified": not verified.unproven,
-                "unprovenLayers": verified.unproven,
-            },
-            sys.stdout,
-        )
+        proven = {"verified": not verified.unproven, "unprovenLayers": verified.unproven}
+        outcome.print_document({**document(contents), "sha256": bundle.sha256, **proven}, sys.stdout)
         return 0
-    click.echo(verified_text(contents, now(), verified.unproven))
+    click.echo(bundle_text.verified_text(contents, signing_key.now(), verified.unproven))
     return 0
 
 
 def _compared(
-    verified: Verified,
+    verified: bundler.Verified,
     target: Against,
     session: Session,
-    meter: Meter,
+    meter: metrics_meter.Meter,
     *,
-    said: StatementReport | None,
-    border: PolicyCheck | None,
+    check: "PolicyCheck | None",
     as_json: bool,
 ) -> int:
-    prefix = target.destination.prefix
-    found = compare_with_target(verified, target.destination, session, deep=target.deep)
-    found = with_signed(found, border)
-    if found.bundle:
-        found = dataclasses.replace(found, bundle=dataclasses.replace(found.bundle, statement=said))
-    meter.noted(found)
-    summary = compared_text(found, str(prefix), verified.bundle.id, now())
-    return conclude(found, summary=summary, file=None, as_json=as_json, stream=sys.stdout)
+    bundle, prefix = verified.bundle, target.destination.prefix
+    report = bundler.compare_with_target(verified, target.destination, session, deep=target.deep)
+    report = import_policy.with_signed(report, check)
+    if report.bundle:
+        statement = bundle.proven or (bundle.sealed.report() if bundle.sealed else None)
+        report = dataclasses.replace(report, bundle=dataclasses.replace(report.bundle, statement=statement))
+    meter.noted(report)
+    summary = bundle_text.compared_text(report, str(prefix), bundle.id, signing_key.now())
+    return outcome.conclude(report, summary=summary, file=None, as_json=as_json, stream=sys.stdout)

@@ -7,8 +7,7 @@ import click
 
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.registry_access import connected, helper_settings, login_file
-from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.progress_bars import display
+from bundler.cli.terminal import log, progress_bars
 from bundler.config.option import Option
 from bundler.config.run_options import AuthFile, ConnectionOptions, RegistryPlace
 from bundler.errors import UsageError, never_show
@@ -57,10 +56,12 @@ def command(
     credentials = _asked(place, username, token=token, from_stdin=password_stdin)
     for secret in secrets_of(credentials):
         never_show(secret)
-    registries = connected(connection, CredentialSources(given=credentials), display(quiet=True))
+    registries = connected(
+        connection, CredentialSources(given=credentials), progress_bars.display(quiet=True)
+    )
     if not registries.log_in(place.registry):
-        cause = "this registry answers without a login, so that nothing proves these credentials"
-        current_log().warn(f"{place.registry}: {cause}")
+        cause = "this registry answers without a login, so these credentials were not checked"
+        log.current_log().warn(f"{place.registry}: {cause}")
     kept = keep_login(file, place, credentials, helper_settings())
     who = f" as {credentials.username}" if credentials.username else ""
     click.echo(f"logged in to {place}{who}; kept in {kept}")
@@ -72,11 +73,11 @@ def _asked(place: Prefix, username: str | None, *, token: bool, from_stdin: bool
     if token and username is not None:
         raise UsageError("--token", "a bearer token has no user", "leave --username or --token out")
     if not from_stdin and not sys.stdin.isatty():
-        cause = "standard input is not a terminal, so that nobody can be asked"
+        cause = "standard input is not a terminal, so nobody can be asked"
         raise UsageError(str(place), cause, "use --password-stdin, with --username USER")
     if not token and username is None:
         if from_stdin:
-            cause = "standard input has the password, so that the user can't be asked for"
+            cause = "standard input carries the password, so the user name can't be asked for"
             raise UsageError("--password-stdin", cause, "add --username USER, or --token")
         username = click.prompt("Username", err=True)
     _check_username(username or "")

@@ -26,9 +26,9 @@ def command(place: RegistryPlace, *, authfile: AuthFile = None) -> int:
     gone = [file for file in files if forget_login(file, place, settings)]
     if not gone:
         names = ", ".join(map(str, files)) or "no file"
-        raise NotFoundError(str(place), f"no login is kept for it ({names})", "check the name")
+        raise NotFoundError(str(place), f"no login is stored for it ({names})", "check the name")
     left = CredentialFinder(CredentialSources(auth_files=files, helpers=settings))
     if left.find(place.registry, place.path or ""):
-        current_log().warn(f"{place}: a login for a larger part of {place.registry} is still kept")
+        current_log().warn(f"{place}: a login for a larger part of {place.registry} is still stored")
     click.echo(f"logged out of {place}; removed from {', '.join(map(str, gone))}")
     return 0

@@ -7,9 +7,7 @@ from typing import Annotated
 import click
 
 from bundler.cli.declared_command import declared
-from bundler.cli.terminal.outcome import print_document, print_failures
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.upkeep_text import damage_text, garbage_text, store_text
+from bundler.cli.terminal import outcome, progress_bars, upkeep_text
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Quiet
 from bundler.deltas.garbage import collect, find_garbage
@@ -54,8 +52,8 @@ def gc(
 ) -> int:
     """Show, and with --delete remove, blobs that no job needs.
 
-    Needed is the state that each job's last bundle makes, with everything it builds on. A forgotten bundle
-    can no longer be a --base by its ID. Bundle files are not touched.
+    A job needs the content of its last bundle and of everything that it builds on. A forgotten bundle can
+    no longer be a --base by its ID. Bundle files are not touched.
 
     \b
     timoni-bundler store gc /var/lib/modules --keep 14 --delete
@@ -71,9 +69,9 @@ def gc(
         "forgotten": [entry.id for entry in garbage.forgotten],
     }
     if as_json:
-        print_document(document, sys.stdout)
+        outcome.print_document(document, sys.stdout)
         return 0
-    click.echo(garbage_text(path, garbage, deleted=delete))
+    click.echo(upkeep_text.garbage_text(path, garbage, deleted=delete))
     return 0
 
 
@@ -97,9 +95,9 @@ def listing(
     _check_store(path)
     listed = list_bundles(path)
     if as_json:
-        print_document(spelled(listed), sys.stdout)
+        outcome.print_document(spelled(listed), sys.stdout)
     else:
-        click.echo(store_text(listed))
+        click.echo(upkeep_text.store_text(listed))
     return 0
 
 
@@ -118,16 +116,18 @@ def check(
 ) -> int:
     """Read every blob, and compare it with its digest."""
     with _opened(path) as store:
-        wrong = damaged(store, Session(progress=display(quiet=quiet)))
+        wrong = damaged(store, Session(progress=progress_bars.display(quiet=quiet)))
         if removing:
             remove(store, (blob for blob, _ in wrong))
     failures: tuple[Failure, ...] = tuple(failure(error) for _, error in wrong)
     code = max((item.exit_code for item in failures), default=0)
-    print_failures(failures, code)
+    outcome.print_failures(failures, code)
     if as_json:
-        print_document({"damaged": [blob.digest for blob, _ in wrong], "removed": removing}, sys.stdout)
+        outcome.print_document(
+            {"damaged": [blob.digest for blob, _ in wrong], "removed": removing}, sys.stdout
+        )
     else:
-        click.echo(damage_text(path, len(wrong), removed=removing))
+        click.echo(upkeep_text.damage_text(path, len(wrong), removed=removing))
     return code
 
 

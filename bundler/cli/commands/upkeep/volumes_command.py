@@ -8,9 +8,7 @@ import click
 from bundler import open_bundle
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.bundle_form import cut_of
-from bundler.cli.terminal.outcome import print_failures
-from bundler.cli.terminal.progress_bars import display
-from bundler.cli.terminal.upkeep_text import checked_text, repaired_text, split_text
+from bundler.cli.terminal import outcome, progress_bars, upkeep_text
 from bundler.config.export_options import VolumeOptions
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Quiet, SetOptions
@@ -52,7 +50,8 @@ def split_command(
 ) -> int:
     """Split a bundle file into volumes. Volumes that are already complete are left alone.
 
-    Parity volumes are counted after the others: with 5 volumes and 1 parity volume, --only 6 is the latter.
+    Parity volumes are counted after the others: with 5 volumes and 1 parity volume, --only 6 is the parity
+    volume.
 
     \b
     timoni-bundler volumes split all.tar.zst --volume-size 4GiB --parity 20 -o /media/stick
@@ -68,8 +67,8 @@ def split_command(
         )
     folder = _folder(out, bundle)
     _check_whole_file(bundle)
-    made = split(bundle, folder, cut, only, display(quiet=quiet))
-    click.echo(split_text(folder / bundle.name, made, only))
+    made = split(bundle, folder, cut, only, progress_bars.display(quiet=quiet))
+    click.echo(upkeep_text.split_text(folder / bundle.name, made, only))
     return 0
 
 
@@ -93,10 +92,10 @@ def check_command(path: VolumesArgument, volumes: SetOptions, *, quiet: Quiet = 
     from bundler.volumes.repair import check_volumes, complaint
     from bundler.volumes.volume_sets import broken_off
 
-    checked = check_volumes(path, volumes.volumes_in, display(quiet=quiet))
-    click.echo(checked_text(checked, broken_off(checked.volumes)))
+    checked = check_volumes(path, volumes.volumes_in, progress_bars.display(quiet=quiet))
+    click.echo(upkeep_text.checked_text(checked, broken_off(checked.volumes)))
     lacks = complaint(checked)
-    return 0 if lacks is None else print_failures((failure(lacks),), lacks.exit_code)
+    return 0 if lacks is None else outcome.print_failures((failure(lacks),), lacks.exit_code)
 
 
 @declared("repair", command)
@@ -111,9 +110,9 @@ def repair_command(
     from bundler.volumes.repair import check_volumes, repair
 
     folder = _folder(out, path / "any" if path.is_dir() else path)
-    progress = display(quiet=quiet)
+    progress = progress_bars.display(quiet=quiet)
     made = repair(check_volumes(path, volumes.volumes_in, progress), folder, progress)
-    click.echo(repaired_text(path, made))
+    click.echo(upkeep_text.repaired_text(path, made))
     return 0
 
 

@@ -7,7 +7,7 @@ that a blob that is stored in another way than byte for byte is a matter of this
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from bundler.bundle.format import member_header, member_size, padding
+from bundler.bundle.bundle_format import member_header, member_size, padding
 from bundler.oci import BlobSource, Descriptor, verified
 
 
