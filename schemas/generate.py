@@ -30,13 +30,12 @@ from bundler.ledger.rollback_file import MovedTag, RollbackFile
 from bundler.oci.digest import Digest
 from bundler.oci.document import adapter_of
 from bundler.oci.grammar import Size, camel
-from bundler.reporting.bundle_outcome import BundleOutcome
+from bundler.reporting.bundle_outcome import BundleOutcome, CompactReport, CompactShare, ImagesReport
 from bundler.reporting.json_report import (
     BlobCounts,
     BundleReport,
     Explanation,
     Failure,
-    ImagesReport,
     Report,
     RepositoryExplanation,
     RepositoryReport,
@@ -60,6 +59,8 @@ OURS = (
     TagReport,
     BundleReport,
     BundleOutcome,
+    CompactReport,
+    CompactShare,
     BlobCounts,
     TrafficReport,
     Failure,

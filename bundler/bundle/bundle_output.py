@@ -46,6 +46,10 @@ class BundleOutput(Protocol):
     def is_store(self) -> bool:
         """True for the store itself, left as a directory."""
 
+    @property
+    def compact(self) -> int | None:
+        """The zstd level of a compact bundle; None for another form."""
+
     def check(self) -> None:
         """Raise UsageError or LocalError, before any request, if this can't be written."""
 

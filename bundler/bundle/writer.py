@@ -22,6 +22,7 @@ from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci import BlobSource, Digest
 from bundler.oci.document import checked
+from bundler.reporting.bundle_outcome import CompactReport
 from bundler.reporting.progress import Step
 from bundler.workers import InOrder, ordered
 
@@ -41,6 +42,8 @@ class WrittenBundle(NamedTuple):
     bundle_id: Digest
     sha256: str
     size: int
+    compact: CompactReport | None = None
+    """Of a compact one: what it saves."""
 
 
 def files_of(inventory: Inventory, signed: SignedStatement | None = None) -> list[tuple[str, bytes]]:

@@ -248,3 +248,30 @@ class Recognition:
 
     def _fitting(self) -> CodecNumber | None:
         return next((each.number for each in self._candidates if each.compare(b"", None)), None)
+
+
+PRODUCERS = {
+    CodecNumber.GO_A: "Go 1.7 to 1.26",
+    CodecNumber.GO_B: "Go 1.27",
+    CodecNumber.GO_B_SUMS_FUSED: "Go 1.27, GOAMD64=v3",
+    CodecNumber.GO_B_ALL_FUSED: "Go 1.27, arm64 or other",
+}
+"""The encoder that each codec follows."""
+
+
+def unknown_producer(start: bytes) -> str | None:
+    """Return what the first bytes of a layer say of its encoder, which no codec follows; None for no layer.
+
+    RFC 1952, 2.3: byte 8 has extra flags (2: best compression, 4: fastest), byte 9 the operating system.
+    """
+    if start.startswith(b"\x28\xb5\x2f\xfd"):
+        return "zstd"
+    if start[257:262] == b"ustar":
+        return "not compressed"
+    if not start.startswith(GZIP_HEADER[:2]):
+        return None
+    if start[9:10] != b"\xff":
+        return "gzip, pigz or another program with zlib"
+    if start[8:9] == b"\x04":
+        return "Go at its fastest level, or like it"
+    return "unknown gzip encoder, or another level of Go"

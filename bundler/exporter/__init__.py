@@ -13,7 +13,7 @@ from bundler.exporter.fetch.fetch_all import disk_needs, fetch_all, plan_against
 from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
-from bundler.exporter.output.outputs import output_to
+from bundler.exporter.output.outputs import output_to, planned_compact
 from bundler.exporter.resolve.lock_file import check_locked, locked_selection, read_lock
 from bundler.exporter.resolve.resolution import sparse_warnings
 from bundler.exporter.resolve.resolver import resolve
@@ -121,4 +121,5 @@ def plan_bundle(
     plan = plan_against(content, store)._replace(asked_again=len(tags_to_ask(content, on_drift)))
     needs = disk_needs(content, plan, out, store)
     check_disk(needs)
-    return run.planned(content, plan), plan, sum(size for _, size in needs)
+    compact = planned_compact(content, out, store, session)
+    return run.planned(content, plan, compact), plan, sum(size for _, size in needs)

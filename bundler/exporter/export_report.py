@@ -12,6 +12,7 @@ from bundler.exporter.fetch.fetch_plan import ExportPlan
 from bundler.exporter.output.finish import Finished
 from bundler.oci import Descriptor, RepositoryName
 from bundler.reporting import json_report
+from bundler.reporting.bundle_outcome import CompactReport
 from bundler.selection.sources import Selection
 from bundler.session import Session
 
@@ -42,10 +43,12 @@ class ExportRun(json_report.Phases):
         report = self._report(content, "present")
         return replace(report, bundle=bundle, unchanged=True, dry_run=True)
 
-    def planned(self, content: ExportContent, plan: ExportPlan) -> json_report.Report:
+    def planned(
+        self, content: ExportContent, plan: ExportPlan, compact: CompactReport | None
+    ) -> json_report.Report:
         """Report on a dry run."""
         report = self._report(content, "planned")
-        return replace(report, blobs=_counts(plan, {}), dry_run=True)
+        return replace(report, blobs=_counts(plan, {}), compact=compact, dry_run=True)
 
     def done(self, fetched: Fetched, finished: Finished) -> json_report.Report:
         """Report on a bundle that was written."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError, SeveralErrors
 from bundler.oci.grammar import camel
-from bundler.reporting.bundle_outcome import BundleOutcome
+from bundler.reporting.bundle_outcome import BundleOutcome, CompactReport, ImagesReport
 
 _PART = 1 << 16
 """Characters of a text that are written at once."""
@@ -136,6 +136,8 @@ class BundleReport:
     """Bytes of the file."""
     statement: StatementReport | None = None
     """Null for a bundle without a signature; of an import, unless signatures were asked for."""
+    compact: CompactReport | None = None
+    """Of a compact bundle that was written: what it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +162,6 @@ class TrafficReport:
     retries: int = 0
     received_bytes: int = 0
     sent_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ImagesReport:
-    """The container images that one module version runs."""
-
-    module: str
-    """`host/path:tag`."""
-    source: str
-    """The place that names them: `annotation`, `images.cue`, `values.cue`, `none`."""
-    images: tuple[str, ...]
-    """As the module names them."""
-    unknown: tuple[str, ...] = ()
-    """Places that can't be read without running the module, with reasons."""
-    excluded: tuple[str, ...] = ()
-    """Images that the selection leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +195,8 @@ class Report:
     """In the import of a delta: number of tags, of the imported part, that are no longer selected."""
     dry_run: bool = False
     """True when this is what would be done."""
+    compact: CompactReport | None = None
+    """In the dry run of a compact export: what the blobs that the store has would save."""
     signed: tuple[SignedReport, ...] = ()
     """Signers of each module, if signatures were asked for."""
     bundles: tuple[BundleOutcome, ...] = ()

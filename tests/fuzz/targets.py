@@ -63,6 +63,7 @@ from tests.builders import (
     with_seek_table,
 )
 from tests.extractor.contents import layer_of
+from tests.fuzz import compact_targets
 
 LIMITS = DEFAULT_LIMITS._replace(unpacked=16 * MIB)
 NAME = "h.example/app"
@@ -373,6 +374,10 @@ def words(data: bytes) -> None:
 TARGETS = {
     "stream": Target(streamed, bundles),
     "file": Target(opened, bundles),
+    "compact-file": Target(compact_targets.compact_file, compact_targets.whole_files),
+    "compact-pipe": Target(compact_targets.compact_pipe, compact_targets.whole_files),
+    "compact-parts": Target(compact_targets.compact_parts, compact_targets.parts),
+    "recipe": Target(compact_targets.recipe, compact_targets.recipes),
     "tar": Target(tar_stream, lambda: [tar_of(_members())]),
     "documents": Target(documents, documents_of_bundles),
     "seek-table": Target(seek_table, lambda: [whole[-60:] for whole in bundles()]),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _HEAD_LEVEL, _LARGE_HEAD_LEVEL = 19, 9
 """zstd levels of a head of up to 1 MiB, and of a larger one, whatever the level of the file."""
+_SMALL_LEVEL = 12
+"""A higher level takes a hundred megabytes for each frame that is made at a time."""
 
 
 # --- writing ---
@@ -64,7 +66,8 @@ def compressed(contents: Iterable[bytes], most: int, level: int) -> Iterator[tup
         compressor: zstandard.ZstdCompressor = local.compressor
         return len(content), compressor.compress(content)
 
-    return ordered(contents, compress, threads=min(os.cpu_count() or 1, 2))
+    threads = 1 if level > _SMALL_LEVEL else 2
+    return ordered(contents, compress, threads=min(os.cpu_count() or 1, threads))
 
 
 # --- reading ---

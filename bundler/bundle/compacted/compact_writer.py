@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.bundle.bundle_format import COMPACT_LEVEL, COMPACT_MARK, Frame, digest_frame, seek_table
-from bundler.bundle.bundle_output import SourceOnBase
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_index import BaseIndex, BaseLayers
 from bundler.bundle.compacted.compact_format import BaseBlob, CompactGroup, CompactLayer
@@ -32,7 +31,7 @@ from bundler.bundle.compacted.spaces import (
 )  # fmt: skip
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle
-from bundler.compact.codecs import GZIP_HEADER, GzipRecipe, Recognition
+from bundler.compact.codecs import GZIP_HEADER, PRODUCERS, GzipRecipe, Recognition, unknown_producer
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
 from bundler.compact.tar_parts import TarCutter
 from bundler.limits import Limits
@@ -46,11 +45,15 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class CompactedLayer(NamedTuple):
-    """The outcome for one blob that is a gzip stream."""
+    """The outcome for one layer."""
 
     blob: Descriptor
     recipe: GzipRecipe | None
     """None for one that is carried as it is."""
+    producer: str
+    """The encoder that compressed it, as far as it is known."""
+    fresh: int
+    """Bytes of files that no layer before it had."""
 
 
 class WrittenCompact(NamedTuple):
@@ -58,7 +61,9 @@ class WrittenCompact(NamedTuple):
 
     bundle: WrittenBundle
     layers: tuple[CompactedLayer, ...]
-    """Every gzip stream among its blobs."""
+    """Every layer among its blobs."""
+    content: Frame
+    """The sizes of the content space: compressed, and as it is."""
 
 
 class _Layer(NamedTuple):
@@ -122,25 +127,34 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
             write(data)
 
         pass_on(COMPACT_MARK)
-        for content_size, frame in self._frames(inventory, source, sealed):
+        plan = self._planned()
+        for content_size, frame in self._frames(plan, inventory, source, sealed):
             frames.append(Frame(len(frame), content_size))
             pass_on(frame)
         end = digest_frame(digest.digest()) + seek_table(frames)
         pass_on(end)
         size = len(COMPACT_MARK) + sum(frame.compressed for frame in frames) + len(end)
         written = WrittenBundle(bundle_id(encode(inventory)), digest.hexdigest(), size)
-        return WrittenCompact(written, tuple(self._seen))
+        content = frames[len(frames) - len(plan.content) :]
+        sums = Frame(sum(frame.compressed for frame in content), sum(frame.content for frame in content))
+        return WrittenCompact(written, tuple(self._seen), sums)
 
     # --- taking apart ----------------------------------------------------------------------------
 
     def _take_apart(self, number: int, blob: Descriptor, source: BlobSource) -> None:
-        """Make a recipe of a layer, if a codec makes all of it again."""
+        """Make a recipe of a layer, if a codec makes all of it again; note what came of it."""
         chunks = source.chunks(blob)
         first = next(chunks, b"")
-        if not first.startswith(_GZIP_MAGIC):
-            return
+        before, producer = self._content.size, unknown_producer(first)
+        if first.startswith(_GZIP_MAGIC) and (gzip := self._recipe_of(number, blob, _after(first, chunks))):
+            fresh = self._content.size - before
+            self._seen.append(CompactedLayer(blob, gzip, PRODUCERS[gzip.codec], fresh))
+        elif producer:
+            self._seen.append(CompactedLayer(blob, None, producer, 0))
+
+    def _recipe_of(self, number: int, blob: Descriptor, chunks: Iterator[bytes]) -> GzipRecipe | None:
         before = (len(self._headers.data), self._content.size)
-        recognition = Recognition(_after(first, chunks))
+        recognition = Recognition(chunks)
         ranges = LayerRanges(self._headers, self._content, self._base)
         if self._base:
             ranges.compare_with(self._base.layers_for(blob.digest))
@@ -153,14 +167,14 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         ranges.end()
         recipe = encode_recipe(ranges.found.ranges)
         gzip = recognition.recipe if self._makes(recipe, size, digest.digest()) else None
-        self._seen.append(CompactedLayer(blob, gzip))
         if gzip is None:
             self._headers.forget(before[0])
             self._content.forget(before[1])
-            return
+            return None
         self._headers.settle()
         self._content.settle()
         self._layers.append(_Layer(number, gzip, size, recipe))
+        return gzip
 
     def _makes(self, recipe: bytes, size: int, digest: bytes) -> bool:
         """Return True for a recipe that a reader takes; if it reads the base, after it was carried out."""
@@ -218,10 +232,10 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         return _Plan(described, [*layers, *prefixes], headers, content, base)
 
     def _frames(
-        self, inventory: Inventory, source: BlobSource, sealed: SignedStatement | None
+        self, plan: _Plan, inventory: Inventory, source: BlobSource, sealed: SignedStatement | None
     ) -> Iterator[tuple[int, bytes]]:
         """Yield the content size and the bytes of each frame, in file order."""
-        plan, most = self._planned(), compact_format.SECTION_FRAME
+        most = compact_format.SECTION_FRAME
         made = {layer.number for layer in self._layers}
         left = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
         carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
@@ -267,23 +281,3 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
 def _after(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from chunks
-
-
-def write_compact(
-    write: Callable[[bytes], object],
-    inventory: Inventory,
-    source: BlobSource,
-    step: Step,
-    sealed: SignedStatement | None = None,
-    *,
-    folder: Path,
-    limits: Limits,
-    level: int = COMPACT_LEVEL,
-) -> WrittenBundle:
-    """Write a bundle in its compact form, as `write_bundle` writes the portable one.
-
-    `folder` has room for the files of all layers, unpacked, each once; for the layers of a base, too.
-    """
-    base = source.layers() if isinstance(source, SourceOnBase) else None
-    with CompactWriter(folder, limits, level, base) as writer:
-        return writer.write(write, inventory, source, step, sealed).bundle

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bundler.exporter.browse import RepositoryTags
     from bundler.extractor.find import Extracted
     from bundler.page.values import PageContents
+    from bundler.reporting.bundle_outcome import CompactReport
     from bundler.reporting.json_report import Report, SignedReport, StatementReport
     from bundler.trust.statement import SignedStatement
 
@@ -174,3 +175,24 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+
+
+def compact_lines(compact: CompactReport | None, *, every: bool) -> Iterator[str]:
+    """Yield what a compact bundle saves; then what is carried as it is, or `every` share."""
+    if compact is None:
+        return
+    percent = 100 * compact.saved // max(compact.portable_size, 1)
+    sizes = f"{size_text(compact.size)} instead of {size_text(compact.portable_size)}"
+    if compact.shares or not compact.missing:
+        yield f"compact {sizes} portable: {percent} % saved"
+    for share in compact.shares:
+        carried = share.codec is None
+        if every or carried:
+            what = (
+                "carried as they are" if carried else f"codec {share.codec}, {size_text(share.saved)} saved"
+            )
+            layers = f"{counted(share.layers, 'layer')}, {size_text(share.size)}"
+            yield f"  {share.repository}: {layers}, by {share.producer}: {what}"
+    if compact.missing:
+        blobs = f"{counted(compact.missing, 'blob')} ({size_text(compact.missing_bytes)})"
+        yield f"compact not in the store yet, so nothing is known of them: {blobs}"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bundler.cli.terminal.bundle_text import aligned, signed_lines
+from bundler.cli.terminal.bundle_text import aligned, compact_lines, signed_lines
 from bundler.errors import UsageError
 from bundler.oci import shortened
 from bundler.reporting.json_report import Explanation, Report, RepositoryReport, TagReport
@@ -74,6 +74,7 @@ def export_plan_text(report: Report, plan: ExportPlan, disk: int, *, all_tags: b
         _total(repositories, all_tags=all_tags),
         f"fetch  {fetch}, in {counted(plan.requests, 'request')}",
         f"disk   {size_text(disk)} at most",
+        *compact_lines(report.compact, every=True),
     ]
     return "\n".join([*lines, *signed_lines(report.signed), *_listing(repositories, all_tags=all_tags)])
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from bundler.cli.terminal.bundle_text import signed_lines
+from bundler.cli.terminal.bundle_text import compact_lines, signed_lines
 from bundler.cli.terminal.selection_text import import_plan_text, tag_counts
 from bundler.reporting.json_report import Report, TagReport
 from bundler.reporting.progress import counted, size_text
@@ -17,7 +17,8 @@ def export_summary(report: Report) -> str:
     state = "unchanged, nothing was written" if report.unchanged else counted(tags, "tag")
     size = f", {size_text(report.bundle.size)}" if report.bundle.size is not None else ""
     lines = [f"{report.bundle.path}: {state}{size}", f"bundle {report.bundle.id}"]
-    return "\n".join([*lines, *signed_lines(report.signed)])
+    compact = compact_lines(report.bundle.compact, every=False)
+    return "\n".join([*lines, *compact, *signed_lines(report.signed)])
 
 
 def import_summary(report: Report, target: str, prune: str = "", *, all_tags: bool = False) -> str:

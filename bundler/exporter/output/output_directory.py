@@ -34,6 +34,7 @@ class DirectoryOutput:
     limits: Limits
     signing: StatementSource | None = None
     is_store: bool = True
+    compact: None = None
 
     @property
     def name(self) -> str:

@@ -61,7 +61,7 @@ def writer_of(compact: int | None, scratch: Path, limits: Limits) -> BundleWrite
     """
     if compact is None:
         return write_bundle
-    from bundler.bundle.compacted.compact_writer import write_compact
+    from bundler.bundle.compacted.compact_savings import write_compact
 
     return partial(write_compact, folder=scratch, limits=limits, level=compact)
 
@@ -183,7 +183,7 @@ def pack(
     with progress.step("packing", len(blobs), sum(blob.size for blob in blobs)) as step:
         written = writer(write, inventory, source, step, statement)
     report = statement.report() if statement else None
-    return BundleReport(name, written.bundle_id, written.sha256, written.size, report)
+    return BundleReport(name, written.bundle_id, written.sha256, written.size, report, written.compact)
 
 
 STANDARD_OUTPUT = 1
@@ -196,6 +196,7 @@ class StreamOutput:
     descriptor: int = STANDARD_OUTPUT
     signing: StatementSource | None = None
     writer: BundleWriter = write_bundle
+    compact: int | None = None
     path: None = None
     name: str = "-"
     is_store: bool = False

@@ -16,6 +16,10 @@ from bundler.exporter.output.output_file import FileOutput, StatementSource, Str
 from bundler.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
+    from bundler.exporter.export_content import ExportContent
+    from bundler.reporting.bundle_outcome import CompactReport
+    from bundler.session import Session
+    from bundler.store.blob_store import Store
     from bundler.volumes.volume_writer import Cut
 
 
@@ -37,7 +41,8 @@ def output_to(
     """
     path = Path(text)
     if text == "-" and cut is None:
-        return StreamOutput(signing=signing, writer=writer_of(compact, scratch or path.parent, limits))
+        writer = writer_of(compact, scratch or path.parent, limits)
+        return StreamOutput(signing=signing, writer=writer, compact=compact)
     suffix = BUNDLE_SUFFIX if compact is None else COMPACT_SUFFIX
     _check_form(path, is_compact=compact is not None)
     is_bundle = path.name.endswith(suffix)
@@ -62,3 +67,23 @@ def _check_form(path: Path, *, is_compact: bool) -> None:
     if not is_compact and path.name.endswith(COMPACT_SUFFIX):
         cause = "this is the name of a compact bundle, and a portable one would be written"
         raise UsageError(str(path), cause, f"choose a name that ends in {BUNDLE_SUFFIX}, or export --compact")
+
+
+def planned_compact(
+    content: ExportContent, out: BundleOutput, store: Store, session: Session
+) -> CompactReport | None:
+    """Return what a compact bundle would save, as far as the store has its blobs; None for another form."""
+    if out.compact is None:
+        return None
+    from bundler.bundle.compacted.compact_savings import planned_savings
+
+    return planned_savings(
+        content.inventory,
+        content.resolution.manifests,
+        store,
+        store.has,
+        session.progress,
+        folder=out.path.parent if out.path else None,
+        limits=session.limits,
+        level=out.compact,
+    )

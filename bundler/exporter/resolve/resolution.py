@@ -13,7 +13,8 @@ from bundler.deltas.departed import DeltaScope, Name, Subject, name_of
 from bundler.errors import BundlerError
 from bundler.oci import Digest, Manifest, Manifests, RepositoryName, bottom_up, needed_by, reached
 from bundler.oci.graph import is_sparse, with_carried_children
-from bundler.reporting.json_report import Failure, ImagesReport, SignedReport, failure
+from bundler.reporting.bundle_outcome import ImagesReport
+from bundler.reporting.json_report import Failure, SignedReport, failure
 from bundler.reporting.progress import counted
 from bundler.selection.choose import Choice, Decision
 from bundler.selection.sources import Namespace, Shard

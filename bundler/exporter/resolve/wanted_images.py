@@ -17,7 +17,8 @@ from bundler.exporter.resolve.walk_indexes import ManifestGraph
 from bundler.oci import Descriptor, Digest, Layer, Manifest, RepositoryName
 from bundler.oci.addresses import is_here
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE
-from bundler.reporting.json_report import Failure, ImagesReport, failure
+from bundler.reporting.bundle_outcome import ImagesReport
+from bundler.reporting.json_report import Failure, failure
 from bundler.selection.sources import Include
 from bundler.timoni.image_fields import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
