@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import jsonschema
 import pytest
 
 import bundler
+from bundler.__main__ import run as main
+from bundler.cli.main import COMMANDS
 from bundler.oci.digest import Digest
 from tests.builders import a_bundle, a_module
 from tests.processes import bundler as run
@@ -31,6 +34,30 @@ def test_the_schemas_are_those_of_the_types() -> None:
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.name)
 def test_every_schema_is_a_schema(schema: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(json.loads(schema.read_text()))
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.name)
+def test_every_schema_is_printed_by_its_name(schema: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (schema.name, schema.name.removesuffix(".schema.json")):
+        assert main(["schema", name]) == 0
+        assert capsys.readouterr().out == schema.read_text()
+
+
+def test_the_schemas_are_listed_and_a_wrong_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    names = capsys.readouterr().out.split()
+    assert names == [path.name.removesuffix(".schema.json") for path in SCHEMAS]
+    assert main(["schema", "nonsense"]) == 2
+    assert "name one of: bundle, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_schema_that_a_help_names_is_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([command, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for name in re.findall(r"`timoni-bundler schema ([a-z-]+)`", shown):
+        assert (ROOT / "schemas" / f"{name}.schema.json").exists()
+    assert "schemas/" not in shown
 
 
 @pytest.mark.slow

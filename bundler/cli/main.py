@@ -42,6 +42,7 @@ GROUPS = {
         "store": "Clean up, check and list the store of an export.",
         "volumes": "Split a bundle into volumes, check and repair them.",
         "demo": "Run the complete process here, between two registries.",
+        "schema": "Print the JSON Schema of a file or a report.",
         "completion": "Print a completion script for your shell.",
     },
 }

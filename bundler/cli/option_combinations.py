@@ -18,6 +18,8 @@ class CombinationRule(NamedTuple):
     """One of these; none for an option that needs nothing."""
     excludes: tuple[str, ...] = ()
     cause: str = ""
+    together: tuple[str, ...] = ()
+    """All of these, if it is given."""
 
     def fault(self, flags: frozenset[str]) -> UsageError | None:
         """Return what is wrong with the options that are given, if they break the rule."""
@@ -25,6 +27,8 @@ class CombinationRule(NamedTuple):
             return None
         if self.needs and flags.isdisjoint(self.needs):
             return UsageError(self.option, self.cause, f"add {' or '.join(self.needs)}, or leave it out")
+        if missing := [option for option in self.together if option not in flags]:
+            return UsageError(self.option, f"{self.cause} without {' and '.join(missing)}", "give them all")
         if excluded := [option for option in self.excludes if option in flags]:
             return UsageError(f"{self.option} with {excluded[0]}", self.cause, "leave one of them out")
         return None
@@ -50,7 +54,29 @@ _TAGS = (
     "--newest-per-minor", "--exclude",
 )  # fmt: skip
 
+_KEYLESS = ("--trusted-root", "--certificate-identity", "--certificate-oidc-issuer")
+
 RULES = (
+    CombinationRule("export", "--no-referrers", excludes=("--cosign-key", "--trusted-root"),
+                    cause="module signatures are needed to check them"),
+    CombinationRule("export import", "--all", ("--dry-run",), cause="only a dry run shows tags"),
+    *(CombinationRule("export import verify", option, cause="keyless signatures are not checked",
+                      together=tuple(other for other in _KEYLESS if other != option))
+      for option in _KEYLESS),
+    *(CombinationRule("import verify", option, ("--allowed-signers", "--policy"),
+                      cause="nothing says whose signatures count")
+      for option in ("--revoked-keys", "--require-signatures")),
+    *(CombinationRule("import", option, ("--allowed-signers", "--policy"),
+                      cause="nothing says whose signatures count")
+      for option in ("--require-signature", "--allow-rollback", "--new-job")),
+    CombinationRule("import verify", "--job", ("--metrics", "--allowed-signers", "--policy"),
+                    cause="only metrics and signatures have jobs"),
+    *(CombinationRule("export explain", option, excludes=("--from-timoni-bundle", "--from-file"),
+                      cause="the creation time of what a file names is not asked for")
+      for option in ("--since", "--min-age")),
+    CombinationRule("export", "--compact", excludes=("--volume-size",),
+                    cause="a compact bundle is not cut while it is written"),
+    CombinationRule("export", "--full-every", ("--base",), cause="only a chain of deltas can begin anew"),
     CombinationRule("export explain", "--set", ("--from-timoni-bundle",),
                     cause="only Timoni Bundle files have runtime values"),
     CombinationRule("export explain", "--runtime-from-env", ("--from-timoni-bundle",),
@@ -60,6 +86,8 @@ RULES = (
                     cause="no Timoni Bundle file is rewritten"),
     CombinationRule("import", "--timoni-bundle", ("--timoni-bundle-to",),
                     cause="the folder for the rewritten files is missing"),
+    CombinationRule("import", "--rewrite-images", ("--timoni-bundle",),
+                    cause="no Timoni Bundle file is rewritten"),
     CombinationRule("import", "--timoni-bundle-to", ("--timoni-bundle",),
                     cause="no Timoni Bundle file to rewrite is named"),
     CombinationRule("import", "--prune-deselected", ("--prune",), cause="nothing is deleted without --prune"),
@@ -68,9 +96,7 @@ RULES = (
     CombinationRule("export explain", "--no-referrers", excludes=("--require",),
                     cause="what is left out can't be required"),
     *(CombinationRule("export explain", option, ("--with-images", "--config"), cause="no images are included")
-      for option in ("--exclude-image", "--optional-image")),
-    CombinationRule("export", "--no-referrers", excludes=("--cosign-key", "--trusted-root"),
-                    cause="module signatures are needed to check them"),
+      for option in ("--exclude-image", "--optional-image", "--image-min-age")),
     CombinationRule("export kit volumes", "--parity", ("--volume-size",), cause="only volumes have parity"),
     CombinationRule("export", "--level", ("--compact",), cause="only compact bundles have a level"),
     CombinationRule("export", "--sequence", ("--sign-key",), cause="nothing is signed"),
@@ -84,13 +110,13 @@ RULES = (
                     cause="only a base or a store remembers tags"),
     CombinationRule("export", "--job", ("--metrics", "--sign-key", "--store"),
                     cause="only metrics, signatures and a store have jobs"),
-    CombinationRule("verify", "--job", ("--metrics", "--allowed-signers", "--policy", "--config"),
-                    cause="only metrics and signatures have jobs"),
     *(CombinationRule("verify", option, ("--against", "--config"), cause="no registry is asked")
       for option in _REACH),
     *(CombinationRule("verify", option, ("--against", "--config"),
                       cause="without a target, all of a bundle is verified") for option in _TAGS),
     CombinationRule("diff", "--markdown", excludes=("--json",), cause="only one output format can be used"),
+    CombinationRule("serve", "--tls-cert", ("--tls-key",), cause="a certificate needs its key"),
+    CombinationRule("serve", "--tls-key", ("--tls-cert",), cause="a key needs its certificate"),
     CombinationRule("serve", "--writable", excludes=("--volumes-in",), cause="volumes can't accept pushes"),
 )  # fmt: skip
 """All that depends on nothing but which options are given."""

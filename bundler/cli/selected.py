@@ -37,12 +37,20 @@ class Asked(NamedTuple):
     selection: sources.Selection
 
 
-def asked(command: str, options: selection_options.SelectionOptions, settings: ExportSettings) -> Asked:
-    """Read the export files, and join them with the command line. Raises UsageError."""
+def asked(
+    command: str,
+    options: selection_options.SelectionOptions,
+    settings: ExportSettings,
+    *more: tuple[Any, ...],
+) -> Asked:
+    """Read the export files, and join them with the command line. Raises UsageError.
+
+    `more` are groups of options that only have to go together with the others.
+    """
     place = options.place
     file = export_file(place.config, place.default_registry) if place.config else None
     joined = over(settings, file.settings) if file else settings
-    flags = given_flags(options, joined).union(_said_in(file))
+    flags = given_flags(options, joined, *more).union(_said_in(file))
     refuse_combination(command, flags)
     _check_stdin(options.place.lists, joined.registries.reach.creds_file)
     selection = selected(options, file)._replace(shard=joined.shard.shard)
@@ -100,8 +108,12 @@ def _refuse_idle(options: selection_options.SelectionOptions, selection: sources
     if counting and not any(rules.ranks_versions for rules in counting):
         item = "--prereleases" if options.tags.prereleases else "prereleases"
         raise UsageError(item, "no source has a range or a --newest to leave them out", "leave it out")
-    for key, globs in (("excludeImages", "exclude_images"), ("optionalImages", "optional_images")):
-        if not selection.with_images and any(getattr(include, globs) for include in selection.includes):
+    of_images = {
+        "excludeImages": "exclude_images", "optionalImages": "optional_images",
+        "imageMinimumAge": "image_min_age",
+    }  # fmt: skip
+    for key, field in of_images.items():
+        if not selection.with_images and any(getattr(include, field) for include in selection.includes):
             raise UsageError(key, "no images are included", "add `images: true` or --with-images")
 
 

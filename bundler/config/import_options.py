@@ -67,7 +67,7 @@ class ConfigOptions(NamedTuple):
         Path | None,
         Option(
             "--config", "-c", metavar="FILE",
-            help="Read an import file (YAML, schemas/import-file.schema.json).",
+            help="Read an import file (YAML; `timoni-bundler schema import-file`).",
         ),
     ] = None  # fmt: skip
 
@@ -131,6 +131,14 @@ class NameOptions(NamedTuple):
             help="Rewrite the module urls of this Timoni Bundle file. Repeatable.",
         ),
     ] = ()  # fmt: skip
+    rewrite_images: Annotated[
+        bool,
+        Option(
+            "--rewrite-images", key="rewriteImages", heading=NAMES,
+            help="Also rewrite the images in the values of Timoni Bundle files, where one that was imported "
+            "stands as a text; list the others.",
+        ),
+    ] = False  # fmt: skip
     timoni_bundles_to: Annotated[
         Path | None,
         Option(
@@ -148,7 +156,7 @@ class ReceiptOptions(NamedTuple):
         Option(
             "--receipt", key="receipt", metavar="FILE", heading=INCREMENTAL,
             help="Record here what the target holds; take the file back outside and use it as `--base` "
-            "(schemas/receipt.schema.json).",
+            "(`timoni-bundler schema receipt`).",
         ),
     ] = None  # fmt: skip
 
@@ -277,7 +285,7 @@ class PolicyOptions(NamedTuple):
         Option(
             "--policy", key="policy", metavar="FILE", heading=SIGNATURES,
             help="Refuse whatever this policy does not allow, and report every violation (YAML, "
-            "schemas/policy-file.schema.json).",
+            "`timoni-bundler schema policy-file`).",
         ),
     ] = None  # fmt: skip
 

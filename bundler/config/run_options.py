@@ -114,7 +114,7 @@ class ReportOptions(NamedTuple):
         Path | None,
         Option(
             "--report", key="report", metavar="FILE", heading=OUTPUT,
-            help="Write a JSON report of what was done (schemas/report.schema.json).",
+            help="Write a JSON report of what was done (`timoni-bundler schema report`).",
         ),
     ] = None  # fmt: skip
 
@@ -124,7 +124,11 @@ class PrintOptions(NamedTuple):
 
     as_json: Annotated[
         bool,
-        Option("--json", heading=OUTPUT, help="Print the result as JSON (schemas/) instead of a summary."),
+        Option(
+            "--json",
+            heading=OUTPUT,
+            help="Print the result as JSON (`timoni-bundler schema report`) instead of a summary.",
+        ),
     ] = False
     quiet: Annotated[
         bool,

@@ -24,7 +24,7 @@ class SourceOptions(NamedTuple):
         tuple[Path, ...],
         Option(
             "--config", "-c", metavar="FILE",
-            help="Read an export file (YAML, schemas/export-file.schema.json). Repeatable.",
+            help="Read an export file (YAML; `timoni-bundler schema export-file`). Repeatable.",
         ),
     ] = ()  # fmt: skip
     default_registry: Annotated[

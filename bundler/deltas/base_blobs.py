@@ -105,7 +105,8 @@ def _nowhere(
     lacks = f"{registry.prefix} lacks" if registry else "nothing that was named has"
     first = missing[0].digest
     cause = f"needs bundle {names}: {lacks} {len(missing)} of the blobs that it reads, the first {first}"
-    import_it = "import that bundle first, or " if registry else ""
-    return NotFoundError(
-        str(compact.path), cause, f"{import_it}name its file with --with, or bring the portable delta"
-    )
+    if registry:
+        next_step = "import that bundle first, or name its file with --with, or bring the portable delta"
+    else:
+        next_step = "name its file with --with, or a registry that has it; or use the portable delta"
+    return NotFoundError(str(compact.path), cause, next_step)

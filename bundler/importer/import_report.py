@@ -253,4 +253,7 @@ def _difference(step: PlannedTag) -> BundlerError:
     if step.previous is None:
         return NotFoundError(str(step.root), "the target does not have it", "run the import again")
     cause = f"the target has {step.previous}, the bundle {step.root.digest}"
+    if is_sparse(step.manifest):
+        next_step = "give --filter-indexes, if it was imported with that, or find out who moved it"
+        return IntegrityError(str(step.root), cause, next_step)
     return IntegrityError(str(step.root), cause, "find out who moved it, or import again")

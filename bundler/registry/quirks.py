@@ -16,6 +16,14 @@ class TypeRefusedError(TargetRefusedError):
     """The target takes no artifacts of this kind."""
 
 
+class DigestRefusedError(TargetRefusedError):
+    """The target says that a manifest has not its digest.
+
+    Its bytes are proven here, so they were damaged on the way; or Distribution read a link of its own that
+    another request was just writing.
+    """
+
+
 class RepositoryRefusedError(TargetRefusedError):
     """The target takes nothing into this repository: other blobs would be refused as well."""
 
@@ -68,6 +76,8 @@ AT_TARGET = "ask those who run the target registry: the same import will be refu
 """The next step where none of the kinds has a better one."""
 
 REFUSED = "the target refuses it: "
+
+DIGEST_HINT = "it was sent several times: find out what changes manifests on the way to the target"
 
 FOREIGN_HINT = (
     "allow the addresses of its foreign layers at the target (Distribution: validation.manifests.urls.allow)"

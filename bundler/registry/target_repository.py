@@ -164,6 +164,14 @@ class TargetRepository:
 
         Raises TargetRefusedError with the registry's words, IntegrityError for another digest.
         """
+        for _ in range(self._limits.integrity_attempts - 1):
+            try:
+                return self._put(manifest, reference)
+            except quirks.DigestRefusedError:
+                self._host.traffic.count(retries=1)
+        return self._put(manifest, reference)
+
+    def _put(self, manifest: Manifest, reference: Tag | Digest) -> None:
         item = f"{self.name}{'@' if isinstance(reference, Digest) else ':'}{reference}"
         try:
             reply = self._host.fetch(
@@ -186,6 +194,10 @@ class TargetRepository:
                 ) from error
             if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
                 raise quirks.MissingContentError(item, error.cause) from error
+            if error.code == "DIGEST_INVALID":
+                raise quirks.DigestRefusedError(
+                    item, f"{quirks.REFUSED}{error.cause}", quirks.DIGEST_HINT
+                ) from error
             if isinstance(reference, Tag) and self._points_to(reference, manifest.blob.digest):
                 return  # an immutable tag: somebody else has set it to the same, or the answer was lost
             types = error.status in (400, 405, 415)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
-import click
 import pytest
 
 from bundler.__main__ import run
-from bundler.cli.main import COMMANDS, program
+from bundler.cli.main import COMMANDS
 from bundler.cli.option_combinations import RULES, CombinationRule, faults
 from bundler.cli.selected import export_file, selected
 from bundler.config.option import defaults_of
 from bundler.config.selection_options import SelectionOptions, SourceOptions
+from bundler.errors import LocalError
 from bundler.oci.reference import RegistryName
+from bundler.session import Session
 from tests.builders import a_bundle, a_module
+from tests.cli.option_values import given, options_of, prepare
 from tests.processes import bundler
 from tests.registries import RealRegistry
 from tests.schema_checks import valid
@@ -24,19 +27,6 @@ from tests.schema_checks import valid
 Output = pytest.CaptureFixture[str]
 
 SELECTION = defaults_of(SelectionOptions)
-
-VALUES = {
-    "--set": "A=b", "--timoni-bundle": "bundle.cue", "--timoni-bundle-to": ".", "--parity": "20",
-    "--sequence": "7", "--expires": "30d", "--keep": "3", "--keep-days": "3", "--immutable": "semver",
-    "--job": "nightly", "--jobs": "3", "--plain-http": "h.example", "--ca-file": "ca.pem",
-    "--debug-file": "f",
-    "--creds-file": "creds", "--token-host": "t.example", "--proxy": "none", "--repository": "*",
-    "--tag": "1.*", "--tag-regex": "1.*", "--versions": "^1", "--newest": "1", "--newest-per-major": "1",
-    "--newest-per-minor": "1", "--exclude": "x", "--require": "sbom", "--cosign-key": "key.pem",
-    "--trusted-root": "root.json", "--volumes-in": ".", "--only": "1", "--level": "3",
-    "--exclude-image": "*", "--optional-image": "*",
-}  # fmt: skip
-"""What each option is given; the others are flags."""
 
 LINES = {
     "export": ["export", "h.example/app", "-o", "out.tar.zst"],
@@ -57,27 +47,79 @@ CASES = [
 ]
 
 
-def flags_of(name: str) -> set[str]:
-    """The long options of a command, and of those in a group."""
-    command = program.get_command(click.Context(program), name)
-    assert command
-    parts = command.commands.values() if isinstance(command, click.Group) else [command]
-    return {max(option.opts, key=len) for part in parts for option in part.params if option.opts}
-
-
-def given(flag: str) -> list[str]:
-    """An option with a value, if it takes one."""
-    return [flag, VALUES[flag]] if flag in VALUES else [flag]
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_pair_works_or_is_refused_by_name(command: str) -> None:
-    flags = sorted(flags_of(command))
+    flags = sorted(options_of(command))
     for pair in combinations(flags, 2):
         for fault in faults(command, frozenset(pair)):
             assert any(flag in fault.item for flag in pair)
             assert fault.cause
             assert fault.next_step
+
+
+STOPPED = "the command line has passed"
+
+DECIDED_BY_VALUES = {
+    # These go together or not by what is in the files that they name.
+    frozenset({"--base", "--full-every"}): "error: --full-every: ",
+    frozenset({"--lock", "--shard"}): "a shard needs an existing lock file",
+    frozenset({"--allowed-signers", "--policy"}): "the policy already says whose signatures count",
+}
+
+IN_LINE = {"export": {"--output"}, "explain": set[str](), "import": {"--to", "--state"}, "verify": set[str]()}
+
+
+def line_of(command: str, pair: Iterable[str]) -> list[str]:
+    """The command line with these options, in which everything that is named is there."""
+    line = {
+        "export": ["export", "h.example/app", "-o", f"out.{'compact' if '--compact' in pair else 'tar'}.zst"],
+        "explain": ["explain", "h.example/app"],
+        "import": ["import", "b.tar.zst", "--to", "127.0.0.1:1/x", "--state", "state"],
+        "verify": ["verify", "b.tar.zst"],
+    }[command]
+    return [*line, *(word for flag in pair for word in given(command, flag))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", IN_LINE)
+def test_every_pair_runs_or_is_refused_as_the_table_says(
+    command: str, capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever passes is stopped where the first registry or bundle would be opened."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise LocalError("stop", STOPPED)
+
+    prepare(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Session, "__init__", stop)
+    flags = sorted(options_of(command).keys() - IN_LINE[command] - {"--rollback"})
+    for pair in combinations([*flags, ""], 2):
+        options = [flag for flag in pair if flag]
+        for left in ("m.prom", "report.json"):
+            (tmp_path / left).unlink(missing_ok=True)
+        code = run(line_of(command, options))
+        said = capsys.readouterr().err
+        refused = list(faults(command, frozenset({*options, *IN_LINE[command]})))
+        if cause := DECIDED_BY_VALUES.get(frozenset(options)):
+            assert (code, cause in said) == (2, True), said
+        elif refused:
+            assert (code, f"error: {refused[0].item}: {refused[0].cause}" in said) == (2, True), (
+                options,
+                said,
+            )
+        else:
+            assert (code, STOPPED in said) == (9, True), (options, said)
+
+
+def test_the_page_has_every_rule_of_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs/choosing-tags.md").read_text()
+    section = page.partition("### Options that need another")[2].partition("\n## ")[0]
+    for rule in RULES:
+        lines = [line for line in section.replace("\n`", " `").splitlines() if f"`{rule.option}`" in line]
+        named = " ".join(lines)
+        for other in {*rule.needs, *rule.excludes, *rule.together} - {"--config"}:
+            assert f"`{other}`" in named or "each other" in named, (rule.option, other)
 
 
 @pytest.mark.parametrize(("command", "rule"), CASES)
@@ -86,7 +128,7 @@ def test_an_option_without_effect_is_refused_by_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for other in rule.excludes or (None,):
-        options = [*given(rule.option), *(given(other) if other else [])]
+        options = [*given(command, rule.option), *(given(command, other) if other else [])]
         assert run([*LINES[command], *options]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"timoni-bundler: error: {rule.option}")
@@ -102,8 +144,8 @@ def test_an_option_works_beside_each_that_it_needs(rule: CombinationRule) -> Non
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.commands} {rule.option}")
 def test_every_option_of_a_rule_is_one_of_its_commands(rule: CombinationRule) -> None:
     for command in rule.commands.split():
-        assert {rule.option, *rule.excludes} <= flags_of(command)
-        assert flags_of(command) & set(rule.needs) or not rule.needs
+        assert {rule.option, *rule.excludes, *rule.together} <= options_of(command).keys()
+        assert options_of(command).keys() & set(rule.needs) or not rule.needs
 
 
 @pytest.mark.parametrize(

@@ -147,12 +147,14 @@ def test_a_dry_run_says_which_digest_a_filtered_tag_gets(
     )
 
 
-def test_verify_compares_with_filtered_indexes(carried: Carried) -> None:
+def test_verify_compares_with_filtered_indexes(carried: Carried, capsys: pytest.CaptureFixture[str]) -> None:
     carried.export()
     carried.replay("--filter-indexes")
     compare = ["verify", str(carried.bundle), "--against", carried.prefix, "-q"]
     assert run([*compare, "--filter-indexes", "--deep"]) == 0
+    capsys.readouterr()
     assert run(compare) == 8
+    assert "give --filter-indexes, if it was imported with that" in capsys.readouterr().err
 
 
 def test_an_import_file_can_ask_for_filtered_indexes(carried: Carried, tmp_path: Path) -> None:
@@ -318,3 +320,63 @@ def test_a_program_that_is_run_says_what_helps(carried: Carried) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (8, 1)
     assert "sparse index" in done.stderr
     assert "--filter-indexes" in done.stderr
+
+
+# --- further cases ------------------------------------------------------------------------------------
+
+
+def test_a_tag_of_a_carried_child_makes_its_index_fuller(carried: Carried, content: Content) -> None:
+    child = json.loads(content.manifests[content.tags["1.0.0"]][1])["manifests"][1]["digest"]
+    content.tags["2.5.0"] = Digest(child)
+    carried.export()
+    carried.replay("--filter-indexes")
+    assert len(carried.index()["manifests"]) == 2
+    assert sha256(carried.served("1.0.0").content) == content.tags["1.0.0"]
+
+
+def test_two_tags_of_one_index_get_one_filtered_index(carried: Carried, content: Content) -> None:
+    content.tags["latest"] = content.tags["1.0.0"]
+    carried.export()
+    tags = tags_of(carried.replay("--filter-indexes"))
+    assert tags["latest"]["digest"] == tags["1.0.0"]["digest"]
+
+
+def test_a_part_of_a_bundle_is_filtered_too(carried: Carried) -> None:
+    carried.export()
+    report = carried.replay("--filter-indexes", "--tag", "1.*")
+    assert tags_of(report)["1.0.0"]["status"] == "pushed"
+
+
+def test_a_delta_of_a_new_index_is_filtered(carried: Carried, content: Content, tmp_path: Path) -> None:
+    carried.export()
+    base = tmp_path / "base.tar.zst"
+    carried.bundle.rename(base)
+    assert run(["import", str(base), "--to", carried.prefix, "--filter-indexes", "-q"]) == 0
+    add_index(content, "3.0.0", "amd64", "arm64", name="third")
+    carried.export("--base", str(base))
+    assert tags_of(carried.replay("--filter-indexes"))["3.0.0"]["status"] == "pushed"
+    assert len(carried.index("3.0.0")["manifests"]) == 1
+    verify = ["verify", str(carried.bundle), "--against", carried.prefix, "--filter-indexes", "-q"]
+    assert run(verify) == 0
+
+
+def test_a_bundle_without_sparse_indexes_is_imported_as_ever(carried: Carried, content: Content) -> None:
+    carried.export(platforms=())
+    report = carried.replay("--filter-indexes")
+    assert not any(tag["filteredFrom"] for tag in tags_of(report).values())
+    assert sha256(carried.served("1.0.0").content) == content.tags["1.0.0"]
+
+
+def test_a_timoni_bundle_that_pins_the_whole_index_fails(
+    carried: Carried, content: Content, tmp_path: Path
+) -> None:
+    carried.export()
+    (tmp_path / "out").mkdir()
+    file, whole = tmp_path / "bundle.cue", content.tags["1.0.0"]
+    module = f'module: {{url: "oci://{carried.source.host}/app", version: "1.0.0", digest: "{whole}"}}'
+    file.write_text(
+        f'bundle: {{apiVersion: "v1alpha1", name: "b", instances: {{app: {{{module}, namespace: "n"}}}}}}\n'
+    )
+    options = ["--timoni-bundle", str(file), "--timoni-bundle-to", str(tmp_path / "out")]
+    report = carried.replay("--filter-indexes", *options, code=8)
+    assert f"not {whole}" in report["failures"][0]["cause"]

@@ -184,3 +184,24 @@ def test_each_kind_of_registry_has_its_own_advice(name: str, words: str, hint: s
 )
 def test_each_kind_of_registry_has_its_own_setting_for_types(name: str, hint: str) -> None:
     assert hint in type_hint(RepositoryName.parse(name), "")
+
+
+DIGEST_REFUSED = says(400, ERROR.format("DIGEST_INVALID", "provided digest did not match uploaded content"))
+
+
+def test_a_digest_that_is_refused_for_a_moment_is_sent_again(
+    proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    proxy.on("PUT", f"/{(path := fresh('app'))}/manifests/1.0.0", DIGEST_REFUSED, times=2)
+    assert carried(proxy, tmp_path, path).exit_code == 0
+
+
+def test_a_digest_that_is_refused_for_good_is_a_refusal(
+    proxy: FaultProxy, fresh: Fresh, tmp_path: Path
+) -> None:
+    path = fresh("app")
+    proxy.on("PUT", f"/{path}/manifests/1.0.0", DIGEST_REFUSED, times=ALWAYS)
+    report = carried(proxy, tmp_path, path)
+    assert report.exit_code in (8, 10)
+    assert "what changes manifests on the way" in report.failures[0].next_step
+    assert len(proxy.asked("PUT", f"/{path}/manifests/1.0.0")) == 3

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
+from bundler.__main__ import run
 from bundler.errors import AuthError
 from tests.builders import a_bundle, a_module, push_to
 from tests.conftest import PASSWORD, USER
@@ -140,3 +143,74 @@ def test_content_pushed_by_others_is_exported_with_a_password(
     assert (
         exported(tmp_path / "b.tar.zst", htpasswd_registry.repository(path), registries=known).exit_code == 0
     )
+
+
+# --- what a command line reads --------------------------------------------------------------------------
+
+
+def auth_document(registry: RealRegistry, path: str = "") -> str:
+    """A file as `docker login` and `podman login` write it."""
+    secret = base64.b64encode(GOOD.encode()).decode()
+    return json.dumps({"auths": {f"{registry.host}{path}": {"auth": secret}}})
+
+
+@pytest.mark.parametrize(
+    ("variable", "file"),
+    [
+        ("REGISTRY_AUTH_FILE", "any.json"), ("DOCKER_CONFIG", "config.json"),
+        ("XDG_RUNTIME_DIR", "containers/auth.json"), ("HOME", ".docker/config.json"),
+        ("HOME", ".config/containers/auth.json"),
+    ],
+)  # fmt: skip
+def test_the_files_of_docker_and_podman_are_used(
+    variable: str,
+    file: str,
+    htpasswd_registry: RealRegistry,
+    fresh: Fresh,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "login" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(auth_document(htpasswd_registry))
+    monkeypatch.setenv(variable, str(path if variable == "REGISTRY_AUTH_FILE" else tmp_path / "login"))
+    bundle = a_bundle(tmp_path / "a.tar.zst", {f"h.example/{fresh('app')}": a_module("1.0.0")})
+    assert run(["import", str(bundle), "--to", f"oci://{htpasswd_registry.host}", "-q"]) == 0
+    path.unlink()
+
+
+def test_podman_logins_by_namespace_are_told_apart(
+    htpasswd_registry: RealRegistry, fresh: Fresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, mine, other = tmp_path / "auth.json", fresh("mine"), fresh("other")
+    file.write_text(auth_document(htpasswd_registry, f"/{mine}"))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(file))
+    codes = []
+    for path in (mine, other):
+        bundle = a_bundle(tmp_path / "a.tar.zst", {f"h.example/{path}": a_module("1.0.0")})
+        codes.append(run(["import", str(bundle), "--to", f"oci://{htpasswd_registry.host}", "-q"]))
+    assert codes == [0, 3]
+    file.unlink()
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
+def test_a_creds_file_that_others_can_read_gets_a_warning(
+    mode: int,
+    warned: bool,
+    htpasswd_registry: RealRegistry,
+    fresh: Fresh,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "creds"
+    file.write_text(f"{htpasswd_registry.host} {GOOD}\n")
+    file.chmod(mode)
+    bundle = a_bundle(tmp_path / "a.tar.zst", {f"h.example/{fresh('app')}": a_module("1.0.0")})
+    command = ["import", str(bundle), "--to", f"oci://{htpasswd_registry.host}", "--creds-file", str(file)]
+    assert run(command) == 0
+    said = capsys.readouterr().err
+    assert (f"warning: {file}: other users can read these credentials; run chmod 600 on it" in said) is warned
+    assert PASSWORD not in said
+    file.unlink()

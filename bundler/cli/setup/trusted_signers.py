@@ -95,7 +95,7 @@ def state_folder(folder: Path | None) -> Path:
 
 # --- signatures on modules ---------------------------------------------------------------------------
 
-ROOT, IDENTITY, ISSUER = "--trusted-root", "--certificate-identity", "--certificate-oidc-issuer"
+IDENTITY = "--certificate-identity"
 
 
 def demand_of(options: ModuleSignerOptions) -> Demand | None:
@@ -111,12 +111,7 @@ def demand_of(options: ModuleSignerOptions) -> Demand | None:
 def _keyless(options: ModuleSignerOptions) -> KeylessDemand:
     from bundler.trust.policy import Identity, KeylessDemand, is_narrow
 
-    given = {ROOT: options.trusted_root, IDENTITY: options.identities, ISSUER: options.issuer}
-    if missing := [name for name, value in given.items() if not value]:
-        present = next(name for name, value in given.items() if value)
-        cause = f"keyless signatures are not checked without {' and '.join(missing)}"
-        raise UsageError(present, cause, "give all three")
-    assert options.issuer is not None  # it is given
+    assert options.issuer is not None, "the three are given together"
     if wide := next((identity for identity in options.identities if not is_narrow(identity)), None):
         raise UsageError(
             f"{IDENTITY} {wide}",

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bundler.cli.terminal.bundle_text import aligned, compact_lines, signed_lines
-from bundler.errors import UsageError
 from bundler.oci import shortened
 from bundler.reporting.json_report import Explanation, Report, RepositoryReport, TagReport
 from bundler.reporting.progress import counted, size_text
 from bundler.selection.semver import version_order
 
 if TYPE_CHECKING:
-    from bundler.config.run_options import DryRunOptions
     from bundler.exporter.fetch.fetch_plan import ExportPlan
 
 REASONS = 3
@@ -46,12 +44,6 @@ class ListedRepository(NamedTuple):
     def taken(self) -> int:
         """The number of tags that go along."""
         return sum(tag.mark == TAKEN for tag in self.tags)
-
-
-def check_all_tags(dry_run: DryRunOptions) -> None:
-    """Raise UsageError for `--all` where no tags are listed."""
-    if dry_run.all_tags and not dry_run.dry_run:
-        raise UsageError("--all", "it has no effect without --dry-run", "add --dry-run, or leave it out")
 
 
 def explanation_text(explained: Explanation, *, all_tags: bool) -> str:

@@ -14,7 +14,7 @@ from bundler.cli.import_task import ImportTask, carry_out, session_of
 from bundler.cli.input_files import import_file, part_of
 from bundler.cli.option_combinations import given_flags, refuse_combination
 from bundler.cli.setup import import_policy, metrics_meter, registry_access, trusted_signers
-from bundler.cli.terminal import outcome, progress_bars, selection_text, summaries
+from bundler.cli.terminal import outcome, progress_bars, summaries
 from bundler.cli.written_files import check_names, runtime_values, write_all
 from bundler.config.import_options import ConfigOptions, DeltaOptions, ImportSettings
 from bundler.config.option import Argument, fields_of, over
@@ -68,11 +68,10 @@ def command(
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
-        refuse_combination("import", given_flags(config, select, tags, runtime, settings))
+        refuse_combination("import", given_flags(config, select, tags, runtime, settings, dry_run))
     mapping = file.mapping if file else KEPT
     job = settings.job.name
     with metrics_meter.metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
-        selection_text.check_all_tags(dry_run)
         if settings.rollback.rollback:
             return _taken_back(settings, bundles, meter, dry_run=dry_run, printed=printed)
         # Written only when it is known that it replaces nothing of the command's own.

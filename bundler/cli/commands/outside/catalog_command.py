@@ -20,7 +20,7 @@ def command(
     registry: Annotated[RegistryName, Argument("HOST")],
     *,
     as_json: Annotated[
-        bool, Option("--json", help="Print the result as JSON (schemas/registry-catalog.schema.json).")
+        bool, Option("--json", help="Print the result as JSON (`timoni-bundler schema registry-catalog`).")
     ] = False,
     quiet: Quiet = False,
     access: RegistryOptions,

@@ -28,7 +28,7 @@ def command(
     as_json: Annotated[
         bool,
         Option(
-            "--json", heading="Output", help="Print the result as JSON (schemas/explanation.schema.json)."
+            "--json", heading="Output", help="Print the result as JSON (`timoni-bundler schema explanation`)."
         ),
     ] = False,
     quiet: Quiet = False,

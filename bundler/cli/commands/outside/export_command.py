@@ -50,7 +50,7 @@ def command(
     """
     dry, name = dry_run.dry_run, settings.job.name
     with metrics_meter.metered("export", settings.metrics.metrics, name, dry_run=dry, only_failure=True):
-        task = _task(options, settings)
+        task = _task(options, settings, dry_run)
     settings = task.settings
     stream = sys.stderr if task.out == "-" else sys.stdout
     if task.out.endswith(ARCHIVES) and not task.out.endswith((".tar.zst", ".compact.zst")):
@@ -62,7 +62,6 @@ def command(
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
         try:
-            selection_text.check_all_tags(dry_run)
             _check_report(task, options)
             report = settings.report.report
             done, summary = _carried(task, dry_run, quiet=printed.quiet)
@@ -72,9 +71,9 @@ def command(
         return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
 
 
-def _task(options: SelectionOptions, settings: ExportSettings) -> ExportTask:
+def _task(options: SelectionOptions, settings: ExportSettings, dry_run: DryRunOptions) -> ExportTask:
     """Join command line and export files; what the command line says wins."""
-    settings, selection = asked("export", options, settings)
+    settings, selection = asked("export", options, settings, dry_run)
     out, lock = settings.output.out, settings.lock.lock
     if not out:
         raise UsageError("export", "no output given", "add -o NAME.tar.zst")

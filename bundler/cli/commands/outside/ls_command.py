@@ -35,7 +35,7 @@ def command(
         ),
     ] = False,
     as_json: Annotated[
-        bool, Option("--json", help="Print the result as JSON (schemas/repository-tags.schema.json).")
+        bool, Option("--json", help="Print the result as JSON (`timoni-bundler schema repository-tags`).")
     ] = False,
     quiet: Quiet = False,
     registry: RegistryOptions,

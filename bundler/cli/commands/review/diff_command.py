@@ -23,7 +23,7 @@ def command(
     *,
     markdown: Annotated[bool, Option("--markdown", help="Print a table for a change note.")] = False,
     as_json: Annotated[
-        bool, Option("--json", help="Print the result as JSON (schemas/difference.schema.json).")
+        bool, Option("--json", help="Print the result as JSON (`timoni-bundler schema difference`).")
     ] = False,
 ) -> int:
     """Show what changed between two bundles: tags added, removed and moved, versions, revisions, bytes.

@@ -22,7 +22,7 @@ def command(
     volumes: SetOptions,
     *,
     as_json: Annotated[
-        bool, Option("--json", help="Print the result as JSON (schemas/contents.schema.json).")
+        bool, Option("--json", help="Print the result as JSON (`timoni-bundler schema contents`).")
     ] = False,
 ) -> int:
     """Show what is in a bundle: repositories, tags, digests, versions, dates, sizes.

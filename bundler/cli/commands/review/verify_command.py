@@ -124,12 +124,11 @@ def command(
     timoni-bundler verify modules.tar.zst --against oci://registry.internal:5000/mirror
     timoni-bundler verify tuesday.compact.zst --with monday.tar.zst
     """
-    flags = given_flags(comparison, select, tags, settings)
     with metrics_meter.metered("verify", settings.metrics.metrics, settings.job.name) as meter:
         file = import_file(comparison.config)
         part = part_of(select, tags, file)
         joined = over(settings.of_import, file.settings) if file else settings.of_import
-        refuse_combination("verify", flags)
+        refuse_combination("verify", given_flags(comparison, select, tags, joined))
         opening = Opening(bundle, beside, joined, settings.volumes)
         target = _target(comparison, joined, part, file)
         return _verified(opening, target, meter, as_json=as_json, quiet=quiet)
@@ -154,12 +153,13 @@ def _target(
 def _verified(
     opening: Opening, target: Against | None, meter: metrics_meter.Meter, *, as_json: bool, quiet: bool
 ) -> int:
-    settings, session = opening.settings, _session(target, quiet=quiet)
+    settings = opening.settings
     policy = import_policy.policy_of(settings.policy, settings.module_signers)
     signers = trusted_signers.TrustOptions(
         *settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics)
     )
-    verifier = trusted_signers.verifier_of(import_policy.with_signers(signers, policy), session.clock())
+    trust, session = import_policy.with_signers(signers, policy), _session(target, quiet=quiet)
+    verifier = trusted_signers.verifier_of(trust, session.clock())
     folders = settings.volumes.volumes_in
     with ExitStack() as stack:
         opened = stack.enter_context(

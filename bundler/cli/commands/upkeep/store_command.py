@@ -80,7 +80,7 @@ def listing(
     path: StoreArgument,
     *,
     as_json: Annotated[
-        bool, Option("--json", help="Print the list as JSON (schemas/store-list.schema.json).")
+        bool, Option("--json", help="Print the list as JSON (`timoni-bundler schema store-list`).")
     ] = False,
 ) -> int:
     """List the bundles that were made from a store, oldest first.
