@@ -107,7 +107,7 @@ def test_a_bundle_is_made_compact_and_expanded(debian: Sandbox, bundle: str) -> 
 
 def test_the_compiled_parts_are_inside(debian: Sandbox) -> None:
     lib = f"{HERE}/lib"
-    modules = "bundler.compact._godeflate, zfec, re2, cryptography.x509"
+    modules = "bundler.compact._godeflate, zfec, re2, bcrypt, cryptography.x509"
     code = f"import sys; sys.path.append('{lib}/site'); import {modules}"
     python = f'set -- "$0" {lib}/ld-linux*; exec "$2" --library-path {lib} {lib}/python3 -I -S -c "$1"'
     done = debian.run("sh", "-c", python, code)
