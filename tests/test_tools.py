@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from packaging.utils import canonicalize_name
 import bundler
 from bundler.about import VERSION
 from bundler.cli.main import COMMANDS
+from hatch_build import platform_tag
 from tests.registries import require
 from tests.source_code import ROOT
 from tools.man_pages import main as write_man_pages
@@ -89,3 +91,17 @@ def test_the_wheel_brings_man_pages_schemas_and_modules(tmp_path: Path) -> None:
     assert "share/man/man1/timoni-bundler-export.1" in names
     assert names.count("bundler/schemas/") == len([*ROOT.glob("schemas/*.schema.json")])
     assert names.count("core/v1/pod.cue") == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "tag"),
+    [
+        (b"\0libc.so.6\0GLIBC_2.2.5\0GLIBC_2.14\0", "manylinux_2_17_"),
+        (b"\0libc.so.6\0GLIBC_2.38\0GLIBC_2.4\0", "manylinux_2_38_"),
+        (b"\0libc.so.6\0libm.so.6\0GLIBC_2.4\0", "linux_"),
+        (b"\0libc.musl-x86_64.so.1\0", "linux_"),
+    ],
+    ids=["old", "new", "another-library", "musl"],
+)
+def test_a_wheel_is_for_the_oldest_glibc_that_it_runs_on(module: bytes, tag: str) -> None:
+    assert platform_tag(module) == f"{tag}{os.uname().machine}"

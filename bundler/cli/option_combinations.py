@@ -86,6 +86,8 @@ RULES = (
                     cause="no Timoni Bundle file is rewritten"),
     CombinationRule("import", "--timoni-bundle", ("--timoni-bundle-to",),
                     cause="the folder for the rewritten files is missing"),
+    CombinationRule("import", "--rewrite-images", ("--timoni-bundle",),
+                    cause="no Timoni Bundle file is rewritten"),
     CombinationRule("import", "--timoni-bundle-to", ("--timoni-bundle",),
                     cause="no Timoni Bundle file to rewrite is named"),
     CombinationRule("import", "--prune-deselected", ("--prune",), cause="nothing is deleted without --prune"),
@@ -94,7 +96,7 @@ RULES = (
     CombinationRule("export explain", "--no-referrers", excludes=("--require",),
                     cause="what is left out can't be required"),
     *(CombinationRule("export explain", option, ("--with-images", "--config"), cause="no images are included")
-      for option in ("--exclude-image", "--optional-image")),
+      for option in ("--exclude-image", "--optional-image", "--image-min-age")),
     CombinationRule("export kit volumes", "--parity", ("--volume-size",), cause="only volumes have parity"),
     CombinationRule("export", "--level", ("--compact",), cause="only compact bundles have a level"),
     CombinationRule("export", "--sequence", ("--sign-key",), cause="nothing is signed"),
@@ -113,6 +115,8 @@ RULES = (
     *(CombinationRule("verify", option, ("--against", "--config"),
                       cause="without a target, all of a bundle is verified") for option in _TAGS),
     CombinationRule("diff", "--markdown", excludes=("--json",), cause="only one output format can be used"),
+    CombinationRule("serve", "--tls-cert", ("--tls-key",), cause="a certificate needs its key"),
+    CombinationRule("serve", "--tls-key", ("--tls-cert",), cause="a key needs its certificate"),
     CombinationRule("serve", "--writable", excludes=("--volumes-in",), cause="volumes can't accept pushes"),
 )  # fmt: skip
 """All that depends on nothing but which options are given."""

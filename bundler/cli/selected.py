@@ -108,8 +108,12 @@ def _refuse_idle(options: selection_options.SelectionOptions, selection: sources
     if counting and not any(rules.ranks_versions for rules in counting):
         item = "--prereleases" if options.tags.prereleases else "prereleases"
         raise UsageError(item, "no source has a range or a --newest to leave them out", "leave it out")
-    for key, globs in (("excludeImages", "exclude_images"), ("optionalImages", "optional_images")):
-        if not selection.with_images and any(getattr(include, globs) for include in selection.includes):
+    of_images = {
+        "excludeImages": "exclude_images", "optionalImages": "optional_images",
+        "imageMinimumAge": "image_min_age",
+    }  # fmt: skip
+    for key, field in of_images.items():
+        if not selection.with_images and any(getattr(include, field) for include in selection.includes):
             raise UsageError(key, "no images are included", "add `images: true` or --with-images")
 
 

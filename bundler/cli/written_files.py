@@ -13,12 +13,13 @@ from bundler.config.selection_options import RuntimeOptions
 from bundler.durable import write_whole
 from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.named_files import check_folder, text_of
-from bundler.oci import Digest, Reference, parse_reference
+from bundler.oci import Digest, Reference, RepositoryName, parse_reference
 from bundler.reporting.json_report import Failure, Report, failure
 from bundler.selection.rules import LATEST
 from bundler.selection.sources import Include, PinnedReference, Selection
 from bundler.session import Session
 from bundler.timoni.bundle_file import ModuleReference, read_bundle_files, rewritten
+from bundler.timoni.image_rewrite import Inside, with_images_inside
 from bundler.timoni.source_text import SourceText
 
 
@@ -88,13 +89,21 @@ class Rewritten(NamedTuple):
     modules: tuple[ModuleReference, ...]
 
 
-def rewritten_files(paths: Sequence[Path], names: Mapping[str, str], values: Mapping[str, str]) -> Rewritten:
+def rewritten_files(
+    paths: Sequence[Path], names: Mapping[str, str], values: Mapping[str, str], images: Inside | None = None
+) -> Rewritten:
     """Return the files of one Timoni Bundle with its modules' urls as they are at the target.
 
-    `names` has the name at the target of every repository, both as `host/path`.
+    `names` has the name at the target of every repository, both as `host/path`. With `images`, the images
+    in the values are rewritten too.
     """
     urls = {f"oci://{old}": f"oci://{new}" for old, new in names.items()}
     files = [rewritten(SourceText(str(path), text_of(path)), urls) for path in paths]
+    left: list[str] = []
+    if images:
+        for number, path in enumerate(paths):
+            with_images = with_images_inside(SourceText(str(path), files[number]), names, images)
+            files[number], left = with_images.text, [*left, *with_images.left]
     shown = RuntimeValues(values)
     texts = [SourceText(str(path), text) for path, text in zip(paths, files, strict=True)]
     again = read_bundle_files(texts, shown)
@@ -114,7 +123,23 @@ def rewritten_files(paths: Sequence[Path], names: Mapping[str, str], values: Map
         for unread in again.unreadable
     ]
     contents = {path: text.encode() for path, text in zip(paths, files, strict=True)}
-    return Rewritten(contents, tuple(stale), tuple(shown_modules))
+    return Rewritten(contents, (*stale, *left), tuple(shown_modules))
+
+
+def _carried(report: Report) -> Inside:
+    """Return a look-up of images that are at the target now, by tag or by digest."""
+    names: dict[tuple[str, str], str] = {}
+    for entry in report.repositories:
+        for tag in entry.tags:
+            if entry.source and tag.status in _THERE:
+                names[entry.source, tag.reference] = entry.name
+                names |= {(entry.source, tag.digest): entry.name} if tag.digest else {}
+
+    def inside(image: Reference) -> RepositoryName | None:
+        name = names.get((image.repository, image.digest or image.tag or ""))
+        return RepositoryName(name) if name else None
+
+    return inside
 
 
 def missing_at_target(
@@ -232,7 +257,8 @@ def write_all(
         report = dataclasses.replace(report, warnings=(*report.warnings, *refused))
     if written.timoni_bundles_to:
         names = {entry.source: entry.name for entry in report.repositories if entry.source}
-        rewritten_bundle = rewritten_files(written.timoni_bundles, names, values)
+        images = _carried(report) if written.rewrite_images else None
+        rewritten_bundle = rewritten_files(written.timoni_bundles, names, values, images)
         for file, data in () if report.dry_run else rewritten_bundle.files.items():
             write_whole(written.timoni_bundles_to / file.name, data)
         missing = missing_at_target(rewritten_bundle.modules, report, session)

@@ -131,6 +131,14 @@ class NameOptions(NamedTuple):
             help="Rewrite the module urls of this Timoni Bundle file. Repeatable.",
         ),
     ] = ()  # fmt: skip
+    rewrite_images: Annotated[
+        bool,
+        Option(
+            "--rewrite-images", key="rewriteImages", heading=NAMES,
+            help="Also rewrite the images in the values of Timoni Bundle files, where one that was imported "
+            "stands as a text; list the others.",
+        ),
+    ] = False  # fmt: skip
     timoni_bundles_to: Annotated[
         Path | None,
         Option(

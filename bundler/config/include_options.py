@@ -5,10 +5,11 @@ Annotations are values here, not texts (no `from __future__ import annotations`)
 
 from typing import Annotated, Literal, NamedTuple
 
+from bundler.config import texts
 from bundler.config.option import Option
 from bundler.errors import UsageError
 from bundler.oci.platform import Platform, parse_platform
-from bundler.selection.sources import Include
+from bundler.selection.sources import Include, older_of
 
 INCLUDED = "Included content"
 
@@ -38,6 +39,14 @@ class IncludeOptions(NamedTuple):
             "Repeatable.",
         ),
     ] = ()  # fmt: skip
+    image_min_age: Annotated[
+        int | None,
+        Option(
+            "--image-min-age", key="imageMinimumAge", metavar="AGE", heading=INCLUDED, read=texts.age,
+            help="Leave out images younger than this (72h), with a warning, if they say when they were made. "
+            "Costs up to two small requests per image.",
+        ),
+    ] = None  # fmt: skip
     platforms: Annotated[
         tuple[Platform, ...],
         Option(
@@ -70,6 +79,7 @@ class IncludeOptions(NamedTuple):
             self.platforms,
             exclude_images=self.exclude_images,
             optional_images=self.optional_images,
+            image_min_age=self.image_min_age,
         )
 
     def narrowing(self, file: Include) -> Include:
@@ -86,6 +96,7 @@ class IncludeOptions(NamedTuple):
             self._platforms(file.platforms),
             exclude_images=tuple(dict.fromkeys((*file.exclude_images, *self.exclude_images))),
             optional_images=tuple(dict.fromkeys((*file.optional_images, *self.optional_images))),
+            image_min_age=older_of(file.image_min_age, self.image_min_age),
         )
 
     def _platforms(self, file: tuple[Platform, ...]) -> tuple[Platform, ...]:

@@ -183,6 +183,11 @@ def until(text: str, at: Circumstances) -> int:
     return AgedSecond.before(at.now, seconds_of(text))
 
 
+def age(text: str, at: Circumstances) -> int:
+    """Read an age as seconds. Raises RefusedValueError."""
+    return seconds_of(text)
+
+
 def deadline(text: str, at: Circumstances) -> int:
     """Read a moment, or an age from now on. Raises RefusedValueError."""
     return at.now + seconds_of(text) if _AGE.fullmatch(text) else moment(text, at.now)

@@ -7,8 +7,7 @@ from bundler.errors import NotFoundError
 from bundler.extractor.find import Extracted, find, of_base
 from bundler.extractor.module_files import unpack_files
 from bundler.extractor.oci_archive import ARCHIVE_SUFFIX, write_archive
-from bundler.limits import DEFAULT_LIMITS, Limits
-from bundler.reporting.progress import SILENCE, Progress
+from bundler.session import Session
 
 __all__ = ["Extracted", "extract"]
 
@@ -17,10 +16,9 @@ def extract(
     bundle: Bundle,
     reference: str,
     out: Path,
+    session: Session,
     *,
     force: bool = False,
-    progress: Progress = SILENCE,
-    limits: Limits = DEFAULT_LIMITS,
 ) -> Extracted:
     """Take one version out of a bundle: as an OCI archive if `out` ends in `.tar`, else as its files.
 
@@ -32,7 +30,7 @@ def extract(
     version = find(reference, bundle.inventory)
     try:
         if out.name.endswith(ARCHIVE_SUFFIX):
-            return write_archive(version, bundle, out, force=force, progress=progress, limits=limits)
-        return unpack_files(version, bundle, out, progress=progress, limits=limits)
+            return write_archive(version, bundle, out, session, force=force)
+        return unpack_files(version, bundle, out, session)
     except NotFoundError as error:
         raise of_base(version, bundle.inventory) or error from error

@@ -17,7 +17,7 @@ from bundler.extractor.find import Extracted, FoundVersion
 from bundler.folders import whole_directory
 from bundler.limits import Limits
 from bundler.oci import INDEXES, BlobSource, Descriptor, Manifest, parse_manifest, read_all
-from bundler.reporting.progress import Progress
+from bundler.session import Session
 
 _ARCHIVES = ".tar+gzip"
 
@@ -25,20 +25,18 @@ _FILE_SYSTEMS = "application/vnd.oci.image.layer."
 """Layers of container images: their links, owners and deletions are more than files."""
 
 
-def unpack_files(
-    version: FoundVersion, bundle: Bundle, out: Path, *, progress: Progress, limits: Limits
-) -> Extracted:
+def unpack_files(version: FoundVersion, bundle: Bundle, out: Path, session: Session) -> Extracted:
     """Unpack a version into a directory that is new or empty.
 
     Raises UsageError for another `out`; ContentError for a version without archives of files, and for
     an archive with anything else in it; IntegrityError.
     """
     _check_place(out)
-    manifest = _manifest(version, bundle, limits)
+    manifest = _manifest(version, bundle, session.limits)
     archives = _archives(version, manifest)
-    _prove(archives, bundle, progress)
+    _prove(archives, bundle, session)
     with whole_directory(out) as folder:
-        files, allowance = Files(folder, limits), Allowance(limits)
+        files, allowance = Files(folder, session.limits), Allowance(session.limits)
         for blob in archives:
             files.add(Archive(f"layer {blob.digest}", bundle.chunks(blob), allowance))
     others = tuple(_shown(layer.blob) for layer in manifest.layers if not _holds_files(layer.blob))
@@ -84,9 +82,9 @@ def _shown(blob: Descriptor) -> str:
     return f"{blob.digest} ({blob.media_type})"
 
 
-def _prove(blobs: Sequence[Descriptor], source: BlobSource, progress: Progress) -> None:
+def _prove(blobs: Sequence[Descriptor], source: BlobSource, session: Session) -> None:
     """Read them to the end, so that damage is reported as damage and not as an odd archive."""
-    with progress.step("verifying", len(blobs), sum(blob.size for blob in blobs)) as step:
+    with session.progress.step("verifying", len(blobs), sum(blob.size for blob in blobs)) as step:
         for blob in blobs:
             for chunk in source.chunks(blob):
                 step.advance(size=len(chunk))

@@ -19,13 +19,14 @@ from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci import OCI_INDEX, BlobSource, Descriptor, Digest, parse_manifest, read_all, strict_json
 from bundler.oci.graph import sparse
-from bundler.reporting.progress import Progress, Step
+from bundler.reporting.progress import Step
+from bundler.session import Session
 
 ARCHIVE_SUFFIX = ".tar"
 
 
 def write_archive(
-    version: FoundVersion, bundle: Bundle, out: Path, *, force: bool, progress: Progress, limits: Limits
+    version: FoundVersion, bundle: Bundle, out: Path, session: Session, *, force: bool
 ) -> Extracted:
     """Write a version as an archive, every blob verified on the way; the file appears whole or not at all.
 
@@ -38,10 +39,10 @@ def write_archive(
     if out.exists() and out.samefile(bundle.path):
         raise UsageError(str(out), "it is the bundle itself", "choose another name")
     members = sorted(
-        map(member_of, _needed(version.manifest, bundle, limits)), key=lambda member: member.name
+        map(member_of, _needed(version.manifest, bundle, session.limits)), key=lambda member: member.name
     )
     size = sum(member.blob.size for member in members)
-    with progress.step("extracting", len(members), size) as step, whole_file(out) as file:
+    with session.progress.step("extracting", len(members), size) as step, whole_file(out) as file:
         _write(file.write, version, members, bundle, step)
     return Extracted(version.name, version.manifest.digest, str(out), "oci-archive", len(members), size)
 

@@ -8,15 +8,15 @@ from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
 from bundler.errors import BUNDLE, printable
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.limits import Limits
 from bundler.oci import INDEXES, Digest, Manifest, Manifests, RepositoryName, Tag, Tally, bottom_up, needed_by
 from bundler.oci.manifest import CREATED, REVISION, VERSION
 from bundler.page.gathered_parts import RepositoryAttachments, changes_since
 from bundler.page.listed_images import images_part, is_module
 from bundler.page.values import FileFacts, LabelledFact, PageContents, Proof, RepositoryPart, Sizes, TagRow
-from bundler.reporting.progress import SILENCE, Progress
 from bundler.selection.creation_time import created_at, rfc3339
 from bundler.selection.semver import version_order
+from bundler.session import Session
 from bundler.timoni.module import SOURCE
 
 Needs = Mapping[Digest, Mapping[Digest, int]]
@@ -35,13 +35,12 @@ _HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
 def page_of(
     bundle: Bundle,
     proof: Proof,
+    session: Session,
     *,
     since: Sequence[Bundle] = (),
     title: str = "",
     origin: Sequence[LabelledFact] = (),
     claimed: Sequence[LabelledFact] = (),
-    progress: Progress = SILENCE,
-    limits: Limits = DEFAULT_LIMITS,
 ) -> PageContents:
     """Return the contents of a bundle's report page.
 
@@ -50,12 +49,12 @@ def page_of(
     proven here. Raises what a damaged bundle deserves.
     """
     inventory = bundle.inventory
-    pool = ManifestPool(limits)
+    pool = ManifestPool(session.limits)
     # First, because it holds the manifests of both in memory.
     changes = tuple(changes_since(old, bundle, pool) for old in since)
     manifests = read_chain_entry(bundle, pool).manifests
     roots = sorted(roots_of(inventory), key=lambda root: (root.repository, *version_order(str(root.tag))))
-    needs = _needs(roots, manifests, limits)
+    needs = _needs(roots, manifests, session.limits)
     return PageContents(
         title=printable(title or bundle.name, _LONGEST_NAME),
         file=_file(bundle, proof),
@@ -69,7 +68,7 @@ def page_of(
         blobs=len(inventory.manifests) + len(inventory.blobs),
         left_out=len(inventory.omitted),
         repositories=_repositories(inventory, roots, manifests, needs),
-        images=images_part(roots, manifests, (bundle, *since), progress, limits),
+        images=images_part(roots, manifests, (bundle, *since), session),
         changes=changes,
     )
 

@@ -10,8 +10,8 @@ from bundler.limits import KIB, Limits
 from bundler.oci import Descriptor, Digest, Manifest, Manifests, RepositoryName, read_all
 from bundler.oci.manifest import TIMONI_CONTENT_TYPE
 from bundler.page.values import ImageRow, ImagesPart, ImageState, Namer, UnknownImage
-from bundler.reporting.progress import Progress
 from bundler.selection.semver import version_order
+from bundler.session import Session
 from bundler.timoni.image_fields import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
 from bundler.timoni.module import CONFIG_TYPE
@@ -37,16 +37,15 @@ def images_part(
     roots: Iterable[Root],
     manifests: Manifests,
     bundles: Sequence[Bundle],
-    progress: Progress,
-    limits: Limits,
+    session: Session,
 ) -> ImagesPart:
     """Return the images that these tags name, and which of them the first of the bundles has.
 
     The others may have module layers that the first, a delta, leaves to them.
     """
     modules = [root for root in roots if is_module(manifests[root.digest])]
-    read, images = _Layers(bundles, limits), _Found()
-    with progress.step("module images", len(modules)) as step:
+    read, images = _Layers(bundles, session.limits), _Found()
+    with session.progress.step("module images", len(modules)) as step:
         for root in modules:
             images.take(root, read.images(manifests[root.digest]))
             step.advance(items=1)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import printable
@@ -113,6 +113,24 @@ def render_page(page: PageContents) -> str:
             most=MOST_ROWS,
             open_rows=_OPEN_ROWS,
             program=f"{PROGRAM} {VERSION}",
+        )
+    )
+
+
+def rendered_served(readme: str, **values: object) -> str:
+    """Return a page of a registry that is served, from the values of its template; `readme` has lines."""
+    text = "".join(letter for letter in readme if letter.isprintable() or letter in "\t\n")
+    style = _text("style.css") + _text("served.css")
+    return (
+        _environment()
+        .get_template("served.html")
+        .render(
+            first_lines=Markup(FIRST_LINES),  # noqa: S704  a constant
+            style=Markup(style),  # noqa: S704  our own files
+            style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            program=f"{PROGRAM} {VERSION}",
+            readme=escape(text),
+            **values,
         )
     )
 

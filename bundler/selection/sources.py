@@ -62,6 +62,8 @@ class Include(NamedTuple):
     """Globs for images to leave out, as `host/path` or with tag or digest."""
     optional_images: tuple[str, ...] = ()
     """Globs for images without which a module is carried all the same, with a warning."""
+    image_min_age: int | None = None
+    """Seconds since its creation that an image must have, where its registry tells when that was."""
 
     def joined(self, other: Include, *, narrow: bool = True) -> Include:
         """Return the sum of two wishes for one repository.
@@ -76,7 +78,13 @@ class Include(NamedTuple):
             tuple(dict.fromkeys(self.platforms + other.platforms)) if limited else (),
             tuple(dict.fromkeys(self.exclude_images + other.exclude_images)),
             tuple(dict.fromkeys(self.optional_images + other.optional_images)),
+            older_of(self.image_min_age, other.image_min_age),
         )
+
+
+def older_of(age: int | None, other: int | None) -> int | None:
+    """Return the greater of two ages, of which either may not be asked for."""
+    return max((each for each in (age, other) if each is not None), default=None)
 
 
 ALONE = Include()

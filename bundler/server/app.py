@@ -7,6 +7,7 @@ to read-only content).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -28,10 +29,23 @@ from bundler.server.write_api import WriteApi
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from bundler.server.passwords import Passwords
+
 
 Log = Callable[[str], None]
 
 Endpoint = Callable[..., Response]
+
+Pages = Callable[[str, str], str | None]
+"""Returns the page of a path, for a registry that is asked under this `host:port`; None without one."""
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](?::[0-9]{1,5})?")
+
+_PAGE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 
 _UPLOAD = "/v2/<path:name>/blobs/uploads/<upload>"
 
@@ -66,7 +80,7 @@ class Registry:
     """A registry over some content; it takes pushes if the content does.
 
     Without `referrers`, it is one of the many that lack the referrers API. Without `any_name`, it answers
-    to names of loopback only.
+    to names of loopback only. With `passwords`, every request needs one. `pages` are for browsers.
     """
 
     def __init__(
@@ -78,8 +92,12 @@ class Registry:
         limits: Limits = DEFAULT_LIMITS,
         referrers: bool = True,
         any_name: bool = True,
+        passwords: Passwords | None = None,
+        pages: Pages | None = None,
     ) -> None:
         self._any_name = any_name
+        self._passwords = passwords
+        self._pages = pages
         self._log = log
         self._trouble = trouble
         self._rooms: list[object] = [ContentApi(content), DiscoveryApi(content, limits, referrers=referrers)]
@@ -101,6 +119,10 @@ class Registry:
             _refuse_browsers(request)
             if not self._any_name:
                 _refuse_other_names(request)
+            if self._passwords and not self._passwords.allow(request.headers.get("Authorization")):
+                return _login_required()
+            if self._pages and request.method in ("GET", "HEAD") and not request.path.startswith("/v2"):
+                return self._page(self._pages, request)
             name, arguments = _ROUTES.match(request.path, request.method)
             return self._endpoint(name)(request, **arguments)
         except ApiError as error:
@@ -109,6 +131,12 @@ class Registry:
             return _from_werkzeug(error)
         except BundlerError as error:
             return self._failed(request, error)
+
+    def _page(self, pages: Pages, request: Request) -> Response:
+        page = pages(request.path, request.host if _HOST.fullmatch(request.host) else "REGISTRY")
+        if page is None:
+            raise ApiError(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "there is no such page; see /")
+        return Response(page, content_type="text/html; charset=utf-8", headers=_PAGE_HEADERS)
 
     def _endpoint(self, name: str) -> Endpoint:
         for room in self._rooms:
@@ -124,6 +152,12 @@ class Registry:
             # Not 500: a full disk is not over when the client tries again at once.
             return ApiError(HTTPStatus.INSUFFICIENT_STORAGE, "UNKNOWN", error.cause).response()
         return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "UNKNOWN", str(error)).response()
+
+
+def _login_required() -> Response:
+    challenge = 'Basic realm="timoni-bundler", charset="UTF-8"'
+    message = "log in with the name and password of a user of this registry"
+    return ApiError(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED", message, WWW_Authenticate=challenge).response()
 
 
 def _refuse_browsers(request: Request) -> None:

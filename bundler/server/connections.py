@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from socket import socket
+from ssl import SSLWantReadError, SSLWantWriteError
 from typing import Any
 
 from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
@@ -68,7 +69,8 @@ class Connection(HTTPConnection):
         """Handle one request; return True if the connection stays open."""
         self.paced.begin()
         if not self.paced.is_http:
-            self.paced.send(_NO_HTTP)
+            if not self.server.ssl_adapter:
+                self.paced.send(_NO_HTTP)
             return False
         return super().communicate()  # type: ignore[no-untyped-call]
 
@@ -96,8 +98,8 @@ class PacedSocket:
         waiting = self._socket.gettimeout()
         self._socket.settimeout(0)
         try:
-            data = self._socket.recv(HEADERS)
-        except BlockingIOError:
+            data = self._read_what_is_there()
+        except (BlockingIOError, SSLWantReadError, SSLWantWriteError):
             data = None
         except OSError:
             return True  # whoever reads on is told
@@ -109,6 +111,13 @@ class PacedSocket:
         arrived = before + self._early
         self.is_http = not arrived or begins_request(arrived)
         return not self.is_http or len(arrived) > HEADERS or _END_OF_HEADERS.search(arrived) is not None
+
+    def _read_what_is_there(self) -> bytes:
+        """Return what has come. What TLS has decrypted already wakes nobody, so all of that is read."""
+        data = bytes(self._socket.recv(HEADERS))
+        while data and len(data) <= HEADERS and getattr(self._socket, "pending", int)():
+            data += self._socket.recv(HEADERS)
+        return data
 
     def begin(self) -> None:
         """Begin another request."""

@@ -4,18 +4,22 @@ import contextlib
 import re
 import selectors
 import threading
+from pathlib import Path
 from socket import SHUT_RDWR, socket
+from ssl import PROTOCOL_TLS_SERVER, SSLContext, SSLError, SSLSocket, TLSVersion
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from cheroot import wsgi
+from cheroot import makefile, wsgi
+from cheroot.ssl import Adapter
 
 from bundler.about import PROGRAM
-from bundler.errors import LocalError, printable
+from bundler.errors import LocalError, UsageError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import CHUNK
-from bundler.server.app import Log, Registry
+from bundler.server.app import Log, Pages, Registry
 from bundler.server.connections import HEADERS, STALLED, ChunkedBody, Connection
+from bundler.server.passwords import Passwords
 from bundler.server.served_content import ServedContent
 
 THREADS = 16
@@ -28,13 +32,25 @@ WAITING = 512
 """Connections whose request has not come whole; beyond them the oldest is ended."""
 
 
+class Access(NamedTuple):
+    """Who reaches a registry, and how."""
+
+    tls: SSLContext | None = None
+    passwords: Passwords | None = None
+
+
+OPEN = Access()
+"""Everybody who reaches the address, without TLS."""
+
+
 class RegistryServer:
     """A registry that listens. As a context manager it answers from a thread of its own.
 
     Without `host` it listens on loopback, and answers requests to names of loopback only: a web page
     could have its own name resolved to this machine. Port 0 takes any free one; `address` tells which.
     `log` gets a line per request, `trouble` one for each request that failed on this side. Without
-    `referrers` it lacks the referrers API. Raises LocalError if it can't listen there.
+    `referrers` it lacks the referrers API. `access` has TLS and
+    users, `pages` what browsers are shown. Raises LocalError if it can't listen there.
     """
 
     def __init__(
@@ -47,12 +63,30 @@ class RegistryServer:
         trouble: Log | None = None,
         limits: Limits = DEFAULT_LIMITS,
         referrers: bool = True,
+        access: Access = OPEN,
+        pages: Pages | None = None,
     ) -> None:
         registry = Registry(
-            content, log=log, trouble=trouble, limits=limits, referrers=referrers, any_name=host is not None
+            content,
+            log=log,
+            trouble=trouble,
+            limits=limits,
+            referrers=referrers,
+            any_name=host is not None,
+            passwords=access.passwords,
+            pages=pages,
         )
         self._server = _Server(host or "127.0.0.1", port, registry, trouble)
+        self._scheme = "http"
+        if access.tls:
+            self._server.ssl_adapter = TlsAdapter(access.tls)
+            self._scheme = "https"
         self._thread = threading.Thread(target=self._server.serve, name="registry", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`, or `https://`."""
+        return f"{self._scheme}://{self.address}"
 
     @property
     def address(self) -> str:
@@ -182,3 +216,49 @@ def _reason(error: OSError) -> str:
     """Return the system's reason why listening failed, without cheroot's words around it."""
     words = re.findall(r"\[Errno -?\d+\] ([^)\]]+)", str(error))
     return words[-1].lower() if words else str(error)
+
+
+def server_context(certificate: Path, key: Path) -> SSLContext:
+    """Return the TLS settings of a server with this certificate chain and key. Raises UsageError."""
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.minimum_version = TLSVersion.TLSv1_2
+    for file in (certificate, key):
+        if not file.is_file():
+            raise UsageError(str(file), "not a file", "name the PEM file of the certificate, and of its key")
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except SSLError as error:
+        cause = f"not a certificate with its key: {error.reason or error}"
+        raise UsageError(f"{certificate}, {key}", cause, "name PEM files that belong together") from None
+    except OSError as error:
+        raise UsageError(str(key), f"it can't be read: {error.strerror}", "check its permissions") from None
+    return context
+
+
+def _no_password() -> str:
+    """Return nothing: nobody is asked on a terminal."""
+    return ""
+
+
+class TlsAdapter(Adapter):
+    """Wraps each connection; the handshake takes place when its first bytes are read."""
+
+    def __init__(self, context: SSLContext) -> None:
+        self.context = context
+
+    def bind(self, sock: socket) -> socket:
+        """Return the listening socket as it is."""
+        return sock
+
+    def wrap(self, sock: socket) -> tuple[SSLSocket, dict[str, Any]]:
+        """Return the connection with TLS, before its handshake."""
+        wrapped = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        return wrapped, self.get_environ()
+
+    def get_environ(self) -> dict[str, Any]:
+        """Return what a request says of TLS."""
+        return {"wsgi.url_scheme": "https", "HTTPS": "on"}
+
+    def makefile(self, sock: Any, mode: str = "r", bufsize: int = -1) -> Any:
+        """Return a file of the connection."""
+        return (makefile.StreamReader if "r" in mode else makefile.StreamWriter)(sock, mode, bufsize)

@@ -91,6 +91,13 @@ def _regular(instances: Node) -> list[Node]:
     return [node for label, node in instances.children.items() if label.regular]
 
 
+def instances_of(root: Node) -> list[Node]:
+    """Return the instances of a Timoni Bundle that the file spells out."""
+    bundle = root.child(_BUNDLE)
+    instances = bundle.child(_INSTANCES) if bundle else None
+    return _regular(instances) if instances else []
+
+
 def _elsewhere(instances: Node) -> list[Unreadable]:
     """Return the places that may give more instances than the files spell out."""
     doubts = [*instances.doubts_from_above(), *instances.own_doubts()]
@@ -198,7 +205,7 @@ def rewritten(text: SourceText, urls: Mapping[str, str]) -> str:
         for url in _declared_urls(node, texts)
         if url.text in urls and url.text != urls[url.text]
     }
-    return _replaced(text, {written: (old, urls[old]) for written, old in old_urls.items()})
+    return replaced(text, {written: (old, urls[old]) for written, old in old_urls.items()})
 
 
 def _declared_urls(instance: Node, texts: Texts) -> list[Known]:
@@ -209,7 +216,8 @@ def _declared_urls(instance: Node, texts: Texts) -> list[Known]:
     return [text for text in declared if isinstance(text.written, Text) or (text.fixed and not text.default)]
 
 
-def _replaced(file: SourceText, changes: Mapping[Expression, tuple[str, str]]) -> str:
+def replaced(file: SourceText, changes: Mapping[Expression, tuple[str, str]]) -> str:
+    """Return the file with other texts in some places: the old one and the new one of each."""
     parts, at = [], 0
     write = as_yaml if ending_of(file) == "yaml" else as_cue
     for place in sorted(changes, key=lambda place: place.start):

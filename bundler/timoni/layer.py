@@ -43,6 +43,15 @@ def layer_files(data: bytes, limits: LayerLimits) -> dict[str, bytes]:
     return {path: archive[start:end] for path, start, end in _members(archive, limits) if _wanted(path)}
 
 
+def layer_readme(data: bytes, limits: LayerLimits) -> str:
+    """Return the text of a layer's README.md; empty if it has none. Raises ContentError."""
+    archive = _unpacked(data, limits.unpacked)
+    for path, start, end in _members(archive, limits):
+        if path.lower() == "readme.md":
+            return archive[start:end].decode("utf-8", "replace")
+    return ""
+
+
 def _unpacked(data: bytes, limit: int) -> bytes:
     """Return the joint content of one or a few gzip members."""
     parts: list[bytes] = []

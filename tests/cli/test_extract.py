@@ -142,6 +142,6 @@ def remove(out: Path) -> None:
 
 def test_the_python_api_does_the_same(packed: str, tmp_path: Path) -> None:
     with bundler.open_bundle(Path(packed)) as opened:
-        done = bundler.extract(opened, "app:1.0.0", tmp_path / "app.tar")
+        done = bundler.extract(opened, "app:1.0.0", tmp_path / "app.tar", bundler.Session())
     assert isinstance(done, bundler.Extracted)
     assert (done.reference, done.digest) == (f"{SOURCE}:1.0.0", APP.tags["1.0.0"])

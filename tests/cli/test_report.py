@@ -195,7 +195,7 @@ def test_the_python_api_does_the_same(packed: str, out: Path) -> None:
     assert run(["report", packed, "-o", str(out), "-q"]) == 0
     with bundler.open_bundle(Path(packed)) as opened:
         bundler.verify_bundle(opened)
-        page = bundler.page_of(opened, Proof(every_byte=True, sidecar=True))
+        page = bundler.page_of(opened, Proof(every_byte=True, sidecar=True), bundler.Session())
     assert bundler.render_page(page) == out.read_text()
 
 

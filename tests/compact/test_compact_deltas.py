@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from bundler.importer import verify_bundle
 from tests.builders import push_to
 from tests.compact.layers import Night, a_night, an_image, opened
 from tests.processes import bundler as run
+from tests.processes import strace
 from tests.registries import RealRegistry
 
 
@@ -160,6 +162,26 @@ def test_a_compact_delta_is_imported_over_what_the_target_has(sides: Sides, tmp_
     assert small.read_bytes() == sides.delta.read_bytes()
 
 
+def test_compact_nights_build_on_each_other(
+    source_registry: RealRegistry, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    path, store = fresh("app"), ["--store", str(tmp_path / "store")]
+    nights = [tmp_path / f"{number}.compact.zst" for number in range(3)]
+    for number, night in enumerate(nights):
+        push_to(source_registry.base, path, an_image(*range(number + 1)))
+        words = ["export", f"{source_registry.host}/{path}", "--base", "last", "--compact", *store]
+        done = run(*words, "-o", str(night))
+        assert done.returncode == 0, done.stderr
+    before = [word for night in nights[:2] for word in ("--with", str(night))]
+    proven = run("verify", str(nights[2]), *before)
+    assert (proven.returncode, "every byte verified" in proven.stdout) == (0, True), proven.stderr
+    whole, to = tmp_path / "whole.tar.zst", f"oci://{target_registry.host}/nights"
+    assert run("merge", *map(str, nights), "-o", str(whole)).returncode == 0
+    for night in nights:
+        assert run("import", str(night), "--to", to).returncode == 0
+    assert run("verify", str(whole), "--against", to, "--deep").returncode == 0
+
+
 def test_a_base_that_comes_along_need_not_be_at_the_target(sides: Sides) -> None:
     words = ["export", sides.source, "--base", str(sides.base), "--compact", "-o", str(sides.delta)]
     assert run(*words).returncode == 0
@@ -211,6 +233,28 @@ def test_a_base_that_is_gone_or_lies_at_the_target_is_told(
     assert target_registry.tags(name) == ["1.0.0"]
     healed = run("import", str(sides.delta), "--to", sides.to, "--with", str(sides.base))
     assert healed.returncode in (0, 8), healed.stderr
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize(
+    ("struck", "codes"), [("signal=KILL", {-9, 137}), ("error=ENOSPC", {9}), ("error=EIO", {9})]
+)
+def test_a_run_that_reads_a_base_is_struck_and_goes_on(
+    night: Night, tmp_path: Path, struck: str, codes: set[int]
+) -> None:
+    """The base stands in a file without a name: nothing of it is left, whatever happens."""
+    out, scratch = tmp_path / "out.tar.zst", tmp_path / "scratch"
+    scratch.mkdir()
+    words = ["expand", str(night.compact), "-o", str(out), "--with", str(night.base)]
+    inject = ("-e", "trace=pwrite64", "-e", f"inject=pwrite64:{struck}:when=1")
+    where = {**os.environ, "TMPDIR": str(scratch)}
+    ended = run(*words, before=strace(tmp_path / "log", *inject), env=where)
+    assert ended.returncode in codes, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not out.exists()
+    assert list(scratch.iterdir()) == []
+    assert run(*words, env=where).returncode == 0
+    assert out.read_bytes() == night.portable.read_bytes()
 
 
 # --- damaged and hostile ---------------------------------------------------------------------------

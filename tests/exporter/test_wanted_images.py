@@ -10,6 +10,7 @@ import pytest
 from bundler.bundle.inventory import roots_of
 from bundler.bundle.reader import open_bundle
 from bundler.exporter.resolve.wanted_images import leads_to_this_machine
+from bundler.oci.manifest import OCI_INDEX
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Include
@@ -77,9 +78,9 @@ def carried(bundle: Path) -> set[str]:
         return {str(root).partition("/")[2] for root in roots_of(opened.inventory)}
 
 
-def run(server: MemoryRegistry, folder: Path, along: Include = ALONG) -> Report:
+def run(server: MemoryRegistry, folder: Path, along: Include = ALONG, now: int = 0) -> Report:
     """Export the module with its images."""
-    return exported(folder / "b.tar.zst", f"{server.host}/app", along=along)
+    return exported(folder / "b.tar.zst", f"{server.host}/app", along=along, now=now)
 
 
 def test_annotated_images_are_carried_without_reading_the_module(tmp_path: Path) -> None:
@@ -141,6 +142,49 @@ def test_an_optional_image_that_is_gone_is_a_warning(tmp_path: Path, gone: str) 
     assert report.exit_code == 0
     assert any("nginx:1.25" in line and "it is optional" in line for line in report.warnings)
     assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0"}
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize("told_by", ["annotation", "config", "index"])
+@pytest.mark.parametrize(("days", "taken"), [(6, False), (7, True)])
+def test_a_young_image_is_left_out_with_a_warning(
+    tmp_path: Path, told_by: str, days: int, taken: bool
+) -> None:
+    with MemoryRegistry({"hub/nginx": an_image_made_in_1970(told_by)}) as server:
+        server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25")
+        report = run(server, tmp_path, Include(images=True, image_min_age=7 * DAY), now=days * DAY)
+    assert report.exit_code == 0
+    assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0", *(["hub/nginx:1.25"] if taken else [])}
+    told = "hub/nginx:1.25: left out: created 1970-01-01T00:00:00Z, younger than --image-min-age"
+    assert any(told in line for line in report.warnings) != taken
+
+
+def test_an_image_that_tells_no_age_is_taken(tmp_path: Path) -> None:
+    with MemoryRegistry({"hub/nginx": an_image_made_in_1970("nothing")}) as server:
+        server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25")
+        report = run(server, tmp_path, Include(images=True, image_min_age=7 * DAY))
+    assert (report.exit_code, report.warnings) == (0, ())
+    assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0", "hub/nginx:1.25"}
+
+
+def an_image_made_in_1970(told_by: str) -> Content:
+    """An image that says when it was made in one of three places, or nowhere."""
+    made, content = "1970-01-01T00:00:00Z", Content()
+    kind = "application/vnd.oci.image.config.v1+json"
+    config = content.add_blob(dumped({} if told_by in ("annotation", "nothing") else {"created": made}), kind)
+    told = {"org.opencontainers.image.created": made} if told_by == "annotation" else {}
+    document = manifest_document(config, [], annotations=told)
+    data = dumped(document)
+    if told_by != "index":
+        content.add_bytes(data, document["mediaType"], "1.25")
+        return content
+    content.add_bytes(data, document["mediaType"], "child")
+    child = {"mediaType": document["mediaType"], "digest": content.tags.pop("child"), "size": len(data)}
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child]}
+    content.add_bytes(dumped(index), OCI_INDEX, "1.25")
+    return content
 
 
 def test_a_pinned_image_is_taken_by_its_digest_under_its_tag(tmp_path: Path) -> None:

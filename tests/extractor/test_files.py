@@ -17,6 +17,7 @@ from bundler.bundle.reader import open_bundle
 from bundler.errors import BundlerError, ContentError, IntegrityError, LocalError, UsageError
 from bundler.extractor import Extracted, extract
 from bundler.limits import Limits
+from bundler.session import Session
 from tests.builders import OCI_LAYER, SHAPES, TIMONI_LAYER, Content, manifest_document
 from tests.extractor.contents import (
     FLUX_LAYER,
@@ -35,7 +36,7 @@ from tests.extractor.contents import (
 def extracted(folder: Path, content: Content, reference: str = "app:1.0.0", **more: Limits) -> Extracted:
     """A version of a bundle, as the directory `out`."""
     with bundle_of(folder, content) as bundle:
-        return extract(bundle, reference, folder / "out", **more)  # type: ignore[arg-type]
+        return extract(bundle, reference, folder / "out", Session(**more))  # type: ignore[arg-type]
 
 
 def refused(folder: Path, content: Content) -> BundlerError:
@@ -196,7 +197,7 @@ def test_damage_is_told_as_damage(damage: bytes, tmp_path: Path) -> None:
     folder = unpacked_bundle(tmp_path, content)
     (folder / largest(content).digest.path).write_bytes(damage)
     with open_bundle(folder) as bundle, pytest.raises(IntegrityError):
-        extract(bundle, "app:1.0.0", tmp_path / "out")
+        extract(bundle, "app:1.0.0", tmp_path / "out", Session())
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
@@ -216,7 +217,7 @@ def test_a_directory_with_files_is_left_alone_also_by_force(tmp_path: Path) -> N
         bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle,
         pytest.raises(UsageError, match="not empty"),
     ):
-        extract(bundle, "app:1.0.0", tmp_path / "out", force=True)
+        extract(bundle, "app:1.0.0", tmp_path / "out", Session(), force=True)
     assert files_in(tmp_path / "out") == {"diary": b"dear"}
 
 
@@ -239,10 +240,10 @@ def test_a_place_without_a_name_is_refused(out: str, tmp_path: Path) -> None:
         bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle,
         pytest.raises(UsageError, match="not the name of a directory"),
     ):
-        extract(bundle, "app:1.0.0", Path(out))
+        extract(bundle, "app:1.0.0", Path(out), Session())
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     """Case 109."""
     with bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle, pytest.raises(LocalError, match="nowhere"):
-        extract(bundle, "app:1.0.0", tmp_path / "nowhere" / "out")
+        extract(bundle, "app:1.0.0", tmp_path / "nowhere" / "out", Session())

@@ -17,6 +17,7 @@ from bundler.errors import IntegrityError, LocalError, UsageError
 from bundler.extractor import Extracted, extract
 from bundler.oci import strict_json
 from bundler.oci.manifest import ACCEPTED
+from bundler.session import Session
 from tests.builders import SHAPES, Content, a_bundle
 from tests.extractor.contents import SOURCE, a_packed_module, bundle_of, largest, unpacked_bundle
 from tests.registries import RealRegistry, require
@@ -26,7 +27,7 @@ def archived(folder: Path, content: Content, tag: str = "1.0.0") -> tuple[Path, 
     """A version of a bundle, as an archive."""
     out = folder / "out.tar"
     with bundle_of(folder, content) as bundle:
-        return out, extract(bundle, f"{SOURCE}:{tag}", out)
+        return out, extract(bundle, f"{SOURCE}:{tag}", out, Session())
 
 
 def skopeo(*arguments: str) -> str:
@@ -59,7 +60,7 @@ def test_without_a_tag_skopeo_takes_the_only_one(tmp_path: Path) -> None:
     content = a_packed_module("1.0.0", "2.0.0")
     digest = content.tags["2.0.0"]
     with bundle_of(tmp_path, content) as bundle:
-        done = extract(bundle, f"@{digest}", tmp_path / "out.tar")
+        done = extract(bundle, f"@{digest}", tmp_path / "out.tar", Session())
     shown = skopeo("inspect", "--raw", f"oci-archive:{tmp_path / 'out.tar'}")
     assert shown.encode() == content.manifests[digest][1]
     assert (done.reference, done.digest) == (digest, digest)
@@ -89,7 +90,7 @@ def test_a_version_has_the_same_bytes_from_whatever_bundle(tmp_path: Path) -> No
     archives = []
     for number, contents in enumerate(({SOURCE: alone}, {"a.example/z": SHAPES["index"](), SOURCE: module})):
         with open_bundle(a_bundle(tmp_path / f"{number}.tar.zst", contents)) as bundle:
-            extract(bundle, "app:1.0.0", tmp_path / f"{number}.tar")
+            extract(bundle, "app:1.0.0", tmp_path / f"{number}.tar", Session())
         archives.append((tmp_path / f"{number}.tar").read_bytes())
     assert archives[0] == archives[1]
 
@@ -103,9 +104,9 @@ def test_an_archive_is_replaced_only_by_force(tmp_path: Path) -> None:
     out.write_text("dear diary")
     with bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle:
         with pytest.raises(UsageError, match="--force"):
-            extract(bundle, "app:1.0.0", out)
+            extract(bundle, "app:1.0.0", out, Session())
         assert out.read_text() == "dear diary"
-        extract(bundle, "app:1.0.0", out, force=True)
+        extract(bundle, "app:1.0.0", out, Session(), force=True)
     assert tarfile.is_tarfile(out)
 
 
@@ -113,13 +114,13 @@ def test_a_directory_is_not_replaced_by_force(tmp_path: Path) -> None:
     """Case 109."""
     (tmp_path / "out.tar").mkdir()
     with bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle, pytest.raises(UsageError, match="another"):
-        extract(bundle, "app:1.0.0", tmp_path / "out.tar", force=True)
+        extract(bundle, "app:1.0.0", tmp_path / "out.tar", Session(), force=True)
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     """Case 109."""
     with bundle_of(tmp_path, a_packed_module("1.0.0")) as bundle, pytest.raises(LocalError, match="nowhere"):
-        extract(bundle, "app:1.0.0", tmp_path / "nowhere" / "out.tar")
+        extract(bundle, "app:1.0.0", tmp_path / "nowhere" / "out.tar", Session())
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes", None])
@@ -130,7 +131,7 @@ def test_a_damaged_blob_leaves_no_archive(damage: bytes | None, tmp_path: Path) 
     blob = folder / largest(content).digest.path
     blob.unlink() if damage is None else blob.write_bytes(damage)
     with open_bundle(folder) as bundle, pytest.raises(IntegrityError):
-        extract(bundle, "app:1.0.0", tmp_path / "out.tar")
+        extract(bundle, "app:1.0.0", tmp_path / "out.tar", Session())
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
@@ -143,4 +144,4 @@ def test_what_a_bundle_does_not_list_is_missing(tmp_path: Path) -> None:
     inventory["blobs"] = [blob for blob in inventory["blobs"] if blob["digest"] != gone]
     (folder / "bundle.json").write_bytes(strict_json.canonical(inventory))
     with open_bundle(folder) as bundle, pytest.raises(IntegrityError, match=f"{gone}: missing, but"):
-        extract(bundle, "app:1.0.0", tmp_path / "out.tar")
+        extract(bundle, "app:1.0.0", tmp_path / "out.tar", Session())

@@ -163,3 +163,25 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "this is not a folder" in done.stderr
+
+
+@pytest.mark.slow
+def test_images_of_timoni_bundle_files_are_rewritten(
+    bundle: tuple[Path, str], target_registry: RealRegistry, tmp_path: Path
+) -> None:
+    file, name = bundle
+    apps, out = tmp_path / "apps.cue", tmp_path / "out"
+    out.mkdir()
+    values = f'{{image: "{name}:1.0.0", other: image: "quay.io/x/y:1"}}'
+    apps.write_text(
+        'bundle: {apiVersion: "v1alpha1", name: "apps", instances: app: {\n'
+        f'\tmodule: {{url: "oci://{name}", version: "1.0.0"}}\n\tnamespace: "a"\n\tvalues: {values}\n}}}}\n'
+    )
+    command = ["import", str(file), "--to", target_registry.host, "-q", "--timoni-bundle", str(apps)]
+    done = bundler(*command, "--timoni-bundle-to", str(out), "--rewrite-images")
+    assert done.returncode == 0, done.stderr
+    inside = f"{target_registry.host}/{name.partition('/')[2]}"
+    assert f'image: "{inside}:1.0.0", other: image: "quay.io/x/y:1"' in (out / "apps.cue").read_text()
+    assert "not rewritten: quay.io/x/y:1 was not carried" in done.stderr
+    alone = bundler("import", str(file), "--to", target_registry.host, "--rewrite-images")
+    assert alone.returncode == 2

@@ -11,6 +11,7 @@ from bundler.bundle.reader import open_bundle
 from bundler.page.gather import page_of
 from bundler.page.render import render_page
 from bundler.page.values import PageContents, Proof
+from bundler.session import Session
 from bundler.timoni.module import pack_module
 from tests.builders import Content, a_bundle, sign_by_subject, sign_by_tag
 
@@ -64,7 +65,7 @@ def a_transfer() -> dict[str, Content]:
 def page_in(folder: Path, contents: Mapping[str, Content], proof: Proof = PROVEN) -> PageContents:
     """What the page of a bundle of these contents says."""
     with open_bundle(a_bundle(folder / "b.tar.zst", contents)) as opened:
-        return page_of(opened, proof)
+        return page_of(opened, proof, Session())
 
 
 class Element(NamedTuple):

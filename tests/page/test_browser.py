@@ -11,6 +11,7 @@ import pytest
 from bundler.bundle.reader import open_bundle
 from bundler.page.gather import page_of
 from bundler.page.render import render_page
+from bundler.session import Session
 from tests.builders import a_bundle, a_module
 from tests.doubles import Canary
 from tests.page.browser import Browser, console, printed_text
@@ -44,7 +45,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     newer = a_bundle(folder / "newer.tar.zst", contents)
     with open_bundle(older) as before, open_bundle(newer) as after:
         list(after.everything())
-        text = render_page(page_of(after, PROVEN, since=[before]))
+        text = render_page(page_of(after, PROVEN, Session(), since=[before]))
     (folder / "report.html").write_text(text)
     return folder / "report.html"
 
@@ -53,7 +54,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page whose every text wants to break out, and to have something fetched."""
     with open_bundle(a_bundle(page.parent / "hostile.tar.zst", a_transfer())) as opened:
-        contents = page_of(opened, PROVEN)
+        contents = page_of(opened, PROVEN, Session())
     text = f'{"".join(HOSTILE)}"><img src="{ELSEWHERE}a.png"><link rel=stylesheet href="{ELSEWHERE}b.css">'
     path = tmp_path_factory.mktemp("hostile") / "hostile.html"
     path.write_text(render_page(with_text(contents, text)))

@@ -15,6 +15,7 @@ from bundler.page.findings import findings
 from bundler.page.gather import page_of
 from bundler.page.render import render_page
 from bundler.page.values import LabelledFact, Marks, PageContents, Proof, UnknownImage
+from bundler.session import Session
 from tests.builders import (
     Content,
     a_bundle,
@@ -170,7 +171,7 @@ def test_a_layer_that_is_no_archive_is_told_as_unknown(tmp_path: Path) -> None:
 
 def test_a_layer_over_the_limit_is_not_read(tmp_path: Path) -> None:
     with open_bundle(a_bundle(tmp_path / "b.tar.zst", {APP: a_module_with_images("1.0.0")})) as opened:
-        page = page_of(opened, PROVEN, limits=Limits(module_layer=10))
+        page = page_of(opened, PROVEN, Session(limits=Limits(module_layer=10)))
     assert "over the limit of 10 bytes" in page.images.unknown[0].reason
 
 
@@ -196,8 +197,8 @@ def test_what_changed_is_told_without_signatures_one_by_one(tmp_path: Path) -> N
     older = a_bundle(tmp_path / "old.tar.zst", {APP: old})
     newer = a_bundle(tmp_path / "new.tar.zst", new)
     with open_bundle(older) as before, open_bundle(newer) as after:
-        (part,) = page_of(after, PROVEN, since=[before]).changes
-        page = page_of(after, PROVEN, since=[before, after])
+        (part,) = page_of(after, PROVEN, Session(), since=[before]).changes
+        page = page_of(after, PROVEN, Session(), since=[before, after])
     assert (part.old_name, part.old_id) == ("old.tar.zst", before.id)
     assert [(row.change, row.reference) for row in part.rows] == [
         ("added", "1.0.0"),
@@ -232,7 +233,7 @@ def delta(tmp_path: Path) -> Path:
 
 def test_a_delta_tells_what_is_gone_and_what_its_base_has(delta: Path) -> None:
     with open_bundle(delta) as opened:
-        page = page_of(opened, PROVEN)
+        page = page_of(opened, PROVEN, Session())
     (entry,) = page.repositories
     assert [tag.reference for tag in entry.tags] == ["stable"]
     assert entry.gone == ("1.0.0", "1.2.0")
@@ -252,7 +253,7 @@ def test_the_page_tells_gone_from_no_longer_selected(tmp_path: Path) -> None:
         out, base = str(tmp_path / "d.tar.zst"), str(tmp_path / "f.tar.zst")
         assert run([*line, "-o", out, "--base", base, "--newest", "1"]) == 0
     with open_bundle(Path(out)) as delta, open_bundle(Path(base)) as full:
-        page = page_of(delta, PROVEN, since=[full])
+        page = page_of(delta, PROVEN, Session(), since=[full])
     (entry,) = page.repositories
     assert (entry.gone, entry.deselected) == (("1.0.0",), ("1.1.0",))
     assert "look: 1 tag said to be gone at the source." in said(page)
@@ -266,8 +267,8 @@ def test_the_page_tells_gone_from_no_longer_selected(tmp_path: Path) -> None:
 
 def test_a_module_layer_in_the_base_is_read_there_or_told(delta: Path) -> None:
     with open_bundle(delta) as opened, open_bundle(delta.with_name("f.tar.zst")) as base:
-        alone = page_of(opened, PROVEN).images
-        beside = page_of(opened, PROVEN, since=[base]).images
+        alone = page_of(opened, PROVEN, Session()).images
+        beside = page_of(opened, PROVEN, Session(), since=[base]).images
     assert "only the base of this delta has it" in alone.unknown[0].reason
     assert ([row.reference for row in beside.rows], beside.unknown) == ([f"{IMAGE}:1.1.0"], ())
 
@@ -308,14 +309,16 @@ def test_what_was_not_checked_is_told_first(tmp_path: Path) -> None:
 def test_a_signature_that_nobody_checked_is_not_called_valid(tmp_path: Path) -> None:
     path = a_bundle(tmp_path / "b.tar.zst", {APP: a_module()})
     with open_bundle(path) as opened:
-        page = page_of(opened, PROVEN, claimed=[LabelledFact("Signed, not checked, by", "SHA256:x")])
+        page = page_of(
+            opened, PROVEN, Session(), claimed=[LabelledFact("Signed, not checked, by", "SHA256:x")]
+        )
     assert "look: The signature on this file was not checked." in said(page)
     assert "is valid" not in said(page)
 
 
 def test_an_origin_that_was_proven_takes_the_warning_away(tmp_path: Path) -> None:
     with open_bundle(a_bundle(tmp_path / "b.tar.zst", a_transfer())) as opened:
-        page = page_of(opened, PROVEN, origin=[LabelledFact("Signed by", "carrier@example.org")])
+        page = page_of(opened, PROVEN, Session(), origin=[LabelledFact("Signed by", "carrier@example.org")])
     assert "look: No signature on this file" not in said(page)
     assert "ok: The signature on this file is valid." in said(page)
 
@@ -341,7 +344,7 @@ def test_more_manifests_than_memory_may_hold_are_refused(tmp_path: Path) -> None
 def test_more_blobs_than_memory_may_hold_are_refused(tmp_path: Path) -> None:
     path = a_bundle(tmp_path / "b.tar.zst", {APP: a_module()})
     with open_bundle(path) as opened, pytest.raises(ContentError, match="limit of 5 blobs"):
-        page_of(opened, Proof(every_byte=False, sidecar=False), limits=Limits(needs=5))
+        page_of(opened, Proof(every_byte=False, sidecar=False), Session(limits=Limits(needs=5)))
 
 
 def test_an_empty_bundle_has_a_page(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from bundler.page.values import (
     TagRow,
     UnknownImage,
 )
+from bundler.session import Session
 from tests.builders import Content, a_bundle, a_module, an_image, manifest_document
 from tests.page.contents import ALLOWED, APP, PROVEN, TakenApart, a_transfer, page_in, taken_apart
 
@@ -154,7 +155,7 @@ def test_a_page_tells_all_of_a_usual_transfer(tmp_path: Path) -> None:
     with open_bundle(older) as before, open_bundle(newer) as after:
         list(after.everything())
         sha256 = after.sha256
-        page = taken_apart(page_of(after, PROVEN, since=[before]))
+        page = taken_apart(page_of(after, PROVEN, Session(), since=[before]))
     assert str(sha256) in page.text
     for text in (
         after.id,

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from bundler.__main__ import run
 from tests.builders import a_module, push_to
 from tests.conftest import PASSWORD, USER
-from tests.registries import RealRegistry, TokenServer
+from tests.registries import RealRegistry, TokenServer, require
 
 Says = Callable[[str], None]
 
@@ -57,6 +58,19 @@ def test_a_login_is_proven_kept_used_and_removed(
     assert run(["logout", host]) == 4
 
 
+def test_skopeo_reads_the_same_login(
+    htpasswd_registry: RealRegistry, fresh: Callable[[str], str], authfile: Path, stdin: Says
+) -> None:
+    path, host = fresh("app"), htpasswd_registry.host
+    push_to(htpasswd_registry.base, path, a_module("1.0.0"), (USER, PASSWORD))
+    inspect = [require("skopeo"), "inspect", "--tls-verify=false", "--raw", f"docker://{host}/{path}:1.0.0"]
+    assert subprocess.run(inspect, capture_output=True, check=False).returncode != 0
+    stdin(PASSWORD)
+    assert run(["login", f"{host}/{path.partition('/')[0]}", "-u", USER, "--password-stdin"]) == 0
+    assert subprocess.run(inspect, capture_output=True, check=False).returncode == 0
+    assert run(["ls", f"{host}/{path}"]) == 0
+
+
 def test_a_wrong_password_is_not_kept(
     htpasswd_registry: RealRegistry, authfile: Path, stdin: Says, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +106,7 @@ def test_a_registry_that_asks_for_no_login_is_told(
 ) -> None:
     stdin(PASSWORD)
     assert run(["login", source_registry.host, "-u", USER, "--password-stdin"]) == 0
-    assert "nothing proves these credentials" in capsys.readouterr().err
+    assert "these credentials were not checked" in capsys.readouterr().err
     assert authfile.exists()
 
 

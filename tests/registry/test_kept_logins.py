@@ -134,6 +134,8 @@ def test_a_link_is_followed_and_stays(file: Path, tmp_path: Path) -> None:
     keep_login(link, HOST, PAIR, HelperSettings())
     assert link.is_symlink()
     assert kept(file, HOST) == PAIR
+    with pytest.raises(UsageError, match="not a file of credentials; name another one"):
+        keep_login(tmp_path, HOST, PAIR, HelperSettings())
     loop = tmp_path / "loop"
     loop.symlink_to("loop")
     with pytest.raises(LocalError, match="a link that leads to itself"):

@@ -20,7 +20,7 @@ from bundler.oci import BlobSource, Digest
 
 _CHANGING = re.compile(rb"[0-9a-f]{6,}|[0-9]+")
 """Parts of a name that differ from version to version."""
-_MOST_FILES = 200_000
+_MOST_FILES = 100_000
 """Files of the base that are looked at: each takes some 500 bytes of memory."""
 
 

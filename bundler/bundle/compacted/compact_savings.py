@@ -14,8 +14,7 @@ from bundler.bundle.inventory import Inventory
 from bundler.bundle.manifest_pool import ManifestPool, chain_entry_of
 from bundler.bundle.writer import WrittenBundle, write_bundle
 from bundler.limits import Limits
-from bundler.oci import BlobSource, Descriptor, Digest
-from bundler.oci.graph import Manifests, needed_by
+from bundler.oci import BlobSource, Descriptor, Digest, Manifests, needed_by
 from bundler.reporting.bundle_outcome import CompactReport, CompactShare
 from bundler.reporting.progress import SILENCE, Progress, Step
 from bundler.trust.statement import SignedStatement

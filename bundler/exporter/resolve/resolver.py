@@ -142,10 +142,18 @@ def _with_images(draft: _Draft, reader: SourceReader) -> _Draft:
     if not any(include.images for include in draft.graph.includes.values()):
         return draft
     # Loaded here: most runs read no module's CUE.
-    from bundler.exporter.resolve.wanted_images import find_images
+    from bundler.exporter.resolve.wanted_images import find_images, young_images
 
-    wishes, optional, findings = find_images(draft.chosen, draft.graph, reader)
-    return _pinned(draft.noting(findings), wishes, reader, optional=optional)
+    wishes, optional, findings, ages = find_images(draft.chosen, draft.graph, reader)
+    pinned = _pinned(draft.noting(findings), wishes, reader, optional=optional)
+    if not ages:
+        return pinned
+    images = [root for root in pinned.chosen if root not in draft.chosen]
+    young = young_images(images, pinned.graph, reader, ages)
+    old = tuple(root for root in pinned.chosen if root not in young)
+    return replace(pinned, chosen=old, optional=pinned.optional - young.keys()).noting(
+        Findings(warnings=tuple(young.values()))
+    )
 
 
 def _walked(draft: _Draft, reader: SourceReader) -> _Draft:

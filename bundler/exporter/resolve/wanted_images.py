@@ -4,7 +4,7 @@ No request where the manifest names them; else one for the module's own layer, w
 bundle.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -14,11 +14,12 @@ from bundler.exporter.resolve.pin_tags import FetchRequest, Wish
 from bundler.exporter.resolve.resolution import Findings
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph
-from bundler.oci import Descriptor, Digest, Layer, Manifest, RepositoryName
+from bundler.oci import Descriptor, Digest, Layer, Manifest, RepositoryName, strict_json
 from bundler.oci.addresses import is_here
-from bundler.oci.manifest import TIMONI_CONTENT_TYPE
+from bundler.oci.manifest import CREATED, TIMONI_CONTENT_TYPE
 from bundler.reporting.bundle_outcome import ImagesReport
 from bundler.reporting.json_report import Failure, failure
+from bundler.selection.creation_time import created_at, rfc3339
 from bundler.selection.sources import Include
 from bundler.timoni.image_fields import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
@@ -40,6 +41,8 @@ class WantedImages(NamedTuple):
     wishes: list[Wish]
     optional: frozenset[FetchRequest]
     findings: Findings
+    ages: Mapping[RepositoryName, int]
+    """Seconds that the images of a repository must be old, where a module asks for that."""
 
 
 ImagesOfLayers = Mapping[Digest, ModuleImages]
@@ -53,22 +56,57 @@ def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceRead
     wanted: dict[FetchRequest, None] = {}
     includes: dict[RepositoryName, Include] = {}
     needed: set[FetchRequest] = set()
+    ages: dict[RepositoryName, int] = {}
     for module in modules:
         read = images.get(module.layer.digest) if module.layer else None
         include = graph.include(module.root.repository)
         requests, report = _requests(module, read or images_of(module.manifest.annotations, {}), include)
         warnings = tuple(f"{module.root}: an image is unknown: {line}" for line in report.unknown)
         findings += Findings(warnings=warnings, images=(report,))
-        carried = include._replace(images=False, exclude_images=(), optional_images=())
+        carried = include._replace(images=False, exclude_images=(), optional_images=(), image_min_age=None)
         wanted |= dict.fromkeys(requests)
         for name in {request.repository for request in requests}:
             # What one module needs for all platforms is not narrowed by another that runs it too.
             includes[name] = includes.get(name, carried).joined(carried, narrow=False)
+            if include.image_min_age is not None:
+                ages[name] = max(include.image_min_age, ages.get(name, 0))
         needed |= {request for request in requests if not _matches(request, include.optional_images)}
     # Those without a digest first: a tag names what it points to, not what somebody pinned.
     ordered = sorted(wanted, key=lambda request: (request.digest is not None, str(request)))
     wishes = [(request, includes[request.repository]) for request in ordered]
-    return WantedImages(wishes, frozenset(wanted.keys() - needed), findings)
+    return WantedImages(wishes, frozenset(wanted.keys() - needed), findings, ages)
+
+
+def young_images(
+    images: Sequence[Root], graph: ManifestGraph, reader: SourceReader, ages: Mapping[RepositoryName, int]
+) -> dict[Root, str]:
+    """Return the images that are too young, each with a line; one that does not tell its age is not."""
+    now = reader.session.clock()
+    aged = [root for root in images if root.repository in ages]
+
+    def second(root: Root) -> int | None:
+        return _created(graph.manifests[root.digest], root.repository, reader)
+
+    young: dict[Root, str] = {}
+    for root, created in reader.each("creation times of images", aged, second):
+        if isinstance(created, int) and now - created < ages[root.repository]:
+            young[root] = f"{root}: left out: created {rfc3339(created)}, younger than --image-min-age"
+    return young
+
+
+def _created(manifest: Manifest, name: RepositoryName, reader: SourceReader, depth: int = 0) -> int | None:
+    """Return when an image was made, by its annotation or configuration; of an index, its first child."""
+    if (stated := created_at(manifest.annotations.get(CREATED, ""))) is not None:
+        return stated
+    if manifest.children and depth < reader.limits.index_depth:
+        child = reader.manifest(name, manifest.children[0].digest).manifest
+        return _created(child, name, reader, depth + 1)
+    if manifest.config is None:
+        return None
+    data = reader.small_blob(manifest.config.blob, name)
+    document = strict_json.loads(data, item=f"image {name}", depth=reader.limits.json_depth)
+    created = document.get("created") if isinstance(document, dict) else None
+    return created_at(created) if isinstance(created, str) else None
 
 
 def _matches(image: FetchRequest, globs: Iterable[str]) -> bool:

@@ -85,10 +85,20 @@ def _check_helper(helper: _Helper, place: Prefix, credentials: Credentials, file
         raise UsageError(str(place), cause, "name another file with --authfile")
 
 
+def check_login_file(file: Path) -> None:
+    """Raise UsageError or LocalError for a file that can't keep logins, before anybody types a password."""
+    _document(_followed(file))
+
+
 def _followed(file: Path) -> Path:
-    """Return the file that a link leads to: it is replaced, and not the link."""
+    """Return the file that a link leads to: it is replaced, and not the link.
+
+    Raises: UsageError for what is there and is not a file. LocalError for a link to itself.
+    """
     for _ in range(MOST_LINKS):
         if not file.is_symlink():
+            if file.exists() and not file.is_file():
+                raise UsageError(str(file), "not a file of credentials", "name another one with --authfile")
             return file
         file = file.parent / os.readlink(file)  # noqa: PTH115  pathlib's would drop `..`
     raise LocalError(str(file), "a link that leads to itself", "name another file with --authfile")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import click
 
-from bundler import extract, open_bundle
+from bundler import Session, extract, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
 from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
@@ -51,9 +51,10 @@ def command(
     the files of every tar+gzip layer (Timoni modules and artifacts, Helm charts, Flux artifacts); links,
     devices, and names that lead out of it are refused. OUT is written completely or not at all.
     """
+    session = Session(progress=progress_bars.display(quiet=quiet))
     with open_bundle(bundle, volumes_in=volumes.volumes_in) as opened:
         refuse_unused_folders(volumes.volumes_in, opened)
-        done = extract(opened, reference, out, force=force, progress=progress_bars.display(quiet=quiet))
+        done = extract(opened, reference, out, session, force=force)
     for layer in done.left_out:
         log.current_log().warn(f"not unpacked, because it is not an archive of files: {layer}")
     if as_json:

@@ -1,19 +1,28 @@
 """`timoni-bundler serve`."""
 
 import contextlib
+from collections.abc import Callable, Collection
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import click
 
+from bundler.bundle.inventory import INVENTORY_FILE
 from bundler.cli.declared_command import declared
-from bundler.cli.terminal.log import current_log
+from bundler.cli.terminal.log import Log, current_log
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, SetOptions
 from bundler.errors import UsageError
-from bundler.server.listener import RegistryServer
-from bundler.server.served_content import read_only
+from bundler.layout import INDEX_FILE
+from bundler.named_files import text_of
+from bundler.oci.addresses import is_here
+from bundler.server.app import Pages
+from bundler.server.listener import Access, RegistryServer, server_context
+from bundler.server.served_content import ServedContent, read_only
 from bundler.server.writable import writable
+
+_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  recognised, to warn of it
 
 
 @declared("serve")
@@ -40,18 +49,37 @@ def command(
             help="Listen on this port; 0 is any free one. Default: 5000.",
         ),
     ] = 5000,
+    tls_cert: Annotated[
+        Path | None,
+        Option(
+            "--tls-cert", metavar="FILE",
+            help="Serve https with this certificate and its chain (PEM). Needs --tls-key.",
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, Option("--tls-key", metavar="FILE", help="The private key of --tls-cert (PEM).")
+    ] = None,
+    htpasswd: Annotated[
+        Path | None,
+        Option(
+            "--htpasswd", metavar="FILE",
+            help="Answer only users of this file, with bcrypt hashes as `htpasswd -B` makes them.",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, Option("--quiet", "-q", help="Print the address, but not a line per request.")
     ] = False,
 ) -> int:  # fmt: skip
     """Run a registry from a bundle or a directory until it is interrupted.
 
-    Repositories are at their source path, without the source host. Nothing is unpacked. There is no
-    authentication and no TLS, so it listens on this machine only, unless --host says otherwise.
+    Repositories are at their source path, without the source host. Nothing is unpacked. A browser that
+    opens the address sees what is there, and how to pull it. Without --host, it listens on this machine
+    only; with it, add --tls-cert and --htpasswd.
 
     \b
     timoni-bundler serve modules.tar.zst
     timoni-bundler serve --writable /srv/registry --port 5001
+    timoni-bundler serve modules.tar.zst --host 0.0.0.0 --tls-cert tls.crt --tls-key tls.key --htpasswd users
     """
     if takes_pushes and content.is_file():
         raise UsageError(
@@ -61,12 +89,66 @@ def command(
     log.goes_on = False
     line = partial(log.tell, "note")
     opening = writable if takes_pushes else partial(read_only, volumes_in=volumes.volumes_in)
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        opening(content) as opened,
-        RegistryServer(opened, host, port, log=None if quiet else line, trouble=line) as server,
-    ):
-        click.echo(f"http://{server.address}")
-        server.serve_forever()
+    access = _access(tls_cert, tls_key, htpasswd)
+    with contextlib.suppress(KeyboardInterrupt), opening(content) as opened:
+        pages = _pages(opened, _report_of(content, volumes.volumes_in))
+        with RegistryServer(
+            opened, host, port,
+            log=None if quiet else line, trouble=line, access=access, pages=pages,
+        ) as server:  # fmt: skip
+            if host and (not is_here(host) or host in _EVERY_ADDRESS):
+                _warn(host, access, log)
+            click.echo(server.url)
+            server.serve_forever()
     log.tell("note", "stopped")
     return 0
+
+
+def _access(cert: Path | None, key: Path | None, htpasswd: Path | None) -> Access:
+    """Return TLS and users as the options say. Raises UsageError."""
+    tls = passwords = None
+    if cert and key:
+        tls = server_context(cert, key)
+    if htpasswd:
+        from bundler.server.passwords import Passwords, read_htpasswd
+
+        passwords = Passwords(read_htpasswd(str(htpasswd), text_of(htpasswd)))
+    return Access(tls, passwords)
+
+
+def _warn(host: str, access: Access, log: Log) -> None:
+    """Say what is open where other machines can reach the address."""
+    if access.passwords is None:
+        log.warn(f"{host}: everybody who reaches this address can use the registry; add --htpasswd")
+    if access.tls is None:
+        what = "passwords and content travel" if access.passwords else "content travels"
+        log.warn(f"{host}: {what} unencrypted; add --tls-cert and --tls-key")
+
+
+def _pages(content: ServedContent, report: Callable[[], str] | None) -> Pages:
+    """Return what browsers are shown; the templates are loaded for the first of them."""
+
+    def page(path: str, address: str) -> str | None:
+        from bundler.page.served_page import ServedPages
+
+        return ServedPages(content, address, report).page(path)
+
+    return page
+
+
+def _report_of(content: Path, volumes_in: Collection[Path]) -> Callable[[], str] | None:
+    """Return what makes the report page of a bundle; None for the directory of a registry."""
+    if content.is_dir() and not (content / INVENTORY_FILE).exists() and (content / INDEX_FILE).exists():
+        return None
+
+    def report() -> str:
+        from bundler import open_bundle
+        from bundler.page.gather import page_of
+        from bundler.page.render import render_page
+        from bundler.page.values import Proof
+        from bundler.session import Session
+
+        with open_bundle(content, volumes_in=volumes_in) as bundle:
+            return render_page(page_of(bundle, Proof(every_byte=False, sidecar=False), Session()))
+
+    return report

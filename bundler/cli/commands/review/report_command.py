@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import click
 
@@ -22,17 +22,14 @@ from bundler.errors import NotFoundError
 from bundler.page.page_file import check_place, write_page
 from bundler.page.values import LabelledFact, PageContents, Proof
 from bundler.reporting.json_report import StatementReport
-from bundler.reporting.progress import Progress
 from bundler.volumes.volume_sets import names_lost_volume
 
 STDOUT = "-"
 
 
-@declared("report")
-def command(
-    bundle: BundleArgument,
-    volumes: SetOptions,
-    *,
+class PageOptions(NamedTuple):
+    """Options of the page."""
+
     out: Annotated[
         str,
         Option(
@@ -42,20 +39,28 @@ def command(
             path=True,
             help="Write the page here; `-` is standard output.",
         ),
-    ],
+    ]
     since: Annotated[
         tuple[Path, ...],
         Option(
             "--since", metavar="OLD", help="Show what changed since this bundle or directory. Repeatable."
         ),
-    ] = (),
+    ] = ()
     title: Annotated[
         str, Option("--title", metavar="TEXT", help="Title of the page. Default: the file's name.")
-    ] = "",
+    ] = ""
     no_verify: Annotated[
         bool, Option("--no-verify", help="Don't check every byte first; the page says so.")
-    ] = False,
-    force: Annotated[bool, Option("--force", help="Replace a file even if it is not a report page.")] = False,
+    ] = False
+    force: Annotated[bool, Option("--force", help="Replace a file even if it is not a report page.")] = False
+
+
+@declared("report")
+def command(
+    bundle: BundleArgument,
+    volumes: SetOptions,
+    *,
+    options: PageOptions,
     quiet: Quiet = False,
     signatures: SignatureOptions,
 ) -> int:
@@ -72,29 +77,33 @@ def command(
     \b
     timoni-bundler report monday.tar.zst -o report.html --since sunday.tar.zst
     """
-    refuse_force(out, force=force)
-    if out != STDOUT:
-        check_place(Path(out), (bundle, *since), force=force)
-    trust, progress = complete(TrustOptions(*signatures)), progress_bars.display(quiet=quiet)
+    refuse_force(options.out, force=options.force)
+    if options.out != STDOUT:
+        check_place(Path(options.out), (bundle, *options.since), force=options.force)
+    trust, session = complete(TrustOptions(*signatures)), Session(progress=progress_bars.display(quiet=quiet))
+    verifier = verifier_of(trust, session.clock())
+    with open_bundle(bundle, verifier=verifier, volumes_in=volumes.volumes_in) as opened:
+        page = _page(opened, options, volumes.volumes_in, session)
+    return _write(page, render_page(page), options.out)
+
+
+def _page(bundle: Bundle, options: PageOptions, volumes_in: Sequence[Path], session: Session) -> PageContents:
+    """Check the bundle, open the older ones, and gather what the page shows."""
+    if not options.since:
+        refuse_unused_folders(volumes_in, bundle)
+    # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
+    for path in options.since:
+        if not path.exists() and not names_lost_volume(path):
+            raise NotFoundError(str(path), "not there", "check the path")
+    unchecked = Proof(every_byte=False, sidecar=False)
+    proof = unchecked if options.no_verify else proven(bundle, session, options.since, volumes_in)
+    origin, claimed = signature_of(bundle.proven or (bundle.sealed.report() if bundle.sealed else None))
     with contextlib.ExitStack() as stack:
-        verifier = verifier_of(trust, Session().clock())
-        opened = stack.enter_context(open_bundle(bundle, verifier=verifier, volumes_in=volumes.volumes_in))
-        if not since:
-            refuse_unused_folders(volumes.volumes_in, opened)
-        # Opened after the long work only, as an inventory takes memory; a wrong name is told before.
-        for path in since:
-            if not path.exists() and not names_lost_volume(path):
-                raise NotFoundError(str(path), "not there", "check the path")
-        unchecked = Proof(every_byte=False, sidecar=False)
-        proof = unchecked if no_verify else proven(opened, progress, since, volumes.volumes_in)
-        older = [stack.enter_context(open_bundle(path, volumes_in=volumes.volumes_in)) for path in since]
-        refuse_unused_folders(volumes.volumes_in, opened, *older)
-        statement = opened.proven or (opened.sealed.report() if opened.sealed else None)
-        origin, claimed = signature_of(statement)
-        page = page_of(
-            opened, proof, since=older, title=title, origin=origin, claimed=claimed, progress=progress
+        older = [stack.enter_context(open_bundle(path, volumes_in=volumes_in)) for path in options.since]
+        refuse_unused_folders(volumes_in, bundle, *older)
+        return page_of(
+            bundle, proof, session, since=older, title=options.title, origin=origin, claimed=claimed
         )
-    return told(page, render_page(page), out)
 
 
 def signature_of(statement: StatementReport | None) -> tuple[list[LabelledFact], list[LabelledFact]]:
@@ -113,14 +122,14 @@ def signature_of(statement: StatementReport | None) -> tuple[list[LabelledFact],
 
 
 def proven(
-    bundle: Bundle, progress: Progress, since: Sequence[Path] = (), volumes_in: Sequence[Path] = ()
+    bundle: Bundle, session: Session, since: Sequence[Path] = (), volumes_in: Sequence[Path] = ()
 ) -> Proof:
     """Check every byte; a compact delta reads its base in the older bundles. Raises what `verify` raises."""
     with contextlib.ExitStack() as stack:
         if bundle.is_compact and since:
             older = [stack.enter_context(open_bundle(path, volumes_in=volumes_in)) for path in since]
-            provide_base(bundle, Session(progress=progress), beside=older)
-    verified = verify_bundle(bundle, Session(progress=progress))
+            provide_base(bundle, session, beside=older)
+    verified = verify_bundle(bundle, session)
     # What volumes say of the whole was compared as they were read.
     beside = bundle.volumes > 0 or sidecar_of(bundle.path).is_file()
     return Proof(
@@ -130,7 +139,7 @@ def proven(
     )
 
 
-def told(page: PageContents, text: str, out: str) -> int:
+def _write(page: PageContents, text: str, out: str) -> int:
     """Write the page, and a line that says so; the result is the exit code."""
     if out == STDOUT:
         click.echo(text.encode(), nl=False)

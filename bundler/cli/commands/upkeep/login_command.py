@@ -14,7 +14,7 @@ from bundler.errors import UsageError, never_show
 from bundler.limits import KIB
 from bundler.oci import Prefix
 from bundler.registry.auth.credentials import CredentialSources
-from bundler.registry.auth.kept_logins import keep_login
+from bundler.registry.auth.kept_logins import check_login_file, keep_login
 from bundler.registry.auth.token_exchange import Credentials, secrets_of
 
 LONGEST = 64 * KIB
@@ -53,6 +53,7 @@ def command(
     timoni-bundler login ghcr.io/example --username ci --password-stdin < token.txt
     """
     file = login_file(authfile)
+    check_login_file(file)
     credentials = _asked(place, username, token=token, from_stdin=password_stdin)
     for secret in secrets_of(credentials):
         never_show(secret)
