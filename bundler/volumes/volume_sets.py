@@ -4,7 +4,6 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from bundler.durable import local_errors
@@ -34,14 +33,18 @@ def ends_like_volume(file: OneFile) -> bool:
 
 
 def volumes_among(folder: Path) -> list[Path]:
-    """Return the files of a folder that end like volumes; others and unreadable ones are passed over."""
+    """Return the files of a folder that end like volumes, or can't be read and are named like volumes."""
     volumes: list[Path] = []
     with local_errors(folder, "read"):
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     for path in entries[:_MOST_FILES]:
-        with suppress(LocalError):
-            if path.is_file() and is_volume(path):
-                volumes.append(path)
+        try:
+            with local_errors(path, "read"):
+                is_one = path.is_file() and is_volume(path)
+        except LocalError:
+            is_one = bool(_NUMBER.fullmatch(path.suffix))
+        if is_one:
+            volumes.append(path)
     return volumes
 
 
@@ -110,7 +113,7 @@ def _read(*folders: Path) -> tuple[dict[Path, Volume], dict[Path, BundlerError]]
         for file in volumes_among(folder):
             try:
                 volumes[file] = read_trailer(file)
-            except (IntegrityError, ContentError, UsageError) as error:
+            except (IntegrityError, ContentError, UsageError, LocalError) as error:
                 wrong[file] = error
     return volumes, wrong
 
@@ -156,11 +159,18 @@ def sets_in(folder: Path) -> list[Path]:
 
 
 def open_set(path: Path, more: Iterable[Path] = ()) -> VolumeSet:
-    """Open the set. Raises IntegrityError that names the missing or truncated volumes."""
+    """Open the set.
+
+    Raises: IntegrityError that names the missing or truncated volumes, LocalError for one that can't be read.
+    """
     existing = find_volumes(path, more)
     volumes = list(existing.values())
     parity = sum(volume.is_parity for volume in volumes)
     if len(volumes) - parity < volumes[0].data:
+        names = {file.stem for file in existing}
+        for file, error in existing.wrong.items():
+            if isinstance(error, LocalError) and file.stem in names:
+                raise error
         raise lacking(next(iter(existing)), volumes, (), parity)
     return VolumeSet(existing)
 

@@ -10,7 +10,7 @@ import pytest
 
 from bundler.errors import LocalError
 from bundler.ledger.ledger import Ledger
-from tests.builders import a_bundle, a_module
+from tests.builders import a_bundle, a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import bundler
 
@@ -191,6 +191,21 @@ def test_a_base_folder_that_others_can_change_is_refused(
     remedy = spoil(base)
     out = str(tmp_path / "night.tar.zst")
     ended = bundler("export", f"{source.host}/app", "-o", out, "--base", str(base), "-q")
+    assert (ended.returncode, remedy in ended.stderr) == (9, True), ended.stderr
+
+
+@pytest.mark.parametrize("spoil", FOREIGN)
+def test_a_folder_of_with_that_others_can_change_is_refused(
+    spoil: Callable[[Path], str], source: MemoryRegistry, tmp_path: Path
+) -> None:
+    base, night = tmp_path / "base", tmp_path / "night.tar.zst"
+    assert bundler("export", f"{source.host}/app", "-o", str(base), "-q").returncode == 0
+    add_version(source.repositories["app"], "9.0.0")
+    command = ("export", f"{source.host}/app", "-o", str(night), "--base", str(base), "-q")
+    assert bundler(*command).returncode == 0
+    remedy = spoil(base)
+    to = ("--to", "127.0.0.1:1/x", "--state", str(tmp_path / "state"))
+    ended = bundler("import", str(night), *to, "--with", str(base), "-q")
     assert (ended.returncode, remedy in ended.stderr) == (9, True), ended.stderr
 
 

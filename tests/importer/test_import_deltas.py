@@ -306,6 +306,19 @@ def test_prune_obeys_the_selection_of_the_import(far: Far, target_registry: Real
     assert "1.3.0" in target_registry.tags(far.path)
 
 
+def test_prune_deletes_nothing_where_a_policy_allows_no_target(
+    far: Far, target_registry: RealRegistry
+) -> None:
+    imported(far.bundles[0], target_registry.host)
+    policy = far.folder / "policy.yaml"
+    policy.write_text("version: 1\ntargets: ['elsewhere/*']\n")
+    to = ("--to", target_registry.host, "--state", str(far.folder / "policed"), "--allow-gap")
+    delta = str(without(far, "1.3.0"))
+    done = bundler("import", delta, *to, "--prune", "5", "--policy", str(policy), "-q")
+    assert (done.returncode, "the policy does not allow that place" in done.stderr) == (7, True), done.stderr
+    assert "1.3.0" in target_registry.tags(far.path)
+
+
 @pytest.mark.parametrize("deselected", [False, True])
 def test_what_is_only_no_longer_selected_needs_its_own_option(
     far: Far, target_registry: RealRegistry, *, deselected: bool

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +38,36 @@ def test_of_a_volume_that_is_there_twice_the_whole_one_is_read(tmp_path: Path) -
     shutil.copy(files[1], again)
     damage(files[1])
     assert read(files[0], again) == read(again, files[0].parent) == data
+
+
+@contextmanager
+def without_rights(folder: Path) -> Iterator[None]:
+    """Read as somebody whom modes hold back, also where the tests are run by root."""
+    for place in (folder, *folder.parents):
+        if place.stat().st_uid == os.geteuid() and len(place.parts) > 2:
+            place.chmod(place.stat().st_mode | 0o755)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("what", ["volume", "folder"])
+def test_a_volume_that_can_t_be_read_is_not_called_missing(what: str, tmp_path: Path) -> None:
+    files = cut(tmp_path, noise("unreadable", 3 * SIZE))
+    elsewhere = moved(tmp_path / "elsewhere", files[1])
+    assert read(files[0], elsewhere)
+    with without_rights(tmp_path):
+        pass
+    (elsewhere if what == "folder" else elsewhere / files[1].name).chmod(0)
+    try:
+        with without_rights(files[0].parent), pytest.raises(LocalError, match="ermission denied"):
+            open_set(files[0], [elsewhere])
+    finally:
+        elsewhere.chmod(0o755)
 
 
 def test_the_same_bundle_cut_otherwise_is_another_set(tmp_path: Path) -> None:
