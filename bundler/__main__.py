@@ -36,7 +36,7 @@ class Terminated(BaseException):
 
 
 def main() -> None:
-    """The console command."""
+    """Run the console command."""
     # A short run makes few cycles, and starts a tenth sooner without a search for them.
     gc.set_threshold(50_000, 50, 50)
     _leave_out_what_guesses_encodings()
@@ -106,7 +106,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _explained(error: BaseException, log: "Log") -> int:
-    """The line and the exit code of whatever ended a command."""
+    """Write the line for whatever ended a command, and return the exit code."""
     from bundler.errors import EXIT_INTERNAL, BundlerError, printable
 
     if isinstance(error, KeyboardInterrupt):

@@ -66,6 +66,8 @@ class Limits(NamedTuple):
     """Bytes of the distinct tar headers of a compact bundle."""
     compact_recipe: int = 16 * MIB
     """Bytes of the recipe of one layer of a compact bundle, or of one prefix."""
+    compact_ranges: int = 250_000
+    """Separate ranges of its base that a compact delta reads."""
     statement: int = 16 * KIB
     """Bytes of `statement.json`."""
     signatures: int = 64 * KIB

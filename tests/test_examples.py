@@ -13,6 +13,7 @@ import pytest
 
 from bundler import merge_bundles, open_bundle, output_to
 from bundler.bundle.inventory import roots_of
+from bundler.kit.kit_names import XZ_MAGIC
 from bundler.oci.reference import RepositoryName, Tag
 from bundler.page.page_file import is_page
 from bundler.registry.registries import Registries
@@ -20,6 +21,7 @@ from bundler.session import Session
 from tests.builders import a_module, push_to
 from tests.doubles import MemoryRegistry, says
 from tests.registries import RealRegistry
+from tests.trust.keys import a_key, line
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -53,6 +55,20 @@ def test_export_and_import_carry_a_module_across(
     imported = run_example("import.sh", "b.tar.zst", f"oci://{target_registry.host}/mirror", folder=tmp_path)
     assert imported.returncode == 0, imported.stderr
     assert Registries().target(inside).digest_of(Tag("1.1.0"))
+
+
+@pytest.mark.slow
+def test_a_kit_is_signed_checked_and_verified_inside(source: str, tmp_path: Path) -> None:
+    bundle, kit, key = tmp_path / "b.tar.zst", tmp_path / "kit", a_key(tmp_path, "key")
+    archive, signers = tmp_path / "timoni-bundler-1.0-linux-x86_64.tar.xz", tmp_path / "signers"
+    archive.write_bytes(XZ_MAGIC)
+    signers.write_text(line("me@example", key))
+    assert run_example("export.sh", source, str(bundle)).returncode == 0
+    made = run_example("kit.sh", *map(str, (bundle, key, signers, archive)), "oci://h.example/m", str(kit))
+    assert made.returncode == 0, made.stderr
+    assert f"{archive.name}\n" in (kit / "SHA256SUMS").read_text()
+    with open_bundle(kit / "b.tar.zst") as opened:
+        assert opened.sealed
 
 
 @pytest.mark.slow

@@ -36,9 +36,7 @@ carry the wheels for it, or the portable archive, which needs no Python.
 def collect(out: Path, python: str, platform: str, extras: str = EXTRAS) -> Path:
     """Write a folder of wheels in `out`; return its path. Raises BuildError."""
     if not re.fullmatch(r"3\.\d+", python) or tuple(map(int, python.split("."))) < OLDEST:
-        raise BuildError(
-            f"{python!r} is not a version of Python such as 3.12, from {OLDEST[0]}.{OLDEST[1]} on"
-        )
+        raise BuildError(f"PYTHON_VERSION={python}: give one such as 3.12, from 3.{OLDEST[1]} on")
     folder = out / f"{PROGRAM}-{VERSION}-wheels-{python}-{platform}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

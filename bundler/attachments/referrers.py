@@ -39,12 +39,12 @@ _ATTESTATION_TYPES = ("application/vnd.in-toto", "application/vnd.dev.cosign.art
 
 
 def fallback_tag(subject: Digest) -> Tag:
-    """The tag whose index lists the referrers of `subject` where there is no Referrers API."""
+    """Return the tag whose index lists the referrers of `subject` where there is no Referrers API."""
     return Tag(f"{subject.algorithm}-{subject.encoded[:64]}")
 
 
 def attachment_tags(subject: Digest) -> tuple[Tag, ...]:
-    """Every tag that may hold something of `subject`: the fallback tag, and cosign's."""
+    """Return every tag that may hold something of `subject`: the fallback tag, and cosign's."""
     fallback = fallback_tag(subject)
     return (fallback, *(Tag(fallback + suffix) for suffix in _COSIGN))
 
@@ -105,7 +105,7 @@ def is_pullable(manifest: Manifest) -> bool:
 
 
 def artifact_type_of(manifest: Manifest) -> str:
-    """`artifactType`, else the config's media type (image-spec 1.1, "Guidelines for Artifact Usage")."""
+    """Return `artifactType`, else the config's type (image-spec 1.1, "Guidelines for Artifact Usage")."""
     if manifest.artifact_type or manifest.config is None:
         return manifest.artifact_type
     return manifest.config.blob.media_type
@@ -116,7 +116,7 @@ def _sbom(text: str) -> Iterable[str]:
 
 
 def merged(ours: Manifest, theirs: Manifest) -> Manifest:
-    """Their index with the entries of ours that it lacks; theirs itself if it lacks none."""
+    """Return their index with the entries of ours that it lacks; theirs itself if it lacks none."""
     return extended(theirs, _entries(ours))
 
 
@@ -127,7 +127,7 @@ def lists_all_of(ours: Manifest, theirs: Manifest) -> bool:
 
 
 def extended(index: Manifest, entries: Iterable[Mapping[str, Any]]) -> Manifest:
-    """The index with these entries at its end, as far as it lacks them."""
+    """Return the index with these entries at its end, as far as it lacks them."""
     listed = _entries(index)
     digests = {entry["digest"] for entry in listed}
     new = [entry for entry in entries if entry["digest"] not in digests]
@@ -135,12 +135,12 @@ def extended(index: Manifest, entries: Iterable[Mapping[str, Any]]) -> Manifest:
 
 
 def index_of(entries: Iterable[Mapping[str, Any]]) -> Manifest:
-    """An index of referrers that has these entries."""
+    """Return an index of referrers that has these entries."""
     return _index({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries)})
 
 
 def entry_of(referrer: Manifest) -> dict[str, Any]:
-    """A referrer as an index lists it: with what a reader filters by."""
+    """Return a referrer as an index lists it: with what a reader filters by."""
     blob: Descriptor = referrer.blob
     entry: dict[str, Any] = {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
     if referrer.annotations:

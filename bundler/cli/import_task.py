@@ -50,7 +50,7 @@ class ImportTask(NamedTuple):
 
     @property
     def bundle(self) -> str:
-        """The bundle, where it is one."""
+        """Return the bundle, where there is only one."""
         return self.bundles[0]
 
 

@@ -49,7 +49,7 @@ def scratch_folder() -> Path:
 
 
 def allow_open_files() -> None:
-    """As many as the system lets this process have: a chain of years is more than a shell gives at first."""
+    """Allow as many open files as the system permits: a chain of years needs more than a shell allows."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -168,7 +168,7 @@ def _tell_of_slowness(log: Log, *, quiet: bool) -> None:
 
 
 def _as_others_say_it(arguments: Sequence[str]) -> list[str]:
-    """`help COMMAND` and `version`, which many programs have, as the options that they are here."""
+    """Turn `help COMMAND` and `version`, which many programs have, into the options of this one."""
     if arguments and arguments[0] == "help":
         return [*arguments[1:], "--help"]
     return ["--version"] if list(arguments) == ["version"] else list(arguments)

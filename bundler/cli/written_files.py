@@ -272,7 +272,7 @@ def write_all(
 
 
 def _names(report: Report) -> list[tuple[str, str]]:
-    """Every reference outside, by tag and by digest, and what it is called now."""
+    """Return every reference outside, by tag and by digest, with its name at the target."""
     names: list[tuple[str, str]] = []
     for entry in report.repositories:
         for tag in entry.tags:

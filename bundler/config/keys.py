@@ -107,7 +107,7 @@ def _keys_of(part: GroupPart, never_null_in: frozenset[str]) -> dict[str, Any]:
 
 
 def _item(field: OptionField, option: Option) -> Any:
-    """The annotation of one value."""
+    """Return the annotation of one value."""
     if field.choices:
         return Literal[field.choices]
     if field.item is Path:

@@ -107,7 +107,7 @@ class PolicyKeys(Keys):
 
 
 def read_policy_file(name: str, text: str, environment: Mapping[str, str] | None = None) -> Policy:
-    """The file's content as a value; paths in it are relative to the folder of `name`.
+    """Return the file's content as a value; paths in it are relative to the folder of `name`.
 
     Raises UsageError, with every problem that the file has.
     """

@@ -65,7 +65,7 @@ def _instead(kind: str, value: Any) -> str:
 
 
 def _meant(key: str, above: Where, model: type[BaseModel]) -> str:
-    """The key that was meant, or all that there are."""
+    """Return the key that was meant, or all that there are."""
     names = {_plain(name): name for name in _keys_at(above, model)}
     if close := get_close_matches(_plain(key), names, n=1):
         return f"did you mean {names[close[0]]}?"
@@ -84,7 +84,7 @@ def _keys_at(where: Where, model: type[BaseModel]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> Any:
-    """The model in `list[Model] | None`."""
+    """Return the model in `list[Model] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     models = (_model_in(part) for part in get_args(annotation))
@@ -134,7 +134,7 @@ def exactly_one(item: object, where: Where, choices: tuple[str, ...]) -> Found:
 
 
 def items(content: dict[str, Any], key: str) -> Iterator[tuple[Where, Any]]:
-    """The items of a list, if it is one, and where they are."""
+    """Yield the items of a list, if it is one, and where they are."""
     value = content.get(key)
     for place, item in enumerate(value if isinstance(value, list) else ()):
         yield (key, place), item

@@ -127,7 +127,7 @@ def namespace(text: str, at: Circumstances) -> RepositoryPattern:
 
 
 def _shown(text: str, filled: str, cause: str) -> str:
-    """The cause; but a value of the environment may be secret."""
+    """Return the cause; but a value of the environment may be secret."""
     return cause if text == filled else f"with its variables filled in, {text!r} is none"
 
 

@@ -165,7 +165,7 @@ class Document:
 
 
 def read_document(text: str, limits: Limits) -> Document:
-    """The one document in `text`. Raises UnreadableError when nothing can be made of it as a whole."""
+    """Return the one document in `text`. Raises UnreadableError when nothing can be made of it as a whole."""
     if len(text) > limits.config:
         raise UnreadableError(1, f"larger than the limit of {limits.config:,} characters")
     try:
@@ -218,7 +218,7 @@ class _Composer:
         self.problems: list[Problem] = []
 
     def document(self) -> Node:
-        """The only document."""
+        """Return the only document."""
         self._next(yaml.StreamStartEvent)
         start = next(self._events)
         if not isinstance(start, yaml.DocumentStartEvent):

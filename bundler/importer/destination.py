@@ -49,7 +49,7 @@ class Taken(NamedTuple):
 
 
 def take_part(inventory: Inventory, manifests: Manifests, part: Part) -> Taken:
-    """The roots of a bundle that are meant. Raises NotFoundError if that is none of several."""
+    """Return the roots of a bundle that are meant. Raises NotFoundError if that is none of several."""
     if part == WHOLE:
         return Taken(tuple(roots_of(inventory)))
     taken: list[Root] = []
@@ -91,5 +91,5 @@ def _belonging(entry: RepositoryEntry, chosen: list[Root], manifests: Manifests)
 
 
 def names_at(destination: Destination, taken: Taken) -> dict[RepositoryName, RepositoryName]:
-    """The name at the target of every repository that is taken. Raises UsageError."""
+    """Return the name at the target of every repository that is taken. Raises UsageError."""
     return map_all({root.repository for root in taken.roots}, destination.prefix, destination.mapping)

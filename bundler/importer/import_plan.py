@@ -170,7 +170,7 @@ def plan_import(
 def _uploads(
     by_repository: Mapping[RepositoryName, list[Digest]], manifests: Manifests
 ) -> tuple[PlannedUpload, ...]:
-    """Every blob once, and who needs it. Most are for one repository: these share what says so."""
+    """Return every blob once, and who needs it. Most are for one repository: these share what says so."""
     homes: dict[Descriptor, tuple[RepositoryName, ...] | list[RepositoryName]] = {}
     for name, digests in by_repository.items():
         alone = (name,)
@@ -220,7 +220,7 @@ def _action(root: Root, existing: Digest | None, on_conflict: OnConflict) -> Act
 def _levels(
     roots: Iterable[Root], manifests: Manifests
 ) -> tuple[tuple[tuple[RepositoryName, Manifest], ...], ...]:
-    """Manifests to send by digest before the roots: children before indexes, subjects before referrers."""
+    """Return the manifests to send before the roots: children before indexes, subjects before referrers."""
     levels: list[list[tuple[RepositoryName, Manifest]]] = []
     by_repository: dict[RepositoryName, dict[Digest, None]] = {}
     for root in roots:
@@ -250,7 +250,7 @@ def _ready(sorter: TopologicalSorter[Digest]) -> Iterator[list[Digest]]:
 
 
 def _listings(roots: Iterable[Root], manifests: Manifests) -> tuple[Listing, ...]:
-    """The referrers of each subject that are not in an index of the bundle itself."""
+    """Return the referrers of each subject that are not in an index of the bundle itself."""
     referrers: dict[tuple[RepositoryName, Digest], dict[Digest, Manifest]] = {}
     listed: set[tuple[RepositoryName, Digest]] = set()
     for root in roots:

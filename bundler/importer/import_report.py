@@ -75,7 +75,7 @@ def compared_report(
     failures: Mapping[Root, BundlerError],
     warnings: tuple[str, ...],
 ) -> json_report.Report:
-    """A target held against a bundle: what is there is `present`, all else has failed."""
+    """Compare a target with a bundle: what is there is `present`, all else has failed."""
     report = _report(bundle, plan, session, failures, warnings)
     return replace(report, command="verify", unchanged=not failures)
 
@@ -112,7 +112,7 @@ def _place(bundle: Bundle | BundleStream) -> str:
 
 
 def _conflicts(plan: ImportPlan) -> dict[Root, BundlerError]:
-    """Tags that exist with another digest, and may not be moved."""
+    """Return the tags that exist with another digest, and may not be moved."""
     conflicts: dict[Root, BundlerError] = dict(plan.refused)
     for step in plan.steps:
         if step.action is Action.CONFLICT:

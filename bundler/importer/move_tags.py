@@ -43,7 +43,7 @@ def make_findable(listing: Listing, registries: Registries) -> None:
 
 
 def _current(listing: Listing, target: TargetRepository) -> Manifest | None:
-    """The list that is there; some registries take the tag for the subject's digest (GitLab)."""
+    """Return the list that is there; some registries take the tag for the subject's digest (GitLab)."""
     index = target.manifest_at(referrers.fallback_tag(listing.subject))
     return index if index and referrers.is_referrers_index(index, listing.subject) else None
 
@@ -72,7 +72,7 @@ class Tags:
         self._failed = push.outcome.failed
 
     def ready(self) -> list[PlannedTag]:
-        """The steps whose repository has everything; the others have failed, or are held back."""
+        """Return the steps whose repository has everything; the others have failed, or are held back."""
         steps = list(self._push.plan.to_push)
         lacking: dict[RepositoryName, BundlerError] = {}
         for step in steps:
@@ -97,7 +97,7 @@ class Tags:
                     yield error
 
     def move(self, steps: list[PlannedTag]) -> None:
-        """Signatures, then versions, then the tags that move; then all of them are read back."""
+        """Move signatures, then versions, then moving tags like `latest`; then read all of them back."""
         tagged = [step for step in steps if step.root.tag]
         for number, label in enumerate(WAVES):
             wave = [step for step in tagged if step.wave == number]
@@ -139,7 +139,7 @@ class Tags:
             raise IntegrityError(str(root), cause, "run the import again")
 
     def _make_findable(self) -> None:
-        """Referrers whose index the bundle does not have are listed at the target."""
+        """List referrers at the target whose index the bundle does not have."""
 
         def make(listing: Listing) -> None:
             make_findable(listing, self._push.session.registries)
@@ -152,7 +152,7 @@ class Tags:
                 self._failed[root] = done
 
     def _arrived(self, listing: Listing) -> Listing:
-        """The listing without what the target did not take."""
+        """Return the listing without what the target did not take."""
         name = listing.repository
         kept = (
             referrer
@@ -179,7 +179,7 @@ def _has_ours(step: PlannedTag, target: TargetRepository) -> bool:
 
 
 def finish(push: ContentPush, record: ImportRecord, *, fully: bool) -> None:
-    """Manifests, the proof that all is there, then the tags."""
+    """Send manifests, confirm that everything is there, then move the tags."""
     push.call_off()
     with push.phase("manifests"):
         push.put_manifests()

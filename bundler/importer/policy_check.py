@@ -25,7 +25,7 @@ class PolicyCheck:
 
     @property
     def signed(self) -> tuple[SignedReport, ...]:
-        """Who signed what, after the check."""
+        """Return who signed what, after the check."""
         return tuple(self._signed)
 
     def check(self, inventory: Inventory, manifests: Manifests, names: Names | None = None) -> None:

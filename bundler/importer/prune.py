@@ -148,7 +148,7 @@ def _kept(gone: Gone, now: Digest | None) -> TagReport:
 
 
 def with_planned(report: Report, gone: tuple[Gone, ...]) -> Report:
-    """The report of a dry run, and what would be deleted."""
+    """Return the report of a dry run, and what would be deleted."""
     return _with_tags(report, {tag: TagReport(tag.tag, "planned", None, "would be deleted") for tag in gone})
 
 
@@ -215,7 +215,7 @@ def _deleted(
 def _others(
     departed: Gone, digest: str, of_repository: list[Gone], registries: Registries, target: TargetRepository
 ) -> Iterator[str]:
-    """The tags that stay, and need this digest themselves or in their index."""
+    """Yield the tags that stay, and need this digest themselves or in their index."""
     going = {gone.tag for gone in of_repository}
     for tag in registries.source(departed.repository).tags().tags:
         manifest = None if tag in going else target.manifest_at(tag)

@@ -57,7 +57,7 @@ class ContentPush(Phases):
     # --- blobs -----------------------------------------------------------------------------------
 
     def blobs(self, source: BlobSource, uploads: Sequence[PlannedUpload]) -> None:
-        """Every blob into the first repository that needs it, then into the others by mounting."""
+        """Send every blob to the first repository that needs it, then mount it in the others."""
         self._source = source
         firsts = [(upload, upload.repositories[0]) for upload in uploads]
         others = [(upload, name) for upload in uploads for name in upload.repositories[1:]]
@@ -73,7 +73,7 @@ class ContentPush(Phases):
         return lambda item: self.blob(item[0], item[1], partial(_whole, source, item[0].blob))
 
     def blob(self, upload: PlannedUpload, name: RepositoryName, chunks: Chunks) -> None:
-        """One blob into one repository; what the target refuses is kept for the roots that need it."""
+        """Send one blob to one repository; keep what the target refuses for the roots that need it."""
         first = upload.repositories[0]
         if name in self._closed:
             self.lost[name, upload.blob.digest] = self._closed[name]
@@ -105,7 +105,7 @@ class ContentPush(Phases):
     # --- manifests -------------------------------------------------------------------------------
 
     def put_manifests(self) -> None:
-        """Every manifest by digest, those below the roots first, level by level; no tag moves yet."""
+        """Send every manifest by digest, those below the roots first, level by level; move no tag yet."""
         below = {(name, manifest.blob.digest) for level in self.plan.children for name, manifest in level}
         roots = {
             (step.root.repository, step.manifest.blob.digest): (step.root.repository, step.manifest)
@@ -174,7 +174,7 @@ class ContentPush(Phases):
         return target.keeps(blob)
 
     def put(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> None:
-        """One manifest, under a tag or by digest; what the target lacks of it all the same is sent again."""
+        """Send one manifest, under a tag or by digest; send blobs again that the target lacks after all."""
         target = self.session.registries.target(name)
         try:
             target.put_manifest(manifest, reference)
@@ -191,6 +191,6 @@ class ContentPush(Phases):
 
 
 def _whole(source: BlobSource, blob: Descriptor, offset: int) -> Iterator[bytes]:
-    """A blob's chunks; uploads always begin at its start."""
+    """Yield a blob's chunks; uploads always begin at its start."""
     assert offset == 0
     return source.chunks(blob)

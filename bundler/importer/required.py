@@ -40,7 +40,7 @@ class AvailableContent:
         self._at_target[digest] = place
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """A blob's bytes, verified."""
+        """Yield a blob's bytes, verified."""
         if blob.digest not in self._required:
             return self._bundle.chunks(blob)
         source = self._beside.get(blob.digest) or self._at_target.get(blob.digest)
@@ -62,7 +62,7 @@ class Target(NamedTuple):
 def find_required(
     plan: ImportPlan, inventory: Inventory, content: AvailableContent, target: Target
 ) -> ImportPlan:
-    """The plan without uploads of what is there already; a required blob elsewhere is mounted or copied.
+    """Leave uploads out that the target has already; mount or copy a required blob that is elsewhere.
 
     One HEAD for each required blob in each repository that needs it. Raises NotFoundError that names the
     bundles to import first.
@@ -88,7 +88,7 @@ def find_required(
 
 
 def _there(places: Collection[Place], target: Target) -> set[Found]:
-    """The places that have their blob. Raises the first error: what can't be asked must not be written to."""
+    """Return the places that have their blob. Raises the first error: no write without an answer."""
     places_with_it: set[Found] = set()
     registries = target.session.registries
     for (blob, name), answer in target.session.each(
@@ -104,14 +104,14 @@ def _there(places: Collection[Place], target: Target) -> set[Found]:
 def _left(
     upload: PlannedUpload, held_by: set[Found], having: Mapping[Digest, RepositoryName]
 ) -> PlannedUpload:
-    """The upload where it is still needed, mounted from where the target has it."""
+    """Return the upload where it is still needed, mounted from where the target has it."""
     digest = upload.blob.digest
     names = tuple(name for name in upload.repositories if (digest, name) not in held_by)
     return PlannedUpload(upload.blob, names, having.get(digest))
 
 
 def _home(blob: Required, target: Target) -> RepositoryName | None:
-    """The name at the target of the repository that the base has it in; None if that can't be there."""
+    """Return the target's name for the repository that has it in the base; None if it can't be there."""
     with suppress(UsageError):
         return target_name(blob.repository, target.destination.prefix, target.destination.mapping)
     return None

@@ -98,7 +98,7 @@ class _Sender:
         self._under_way: deque[Future[None]] = deque()
 
     def take(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
-        """One blob; what is not wanted is left to be verified."""
+        """Send one blob; what is not wanted is left to be verified."""
         upload = self._wanted.get(blob.digest)
         if upload is None:
             return

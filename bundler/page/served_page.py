@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 
 from bundler.errors import BundlerError
 from bundler.limits import DEFAULT_LIMITS, MIB
-from bundler.oci import Descriptor, Digest, RepositoryPath, Tag
-from bundler.oci.manifest import INDEXES, TIMONI_CONTENT_TYPE, Manifest, parse_manifest
+from bundler.oci import INDEXES, Descriptor, Digest, Manifest, RepositoryPath, Tag, parse_manifest
+from bundler.oci.manifest import TIMONI_CONTENT_TYPE
 from bundler.page.listed_images import is_module
 from bundler.page.render import rendered_served
 from bundler.selection.semver import version_of, version_order

@@ -55,7 +55,7 @@ class Signature(NamedTuple):
 
 
 def signatures_in(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[Signature, ...]:
-    """The signatures, one behind the other. Raises ContentError for anything else."""
+    """Return the signatures, one behind the other. Raises ContentError for anything else."""
     if len(data) > limits.signatures:
         raise ContentError(SIGNATURE_FILE, f"larger than the limit of {limits.signatures:,} bytes")
     signatures: list[Signature] = []
@@ -74,7 +74,7 @@ def signatures_in(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[Sign
 
 
 def armored(blob: bytes) -> bytes:
-    """A signature's text, as ssh-keygen spells it."""
+    """Return a signature's text, as ssh-keygen spells it."""
     text = base64.b64encode(blob)
     lines = [text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS)]
     return b"\n".join((b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----", b""))
@@ -95,7 +95,7 @@ def _signature(match: re.Match[bytes]) -> Signature:
 
 
 def certificate_in(text: bytes) -> str:
-    """The fingerprint of the whole certificate in a file of a public key; empty if it has none."""
+    """Return the fingerprint of the whole certificate in a file of a public key; empty if it has none."""
     kind, _, rest = text.partition(b" ")
     if not kind.endswith(_CERTIFICATE):
         return ""
@@ -110,7 +110,7 @@ def _fingerprint(key: bytes) -> str:
 
 
 def _bare(key: bytes) -> bytes:
-    """The key alone, of a certificate too: one key is one signer, whatever was certified of it."""
+    """Return the key alone, of a certificate too: one key is one signer, whatever was certified of it."""
     kind, rest = _string(key)
     if not kind.endswith(_CERTIFICATE):
         return key
@@ -142,7 +142,7 @@ def _claims(blob: bytes) -> tuple[bytes, bytes]:
 
 
 def _string(data: bytes) -> tuple[bytes, bytes]:
-    """A string as SSH writes it, and what follows."""
+    """Read a string as SSH writes it, and what follows."""
     end = 4 + int.from_bytes(data[:4], "big")
     if len(data) < 4 or len(data) < end:
         raise ValueError("it ends too early")

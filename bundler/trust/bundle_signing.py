@@ -24,7 +24,7 @@ class Terms(NamedTuple):
 
 
 def moment_at(seconds: int) -> Moment:
-    """A time since the epoch. Raises ValueError for a year that has more than four digits."""
+    """Return a time since the epoch. Raises ValueError for a year that has more than four digits."""
     return Moment.parse(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)))
 
 
@@ -83,7 +83,7 @@ class Signing:
         return self._now + half <= statement.expires.seconds <= expires.seconds
 
     def join(self, signed: SignedStatement) -> SignedStatement:
-        """The same statement with one more signature, unless this key has signed it.
+        """Return the same statement with one more signature, unless this key has signed it.
 
         Raises UsageError where it should say something else, TrustError when it has expired.
         """

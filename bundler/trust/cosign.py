@@ -76,7 +76,7 @@ class Key(NamedTuple):
 
 
 def read_key(name: str, data: bytes) -> Key:
-    """A `cosign.pub`: PEM of an ECDSA P-256 or Ed25519 key. Raises UsageError."""
+    """Read a `cosign.pub`: PEM of an ECDSA P-256 or Ed25519 key. Raises UsageError."""
     try:
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -121,7 +121,7 @@ class Evidence(NamedTuple):
 
 
 def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str]) -> Evidence | None:
-    """A layer of a cosign 2 signature; None if it is about another manifest, or can't be read."""
+    """Read a layer of a cosign 2 signature; None if it is about another manifest, or can't be read."""
     document = _document(payload, _PAYLOAD)
     critical = _object(document.get("critical"))
     if _object(critical.get("image")).get("docker-manifest-digest") != digest:
@@ -133,7 +133,7 @@ def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str
 
 
 def sigstore_bundle(subject: Manifest, data: bytes) -> Evidence | None:
-    """A Sigstore bundle; None if it is no signature of this manifest, or can't be read."""
+    """Read a Sigstore bundle; None if it is no signature of this manifest, or can't be read."""
     document = _document(data, _BUNDLE)
     material = _object(document.get("verificationMaterial"))
     evidence = enveloped = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
@@ -146,7 +146,7 @@ def sigstore_bundle(subject: Manifest, data: bytes) -> Evidence | None:
 
 
 def _enveloped(digest: Digest, envelope: Mapping[str, Any]) -> Evidence | None:
-    """The signature of a DSSE envelope, if its statement is that this digest was signed."""
+    """Return the signature of a DSSE envelope, if its statement is that this digest was signed."""
     payload, kind = _decoded(envelope.get("payload")), envelope.get("payloadType")
     signatures = envelope.get("signatures")
     if not payload or not isinstance(kind, str) or not isinstance(signatures, list) or len(signatures) != 1:

@@ -152,7 +152,7 @@ class _Wanted:
 
 
 def _subject(certificate: Certificate) -> str:
-    """The one name that Fulcio certifies: a URL, an address, or a name of its own kind."""
+    """Return the one name that Fulcio certifies: a URL, an address, or a name of its own kind."""
     from cryptography.x509 import OtherName, SubjectAlternativeName
 
     (name,) = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
@@ -160,7 +160,7 @@ def _subject(certificate: Certificate) -> str:
 
 
 def _issuer(certificate: Certificate) -> str:
-    """Who vouched for the name. Source: sigstore/fulcio, docs/oid-info.md."""
+    """Return who vouched for the name. Source: sigstore/fulcio, docs/oid-info.md."""
     from cryptography.x509 import ObjectIdentifier
 
     extensions = {extension.oid: extension.value for extension in certificate.extensions}
@@ -171,7 +171,7 @@ def _issuer(certificate: Certificate) -> str:
 
 
 def _utf8_string(der: bytes) -> str:
-    """The text of a DER-encoded UTF8String."""
+    """Return the text of a DER-encoded UTF8String."""
     from cryptography.hazmat import asn1
 
     text: str = asn1.decode_der(str, der)
@@ -182,7 +182,7 @@ def _utf8_string(der: bytes) -> str:
 
 
 def _promised(signature: bytes, certified: Promised) -> Bundle:
-    """A bundle with the log's promise alone, which is all that cosign 2 keeps.
+    """Return a bundle with the log's promise alone, which is all that cosign 2 keeps.
 
     The library insists on a proof of inclusion besides, in what it reads; so the entry is a kind of its
     own, in whose place the promise is verified. Were that ever not asked, what stands for the proof fails.

@@ -42,7 +42,7 @@ class Signers(NamedTuple):
         return " or ".join([*(key.name for key in self.keys), *keyless])
 
     def check(self, evidence: Iterable[Evidence]) -> Signed:
-        """Which of them made which of these."""
+        """Return which of them made these signatures."""
         by: dict[str, None] = {}
         refused: dict[str, None] = {}
         unchecked = wrong = 0

@@ -86,7 +86,7 @@ class SshKeygen:
         return match[1].decode()
 
     def certificate(self, key: Path) -> str:
-        """The fingerprint of the whole certificate that is to sign; empty for a key without one."""
+        """Return the fingerprint of the whole certificate that is to sign; empty for a key without one."""
         with local_errors(key, "read"), key.open("rb") as file:
             return certificate_in(file.read(self._limits.config))
 
@@ -102,7 +102,7 @@ class SshKeygen:
         return (valid[1] or b"").decode(), (valid[2] or b"").decode()
 
     def sign(self, key: Path, message: bytes) -> Signature:
-        """A signature of these bytes. Raises LocalError: wrong passphrase, no agent, no hardware."""
+        """Sign these bytes. Raises LocalError: wrong passphrase, no agent, no hardware."""
         arguments = ["-Y", "sign", "-n", NAMESPACE, "-f", str(key)]
         ended = self._run(arguments, message, seconds=self._limits.signing_seconds)
         if ended.code:
@@ -133,7 +133,7 @@ class SshKeygen:
     def _principals(
         self, allowed: Allowed, signature: Signature, files: _Files, times: tuple[int, ...]
     ) -> list[bytes]:
-        """Who the key belongs to at these times; never nobody."""
+        """Return whom the key belongs to at these times; never nobody."""
         principals: list[bytes] = []
         for when in times:
             ended = self._run(["-Y", "find-principals", *files.named(), _at(when)], files=files)
@@ -146,7 +146,7 @@ class SshKeygen:
     def _refusal(
         self, allowed: Allowed, principal: bytes, message: bytes, files: _Files, times: tuple[int, ...]
     ) -> str:
-        """Why this principal's signature does not count; empty if it does."""
+        """Return why this principal's signature does not count; empty if it does."""
         for when in times:
             arguments = ["-Y", "verify", *files.named(), "-n", NAMESPACE, "-I", os.fsdecode(principal)]
             ended = self._run([*arguments, _at(when)], message, files=files)
@@ -215,7 +215,7 @@ class _Files(NamedTuple):
 
 @contextmanager
 def _held(data: bytes) -> Iterator[int]:
-    """An open file without a name that holds `data`."""
+    """Return an open file without a name that holds `data`."""
     descriptor = _nameless()
     try:
         view = memoryview(data)
@@ -235,7 +235,7 @@ def _nameless() -> int:
 
 
 def _at(seconds: int) -> str:
-    """The option that judges keys as of this time.
+    """Return the option that judges keys as of this time.
 
     In local time, as OpenSSH before 9.1 knows no other; in UTC near a change of the clock, where a local
     time may come twice.

@@ -69,7 +69,7 @@ class Statement:
 
 
 def encode(statement: Statement) -> bytes:
-    """The bytes of `statement.json`: what is signed."""
+    """Return the bytes of `statement.json`: what is signed."""
     expires = {"expires": statement.expires} if statement.expires else {}
     return strict_json.canonical(
         {
@@ -130,12 +130,12 @@ class SignedStatement(NamedTuple):
     signatures: tuple[Signature, ...]
 
     def files(self) -> list[tuple[str, bytes]]:
-        """The members, in file order."""
+        """Return the members, in file order."""
         armored = b"".join(signature.armored for signature in self.signatures)
         return [(STATEMENT_FILE, self.encoded), (SIGNATURE_FILE, armored)]
 
     def report(self) -> StatementReport:
-        """As reports have it, nobody's word proven."""
+        """Return the statement as reports have it, without any proof."""
         statement = self.statement
         keys = tuple(signature.key for signature in self.signatures)
         return StatementReport(statement.job, statement.sequence, statement.time, statement.expires, keys)

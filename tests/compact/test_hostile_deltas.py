@@ -16,7 +16,7 @@ from hypothesis import strategies as some
 
 from bundler.bundle import bundle_format
 from bundler.bundle.compacted import compact_format
-from bundler.bundle.compacted.base_content import BaseContent, ByteRange, inflated, joined
+from bundler.bundle.compacted.base_content import BaseContent, ByteRange, inflated, joined, joined_within
 from bundler.bundle.compacted.base_index import SpacePlace
 from bundler.bundle.compacted.compact_frames import encode_head
 from bundler.bundle.compacted.compact_reader import CompactFile
@@ -24,8 +24,9 @@ from bundler.bundle.compacted.spaces import Kept, content_groups
 from bundler.bundle.reader import open_bundle
 from bundler.errors import BundlerError, ContentError, IntegrityError, NotFoundError
 from bundler.importer import verify_bundle
-from bundler.limits import DEFAULT_LIMITS
+from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import BlobSource, Descriptor, strict_json, verified
+from bundler.session import Session
 from tests.compact.layers import IMAGE_LAYER, Night, a_night, an_image, opened
 
 
@@ -210,6 +211,22 @@ def test_joined_ranges_are_the_same_bytes(pairs: list[tuple[int, int]]) -> None:
     found = joined(ranges)
     assert {byte for one in found for byte in range(*one)} == {byte for one in ranges for byte in range(*one)}
     assert all(one.end < other.start for one, other in pairwise(found))
+
+
+@pytest.mark.parametrize("most", [3, 4, 5])
+def test_the_base_is_read_in_so_many_places(most: int) -> None:
+    places = [ByteRange(at, at + 5) for at in (40, 0, 20, 60, 5, 45, 25, 65)]
+    if most >= 4:
+        assert joined_within(places * 3, most) == joined(places)
+        return
+    with pytest.raises(ContentError, match="limit of 3 places"):
+        joined_within(places * 3, most)
+
+
+def test_a_limit_of_places_holds_for_a_whole_delta(night: Night) -> None:
+    limits = Limits(compact_ranges=1)
+    with open_bundle(night.compact, limits) as bundle, pytest.raises(ContentError, match="places"):
+        verify_bundle(bundle, Session(limits=limits))
 
 
 def test_a_gzip_base_of_several_members_is_read() -> None:

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import pytest
 import trustme
 
 from bundler.about import VERSION
-from tests.portable.sandbox import HOME, USER, Sandbox, ended, entered, names, once, process_that_says
+from tests.portable.sandbox import HOME, USER, Sandbox, ended, entered, names, once, process_that_says, unpack
 from tests.processes import needs
 from tests.registries import RealRegistry, require, running_registry
 from tests.source_code import ROOT
@@ -55,16 +54,22 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-def build(folder: Path) -> None:
-    """Build from a copy of the sources, below `folder`."""
-    for program in ("cc", "patchelf", "strip", "readelf", "ldd", "dpkg-query"):
-        require(program)
+def copied_sources(folder: Path) -> None:
+    """Copy what a build needs into a folder."""
+    folder.mkdir(exist_ok=True)
     for name in SOURCES:
         path = ROOT / name
         copy = shutil.copytree if path.is_dir() else shutil.copy
         copy(path, folder / name)
     for compiled in folder.rglob("*.so"):
         compiled.unlink()
+
+
+def build(folder: Path) -> None:
+    """Build from a copy of the sources, below `folder`."""
+    for program in ("cc", "patchelf", "strip", "readelf", "ldd", "dpkg-query"):
+        require(program)
+    copied_sources(folder)
     done = subprocess.run(
         [sys.executable, "-m", "tools.portable", "dist"],
         cwd=folder,
@@ -98,11 +103,8 @@ def built_again(shared: Path) -> Built:
 def unpacked(shared: Path, built: Built) -> Path:
     """The portable folder, unpacked."""
 
-    def unpack(folder: Path) -> None:
-        with tarfile.open(built.archive) as archive:
-            archive.extractall(folder, filter="tar")
-
-    (folder,) = once(shared / "unpacked", unpack).iterdir()
+    require("xz")
+    (folder,) = once(shared / "unpacked", lambda folder: unpack(built.archive, folder)).iterdir()
     return folder
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from bundler.registry.registries import Registries
 from tests.builders import a_module
 from tests.doubles import MemoryRegistry
 from tests.portable.conftest import Built
-from tests.portable.sandbox import ended
-from tests.processes import needs
+from tests.portable.sandbox import check_namespaces, ended, unpack
 from tests.registries import RealRegistry, require
 from tools.portable.image import USER
 
@@ -28,8 +26,7 @@ from tools.portable.image import USER
 def layout(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The image as an unpacked layout."""
     folder = tmp_path_factory.mktemp("layout")
-    with tarfile.open(built.image) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(built.image, folder)
     return folder
 
 
@@ -65,13 +62,12 @@ def test_an_export_carries_the_image_like_any_other(
 
 def test_the_layer_alone_runs_an_export(layout: Path, tmp_path: Path) -> None:
     """As a container engine starts it: the layer as the root, the user, the environment, the entry point."""
-    needs(os.getuid() == 0, "root, to enter another root")
+    check_namespaces()
     manifest = manifest_of(layout)
     config = json.loads(blob(layout, dict(manifest)["config"]["digest"]).read_text())["config"]  # type: ignore[call-overload]
     (layer,) = manifest["layers"]
     root = tmp_path / "root"
-    with tarfile.open(blob(layout, layer["digest"])) as archive:
-        archive.extractall(root, filter="fully_trusted")
+    unpack(blob(layout, layer["digest"]), root)
     (root / "data").mkdir()
     os.chown(root / "data", USER, USER)
     environment = dict(variable.split("=", 1) for variable in config["Env"])

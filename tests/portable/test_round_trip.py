@@ -73,6 +73,7 @@ def test_the_authorities_of_the_system_are_trusted(
     target = f"oci://{REGISTRY}:{port_of(registry)}/again"
     refused = debian.ours("import", bundle, "--to", target, code=5)
     assert "not trusted" in refused
+    assert "trusted now: " in refused
     debian.ours("import", bundle, "--to", target, SSL_CERT_FILE=f"{HOME}/{CA_FILE}")
     place = debian.root / "etc/ssl/certs"
     debian.as_root("mkdir", str(place))
@@ -106,7 +107,7 @@ def test_a_bundle_is_made_compact_and_expanded(debian: Sandbox, bundle: str) -> 
 
 def test_the_compiled_parts_are_inside(debian: Sandbox) -> None:
     lib = f"{HERE}/lib"
-    modules = "bundler.compact._godeflate, zfec, re2, cryptography.x509"
+    modules = "bundler.compact._godeflate, zfec, re2, bcrypt, cryptography.x509"
     code = f"import sys; sys.path.append('{lib}/site'); import {modules}"
     python = f'set -- "$0" {lib}/ld-linux*; exec "$2" --library-path {lib} {lib}/python3 -I -S -c "$1"'
     done = debian.run("sh", "-c", python, code)

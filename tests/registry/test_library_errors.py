@@ -95,6 +95,17 @@ def test_what_another_try_can_not_mend_is_final(name: str) -> None:
     assert words in meaning.cause
 
 
+def test_an_unknown_authority_is_told_with_the_known_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = tmp_path / "known.pem"
+    known.touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(known))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    meaning = classified(FINAL["unknown authority"][0], "GET https://registry.example/v2/")
+    assert meaning.next_step == f"name the authority with --ca-file; trusted now: {known}"
+
+
 @pytest.mark.parametrize("name", PASSING)
 def test_what_may_pass_is_worth_another_try(name: str) -> None:
     error, kind = PASSING[name]

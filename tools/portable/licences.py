@@ -28,6 +28,9 @@ libc and the other libraries under the LGPL are in `lib`, as separate files: rep
 Their sources, and those of every other library, are the Debian source packages of the versions below; the
 sources of the Python packages are those of the same versions in the Python package index.
 
+zfec, which makes and uses recovery volumes, is under the GPL, version 2 or later, or the TGPPL. Without
+`lib/site/zfec`, everything else works.
+
 """
 
 

@@ -13,7 +13,7 @@ from tools.portable.parts import BuildError, copied, output
 
 ROOT = Path(__file__).parents[2]
 
-EXTRAS = "parity,cosign"
+EXTRAS = "parity,cosign,htpasswd"
 
 NAME = f"python{sysconfig.get_python_version()}"
 """The folder of the standard library."""

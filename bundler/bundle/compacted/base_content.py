@@ -50,6 +50,22 @@ def joined(ranges: Iterable[ByteRange]) -> list[ByteRange]:
     return result
 
 
+def joined_within(ranges: Iterable[ByteRange], most: int) -> list[ByteRange]:
+    """Return what `joined` returns, in bounded memory. Raises ContentError for more than `most` ranges."""
+    found: list[ByteRange] = []
+    for piece in ranges:
+        found.append(piece)
+        if len(found) > 2 * most:
+            found = _at_most(joined(found), most)
+    return _at_most(joined(found), most)
+
+
+def _at_most(ranges: list[ByteRange], most: int) -> list[ByteRange]:
+    if len(ranges) > most:
+        raise ContentError(BUNDLE, f"it reads its base in more than the limit of {most:,} places")
+    return ranges
+
+
 class BaseRead(NamedTuple):
     """The ranges that are read of one base blob."""
 

@@ -22,7 +22,7 @@ from bundler.bundle.compacted.base_content import (
     BaseRead,
     ByteRange,
     base_reads,
-    joined,
+    joined_within,
     temporary_folder,
 )  # fmt: skip
 from bundler.bundle.compacted.compact_frames import proven_whole, raw_bytes, seek_table_in
@@ -110,9 +110,10 @@ class CompactFile:
         return () if self._base else tuple(blob for blob, _, _ in self._reads())
 
     def base_need(self) -> tuple[Path, int]:
-        """Return the folder and the bytes of disk that the base takes."""
+        """Return the folder and the bytes of disk that the base takes, with large files behind it."""
         ranges = (piece for _, _, pieces in self._reads() for piece in pieces)
-        return temporary_folder(), sum(end - start for start, end in ranges)
+        large = (group.size for group in self._head.content if group.size > compact_format.GROUP)
+        return temporary_folder(), sum(end - start for start, end in ranges) + sum(large)
 
     def take_base(self, sources: Mapping[Digest, BlobSource]) -> Iterator[compact_format.BaseBlob]:
         """Read the base blobs, keep what recipes read of them, and yield each that was taken.
@@ -133,21 +134,18 @@ class CompactFile:
     def _reads(self) -> list[BaseRead]:
         """Return what is read of each base blob; blobs that nothing reads are left out."""
         if self._needed is None:
-            found: list[ByteRange] = []
-            for recipe, total in self._recipes():
-                pieces = decode_recipe(recipe, self._spaces, total)
-                read = (ByteRange.of(piece) for piece in pieces if piece.space is Space.BASE)
-                found = joined([*found, *read])
-            self._needed = base_reads(self._head.base, found)
+            pieces = (piece for recipe in self._recipes() for piece in decode_recipe(*recipe))
+            read = (ByteRange.of(piece) for piece in pieces if piece.space is Space.BASE)
+            self._needed = base_reads(self._head.base, joined_within(read, self._limits.compact_ranges))
         return self._needed
 
-    def _recipes(self) -> Iterator[tuple[bytes, int]]:
-        """Yield every recipe with the bytes that it makes."""
+    def _recipes(self) -> Iterator[tuple[bytes, SpaceSizes, int]]:
+        """Yield every recipe with the spaces that it may read, and the bytes that it makes."""
         for layer, recipe_at in self._layout.layers.values():
-            yield b"".join(self._section(1, recipe_at, layer.recipe)), layer.content
+            yield b"".join(self._section(1, recipe_at, layer.recipe)), self._spaces, layer.content
         for group, recipe_at in zip(self._head.groups, self._layout.prefixes, strict=False):
             if group.prefix:
-                yield b"".join(self._section(1, recipe_at, group.recipe)), group.prefix
+                yield b"".join(self._section(1, recipe_at, group.recipe)), self._base_only, group.prefix
 
     def _reads_base(self, layer: compact_format.CompactLayer, recipe_at: int) -> bool:
         recipe = b"".join(self._section(1, recipe_at, layer.recipe))
@@ -227,6 +225,7 @@ class CompactFile:
         self.id, self.sealed, self.proven = head.id, head.sealed, head.proven
         self.inventory, self._head, self._layout = head.inventory, head.described, head.layout
         self._spaces: SpaceSizes = self._head.spaces
+        self._base_only = SpaceSizes(0, 0, self._spaces.base)
         if self._layout.frames != self._sizes:
             raise ContentError(
                 compact_format.COMPACT_FILE, "its seek table lists other frames than its head describes"
@@ -305,14 +304,17 @@ class CompactFile:
 
         yield from unpacked_behind(prefix)(data, content)
 
-    def _prefix(self, number: int) -> bytes | None:
+    def _prefix(self, number: int) -> bytes | bytearray | None:
         """Return the bytes that a frame was compressed behind; None for most frames."""
         place = number - self._first[2] if number else -1
         group = self._head.groups[place] if place >= 0 else None
         if group is None or not group.prefix:
             return None
         recipe = b"".join(self._section(1, self._layout.prefixes[place], group.recipe))
-        pieces = [*decode_recipe(recipe, SpaceSizes(0, 0, self._spaces.base), group.prefix)]
-        if len(pieces) == 1 and pieces[0].space is Space.BASE:
-            return self._given_base().read(pieces[0].offset, pieces[0].size)
-        return b"".join(self._content(recipe, group.prefix))
+        first = next(decode_recipe(recipe, self._base_only, group.prefix))
+        if first.space is Space.BASE and first.size == group.prefix:
+            return self._given_base().read(first.offset, first.size)
+        prefix = bytearray()
+        for chunk in self._content(recipe, group.prefix):
+            prefix += chunk
+        return prefix

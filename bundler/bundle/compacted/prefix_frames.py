@@ -23,7 +23,7 @@ _LEVEL_OF_LARGE = 5
 """The least level of a large file: at 3 and 4, each block of a long match costs some 200 bytes."""
 
 
-def compressed_behind(prefix: bytes) -> Callable[[bytes, int], bytes]:
+def compressed_behind(prefix: bytes | bytearray) -> Callable[[bytes, int], bytes]:
     """Return a function that makes the frame of a content at a level; matches reach back into `prefix`.
 
     `prefix` has at least 8 bytes. It is copied here, so that its caller can give it up before the content
@@ -49,7 +49,7 @@ def compressed_behind(prefix: bytes) -> Callable[[bytes, int], bytes]:
     return compress
 
 
-def unpacked_behind(prefix: bytes) -> Callable[[bytes, int], Iterator[bytes]]:
+def unpacked_behind(prefix: bytes | bytearray) -> Callable[[bytes, int], Iterator[bytes]]:
     """Return a function that yields the content, of a size, of exactly one frame, its checksum checked.
 
     It raises IntegrityError. `prefix` is copied here, so that its caller can give it up.

@@ -35,7 +35,7 @@ def policy_of(options: PolicyOptions, signers: ModuleSignerOptions) -> Policy | 
 
 
 def with_signers(trust: TrustOptions, policy: Policy | None) -> TrustOptions:
-    """The options, and what the policy says of who must have signed. Raises UsageError for two lists."""
+    """Join the options with the signers that the policy names. Raises UsageError for two lists."""
     if policy is None or policy.allowed_signers is None:
         return complete(trust)
     if trust.allowed_signers is not None:

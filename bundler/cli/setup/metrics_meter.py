@@ -38,7 +38,7 @@ class MetricsFile(NamedTuple):
         self.last_success()
 
     def last_success(self) -> float:
-        """As the file has it. Raises UsageError if it is somebody else's."""
+        """Read the time of the last success. Raises UsageError for a file with other metrics."""
         from bundler.reporting.prometheus import labels_of, last_success
 
         with local_errors(self.path, "read"):
@@ -67,7 +67,7 @@ class Meter:
         self._report = Report(command, VERSION, (), ())
 
     def noted(self, report: Report) -> Report:
-        """The report, as it came; the metrics will be made from it."""
+        """Keep the report for the metrics, and return it."""
         self._report = report
         return report
 

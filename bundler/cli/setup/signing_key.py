@@ -23,12 +23,12 @@ _KEYS = "name a file of public keys"
 
 
 def keygen() -> SshKeygen:
-    """ssh-keygen with this environment; it may ask for a passphrase where somebody sits at a terminal."""
+    """Return ssh-keygen with this environment; on a terminal, it may ask for a passphrase."""
     return SshKeygen(os.environ, interactive=sys.stdin is not None and sys.stdin.isatty())
 
 
 def key_file(path: Path) -> bytes:
-    """A file of public keys, read once. Raises UsageError."""
+    """Read a file of public keys. Raises UsageError."""
     try:
         with path.open("rb") as file:
             data = file.read(DEFAULT_LIMITS.config + 1)

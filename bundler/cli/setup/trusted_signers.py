@@ -40,7 +40,7 @@ class TrustOptions(NamedTuple):
 
     @property
     def files(self) -> tuple[Path | None, ...]:
-        """Every file that is read or written."""
+        """Return every file that is read or written."""
         return (self.allowed_signers, self.revoked_keys, self.state)
 
 

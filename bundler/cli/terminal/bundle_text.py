@@ -124,7 +124,7 @@ def _table(entry: RepositoryContents, width: int) -> list[str]:
 
 
 def _fitting(rows: list[tuple[str, ...]], width: int) -> list[str]:
-    """The table; on a narrow terminal with the day alone, then without what says least."""
+    """Fit a table into a width: first without the time of day, then without the least important columns."""
     day, shown = COLUMNS.index("CREATED"), list(range(len(COLUMNS)))
     table = aligned(rows)
     for dropped in (None, "VERSION", "OWN", "CREATED"):
@@ -170,7 +170,7 @@ def signed_lines(signed: Iterable[SignedReport]) -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line per row, each column as wide as its widest cell."""
+    """Return a line per row, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

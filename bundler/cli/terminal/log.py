@@ -80,15 +80,15 @@ class Log:
     """True if an interrupted command goes on when it is run again; a server does not."""
 
     def tell(self, event: Event, message: str, level: Level = "info", **more: Any) -> None:
-        """One line; `more` are fields of `LogLine`. May be called from any thread."""
+        """Write a line; `more` are fields of `LogLine`. Can be called from any thread."""
         _write(message if level == "info" else f"{PROGRAM}: {event}: {message}")
 
     def warn(self, message: str) -> None:
-        """Something to know, and no error."""
+        """Write a warning."""
         self.tell("warning", message, "warning")
 
     def failed(self, item: str, cause: str, next_step: str, exit_code: int) -> None:
-        """One thing that failed."""
+        """Write a line for one item that failed."""
         line = f"{item}: {cause}; {next_step}" if next_step else f"{item}: {cause}"
         fields = {"item": item, "cause": cause, "next_step": next_step or None}
         self.tell("error", line, "error", **fields, exit_code=exit_code)
@@ -124,7 +124,7 @@ class JsonLog(Log):
     structured = True
 
     def tell(self, event: Event, message: str, level: Level = "info", **more: Any) -> None:
-        """One object, written by one call."""
+        """Write one object, in one call."""
         import json
 
         from bundler.reporting.json_report import document
@@ -159,7 +159,7 @@ def log_for(arguments: Sequence[str]) -> Log:
 
 
 def current_log() -> Log:
-    """The log of the command that this thread carries out."""
+    """Return the log of the command that this thread runs."""
     import click
 
     context = click.get_current_context(silent=True)

@@ -39,11 +39,11 @@ class Lines:
     def step(
         self, name: str, items: int | None = None, size: int | None = None
     ) -> AbstractContextManager[Step]:
-        """A step that says how far it came."""
+        """Begin a step that reports its progress in lines."""
         return self._step(name, items, size)
 
     def note(self, line: str) -> None:
-        """One line."""
+        """Write a line."""
         self._log.tell("note", line)
 
 
@@ -84,7 +84,7 @@ class _ShownStep:
         )
 
     def _line(self) -> str:
-        """`blobs: 59 of 59, 1.2 MB of 1.2 MB, 0.2 s`."""
+        """Return `blobs: 59 of 59, 1.2 MB of 1.2 MB, 0.2 s`."""
         parts = [f"{self._done} of {self._items}"] if self._items is not None else []
         if self._size is not None:
             parts.append(f"{size_text(self._passed)} of {size_text(self._size)}")
@@ -117,11 +117,11 @@ class Bars:
     def step(
         self, name: str, items: int | None = None, size: int | None = None
     ) -> AbstractContextManager[Step]:
-        """A step as a bar."""
+        """Begin a step with a bar."""
         return self._step(name, items, size)
 
     def note(self, line: str) -> None:
-        """A line above the bars."""
+        """Write a line above the bars."""
         from tqdm import tqdm
 
         tqdm.write(line, file=self._stream)

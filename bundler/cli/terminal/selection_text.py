@@ -42,7 +42,7 @@ class ListedRepository(NamedTuple):
 
     @property
     def taken(self) -> int:
-        """The number of tags that go along."""
+        """Return the number of tags that are taken."""
         return sum(tag.mark == TAKEN for tag in self.tags)
 
 

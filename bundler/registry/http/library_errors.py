@@ -12,8 +12,6 @@ import urllib3
 from bundler.errors import NetworkError
 from bundler.registry.http.retry import DroppedError, TransientError
 
-TRUST = "name the authority with --ca-file"
-
 CERTIFICATE = {
     9: "check this machine's clock",
     10: "have the registry's certificate renewed, and check this machine's clock",
@@ -51,7 +49,7 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             text = f"its certificate is not trusted: {cause.verify_message}"
-            return NetworkError(item, text, CERTIFICATE.get(cause.verify_code, TRUST))
+            return NetworkError(item, text, CERTIFICATE.get(cause.verify_code) or _trust())
         if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
             return NetworkError(item, "it does not speak TLS", "for plain http, use --plain-http HOST")
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
@@ -67,6 +65,13 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
     ):
         return NetworkError(item, f"not a usable address: {_innermost(causes)}", "check the name")
     return None
+
+
+def _trust() -> str:
+    """Return the next step for a certificate of an unknown authority, with the places of the known ones."""
+    paths = ssl.get_default_verify_paths()
+    places = " and ".join(filter(None, (paths.cafile, paths.capath)))
+    return f"name the authority with --ca-file; trusted now: {places or 'no authority of this system'}"
 
 
 def _passing(causes: list[BaseException], item: str) -> TransientError:

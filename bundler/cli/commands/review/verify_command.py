@@ -75,7 +75,7 @@ class VerifySettings(NamedTuple):
 
     @property
     def of_import(self) -> import_options.ImportSettings:
-        """The settings of an import that says just this."""
+        """Return the settings of an import with these, and defaults for all others."""
         return defaults_of(import_options.ImportSettings)._replace(**self._asdict())
 
 
