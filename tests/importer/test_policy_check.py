@@ -436,3 +436,15 @@ def test_an_export_leaves_out_what_is_not_signed(tmp_path: Path) -> None:
     with open_bundle(out) as bundle:
         tags = bundle.inventory.repositories[0].tags
     assert {tag for tag in tags if not tag.startswith("sha256-")} == {"1.0.0", "1.1.0"}
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_lock_file_lifts_no_demand_for_signatures(dry: list[str], tmp_path: Path) -> None:
+    key, lock = Signer().public(tmp_path / "cosign.pub"), str(tmp_path / "lock")
+    with MemoryRegistry({"app": a_module("1.0.0")}) as server:
+        first = ("export", f"{server.host}/app", "-o", str(tmp_path / "a.tar.zst"), "--lock", lock, "-q")
+        assert bundler(*first).returncode == 0
+        again = ("export", "-o", str(tmp_path / "b.tar.zst"), "--lock", lock, "-q", "--cosign-key", key, *dry)
+        done = bundler(*again)
+    assert (done.returncode, "the lock file pins it, but no signature" in done.stderr) == (11, True)
+    assert not (tmp_path / "b.tar.zst").exists()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bundler.__main__ import run
 from bundler.bundle.compacted import compact_format
 from bundler.bundle.inventory import encode
 from bundler.bundle.inventory_reader import decode
@@ -36,6 +37,7 @@ from bundler.trust.keyless import _entry, read_trusted_root
 from bundler.trust.statement import Job
 from bundler.volumes.volume_format import MAGIC, Volume, decode_trailer
 from tests.builders import a_bundle, a_module, an_index
+from tests.doubles import MemoryRegistry
 from tests.source_code import source_files
 from tests.trust.attached import envelope, simple_payload
 from tests.trust.attached import statement as in_toto
@@ -265,3 +267,15 @@ def test_every_reader_of_json_says_which_names_it_knows() -> None:
     )
     unsaid = {path for path, call in calls if "known" not in {word.arg for word in call.keywords}}
     assert unsaid == UNNAMED
+
+
+def test_a_delta_names_gone_tags_that_differ_by_case(tmp_path: Path) -> None:
+    content = a_module("1.0.0", "1.0.0-RC", "1.0.0-rc")
+    base, night = tmp_path / "a.tar.zst", tmp_path / "b.tar.zst"
+    with MemoryRegistry({"app": content}) as server:
+        export = ["export", f"{server.host}/app", "-q", "-o"]
+        assert run([*export, str(base)]) == 0
+        del content.tags["1.0.0-RC"], content.tags["1.0.0-rc"]
+        assert run([*export, str(night), "--base", str(base)]) == 0
+    assert run(["verify", str(night), "-q"]) == 0
+    assert run(["merge", str(base), str(night), "-o", str(tmp_path / "merged.tar.zst"), "-q"]) == 0
