@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from bundler.attachments.referrers import is_attachment_tag
+from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.bundle.manifest_pool import ManifestPool, read_chain_entry
 from bundler.bundle.reader import Bundle
@@ -14,6 +16,7 @@ from bundler.oci.manifest import CREATED, REVISION, VERSION
 from bundler.page.gathered_parts import RepositoryAttachments, changes_since
 from bundler.page.listed_images import images_part, is_module
 from bundler.page.values import FileFacts, LabelledFact, PageContents, Proof, RepositoryPart, Sizes, TagRow
+from bundler.reporting.bundle_outcome import CompactReport
 from bundler.selection.creation_time import created_at, rfc3339
 from bundler.selection.semver import version_order
 from bundler.session import Session
@@ -70,7 +73,22 @@ def page_of(
         repositories=_repositories(inventory, roots, manifests, needs),
         images=images_part(roots, manifests, (bundle, *since), session),
         changes=changes,
+        compact=_savings(bundle, manifests, session),
     )
+
+
+def _savings(bundle: Bundle, manifests: Manifests, session: Session) -> CompactReport | None:
+    """Return what a full compact bundle saves; its layers are made again, and taken apart, for that."""
+    if not bundle.is_compact or bundle.inventory.base or bundle.file_size is None:
+        return None
+    from bundler.bundle.compacted.compact_savings import planned_savings
+
+    report = planned_savings(
+        bundle.inventory, manifests, bundle, lambda _: True, session.progress, folder=None,
+        limits=session.limits, level=COMPACT_LEVEL,
+    )  # fmt: skip
+    saved = report.portable_size - bundle.file_size
+    return replace(report, size=bundle.file_size, saved=saved)
 
 
 def _needs(roots: Iterable[Root], manifests: Manifests, limits: Limits) -> Needs:

@@ -6,6 +6,8 @@ Texts out of a bundle are whatever their author wrote, made one line of bounded 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from bundler.reporting.bundle_outcome import CompactReport
+
 
 class FileFacts(NamedTuple):
     """The file that the page describes."""
@@ -186,6 +188,8 @@ class PageContents(NamedTuple):
     repositories: tuple[RepositoryPart, ...]
     images: ImagesPart
     changes: tuple[ChangesPart, ...]
+    compact: CompactReport | None = None
+    """What a full compact bundle saves."""
 
 
 MOST_COLUMNS = 60

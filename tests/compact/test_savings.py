@@ -11,6 +11,7 @@ import pytest
 
 from bundler.__main__ import run
 from bundler.compact.codecs import unknown_producer
+from bundler.reporting.progress import size_text
 from tests.builders import TIMONI_CONFIG, TIMONI_LAYER, Content, a_bundle, manifest_document, noise, push_to
 from tests.compact.layers import real_module
 from tests.registries import RealRegistry
@@ -81,6 +82,21 @@ def test_a_dry_run_tells_what_the_export_then_saves(
     assert "by Go 1.7 to 1.26: codec 1, " in said
     there = {entry.name for entry in tmp_path.iterdir() if entry.suffix != ".json"}
     assert there == {"a.compact.zst", "a.compact.zst.sha256", "store"}
+
+
+def test_the_page_shows_what_is_saved_and_what_stayed_as_it_is(tmp_path: Path) -> None:
+    contents = {"h.example/module": real_module(), "h.example/foreign": a_foreign_module()}
+    portable, small = a_bundle(tmp_path / "b.tar.zst", contents), tmp_path / "b.compact.zst"
+    assert run(["compact", str(portable), "-o", str(small), "-q"]) == 0
+    pages = []
+    for path in (portable, small):
+        assert run(["report", str(path), "-o", str(tmp_path / "page.html"), "--force", "-q"]) == 0
+        pages.append((tmp_path / "page.html").read_text())
+    assert "Compact form" not in pages[0]
+    assert f"the portable bundle of the same content has {size_text(portable.stat().st_size)}" in pages[1]
+    assert f"This file has {size_text(small.stat().st_size)}" in pages[1]
+    assert "gzip, pigz or another program with zlib: carried as they are" in pages[1]
+    assert "<td>Go 1.27</td>" in pages[1]
 
 
 @pytest.mark.parametrize(
