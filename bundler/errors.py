@@ -19,6 +19,8 @@ outcomes, see `bundler.__main__`.
 """
 
 import base64
+import html
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,18 +61,44 @@ _WORD = r"(?<![0-9A-Za-z])(?<![A-Za-z]'){}(?![0-9A-Za-z])"
 
 
 def never_show(secret: str) -> None:
-    """Have `printable` cut this out from now on, in base64 too: a registry may repeat what it was sent."""
+    """Have `printable` cut this out from now on, encoded too: a registry may repeat what it was sent."""
     if secret:
-        encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
-        _unspoken.update((secret, encoded, encoded.translate(_URL_SAFE)))
+        _unspoken.update(_spellings(secret))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, escaped for HTML and JSON, in hexadecimal, and in base64 at every offset."""
+    data = secret.encode()
+    escaped = json.dumps(secret)[1:-1]
+    go = escaped.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
+    yield from (secret, html.escape(secret), escaped, go, escaped.replace("/", r"\/"))
+    if len(data) >= _LEAST:
+        yield from (data.hex(), data.hex().upper())
+    whole = base64.b64encode(data).decode().rstrip("=")
+    # Behind a user and a colon, the same bytes have other letters; those at the ends depend on neighbours.
+    shifted = (
+        base64.b64encode(bytes(shift) + data)[skip:-4].decode() for shift, skip in ((0, 0), (1, 4), (2, 4))
+    )
+    for part in (whole, *shifted):
+        spell = _PartOfBase64 if len(part) >= _LEAST else str
+        if part is whole or spell is _PartOfBase64:
+            yield from (spell(part), spell(part.translate(_URL_SAFE)))
+
+
+class _PartOfBase64(str):
+    """Letters of a secret inside a longer text in base64: all of that text is cut out."""
+
+    __slots__ = ()
 
 
 def _without_secrets(text: str) -> str:
     """Return the text without the secrets of this run, in any percent-encoding of them."""
-    for form in (text, unquote(text)):
+    for form in (text, unquote(text), unquote(unquote(text))):
         cut = form
         for secret in sorted(_unspoken, key=len, reverse=True):
-            if len(secret) >= _LEAST:
+            if isinstance(secret, _PartOfBase64):
+                cut = re.sub(rf"[\w+/-]*{re.escape(secret)}[\w+/=-]*", "***", cut) if secret in cut else cut
+            elif len(secret) >= _LEAST:
                 cut = cut.replace(secret, "***")
             elif secret in cut:
                 cut = re.sub(_WORD.format(re.escape(secret)), "***", cut)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 from collections.abc import Callable
 from urllib.parse import quote
@@ -100,6 +101,9 @@ def test_what_only_looks_like_a_secret_is_shown(text: str) -> None:
         lambda secret: "".join(f"%{ord(letter):02x}" for letter in secret),
         lambda secret: base64.b64encode(secret.encode()).decode(),
         lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
+        lambda secret: quote(quote(secret, safe=""), safe=""),
+        html.escape,
+        lambda secret: secret.replace("/", r"\/"),
     ],
 )
 def test_a_secret_is_shown_in_no_form(secret: str, form: Callable[[str], str]) -> None:
@@ -112,3 +116,17 @@ def test_a_secret_is_shown_in_no_form(secret: str, form: Callable[[str], str]) -
 def test_a_secret_of_one_letter_leaves_words_whole() -> None:
     never_show("t")
     assert printable("can't open <t>: isn't there") == "can't open <***>: isn't there"
+
+
+@pytest.mark.parametrize("user", ["", "a", "me", "ann", "carrier"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_password_is_not_shown_inside_of_base64(user: str, encode: Callable[[bytes], bytes]) -> None:
+    never_show("correct/horse?>battery")
+    shown = printable(f"Basic {encode(f'{user}:correct/horse?>battery'.encode()).decode()} refused", 400)
+    assert shown == "Basic *** refused"
+
+
+@pytest.mark.parametrize("form", [lambda data: data.hex(), lambda data: data.hex().upper()])
+def test_a_password_is_not_shown_in_hexadecimal(form: Callable[[bytes], str]) -> None:
+    never_show("correct horse")
+    assert printable(f"refused {form(b'correct horse')}") == "refused ***"

@@ -102,18 +102,26 @@ class Reference(NamedTuple):
         return f"{self.repository}:{self.tag}" if self.tag else self.repository
 
 
+_USER = re.compile(r"[^/@]*/|(?!sha[0-9]+:)[^/@]*\.|[^/]*@|localhost\b|(?!sha[0-9]+:)[^/:]+:[0-9]{1,5}$")
+"""What follows a user and `@`: a host with a path, a name with dots or a port, or another `@`."""
+
+_QUERY = re.compile(r"#|[?;&][^/=]*=")
+
+
 def address(text: str, form: str) -> str:
     """Return the text after `oci://`, or the whole text without a scheme.
 
-    Raises UsageError for another scheme, and for a user before the host.
+    Raises UsageError for another scheme, for a user before the host, and for a query; neither is repeated.
     """
     scheme, separator, rest = text.rpartition("://")
     if separator and scheme != "oci":
         raise UsageError(text, f"{scheme}:// can't be used here", f"write {form}")
-    if "@" in rest.partition("/")[0] and ":" in rest.partition("@")[0]:
-        raise UsageError(
-            text, "a reference can't have a user or password", f"write {form}, and use --creds-file"
-        )
+    before, _, after = rest.partition("@")
+    if _USER.match(after) or ("@" in rest.partition("/")[0] and ":" in before):
+        cause = "a reference can't have a user or password"
+        raise UsageError(rest.rpartition("@")[2], cause, f"write {form}, and use --creds-file")
+    if query := _QUERY.search(rest):
+        raise UsageError(rest[: query.start()], "a reference can't have a query", f"write {form}")
     return rest
 
 

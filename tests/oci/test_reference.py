@@ -12,6 +12,7 @@ from bundler.oci.reference import (
     RepositoryName,
     RepositoryPath,
     Tag,
+    address,
     parse_prefix,
     parse_reference,
 )
@@ -166,3 +167,23 @@ def test_a_prefix_puts_repositories_below_itself() -> None:
 def test_what_is_no_prefix_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         parse_prefix(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "oci://user:SECRET/word@h.io/a", "oci://SECRET@h.io/a:1.0", "oci:/user:SECRET@h.io/a",
+        "SECRET@h.io:5000",
+        "h.io/a?token=SECRET", "oci://h.io/a:1.0?sig=SECRET", "h.io/a;token=SECRET", "h.io/a#SECRET",
+        "oci://user:SECRET@[::1]:5000/a", "oci://user:S@SECRET@h.io/a", "user:SECRET@h.io/a@sha256:00",
+    ],
+)  # fmt: skip
+def test_an_address_with_a_secret_is_refused_without_it(text: str) -> None:
+    for parse in (parse_reference, parse_prefix):
+        with pytest.raises(UsageError) as raised:
+            parse(text)
+        assert "SECRET" not in str(raised.value)
+
+
+def test_a_glob_of_one_letter_is_no_query() -> None:
+    assert address("h.io/org/app-?", "") == "h.io/org/app-?"
