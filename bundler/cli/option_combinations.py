@@ -74,8 +74,6 @@ RULES = (
     *(CombinationRule("export explain", option, excludes=("--from-timoni-bundle", "--from-file"),
                       cause="the creation time of what a file names is not asked for")
       for option in ("--since", "--min-age")),
-    CombinationRule("export", "--compact", excludes=("--volume-size",),
-                    cause="a compact bundle is not cut while it is written"),
     CombinationRule("export", "--full-every", ("--base",), cause="only a chain of deltas can begin anew"),
     CombinationRule("export explain", "--set", ("--from-timoni-bundle",),
                     cause="only Timoni Bundle files have runtime values"),
