@@ -12,6 +12,7 @@ from typing import NamedTuple
 from bundler.bundle.inventory import RepositoryEntry
 from bundler.bundle.reader import Bundle, open_bundle
 from bundler.bundle.stream import StatementCheck
+from bundler.deltas.base_blobs import BaseRegistry, provide_base
 from bundler.errors import BundlerError, NotFoundError, UsageError
 from bundler.importer import check_import, import_bundle, plan_bundle_import
 from bundler.importer.destination import WHOLE, Destination
@@ -179,6 +180,8 @@ class _Run(NamedTuple):
                 )
             policy = self.terms.policy(opened)
             check_import(opened, self.destination, self.session, ledger)
+            place = BaseRegistry(self.destination.prefix, self.destination.mapping)
+            provide_base(opened, self.session, beside=beside, registry=place)
             verified = verify_bundle(opened, self.session)
             if dry_run:
                 report = plan_bundle_import(
