@@ -131,7 +131,9 @@ KINDS: dict[str, Kind] = {
         lambda data, at: list(decode_index(data, DEFAULT_LIMITS)),
     ),
     "compact.json": Kind(
-        {"compact": 1, "layers": [], "headers": 0, "content": 0},
+        {"compact": 1, "layers": [{"blob": 0, "codec": 1, "content": 5, "recipe": 2, "header": "1f8b"}],
+         "headers": [{"size": 512}], "content": [{"size": 20, "prefix": 9, "recipe": 3}],
+         "base": [{"mediaType": "x/y", "digest": ID, "size": 7, "repository": NAME, "content": 50}]},
         lambda data, at: compact_format.decode_head(data, DEFAULT_LIMITS), strict_json.canonical,
     ),
     "statement": Kind(
@@ -265,7 +267,7 @@ def test_every_reader_of_json_says_which_names_it_knows() -> None:
         for node in ast.walk(file.tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("strict_json.loads", "strict_json.check")
     )
-    unsaid = {path for path, call in calls if "known" not in {word.arg for word in call.keywords}}
+    unsaid = {path for path, call in calls if "names" not in {word.arg for word in call.keywords}}
     assert unsaid == UNNAMED
 
 

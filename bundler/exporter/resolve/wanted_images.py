@@ -26,6 +26,9 @@ from bundler.timoni.layer import LayerLimits, layer_files
 from bundler.timoni.module import CONFIG_TYPE
 from bundler.timoni.module_images import ANNOTATION, ModuleImages, Templates, images_of
 
+_CONFIGURATION = frozenset({"created"})
+"""The field of an image's configuration that is read."""
+
 
 class _Module(NamedTuple):
     """A module version, and the layer that holds its own files; None where the manifest names the images."""
@@ -104,7 +107,9 @@ def _created(manifest: Manifest, name: RepositoryName, reader: SourceReader, dep
     if manifest.config is None:
         return None
     data = reader.small_blob(manifest.config.blob, name)
-    document = strict_json.loads(data, item=f"image {name}", depth=reader.limits.json_depth)
+    document = strict_json.loads(
+        data, item=f"image {name}", depth=reader.limits.json_depth, names=_CONFIGURATION
+    )
     created = document.get("created") if isinstance(document, dict) else None
     return created_at(created) if isinstance(created, str) else None
 

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -24,6 +24,9 @@ from bundler.errors import BundlerError, UsageError
 from bundler.ledger.rollback_file import read_rollback_file
 from bundler.mapping import KEPT, Mapping
 from bundler.named_files import check_folder
+
+if TYPE_CHECKING:
+    from bundler.trust.policy import Policy
 
 _WITH_ROLLBACK = {
     "rollback", "on_conflict", "state", "receipt", "dry_run", "all_tags", "report", "as_json", "quiet",
@@ -76,14 +79,15 @@ def command(
             return _taken_back(settings, bundles, meter, dry_run=dry_run, printed=printed)
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
-        target = ""
         try:
-            task = _task(bundles, settings, part, mapping)._replace(given=flags)
-            _check_report(settings, task)
-            report, target = settings.report.report, str(task.destination.prefix)
+            demands = _demands(settings, bundles)
+            report = settings.report.report
+            task = _task(bundles, settings, part, mapping, demands)._replace(given=flags)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
             prune = _prune_command(task, config)
-            summary = summaries.import_summary(done, target, prune, all_tags=dry_run.all_tags)
+            summary = summaries.import_summary(
+                done, str(task.destination.prefix), prune, all_tags=dry_run.all_tags
+            )
         except BundlerError as error:
             done, summary = outcome.failed_report("import", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
@@ -98,17 +102,19 @@ def _prune_command(task: ImportTask, config: ConfigOptions) -> str:
     return shlex.join(["timoni-bundler", "import", *task.bundles, *place, "--prune"])
 
 
-def _check_report(settings: ImportSettings, task: ImportTask) -> None:
-    names, trust = settings.names, task.trust
+def _check_report(
+    settings: ImportSettings, bundles: tuple[str, ...], trust: trusted_signers.TrustOptions
+) -> None:
+    names = settings.names
     registry_access.check_report(
         settings.report.report,
-        *task.bundles,
+        *bundles,
         settings.registries.reach.creds_file,
         names.image_map,
         settings.receipt.receipt,
         *names.timoni_bundles,
         *trust.files,
-        task.ledger.rollback_file,
+        settings.rollback.rollback_file,
     )
 
 
@@ -170,14 +176,33 @@ def _refuse_ignored(context: click.Context) -> None:
             raise UsageError(parameter.opts[0], cause, "leave it out")
 
 
-def _task(bundles: tuple[str, ...], settings: ImportSettings, part: Part, mapping: Mapping) -> ImportTask:
-    """Make one value of all that was said about an import. Raises UsageError."""
+class _Demands(NamedTuple):
+    """What a bundle must be to come in."""
+
+    trust: trusted_signers.TrustOptions
+    policy: "Policy | None"
+
+
+def _demands(settings: ImportSettings, bundles: tuple[str, ...]) -> _Demands:
+    """Return who must have signed, and the policy, when no file would be written over. Raises UsageError."""
     check_names(settings.names, settings.receipt.receipt)
     policy = import_policy.policy_of(settings.policy, settings.module_signers)
     signers = trusted_signers.TrustOptions(
         *settings.signers, job=settings.job.job, measured=bool(settings.metrics.metrics)
     )
     trust = import_policy.with_signers(signers._replace(**settings.order._asdict()), policy)
+    _check_report(settings, bundles, trust)
+    return _Demands(trust, policy)
+
+
+def _task(
+    bundles: tuple[str, ...],
+    settings: ImportSettings,
+    part: Part,
+    mapping: Mapping,
+    demands: _Demands,
+) -> ImportTask:
+    """Make one value of all that was said about an import. Raises UsageError."""
     if not bundles:
         raise UsageError("import", "no bundle given", "name a file or directory, or - for standard input")
     if "-" in bundles and len(bundles) > 1:
@@ -196,9 +221,9 @@ def _task(bundles: tuple[str, ...], settings: ImportSettings, part: Part, mappin
         settings.delta.beside,
         _pruning(settings.delta),
         settings.volumes.volumes_in,
-        trust,
+        demands.trust,
         ledger,
-        policy,
+        demands.policy,
         settings.target.confirm == "full",
         frozenset(),
     )
