@@ -4,6 +4,7 @@ import contextlib
 import re
 import selectors
 import threading
+import time
 from pathlib import Path
 from socket import SHUT_RDWR, socket
 from ssl import PROTOCOL_TLS_SERVER, SSLContext, SSLError, SSLSocket, TLSVersion
@@ -30,6 +31,9 @@ CONNECTIONS = 256
 
 WAITING = 512
 """Connections whose request has not come whole; beyond them the oldest is ended."""
+
+LOOK_AGAIN = 0.2
+"""Seconds after which a server that waits looks for a signal again."""
 
 
 class Access(NamedTuple):
@@ -112,9 +116,13 @@ class RegistryServer:
         self._thread.join()
 
     def serve_forever(self) -> None:
-        """Wait, inside the context, until the user interrupts."""
+        """Wait, inside the context, until the user interrupts.
+
+        In short sleeps: a signal that comes right before an endless wait would not end it.
+        """
         try:
-            self._thread.join()
+            while self._thread.is_alive():
+                time.sleep(LOOK_AGAIN)
         except KeyboardInterrupt:
             return
 

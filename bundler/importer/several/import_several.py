@@ -25,9 +25,7 @@ from bundler.importer.several.several_report import Carried, joined_report
 from bundler.importer.verify import verify_bundle
 from bundler.ledger.ledger import Ledger
 from bundler.oci import Digest, RepositoryName, Tag
-from bundler.reporting.json_report import (
-    Report,
-)
+from bundler.reporting.json_report import Report
 from bundler.session import Session
 
 
