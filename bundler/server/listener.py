@@ -4,7 +4,6 @@ import contextlib
 import re
 import selectors
 import threading
-import time
 from pathlib import Path
 from socket import SHUT_RDWR, socket
 from ssl import PROTOCOL_TLS_SERVER, SSLContext, SSLError, SSLSocket, TLSVersion
@@ -118,11 +117,12 @@ class RegistryServer:
     def serve_forever(self) -> None:
         """Wait, inside the context, until the user interrupts.
 
-        In short sleeps: a signal that comes right before an endless wait would not end it.
+        In short pauses: a signal that comes right before an endless wait would not end it.
         """
+        pause = threading.Event()
         try:
             while self._thread.is_alive():
-                time.sleep(LOOK_AGAIN)
+                pause.wait(LOOK_AGAIN)
         except KeyboardInterrupt:
             return
 

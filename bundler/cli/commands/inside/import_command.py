@@ -71,7 +71,7 @@ def command(
         file = import_file(config.config)
         part = part_of(select, tags, file)
         settings = over(settings, file.settings) if file else settings
-        refuse_combination("import", given_flags(config, select, tags, runtime, settings, dry_run))
+        _check_options(settings, config, select, tags, runtime, settings, dry_run)
     mapping = file.mapping if file else KEPT
     job = settings.job.name
     with metrics_meter.metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
@@ -153,7 +153,6 @@ def _rolled_back(
         raise UsageError(
             "--rollback", "a rollback does not read a bundle", "remove the bundle from the command"
         )
-    _refuse_ignored(click.get_current_context())
     progress, rollback = progress_bars.display(quiet=quiet), read_rollback_file(file)
     reachable = registry_access.registries(
         settings.registries, progress, {moved.repository.registry for moved in rollback.moved}
@@ -167,6 +166,13 @@ def _rolled_back(
     return roll_back(rollback, session, ledger, overwrite=overwrite, may_write=not dry_run)
 
 
+def _check_options(settings: ImportSettings, *groups: tuple[object, ...]) -> None:
+    """Raise UsageError for an option without effect."""
+    if settings.rollback.rollback:
+        _refuse_ignored(click.get_current_context())
+    refuse_combination("import", given_flags(*groups))
+
+
 def _refuse_ignored(context: click.Context) -> None:
     """Raise UsageError for options of an import that --rollback would ignore."""
     for parameter in context.command.params:
@@ -177,7 +183,7 @@ def _refuse_ignored(context: click.Context) -> None:
 
 
 class _Demands(NamedTuple):
-    """What a bundle must be to come in."""
+    """The demands that a bundle must meet to come in."""
 
     trust: trusted_signers.TrustOptions
     policy: "Policy | None"
