@@ -5,6 +5,7 @@ it may see the next request begin elsewhere. And its time-out starts anew with e
 Source: RFC 9112, sections 5.1, 6.1, 6.3 and 7.1.
 """
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -73,6 +74,16 @@ class Connection(HTTPConnection):
                 self.paced.send(_NO_HTTP)
             return False
         return super().communicate()  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """End the connection, and give up what could not be sent.
+
+        Or its buffer would be written once more when it is collected, and say so on standard error.
+        """
+        super().close()
+        writer: Any = self.wfile
+        with contextlib.suppress(OSError, ValueError):
+            writer.close()
 
 
 class PacedSocket:
