@@ -39,6 +39,7 @@ def all_blobs(bundle: Bundle) -> dict[str, bytes]:
     return {blob.digest: b"".join(chunks) for blob, chunks in bundle.everything()}
 
 
+@pytest.mark.slow
 @given(layer_sizes)
 @settings(max_examples=15)
 def test_what_was_written_is_read_in_order_and_at_random(tmp_path: Path, sizes: list[int]) -> None:

@@ -71,6 +71,7 @@ def test_a_second_writer_takes_untagged_manifests_alike() -> None:
     assert canonical(inventory_of([repository], source_of(content))) == encode(ours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100, 3 << 20])
 def test_a_bundle_of_a_second_writer_is_read_with_the_same_id(size: int, tmp_path: Path) -> None:
     content = a_module("1.0.0", "1.1.0")

@@ -45,6 +45,7 @@ def test_the_same_content_makes_the_same_bytes_in_any_order(names: list[str]) ->
     assert written(**{name: contents[name] for name in names}) == written(**contents)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cores", [1, 2, 64])
 def test_the_bytes_do_not_depend_on_the_number_of_cores(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = written(app=with_large_layers())

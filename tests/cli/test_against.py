@@ -26,6 +26,7 @@ def mirrored(target_registry: RealRegistry, fresh: Fresh, tmp_path: Path) -> tup
     return bundle, to, f"{prefix}/app"
 
 
+@pytest.mark.slow
 def test_a_target_that_has_all_of_it_is_proven_by_reading_only(
     mirrored: tuple[Path, str, str], target_registry: RealRegistry, capsys: Output
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_target_that_has_all_of_it_is_proven_by_reading_only(
     assert {access.method for access in target_registry.accesses(path)[before:]} == {"HEAD", "GET"}
 
 
+@pytest.mark.slow
 def test_what_is_missing_or_another_is_named(
     mirrored: tuple[Path, str, str], target_registry: RealRegistry, tmp_path: Path, capsys: Output
 ) -> None:

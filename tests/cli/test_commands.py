@@ -88,6 +88,7 @@ def test_a_bundle_goes_through_a_pipe(places: Places) -> None:
     assert Registries().target(places.inside).digest_of(Tag("1.0.0"))
 
 
+@pytest.mark.slow
 def test_a_pipe_that_is_cut_leaves_no_tag(places: Places) -> None:
     assert run(["export", places.source, "-o", str(places.bundle), "-q"]) == 0
     data = places.bundle.read_bytes()
@@ -282,6 +283,7 @@ def test_9_this_machine(places: Places) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_target_refuses(places: Places, tmp_path: Path) -> None:
     """Case 10."""
     assert run(["export", places.source, "-o", str(places.bundle), "-q"]) == 0

@@ -180,6 +180,7 @@ def test_a_dry_import_says_what_the_import_says(
     assert dry[0] == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["fail", "skip", "overwrite", None])
 def test_a_dry_import_says_which_tags_conflict(
     how: str | None,

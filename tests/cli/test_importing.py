@@ -40,6 +40,7 @@ def names(target: RealRegistry, prefix: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_rules_give_the_names_at_the_target(
     bundle: Path, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -142,6 +143,7 @@ def test_nothing_selected_is_not_found(bundle: Path, target_registry: RealRegist
     assert "nothing in the bundle is selected" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_timoni_bundle_files_come_out_with_the_addresses_inside(
     bundle: Path, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path, capsys: Output
 ) -> None:
@@ -158,6 +160,7 @@ def test_timoni_bundle_files_come_out_with_the_addresses_inside(
     assert "stack.cue:3: other still has oci://ghcr.example/somebody/else" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_rewritten_file_is_checked_against_the_target(
     bundle: Path, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path, capsys: Output
 ) -> None:

@@ -157,6 +157,7 @@ def test_the_summary_is_a_line_when_stdout_is_the_bundle(registry: MemoryRegistr
     valid("report", last["report"])
 
 
+@pytest.mark.slow
 def test_an_interruption_is_a_line(registry: MemoryRegistry, tmp_path: Path) -> None:
     asked, ended = threading.Event(), threading.Event()
 
@@ -176,6 +177,7 @@ def test_an_interruption_is_a_line(registry: MemoryRegistry, tmp_path: Path) -> 
     assert (last["event"], last["exitCode"], running.returncode) == ("terminated", 143, 143)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_a_server_that_is_ended_says_stopped(number: int, code: int, tmp_path: Path) -> None:
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
@@ -229,6 +231,7 @@ def test_no_secret_is_told(registry: MemoryRegistry, tmp_path: Path, capsys: Out
     assert "Y2Fycmllcjpjb3JyZWN0LWhvcnNl" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["inspect", "diff", "extract", "verify", "import"])
 def test_other_commands_tell_the_same_way(name: str, tmp_path: Path, capsys: Output) -> None:
     bundle = str(a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")}, sidecar=False))
@@ -272,6 +275,7 @@ def test_lines_of_many_threads_do_not_mix(capsys: Output) -> None:
     assert len(parsed(capsys.readouterr().err)) == 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [Log, JsonLog])
 def test_odd_letters_are_told_in_any_locale(make: Callable[[], Log]) -> None:
     words = list(AS_JSON) if make is JsonLog else []

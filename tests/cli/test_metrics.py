@@ -186,6 +186,7 @@ def test_a_damaged_bundle_is_a_failed_import(night: Night) -> None:
     assert (night.samples["last_exit_code"], night.samples["last_failures 6"]) == (6, 1)
 
 
+@pytest.mark.slow
 def test_a_run_whose_result_nobody_could_read_is_a_failed_one(night: Night) -> None:
     bundle = a_bundle(night.out, {"h.example/app": a_module("1.0.0")})
     with Path("/dev/full").open("w") as full:

@@ -114,6 +114,7 @@ def test_the_shell_completes_names_of_files(words: str) -> None:
     assert [item.type for item in shell.get_completions(words.split(), "b")] == ["file"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.tar", "a.tar.zst"])
 def test_a_directory_that_is_named_like_an_archive_is_warned_of(
     name: str, tmp_path: Path, capsys: Output

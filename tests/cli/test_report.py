@@ -172,6 +172,7 @@ def test_a_fault_at_any_write_leaves_the_older_page(
         assert [entry.name for entry in out.parent.iterdir()] == ["report.html"]
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_and_a_full_disk_are_told(packed: str) -> None:
     with Path("/dev/full").open("w") as full:
         ended = program_into(full.fileno(), packed)

@@ -44,6 +44,7 @@ def tags_in(bundle: Path) -> list[str]:
         return [f"{root.repository.rpartition('/')[2]}:{root.tag}" for root in roots_of(opened.inventory)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "taken"),
     [

@@ -123,6 +123,7 @@ def test_what_an_old_python_reads_first_is_in_its_words(file: str) -> None:
     assert "from __future__ import annotations" not in text
 
 
+@pytest.mark.slow
 def test_an_old_python_gets_one_plain_line() -> None:
     for python in old_pythons():
         version = python.name.removeprefix("python")

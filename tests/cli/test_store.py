@@ -96,6 +96,7 @@ def test_a_damaged_blob_is_found_removed_and_fetched_again(registry: MemoryRegis
     assert bundler("store", "check", str(tmp_path / "store"), "-q").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["gc", "check"])
 def test_what_is_no_store_is_4(what: str, tmp_path: Path) -> None:
     assert bundler("store", what, str(tmp_path)).returncode == 4
@@ -111,6 +112,7 @@ def test_a_registry_s_directory_is_not_collected(registry: MemoryRegistry, tmp_p
     assert "registry" in refused.stderr
 
 
+@pytest.mark.slow
 def test_store_list_shows_every_bundle_that_was_made(registry: MemoryRegistry, tmp_path: Path) -> None:
     sunday = export(registry, tmp_path, "sunday", "--job", "nightly")
     add_version(registry.repositories["app"], "1.3.0")

@@ -54,6 +54,7 @@ def test_a_compact_bundle_is_the_same_content_in_fewer_bytes(portable: Path, com
             assert (blob, b"".join(chunks)) == (same, b"".join(again))
 
 
+@pytest.mark.slow
 def test_expanding_gives_the_portable_file_byte_for_byte(
     portable: Path, compact: Path, tmp_path: Path
 ) -> None:
@@ -81,6 +82,7 @@ def without_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     codecs.codec.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_compiled")
 def test_the_encoders_in_python_give_the_same_compact_file(
     portable: Path, compact: Path, tmp_path: Path
@@ -91,6 +93,7 @@ def test_the_encoders_in_python_give_the_same_compact_file(
     assert out.read_bytes() == compact.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_compiled")
 @pytest.mark.parametrize("command", ["verify", "compact", "expand"])
 def test_missing_compiled_encoders_are_told_once(
@@ -103,6 +106,7 @@ def test_missing_compiled_encoders_are_told_once(
     assert capsys.readouterr().err.count("compiled encoders are missing") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_compiled")
 @pytest.mark.parametrize("words", [["inspect"], ["verify", "--json", "-q"]], ids=lambda words: words[0])
 def test_it_is_not_told_where_nobody_waits_for_it(
@@ -236,6 +240,7 @@ def test_tar_headers_have_a_limit(portable: Path, compact: Path, tmp_path: Path)
         verify_bundle(small)
 
 
+@pytest.mark.slow
 def test_a_failed_run_leaves_no_file(portable: Path, tmp_path: Path) -> None:
     data = bytearray(portable.read_bytes())
     data[len(data) // 2] ^= 1

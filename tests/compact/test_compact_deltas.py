@@ -28,16 +28,19 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     return a_night(tmp_path_factory.mktemp("night"), an_image(0), an_image(0, 1))
 
 
+@pytest.mark.slow
 def test_a_compact_delta_carries_only_what_changed(night: Night) -> None:
     assert night.compact.stat().st_size < night.portable.stat().st_size / 10
 
 
+@pytest.mark.slow
 def test_expanding_gives_the_portable_delta_again(night: Night, tmp_path: Path) -> None:
     out = tmp_path / "again.tar.zst"
     assert run("expand", str(night.compact), "-o", str(out), "--with", str(night.base)).returncode == 0
     assert out.read_bytes() == night.portable.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_compact_bundle_can_be_the_base_of_another(night: Night, tmp_path: Path) -> None:
     base, compact, out = tmp_path / "b.compact.zst", tmp_path / "n.compact.zst", tmp_path / "n.tar.zst"
     assert run("compact", str(night.base), "-o", str(base)).returncode == 0
@@ -47,6 +50,7 @@ def test_a_compact_bundle_can_be_the_base_of_another(night: Night, tmp_path: Pat
     assert out.read_bytes() == night.portable.read_bytes()
 
 
+@pytest.mark.slow
 def test_verify_says_what_it_can_not_prove_without_the_base(night: Night) -> None:
     alone = run("verify", str(night.compact))
     assert alone.returncode == 0
@@ -59,6 +63,7 @@ def test_verify_says_what_it_can_not_prove_without_the_base(night: Night) -> Non
     assert (whole.returncode, "every byte verified" in whole.stdout) == (0, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["inspect", "report", "diff"])
 def test_a_delta_is_shown_without_its_base(night: Night, command: str) -> None:
     words = {"inspect": [], "report": ["-o", "-"], "diff": [str(night.base)]}[command]
@@ -66,6 +71,7 @@ def test_a_delta_is_shown_without_its_base(night: Night, command: str) -> None:
     assert (shown.returncode, "error" in shown.stderr) == (0, False)
 
 
+@pytest.mark.slow
 def test_expanding_without_the_base_names_it(night: Night, tmp_path: Path) -> None:
     refused = run("expand", str(night.compact), "-o", str(tmp_path / "x.tar.zst"))
     assert refused.returncode == 4
@@ -74,12 +80,14 @@ def test_expanding_without_the_base_names_it(night: Night, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_base_of_a_full_bundle_is_refused(night: Night, tmp_path: Path) -> None:
     words = ["compact", str(night.base), "-o", str(tmp_path / "x.compact.zst"), "--with", str(night.portable)]
     refused = run(*words)
     assert (refused.returncode, "is a full bundle" in refused.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_merging_a_compact_delta_reads_its_base(night: Night, tmp_path: Path) -> None:
     one, other = tmp_path / "one.tar.zst", tmp_path / "other.tar.zst"
     assert run("merge", str(night.base), str(night.portable), "-o", str(one)).returncode == 0
@@ -115,6 +123,7 @@ def sides(
     return Sides(source, to, base, delta)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ["a bundle", "last", "a receipt", "a compact bundle"])
 def test_a_compact_delta_is_exported_against_any_base(sides: Sides, base: str, tmp_path: Path) -> None:
     store, receipt = tmp_path / "store", tmp_path / "receipt.json"
@@ -140,6 +149,7 @@ def test_a_compact_delta_is_exported_against_any_base(sides: Sides, base: str, t
     assert (again.returncode, "unchanged" in again.stdout) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_compact_delta_is_imported_over_what_the_target_has(sides: Sides, tmp_path: Path) -> None:
     exported = ["export", sides.source, "--base", str(sides.base)]
     assert run(*exported, "--compact", "-o", str(sides.delta)).returncode == 0
@@ -162,6 +172,7 @@ def test_a_compact_delta_is_imported_over_what_the_target_has(sides: Sides, tmp_
     assert small.read_bytes() == sides.delta.read_bytes()
 
 
+@pytest.mark.slow
 def test_compact_nights_build_on_each_other(
     source_registry: RealRegistry, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -182,6 +193,7 @@ def test_compact_nights_build_on_each_other(
     assert run("verify", str(whole), "--against", to, "--deep").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_base_that_comes_along_need_not_be_at_the_target(sides: Sides) -> None:
     words = ["export", sides.source, "--base", str(sides.base), "--compact", "-o", str(sides.delta)]
     assert run(*words).returncode == 0
@@ -206,6 +218,7 @@ def spoil_blob(blob: Path, link: Path) -> None:
     blob.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "codes"), [(spoil_link, {4}), (spoil_bytes, {6}), (spoil_blob, {4, 5, 6})])
 def test_a_base_that_is_gone_or_lies_at_the_target_is_told(
     sides: Sides,

@@ -86,6 +86,7 @@ def test_the_python_encoders_write_what_go_writes(number: CodecNumber, kind: str
     assert [name for name in names if digest(deflated(new(), stream(name))) != KNOWN[name][kind]] == []
 
 
+@pytest.mark.slow
 @needs_compiled
 @pytest.mark.parametrize("number", CodecNumber)
 @given(data=some.binary(max_size=3_000), times=some.integers(1, 40), piece=some.integers(1, 70_000))

@@ -99,6 +99,7 @@ READING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("command", READING)
 def test_a_reading_command_says_the_same(
@@ -197,6 +198,7 @@ def test_a_damaged_volume_of_it_is_named(bundles: Bundles, tmp_path: Path, capsy
 # --- with registries ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [*FORMS, "pipe", "signed-pipe"])
 def test_it_is_imported(
     bundles: Bundles, form: str, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
@@ -216,6 +218,7 @@ def test_it_is_imported(
     assert run(["verify", str(bundles.get(form, source)), "--against", to, "--deep", "-q"]) == 0
 
 
+@pytest.mark.slow
 def test_an_unsigned_one_from_a_pipe_is_refused_by_its_head(bundles: Bundles, tmp_path: Path) -> None:
     command = ["import", "-", "--to", "h.example/x", "--allowed-signers", str(bundles.signers), "-q"]
     with subprocess.Popen([*PROGRAM, *command], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -229,6 +232,7 @@ def test_an_unsigned_one_from_a_pipe_is_refused_by_its_head(bundles: Bundles, tm
     assert process.returncode == 11
 
 
+@pytest.mark.slow
 def test_a_pipe_that_never_ends_is_cut_off(bundles: Bundles) -> None:
     with subprocess.Popen(
         [*PROGRAM, "import", "-", "--to", "h.example/x", "-q"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
@@ -245,6 +249,7 @@ def test_a_pipe_that_never_ends_is_cut_off(bundles: Bundles) -> None:
     assert process.returncode == 7
 
 
+@pytest.mark.slow
 def test_the_base_of_an_import_may_be_compact(
     bundles: Bundles,
     source_registry: RealRegistry,
@@ -264,6 +269,7 @@ def test_the_base_of_an_import_may_be_compact(
     assert run(["verify", str(whole), "--against", to, "--tag", "1.6.0", "--deep", "-q"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_it_is_served(bundles: Bundles, form: str) -> None:
     with subprocess.Popen(
@@ -279,6 +285,7 @@ def test_it_is_served(bundles: Bundles, form: str) -> None:
         assert served.inventory.blobs == portable.inventory.blobs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [False, True], ids=["pipe", "volumes"])
 def test_an_export_writes_the_same_compact_bundle(
     source_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path, *, cut: bool

@@ -60,6 +60,7 @@ def taken(delta: CompactFile, source: BlobSource) -> None:
         pass
 
 
+@pytest.mark.slow
 @given(data=some.data())
 def test_a_base_blob_with_other_bytes_is_refused(data: some.DataObject, night: Night) -> None:
     _, good = base_layer(night)

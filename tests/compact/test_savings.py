@@ -53,6 +53,7 @@ def test_the_report_has_both_sizes_and_every_share(tmp_path: Path, capsys: Outpu
     assert "% saved" in said
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_what_the_export_then_saves(
     source_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path, capsys: Output
 ) -> None:

@@ -163,6 +163,7 @@ def test_any_text_is_read_or_is_a_usage_error(text: str) -> None:
     check_what_is_said("import.yaml", text)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(WORDS), documents, max_size=6))
 def test_any_document_is_read_or_is_a_usage_error(content: dict[str, Any]) -> None:
     text = json.dumps({"version": 1, **content})

@@ -106,6 +106,7 @@ def test_a_billion_laughs_end_early() -> None:
         read("\n".join(lines))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000, "? " * 100_000])
 def test_hostile_nesting_ends_early(text: str) -> None:
     with pytest.raises(UnreadableError):

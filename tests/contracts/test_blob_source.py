@@ -76,11 +76,13 @@ def descriptors(content: Content) -> list[Descriptor]:
     return [Descriptor("", digest, len(data)) for digest, data in content.blobs.items()]
 
 
+@pytest.mark.slow
 def test_every_blob_comes_whole(source: BlobSource, content: Content) -> None:
     for blob in descriptors(content):
         assert read_all(source, blob) == content.blobs[blob.digest]
 
 
+@pytest.mark.slow
 def test_a_blob_can_be_read_again_and_by_many_threads(source: BlobSource, content: Content) -> None:
     wanted = descriptors(content) * 4
     with ThreadPoolExecutor(8) as pool:
@@ -88,12 +90,14 @@ def test_a_blob_can_be_read_again_and_by_many_threads(source: BlobSource, conten
     assert found == [content.blobs[blob.digest] for blob in wanted]
 
 
+@pytest.mark.slow
 def test_a_blob_may_be_left_in_the_middle(source: BlobSource, content: Content) -> None:
     large = max(descriptors(content), key=lambda blob: blob.size)
     assert content.blobs[large.digest].startswith(next(iter(source.chunks(large))))
     assert read_all(source, large) == content.blobs[large.digest]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("difference", [-1, 1])
 def test_a_wrong_size_is_an_integrity_error(source: BlobSource, content: Content, difference: int) -> None:
     blob = descriptors(content)[0]

@@ -121,6 +121,7 @@ def test_a_merged_bundle_stands_for_the_chain_behind_it(nights: Nights) -> None:
     assert nights.merged("twice", sunday, monday, tuesday, sunday).read_bytes() == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", ["part", "chain"])
 def test_a_base_is_found_as_a_chain_or_as_what_was_merged_of_it(
     beside: str, nights: Nights, tmp_path: Path

@@ -105,6 +105,7 @@ def test_a_delta_holds_no_blob_of_its_base(nights: Nights) -> None:
     assert {blob.repository for blob in delta.required} <= {nights.registry.repository("app")}
 
 
+@pytest.mark.slow
 def test_base_and_deltas_merge_to_the_bytes_of_a_full_export(nights: Nights) -> None:
     app = nights.registry.repositories["app"]
     chain = [nights.full("sunday")]
@@ -369,6 +370,7 @@ def files(folder: Path) -> set[str]:
     return {path.name.removesuffix(".tar.zst") for path in folder.glob("*.tar.zst")}
 
 
+@pytest.mark.slow
 def test_old_bundles_go_but_never_what_a_kept_one_builds_on(nights: Nights) -> None:
     app = nights.registry.repositories["app"]
     for number in range(6):

@@ -63,6 +63,7 @@ def base_of(chain: list[ChainEntry]) -> Base:
     return Base((chain[-1].id,), frozenset(state.roots), state.manifests)
 
 
+@pytest.mark.slow
 @given(st.lists(states, min_size=1, max_size=5))
 def test_a_chain_of_deltas_makes_the_last_state(days: list[list[Root]]) -> None:
     chain = [link(days[0], None)]

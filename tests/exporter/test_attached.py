@@ -113,6 +113,7 @@ def test_could_not_ask_is_a_failure_and_no_absence(status: int, tmp_path: Path) 
     assert not (tmp_path / "b.tar.zst").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [

@@ -153,6 +153,7 @@ HELD_BACK = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "code", "said"), HELD_BACK, ids=lambda value: str(value)[:20])
 def test_a_lock_alone_lifts_no_demand(
     options: list[str], code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -183,6 +184,7 @@ def test_rules_that_changed_on_the_command_line_are_said(
         assert "rules have changed since it was written" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_tag_that_moved_since_the_lock_is_no_drift(registry: MemoryRegistry, tmp_path: Path) -> None:
     lock, tags = tmp_path / "export.lock", registry.repositories["app"].tags
     exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)

@@ -118,6 +118,7 @@ def test_a_lock_keeps_the_wish(registry: MemoryRegistry, tmp_path: Path) -> None
     assert run(["export", source, "--lock", lock, "-q", "-o", str(tmp_path / "c.tar.zst")]) == 2
 
 
+@pytest.mark.slow
 def test_a_sparse_bundle_is_served(registry: MemoryRegistry, tmp_path: Path) -> None:
     carry(registry, tmp_path / "b.tar.zst", "linux/amd64")
     serve = [*PROGRAM, "serve", str(tmp_path / "b.tar.zst"), "--port", "0", "-q"]

@@ -108,6 +108,7 @@ names = st.lists(st.sampled_from(["a", "b", "cue.mod", "ä", ".x", "n" * 60]), m
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(names, st.binary(max_size=300), min_size=1, max_size=8))
 def test_whatever_was_packed_is_there(files: dict[str, bytes]) -> None:
     leaves = {name: data for name, data in files.items() if not any(n.startswith(f"{name}/") for n in files)}

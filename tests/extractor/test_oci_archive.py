@@ -38,6 +38,7 @@ def skopeo(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape", ["module", "index", "docker image", "docker list", "artifact", "data field", "two layers"]
 )

@@ -89,6 +89,7 @@ def test_a_second_import_writes_nothing(
     assert {access.method for access in target_registry.accesses(path)[before:]} <= {"HEAD", "GET"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", [True, False])
 def test_signatures_that_the_target_has_already_stay_listed(
     api: bool, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
@@ -126,6 +127,7 @@ def test_a_list_whose_last_entry_went_is_a_list(
     assert listed(target_registry, path, subject) == {signature}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "theirs", "status"),
     [

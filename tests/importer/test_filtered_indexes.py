@@ -173,6 +173,7 @@ def test_a_stream_can_be_filtered_too(carried: Carried, monkeypatch: pytest.Monk
     assert len(carried.index()["manifests"]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [sign_by_tag, sign_by_subject])
 def test_signatures_of_the_whole_index_are_named_as_lost(
     sign: Callable[[Content, Digest], Digest],
@@ -227,6 +228,7 @@ def test_a_receipt_of_filtered_indexes_is_a_base_without_news(
     assert not Path(night).exists()
 
 
+@pytest.mark.slow
 def test_a_rollback_corrects_the_receipt_of_a_filtered_index(
     carried: Carried, content: Content, tmp_path: Path
 ) -> None:
@@ -313,6 +315,7 @@ def test_a_filtered_tag_that_is_gone_is_pruned(carried: Carried, content: Conten
     assert carried.served("1.0.0").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_program_that_is_run_says_what_helps(carried: Carried) -> None:
     carried.export()
     command = [*PROGRAM, "import", str(carried.bundle), "--to", carried.prefix, "-q"]

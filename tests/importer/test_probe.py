@@ -135,6 +135,7 @@ def test_a_sparse_index_that_zot_calls_invalid_is_recognised(
     assert report.failures[0].next_step.startswith("import it with --filter-indexes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 409, 415, 422])
 def test_running_again_is_no_advice_for_a_refusal(
     status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path

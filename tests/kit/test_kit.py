@@ -77,6 +77,7 @@ def test_a_kit_has_everything_and_its_checksums_hold(
     assert f"{kit / 'README.txt'} says what to do with it" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_carry_a_chain_across(
     source_registry: RealRegistry, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:

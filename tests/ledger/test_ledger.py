@@ -111,6 +111,7 @@ def test_the_same_part_of_every_night_is_imported(nights: Nights) -> None:
     assert [nights.imports(bundle, part=part) for bundle in (nights.bundles[0], second, third)] == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_base_with_failed_tags_counts_as_not_imported(nights: Nights) -> None:
     nights.content.tags["stable"] = nights.content.tags["1.0.0"]
     second = nights.export()
@@ -151,6 +152,7 @@ def test_without_prune_a_receipt_keeps_what_is_gone_outside(nights: Nights) -> N
     assert nights.received() == {"1.0.0", "1.1.0"}
 
 
+@pytest.mark.slow
 def test_from_python_an_older_bundle_is_refused(
     alice: Path, fresh: Fresh, target_registry: RealRegistry, tmp_path: Path
 ) -> None:

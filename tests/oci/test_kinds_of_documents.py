@@ -260,6 +260,7 @@ UNNAMED = {
 }
 
 
+@pytest.mark.slow
 def test_every_reader_of_json_says_which_names_it_knows() -> None:
     calls = (
         (file.path, node)

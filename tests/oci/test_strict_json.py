@@ -77,6 +77,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(values)
 def test_ordinary_json_is_read_as_the_standard_library_reads_it(value: object) -> None:
     data = json.dumps(value).encode()

@@ -72,6 +72,7 @@ def with_text(page: PageContents, text: str) -> PageContents:
 # --- escaping ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec=None), max_size=300)))
 def test_no_text_makes_an_element_or_an_attribute(transfer: PageContents, text: str) -> None:
     page = TakenApart(render_page(with_text(transfer, f"x{text}")))

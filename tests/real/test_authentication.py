@@ -154,6 +154,7 @@ def auth_document(registry: RealRegistry, path: str = "") -> str:
     return json.dumps({"auths": {f"{registry.host}{path}": {"auth": secret}}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "file"),
     [
@@ -195,6 +196,7 @@ def test_podman_logins_by_namespace_are_told_apart(
     file.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
 def test_a_creds_file_that_others_can_read_gets_a_warning(
     mode: int,

@@ -45,6 +45,7 @@ def test_every_request_has_a_line(out: str, capsys: Capture) -> None:
     assert re.search(r": 200, reused connection, \d+ B in ", lines[1])
 
 
+@pytest.mark.slow
 def test_a_failure_a_retry_and_a_redirect_are_told(out: str, capsys: Capture) -> None:
     with MemoryRegistry({"app": a_module("1.0.0")}) as registry:
         registry.on("GET", "tags/list", says(503, "busy"))
@@ -57,6 +58,7 @@ def test_a_failure_a_retry_and_a_redirect_are_told(out: str, capsys: Capture) ->
     assert f": 307, leads to {registry.base}/elsewhere (...), " in text
 
 
+@pytest.mark.slow
 def test_a_registry_that_is_not_there_has_a_line(capsys: Capture) -> None:
     assert run(["ls", "127.0.0.1:1/app", "--debug"]) == 5
     assert "/v2/app/tags/list (n=1000): failed: connection refused, " in capsys.readouterr().err

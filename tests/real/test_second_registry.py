@@ -104,6 +104,7 @@ def all_nights(cycle: Cycle, content: Content, push: Callable[[Content], None], 
     assert cycle.tags() == set(content.tags)
 
 
+@pytest.mark.slow
 def test_every_step_works_inside_at_a_second_registry(
     second: str, source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -113,12 +114,14 @@ def test_every_step_works_inside_at_a_second_registry(
     all_nights(cycle, content, lambda whole: push_to(source_registry.base, path, whole), "1.1.0")
 
 
+@pytest.mark.slow
 def test_every_step_works_from_a_second_registry_to_itself(second: str, fresh: Fresh, tmp_path: Path) -> None:
     path = fresh("app")
     cycle = Cycle(second, path, second, tmp_path)
     all_nights(cycle, a_repository(), lambda whole: push_to(f"http://{second}", path, whole), "1.0.0")
 
 
+@pytest.mark.slow
 def test_every_step_works_outside_at_a_second_registry(
     second: str, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

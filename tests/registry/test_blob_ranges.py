@@ -134,6 +134,7 @@ ODD: dict[str, Callable[[], Fault]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 5])
 @pytest.mark.parametrize("odd", ODD)
 def test_an_odd_answer_to_a_range_ends_in_one_connection(

@@ -108,6 +108,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text().filter(lambda key: not key.startswith(("auths", "cred"))), json_values))
 def test_everything_else_in_the_file_stays(tmp_path_factory: pytest.TempPathFactory, more: Any) -> None:
     file = tmp_path_factory.mktemp("file") / "config.json"

@@ -91,6 +91,7 @@ def told(limit: str, value: int, trouble: Trouble, out: Path) -> str:
     return "; ".join(failure.cause for failure in report.failures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.limit)
 def test_all_comes_at_the_limit_and_past_it_the_excess_is_named(bound: Bound, tmp_path: Path) -> None:
     assert told(bound.limit, bound.need, bound.trouble, tmp_path / "at.tar.zst") == ""

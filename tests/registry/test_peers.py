@@ -125,6 +125,7 @@ ODD: dict[str, Callable[[Content], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ODD)
 def test_every_command_carries_what_peers_carry(kind: str, fresh: Fresh, tmp_path: Path) -> None:
     content, path = a_module("1.0.0"), fresh("app")

@@ -47,6 +47,7 @@ def test_a_body_may_take_as_long_to_come_as_it_likes() -> None:
     assert len(list(Outgoing(piped(), 50, "PUT it", 60.0, clock))) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [bytes(16 * MIB), b""], ids=["a piece", "a blob"])
 def test_an_upload_slower_than_the_limit_ends(body: bytes) -> None:
     """The peer takes a little every 20 ms: each slice is in time, and all of them are not."""

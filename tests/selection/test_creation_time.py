@@ -22,6 +22,7 @@ def test_a_time_is_the_second_that_the_standard_library_finds(moment: datetime) 
     assert created_at(moment.isoformat()) == (moment - EPOCH) // timedelta(seconds=1)
 
 
+@pytest.mark.slow
 @settings(max_examples=1000)
 @given(st.integers(0, LAST_SECOND))
 def test_a_second_is_written_as_the_standard_library_does(second: int) -> None:

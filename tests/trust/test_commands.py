@@ -295,6 +295,7 @@ def test_a_replaced_statement_takes_no_lower_number(place: Place, capsys: Output
         assert sealed_in(place.bundle).statement.sequence == ahead
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "form"),
     [
@@ -444,6 +445,7 @@ def test_verify_says_that_a_statement_has_expired(place: Place, capsys: Output) 
     assert "the statement expired at 1970-01-01T00:00:02Z; nobody checked its signatures" in said
 
 
+@pytest.mark.slow
 def test_what_is_older_is_refused_unless_that_is_wanted(place: Place, capsys: Output) -> None:
     old, new = numbered(place, 6, "1.0.0"), numbered(place, 7, "1.0.0", "1.1.0")
     assert place.imported(bundle=new)[0] == 0
@@ -460,6 +462,7 @@ def test_what_is_older_is_refused_unless_that_is_wanted(place: Place, capsys: Ou
     assert place.imported(bundle=new)[0] == 0
 
 
+@pytest.mark.slow
 def test_where_a_policy_names_the_signers_the_options_say_more(place: Place, capsys: Output) -> None:
     old, new = numbered(place, 6, "1.0.0"), numbered(place, 7, "1.0.0", "1.1.0")
     place.trusting()
@@ -499,6 +502,7 @@ def test_a_dry_run_is_refused_like_an_import_and_not_remembered(place: Place) ->
     assert place.imported("--dry-run", bundle=old)[0] == 11
 
 
+@pytest.mark.slow
 def test_what_failed_for_some_tags_is_remembered_too(place: Place) -> None:
     first, second = numbered(place, 6, "1.0.0"), place.folder / "7.tar.zst"
     assert place.imported(bundle=first)[0] == 0

@@ -68,6 +68,7 @@ def test_every_documented_command_does_what_the_page_says(
     assert (tmp_path / ".local/state/timoni-bundler/jobs/nightly.json").exists()
 
 
+@pytest.mark.slow
 def test_a_bundle_is_verified_by_hand(shell: Shell, tmp_path: Path) -> None:
     with MemoryRegistry({"app": a_module("1.0.0")}) as source:
         signed = f"timoni-bundler export {source.host}/app -o modules.tar.zst -q --sign-key second_key"

@@ -80,6 +80,7 @@ PATHS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.sampled_from(BUNDLES), st.sampled_from(PATHS), json_values)
 @often
 def test_any_value_anywhere_in_a_bundle_never_counts_nor_raises(

@@ -237,6 +237,7 @@ def test_no_flipped_bit_of_the_first_members_is_let_in(
     assert code(path, alice) in (7, 11)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_no_flipped_bit_of_the_signature_itself_is_let_in(
     members: Members, alice: Path, data: st.DataObject

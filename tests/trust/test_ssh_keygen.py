@@ -245,6 +245,7 @@ def both(folder: Path, script: str, key: Path, signature: Signature) -> list[Bun
     return errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "cause", "codes"),
     [

@@ -71,6 +71,7 @@ def test_any_volumes_may_be_lost_or_damaged_up_to_the_parity(
     assert {file: file.read_bytes() for file in files} == before
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(where=st.integers(0, 2 * SIZE - 1), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_found_and_its_volume_named(
@@ -215,6 +216,7 @@ def test_a_damaged_volume_is_named_and_made_again_alone(registry: MemoryRegistry
     assert bundler("verify", str(third), "-q").returncode == 0
 
 
+@pytest.mark.slow
 def test_one_volume_is_cut_again_from_the_bundle(tmp_path: Path) -> None:
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0", size=100_000)})
     again = tmp_path / "again"
@@ -270,6 +272,7 @@ def test_sizes_that_can_not_be_meant_are_2(options: list[str], what: str, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_volume_that_is_read_only_is_only_read(registry: MemoryRegistry, tmp_path: Path) -> None:
     export(registry, tmp_path / "b.tar.zst")
     file = OneFile(tmp_path / "b.tar.zst.001")
