@@ -79,6 +79,7 @@ main()
 """A program on a share that syncs files and no directories."""
 
 
+@pytest.mark.slow
 def test_an_export_to_such_a_share_warns_once_and_succeeds(tmp_path: Path) -> None:
     with MemoryRegistry({"app": a_module("1.0.0")}) as source:
         export = ["export", f"{source.host}/app", "-o", str(tmp_path / "b.tar.zst"), "-q"]

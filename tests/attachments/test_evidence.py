@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +73,7 @@ def subject_of(root: Root, manifests: dict[Digest, Manifest], pullable: set[Dige
     return root.tag if is_attachment_tag(root.tag) and root.digest not in pullable else None
 
 
+@pytest.mark.slow
 @given(st.lists(DRAWN, min_size=1, max_size=6))
 def test_a_circle_of_attachments_exempts_nobody(drawn: list[Drawn]) -> None:
     roots, manifests, pullable = built(drawn)

@@ -50,6 +50,7 @@ def test_what_is_missing_or_another_is_named(
     assert f"{target_registry.host}/{path}:1.0.0: the target has {a_signed_module().tags['1.0.0']}" in said
 
 
+@pytest.mark.slow
 def test_a_list_of_referrers_that_was_merged_is_no_difference(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def listing(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_0_export_verify_inspect_import(places: Places, capsys: Output) -> None:
     assert run(["export", places.source, "-o", str(places.bundle)]) == 0
     assert run(["verify", str(places.bundle)]) == 0
@@ -114,6 +115,7 @@ def test_a_dry_run_of_export_shows_the_plan_and_writes_nothing(places: Places, c
     assert listing(places.folder) == []
 
 
+@pytest.mark.slow
 def test_an_import_dry_run_shows_both_digests_and_writes_nothing(places: Places, capsys: Output) -> None:
     assert run(["export", f"{places.source}:latest", "-o", str(places.bundle), "-q"]) == 0
     assert run(["import", str(places.bundle), "--to", places.target, "-q"]) == 0
@@ -126,6 +128,7 @@ def test_an_import_dry_run_shows_both_digests_and_writes_nothing(places: Places,
     assert Registries().target(places.inside).digest_of(Tag("latest")) == before
 
 
+@pytest.mark.slow
 def test_reports_are_what_their_schema_says(places: Places, capsys: Output) -> None:
     file = places.folder / "r.json"
     arguments = [

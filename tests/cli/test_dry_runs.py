@@ -73,6 +73,7 @@ EXPORTS: dict[str, tuple[Callable[[Path], object], list[str], int]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EXPORTS)
 def test_a_dry_export_says_what_the_export_says(
     case: str, registry: MemoryRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
@@ -156,6 +157,7 @@ IMPORTS: dict[str, tuple[Callable[[Path], object], list[str], int]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", IMPORTS)
 def test_a_dry_import_says_what_the_import_says(
     case: str,

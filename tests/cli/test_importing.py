@@ -90,6 +90,7 @@ def test_two_repositories_under_one_name_are_refused(
     assert "would all get this name" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "taken"),
     [
@@ -115,6 +116,7 @@ def test_a_part_of_a_bundle_is_chosen_by_the_same_rules(
     assert all(tag["reason"] for tag in skipped)
 
 
+@pytest.mark.slow
 def test_a_chosen_tag_brings_all_that_belongs_to_it(
     bundle: Path, target_registry: RealRegistry, fresh: Fresh
 ) -> None:

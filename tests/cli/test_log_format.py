@@ -198,6 +198,7 @@ def test_a_mistaken_command_line_has_a_report_too(capsys: pytest.CaptureFixture[
     assert "--frobnicate" in report["failures"][0]["cause"]
 
 
+@pytest.mark.slow
 def test_a_closed_standard_output_is_a_line(tmp_path: Path) -> None:
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
     with Path("/dev/full").open("w") as full:

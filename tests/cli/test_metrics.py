@@ -76,6 +76,7 @@ def test_a_night_without_news_says_so(registry: MemoryRegistry, night: Night) ->
         assert night.samples["last_unchanged"] == unchanged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -165,6 +166,7 @@ def test_another_job_gets_another_file(registry: MemoryRegistry, night: Night, c
     assert night.file.read_text() == before
 
 
+@pytest.mark.slow
 def test_import_and_verify_are_measured_too(night: Night) -> None:
     bundle = str(a_bundle(night.out, {"h.example/app": a_module("1.0.0", "1.1.0")}))
     with writable_registry(night.out.parent / "inside") as inside:
@@ -223,6 +225,7 @@ def test_tags_that_moved_are_counted(registry: MemoryRegistry, night: Night) -> 
     assert night.samples["last_drifted_tags"] == 1
 
 
+@pytest.mark.slow
 def test_a_target_whose_tag_is_another_is_counted(night: Night) -> None:
     old = a_bundle(night.out, {"h.example/app": a_module("1.0.0")})
     new = a_bundle(night.out.with_name("n.tar.zst"), {"h.example/app": a_module("1.0.0", name="other")})

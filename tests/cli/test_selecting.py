@@ -169,6 +169,7 @@ def test_a_dry_run_shows_the_rule_that_decided(
     assert "a pre-release" in every or "not in range '^1'" in every
 
 
+@pytest.mark.slow
 def test_a_second_run_with_a_lock_pins_what_the_first_saw(registry: MemoryRegistry, tmp_path: Path) -> None:
     command = ["export", f"{registry.host}/org/modules/app", "--lock", str(tmp_path / "lock"), "-q", "-o"]
     assert run([*command, str(tmp_path / "a.tar.zst")]) == 0

@@ -96,6 +96,7 @@ def test_both_forms_of_an_encoder_write_the_same(
     assert deflated(codec(number).new(), data * times, piece) == deflated(IN_PYTHON[number](), data * times)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", CodecNumber)
 @given(data=some.binary(max_size=2_000), times=some.integers(0, 40))
 def test_every_stream_is_deflate(number: CodecNumber, data: bytes, times: int) -> None:

@@ -118,6 +118,7 @@ def test_it_becomes_the_portable_file_again(bundles: Bundles, form: str, tmp_pat
     assert out.read_bytes() == portable_of(bundles, form).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_it_is_made_compact_again_byte_for_byte(bundles: Bundles, form: str, tmp_path: Path) -> None:
     out = tmp_path / "again.compact.zst"
@@ -143,6 +144,7 @@ def test_a_version_is_extracted(bundles: Bundles, form: str, tmp_path: Path) -> 
     assert (tmp_path / "0.tar").read_bytes() == (tmp_path / "1.tar").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_page_is_made_of_it(bundles: Bundles, form: str, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
@@ -158,6 +160,7 @@ def test_its_signature_counts(bundles: Bundles, form: str) -> None:
     assert run(["verify", str(bundles["file"]), *words]) == 11
 
 
+@pytest.mark.slow
 def test_signing_a_compact_one_is_compacting_a_signed_one(bundles: Bundles, tmp_path: Path) -> None:
     for level in ("3", "19"):
         small, back = tmp_path / f"{level}.compact.zst", tmp_path / f"back{level}.tar.zst"

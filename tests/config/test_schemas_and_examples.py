@@ -95,6 +95,7 @@ DAMAGES: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_schema_refuses_what_the_reader_refuses(name: str, damage: str) -> None:

@@ -141,6 +141,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(values)
 def test_json_is_read_as_json(value: object) -> None:
     assert read(json.dumps(value, ensure_ascii=False)).content == value

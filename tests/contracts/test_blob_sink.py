@@ -85,6 +85,7 @@ def test_the_empty_blob_can_be_added(place: Place) -> None:
     assert place.sink.has(empty)
 
 
+@pytest.mark.slow
 def test_many_blobs_can_be_added_at_once(place: Place) -> None:
     blobs = {descriptor_of(data): data for data in (noise(str(number), 20_000) for number in range(12))}
     with ThreadPoolExecutor(8) as pool:

@@ -105,6 +105,7 @@ def test_a_wrong_size_is_an_integrity_error(source: BlobSource, content: Content
         read_all(source, Descriptor("", blob.digest, blob.size + difference))
 
 
+@pytest.mark.slow
 def test_a_blob_that_is_not_there_is_an_error_that_names_it(source: BlobSource) -> None:
     absent = descriptor_of(b"absent")
     with pytest.raises((NotFoundError, IntegrityError), match=absent.digest.encoded):

@@ -56,6 +56,7 @@ def test_the_same_night_again_makes_the_same_bytes(nights: Nights, *, new: bool)
     assert nights.report.unchanged
 
 
+@pytest.mark.slow
 def test_what_came_by_day_joins_the_night_of_the_same_name(nights: Nights) -> None:
     sunday = nights.full("sunday")
     news(nights, "2.0.0")
@@ -67,6 +68,7 @@ def test_what_came_by_day_joins_the_night_of_the_same_name(nights: Nights) -> No
     assert nights.merged("merged", sunday, monday).read_bytes() == nights.full("full").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_night_that_lacked_a_tag_is_completed_under_its_name(nights: Nights) -> None:
     sunday = nights.full("sunday")
     news(nights, "2.0.0")
@@ -90,6 +92,7 @@ def id_of(path: Path) -> str:
         return bundle.id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("force", [False, True])
 def test_a_delta_does_not_replace_what_it_builds_on(nights: Nights, *, force: bool) -> None:
     nights.full("sunday")
@@ -160,6 +163,7 @@ def test_a_bundle_that_is_its_own_base_is_not_followed_for_ever(nights: Nights) 
 # --- from elsewhere ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_night_after_a_foreign_base_needs_only_the_store(nights: Nights, tmp_path: Path) -> None:
     *_, tuesday = chain(nights)
     news(nights, "2.2.0")

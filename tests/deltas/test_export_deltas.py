@@ -96,6 +96,7 @@ def inventory_of(path: Path) -> Inventory:
         return bundle.inventory
 
 
+@pytest.mark.slow
 def test_a_delta_holds_no_blob_of_its_base(nights: Nights) -> None:
     base = nights.full("sunday")
     add_version(nights.registry.repositories["app"], "2.0.0")
@@ -142,6 +143,7 @@ def test_nothing_new_is_no_bundle_and_ends_well(nights: Nights) -> None:
     assert {tag.status for entry in nights.report.repositories for tag in entry.tags} == {"present"}
 
 
+@pytest.mark.slow
 def test_nothing_new_is_a_bundle_where_that_is_wanted(nights: Nights) -> None:
     base = nights.full("sunday")
     delta = inventory_of(nights.night("monday", base, allow_empty=True))
@@ -149,6 +151,7 @@ def test_nothing_new_is_a_bundle_where_that_is_wanted(nights: Nights) -> None:
     assert delta.state == delta.base[0]
 
 
+@pytest.mark.slow
 def test_the_last_bundle_of_a_job_is_a_base_by_name_and_by_id(nights: Nights) -> None:
     nights.full("sunday")
     add_version(nights.registry.repositories["app"], "2.0.0")
@@ -163,6 +166,7 @@ def test_the_first_night_of_a_job_has_no_last_one(nights: Nights) -> None:
     assert inventory_of(nights.night("sunday", "last")).kind == "full"
 
 
+@pytest.mark.slow
 def test_two_jobs_in_one_store_build_on_their_own_nights(nights: Nights) -> None:
     nights.night("sunday", "last", job="one")
     assert inventory_of(nights.night("sunday-two", "last", job="two")).kind == "full"
@@ -170,6 +174,7 @@ def test_two_jobs_in_one_store_build_on_their_own_nights(nights: Nights) -> None
     assert inventory_of(nights.night("monday", "last", job="one")).kind == "delta"
 
 
+@pytest.mark.slow
 def test_a_chain_is_found_beside_its_last_bundle(nights: Nights, tmp_path: Path) -> None:
     base = nights.full("sunday")
     add_version(nights.registry.repositories["app"], "2.0.0")
@@ -181,6 +186,7 @@ def test_a_chain_is_found_beside_its_last_bundle(nights: Nights, tmp_path: Path)
     assert [set(entry.tags) for entry in inventory_of(out).repositories] == [{"2.1.0"}]
 
 
+@pytest.mark.slow
 def test_a_base_that_builds_on_what_is_not_at_hand_is_refused(nights: Nights, tmp_path: Path) -> None:
     base = nights.full("sunday")
     missing = nights.report.bundle
@@ -193,6 +199,7 @@ def test_a_base_that_builds_on_what_is_not_at_hand_is_refused(nights: Nights, tm
         exported(tmp_path / "o.tar.zst", source, incremental=Incremental(base=(str(delta),)))
 
 
+@pytest.mark.slow
 def test_a_tag_that_could_not_be_had_is_not_gone(nights: Nights) -> None:
     base = nights.full("sunday")
     app = nights.registry.repositories["app"]
@@ -227,6 +234,7 @@ def test_a_tag_that_left_the_selection_is_deselected(nights: Nights) -> None:
     assert [tag.status for tag in nights.report.repositories[0].tags] == ["exported", "deselected"]
 
 
+@pytest.mark.slow
 def test_a_repository_that_was_not_asked_for_stays_as_it_was(nights: Nights) -> None:
     base = nights.full("sunday")
     nights.names.remove("redis")
@@ -238,6 +246,7 @@ def test_a_repository_that_was_not_asked_for_stays_as_it_was(nights: Nights) -> 
     assert {entry.name.path for entry in held.repositories} == {"app", "redis"}
 
 
+@pytest.mark.slow
 def test_shards_on_one_base_say_nothing_of_each_other(nights: Nights) -> None:
     base = nights.full("sunday")
     for content in nights.registry.repositories.values():
@@ -291,6 +300,7 @@ def test_deltas_in_the_wrong_order_are_named_by_their_files(nights: Nights) -> N
         difference(first, second)
 
 
+@pytest.mark.slow
 def test_diff_asks_for_the_base_of_a_delta(nights: Nights) -> None:
     base = nights.full("sunday")
     add_version(nights.registry.repositories["app"], "2.0.0")
@@ -328,6 +338,7 @@ def test_a_merge_over_itself_is_unchanged_over_more_is_refused(nights: Nights) -
 # --- immutable tags ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", [False, True], ids=["by tags", "by API"])
 def test_known_versions_are_not_asked_for_again(nights: Nights, *, api: bool) -> None:
     nights.registry.referrers = api
@@ -383,6 +394,7 @@ def test_old_bundles_go_but_never_what_a_kept_one_builds_on(nights: Nights) -> N
     assert len(History(nights.folder / "store").entries()) == 3
 
 
+@pytest.mark.slow
 def test_bundles_go_by_age(nights: Nights) -> None:
     app = nights.registry.repositories["app"]
     for number in range(4):
@@ -392,6 +404,7 @@ def test_bundles_go_by_age(nights: Nights) -> None:
     assert nights.report.removed == (str(nights.folder / "n1.tar.zst"),)
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_wrong_for_a_night_costs_no_bundle(nights: Nights) -> None:
     """Started without a battery, a machine is in 1970 until it asks for the time."""
     app = nights.registry.repositories["app"]
@@ -410,6 +423,7 @@ def test_a_file_that_is_not_what_the_job_wrote_is_left_alone(nights: Nights) -> 
     assert any("not removed" in warning for warning in nights.report.warnings)
 
 
+@pytest.mark.slow
 def test_nothing_is_removed_while_the_newest_bundle_is_damaged(nights: Nights) -> None:
     nights.night("n0", now=0)
     add_version(nights.registry.repositories["app"], "3.0.0")
@@ -429,6 +443,7 @@ def test_an_empty_repository_of_content_is_no_trouble(nights: Nights) -> None:
     assert not nights.night("monday", base).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["[1", '{"bundles":[{"id":"\\ud83d"}]}', '{"bundles":[' + "[]," * 200_000 + "1]}"]
 )

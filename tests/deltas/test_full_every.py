@@ -48,14 +48,17 @@ def a_week(nights: Nights, every: FullEvery, number: int = 7, keep: Keep | None 
     return kinds
 
 
+@pytest.mark.slow
 def test_every_third_bundle_is_full(nights: Nights) -> None:
     assert a_week(nights, FullEvery(3)) == ["full", "delta", "delta", "full", "delta", "delta", "full"]
 
 
+@pytest.mark.slow
 def test_a_chain_begins_anew_by_the_age_of_its_full_bundle(nights: Nights) -> None:
     assert a_week(nights, FullEvery(days=2), 5) == ["full", "delta", "full", "delta", "full"]
 
 
+@pytest.mark.slow
 def test_keep_removes_the_chain_before(nights: Nights) -> None:
     a_week(nights, FullEvery(3), 5, Keep(2))
     assert files(nights.folder) == {"n4", "n5"}
@@ -87,6 +90,7 @@ def test_a_new_chain_says_what_is_gone_since_the_last(nights: Nights) -> None:
     assert (before.job, before.number, before.time, before.file) == ("default", 2, 2 * DAY, "n2.tar.zst")
 
 
+@pytest.mark.slow
 def test_a_renewed_chain_merges_to_the_bytes_of_a_full_one(nights: Nights) -> None:
     a_week(nights, FullEvery(2), 4)
     merged = nights.merged("merged", nights.folder / "n3.tar.zst", nights.folder / "n4.tar.zst")

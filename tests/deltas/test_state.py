@@ -95,6 +95,7 @@ def test_a_delta_brings_exactly_the_blobs_that_the_base_lacks(before: list[Root]
         assert blob.digest in held
 
 
+@pytest.mark.slow
 @given(states, states)
 def test_what_failed_stays_as_it_was(before: list[Root], after: list[Root]) -> None:
     chain = [link(before, None)]

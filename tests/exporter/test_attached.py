@@ -52,6 +52,7 @@ def causes(report: Report) -> str:
     return "\n".join(f"{item.item}: {item.cause}" for item in report.failures)
 
 
+@pytest.mark.slow
 def test_all_that_belongs_to_a_tag_goes_along(registry: MemoryRegistry, tmp_path: Path) -> None:
     content = registry.repositories["app"]
     report = exported(tmp_path / "b.tar.zst", f"{registry.host}/app")
@@ -174,6 +175,7 @@ def test_a_signature_that_breaks_on_the_way_takes_its_tag_along(tmp_path: Path) 
     assert tags_in(tmp_path / "b.tar.zst") == {"1.1.0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "taken"),
     [("signature", {"1.0.0", "1.1.0", "1.2.0"}), ("sbom", {"1.2.0"}), ("attestation", {"1.2.0"})],

@@ -49,6 +49,7 @@ def test_the_same_bundle_comes_of_it_though_there_are_new_tags(
     assert registry.asked("GET", "tags/list")[1:] == []
 
 
+@pytest.mark.slow
 def test_a_tag_that_moved_is_taken_by_its_digest_and_said(registry: MemoryRegistry, tmp_path: Path) -> None:
     lock, tags = tmp_path / "export.lock", registry.repositories["app"].tags
     exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)

@@ -229,6 +229,7 @@ def test_an_image_is_carried_without_an_attestation_that_is_404(
     assert run(["verify", str(bundle), "-q"]) == 0
 
 
+@pytest.mark.slow
 def test_an_image_without_its_attestation_is_imported(
     registry: MemoryRegistry, target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:

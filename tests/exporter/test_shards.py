@@ -85,6 +85,7 @@ def test_an_image_comes_with_the_shard_of_its_module(registry: MemoryRegistry, t
     assert {root.repository.path for root in roots_in(out)} == {"org/modules/runs", "hub/nginx"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.tar.zst", "folder"])
 def test_a_shard_without_repositories_can_be_imported(
     name: str, registry: MemoryRegistry, tmp_path: Path, capsys: Output
@@ -132,6 +133,7 @@ def test_every_shard_knows_the_registries_of_the_whole(
     assert "a line has no host" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_shards_follow_a_lock_file_and_write_none(
     registry: MemoryRegistry, tmp_path: Path, capsys: Output
 ) -> None:

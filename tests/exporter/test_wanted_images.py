@@ -147,6 +147,7 @@ def test_an_optional_image_that_is_gone_is_a_warning(tmp_path: Path, gone: str) 
 DAY = 86_400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told_by", ["annotation", "config", "index"])
 @pytest.mark.parametrize(("days", "taken"), [(6, False), (7, True)])
 def test_a_young_image_is_left_out_with_a_warning(
@@ -217,6 +218,7 @@ def test_one_tag_that_two_versions_pin_to_two_digests_keeps_both(tmp_path: Path)
     assert set(entry.roots()) == {old, new}
 
 
+@pytest.mark.slow
 def test_images_and_their_signatures_arrive_with_the_module(tmp_path: Path) -> None:
     image = an_image("1.25")
     sign_by_tag(image, image.tags["1.25"])

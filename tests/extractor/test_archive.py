@@ -123,6 +123,7 @@ names = st.lists(
 ).map("/".join)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(names, st.binary(max_size=2000), max_size=6),
     st.sampled_from(FORMS[1:]),

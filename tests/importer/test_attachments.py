@@ -77,6 +77,7 @@ def test_a_fallback_tag_reader_finds_what_only_the_api_knew(
     assert {entry["annotations"]["text"] for entry in entries} == {"a", "b"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", [True, False])
 def test_a_second_import_writes_nothing(
     api: bool, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
@@ -152,6 +153,7 @@ def test_a_cosign_list_is_replaced_only_by_one_that_has_it_all(
     assert statuses(report) == {"present", status}
 
 
+@pytest.mark.slow
 def test_subjects_precede_referrers_and_signatures_the_tag(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -168,6 +170,7 @@ def test_subjects_precede_referrers_and_signatures_the_tag(
     assert puts == [subject, signature, listing, subject.replace(":", "-"), "1.0.0"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_the_list_is_completed_by_the_next(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

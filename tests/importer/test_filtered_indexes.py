@@ -108,6 +108,7 @@ def test_without_the_option_only_the_sparse_tag_is_held_back(carried: Carried) -
     assert failure["nextStep"].startswith("import it with --filter-indexes")
 
 
+@pytest.mark.slow
 def test_a_filtered_index_has_the_carried_children_only(carried: Carried, content: Content) -> None:
     whole = content.tags["1.0.0"]
     carried.export()
@@ -120,6 +121,7 @@ def test_a_filtered_index_has_the_carried_children_only(carried: Carried, conten
     assert carried.served(whole).status_code == 404
 
 
+@pytest.mark.slow
 def test_skopeo_pulls_a_filtered_index(carried: Carried, tmp_path: Path) -> None:
     carried.export()
     carried.replay("--filter-indexes")
@@ -128,12 +130,14 @@ def test_skopeo_pulls_a_filtered_index(carried: Carried, tmp_path: Path) -> None
     subprocess.run([*command, f"dir:{tmp_path / 'copy'}"], check=True)
 
 
+@pytest.mark.slow
 def test_a_second_import_of_a_filtered_index_sends_nothing(carried: Carried) -> None:
     carried.export()
     carried.replay("--filter-indexes")
     assert carried.replay("--filter-indexes")["unchanged"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_which_digest_a_filtered_tag_gets(
     carried: Carried, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +151,7 @@ def test_a_dry_run_says_which_digest_a_filtered_tag_gets(
     )
 
 
+@pytest.mark.slow
 def test_verify_compares_with_filtered_indexes(carried: Carried, capsys: pytest.CaptureFixture[str]) -> None:
     carried.export()
     carried.replay("--filter-indexes")
@@ -190,6 +195,7 @@ def test_signatures_of_the_whole_index_are_named_as_lost(
     assert line in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_signatures_of_a_child_are_not_named_as_lost(carried: Carried, content: Content) -> None:
     child = json.loads(content.manifests[content.tags["1.0.0"]][1])["manifests"][0]["digest"]
     sign_by_tag(content, Digest(child))
@@ -212,6 +218,7 @@ def test_an_image_map_has_no_filtered_digest_as_a_name(
     ]
 
 
+@pytest.mark.slow
 def test_a_receipt_of_filtered_indexes_is_a_base_without_news(
     carried: Carried, content: Content, tmp_path: Path
 ) -> None:
@@ -244,6 +251,7 @@ def test_a_rollback_corrects_the_receipt_of_a_filtered_index(
     assert json.loads(receipt.read_text())["repositories"][0]["tags"]["latest"] == first
 
 
+@pytest.mark.slow
 def test_one_more_platform_moves_a_filtered_tag(carried: Carried, content: Content) -> None:
     add_index(content, "3.0.0", "amd64", "arm64", "s390x", name="third")
     del content.tags["1.0.0"]
@@ -280,6 +288,7 @@ def test_an_index_named_by_digest_keeps_its_digest(carried: Carried, content: Co
     assert report["failures"][0]["item"].endswith(f"@{whole}")
 
 
+@pytest.mark.slow
 def test_indexes_of_filtered_indexes_follow(carried: Carried, content: Content) -> None:
     inner = add_index(content, "inner", "amd64", "arm64", name="inner")
     entry = {"mediaType": OCI_INDEX, "digest": str(inner), "size": len(content.manifests[inner][1])}
@@ -291,6 +300,7 @@ def test_indexes_of_filtered_indexes_follow(carried: Carried, content: Content) 
     assert outer["annotations"]["kept"] == "as it is"
 
 
+@pytest.mark.slow
 def test_a_docker_list_is_filtered_as_well(carried: Carried, content: Content) -> None:
     entries = [
         add_docker_image(content, text) | {"platform": {"os": "linux", "architecture": text}}
@@ -303,6 +313,7 @@ def test_a_docker_list_is_filtered_as_well(carried: Carried, content: Content) -
     assert (answer.headers["Content-Type"], len(answer.json()["manifests"])) == (DOCKER_LIST, 1)
 
 
+@pytest.mark.slow
 def test_a_filtered_tag_that_is_gone_is_pruned(carried: Carried, content: Content, tmp_path: Path) -> None:
     carried.export()
     base = tmp_path / "base.tar.zst"
@@ -328,6 +339,7 @@ def test_a_program_that_is_run_says_what_helps(carried: Carried) -> None:
 # --- further cases ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_tag_of_a_carried_child_makes_its_index_fuller(carried: Carried, content: Content) -> None:
     child = json.loads(content.manifests[content.tags["1.0.0"]][1])["manifests"][1]["digest"]
     content.tags["2.5.0"] = Digest(child)
@@ -350,6 +362,7 @@ def test_a_part_of_a_bundle_is_filtered_too(carried: Carried) -> None:
     assert tags_of(report)["1.0.0"]["status"] == "pushed"
 
 
+@pytest.mark.slow
 def test_a_delta_of_a_new_index_is_filtered(carried: Carried, content: Content, tmp_path: Path) -> None:
     carried.export()
     base = tmp_path / "base.tar.zst"
@@ -363,6 +376,7 @@ def test_a_delta_of_a_new_index_is_filtered(carried: Carried, content: Content, 
     assert run(verify) == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_without_sparse_indexes_is_imported_as_ever(carried: Carried, content: Content) -> None:
     carried.export(platforms=())
     report = carried.replay("--filter-indexes")

@@ -156,6 +156,7 @@ def test_a_receipt_makes_the_configuration_complete(
     assert name.partition("/")[0] in (folder / "registries.conf").read_text()
 
 
+@pytest.mark.slow
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mirrors").write_text("")
     done = bundler(

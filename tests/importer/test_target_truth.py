@@ -109,6 +109,7 @@ def signed(text: str) -> Content:
     return content
 
 
+@pytest.mark.slow
 def test_a_signature_attached_meanwhile_stays_in_the_list(inside: Inside) -> None:
     ours, theirs = signed("ours"), signed("theirs")
     inside.meanwhile("/manifests/sha256:", theirs)
@@ -117,6 +118,7 @@ def test_a_signature_attached_meanwhile_stays_in_the_list(inside: Inside) -> Non
     assert len(inside.listed(tag)) == 2
 
 
+@pytest.mark.slow
 def test_a_list_that_was_extended_afterwards_is_no_failure(inside: Inside) -> None:
     ours, both = signed("ours"), signed("ours")
     sign_by_subject(both, both.tags["1.0.0"], "theirs")
@@ -134,6 +136,7 @@ def test_a_manifest_that_is_stored_otherwise_is_found(inside: Inside) -> None:
     assert inside.digest("1.0.0") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_comparison_reads_manifests_and_deep_also_blobs(inside: Inside, *, deep: bool) -> None:
     content = a_module("1.0.0")
@@ -145,6 +148,7 @@ def test_a_comparison_reads_manifests_and_deep_also_blobs(inside: Inside, *, dee
     assert inside.compared(content, deep=deep).exit_code == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, ALWAYS], ids=["at first", "always"])
 def test_full_confirmation_sends_a_wrong_blob_again(inside: Inside, times: float) -> None:
     content = a_module("1.0.0", size=20)

@@ -81,6 +81,7 @@ def nights(fresh: Fresh, target_registry: RealRegistry, tmp_path: Path) -> Itera
         yield Nights(server, path, target_registry, tmp_path)
 
 
+@pytest.mark.slow
 def test_from_python_a_missing_delta_is_missed(nights: Nights) -> None:
     second, third = nights.version("1.1.0"), nights.version("1.2.0")
     assert nights.imports(nights.bundles[0]) == 0
@@ -93,6 +94,7 @@ def test_from_python_a_missing_delta_is_missed(nights: Nights) -> None:
 PART = Part(rules=Rules(globs=("1.1*",)))
 
 
+@pytest.mark.slow
 def test_a_delta_on_a_base_imported_in_part_is_refused(nights: Nights) -> None:
     second, third = nights.version("1.1.0"), nights.version("1.2.0")
     assert nights.imports(nights.bundles[0]) == 0
@@ -103,6 +105,7 @@ def test_a_delta_on_a_base_imported_in_part_is_refused(nights: Nights) -> None:
     assert nights.imports(third) == 0
 
 
+@pytest.mark.slow
 def test_the_same_part_of_every_night_is_imported(nights: Nights) -> None:
     add_version(nights.content, "2.0.0")
     second = nights.export()
@@ -126,6 +129,7 @@ def test_a_base_with_failed_tags_counts_as_not_imported(nights: Nights) -> None:
     assert nights.imports(fourth) == 0
 
 
+@pytest.mark.slow
 def test_a_receipt_follows_a_rollback(nights: Nights) -> None:
     nights.content.tags["latest"] = nights.content.tags["1.0.0"]
     first = nights.export()
@@ -144,6 +148,7 @@ def test_a_receipt_follows_a_rollback(nights: Nights) -> None:
     assert after["bundles"] == before["bundles"]
 
 
+@pytest.mark.slow
 def test_without_prune_a_receipt_keeps_what_is_gone_outside(nights: Nights) -> None:
     second = nights.version("1.1.0")
     del nights.content.tags["1.0.0"]

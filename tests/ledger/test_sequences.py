@@ -132,6 +132,7 @@ def test_a_signature_given_twice_counts_once(alice: Path, bob: Path, tmp_path: P
     assert "1 of 2" in border.refused(sealed._replace(signatures=sealed.signatures * 2))
 
 
+@pytest.mark.slow
 def test_one_key_with_two_names_by_certificates_is_one_signer(alice: Path, bob: Path, tmp_path: Path) -> None:
     own = a_key(tmp_path, "own")
     lines = (line("*", bob, "cert-authority"), line("erin", own))
@@ -270,6 +271,7 @@ def test_a_second_import_of_a_job_is_9_while_the_first_runs(border: Border, alic
     assert border.crossed(number(alice, 8)).signers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["", "{}", "null", "\0" * 100, '{"job": "default"', "[" * 10_000, "x" * 20_000],
@@ -299,6 +301,7 @@ def test_what_can_not_be_looked_at_is_no_empty_state(border: Border, alice: Path
     assert error.value.exit_code == 9
 
 
+@pytest.mark.slow
 def test_a_lock_goes_with_the_process_that_held_it(border: Border, alice: Path) -> None:
     border.state().parent.mkdir(parents=True)
     held = "import sys; from pathlib import Path; from bundler.ledger.sequences import Sequences\n"

@@ -21,6 +21,7 @@ def test_children_come_before_parents_and_each_once(shape: str) -> None:
         assert all(order.index(child.digest) < order.index(digest) for child in manifests[digest].children)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_any_graph_is_walked_in_order(data: st.DataObject) -> None:
     content = Content()

@@ -59,6 +59,7 @@ PODS = pods()
 EXPORTS = {name: pod for name, pod in PODS.items() if pod.container["args"][0] == "export"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_kubernetes_knows_every_field(name: str, version: str) -> None:
@@ -184,6 +185,7 @@ def roots_in(bundle: Path) -> set[Root]:
         return set(roots_of(opened.inventory))
 
 
+@pytest.mark.slow
 def test_the_pods_together_export_what_the_config_names(
     name: str, registry: MemoryRegistry, tmp_path: Path
 ) -> None:
@@ -196,6 +198,7 @@ def test_the_pods_together_export_what_the_config_names(
     assert all(carried.count(repository) == 2 for repository in carried)
 
 
+@pytest.mark.slow
 def test_the_merge_job_makes_one_bundle_of_all_shards(tmp_path: Path) -> None:
     config = config_of("sharded-job/Job")
     paths = [source.partition("/")[2] for source in repositories_in(config)]

@@ -22,6 +22,7 @@ Fresh = Callable[[str], str]
 GOOD, BAD = f"{USER}:{PASSWORD}", f"{USER}:battery-staple"
 
 
+@pytest.mark.slow
 def test_basic_with_the_right_password_reads_and_writes(
     htpasswd_registry: RealRegistry, fresh: Fresh, tmp_path: Path, clock: FakeClock
 ) -> None:
@@ -59,6 +60,7 @@ def pushed(registry: RealRegistry, server: TokenServer, path: str, folder: Path,
     assert imported(bundle, registry.host, registries=known).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_token_server_gives_pull_to_anybody_and_push_to_users(
     token_registry: RealRegistry, token_server: TokenServer, fresh: Fresh, tmp_path: Path, clock: FakeClock
 ) -> None:
@@ -70,6 +72,7 @@ def test_a_token_server_gives_pull_to_anybody_and_push_to_users(
     assert report.exit_code == 0
 
 
+@pytest.mark.slow
 def test_one_token_per_repository_serves_a_whole_export(
     token_registry: RealRegistry, token_server: TokenServer, fresh: Fresh, tmp_path: Path, clock: FakeClock
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_foreign_token_server_gets_a_password_only_if_allowed(
     assert not any("Authorization" in seen.headers for seen in token_server.seen[before:])
 
 
+@pytest.mark.slow
 def test_a_registry_with_tls_is_reached_with_its_authority(
     tls_registry: RealRegistry, authority: trustme.CA, fresh: Fresh, tmp_path: Path, clock: FakeClock
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 import requests
 
 from bundler.oci.digest import sha256
@@ -24,6 +25,7 @@ def _collect(registry: RealRegistry) -> None:
     )
 
 
+@pytest.mark.slow
 def test_blobs_that_only_a_cache_knows_are_sent_again(tmp_path: Path) -> None:
     """An import was interrupted before its manifests; what it had sent is collected. Case 95."""
     content, kept = a_module("1.0.0", "1.1.0"), a_module("0.9.0", name="other")

@@ -121,6 +121,7 @@ def test_the_environment_asks_for_it_too(
         valid("log-line", line)
 
 
+@pytest.mark.slow
 def test_an_import_tells_its_writes(
     target_registry: RealRegistry, source_registry: RealRegistry, fresh: Callable[[str], str], out: str,
     capsys: Capture,

@@ -41,6 +41,7 @@ def stdin(monkeypatch: pytest.MonkeyPatch) -> Says:
     return says
 
 
+@pytest.mark.slow
 def test_a_login_is_proven_kept_used_and_removed(
     htpasswd_registry: RealRegistry, fresh: Callable[[str], str], authfile: Path, stdin: Says, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

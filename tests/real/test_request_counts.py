@@ -25,6 +25,7 @@ def kinds(accesses: list[Access]) -> Counter[str]:
     return Counter(f"{access.method} {access.target.split('?')[0].split('/')[-2]}" for access in accesses)
 
 
+@pytest.mark.slow
 def test_an_export_asks_once_per_list_tag_and_distinct_blob(
     source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_second_export_of_an_index_asks_for_no_child_again(
     }
 
 
+@pytest.mark.slow
 def test_a_first_import_sends_each_blob_once_and_reads_tags_back(
     source_registry: RealRegistry, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -147,6 +149,7 @@ def test_a_second_import_is_one_head_per_tag(
     assert kinds(target_registry.accesses(path)[before:]) == {"HEAD manifests": 2}
 
 
+@pytest.mark.slow
 def test_one_more_version_sends_what_is_new_only(
     target_registry: RealRegistry, source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

@@ -150,6 +150,7 @@ def test_a_range_that_breaks_off_is_resumed_alone(server: MemoryRegistry, reposi
     assert len(ranges_of(server)) < 60
 
 
+@pytest.mark.slow
 def test_a_range_that_lies_costs_another_download(server: MemoryRegistry, tmp_path: Path) -> None:
     server.repositories["app"] = a_module("1.0.0", size=2_000_000)
     server.on("GET", "/blobs/", in_ranges(changed(flipped)), times=ALWAYS)

@@ -46,6 +46,7 @@ def test_an_index_of_blobs_goes_from_registry_to_registry(
     assert carried(content, fresh("cache"), target_registry, tmp_path) == (0, 0)
 
 
+@pytest.mark.slow
 def test_odd_layers_and_annotations_go_from_registry_to_registry(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def done_with_the_last_patch(proxy: FaultProxy, content: Content) -> Fault:
     return fault
 
 
+@pytest.mark.slow
 def test_ecr_ends_an_upload_with_the_last_patch(proxy: FaultProxy, fresh: Fresh, tmp_path: Path) -> None:
     content, path = a_large_artifact(), fresh("app")
     too_large(proxy, content)
@@ -94,6 +95,7 @@ def test_s3_wants_pieces_of_a_least_length(
     assert max(len(seen.body) for seen in proxy.asked("PATCH")) == largest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [409, 412])
 def test_an_immutable_tag_that_is_equal_is_not_a_conflict(
     status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
@@ -108,6 +110,7 @@ def test_an_immutable_tag_that_is_equal_is_not_a_conflict(
     assert carry(a_module("1.0.0"), path, proxy, tmp_path) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 409, 412])
 def test_an_immutable_tag_whose_answer_was_lost_is_no_conflict(
     status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
@@ -118,6 +121,7 @@ def test_an_immutable_tag_whose_answer_was_lost_is_no_conflict(
     assert carry(a_module("1.0.0"), path, proxy, tmp_path) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [409, 412])
 def test_an_immutable_tag_that_is_another_is_refused(
     status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path
@@ -127,6 +131,7 @@ def test_an_immutable_tag_that_is_another_is_refused(
     assert carry(a_module("1.0.0"), path, proxy, tmp_path) == 10
 
 
+@pytest.mark.slow
 def test_gitlab_reads_a_fallback_tag_as_the_subjects_digest(
     proxy: FaultProxy, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -180,6 +185,7 @@ def test_a_proxy_that_limits_bodies_gets_pieces_that_it_takes(
     assert max(len(seen.body) for seen in proxy.asked("PATCH")[-2:]) <= limit
 
 
+@pytest.mark.slow
 def test_a_body_that_no_piece_is_short_enough_for_is_a_refusal(
     proxy: FaultProxy, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -188,6 +194,7 @@ def test_a_body_that_no_piece_is_short_enough_for_is_a_refusal(
     assert carry(a_large_artifact(3 * MIB), fresh("app"), proxy, tmp_path) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
 def test_a_location_outside_the_repository_is_a_proxys_fault(
     status: int, proxy: FaultProxy, fresh: Fresh, tmp_path: Path

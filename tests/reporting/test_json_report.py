@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from bundler.oci.digest import sha256
 from bundler.oci.reference import RepositoryName
 from bundler.reporting.json_report import (
@@ -27,6 +29,7 @@ def test_a_report_written_part_by_part_is_the_same_text() -> None:
     assert "".join(json_parts(reported(report))) == json.dumps(as_document(report), indent=2) + "\n"
 
 
+@pytest.mark.slow
 def test_a_long_report_is_never_one_text() -> None:
     parts = list(json_parts(reported(_of(tags=5_000))))
     assert max(map(len, parts)) < sum(map(len, parts)) / 5

@@ -135,6 +135,7 @@ def test_a_key_of_another_certificate_is_refused(pem: tuple[Path, Path], tmp_pat
         server_context(pem[0], tmp_path / "none.key")
 
 
+@pytest.mark.slow
 def test_a_certificate_without_a_key_is_refused(bundle: Path, pem: tuple[Path, Path]) -> None:
     done = bundler("serve", str(bundle), "--tls-cert", str(pem[0]), "--port", "0")
     assert done.returncode == 2
@@ -150,6 +151,7 @@ def started(bundle: Path) -> Iterator[subprocess.Popen[str]]:
         process.terminate()
 
 
+@pytest.mark.slow
 def test_an_open_registry_beyond_this_machine_is_warned_of(started: subprocess.Popen[str]) -> None:
     assert started.stdout
     assert started.stdout.readline().startswith("http://0.0.0.0:")

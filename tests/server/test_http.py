@@ -36,6 +36,7 @@ def large() -> Iterator[bytes]:
         yield PIECE
 
 
+@pytest.mark.slow
 def test_a_large_blob_passes_in_bounded_memory(registry: Client) -> None:
     digest = "sha256:" + hashlib.sha256(PIECE * PIECES).hexdigest()
     tracemalloc.start()
@@ -61,6 +62,7 @@ def raw(client: Client, request: bytes) -> bytes:
     return bytes(received)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["FFFFFFFFFF", f"{4 * MIB + 1:x}"])
 def test_a_chunk_that_says_it_is_huge_is_refused(size: str, registry: Client) -> None:
     head = f"PATCH {registry.begin('team/app')} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -77,6 +79,7 @@ def test_chunks_in_all_threads_fit_into_the_memory() -> None:
 NEXT = b"GET /v2/ HTTP/1.1\r\n\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", ["-1", "-5", "x", "+0", "0_0", "9" * 30, "0\r\nContent-Length: 0"])
 def test_a_length_that_is_none_ends_the_connection(registry: Client, length: str) -> None:
     head = f"PUT /v2/team/app/manifests/x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n"
@@ -85,6 +88,7 @@ def test_a_length_that_is_none_ends_the_connection(registry: Client, length: str
     assert answer.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers", ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding : chunked"]
 )
@@ -94,6 +98,7 @@ def test_an_ambiguous_length_ends_the_connection(registry: Client, headers: str)
     assert answer.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["-1", "+3", "0x3", "0_3", "", "3 3"])
 def test_a_chunk_whose_size_is_none_ends_the_connection(registry: Client, size: str) -> None:
     head = b"GET /v2/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -107,6 +112,7 @@ def test_chunks_with_extensions_and_trailers_are_passed_over(registry: Client) -
     assert answer.count(b"HTTP/1.1 200") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["http://[::1/v2/", "//[::1/v2/", "http://]/v2/", "http://[x]/v2/"])
 def test_an_address_that_can_not_be_split_is_refused_unlogged(bundle: Path, target: str) -> None:
     lines: list[str] = []
@@ -223,6 +229,7 @@ def silent(client: Client, number: int, start: bytes = b"") -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [b"", b"GET /v2/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
 @pytest.mark.parametrize("number", [THREADS, 4 * THREADS])
 def test_connections_without_a_request_take_no_worker(number: int, start: bytes, registry: Client) -> None:
@@ -252,6 +259,7 @@ def test_too_many_waiting_connections_end_the_oldest(
         assert oldest.recv(1) == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "header",
     [
@@ -276,11 +284,13 @@ def test_nothing_is_read_behind_a_broken_chunk(body: bytes, registry: Client) ->
     assert answer.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["127.0.0.1:5000", "localhost", "[::1]:80", "a.localhost"])
 def test_a_name_of_loopback_is_answered(name: str, registry: Client) -> None:
     assert registry.get("/v2/", headers={"Host": name}).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", ""])
 def test_another_name_is_refused_on_loopback(name: str, registry: Client) -> None:
     assert registry.get("/v2/", headers={"Host": name}).status_code == 403

@@ -78,6 +78,7 @@ def test_every_link_of_the_pages_leads_somewhere(client: Client) -> None:
     assert len(seen) > 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/nothing", "/repositories/none", "/repositories/..%2f.."])
 def test_other_paths_have_no_page(client: Client, path: str) -> None:
     assert client.get(path).status_code == 404

@@ -36,6 +36,7 @@ def test_a_manifest_comes_as_its_bytes_with_type_digest_and_etag(stocked: Client
     assert answer.headers["ETag"] == f'"{sha256(data)}"'
 
 
+@pytest.mark.slow
 def test_head_tells_the_same_without_the_bytes(stocked: Client) -> None:
     for url in (URL, "/v2/team/app/manifests/1.0.0"):
         head, got = stocked.head(url), stocked.get(url)
@@ -44,6 +45,7 @@ def test_head_tells_the_same_without_the_bytes(stocked: Client) -> None:
             assert head.headers[name] == got.headers[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "part", "said"),
     [
@@ -65,12 +67,14 @@ def test_a_range_behind_the_end_is_416(stocked: Client) -> None:
     assert answer.headers["Content-Range"] == "bytes */100"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "lines=1-2", "bytes=x-y", "bytes=9-3"])
 def test_a_range_that_may_be_ignored_gives_everything(stocked: Client, asked: str) -> None:
     answer = stocked.get(URL, headers={"Range": asked})
     assert (answer.status_code, answer.content) == (200, BLOB)
 
 
+@pytest.mark.slow
 def test_tags_come_in_pages_that_link_to_each_other(registry: Client) -> None:
     registry.push("team/app", a_module("b", "A", "1.0.0", "c", "latest"))
     pages = registry.pages("/v2/team/app/tags/list?n=2")

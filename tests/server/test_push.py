@@ -52,6 +52,7 @@ def test_a_blob_that_is_here_is_mounted(registry: Client) -> None:
     assert registry.post("/v2/team/other/blobs/uploads/", params=query).status_code == 202
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
 def test_wrong_bytes_are_refused_and_never_there(registry: Client, tmp_path: Path, algorithm: str) -> None:
     wrong = Digest(f"{algorithm}:{'0' * (64 if algorithm == 'sha256' else 128)}")

@@ -41,6 +41,7 @@ def test_an_unpacked_bundle_is_a_registry(tmp_path: Path) -> None:
         assert_serves_the_module(client)
 
 
+@pytest.mark.slow
 def test_what_was_pushed_can_be_served_read_only(tmp_path: Path) -> None:
     with writable_registry(tmp_path) as client:
         client.push("team/app", a_module("1.0.0", "1.1.0"))
@@ -48,6 +49,7 @@ def test_what_was_pushed_can_be_served_read_only(tmp_path: Path) -> None:
         assert_serves_the_module(client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -87,6 +89,7 @@ def test_a_directory_without_an_index_is_no_content(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"x", b"longer than it was" * 500])
 def test_a_damaged_blob_is_never_served_whole(tmp_path: Path, damage: bytes) -> None:
     unpacked(tmp_path)

@@ -73,6 +73,7 @@ def test_the_answer_is_an_index_with_types_and_annotations(registry: Client) -> 
     assert answer.json() == {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": by_digest(expected)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("artifact_type", ["", SBOM])
 def test_an_index_that_refers_has_a_type_only_if_it_says_one(registry: Client, artifact_type: str) -> None:
     content, more = Content(), {"artifactType": artifact_type} if artifact_type else {}
@@ -81,6 +82,7 @@ def test_an_index_that_refers_has_a_type_only_if_it_says_one(registry: Client, a
     assert referrers(registry) == [{**blob, **more}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["team/app", "team/unknown"])
 def test_nothing_that_refers_is_an_empty_index(registry: Client, name: str) -> None:
     registry.push("team/app", a_module("1.0.0"))
@@ -119,6 +121,7 @@ def test_a_push_without_a_subject_tells_none(registry: Client) -> None:
     assert "OCI-Subject" not in answer.headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "subject", ["text", [], {}, {**MISSING, "digest": "sha256:0"}, {**MISSING, "size": -1}]
 )
@@ -131,6 +134,7 @@ def test_a_malformed_subject_is_refused(registry: Client, subject: object) -> No
     assert registry.error(answer) == (400, "MANIFEST_INVALID")
 
 
+@pytest.mark.slow
 def test_referrers_outlive_a_restart_and_are_served_read_only(tmp_path: Path) -> None:
     content = Content()
     expected = [add_referrer(content, "signature", artifactType=SIGNATURE)]
@@ -170,6 +174,7 @@ def test_without_the_api_it_is_404_and_a_push_tells_no_subject(tmp_path: Path) -
         assert client.get(f"/v2/team/app/manifests/{fallback}").json()["manifests"] == [blob]
 
 
+@pytest.mark.slow
 def test_the_api_lists_what_a_fallback_tag_lists(tmp_path: Path) -> None:
     content = Content()
     blob = add_referrer(content, "signature")

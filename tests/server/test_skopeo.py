@@ -33,6 +33,7 @@ def copy(skopeo: str, source: str, target: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape", ["module", "index", "docker image", "docker list", "artifact", "two layers"]
 )

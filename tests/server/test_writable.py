@@ -36,6 +36,7 @@ def test_a_restart_keeps_everything(tmp_path: Path) -> None:
             assert client.get(f"/v2/team/os/manifests/{digest}").content == data
 
 
+@pytest.mark.slow
 def test_a_manifest_that_lost_its_tag_outlives_a_restart(tmp_path: Path) -> None:
     old = SHAPES["module"]()
     with writable_registry(tmp_path) as client:

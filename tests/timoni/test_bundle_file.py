@@ -486,6 +486,7 @@ def test_any_text_is_read_or_refused(ending: str, text: str, whole: bool) -> Non
     rewritten(file, mapping)
 
 
+@pytest.mark.slow
 @given(NESTED)
 def test_the_same_data_reads_the_same_in_every_language(data: object) -> None:
     document = {"bundle": data}

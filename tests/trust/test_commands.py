@@ -117,6 +117,7 @@ def test_the_number_grows_where_the_clock_was_set_back(place: Place) -> None:
     assert ahead < numbers[0] < numbers[1] < numbers[2] < ahead + 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.tar.zst", "directory"])
 def test_the_same_export_again_leaves_the_signature(name: str, place: Place) -> None:
     out = place.folder / name
@@ -175,6 +176,7 @@ def test_a_set_of_volumes_is_refused_if_it_does_not_expire(place: Place, capsys:
     assert "another" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.tar.zst", "directory"])
 def test_what_was_signed_goes_with_what_it_was_said_of(name: str, place: Place) -> None:
     out = place.folder / name
@@ -241,6 +243,7 @@ def test_a_key_that_can_not_sign_leaves_the_older_bundle(
 # --- sign ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_sign_and_both_are_asked_for(place: Place, capsys: Output) -> None:
     assert place.export() == 0
     assert run(["sign", str(place.bundle), "--key", str(place.alice), "--sequence", "7", "-q"]) == 0
@@ -333,6 +336,7 @@ def test_an_export_keeps_numbers_growing_if_the_clock_does_not(place: Place) -> 
     assert sealed_in(place.bundle).statement.sequence == 1 << 60
 
 
+@pytest.mark.slow
 def test_a_converted_bundle_replaces_none_of_a_higher_number(place: Place, capsys: Output) -> None:
     compact, sign = place.folder / "b.compact.zst", ("--sign-key", str(place.alice))
     assert place.export(*sign, "--sequence", "7", "--compact", out=compact) == 0
@@ -494,6 +498,7 @@ def test_a_stream_is_remembered_as_well(place: Place) -> None:
     assert codes == [0, 11]
 
 
+@pytest.mark.slow
 def test_a_dry_run_is_refused_like_an_import_and_not_remembered(place: Place) -> None:
     old, new = numbered(place, 6, "1.0.0"), numbered(place, 7, "1.1.0")
     assert place.imported("--dry-run", bundle=new)[0] == 0
@@ -516,6 +521,7 @@ def test_what_failed_for_some_tags_is_remembered_too(place: Place) -> None:
     assert place.imported("--on-conflict", "overwrite", bundle=second)[0] == 0
 
 
+@pytest.mark.slow
 def test_the_state_lies_at_home_unless_it_is_said_where(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

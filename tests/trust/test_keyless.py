@@ -62,6 +62,7 @@ def check(keyless: Keyless, evidence: Evidence | None) -> CheckedSignature:
 # --- what counts -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_signature_by_a_wanted_identity_counts_and_is_told(form: Form, keyless: Keyless) -> None:
     assert check(keyless, form(STAGE, SUBJECT, USUAL)) == CheckedSignature(True, ACCEPTED)

@@ -47,6 +47,7 @@ def unchanged(keyless: Keyless, found: Evidence | None, original: Evidence | Non
     return not checked.accepted or (same and checked.detail == ACCEPTED)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(BUNDLES), st.integers(0, 1 << 20), st.integers(0, 7))
 @often
 def test_a_flipped_bit_of_a_bundle_never_counts_nor_raises(
@@ -56,6 +57,7 @@ def test_a_flipped_bit_of_a_bundle_never_counts_nor_raises(
     assert unchanged(keyless, found, sigstore_bundle(SUBJECT, data))
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(ANNOTATIONS)), st.integers(0, 1 << 20), st.integers(0, 7))
 @often
 def test_a_flipped_bit_of_an_annotation_never_counts_nor_raises(
@@ -96,6 +98,7 @@ def test_any_value_anywhere_in_a_bundle_never_counts_nor_raises(
     assert found is None or found.certified is None or not keyless.check(found).accepted
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200), json_values.map(json.dumps) | st.text(max_size=200))
 @often
 def test_no_annotation_does_harm(keyless: Keyless, certificate: str, promise: str) -> None:

@@ -201,6 +201,7 @@ ARRANGEMENTS: dict[str, Callable[[Members], Members]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_any_other_order_or_form_is_refused(
     arrangement: str, tmp_path: Path, members: Members, alice: Path

@@ -198,6 +198,7 @@ def test_without_its_agent_a_public_key_signs_nothing(tmp_path: Path) -> None:
         keygen().sign(tmp_path / "key.pub", b"message")
 
 
+@pytest.mark.slow
 def test_no_passphrase_is_asked_where_nobody_sits(tmp_path: Path) -> None:
     key = a_key(tmp_path, "key", passphrase="secret")
     asked = tmp_path / "asked"
@@ -209,6 +210,7 @@ def test_no_passphrase_is_asked_where_nobody_sits(tmp_path: Path) -> None:
     assert not asked.exists()
 
 
+@pytest.mark.slow
 def test_who_wants_a_helper_for_passphrases_gets_it(tmp_path: Path) -> None:
     key = a_key(tmp_path, "key", passphrase="secret")
     askpass = tmp_path / "askpass"

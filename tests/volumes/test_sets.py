@@ -319,6 +319,7 @@ def test_one_volume_made_again_needs_room_for_that_one_alone(tmp_path: Path) -> 
             made.unlink()
 
 
+@pytest.mark.slow
 def test_long_work_on_volumes_shows_how_far_it_is(volumes: list[Path], tmp_path: Path) -> None:
     volumes[1].unlink()
     done = bundler("volumes", "repair", str(tmp_path))
@@ -326,6 +327,7 @@ def test_long_work_on_volumes_shows_how_far_it_is(volumes: list[Path], tmp_path:
     assert bundler("volumes", "check", str(tmp_path), "-q").stderr == ""
 
 
+@pytest.mark.slow
 def test_only_a_bundle_is_cut(tmp_path: Path) -> None:
     (tmp_path / "letter.tar.zst").write_bytes(b"")
     refused = bundler("volumes", "split", str(tmp_path / "letter.tar.zst"), "--volume-size", "1MiB")

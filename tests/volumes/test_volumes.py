@@ -50,6 +50,7 @@ def test_volumes_are_read_as_one_in_any_order_and_by_any_name(
     assert b"".join(file.read_bytes()[:-TRAILER] for file in renamed) == data
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_volumes_may_be_lost_or_damaged_up_to_the_parity(
