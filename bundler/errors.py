@@ -19,7 +19,6 @@ outcomes, see `bundler.__main__`.
 """
 
 import base64
-import html
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -68,6 +67,8 @@ def never_show(secret: str) -> None:
 
 def _spellings(secret: str) -> Iterator[str]:
     """Yield a secret as it is, escaped for HTML and JSON, in hexadecimal, and in base64 at every offset."""
+    import html  # a large table of names, for runs that have secrets only
+
     data = secret.encode()
     escaped = json.dumps(secret)[1:-1]
     go = escaped.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
