@@ -24,10 +24,10 @@ TRIES = 3
 
 def make_findable(listing: Listing, registries: Registries) -> None:
     """See to it that the target lists these referrers. Raises IntegrityError if it does not in the end."""
-    wanted = {referrer.blob.digest for referrer in listing.referrers}
+    expected = {referrer.blob.digest for referrer in listing.referrers}
     by_api = registries.source(listing.repository).referrers(listing.subject)
     if by_api is not None:
-        if missing := wanted - {descriptor.digest for descriptor in by_api}:
+        if missing := expected - {descriptor.digest for descriptor in by_api}:
             cause = f"the target's Referrers API does not list {min(missing)}, which was just pushed"
             raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
         return

@@ -88,8 +88,8 @@ def _restored(moved: MovedTag, registries: Registries, *, overwrite: bool, may_w
     if now == moved.old:
         return _Left("")
     if now not in (moved.new, None) and not overwrite:
-        deed = f"moved it to {moved.new}" if moved.new else "deleted it"
-        cause = f"it points to {now}, but the import had {deed}"
+        change = f"moved it to {moved.new}" if moved.new else "deleted it"
+        cause = f"it points to {now}, but the import had {change}"
         raise TargetRefusedError(str(moved), cause, "use --on-conflict overwrite to move it anyway")
     manifest = target.manifest_at(moved.old)
     if manifest is None:

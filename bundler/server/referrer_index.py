@@ -38,7 +38,7 @@ class Referrers:
         self._content = content
         self._limits = limits
         self._read: dict[Digest, Referrer | None] = {}
-        self._known: dict[RepositoryPath, tuple[ServedRepository, BySubject]] = {}
+        self._indexed: dict[RepositoryPath, tuple[ServedRepository, BySubject]] = {}
 
     def of(self, name: RepositoryPath, subject: Digest) -> list[Referrer]:
         """Return all manifests of a repository that refer to `subject`, in the order of their digests.
@@ -46,11 +46,11 @@ class Referrers:
         Raises what a manifest that can't be read deserves: it might be one of them.
         """
         repository = self._content.repository(name) or ServedRepository()
-        seen, by_subject = self._known.get(name, (None, {}))
+        seen, by_subject = self._indexed.get(name, (None, {}))
         if seen is not repository:
             # It changed, or nobody asked yet. Threads that meet here do the same work twice, no more.
             by_subject = self._by_subject(repository)
-            self._known[name] = repository, by_subject
+            self._indexed[name] = repository, by_subject
         return by_subject.get(subject, [])
 
     def _by_subject(self, repository: ServedRepository) -> BySubject:

@@ -34,10 +34,10 @@ class WriteApi:
         """Answer `POST` of an upload with a session or, given `mount` or `digest`, with the blob."""
         path = parse_name(name)
         if "mount" in request.args:
-            wanted = parse_digest(request.args["mount"])
+            digest = parse_digest(request.args["mount"])
             # Wherever it was pushed to, it is here: `from` need not be asked.
-            if self._content.blob(path, wanted):
-                return _created(path, "blobs", wanted)
+            if self._content.blob(path, digest):
+                return _created(path, "blobs", digest)
         upload = self._content.uploads.begin()
         if "digest" in request.args:
             return self.finish_upload(request, name, upload)
@@ -104,15 +104,17 @@ class WriteApi:
 
         Its subject need not be. `OCI-Subject` tells the client that it will be among the referrers.
         """
-        path, wanted = parse_name(name), parse_tag_or_digest(reference)
+        path, tag_or_digest = parse_name(name), parse_tag_or_digest(reference)
         data = self._manifest_body(request)
-        seen = wanted.computed(data) if isinstance(wanted, Digest) else sha256(data)
-        if isinstance(wanted, Digest) and seen != wanted:
-            message = f"the received manifest has the digest {seen}, not {wanted}"
+        seen = tag_or_digest.computed(data) if isinstance(tag_or_digest, Digest) else sha256(data)
+        if isinstance(tag_or_digest, Digest) and seen != tag_or_digest:
+            message = f"the received manifest has the digest {seen}, not {tag_or_digest}"
             raise ApiError(HTTPStatus.BAD_REQUEST, "DIGEST_INVALID", message)
         try:
             manifest = self._parsed(data, request.headers.get("Content-Type", ""), seen)
-            self._content.put_manifest(path, None if isinstance(wanted, Digest) else wanted, manifest)
+            self._content.put_manifest(
+                path, None if isinstance(tag_or_digest, Digest) else tag_or_digest, manifest
+            )
         except MissingPartError as error:
             raise ApiError(HTTPStatus.BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", str(error)) from error
         except ContentError as error:
@@ -124,11 +126,11 @@ class WriteApi:
 
     def delete_tag(self, request: Request, name: str, reference: str) -> Response:
         """Answer `DELETE` of a tag; its manifest stays, as there is no garbage collection."""
-        path, wanted = parse_name(name), parse_tag_or_digest(reference)
-        if isinstance(wanted, Digest):
+        path, tag_or_digest = parse_name(name), parse_tag_or_digest(reference)
+        if isinstance(tag_or_digest, Digest):
             raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", "manifests are not deleted here")
-        if not self._content.delete_tag(path, wanted):
-            raise ApiError(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no tag {wanted}")
+        if not self._content.delete_tag(path, tag_or_digest):
+            raise ApiError(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no tag {tag_or_digest}")
         return Response(status=HTTPStatus.ACCEPTED)
 
     def _manifest_body(self, request: Request) -> bytes:

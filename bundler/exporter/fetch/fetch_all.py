@@ -101,7 +101,7 @@ class Fetched(NamedTuple):
 
 def fetch_all(
     content: ExportContent,
-    again: Callable[[], Resolved],
+    resolve: Callable[[], Resolved],
     session: Session,
     store: Store,
     out: BundleOutput,
@@ -110,7 +110,7 @@ def fetch_all(
 ) -> Fetched:
     """Fetch all that the content needs and the base lacks; leave out what failed or moved.
 
-    `again` resolves the selection anew where tags moved.
+    `resolve` resolves the selection anew where tags moved.
 
     Raises: LocalError where there is no room.
     """
@@ -123,7 +123,7 @@ def fetch_all(
         drifted += drift_of(moved)
         if not (moved and left and on_drift is OnDrift.REFETCH):
             break  # what is selected has been fetched
-        content = ExportContent.of(again(), content.base)
+        content = ExportContent.of(resolve(), content.base)
     content = settled(content.noting(drifted), moved, on_drift)
     # A bundle never names what it lacks.
     return Fetched(content.without(incomplete(content.resolution, missing)), plan, missing)

@@ -67,10 +67,10 @@ def plan_export(
             for blob in manifest.blobs:
                 homes.setdefault(_key(blob), {})[root.repository] = None
     manifest_digests = {blob.digest for blob in reached}
-    wanted = {blob: tuple(names) for blob, names in homes.items() if blob.digest not in manifest_digests}
-    present = tuple(blob for blob in wanted if has(blob))
+    content = {blob: tuple(names) for blob, names in homes.items() if blob.digest not in manifest_digests}
+    present = tuple(blob for blob in content if has(blob))
     stored = set(present)
-    tasks = tuple(BlobTask(blob, names) for blob, names in wanted.items() if blob not in stored)
+    tasks = tuple(BlobTask(blob, names) for blob, names in content.items() if blob not in stored)
     return ExportPlan(tasks, present, sum(blob.size for blob in reached))
 
 
