@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from werkzeug import Request, Response
 from werkzeug.exceptions import NotFound
 
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.limits import Limits
 from bundler.oci import OCI_INDEX, Digest, RepositoryPath, Tag
 from bundler.server import answers
 from bundler.server.referrer_index import Referrer, Referrers
@@ -112,12 +112,9 @@ def _linked(response: Response, path: str, query: Mapping[str, str | int]) -> Re
 class DiscoveryApi:
     """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
-    def __init__(
-        self, content: ServedContent, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
-    ) -> None:
+    def __init__(self, content: ServedContent, *, referrers: bool = True) -> None:
         self._content = content
-        self._limits = limits
-        self._referrers = Referrers(content, limits) if referrers else None
+        self._referrers = Referrers(content) if referrers else None
 
     def catalog(self, request: Request) -> Response:
         """Return a page of the names of all repositories."""
@@ -136,7 +133,8 @@ class DiscoveryApi:
         if self._referrers is None:
             raise NotFound
         path, subject = answers.parse_name(name), answers.parse_digest(digest)
-        return referrers_page(request, path, subject, self._referrers.of(path, subject), self._limits)
+        listed = self._referrers.of(path, subject)
+        return referrers_page(request, path, subject, listed, self._content.limits)
 
 
 class ContentApi:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bundler.bundle.inventory import descriptor
-from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Descriptor, Digest, Manifest, RepositoryPath, parse_manifest, read_all
 from bundler.server.served_catalog import ServedRepository
 from bundler.server.served_content import ServedContent
@@ -34,9 +33,8 @@ BySubject = Mapping[Digest, list[Referrer]]
 class Referrers:
     """Referrers of every repository of some content. Safe for any number of threads."""
 
-    def __init__(self, content: ServedContent, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, content: ServedContent) -> None:
         self._content = content
-        self._limits = limits
         self._read: dict[Digest, Referrer | None] = {}
         self._indexed: dict[RepositoryPath, tuple[ServedRepository, BySubject]] = {}
 
@@ -64,7 +62,7 @@ class Referrers:
         # By its digest a manifest says the same for ever, in every repository.
         if blob.digest not in self._read:
             data = read_all(self._content, blob)
-            manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self._limits)
+            manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self._content.limits)
             self._read[blob.digest] = _listed(manifest)
         return self._read[blob.digest]
 

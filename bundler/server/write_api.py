@@ -8,7 +8,6 @@ from http import HTTPStatus
 from werkzeug import Request, Response
 
 from bundler.errors import ContentError, IntegrityError
-from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Digest, Manifest, RepositoryPath, parse_manifest, sha256
 from bundler.oci.manifest import media_type_of
 from bundler.server.answers import ApiError, body, parse_digest, parse_name, parse_tag_or_digest
@@ -21,11 +20,8 @@ _CONTENT_RANGE = re.compile("(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/.*)?")
 class WriteApi:
     """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
-    def __init__(
-        self, content: WritableContent, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
-    ) -> None:
+    def __init__(self, content: WritableContent, *, referrers: bool = True) -> None:
         self._content = content
-        self._limits = limits
         self._referrers = referrers
 
     # --- blobs -----------------------------------------------------------------------------------
@@ -137,14 +133,14 @@ class WriteApi:
         data = bytearray()
         for piece in body(request):
             data += piece
-            if len(data) > self._limits.manifest:
-                message = f"larger than the limit of {self._limits.manifest:,} bytes"
+            if len(data) > self._content.limits.manifest:
+                message = f"larger than the limit of {self._content.limits.manifest:,} bytes"
                 raise ApiError(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", message)
         return bytes(data)
 
     def _parsed(self, data: bytes, declared: str, digest: Digest) -> Manifest:
-        media_type = media_type_of(data, declared, item=f"manifest {digest}", limits=self._limits)
-        return parse_manifest(data, media_type, digest, limits=self._limits)
+        media_type = media_type_of(data, declared, item=f"manifest {digest}", limits=self._content.limits)
+        return parse_manifest(data, media_type, digest, limits=self._content.limits)
 
 
 def _accepted(path: RepositoryPath, upload: str, size: int, status: HTTPStatus) -> Response:

@@ -116,7 +116,7 @@ def fetch_all(
     """
     drifted = Findings()
     for left in reversed(range(ROUNDS)):
-        plan = plan_against(content, store)
+        plan = plan_against(content, session, store)
         check_disk(disk_needs(content, plan, out, store))
         missing = fetch(plan, content.resolution.carried(), session, store)
         moved = moved_tags(content, on_drift, session)
@@ -129,13 +129,15 @@ def fetch_all(
     return Fetched(content.without(incomplete(content.resolution, missing)), plan, missing)
 
 
-def plan_against(content: ExportContent, store: Store) -> ExportPlan:
+def plan_against(content: ExportContent, session: Session, store: Store) -> ExportPlan:
     """Plan the fetching of what neither the store has, nor the base brought."""
     homes = content.base.homes() if content.base and content.inventory.kind == "delta" else {}
     resolution = content.resolution
-    return plan_export(
-        resolution.roots, resolution.manifests, lambda blob: blob.digest in homes or store.has(blob)
-    )
+
+    def has(blob: Descriptor) -> bool:
+        return blob.digest in homes or store.has(blob)
+
+    return plan_export(resolution.roots, resolution.manifests, has, session.limits)
 
 
 def disk_needs(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import Resolution
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.limits import Limits
 from bundler.oci import Descriptor, Manifests, RepositoryName, Tally, bottom_up
 
 
@@ -46,11 +46,7 @@ NOTHING_TO_FETCH = ExportPlan((), (), 0)
 
 
 def plan_export(
-    roots: Iterable[Root],
-    manifests: Manifests,
-    has: Callable[[Descriptor], bool],
-    *,
-    limits: Limits = DEFAULT_LIMITS,
+    roots: Iterable[Root], manifests: Manifests, has: Callable[[Descriptor], bool], limits: Limits
 ) -> ExportPlan:
     """Plan to fetch each distinct blob once, over all repositories, unless the store has it.
 
