@@ -62,7 +62,7 @@ class IdentityKeys(RuleKeys):
     """Who may have signed without a key."""
 
     identity: IdentityGlob
-    """A glob on what the certificate says: a workflow's URL, an address; `*` is also for `/`."""
+    """A glob on what the certificate says: a workflow's URL, an address; `*` also matches `/`."""
     issuer: Text
     """The URL of the OpenID Connect issuer that vouched for it, exactly."""
 
@@ -93,7 +93,7 @@ class DemandKeys(RuleKeys):
     model_config = ConfigDict(json_schema_extra=_demanding)
 
     repositories: Texts
-    """Those whose HOST/REPOSITORY outside matches one of these globs; `*` is also for `/`."""
+    """Those whose HOST/REPOSITORY outside matches one of these globs; `*` also matches `/`."""
     referrers: Annotated[list[Literal["signature", "sbom", "attestation"]], Field(min_length=1)] | None = None
     """All of these kinds."""
     cosign_keys: Annotated[list[FilePath], Field(min_length=1)] | None = None
@@ -123,7 +123,7 @@ class PolicyKeys(RuleKeys):
     version: Annotated[int, Field(ge=1, le=1)]
     """Of this format."""
     sources: Texts | None = None
-    """Globs: every repository's HOST/REPOSITORY outside must match one; `*` is also for `/`."""
+    """Globs: every repository's HOST/REPOSITORY outside must match one; `*` also matches `/`."""
     targets: Texts | None = None
     """Globs: every repository's path at the target must match one."""
     media_types: Texts | None = None

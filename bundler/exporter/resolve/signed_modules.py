@@ -13,7 +13,7 @@ from bundler.trust.module_signers import Signers
 
 
 def without_unsigned(resolved: Resolved, signers: Signers, reader: SourceReader) -> Resolved:
-    """Leave out every root that none of these signed, and what brings one along; say who signed the others."""
+    """Leave out every root that none of these signed, and what brings it along; say who signed which."""
     resolution = resolved.resolution
     attachments = Attachments(resolution.roots, resolution.manifests)
     modules = [root for root in resolution.roots if not attachments.is_attached(root)]
