@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from bundler.__main__ import run as program
+from bundler.bundle.compacted import compact_reader
+from bundler.bundle.compacted.base_content import UnpackedFrames
 from bundler.bundle.compacted.compact_reader import CompactFile
 from bundler.bundle.compacted.compact_writer import CompactWriter
 from bundler.bundle.reader import open_bundle
@@ -252,3 +255,30 @@ def test_a_failed_run_leaves_no_file(portable: Path, tmp_path: Path) -> None:
 
 def test_the_compact_output_is_asked_for_by_level(tmp_path: Path) -> None:
     assert output_to(str(tmp_path / "b.compact.zst"), compact=3).path == tmp_path / "b.compact.zst"
+
+
+def test_layers_are_made_of_files_on_disk_too(
+    portable: Path, compact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compact_reader, "_FRAMES_KEPT", 0)
+    with open_bundle(portable) as bundle, open_bundle(compact) as other:
+        verify_bundle(other)
+        for blob in bundle.inventory.blobs:
+            assert b"".join(bundle.chunks(blob)) == b"".join(other.chunks(blob))
+
+
+def test_a_frame_on_disk_is_unpacked_once() -> None:
+    unpacked: list[int] = []
+
+    def unpack(number: int) -> list[bytes]:
+        unpacked.append(number)
+        return [bytes([number]) * 60, bytes([number]) * 40]
+
+    frames = UnpackedFrames([0, 100, 200, 300])
+    with ThreadPoolExecutor(8) as pool:
+        for data, number in pool.map(
+            lambda number: (frames.read(number, 50, 20, lambda: unpack(number)), number), [2, 0, 1] * 20
+        ):
+            assert data == bytes([number]) * 20
+    frames.close()
+    assert sorted(unpacked) == [0, 1, 2]

@@ -10,10 +10,11 @@ import os
 import zlib
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
+from threading import Lock
 from typing import NamedTuple
 
 from bundler.bundle.compacted.compact_format import BaseBlob
@@ -130,7 +131,7 @@ class BaseContent:
 
     def append(self, data: bytes) -> None:
         """Add bytes at the end."""
-        self._write(data, self.size)
+        self.put(data, self.size)
         self.size += len(data)
 
     def cut(self, size: int) -> None:
@@ -167,7 +168,7 @@ class BaseContent:
                 if piece.start >= end:
                     break
                 low, high = max(piece.start, at), min(piece.end, end)
-                self._write(data[low - at : high - at], low)
+                self.put(data[low - at : high - at], low)
             at = end
         if at != start + size:
             raise _other_size(size)
@@ -197,12 +198,47 @@ class BaseContent:
         """Remove it."""
         self._file.close()
 
-    def _write(self, data: bytes, offset: int) -> None:
+    def put(self, data: bytes, offset: int) -> None:
+        """Write bytes at an offset."""
         with local_errors(self.folder, "write"):
             view = memoryview(data)
             while view:
                 written = os.pwrite(self._file.fileno(), view, offset)
                 view, offset = view[written:], offset + written
+
+
+class UnpackedFrames:
+    """The frames of a section in a temporary file, each unpacked when it is first read. Safe for threads."""
+
+    def __init__(self, starts: Sequence[int]) -> None:
+        """Take where each frame begins in the section; its end is the last one."""
+        self.size = starts[-1]
+        self._starts = starts
+        self._content: BaseContent | None = None
+        self._there: set[int] = set()
+        self._unpacking = Lock()
+
+    def read(self, frame: int, start: int, size: int, unpacked: Callable[[], Iterable[bytes]]) -> bytes:
+        """Return bytes of a frame; `unpacked` gives all of it, the first time."""
+        if frame not in self._there:
+            with self._unpacking:
+                if frame not in self._there:
+                    self._unpack(self._starts[frame], unpacked())
+                    self._there.add(frame)
+        assert self._content
+        return self._content.peek(self._starts[frame] + start, size)
+
+    def _unpack(self, offset: int, chunks: Iterable[bytes]) -> None:
+        if self._content is None:
+            self._content = BaseContent()
+        for chunk in chunks:
+            self._content.put(chunk, offset)
+            offset += len(chunk)
+
+    def close(self) -> None:
+        """Remove the file."""
+        if self._content:
+            self._content.close()
 
 
 def _other_size(size: int) -> ContentError:

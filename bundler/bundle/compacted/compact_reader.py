@@ -6,8 +6,9 @@ layers that need it.
 
 from __future__ import annotations
 
-import threading
+import os
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from bundler.bundle.compacted.base_content import (
     BaseContent,
     BaseRead,
     ByteRange,
+    UnpackedFrames,
     base_reads,
     joined_within,
     temporary_folder,
@@ -33,13 +35,17 @@ from bundler.bundle.wire import FrameCache, LayerCache, unpacked
 from bundler.compact.codecs import gzip_again
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe
 from bundler.errors import ContentError, NotFoundError, errors_of
+from bundler.folders import check_disk
 from bundler.limits import MIB, Limits
 from bundler.oci import CHUNK, BlobSource, Descriptor, Digest, verified
 from bundler.volumes.volume_reader import BundleBytes
+from bundler.workers import ordered
 
 _ZEROS = bytes(CHUNK)
 _FRAMES_KEPT = 2 * compact_format.GROUP
-"""Bytes of unpacked frames that are kept, however many bundles share them."""
+"""Bytes of unpacked frames in memory, however many bundles share them; of more, files go into a file."""
+_CORES = 4
+"""Layers that are proven at a time, at most."""
 _LAYERS_KEPT = 32 * MIB
 """Bytes of layers that are kept: an import reads each of them twice, a registry as often as it is asked."""
 
@@ -70,8 +76,7 @@ class CompactFile:
         self._recipe_cache = FrameCache(compact_format.SECTION_FRAME)
         self._base: BaseContent | None = None
         self._needed: list[BaseRead] | None = None
-        self._large: dict[int, BaseContent] = {}
-        self._unpacking = threading.Lock()
+        self._files: UnpackedFrames | None = None
         try:
             self._open(verifier)
         except BaseException:
@@ -83,7 +88,7 @@ class CompactFile:
 
     def __exit__(self, *exception: object) -> None:
         self._pieces.close()
-        for content in (*self._large.values(), self._base):
+        for content in (self._files, self._base):
             if content:
                 content.close()
 
@@ -110,10 +115,10 @@ class CompactFile:
         return () if self._base else tuple(blob for blob, _, _ in self._reads())
 
     def base_need(self) -> tuple[Path, int]:
-        """Return the folder and the bytes of disk that the base takes, with large files behind it."""
+        """Return the folder and the bytes of disk that the base takes, and files that are unpacked there."""
         ranges = (piece for _, _, pieces in self._reads() for piece in pieces)
-        large = (group.size for group in self._head.content if group.size > compact_format.GROUP)
-        return temporary_folder(), sum(end - start for start, end in ranges) + sum(large)
+        unpacked_files = self._files.size if self._files else 0
+        return temporary_folder(), sum(end - start for start, end in ranges) + unpacked_files
 
     def take_base(self, sources: Mapping[Digest, BlobSource]) -> Iterator[compact_format.BaseBlob]:
         """Read the base blobs, keep what recipes read of them, and yield each that was taken.
@@ -170,7 +175,7 @@ class CompactFile:
 
     def head_parts(self) -> HeadParts:
         """Read the parts of the head again."""
-        return head_parts(self._frame(0), self._limits)
+        return head_parts(b"".join(self._unpacked(0)), self._limits)
 
     def behind_head(self) -> Iterator[bytes]:
         """Yield the bytes of all frames but the head, as they stand in the file."""
@@ -188,19 +193,21 @@ class CompactFile:
     def everything(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
         """Yield every blob in order, after the digest of the whole file was proven.
 
-        Layers that need the base are left out while it is not there; `needing_base` has them.
+        Layers that need the base are left out while it is not there. Raises LocalError without room.
         """
         with errors_of(self.path):
             self.sha256 = proven_whole(self._pieces, self._offsets[-1])
             self._reads()
+        if self._files:
+            check_disk([(temporary_folder(), self._files.size)])
         missing = frozenset(self.needing_base)
-        for blob in self.inventory.content:
-            if blob in missing:
-                continue
-            chunks = self.chunks(blob)
-            yield blob, chunks
-            for _ in chunks:
-                pass
+        there = (blob for blob in self.inventory.content if blob not in missing)
+        for blob in ordered(there, self._proven, threads=min(os.cpu_count() or 1, _CORES)):
+            yield blob, self.chunks(blob)
+
+    def _proven(self, blob: Descriptor) -> Descriptor:
+        deque(self.chunks(blob), maxlen=0)
+        return blob
 
     def _layer(self, blob: Descriptor) -> Iterator[bytes]:
         return verified(blob, self._made_again(*self._layout.layers[blob.digest]))
@@ -221,7 +228,7 @@ class CompactFile:
             *accumulate((frame.compressed for frame in frames), initial=len(bundle_format.COMPACT_MARK))
         ]
         self._sizes = [frame.content for frame in frames]
-        head = OpenedHead(self._frame(0), self._limits, verifier)
+        head = OpenedHead(b"".join(self._unpacked(0)), self._limits, verifier)
         self.id, self.signed_statement, self.proven = head.id, head.signed_statement, head.proven
         self.inventory, self._head, self._layout = head.inventory, head.described, head.layout
         self._spaces: SpaceSizes = self._head.spaces
@@ -232,6 +239,9 @@ class CompactFile:
             )
         counts = [1, *(len(section.frames) for section in self._layout.sections)]
         self._first = [*accumulate(counts)]
+        files = self._layout.sections[3]
+        if files.size > _FRAMES_KEPT or max(files.frames, default=0) > compact_format.GROUP:
+            self._files = UnpackedFrames(files.starts)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -269,22 +279,12 @@ class CompactFile:
             yield chunk
 
     def _bytes(self, frame: int, start: int, size: int) -> bytes:
-        """Return bytes of a frame; a large one is unpacked into a file."""
-        if self._sizes[frame] <= compact_format.GROUP:
-            # Recipes have a cache of their own: a frame of the others may need one while it is unpacked.
-            cache = self._recipe_cache if frame < self._first[2] else self._cache
-            return cache.get(self, frame, self._frame)[start : start + size]
-        with self._unpacking:
-            if frame not in self._large:
-                content = BaseContent(self._given_base().folder)
-                for chunk in self._unpacked(frame):
-                    content.append(chunk)
-                content.whole()
-                self._large[frame] = content
-        return self._large[frame].read(start, size)
-
-    def _frame(self, number: int) -> bytes:
-        return b"".join(self._unpacked(number))
+        """Return bytes of a frame."""
+        if self._files and frame >= self._first[3]:
+            return self._files.read(frame - self._first[3], start, size, lambda: self._unpacked(frame))
+        # Recipes have a cache of their own: a frame of the others may need one while it is unpacked.
+        cache = self._recipe_cache if frame < self._first[2] else self._cache
+        return cache.get(self, frame, lambda number: b"".join(self._unpacked(number)))[start : start + size]
 
     def _unpacked(self, number: int) -> Iterator[bytes]:
         """Yield the content of a frame."""
