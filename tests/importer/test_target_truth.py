@@ -203,7 +203,7 @@ def test_a_tag_that_was_deleted_meanwhile_is_set_and_in_the_file(inside: Inside)
     assert json.loads(inside.undo.read_text())["moved"][0]["old"] is None
 
 
-def test_a_list_that_only_the_import_makes_is_in_the_rollback_file(inside: Inside) -> None:
+def test_a_list_that_an_import_extends_is_in_the_rollback_file(inside: Inside) -> None:
     ours, theirs = a_module("1.0.0"), signed("theirs")
     sign_by_subject(ours, ours.tags["1.0.0"], "ours", listed=False)
     push_to(inside.target.base, inside.path, theirs)
