@@ -39,7 +39,7 @@ def main() -> None:
     """Run the console command."""
     # A short run makes few cycles, and starts a tenth sooner without a search for them.
     gc.set_threshold(50_000, 50, 50)
-    _leave_out_what_guesses_encodings()
+    _leave_out_what_is_never_used()
     _open_what_is_closed()
     warnings.showwarning = _warn
     signal.signal(signal.SIGTERM, _terminate)
@@ -75,12 +75,13 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
 
 
-def _leave_out_what_guesses_encodings() -> None:
-    """Keep requests from loading it: a tenth of its import, for texts of unknown encoding; we read JSON.
+def _leave_out_what_is_never_used() -> None:
+    """Keep requests from loading it: a tenth of its import, for texts of unknown encoding, and for zstd.
 
-    Only for the command: whoever imports the package may have use for it.
+    We read JSON that nobody compressed. Only for the command: whoever imports the package may have use
+    for it. Compact deltas load zstd again.
     """
-    for name in ("chardet", "charset_normalizer"):
+    for name in ("chardet", "charset_normalizer", "backports.zstd"):
         # What the import system takes for "not installed"; requests does without either.
         sys.modules[name] = None  # type: ignore[assignment]
     warnings.filterwarnings("ignore", "Unable to find acceptable character detection")

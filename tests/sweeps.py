@@ -92,7 +92,8 @@ class LoadedProgram:
     def points_of(self, folder: Path, *arguments: str, calls: str) -> list[Point]:
         """Every call of these names on a path in `folder` that an undisturbed run makes.
 
-        A call that a second thread makes on the same path, with the same number, is left out.
+        A call that a second thread makes on the same path, with the same number, is left out; so is one on
+        a file without a name, which is another in each run.
         """
         log = _log_of(folder)
         ended = self.traced(log, *arguments, options=("-y", "-e", f"trace={calls}"))
@@ -101,7 +102,7 @@ class LoadedProgram:
         found: dict[tuple[str, str, int], Point] = {}
         for line in log.read_text().splitlines():
             match = _CALL.match(line)
-            if match and Path(match[3]).is_relative_to(folder):
+            if match and Path(match[3]).is_relative_to(folder) and "/#" not in match[3]:
                 counted[match.groups()] += 1
                 path = str(Path(match[3]).relative_to(folder))
                 key = (match[2], path, counted[match.groups()])

@@ -43,7 +43,8 @@ CompactLevel = Annotated[
     int | None,
     Option(
         "--level", key="level", metavar="N", heading=DESTINATION, least=1, most=19,
-        help="Compress a compact bundle at this zstd level, up to 19. Default: 3.",
+        help="Compress a compact bundle at this zstd level, up to 19. A compact file of the same "
+        "content is written anew only with --force. Default: 3.",
     ),
 ]  # fmt: skip
 

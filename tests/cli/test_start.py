@@ -26,7 +26,9 @@ import bundler.__main__
 os._exit = lambda code: print(code, *(name for name, module in sys.modules.items() if module))
 bundler.__main__.main()
 """
+ONLY_FOR_COMPACT = {"backports.zstd", "bundler.bundle.compacted", "bundler.compact"}
 NOT_OF_AN_EXPORT = {
+    *ONLY_FOR_COMPACT,
     "bundler.config.keys",
     "bundler.config.reading",
     "bundler.deltas.merge",
@@ -92,6 +94,15 @@ def test_an_export_loads_nothing_that_it_does_without(
     loaded = modules_loaded("export", f"{source_registry.host}/{path}", "-o", out, "-q")
     assert {"requests", "bundler.exporter"} <= loaded
     assert NOT_OF_AN_EXPORT & loaded == set()
+
+
+@pytest.mark.slow
+def test_a_portable_bundle_is_handled_without_what_compact_ones_need(
+    target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    bundle, to = str(a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})), fresh("start")
+    for words in (["import", bundle, "--to", f"{target_registry.host}/{to}"], ["verify", bundle]):
+        assert modules_loaded(*words, "-q") & ONLY_FOR_COMPACT == set()
 
 
 # --- a Python that is too old -------------------------------------------------------------------------

@@ -171,6 +171,17 @@ def test_a_compact_bundle_is_imported_and_exported_again(
 
 
 @pytest.mark.slow
+def test_another_level_is_written_by_force(portable: Path, compact: Path, tmp_path: Path) -> None:
+    out = tmp_path / "b.compact.zst"
+    words = ["compact", str(portable), "-o", str(out)]
+    assert run(*words).returncode == 0
+    assert "unchanged" in run(*words, "--level", "19").stdout
+    assert out.read_bytes() == compact.read_bytes()
+    assert run(*words, "--level", "19", "--force").returncode == 0
+    assert out.stat().st_size < compact.stat().st_size
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -131,6 +131,9 @@ def test_it_is_merged(bundles: Bundles, form: str, tmp_path: Path) -> None:
     out = tmp_path / "merged.tar.zst"
     assert run(["merge", str(bundles[form]), "-o", str(out), "-q"]) == 0
     assert out.read_bytes() == bundles["portable"].read_bytes()
+    small = tmp_path / "merged.compact.zst"
+    assert run(["merge", str(bundles[form]), "-o", str(small), "-q"]) == 0
+    assert small.read_bytes() == bundles["file"].read_bytes()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -20,6 +20,7 @@ from bundler.oci.digest import Digest
 from bundler.oci.reference import Tag
 from bundler.registry.registries import Registries
 from tests.builders import Content, a_bundle
+from tests.compact.layers import a_night, an_image
 from tests.doubles import Answer, FaultProxy, MemoryRegistry, Seen, Wire
 from tests.processes import PROGRAM
 from tests.registries import RealRegistry
@@ -41,10 +42,19 @@ def a_growing_repository(*versions: str) -> Content:
 class Imports:
     """A bundle imported over an older one, again and again; each time into a repository of its own."""
 
-    def __init__(self, target: RealRegistry, fresh: Callable[[str], str], folder: Path) -> None:
+    def __init__(
+        self, target: RealRegistry, fresh: Callable[[str], str], folder: Path, *, compact: bool
+    ) -> None:
         self._target = target
         self._fresh = fresh
         self._numbers = count()
+        if compact:
+            self.older, self.newer = an_image(0), an_image(0, 1)
+            self.older.tags["latest"] = self.older.tags["1.0.0"]
+            self.newer.tags["latest"] = self.newer.tags["1.1.0"]
+            night = a_night(folder, self.older, self.newer)
+            self._older, self.bundle = night.base, night.compact
+            return
         self.older, self.newer = a_growing_repository("1.0.0"), a_growing_repository("1.0.0", "1.1.0")
         self._older = a_bundle(folder / "older.tar.zst", {"h.example/app": self.older})
         self.bundle = a_bundle(folder / "newer.tar.zst", {"h.example/app": self.newer})
@@ -75,10 +85,15 @@ class Imports:
         return {tag: target.digest_of(Tag(tag)) for tag in self.newer.tags}
 
 
-@pytest.fixture
-def imports(target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path) -> Imports:
+@pytest.fixture(params=[False, True], ids=["portable", "compact delta"])
+def imports(
+    request: pytest.FixtureRequest,
+    target_registry: RealRegistry,
+    fresh: Callable[[str], str],
+    tmp_path: Path,
+) -> Imports:
     """Imports into a real registry."""
-    return Imports(target_registry, fresh, tmp_path)
+    return Imports(target_registry, fresh, tmp_path, compact=request.param)
 
 
 def test_killed_after_any_request_the_next_import_ends_well(

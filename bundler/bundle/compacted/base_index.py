@@ -15,7 +15,7 @@ from bundler.bundle.compacted.compact_format import BaseBlob
 from bundler.bundle.inventory import Required
 from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
 from bundler.compact.tar_parts import EntryNames, TarCutter, TarPart
-from bundler.errors import BundlerError
+from bundler.errors import BundlerError, LocalError
 from bundler.oci import BlobSource, Digest
 
 _CHANGING = re.compile(rb"[0-9a-f]{6,}|[0-9]+")
@@ -123,6 +123,8 @@ class BaseIndex:
             before = self.content.size
             try:
                 self._layers[blob.digest] = self._indexed(blob)
+            except LocalError:
+                raise
             except BundlerError:
                 # It is gone, or is not gzip: what is new is carried whole.
                 self._layers[blob.digest] = None

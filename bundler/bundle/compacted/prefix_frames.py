@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
+    # At its start, the command said that it is not installed.
+    if sys.modules.get("backports.zstd", sys) is None:
+        del sys.modules["backports.zstd"]
     from backports import zstd
 
 from bundler.bundle import bundle_format

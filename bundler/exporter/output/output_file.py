@@ -115,7 +115,8 @@ class FileOutput:
                 return None
             if self.signing and not self.signing.stands_in(bundle.signed_statement):
                 return None
-            if bundle.is_compact != (self.compact is not None):
+            # A compact one may be of another level, which nothing in it tells.
+            if bundle.is_compact != (self.compact is not None) or (bundle.is_compact and self.force):
                 return None
             size = sum(blob.size for blob in inventory.content)
             with progress.step("checking the bundle that is there", size=size) as step:

@@ -66,7 +66,9 @@ def _check_form(path: Path, *, is_compact: bool) -> None:
         raise UsageError(str(path), cause, "choose such a name")
     if not is_compact and path.name.endswith(COMPACT_SUFFIX):
         cause = "this is the name of a compact bundle, and a portable one would be written"
-        raise UsageError(str(path), cause, f"choose a name that ends in {BUNDLE_SUFFIX}, or export --compact")
+        raise UsageError(
+            str(path), cause, f"choose a name that ends in {BUNDLE_SUFFIX}, or `export --compact`"
+        )
 
 
 def planned_compact(

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 from bundler import BundlerError, Session, merge_bundles, output_to
+from bundler.bundle.bundle_format import COMPACT_LEVEL
+from bundler.bundle.inventory import COMPACT_SUFFIX
 from bundler.cli.declared_command import declared
 from bundler.cli.input_files import allow_open_files
 from bundler.cli.setup.registry_access import check_report
@@ -21,7 +23,11 @@ def command(
     out: Annotated[
         str,
         Option(
-            "--output", "-o", metavar="OUT", path=True, help="Write NAME.tar.zst, or `-` for standard output."
+            "--output",
+            "-o",
+            metavar="OUT",
+            path=True,
+            help="Write NAME.tar.zst, a compact NAME.compact.zst, or `-` for standard output.",
         ),
     ],
     force: Force = False,
@@ -42,7 +48,8 @@ def command(
         check_report(reported.report, out, *bundles)
         report = reported.report
         allow_open_files()
-        output = output_to(out, force=force)
+        compact = COMPACT_LEVEL if out.endswith(COMPACT_SUFFIX) else None
+        output = output_to(out, force=force, compact=compact)
         session = Session(progress=progress_bars.display(quiet=printed.quiet))
         done = merge_bundles(bundles, output, session, volumes_in=volumes.volumes_in)
     except BundlerError as error:
