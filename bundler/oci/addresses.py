@@ -102,8 +102,8 @@ def reached_directly(host: str, port: int, no_proxy: str) -> bool:
 def _covers(entry: str, host: str, address: _Address | None, port: int) -> bool:
     if address and (network := _network(entry)):
         return address in network
-    name, wanted = _with_port(entry)
-    if wanted not in ("", str(port)):
+    name, entry_port = _with_port(entry)
+    if entry_port not in ("", str(port)):
         return False
     if address:
         return _address(name.strip("[]")) == address
