@@ -17,9 +17,8 @@ import sys
 from bundler.about import OLDEST_PYTHON, PROGRAM, VERSION
 
 if sys.version_info < OLDEST_PYTHON:
-    needed = "needs Python {}.{} or newer".format(*OLDEST_PYTHON)
-    this = "this is {}.{}; the portable archive needs none".format(*sys.version_info)
-    sys.stderr.write(PROGRAM + ": error: " + needed + ", " + this + "\n")
+    line = "{}: error: needs Python {}.{} or newer, this is {}.{}; the portable archive needs none\n"
+    sys.stderr.write(line.format(PROGRAM, *OLDEST_PYTHON + sys.version_info[:2]))
     sys.exit(9)
 
 from importlib import import_module

@@ -25,7 +25,7 @@ from bundler.config.option import (
 from bundler.config.problems import RefusedValueError
 from bundler.errors import BundlerError, UsageError
 
-MANY = 12
+MANY = 16
 """Options of a command from which on they stand under headings."""
 
 

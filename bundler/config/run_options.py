@@ -44,6 +44,39 @@ class DebugOptions(NamedTuple):
     ] = None
 
 
+SLOWEST = 8192
+"""Bytes a second: below, a registry would wait for too long."""
+
+
+def _rate(text: str, at: Circumstances) -> int:
+    """Read `2M` as bytes a second. Raises ValueError, RefusedValueError."""
+    from bundler.config.texts import size
+
+    if (rate := size(text, at)) < SLOWEST:
+        raise ValueError(f"{text} is slower than {SLOWEST} bytes a second, at which registries give up")
+    return rate
+
+
+class HostOptions(NamedTuple):
+    """Files for TLS with one host."""
+
+    host: Annotated[RegistryName, Option(key="host", help="HOST[:PORT] of a registry or token server.")]
+    ca_file: Annotated[
+        Path | None,
+        Option(
+            key="caFile",
+            help="Trust these PEM certificates in addition to the system's. Default: caFile above.",
+        ),
+    ] = None  # fmt: skip
+    client_cert: Annotated[
+        Path | None, Option(key="clientCert", help="Show this PEM certificate. Default: clientCert above."),
+    ] = None  # fmt: skip
+    client_key: Annotated[
+        Path | None,
+        Option(key="clientKey", help="Key of clientCert, without a password. Default: in the same file."),
+    ] = None
+
+
 class ConnectionOptions(NamedTuple):
     """Options for connecting to registries."""
 
@@ -77,6 +110,33 @@ class ConnectionOptions(NamedTuple):
             "$HTTP_PROXY, $NO_PROXY. Loopback addresses are always reached directly.",
         ),
     ] = None  # fmt: skip
+    client_cert: Annotated[
+        Path | None,
+        Option(
+            "--client-cert", key="clientCert", metavar="FILE", heading=REGISTRIES,
+            help="Show this PEM certificate to registries that ask for one. Never shown to a host that a "
+            "registry redirects to.",
+        ),
+    ] = None  # fmt: skip
+    client_key: Annotated[
+        Path | None,
+        Option(
+            "--client-key", key="clientKey", metavar="FILE", heading=REGISTRIES,
+            help="Key of --client-cert, without a password. Default: in the same file.",
+        ),
+    ] = None  # fmt: skip
+    limit_rate: Annotated[
+        int | None,
+        Option(
+            "--limit-rate", key="limitRate", metavar="SIZE", heading=REGISTRIES, read=_rate,
+            help="Send and receive at most this much in a second, such as 2M or 500KiB; all requests "
+            "together. Default: no limit.",
+        ),
+    ] = None  # fmt: skip
+    hosts: Annotated[
+        tuple[HostOptions, ...],
+        Option(key="hosts", adds=True, least=1, help="Files for TLS with single hosts."),
+    ] = ()
     tracing: DebugOptions = DebugOptions()
 
 

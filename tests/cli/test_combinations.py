@@ -37,6 +37,11 @@ LINES = {
     "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "diff": ["diff", "a", "b"],
     "serve": ["serve", "."],
+    "ls": ["ls", "h.example/app"],
+    "catalog": ["catalog", "h.example"],
+    "login": ["login", "h.example"],
+    "compact": ["compact", "bundle.tar.zst", "-o", "out.compact.zst"],
+    "expand": ["expand", "bundle.compact.zst", "-o", "out.tar.zst"],
 }
 """A command line to which options can be added."""
 
@@ -63,6 +68,7 @@ DECIDED_BY_VALUES = {
     # These go together or not by what is in the files that they name.
     frozenset({"--base", "--full-every"}): "error: --full-every: ",
     frozenset({"--lock", "--shard"}): "a shard needs an existing lock file",
+    frozenset({"--client-key", "--config"}): "error: client.pem: --client-key: there is no --client-cert",
     frozenset({"--allowed-signers", "--policy"}): "the policy already says whose signatures count",
 }
 
