@@ -148,8 +148,8 @@ class ReachOptions(NamedTuple):
         Path | None,
         Option(
             "--creds-file", key="credsFile", metavar="FILE", heading=REGISTRIES,
-            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard "
-            "input. "
+            help="Read credentials, one per line: [HOST[/PATH]] USER:PASSWORD or [HOST[/PATH]] TOKEN; `-` is "
+            "standard input. "
             f"Default: ${CREDENTIALS_VARIABLE}, then the files and helpers of docker and podman.",
         ),
     ] = None  # fmt: skip
@@ -289,7 +289,7 @@ class BaseOptions(NamedTuple):
         Option(
             "--from", metavar="oci://HOST[/PREFIX]", heading=INCREMENTAL,
             read=lambda text, at: parse_prefix(text),
-            help="Read the base of the delta from this registry, under the names that an import gives.",
+            help="Read the base of the delta from this registry, under the names that `import` uses.",
         ),
     ] = None  # fmt: skip
 
@@ -321,7 +321,8 @@ AuthFile = Annotated[
     Path | None,
     Option(
         "--authfile", metavar="FILE",
-        help="File of credentials. Default: the first of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json, "
-        "$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json.",
+        help="File of credentials. Default: of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json, "
+        "$XDG_RUNTIME_DIR/containers/auth.json and ~/.config/containers/auth.json, login takes the first, "
+        "logout all.",
     ),
 ]  # fmt: skip

@@ -38,15 +38,15 @@ def command(
         str | None,
         Option(
             "--host", metavar="ADDRESS",
-            help="Listen on this address, and accept any host name. Default: 127.0.0.1, and names of "
-            "loopback.",
+            help="Listen on this address, and accept every host name. Default: 127.0.0.1, and only the "
+            "host names of loopback.",
         ),
     ] = None,
     port: Annotated[
         int,
         Option(
             "--port", "-p", metavar="PORT", least=0, most=65535,
-            help="Listen on this port; 0 is any free one. Default: 5000.",
+            help="Listen on this port; 0 picks a free one. Default: 5000.",
         ),
     ] = 5000,
     tls_cert: Annotated[

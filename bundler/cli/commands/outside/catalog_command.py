@@ -25,7 +25,7 @@ def command(
     quiet: Quiet = False,
     access: RegistryOptions,
 ) -> int:
-    """Show the repositories that a registry lists, a line for each. ghcr.io and Docker Hub list none.
+    """Show the repositories that a registry lists, one per line. ghcr.io and Docker Hub list none.
 
     \b
     timoni-bundler catalog registry.internal:5000
