@@ -63,14 +63,11 @@ class HostOptions(NamedTuple):
     host: Annotated[RegistryName, Option(key="host", help="HOST[:PORT] of a registry or token server.")]
     ca_file: Annotated[
         Path | None,
-        Option(
-            key="caFile",
-            help="Trust these PEM certificates in addition to the system's. Default: caFile above.",
-        ),
-    ] = None  # fmt: skip
+        Option(key="caFile", help="Trust these PEM certificates instead of those of caFile above."),
+    ] = None
     client_cert: Annotated[
-        Path | None, Option(key="clientCert", help="Show this PEM certificate. Default: clientCert above."),
-    ] = None  # fmt: skip
+        Path | None, Option(key="clientCert", help="Show this PEM certificate. Default: clientCert above.")
+    ] = None
     client_key: Annotated[
         Path | None,
         Option(key="clientKey", help="Key of clientCert, without a password. Default: in the same file."),
@@ -185,14 +182,12 @@ class PrintOptions(NamedTuple):
     as_json: Annotated[
         bool,
         Option(
-            "--json",
-            heading=OUTPUT,
+            "--json", heading=OUTPUT,
             help="Print the result as JSON (`timoni-bundler schema report`) instead of a summary.",
         ),
-    ] = False
+    ] = False  # fmt: skip
     quiet: Annotated[
-        bool,
-        Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress."),
+        bool, Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress.")
     ] = False
 
 
@@ -208,10 +203,8 @@ class DryRunOptions(NamedTuple):
     ] = False  # fmt: skip
     all_tags: Annotated[
         bool,
-        Option(
-            "--all", heading="Destination", help="With --dry-run: show every tag, also those left out.",
-        ),
-    ] = False  # fmt: skip
+        Option("--all", heading="Destination", help="With --dry-run: show all tags, also those left out."),
+    ] = False
 
 
 class JobOptions(NamedTuple):

@@ -80,11 +80,11 @@ class TransportSettings(NamedTuple):
         """Return the files for TLS with the host of a request."""
         files = self.client if request.identified else TlsFiles()
         files = files._replace(ca_file=self.ca_file)
-        if not self.of_hosts or not (own := self.of_hosts.get(origin_of(request.url))):
+        if not self.of_hosts or not (of_host := self.of_hosts.get(origin_of(request.url))):
             return files
-        if own.client_cert:
-            files = own._replace(ca_file=self.ca_file)
-        return files._replace(ca_file=own.ca_file) if own.ca_file else files
+        if of_host.client_cert:
+            files = of_host._replace(ca_file=self.ca_file)
+        return files._replace(ca_file=of_host.ca_file) if of_host.ca_file else files
 
 
 class Answer:

@@ -225,8 +225,8 @@ class Host:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         request = Request("POST" if asked.form else "GET", asked.url, headers, asked.form or None)
         # Whoever gets the credentials may know who we are.
-        known = self.same_origin(asked.url) or bool(asked.authorization or asked.form)
-        answer = self._send(request._replace(identified=known))
+        trusted = self.same_origin(asked.url) or bool(asked.authorization or asked.form)
+        answer = self._send(request._replace(identified=trusted))
         if answer.status in TRANSIENT:
             raise self._meaning(request, answer)
         body = answer.read(self.settings.limits.token_answer)
