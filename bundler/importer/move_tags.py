@@ -15,23 +15,23 @@ from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
 from bundler.oci import Manifest, RepositoryName, bottom_up
 from bundler.registry.quirks import AT_TARGET
-from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
+from bundler.session import Session
 
 TRIES = 3
 """Times that a list is written again because somebody else wrote it in between."""
 
 
-def make_findable(listing: Listing, registries: Registries) -> None:
+def make_findable(listing: Listing, session: Session) -> None:
     """See to it that the target lists these referrers. Raises IntegrityError if it does not in the end."""
-    wanted = {referrer.blob.digest for referrer in listing.referrers}
-    by_api = registries.source(listing.repository).referrers(listing.subject)
+    expected = {referrer.blob.digest for referrer in listing.referrers}
+    by_api = session.registries.source(listing.repository).referrers(listing.subject)
     if by_api is not None:
-        if missing := wanted - {descriptor.digest for descriptor in by_api}:
+        if missing := expected - {descriptor.digest for descriptor in by_api}:
             cause = f"the target's Referrers API does not list {min(missing)}, which was just pushed"
             raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
         return
-    target = registries.target(listing.repository)
+    target = session.registries.target(listing.repository)
     for _ in range(TRIES):
         index = _current(listing, target)
         needed = _with(listing, index)
@@ -121,7 +121,7 @@ class Tags:
     def _tag(self, step: PlannedTag) -> None:
         """Set a tag. If somebody else moved it meanwhile, the conflict rule decides again."""
         root, push = step.root, self._push
-        existing = ask_for_tag(root, push.session.registries)
+        existing = ask_for_tag(root, push.session)
         if existing.points_to[root] != step.previous:
             step = plan_tag(root, push.plan.manifests[root.digest], existing, push.plan.on_conflict)
             push.outcome.changed[root] = step
@@ -134,7 +134,7 @@ class Tags:
         root, expected = step.root, step.manifest.blob.digest
         target = self._push.session.registries.target(root.repository)
         if not target.shows(root.tag or root.digest, expected) and not _has_ours(step, target):
-            digest = points_to(root, self._push.session.registries)
+            digest = points_to(root, self._push.session)
             cause = f"when read back, it points to {digest or 'nothing'} instead of {expected}"
             raise IntegrityError(str(root), cause, "run the import again")
 
@@ -142,7 +142,7 @@ class Tags:
         """List referrers at the target whose index the bundle does not have."""
 
         def make(listing: Listing) -> None:
-            make_findable(listing, self._push.session.registries)
+            make_findable(listing, self._push.session)
 
         arrived = map(self._arrived, self._push.plan.listings)
         listings = [listing for listing in arrived if listing.referrers]

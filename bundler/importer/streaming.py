@@ -92,14 +92,14 @@ class _Sender:
 
     def __init__(self, push: ContentPush, plan: ImportPlan, pool: ThreadPoolExecutor) -> None:
         self._push = push
-        self._wanted = {upload.blob.digest: upload for upload in plan.uploads}
+        self._uploads = {upload.blob.digest: upload for upload in plan.uploads}
         self._pool = pool
         self._taken: set[Digest] = set()
         self._under_way: deque[Future[None]] = deque()
 
     def take(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
         """Send one blob; what is not wanted is left to be verified."""
-        upload = self._wanted.get(blob.digest)
+        upload = self._uploads.get(blob.digest)
         if upload is None:
             return
         self._taken.add(blob.digest)
@@ -113,7 +113,7 @@ class _Sender:
     @property
     def left(self) -> list[PlannedUpload]:
         """Return the uploads that a delta needs and did not bring."""
-        return [upload for digest, upload in self._wanted.items() if digest not in self._taken]
+        return [upload for digest, upload in self._uploads.items() if digest not in self._taken]
 
     def finish(self) -> None:
         """Wait for what is under way."""

@@ -84,8 +84,8 @@ def _covers(entry: str, host: str, port: int) -> bool:
     address = _address(host)
     if address and (network := _network(entry)):
         return address in network
-    name, wanted = _with_port(entry)
-    if wanted not in ("", str(port)):
+    name, entry_port = _with_port(entry)
+    if entry_port not in ("", str(port)):
         return False
     if address:
         return _address(name.strip("[]")) == address

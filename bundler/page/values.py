@@ -212,7 +212,7 @@ class Segment(NamedTuple):
 class Bar(NamedTuple):
     """A bar of one or two pieces."""
 
-    own: Segment
+    alone: Segment
     shared: Segment
 
 

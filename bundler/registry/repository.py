@@ -212,7 +212,13 @@ class Repository:
         headers = {"Range": f"bytes={offset}-{blob.size - 1}"} if offset else {}
         accept = frozenset({200, 206, 416}) if offset else OK
         answer = self.host.exchange("GET", path, self._pull, accept=accept, headers=headers)
-        _check_encoding(answer, blob, blob.size - (offset if answer.status == 206 else 0))
+        size = blob.size - (offset if answer.status == 206 else 0)
+        if answer.is_compressed(size):
+            answer.close()
+            cause = (
+                f"it arrives with Content-Encoding {printable(answer.encoding, 40)}, which was not asked for"
+            )
+            raise IntegrityError(f"blob {blob.digest}", cause, "have the registry's proxy not compress blobs")
         if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             return 0, answer.chunks()
         if answer.status == 200:
@@ -226,16 +232,6 @@ class Repository:
         headers, accept = {"Range": f"bytes={start}-{end - 1}"}, frozenset({200, 206, 416})
         path = f"{self._base}/blobs/{blob.digest}"
         return self.host.exchange("GET", path, self._pull, accept=accept, headers=headers)
-
-
-def _check_encoding(answer: Answer, blob: Descriptor, size: int) -> None:
-    """Raise IntegrityError for a body that was compressed on the way: its bytes are not those of the blob."""
-    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-    # A storage may name an encoding of the blob's own bytes; their number tells.
-    if encoding not in ("", "identity") and answer.headers.get("Content-Length") != str(size):
-        answer.close()
-        cause = f"it arrives with Content-Encoding {printable(encoding, 40)}, which was not asked for"
-        raise IntegrityError(f"blob {blob.digest}", cause, "have the registry's proxy not compress blobs")
 
 
 @strict_json.alone

@@ -15,7 +15,6 @@ from cheroot.ssl import Adapter
 
 from bundler.about import PROGRAM
 from bundler.errors import LocalError, UsageError, printable
-from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import CHUNK
 from bundler.server.app import Log, Pages, Registry
 from bundler.server.connections import HEADERS, STALLED, ChunkedBody, Connection
@@ -64,7 +63,6 @@ class RegistryServer:
         *,
         log: Log | None = None,
         trouble: Log | None = None,
-        limits: Limits = DEFAULT_LIMITS,
         referrers: bool = True,
         access: Access = OPEN,
         pages: Pages | None = None,
@@ -73,7 +71,6 @@ class RegistryServer:
             content,
             log=log,
             trouble=trouble,
-            limits=limits,
             referrers=referrers,
             any_name=host is not None,
             passwords=access.passwords,

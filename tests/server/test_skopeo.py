@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundler.server.served_content import read_only
+from bundler.session import Session
 from tests.builders import SHAPES, a_bundle
 from tests.server.client import Client, served, tag_digest, writable_registry
 
@@ -51,7 +52,7 @@ def test_skopeo_copies_from_one_registry_to_another(tmp_path: Path, skopeo: str,
 def test_skopeo_reads_a_bundle_file(tmp_path: Path, skopeo: str) -> None:
     content = SHAPES["index"]()
     path = a_bundle(tmp_path / "bundle.tar.zst", {"ghcr.io/team/app": content})
-    with read_only(path) as served_content, served(served_content) as client:
+    with read_only(path, Session()) as served_content, served(served_content) as client:
         copy(skopeo, f"docker://{client.address}/team/app:latest", f"oci:{tmp_path / 'out'}:latest")
     for digest, data in content.everything():
         assert (tmp_path / "out" / digest.path).read_bytes() == data

@@ -122,9 +122,9 @@ class CompactFile:
         """
         content = BaseContent()
         try:
-            for blob, start, wanted in self._reads():
+            for blob, start, ranges in self._reads():
                 with errors_of(f"base blob {blob.digest}"):
-                    content.take(start, blob.content, sources[blob.digest].chunks(blob), wanted)
+                    content.take(start, blob.content, sources[blob.digest].chunks(blob), ranges)
                 yield blob
         except BaseException:
             content.close()
@@ -222,7 +222,7 @@ class CompactFile:
         ]
         self._sizes = [frame.content for frame in frames]
         head = OpenedHead(self._frame(0), self._limits, verifier)
-        self.id, self.sealed, self.proven = head.id, head.sealed, head.proven
+        self.id, self.signed_statement, self.proven = head.id, head.signed_statement, head.proven
         self.inventory, self._head, self._layout = head.inventory, head.described, head.layout
         self._spaces: SpaceSizes = self._head.spaces
         self._base_only = SpaceSizes(0, 0, self._spaces.base)

@@ -113,7 +113,7 @@ class FileOutput:
                 if not self.force:
                     existing_bundle.refuse_loss(self.name, bundle.inventory, inventory)
                 return None
-            if self.signing and not self.signing.stands_in(bundle.sealed):
+            if self.signing and not self.signing.stands_in(bundle.signed_statement):
                 return None
             if bundle.is_compact != (self.compact is not None):
                 return None
@@ -122,7 +122,7 @@ class FileOutput:
                 for blob, _ in bundle.everything():
                     step.advance(size=blob.size)
             sha256 = bundle.sha256 or ""
-            statement = bundle.sealed.report() if bundle.sealed else None
+            statement = bundle.signed_statement.report() if bundle.signed_statement else None
         return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, statement)
 
     def confirm(self, existing: BundleReport) -> None:

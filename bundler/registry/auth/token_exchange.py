@@ -201,8 +201,8 @@ def _token_request(
 ) -> TokenRequest:
     service = challenge.parameters.get("service", "")
     query = {"service": service} if service else {}
-    if wanted := challenge.parameters.get("scope", "") or scope:
-        query["scope"] = wanted
+    if asked_scope := challenge.parameters.get("scope", "") or scope:
+        query["scope"] = asked_scope
     if credentials and credentials.identity_token:
         form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token}
         return TokenRequest(realm, form=urlencode({**form, **query, "client_id": "timoni-bundler"}))

@@ -75,7 +75,7 @@ class Retry:
         self._settings = settings
         self._traffic = traffic
         self._not_before = 0.0
-        self._told = ("", 0.0)
+        self._last_told = ("", 0.0)
         self._waits = threading.local()
 
     def call(self, attempt: Callable[[], Result]) -> Result:
@@ -173,8 +173,8 @@ class Retry:
     def _is_news(self, cause: str) -> bool:
         """Return whether this cause was not told within the last moment: threads fail together."""
         now = self._settings.clock()
-        last_cause, at = self._told
+        last_cause, at = self._last_told
         if last_cause == cause and now - at < TOLD_EVERY:
             return False
-        self._told = cause, now
+        self._last_told = cause, now
         return True

@@ -97,7 +97,9 @@ def _page(bundle: Bundle, options: PageOptions, volumes_in: Sequence[Path], sess
             raise NotFoundError(str(path), "not there", "check the path")
     unchecked = Proof(every_byte=False, sidecar=False)
     proof = unchecked if options.no_verify else proven(bundle, session, options.since, volumes_in)
-    origin, claimed = signature_of(bundle.proven or (bundle.sealed.report() if bundle.sealed else None))
+    origin, claimed = signature_of(
+        bundle.proven or (bundle.signed_statement.report() if bundle.signed_statement else None)
+    )
     with contextlib.ExitStack() as stack:
         older = [stack.enter_context(open_bundle(path, volumes_in=volumes_in)) for path in options.since]
         refuse_unused_folders(volumes_in, bundle, *older)
