@@ -44,16 +44,12 @@ class DebugOptions(NamedTuple):
     ] = None
 
 
-SLOWEST = 8192
-"""Bytes a second: below, a registry would wait for too long."""
-
-
 def _rate(text: str, at: Circumstances) -> int:
     """Read `2M` as bytes a second. Raises ValueError, RefusedValueError."""
     from bundler.config.texts import size
 
-    if (rate := size(text, at)) < SLOWEST:
-        raise ValueError(f"{text} is slower than {SLOWEST} bytes a second, at which registries give up")
+    if (rate := size(text, at)) < 8192:
+        raise ValueError(f"{text} is slower than 8192 bytes a second, at which registries give up")
     return rate
 
 

@@ -81,8 +81,8 @@ def _tls_failed(cause: ssl.SSLError, item: str) -> NetworkError | AuthError | No
         text = f"its certificate is not trusted: {cause.verify_message}"
         return NetworkError(item, text, CERTIFICATE.get(cause.verify_code) or _trust())
     if words := CLIENT_CERTIFICATE.search(cause.reason or ""):
-        told = words[1].replace("_", " ").lower()
-        return AuthError(item, f"it refuses this client in TLS: {told}", CLIENT_STEP)
+        alert = words[1].replace("_", " ").lower()
+        return AuthError(item, f"it refuses this client in TLS: {alert}", CLIENT_STEP)
     if cause.reason in NOT_TLS:
         return NetworkError(item, "it does not speak TLS", "for plain http, use --plain-http HOST")
     return None
