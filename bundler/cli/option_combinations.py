@@ -114,6 +114,9 @@ RULES = (
       for option in _REACH),
     *(CombinationRule("verify", option, ("--against", "--config"),
                       cause="without a target, all of a bundle is verified") for option in _TAGS),
+    *(CombinationRule("compact expand", option, ("--from",), cause="no registry is asked")
+      for option in _REACH),
+    CombinationRule("ls", "--jobs", ("--digests",), cause="a list is one request at a time"),
     CombinationRule("diff", "--markdown", excludes=("--json",), cause="only one output format can be used"),
     CombinationRule("serve", "--tls-cert", ("--tls-key",), cause="a certificate needs its key"),
     CombinationRule("serve", "--tls-key", ("--tls-cert",), cause="a key needs its certificate"),

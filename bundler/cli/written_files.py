@@ -229,10 +229,11 @@ def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
         raise UsageError(
             "--timoni-bundle", "two files have the same name", "rewrite them in two runs, into two folders"
         )
-    if same := next((file for file in files if (to / file.name).resolve() == file.resolve()), None):
-        raise UsageError(str(same), "the rewritten file would replace the original", "choose another folder")
     for file in files:
         text_of(file)
+        check_folder(to / file.name, "--timoni-bundle-to")
+    if same := next((file for file in files if (to / file.name).resolve() == file.resolve()), None):
+        raise UsageError(str(same), "the rewritten file would replace the original", "choose another folder")
 
 
 def write_all(

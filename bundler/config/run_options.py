@@ -45,12 +45,10 @@ class DebugOptions(NamedTuple):
 
 
 def _rate(text: str, at: Circumstances) -> int:
-    """Read `2M` as bytes a second. Raises ValueError, RefusedValueError."""
-    from bundler.config.texts import size
+    """Read `2M` as bytes a second. Raises UsageError."""
+    from bundler.config.texts import rate
 
-    if (rate := size(text, at)) < 8192:
-        raise ValueError(f"{text} is slower than 8192 bytes a second, at which registries give up")
-    return rate
+    return rate(text)
 
 
 class HostOptions(NamedTuple):
