@@ -45,7 +45,7 @@ def tls_of_hosts(entries: Iterable[tuple[RegistryName, TlsFiles]]) -> Mapping[st
 
 
 class Registries:
-    """Gives repositories by name."""
+    """The repositories of all registries, by name."""
 
     def __init__(self, settings: RegistrySettings | None = None) -> None:
         from bundler.registry.http.transport import Transport
