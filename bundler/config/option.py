@@ -113,7 +113,7 @@ class OptionField(NamedTuple):
 
     @property
     def group(self) -> Any:
-        """The group that one value is, in files: options below this one; None for a plain value."""
+        """Return the group that one value is, in files; None for a plain value."""
         return self.item if hasattr(self.item, "_fields") and self.reader is None else None
 
 
