@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Self
 
 import zstandard
 
@@ -38,7 +37,7 @@ from bundler.errors import ContentError, NotFoundError, errors_of
 from bundler.folders import check_disk
 from bundler.limits import MIB, Limits
 from bundler.oci import CHUNK, BlobSource, Descriptor, Digest, verified
-from bundler.volumes.volume_reader import BundleBytes
+from bundler.volumes.volume_reader import BundleBytes, PiecedBundle
 from bundler.workers import ordered
 
 _ZEROS = bytes(CHUNK)
@@ -50,7 +49,7 @@ _LAYERS_KEPT = 32 * MIB
 """Bytes of layers that are kept: an import reads each of them twice, a registry as often as it is asked."""
 
 
-class CompactFile:
+class CompactFile(PiecedBundle):
     """A bundle in its compact form. A Bundle; it has the id, inventory and signatures of the same content."""
 
     is_compact = True
@@ -63,13 +62,7 @@ class CompactFile:
         verifier: StatementCheck | None = None,
         frames: FrameCache | None = None,
     ) -> None:
-        self.path = path
-        self.name = pieces.name
-        self.sha256: str | None = None
-        self.file_size: int | None = pieces.size
-        self.volumes = pieces.volumes
-        self._limits = limits
-        self._pieces = pieces
+        super().__init__(path, pieces, limits)
         self._cache = frames or FrameCache()
         self._cache.allow(_FRAMES_KEPT)
         self._layers = LayerCache(_LAYERS_KEPT)
@@ -83,11 +76,8 @@ class CompactFile:
             pieces.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *exception: object) -> None:
-        self._pieces.close()
+        super().__exit__(*exception)
         for content in (self._files, self._base):
             if content:
                 content.close()
