@@ -97,7 +97,7 @@ def test_an_export_loads_nothing_that_it_does_without(
 
 
 @pytest.mark.slow
-def test_a_portable_bundle_is_handled_without_what_compact_ones_need(
+def test_a_portable_bundle_loads_nothing_of_compact_ones(
     target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path
 ) -> None:
     bundle, to = str(a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})), fresh("start")

@@ -215,16 +215,16 @@ class UnpackedFrames:
         self.size = starts[-1]
         self._starts = starts
         self._content: BaseContent | None = None
-        self._there: set[int] = set()
+        self._unpacked: set[int] = set()
         self._unpacking = Lock()
 
     def read(self, frame: int, start: int, size: int, unpacked: Callable[[], Iterable[bytes]]) -> bytes:
         """Return bytes of a frame; `unpacked` gives all of it, the first time."""
-        if frame not in self._there:
+        if frame not in self._unpacked:
             with self._unpacking:
-                if frame not in self._there:
+                if frame not in self._unpacked:
                     self._unpack(self._starts[frame], unpacked())
-                    self._there.add(frame)
+                    self._unpacked.add(frame)
         assert self._content
         return self._content.peek(self._starts[frame] + start, size)
 

@@ -191,8 +191,8 @@ class CompactFile(PiecedBundle):
         if self._files:
             check_disk([(temporary_folder(), self._files.size)])
         missing = frozenset(self.needing_base)
-        there = (blob for blob in self.inventory.content if blob not in missing)
-        for blob in ordered(there, self._proven, threads=min(os.cpu_count() or 1, _CORES)):
+        provable = (blob for blob in self.inventory.content if blob not in missing)
+        for blob in ordered(provable, self._proven, threads=min(os.cpu_count() or 1, _CORES)):
             yield blob, self.chunks(blob)
 
     def _proven(self, blob: Descriptor) -> Descriptor:
