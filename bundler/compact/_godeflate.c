@@ -1,8 +1,8 @@
 /* The DEFLATE encoders of Go's standard library at the default level, compiled.
  *
  * Two encoders, A (Go 1.7 to 1.26) and B (Go 1.27), as docs/go-deflate.md specifies them. Section numbers
- * in comments are those of that page. Every bit of the output is fixed: `go_deflate_a.py` and
- * `go_deflate_b.py` give the same bytes, and known answers are checked when a codec is loaded.
+ * in comments are those of that page. Every bit of the output is fixed: `encoder_a.py` and
+ * `encoder_b.py` give the same bytes, and known answers are checked when a codec is loaded.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000

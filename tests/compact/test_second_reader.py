@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from bundler.bundle.compacted.prefix_frames import zstd
 from bundler.bundle.reader import open_bundle
 from bundler.compact.codecs import codec
 from tests.builders import a_bundle, a_module
 from tests.compact.layers import a_night, an_image, real_module
 from tests.compact.second_reader import all_blobs
 from tests.processes import bundler
+
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 def deflate(number: int, content: bytes) -> bytes:
