@@ -14,7 +14,6 @@ from tests.compact.layers import a_night, an_image, real_module
 from tests.compact.second_reader import all_blobs
 from tests.processes import bundler
 
-
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
