@@ -97,6 +97,55 @@ def inventory_of(repositories: Iterable[Repository], source: Source) -> dict[str
     return document | ({"omitted": sorted(left_out)} if left_out else {})
 
 
+def id_of(document: Mapping[str, Any]) -> str:
+    """Return the bundle id."""
+    return "sha256:" + hashlib.sha256(canonical(document)).hexdigest()
+
+
+def delta_of(base: Iterable[Repository], now: Iterable[Repository], source: Source) -> dict[str, Any]:
+    """Return the document of `bundle.json` for what changed since a full bundle; what left is gone."""
+    before, after = ({entry.name: entry for entry in state} for state in (base, now))
+    full = inventory_of(before.values(), source)
+    changed, removed = {}, {}
+    for name in sorted({*before, *after}):
+        old, new = (state.get(name, Repository(name, {})) for state in (before, after))
+        tags = {tag: digest for tag, digest in new.tags.items() if old.tags.get(tag) != digest}
+        untagged = tuple(digest for digest in new.untagged if digest not in old.untagged)
+        left = {tag: digest for tag, digest in old.tags.items() if tag not in new.tags}
+        left |= {digest: digest for digest in old.untagged if digest not in new.untagged}
+        if tags or untagged or left:
+            changed[name] = Repository(name, tags, untagged)
+            removed[name] = left
+    document = inventory_of(changed.values(), source)
+    brought = {entry["digest"] for entry in (*full["manifests"], *full["blobs"])}
+    homes = _homes(before.values(), source)
+    return document | {
+        "kind": "delta",
+        "repositories": [
+            entry | ({"removed": removed[entry["name"]]} if removed[entry["name"]] else {})
+            for entry in document["repositories"]
+        ],
+        "blobs": [entry for entry in document["blobs"] if entry["digest"] not in brought],
+        "required": [
+            {**entry, "repository": homes[entry["digest"]]}
+            for entry in document["blobs"]
+            if entry["digest"] in brought
+        ],
+        "base": [id_of(full)],
+        "baseState": id_of(full),
+        "state": id_of(inventory_of(after.values(), source)),
+    }
+
+
+def _homes(repositories: Iterable[Repository], source: Source) -> dict[str, str]:
+    """Return a repository that has each blob."""
+    return {
+        entry["digest"]: repository.name
+        for repository in sorted(repositories, reverse=True)
+        for entry in inventory_of([repository], source)["blobs"]
+    }
+
+
 def _carried(repositories: Iterable[Repository], source: Source) -> set[str]:
     """Return all manifests that are carried; an omitted child only for another reason."""
     waiting = [root for _, tags, untagged in repositories for root in (*tags.values(), *untagged)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from bundler.__main__ import run
 from bundler.bundle.inventory import INVENTORY_FILE, Root, bundle_id, encode, encode_index, take_inventory
 from bundler.bundle.reader import open_bundle
 from bundler.deltas.state import full_inventory
@@ -13,8 +15,18 @@ from bundler.importer import verify_bundle
 from bundler.oci.digest import Digest
 from bundler.oci.graph import sparse
 from bundler.oci.reference import RepositoryName, Tag
-from tests.builders import SHAPES, Content, a_bundle, a_module, a_signed_module, an_index, noise
-from tests.bundle.second_writer import Repository, Source, canonical, inventory_of, member, members_of, write
+from tests.builders import SHAPES, Content, a_bundle, a_module, a_signed_module, add_version, an_index, noise
+from tests.bundle.second_writer import (
+    Repository,
+    Source,
+    canonical,
+    delta_of,
+    inventory_of,
+    member,
+    members_of,
+    write,
+)
+from tests.doubles import MemoryRegistry
 
 NAME = "h.example/app"
 
@@ -28,6 +40,28 @@ def source_of(*contents: Content, omitted: frozenset[str] = frozenset()) -> Sour
 
 def repository_of(content: Content, name: str = NAME) -> Repository:
     return Repository(name, {tag: str(digest) for tag, digest in content.tags.items()})
+
+
+def state_of(bundle: Path, *deltas: Path) -> list[Repository]:
+    """What a target has after these bundles, by the rule on the page."""
+    tags: dict[str, dict[str, str]] = {}
+    for path in (bundle, *deltas):
+        with open_bundle(path) as opened:
+            document = json.loads(encode(opened.inventory))
+        for entry in document["repositories"]:
+            names = tags.setdefault(entry["name"], {})
+            for name in {**entry.get("removed", {}), **entry.get("deselected", {})}:
+                names.pop(name)
+            names |= entry["tags"] | {digest: digest for digest in entry["untagged"]}
+    return [
+        Repository(
+            name,
+            {tag: digest for tag, digest in names.items() if tag != digest},
+            tuple(sorted(tag for tag, digest in names.items() if tag == digest)),
+        )
+        for name, names in tags.items()
+        if names
+    ]
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, "signed module"])
@@ -69,6 +103,30 @@ def test_a_second_writer_takes_untagged_manifests_alike() -> None:
     ours = take_inventory([Root(RepositoryName(NAME), None, digest)], content.parsed())
     repository = Repository(NAME, {}, (str(digest),))
     assert canonical(inventory_of([repository], source_of(content))) == encode(ours)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_second_writer_gives_a_delta_the_same_id(tmp_path: Path, *, signed: bool) -> None:
+    app, lib = a_signed_module() if signed else a_module("1.0.0", "1.1.0", "latest"), a_module("1.0.0")
+    base, night = tmp_path / "a.tar.zst", tmp_path / "b.tar.zst"
+    with MemoryRegistry({"app": app, "lib": lib}) as server:
+        export = ["export", f"{server.host}/app", f"{server.host}/lib", "-q", "-o"]
+        assert run([*export, str(base)]) == 0
+        before = state_of(base)
+        content = [dict(app.everything()), dict(lib.everything())]
+        kinds = dict(app.manifests)
+        del app.tags["1.1.0"]
+        add_version(app, "1.2.0")
+        app.tags["latest"] = app.tags["1.2.0"]
+        assert run([*export, str(night), "--base", str(base)]) == 0
+    source = source_of(app, lib)
+    older = {str(digest): data for part in content for digest, data in part.items()}
+    types = {str(digest): kind for digest, (kind, _) in kinds.items()}
+    source = Source({**older, **source.blobs}, {**types, **source.manifests})
+    after = state_of(base, night)
+    with open_bundle(night) as bundle:
+        assert encode(bundle.inventory) == canonical(delta_of(before, after, source))
 
 
 @pytest.mark.slow
