@@ -21,6 +21,7 @@ INDEXES = {
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 }
+ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
 FOREIGN = re.compile(
     r"application/vnd\.oci\.image\.layer\.nondistributable\.|application/vnd\.docker\.image\.rootfs\.foreign\."
 )
@@ -161,7 +162,12 @@ def _carried(repositories: Iterable[Repository], source: Source) -> set[str]:
 def _children(digest: str, source: Source) -> list[str]:
     if source.manifests[digest] not in INDEXES:
         return []
-    return [entry["digest"] for entry in json.loads(source.blobs[digest]).get("manifests") or ()]
+    entries = json.loads(source.blobs[digest]).get("manifests") or ()
+    return [entry["digest"] for entry in entries if _is_child(entry)]
+
+
+def _is_child(entry: Mapping[str, Any]) -> bool:
+    return entry["mediaType"] in INDEXES or "manifest" in entry["mediaType"]
 
 
 def _children_first(digest: str, source: Source, carried: set[str]) -> Iterable[str]:
@@ -172,17 +178,14 @@ def _children_first(digest: str, source: Source, carried: set[str]) -> Iterable[
 
 
 def _blobs(manifests: list[str], owners: Mapping[str, list[str]], source: Source) -> list[dict[str, Any]]:
-    documents = {
-        digest: json.loads(source.blobs[digest])
-        for digest in manifests
-        if source.manifests[digest] in MANIFESTS
-    }
-    parts = [document["config"] for document in documents.values()]
+    documents = {digest: json.loads(source.blobs[digest]) for digest in manifests}
+    kinds = {digest: source.manifests[digest] for digest in manifests}
+    parts = [document["config"] for digest, document in documents.items() if kinds[digest] in MANIFESTS]
     for name in sorted(owners):
         layers = [
             layer
             for digest in owners[name]
-            for layer in documents.get(digest, {}).get("layers") or ()
+            for layer in _layers(documents[digest], kinds[digest])
             if not FOREIGN.match(layer["mediaType"])
         ]
         parts += sorted(layers, key=_group)
@@ -191,6 +194,14 @@ def _blobs(manifests: list[str], owners: Mapping[str, list[str]], source: Source
         if part["digest"] not in manifests:
             found.setdefault(part["digest"], {name: part[name] for name in ("mediaType", "digest", "size")})
     return list(found.values())
+
+
+def _layers(document: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Return the layers, and what counts as such."""
+    if kind in INDEXES:
+        return [entry for entry in document.get("manifests") or () if not _is_child(entry)]
+    layers = document.get("blobs" if kind == ARTIFACT else "layers") or ()
+    return [{**layer, "mediaType": layer.get("mediaType") or "application/octet-stream"} for layer in layers]
 
 
 def _group(layer: Mapping[str, Any]) -> int:

@@ -15,8 +15,21 @@ from bundler.importer import verify_bundle
 from bundler.oci.digest import Digest
 from bundler.oci.graph import sparse
 from bundler.oci.reference import RepositoryName, Tag
-from tests.builders import SHAPES, Content, a_bundle, a_module, a_signed_module, add_version, an_index, noise
+from tests.builders import (
+    EMPTY_TYPE,
+    SHAPES,
+    Content,
+    a_bundle,
+    a_module,
+    a_signed_module,
+    add_version,
+    an_index,
+    index_document,
+    manifest_document,
+    noise,
+)
 from tests.bundle.second_writer import (
+    ARTIFACT,
     Repository,
     Source,
     canonical,
@@ -69,6 +82,35 @@ def test_a_second_writer_gives_every_shape_the_same_id(shape: str) -> None:
     content = a_signed_module() if shape == "signed module" else SHAPES[shape]()
     ours = encode(full_inventory(content.roots(NAME), content.parsed()))
     assert canonical(inventory_of([repository_of(content)], source_of(content))) == ours
+
+
+def odd(kind: str) -> Content:
+    """Content that registries hold, and that the common shapes don't have."""
+    content = Content()
+    config, layer = content.add_blob(b"{}", EMPTY_TYPE), content.add_blob(b"layer", "text/plain")
+    if kind == "artifact manifest":
+        content.add_manifest({"mediaType": ARTIFACT, "artifactType": "x/y", "blobs": [layer, config]}, "a")
+    elif kind == "build cache":
+        cache = content.add_blob(b"cache", "application/vnd.buildkit.cacheconfig.v0")
+        child = content.add_image("child")
+        content.add_manifest(index_document(layer, child, cache), "cache")
+    elif kind == "layer without a type":
+        for tag, media_type in (("none", None), ("empty", "")):
+            document = manifest_document(config, [{**layer, "mediaType": media_type}, layer])
+            content.add_manifest(document, tag)
+    else:
+        document = manifest_document(config, [], annotations={"name": None}) | {"layers": None}
+        content.add_manifest(document, "null")
+    return content
+
+
+@pytest.mark.parametrize("kind", ["artifact manifest", "build cache", "layer without a type", "nulls"])
+def test_a_second_writer_gives_odd_content_the_same_id(kind: str, tmp_path: Path) -> None:
+    content = odd(kind)
+    (tmp_path / "b.tar.zst").write_bytes(write([repository_of(content)], source_of(content)))
+    with open_bundle(tmp_path / "b.tar.zst") as bundle:
+        assert verify_bundle(bundle).manifests.keys() == content.manifests.keys()
+        assert encode(full_inventory(content.roots(NAME), content.parsed())) == encode(bundle.inventory)
 
 
 def test_a_second_writer_orders_repositories_and_tags_alike() -> None:
