@@ -17,7 +17,7 @@ from bundler.errors import (
 )
 from bundler.oci import Descriptor, Digest, Manifest, RepositoryName, Tag
 from bundler.registry import quirks
-from bundler.registry.blob_uploads import BegunUpload, BlobUploads
+from bundler.registry.blob_uploads import Arrival, BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.retry import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
@@ -103,7 +103,23 @@ class TargetRepository:
 
     def holds(self, digest: Digest) -> bool:
         """Return whether a manifest can be read, its bytes hashed. Raises IntegrityError for others."""
-        return self._host.settled(lambda: self.manifest_at(digest) is not None)
+        return self.read_back(digest, digest) == digest
+
+    def read_back(self, reference: Tag | Digest, expected: Digest) -> Digest | None:
+        """Return the digest of the manifest at a tag or digest, its bytes hashed.
+
+        It is asked several times until it is `expected`. Raises IntegrityError for bytes that have not the
+        digest that the registry names.
+        """
+        seen: list[Digest | None] = []
+
+        def ask() -> bool:
+            manifest = self.manifest_at(reference)
+            seen[:] = [manifest.blob.digest if manifest else None]
+            return seen == [expected]
+
+        self._host.settled(ask)
+        return seen[0]
 
     def shows(self, reference: Tag | Digest, digest: Digest) -> bool:
         """Return whether a tag or digest points to what was put there, asked several times."""
@@ -133,8 +149,8 @@ class TargetRepository:
         *,
         mount_from: RepositoryName | None = None,
         begun: BegunUpload | None = None,
-    ) -> bool:
-        """Upload a blob, or have it mounted from another repository; True if its bytes were sent.
+    ) -> Arrival:
+        """Upload a blob, or have it mounted from another repository.
 
         `chunks(0)` is opened again for every try. Raises TargetRefusedError, IntegrityError.
         """

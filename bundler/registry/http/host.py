@@ -75,6 +75,8 @@ class Host:
         self._lock = threading.Lock()
         self.lacks_referrers = False
         """Found out: this registry has no Referrers API."""
+        self.takes_whole_posts: bool | None = None
+        """Found out: whether this registry takes a blob in one POST; None as long as nobody tried."""
         self._longest_page = 0
 
     def saw_page(self, length: int) -> int:
