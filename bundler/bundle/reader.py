@@ -47,7 +47,7 @@ class Bundle(Protocol):
     """Bytes of the file, or of all volumes together; None for a directory."""
     volumes: int
     """Number of data volumes; 0 for one file or a directory."""
-    sealed: SignedStatement | None
+    signed_statement: SignedStatement | None
     """Signed statement; None for a bundle without a signature."""
     is_compact: bool
     """True for the compact form."""
@@ -168,7 +168,7 @@ class BundleFile:
         try:
             start = BundleStream(self._from_start(), limits, verifier)
             self.inventory = start.open()
-            self.id, self.sealed, self.proven = start.id, start.sealed, start.proven
+            self.id, self.signed_statement, self.proven = start.id, start.signed_statement, start.proven
             self._frames = self._read_seek_table()
         except BaseException:
             pieces.close()
@@ -202,7 +202,7 @@ class BundleFile:
         stream = BundleStream(self._from_start(), self._limits, read_before=read_before)
         try:
             stream.open()
-            if (stream.id, stream.sealed) != (self.id, self.sealed):
+            if (stream.id, stream.signed_statement) != (self.id, self.signed_statement):
                 raise self._changed()
             with errors_of(self.path):
                 for blob, chunks in stream.blobs():

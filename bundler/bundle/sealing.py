@@ -102,9 +102,9 @@ def seal_bundle(
     more in its inventory than this program knows. What the bundle raises for damaged content.
     """
     refuse_volumes(bundle)
-    if bundle.sealed:
-        _check_order(bundle.sealed.statement, signed.statement, other_job=other_job)
-    if signed == bundle.sealed:
+    if bundle.signed_statement:
+        _check_order(bundle.signed_statement.statement, signed.statement, other_job=other_job)
+    if signed == bundle.signed_statement:
         if bundle.sha256 and not check_sidecar(bundle.path, bundle.sha256):
             write_sidecar(bundle.path, bundle.sha256)
         return

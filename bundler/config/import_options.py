@@ -54,8 +54,8 @@ class IndexOptions(NamedTuple):
         bool,
         Option(
             "--filter-indexes", key="filterIndexes", heading=DESTINATION,
-            help="Write a sparse index (export --platform) with only the children that the bundle carries. "
-            "Its digest changes, and signatures of the whole index do not hold for it.",
+            help="At the target, a sparse index (export --platform) has only the children that the bundle "
+            "carries. Its digest changes, and signatures of the whole index do not hold for it.",
         ),
     ] = False  # fmt: skip
 
@@ -135,8 +135,8 @@ class NameOptions(NamedTuple):
         bool,
         Option(
             "--rewrite-images", key="rewriteImages", heading=NAMES,
-            help="Also rewrite the images in the values of Timoni Bundle files, where one that was imported "
-            "stands as a text; list the others.",
+            help="Also rewrite images in the values of Timoni Bundle files, if they are literals and were "
+            "imported; list the others.",
         ),
     ] = False  # fmt: skip
     timoni_bundles_to: Annotated[
@@ -182,7 +182,7 @@ class RollbackOptions(NamedTuple):
 
 
 class SignatureOptions(NamedTuple):
-    """Whose signatures on a bundle count."""
+    """The signers of bundles whose signatures count."""
 
     allowed_signers: Annotated[
         Path | None,
@@ -243,7 +243,7 @@ class OrderOptions(NamedTuple):
 
 
 class ModuleSignerOptions(NamedTuple):
-    """Whose signatures on modules count."""
+    """The signers of modules whose signatures count."""
 
     cosign_keys: Annotated[
         tuple[Path, ...],
@@ -264,8 +264,8 @@ class ModuleSignerOptions(NamedTuple):
         tuple[str, ...],
         Option(
             "--certificate-identity", key="identities", metavar="GLOB", heading=SIGNATURES,
-            help="Accept keyless signatures by this identity: a workflow's URL, an address; `*` is also for "
-            "`/`. Repeatable.",
+            help="Accept keyless signatures by this identity: a workflow's URL, an address; `*` also "
+            "matches `/`. Repeatable.",
         ),
     ] = ()  # fmt: skip
     issuer: Annotated[

@@ -88,8 +88,8 @@ class ReachOptions(NamedTuple):
         Path | None,
         Option(
             "--creds-file", key="credsFile", metavar="FILE", heading=REGISTRIES,
-            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard "
-            "input. "
+            help="Read credentials, one per line: [HOST[/PATH]] USER:PASSWORD or [HOST[/PATH]] TOKEN; `-` is "
+            "standard input. "
             f"Default: ${CREDENTIALS_VARIABLE}, then the files and helpers of docker and podman.",
         ),
     ] = None  # fmt: skip
@@ -103,7 +103,7 @@ class RegistryOptions(NamedTuple):
 
     @property
     def jobs(self) -> int:
-        """Requests under way at a time."""
+        """Return the number of requests at a time."""
         return self.width.jobs or DEFAULT_JOBS
 
 
@@ -168,7 +168,7 @@ class JobOptions(NamedTuple):
 
     @property
     def name(self) -> Job:
-        """The name, or the default one."""
+        """Return the name, or the default one."""
         return self.job or DEFAULT_JOB
 
 
@@ -229,7 +229,7 @@ class BaseOptions(NamedTuple):
         Option(
             "--from", metavar="oci://HOST[/PREFIX]", heading=INCREMENTAL,
             read=lambda text, at: parse_prefix(text),
-            help="Read the base of the delta from this registry, under the names that an import gives.",
+            help="Read the base of the delta from this registry, under the names that `import` uses.",
         ),
     ] = None  # fmt: skip
 
@@ -261,7 +261,8 @@ AuthFile = Annotated[
     Path | None,
     Option(
         "--authfile", metavar="FILE",
-        help="File of credentials. Default: the first of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json, "
-        "$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json.",
+        help="File of credentials. Default: of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json, "
+        "$XDG_RUNTIME_DIR/containers/auth.json and ~/.config/containers/auth.json, login takes the first, "
+        "logout all.",
     ),
 ]  # fmt: skip

@@ -83,7 +83,7 @@ _PATH_GLOB = re.compile(r"[a-z0-9._/*?\[\]!-]+")
 
 
 class RepositoryPattern(NamedTuple):
-    """Repositories of one registry, by globs on their paths; `*` is also for `/`."""
+    """Repositories of one registry, by globs on their paths; `*` also matches `/`."""
 
     registry: RegistryName
     glob: str

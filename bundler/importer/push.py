@@ -85,7 +85,7 @@ class ContentPush(Phases):
             target = self.session.registries.target(name)
             lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
-            if name not in self.plan.new and has_blob(upload.blob, name, self.session.registries):
+            if name not in self.plan.new and has_blob(upload.blob, name, self.session):
                 self.outcome.reused[upload.blob] = None
                 return
             begun = None if mount_from else self._begun.pop(name, None)
@@ -194,19 +194,8 @@ class ContentPush(Phases):
     def bring(self, name: RepositoryName, manifest: Manifest) -> None:
         """Put a manifest by its digest, and prove that it is there. Raises: IntegrityError, ..."""
         self.put(name, manifest, manifest.blob.digest)
-        if self.prove(name, manifest, manifest.blob.digest) is None:
+        if not self.session.registries.target(name).holds(manifest.blob.digest):
             raise _absent(name, manifest.blob.digest)
-
-    def prove(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> Digest | None:
-        """Read a manifest back that was just put there, and hash it; return the digest that is there now.
-
-        Raises: IntegrityError for bytes that have not the digest that the target names.
-        """
-        digest = manifest.blob.digest
-        seen = self.session.registries.target(name).read_back(reference, digest)
-        if seen == digest:
-            self._proven[name, digest] = None
-        return seen
 
     def put(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> None:
         """Send one manifest, under a tag or by digest; send blobs again that the target lacks after all."""

@@ -45,7 +45,11 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
                 step.advance(items=1, size=blob.size)
         check_closure(bundle.inventory, collector.manifests, limits)
     warnings: tuple[str, ...] = ()
-    if bundle.sealed and not bundle.proven and (problem := expired(bundle.sealed.statement, session.clock())):
+    if (
+        bundle.signed_statement
+        and not bundle.proven
+        and (problem := expired(bundle.signed_statement.statement, session.clock()))
+    ):
         warnings = (f"{bundle.path}: {problem}; nobody checked its signatures",)
     unproven = len(cast("CompactFile", bundle).needing_base) if bundle.is_compact else 0
     if unproven:
@@ -66,11 +70,11 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
 
 
 class ManifestCollector:
-    """Keeps the manifests of a bundle as its blobs pass; other blobs are left to be read."""
+    """The manifests of a bundle, kept as its blobs pass; other blobs are left to be read."""
 
     def __init__(self, inventory: Inventory, limits: Limits) -> None:
         self.manifests: dict[Digest, Manifest] = {}
-        self._wanted = {blob.digest for blob in inventory.manifests}
+        self._manifests = {blob.digest for blob in inventory.manifests}
         self._omitted = frozenset(inventory.omitted)
         self._limits = limits
         self._held = HeldManifests(limits)
@@ -81,7 +85,7 @@ class ManifestCollector:
 
     def take(self, blob: Descriptor, chunks: Iterable[bytes]) -> bool:
         """Keep it if it is a manifest. Raises ContentError for one that can't be read."""
-        if blob.digest not in self._wanted:
+        if blob.digest not in self._manifests:
             return False
         data = b"".join(chunks)
         manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self._limits)

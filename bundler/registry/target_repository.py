@@ -16,11 +16,13 @@ from bundler.errors import (
     printable,
 )
 from bundler.oci import Descriptor, Digest, Manifest, RepositoryName, Tag
+from bundler.oci.manifest import ACCEPTED
 from bundler.registry import quirks
 from bundler.registry.blob_uploads import Arrival, BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.retry import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
+from bundler.registry.large_bodies import limit_large_bodies
 from bundler.registry.repository import Repository, digest_at
 
 UPLOAD_BEGUN = frozenset({201, 202})
@@ -103,27 +105,24 @@ class TargetRepository:
 
     def holds(self, digest: Digest) -> bool:
         """Return whether a manifest can be read, its bytes hashed. Raises IntegrityError for others."""
-        return self.read_back(digest, digest) == digest
-
-    def read_back(self, reference: Tag | Digest, expected: Digest) -> Digest | None:
-        """Return the digest of the manifest at a tag or digest, its bytes hashed.
-
-        It is asked several times until it is `expected`. Raises IntegrityError for bytes that have not the
-        digest that the registry names.
-        """
-        seen: list[Digest | None] = []
-
-        def ask() -> bool:
-            manifest = self.manifest_at(reference)
-            seen[:] = [manifest.blob.digest if manifest else None]
-            return seen == [expected]
-
-        self._host.settled(ask)
-        return seen[0]
+        return self._host.settled(lambda: self.manifest_at(digest) is not None)
 
     def shows(self, reference: Tag | Digest, digest: Digest) -> bool:
-        """Return whether a tag or digest points to what was put there, asked several times."""
-        return self._host.settled(lambda: self.digest_of(reference) == digest)
+        """Return whether a tag or digest leads to the bytes that were put there, asked several times."""
+        return self._host.settled(lambda: self._reads(reference, digest))
+
+    @limit_large_bodies
+    def _reads(self, reference: Tag | Digest, digest: Digest) -> bool:
+        """Return whether the bytes at a tag or digest are right, whatever the registry says of them."""
+        reply = self._host.fetch(
+            "GET",
+            f"{self._base}/manifests/{reference}",
+            self._push,
+            accept=frozenset({200, 404}),
+            limit=self._limits.manifest,
+            headers={"Accept": ", ".join(ACCEPTED)},
+        )
+        return reply.status == 200 and digest.computed(reply.body) == digest
 
     def _points_to(self, tag: Tag, digest: Digest) -> bool:
         with suppress(quirks.RepositoryRefusedError):

@@ -182,7 +182,27 @@ def test_a_certificate_that_is_not_valid_now_does_not_sign(
         signing(certificate)
 
 
-@pytest.mark.parametrize("text", [b"", b"\n# nobody yet\n"])
+@pytest.mark.parametrize("of", ["a host", "nobody"])
+def test_a_certificate_that_nobody_accepts_does_not_sign(of: str, alice: Path, tmp_path: Path) -> None:
+    key = a_key(tmp_path, "own")
+    command = ["ssh-keygen", "-q", "-s", str(alice), "-I", of, *(["-h", "-n", "h"] if of == "a host" else [])]
+    subprocess.run([*command, str(key.with_name("own.pub"))], check=True)
+    with pytest.raises(UsageError, match=r"its certificate (is that of a host|names no principal)"):
+        signing(key.with_name("own-cert.pub"))
+
+
+def test_an_empty_revocation_list_is_refused(alice: Path, tmp_path: Path) -> None:
+    lists = {}
+    for name, keys in (("empty", ""), ("full", a_key(tmp_path, "own").with_name("own.pub").read_text())):
+        (tmp_path / "keys").write_text(keys)
+        subprocess.run(["ssh-keygen", "-q", "-k", "-f", tmp_path / name, tmp_path / "keys"], check=True)
+        lists[name] = allowed(line("alice", alice), revoked=(tmp_path / name).read_bytes())
+    StatementVerifier(keygen(), Requirement(lists["full"]), now=NOW)
+    with pytest.raises(UsageError, match="it lists no keys"):
+        StatementVerifier(keygen(), Requirement(lists["empty"]), now=NOW)
+
+
+@pytest.mark.parametrize("text", [b"", b"\n# nobody yet\n", b" \t\r\n\x0c\n", b"\t# nobody\r\n \r\n"])
 def test_a_list_of_revoked_keys_without_any_is_refused(text: bytes, alice: Path) -> None:
     with pytest.raises(UsageError, match="it lists no keys"):
         StatementVerifier(keygen(), Requirement(allowed(line("alice", alice), revoked=text)), now=NOW)

@@ -303,6 +303,13 @@ def test_a_proxy_is_for_its_scheme_or_for_all(
     assert [seen.target for seen in server.seen] == ["http://registry.example/v2/app/x"]
 
 
+@pytest.mark.parametrize("address", ["http://user:secret@", "ftp://user:secret@proxy", "http://secret:99999"])
+def test_an_address_that_is_no_proxy_is_named_as_that(address: str, clock: FakeClock) -> None:
+    with pytest.raises(NetworkError, match="the address of the proxy can't be used") as error:
+        get(through({"http": address}, clock))
+    assert "secret" not in str(error.value)
+
+
 def test_a_missing_package_for_socks_is_named(clock: FakeClock) -> None:
     with pytest.raises(NetworkError, match="PySocks is not installed"):
         get(through({"all": "socks5://127.0.0.1:1"}, clock))

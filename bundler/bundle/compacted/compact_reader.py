@@ -89,14 +89,14 @@ class CompactFile:
 
     @property
     def header_bytes(self) -> int:
-        """Bytes of the distinct tar headers of all layers."""
+        """Return the bytes of the distinct tar headers of all layers."""
         return self._spaces.headers
 
     # --- the base --------------------------------------------------------------------------------
 
     @property
     def needing_base(self) -> tuple[Descriptor, ...]:
-        """The layers that can't be made without the base; none once it is there."""
+        """Return the layers that can't be made without the base; none once it is there."""
         if self._base or not self._head.base:
             return ()
         return tuple(
@@ -122,9 +122,9 @@ class CompactFile:
         """
         content = BaseContent()
         try:
-            for blob, start, wanted in self._reads():
+            for blob, start, ranges in self._reads():
                 with errors_of(f"base blob {blob.digest}"):
-                    content.take(start, blob.content, sources[blob.digest].chunks(blob), wanted)
+                    content.take(start, blob.content, sources[blob.digest].chunks(blob), ranges)
                 yield blob
         except BaseException:
             content.close()
@@ -164,7 +164,7 @@ class CompactFile:
 
     @property
     def frames(self) -> list[bundle_format.Frame]:
-        """The seek table's entries; the first is the head's."""
+        """Return the seek table's entries; the first is the head's."""
         starts = pairwise(self._offsets)
         return [bundle_format.Frame(b - a, size) for (a, b), size in zip(starts, self._sizes, strict=True)]
 
@@ -222,7 +222,7 @@ class CompactFile:
         ]
         self._sizes = [frame.content for frame in frames]
         head = OpenedHead(self._frame(0), self._limits, verifier)
-        self.id, self.sealed, self.proven = head.id, head.sealed, head.proven
+        self.id, self.signed_statement, self.proven = head.id, head.signed_statement, head.proven
         self.inventory, self._head, self._layout = head.inventory, head.described, head.layout
         self._spaces: SpaceSizes = self._head.spaces
         self._base_only = SpaceSizes(0, 0, self._spaces.base)

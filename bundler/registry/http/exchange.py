@@ -72,6 +72,18 @@ class Answer:
         """Called when the body is given up or read to its end, with the bytes that were read."""
         self._item = f"{request.method} {place(request.url)}"
 
+    @property
+    def encoding(self) -> str:
+        """Return the encoding of the body that the answer states, in lower case."""
+        return self.headers.get("Content-Encoding", "").strip().lower()
+
+    def is_compressed(self, size: int) -> bool:
+        """Return whether a body of `size` bytes was compressed on the way: it has other bytes.
+
+        A storage may name an encoding of the bytes that it was given; their number tells.
+        """
+        return self.encoding not in ("", "identity") and self.headers.get("Content-Length") != str(size)
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it arrives. Raises TransientError when it breaks off."""
         from bundler.registry.http.library_errors import translated

@@ -77,13 +77,8 @@ class Host:
         """Found out: this registry has no Referrers API."""
         self.takes_whole_posts: bool | None = None
         """Found out: whether this registry takes a blob in one POST; None as long as nobody tried."""
-        self._longest_page = 0
-
-    def saw_page(self, length: int) -> int:
-        """Count the tags on a page of a list; return those on the longest that this registry has sent."""
-        with self._lock:
-            self._longest_page = max(self._longest_page, length)
-            return self._longest_page
+        self.cuts_lists = False
+        """Found out: this registry cuts lists, and says nothing."""
 
     @property
     def origin(self) -> str:

@@ -24,7 +24,7 @@ TOLD_EVERY = 1.0
 
 
 class TransientError(NetworkError):
-    """Worth another try; `retry_after` is the server's wish in seconds, if it had one."""
+    """An error worth another try; `retry_after` is the server's wish in seconds, if it had one."""
 
     retry_after: float | None = None
 
@@ -59,13 +59,13 @@ class Deadline:
 
 
 class Retry:
-    """Tries again what is worth it, for all threads that speak to one host."""
+    """The retries of what is worth it, for all threads that speak to one host."""
 
     def __init__(self, settings: HostSettings, traffic: Traffic) -> None:
         self._settings = settings
         self._traffic = traffic
         self._not_before = 0.0
-        self._told = ("", 0.0)
+        self._last_told = ("", 0.0)
         self._waits = threading.local()
 
     def call(self, attempt: Callable[[], Result]) -> Result:
@@ -162,8 +162,8 @@ class Retry:
     def _is_news(self, cause: str) -> bool:
         """Return whether this cause was not told within the last moment: threads fail together."""
         now = self._settings.clock()
-        last_cause, at = self._told
+        last_cause, at = self._last_told
         if last_cause == cause and now - at < TOLD_EVERY:
             return False
-        self._told = cause, now
+        self._last_told = cause, now
         return True

@@ -16,7 +16,7 @@ import requests.adapters
 
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import NetworkError
-from bundler.oci.addresses import reached_directly
+from bundler.oci.addresses import proxy_address, reached_directly
 from bundler.registry.http.bodies import SLICE, GuardedResponse, Outgoing
 from bundler.registry.http.exchange import Answer, Request, TransportSettings, place
 from bundler.registry.http.library_errors import translated
@@ -36,7 +36,7 @@ def _each_once(headers: Any) -> Mapping[str, str]:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Trusts the given context, and nothing that the library would add."""
+    """An adapter that trusts the given context, and nothing that the library would add."""
 
     def __init__(self, context: ssl.SSLContext | None, connections: int) -> None:
         self._context = context
@@ -126,7 +126,7 @@ class Transport:
                 _prepared(self._in_slices(request, item)),
                 stream=True,
                 timeout=self._timeout,
-                proxies=self._proxies(request.url),
+                proxies=self._proxy(request),
             )
 
     def _in_slices(self, request: Request, item: str) -> Request:
@@ -145,16 +145,17 @@ class Transport:
                 self._adapters[scheme] = _Adapter(context, self._settings.connections)
             return self._adapters[scheme]
 
-    def _proxies(self, url: str) -> dict[str, str]:
-        parts = urlsplit(url)
-        host, proxies = parts.hostname or "", self._settings.proxies
-        # This machine is never reached through a proxy.
-        if not proxies or host == "localhost" or host.startswith("127.") or host == "::1":
-            return {}
+    def _proxy(self, request: Request) -> dict[str, str]:
+        """Return the proxy of a request, by scheme; nothing where it goes directly. Raises NetworkError."""
+        parts, proxies = urlsplit(request.url), self._settings.proxies
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        if reached_directly(host, port, proxies.get("no", "")):
+        if not proxy or reached_directly(parts.hostname or "", port, proxies.get("no", "")):
             return {}
-        return {scheme: address for scheme, address in proxies.items() if scheme != "no"}
+        if address := proxy_address(proxy):
+            return {parts.scheme: address}
+        item, cause = f"{request.method} {place(request.url)}", "the address of the proxy can't be used"
+        raise NetworkError(item, cause, "write --proxy or HTTPS_PROXY as http://HOST:PORT")
 
 
 def _prepared(request: Request) -> requests.PreparedRequest:
