@@ -43,6 +43,10 @@ def chunks(offset: int) -> Iterator[bytes]:
     return iter([DATA[offset:]])
 
 
+def chunks_of(data: bytes) -> Callable[[int], Iterator[bytes]]:
+    return lambda offset: iter([data[offset:]])
+
+
 def test_an_upload_is_a_question_less_post_and_put(target: TargetRepository, proxy: FaultProxy) -> None:
     assert target.add(BLOB, chunks) is Arrival.NAMED
     assert [seen.method for seen in proxy.seen] == ["POST", "PUT"]
@@ -55,8 +59,7 @@ def test_where_a_post_takes_the_bytes_a_blob_is_one_request(path: str, clock: Fa
     with running_second_registry() as host, FaultProxy(host) as proxy:
         target = registries_for(clock).target(proxy.repository(path))
         for blob in (small, medium, large):
-            data = noise("whole", blob.size)
-            assert target.add(blob, lambda offset, data=data: iter([data[offset:]])) is Arrival.NAMED  # type: ignore[misc]
+            assert target.add(blob, chunks_of(noise("whole", blob.size))) is Arrival.NAMED
             assert target.has(blob)
         assert [seen.method for seen in proxy.asked("POST|PUT")] == ["POST", "POST", "POST", "PUT"]
 
@@ -66,9 +69,7 @@ def test_where_a_post_takes_no_bytes_one_blob_finds_that_out(
 ) -> None:
     for size in (TRIED_WHOLE, TRIED_WHOLE - 1):
         data = noise("posted", size)
-        assert (
-            target.add(descriptor_of(data), lambda offset, data=data: iter([data[offset:]])) is Arrival.NAMED
-        )  # type: ignore[misc]
+        assert target.add(descriptor_of(data), chunks_of(data)) is Arrival.NAMED
     assert [len(seen.body) for seen in proxy.asked("POST")] == [TRIED_WHOLE, 0]
 
 
