@@ -143,10 +143,10 @@ class BlobUploads:
         One small blob finds out whether the registry takes it. Where the answer is 202 it has begun an
         upload, as without the bytes (Distribution).
         """
-        known = self._host.takes_whole_posts
-        if known is False or blob.size > (SENT_WHOLE if known else TRIED_WHOLE):
+        taken = self._host.takes_whole_posts
+        if taken is False or blob.size > (SENT_WHOLE if taken else TRIED_WHOLE):
             return None
-        self._host.takes_whole_posts = known or False
+        self._host.takes_whole_posts = taken or False
         data = b"".join(chunks(0))
         path = f"{self._base}/blobs/uploads/?{urlencode({'digest': blob.digest})}"
         headers = {"Content-Type": "application/octet-stream"}
