@@ -74,7 +74,7 @@ def test_where_a_post_takes_no_bytes_one_blob_finds_that_out(
 
 
 @pytest.mark.parametrize("status", [400, 405, 413, 415])
-def test_where_a_post_with_bytes_is_refused_two_requests_are_sent(
+def test_where_a_post_with_bytes_is_refused_it_takes_two(
     status: int, target: TargetRepository, proxy: FaultProxy
 ) -> None:
     proxy.on("POST", "digest=", says(status), times=ALWAYS)
