@@ -1,13 +1,15 @@
 """The digest beside a bundle (`NAME.tar.zst.sha256`), and the signed statement inside it."""
 
+from __future__ import annotations
+
 import os
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler import durable
 from bundler.bundle.inventory import bundle_id, encode
-from bundler.bundle.reader import Bundle
 from bundler.bundle.writer import WrittenBundle, write_bundle
 from bundler.durable import WholeFile
 from bundler.errors import IntegrityError, TrustError, UsageError
@@ -15,8 +17,10 @@ from bundler.file_system import LONGEST_NAME, LocalWarning, fits, followed
 from bundler.limits import KIB
 from bundler.reporting.progress import SILENCE, Progress, Step
 from bundler.trust.armor import SIGNATURE_FILE
-from bundler.trust.bundle_signing import refuse_lower
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, Statement
+
+if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
 
 _LINE = re.compile(r"(\\?)([0-9a-fA-F]{64})(?: [ *](.*))?")
 
@@ -138,6 +142,8 @@ def _check_order(replaced: Statement, statement: Statement, *, other_job: bool) 
     if replaced.job != statement.job and not other_job:
         cause = f"it is signed for the job {replaced.job}, and would become one of {statement.job}"
         raise TrustError("statement", cause, "keep the job, or say that it changes")
+    from bundler.trust.bundle_signing import refuse_lower
+
     refuse_lower(replaced, statement.job, statement.sequence)
 
 

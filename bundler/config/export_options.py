@@ -4,13 +4,19 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.config import texts
-from bundler.config.import_options import ModuleSignerOptions
 from bundler.config.option import FileSection, Option
-from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions
+from bundler.config.run_options import (
+    SIGNATURES,
+    JobOptions,
+    MetricsOptions,
+    ModuleSignerOptions,
+    RegistryOptions,
+    ReportOptions,
+)
 from bundler.config.selection_options import ShardOptions
 
 DESTINATION, INCREMENTAL = "Destination", "Incremental bundles"
-REPRODUCIBILITY, SIGNATURES = "Reproducibility and sharding", "Signatures and policy"
+REPRODUCIBILITY = "Reproducibility and sharding"
 
 
 class OutputOptions(NamedTuple):

@@ -6,8 +6,10 @@ from typing import Annotated, Literal, NamedTuple
 from bundler.config.option import FileSection, Option
 from bundler.config.run_options import (
     INCREMENTAL,
+    SIGNATURES,
     JobOptions,
     MetricsOptions,
+    ModuleSignerOptions,
     RegistryOptions,
     ReportOptions,
     SetOptions,
@@ -15,7 +17,7 @@ from bundler.config.run_options import (
 from bundler.oci import Prefix, parse_prefix
 
 DESTINATION, ROLLBACK = "Destination", "Rollback"
-NAMES, SIGNATURES = "Image and module names", "Signatures and policy"
+NAMES = "Image and module names"
 
 
 class TargetOptions(NamedTuple):
@@ -240,41 +242,6 @@ class OrderOptions(NamedTuple):
             help="Import a signed job that is new to --state, next to those it already has.",
         ),
     ] = False  # fmt: skip
-
-
-class ModuleSignerOptions(NamedTuple):
-    """Whose signatures on modules count."""
-
-    cosign_keys: Annotated[
-        tuple[Path, ...],
-        Option(
-            "--cosign-key", key="cosignKeys", metavar="FILE", heading=SIGNATURES,
-            help="Require that every module is signed by cosign with one of these public keys. Repeatable.",
-        ),
-    ] = ()  # fmt: skip
-    trusted_root: Annotated[
-        Path | None,
-        Option(
-            "--trusted-root", key="trustedRoot", metavar="FILE", heading=SIGNATURES,
-            help="Check keyless signatures with Sigstore's trusted_root.json, without any network. Needs "
-            "--certificate-identity and --certificate-oidc-issuer.",
-        ),
-    ] = None  # fmt: skip
-    identities: Annotated[
-        tuple[str, ...],
-        Option(
-            "--certificate-identity", key="identities", metavar="GLOB", heading=SIGNATURES,
-            help="Accept keyless signatures by this identity: a workflow's URL, an address; `*` is also for "
-            "`/`. Repeatable.",
-        ),
-    ] = ()  # fmt: skip
-    issuer: Annotated[
-        str | None,
-        Option(
-            "--certificate-oidc-issuer", key="issuer", metavar="URL", heading=SIGNATURES,
-            help="Exact URL of the OpenID Connect issuer of these identities.",
-        ),
-    ] = None  # fmt: skip
 
 
 class PolicyOptions(NamedTuple):

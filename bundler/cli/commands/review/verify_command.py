@@ -67,7 +67,7 @@ class VerifySettings(NamedTuple):
     indexes: import_options.IndexOptions
     volumes: run_options.SetOptions
     policy: import_options.PolicyOptions
-    module_signers: import_options.ModuleSignerOptions
+    module_signers: run_options.ModuleSignerOptions
     signers: import_options.SignatureOptions
     metrics: run_options.MetricsOptions
     job: run_options.JobOptions
