@@ -18,7 +18,7 @@ from bundler.reporting.progress import counted
 from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
-from bundler.trust.statement import DEFAULT_JOB, Job
+from bundler.trust.job import DEFAULT_JOB, Job
 
 DAY = 86_400
 

@@ -39,7 +39,8 @@ from bundler.oci import Digest, Prefix
 from bundler.reporting.json_report import Report, StatementReport
 from bundler.session import Session
 from bundler.trust.bundle_signing import moment_at
-from bundler.trust.statement import Job, Moment
+from bundler.trust.job import Job
+from bundler.trust.statement import Moment
 
 
 def read_receipt(path: Path, target: str) -> Receipt | None:

@@ -13,7 +13,7 @@ from typing import Any
 from bundler.durable import local_errors, make_directories, remove_if_there, write_whole
 from bundler.errors import ContentError, printable
 from bundler.oci import Digest, strict_json
-from bundler.trust.statement import Job
+from bundler.trust.job import Job
 
 BUNDLES = ".bundles"
 

@@ -15,19 +15,9 @@ from bundler.oci import Digest, strict_json
 from bundler.oci.grammar import Parsed, Size, camel
 from bundler.reporting.json_report import StatementReport
 from bundler.trust.armor import NAMESPACE, SIGNATURE_FILE, Signature, signatures_in
+from bundler.trust.job import Job
 
 STATEMENT_FILE = "statement.json"
-
-
-class Job(Parsed):
-    """The name of a row of bundles whose sequence numbers grow; fit for a file's name."""
-
-    __slots__ = ()
-    grammar = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-    meaning = "the name of a job (letters, digits, `.`, `_`, `-`; 64 at most)"
-
-
-DEFAULT_JOB = Job("default")
 
 
 class Moment(Parsed):

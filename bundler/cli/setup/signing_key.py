@@ -15,8 +15,9 @@ from bundler.store.history import History
 
 if TYPE_CHECKING:
     from bundler.trust.bundle_signing import Signing
+    from bundler.trust.job import Job
     from bundler.trust.ssh_keygen import SshKeygen
-    from bundler.trust.statement import Job, Moment
+    from bundler.trust.statement import Moment
 
 
 _KEYS = "name a file of public keys"

@@ -12,7 +12,7 @@ from bundler.about import PROGRAM
 from bundler.config.run_options import ModuleSignerOptions
 from bundler.errors import UsageError
 from bundler.named_files import text_of
-from bundler.trust.statement import Job
+from bundler.trust.job import Job
 
 if TYPE_CHECKING:
     from bundler.trust.cosign import Key
