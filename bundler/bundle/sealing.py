@@ -22,14 +22,14 @@ from bundler.trust.statement import STATEMENT_FILE, SignedStatement, Statement
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
 
-_LINE = re.compile(r"(\\?)([0-9a-fA-F]{64})(?: [ *](.*))?")
+_LINE = r"(\\?)([0-9a-fA-F]{64})(?: [ *](.*))?"
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 """The escapes that sha256sum writes for characters of a name, in this order."""
 
 _UNESCAPED = {escaped: character for character, escaped in _ESCAPES.items()}
 
-_ESCAPED = re.compile(r"\\.")
+_ESCAPED = r"\\."
 
 _LONGEST = 64 * KIB
 
@@ -72,7 +72,7 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
     if data is None:
         return False
     text = os.fsdecode(data).strip()
-    lines = [line for line in map(_LINE.fullmatch, re.split("\r\n|\n|\r", text)) if line]
+    lines = [line for part in re.split("\r\n|\n|\r", text) if (line := re.fullmatch(_LINE, part))]
     if not lines:
         raise IntegrityError(
             str(path), "it has no line in the format of sha256sum", "carry it again, or remove it"
@@ -89,7 +89,7 @@ def _file_of(line: re.Match[str]) -> str:
     """Return the name that a line states, without its folder."""
     name = line[3] or ""
     if line[1]:
-        name = _ESCAPED.sub(lambda match: _UNESCAPED.get(match[0], match[0]), name)
+        name = re.sub(_ESCAPED, lambda match: _UNESCAPED.get(match[0], match[0]), name)
     return name.rpartition("/")[2]
 
 
