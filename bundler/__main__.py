@@ -25,7 +25,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bundler.cli.terminal.log import Event, Log
+    from bundler.cli.terminal.log import Log
+    from bundler.cli.terminal.log_line import Event
 
 
 AGAIN = "run the same command again to go on"

@@ -3,20 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from bundler.config import texts
+from bundler.config import run_options, texts
 from bundler.config.option import FileSection, Option
-from bundler.config.run_options import (
-    SIGNATURES,
-    JobOptions,
-    MetricsOptions,
-    ModuleSignerOptions,
-    RegistryOptions,
-    ReportOptions,
-)
 from bundler.config.selection_options import ShardOptions
 
 DESTINATION, INCREMENTAL = "Destination", "Incremental bundles"
-REPRODUCIBILITY = "Reproducibility and sharding"
+REPRODUCIBILITY, SIGNATURES = "Reproducibility and sharding", run_options.SIGNATURES
 
 
 class OutputOptions(NamedTuple):
@@ -205,9 +197,10 @@ class ExportSettings(NamedTuple):
     volumes: Annotated[VolumeOptions, FileSection("volumes", "Cut the bundle into volumes.")]
     signing: Annotated[SigningOptions, FileSection("signing", "Sign the bundle.")]
     signers: Annotated[
-        ModuleSignerOptions, FileSection("moduleSigners", "Whose signatures the modules must have.")
+        run_options.ModuleSignerOptions,
+        FileSection("moduleSigners", "Whose signatures the modules must have."),
     ]
-    report: ReportOptions
-    metrics: MetricsOptions
-    job: JobOptions
-    registries: RegistryOptions
+    report: run_options.ReportOptions
+    metrics: run_options.MetricsOptions
+    job: run_options.JobOptions
+    registries: run_options.RegistryOptions

@@ -1,7 +1,6 @@
 """The ledger of an importing machine: it decides what may be imported, and remembers what was.
 
-Nothing here reads the environment, the working directory or a clock: the folder is given, and the time
-is the session's.
+Nothing here reads the environment, the working directory or a clock: folder and time are given.
 """
 
 from __future__ import annotations

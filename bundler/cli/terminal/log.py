@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bundler.about import PROGRAM
 from bundler.errors import BundlerError, SeveralErrors
 
 if TYPE_CHECKING:
+    from bundler.cli.terminal.log_line import Event, Level
     from bundler.reporting.json_report import Failure
 
 OPTION = "--log-format"
@@ -20,21 +21,6 @@ OPTION = "--log-format"
 VARIABLE = "TIMONI_BUNDLER_LOG_FORMAT"
 
 JSON = "json"
-
-Level = Literal["debug", "info", "warning", "error"]
-
-Event = Literal[
-    "step",
-    "progress",
-    "note",
-    "request",
-    "result",
-    "warning",
-    "error",
-    "interrupted",
-    "terminated",
-    "internal error",
-]
 
 
 class Log:

@@ -1,9 +1,22 @@
 """The object on each line of a structured log; a module of its own, as people read plain lines."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from bundler.cli.terminal.log import Event, Level
+Level = Literal["debug", "info", "warning", "error"]
+
+Event = Literal[
+    "step",
+    "progress",
+    "note",
+    "request",
+    "result",
+    "warning",
+    "error",
+    "interrupted",
+    "terminated",
+    "internal error",
+]
 
 
 @dataclass(frozen=True, slots=True)
