@@ -19,6 +19,7 @@ from bundler.registry.target_repository import TargetRepository
 from bundler.selection.semver import version_order
 from bundler.server.listener import RegistryServer
 from bundler.server.writable import writable
+from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.timoni.module import PackedModule, pack_module
 
@@ -83,7 +84,7 @@ def _clear(directory: Path) -> None:
 
 @contextlib.contextmanager
 def _registry(directory: Path) -> Iterator[str]:
-    with writable(directory) as content, RegistryServer(content) as server:
+    with writable(directory, Session()) as content, RegistryServer(content) as server:
         yield server.address
 
 

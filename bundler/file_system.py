@@ -26,7 +26,7 @@ _warned: set[int] = set()
 
 
 class LocalWarning(UserWarning):
-    """Something that a file system does not do, and that is done without."""
+    """A warning about what a file system does not do, and what is done without."""
 
 
 def sync_descriptor(descriptor: int, path: Path, sync: Callable[[int], None] | None = None) -> None:
@@ -82,15 +82,18 @@ def beside(path: Path, before: str, after: str) -> Path:
 def followed(path: Path) -> Path:
     """Return the file that a link leads to, which need not exist; any other path as it is.
 
-    Raises: OSError for a link of another user, who could have planted it, and for a loop.
+    Raises: OSError for a link of another user, who could have planted it, for a loop, and for a device, a
+    pipe or a socket, which a file with this name would replace.
     """
     for _ in range(_MOST_LINKS):
         try:
             status = path.lstat()
         except FileNotFoundError:
             return path
-        if not stat.S_ISLNK(status.st_mode):
+        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
             return path
+        if not stat.S_ISLNK(status.st_mode):
+            raise OSError(errno.EEXIST, "it is a device, a pipe or a socket")
         if status.st_uid not in (os.geteuid(), 0):
             raise OSError(errno.EPERM, f"it is a link of another user (id {status.st_uid})")
         path = path.parent / path.readlink()

@@ -40,7 +40,7 @@ class Mapping(NamedTuple):
     flatten: int | None = None
     """Levels that a path at the target has at most; what is deeper is joined with `-`."""
     allow: tuple[str, ...] = ()
-    """Globs on the path at the target (`*` is also for `/`); anything is allowed without any."""
+    """Globs on the path at the target (`*` also matches `/`); anything is allowed without any."""
 
 
 KEPT = Mapping()

@@ -5,14 +5,20 @@ from pathlib import Path
 
 from bundler.durable import local_errors
 from bundler.errors import LocalError, UsageError
+from bundler.file_system import followed
 from bundler.limits import DEFAULT_LIMITS
 
 
 def check_folder(file: Path, option: str = "") -> None:
-    """Raise UsageError unless there is a folder for a file; `option` is the one that named it."""
+    """Raise unless a file can be made: `option` is the one that named it.
+
+    Raises: UsageError without its folder, LocalError for a device or a pipe, which a file would replace.
+    """
     if not file.parent.is_dir():
         cause = f"{option}: its folder does not exist" if option else "its folder does not exist"
         raise UsageError(str(file), cause, f"create {file.parent}")
+    with local_errors(file, "replace"):
+        followed(file)
 
 
 def check_writable(file: Path) -> None:

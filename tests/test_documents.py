@@ -20,6 +20,7 @@ from bundler.errors import BundlerError
 from bundler.server.listener import RegistryServer
 from bundler.server.served_content import read_only
 from bundler.server.writable import writable
+from bundler.session import Session
 from tests.builders import a_bundle, a_module
 from tests.documents import DOCS, PAGES, ROOT, commands, program_calls
 
@@ -32,9 +33,9 @@ def outside_and_inside(folder: Path) -> Iterator[tuple[str, str]]:
     versions = ("6.9.0", "6.10.0", "6.14.0", "6.14.1")
     made = a_bundle(folder / "made.tar.zst", {"h.example/podinfo": a_module(*versions)})
     with (
-        read_only(made) as content,
+        read_only(made, Session()) as content,
         RegistryServer(content) as outside,
-        writable(folder / "registry") as place,
+        writable(folder / "registry", Session()) as place,
         RegistryServer(place) as inside,
     ):
         yield outside.address, inside.address

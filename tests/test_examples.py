@@ -68,7 +68,7 @@ def test_a_kit_is_signed_checked_and_verified_inside(source: str, tmp_path: Path
     assert made.returncode == 0, made.stderr
     assert f"{archive.name}\n" in (kit / "SHA256SUMS").read_text()
     with open_bundle(kit / "b.tar.zst") as opened:
-        assert opened.sealed
+        assert opened.signed_statement
 
 
 @pytest.mark.slow

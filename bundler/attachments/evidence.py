@@ -2,7 +2,13 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from bundler.attachments.referrers import attachment_tags, is_attachment_tag, is_pullable, kinds_of
+from bundler.attachments.referrers import (
+    attachment_tags,
+    has_content,
+    is_attachment_tag,
+    is_pullable,
+    kinds_of,
+)
 from bundler.bundle.inventory import Root
 from bundler.errors import TrustError
 from bundler.oci import BlobSource, Digest, Manifest, Manifests, RepositoryName, reached, read_all
@@ -46,7 +52,9 @@ class Attachments:
 
     def kinds(self, root: Root) -> frozenset[str]:
         """Return the kinds of all that is attached to a root directly."""
-        return frozenset().union(*(kinds_of(manifest, tag) for manifest, tag in self._of(root)))
+        return frozenset().union(
+            *(kinds_of(manifest, tag) for manifest, tag in self._of(root) if self._has_content(manifest))
+        )
 
     def signed(self, root: Root, signers: Signers, content: BlobSource) -> Signed:
         """Return who of `signers` signed a root. Raises: IntegrityError, ContentError for damaged content."""
@@ -73,7 +81,7 @@ class Attachments:
             digests = {digest for root in roots for digest in reached(root.digest, self._manifests)}
             carried = {name for digest in digests for name in (digest, *attachment_tags(digest))}
             of_base = [root for name in candidates.keys() - carried for root in candidates.pop(name)]
-            exempt = [root for root in of_base if not is_pullable(self._manifests[root.digest])]
+            exempt = [root for root in of_base if not self._is_pullable(root)]
             attached |= {*exempt, *self._hanging_on(exempt, candidates)}
         return attached
 
@@ -95,10 +103,22 @@ class Attachments:
 
     def _name_of_subject(self, root: Root) -> str:
         """Return the digest or the attachment tag of what a root is attached to; JUDGED for all others."""
-        manifest = self._manifests[root.digest]
         if root.tag is None:
-            return manifest.subject.digest if manifest.subject else JUDGED
-        return root.tag if is_attachment_tag(root.tag) and not is_pullable(manifest) else JUDGED
+            subject = self._manifests[root.digest].subject
+            return subject.digest if subject else JUDGED
+        return root.tag if is_attachment_tag(root.tag) and not self._is_pullable(root) else JUDGED
+
+    def _is_pullable(self, root: Root) -> bool:
+        """Return True if a client can pull a root as a module or image, or get one out of its list."""
+        return any(
+            is_pullable(self._manifests[digest], listed=digest != root.digest)
+            for digest in reached(root.digest, self._manifests)
+        )
+
+    def _has_content(self, manifest: Manifest) -> bool:
+        """Return True if a manifest has content, or anything that an index lists."""
+        below = reached(manifest.blob.digest, self._manifests)
+        return any(has_content(self._manifests[digest]) for digest in below)
 
     def _lists_only(self, root: Root, subject: Digest) -> bool:
         """Return True unless a root is a list that has something with another subject."""

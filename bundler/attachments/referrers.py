@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bundler.oci import Descriptor, Digest, Tag, sha256, strict_json
-from bundler.oci.manifest import INDEXES, OCI_INDEX, Manifest, parse_manifest
+from bundler.oci.manifest import EMPTY, INDEXES, OCI_INDEX, OCTETS, Manifest, parse_manifest
 
 SIGNATURE, SBOM, ATTESTATION = "signature", "sbom", "attestation"
 
@@ -34,6 +34,8 @@ _SIGNED = "https://sigstore.dev/cosign/sign/"
 _SIGNATURE_TYPES = ("application/vnd.cncf.notary.signature", "application/vnd.dev.cosign.artifact.sig.")
 
 _SBOM_WORDS = ("spdx", "cyclonedx", "syft")
+
+_EMPTY_OBJECT = sha256(b"{}")
 
 _ATTESTATION_TYPES = ("application/vnd.in-toto", "application/vnd.dev.cosign.artifact.att.")
 
@@ -72,7 +74,7 @@ def kinds_of(manifest: Manifest, tag: str | None = None) -> frozenset[str]:
 
     A manifest without content is nothing, whatever it is called.
     """
-    if not manifest.layers and not manifest.children:
+    if not has_content(manifest) and not manifest.children:
         return frozenset()
     suffix = (tag or "").rpartition(".")[2]
     if kind := _COSIGN.get(f".{suffix}") if is_attachment_tag(tag) else None:
@@ -89,19 +91,30 @@ def kinds_of(manifest: Manifest, tag: str | None = None) -> frozenset[str]:
     return frozenset({*attestation, *_sbom(artifact_type), *_sbom(predicate)})
 
 
-_PULLED = (
-    "application/vnd.oci.image.layer.",
-    "application/vnd.docker.image.rootfs.",
-    "application/vnd.timoni.",
-)
-"""The prefixes of the media types of layers of images and modules."""
+_MODULE = "application/vnd.timoni."
+
+_IMAGE = ("application/vnd.oci.image.", "application/vnd.docker.")
+"""The prefixes of the media types of configs and layers of images. Source: moby, distribution/registry.go."""
 
 
-def is_pullable(manifest: Manifest) -> bool:
-    """Return True for what a client can pull as a module or an image."""
-    parts = (*manifest.layers, *([manifest.config] if manifest.layers and manifest.config else ()))
-    types = [part.blob.media_type for part in parts]
-    return any(kind.startswith(_PULLED) for kind in types)
+def is_pullable(manifest: Manifest, *, listed: bool = False) -> bool:
+    """Return True for what a client can pull as a module or an image; it may ignore case in media types.
+
+    `listed`: in an index. There, a file that oras attached with its default type is none: no client takes
+    the empty config for that of an image.
+    """
+    layers = [layer.blob.media_type.lower() for layer in manifest.layers]
+    config = manifest.config.blob.media_type.lower() if manifest.layers and manifest.config else ""
+    if any(kind.startswith(_MODULE) for kind in (*layers, config)):
+        return True
+    of_image = any(kind.startswith(_IMAGE) for kind in layers) and not (listed and config == EMPTY)
+    return of_image or (config.startswith(_IMAGE) and OCTETS in layers)
+
+
+def has_content(manifest: Manifest) -> bool:
+    """Return True if a layer that is carried holds more than the empty object. Source: image-spec 1.1."""
+    carried = (layer.blob for layer in manifest.layers if layer.distributed)
+    return any(blob.size and blob.digest != _EMPTY_OBJECT for blob in carried)
 
 
 def artifact_type_of(manifest: Manifest) -> str:

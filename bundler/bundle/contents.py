@@ -98,7 +98,7 @@ def describe(bundle: Bundle, limits: Limits = DEFAULT_LIMITS, manifests: Manifes
         listed_size=sum(tag.size for entry in repositories for tag in entry.tags),
         distinct_size=sum(blob.size for blob in inventory.content),
         file_size=bundle.file_size,
-        statement=bundle.sealed.report() if bundle.sealed else None,
+        statement=bundle.signed_statement.report() if bundle.signed_statement else None,
     )
 
 
@@ -106,7 +106,7 @@ class Sum(NamedTuple):
     """Bytes that one root needs, and how many of them nothing else needs."""
 
     size: int
-    own: int
+    alone: int
 
 
 def added_up(roots: Iterable[Digest], manifests: Manifests, limits: Limits) -> Mapping[Digest, Sum]:
@@ -149,5 +149,5 @@ def _tag(reference: str, manifest: Manifest, needs: Sum) -> TagContents:
         created=manifest.annotations.get(CREATED),
         revision=manifest.annotations.get(REVISION),
         size=needs.size,
-        own_size=needs.own,
+        own_size=needs.alone,
     )

@@ -68,9 +68,12 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
     Of several lines those count that name the bundle; for a renamed bundle, the first. Any line ends will do.
     """
     path = sidecar_of(bundle)
-    data = durable.read_if_there(path, _LONGEST) if fits(path.name) else None
+    data = durable.read_if_there(path, _LONGEST + 1) if fits(path.name) else None
     if data is None:
         return False
+    if len(data) > _LONGEST:
+        cause = f"larger than the limit of {_LONGEST:,} bytes"
+        raise IntegrityError(str(path), cause, "carry it again, or remove it")
     text = os.fsdecode(data).strip()
     lines = [line for part in re.split("\r\n|\n|\r", text) if (line := re.fullmatch(_LINE, part))]
     if not lines:
@@ -106,9 +109,9 @@ def seal_bundle(
     more in its inventory than this program knows. What the bundle raises for damaged content.
     """
     refuse_volumes(bundle)
-    if bundle.sealed:
-        _check_order(bundle.sealed.statement, signed.statement, other_job=other_job)
-    if signed == bundle.sealed:
+    if bundle.signed_statement:
+        _check_order(bundle.signed_statement.statement, signed.statement, other_job=other_job)
+    if signed == bundle.signed_statement:
         if bundle.sha256 and not check_sidecar(bundle.path, bundle.sha256):
             write_sidecar(bundle.path, bundle.sha256)
         return

@@ -40,11 +40,11 @@ class BundleStream:
         """Take `read_before`: the id of an inventory in memory, which is not parsed again."""
         self._limits = limits
         self._verifier = verifier
-        self._known = read_before
+        self._read_before = read_before
         self._wire = Wire(file, limits)
         self._tar = _Tar(decompressed(self._wire))
         self.id: Digest
-        self.sealed: SignedStatement | None = None
+        self.signed_statement: SignedStatement | None = None
         self.proven: StatementReport | None = None
         """The part of the statement that the verifier has proven; None without one."""
         self.inventory: Inventory
@@ -67,7 +67,7 @@ class BundleStream:
         header = self._open_seal(self._tar.exactly(BLOCK))
         must_be(header, bundle_format.member_header(LAYOUT_FILE, len(LAYOUT)), LAYOUT_FILE)
         if self._verifier:
-            self.proven = self._verifier(self.sealed)
+            self.proven = self._verifier(self.signed_statement)
         self.inventory = self._decoded(data)
         if self._tar.data(len(LAYOUT)) != LAYOUT:
             raise ContentError(LAYOUT_FILE, "not an OCI image layout 1.0.0")
@@ -77,8 +77,8 @@ class BundleStream:
         return self.inventory
 
     def _decoded(self, data: bytes) -> Inventory:
-        if self._known and self._known[0] == self.id:
-            return self._known[1]
+        if self._read_before and self._read_before[0] == self.id:
+            return self._read_before[1]
         return decode(data, limits=self._limits)
 
     def _open_seal(self, header: bytes) -> bytes:
@@ -87,7 +87,7 @@ class BundleStream:
             return header
         statement = self._tar.small(header, STATEMENT_FILE, self._limits.statement)
         signatures = self._tar.small(self._tar.exactly(BLOCK), SIGNATURE_FILE, self._limits.signatures)
-        self.sealed = signed_statement_of(self.id, statement, signatures, self._limits)
+        self.signed_statement = signed_statement_of(self.id, statement, signatures, self._limits)
         return self._tar.exactly(BLOCK)
 
     def blobs(self) -> Iterator[tuple[Descriptor, Iterator[bytes]]]:
@@ -108,7 +108,7 @@ class BundleStream:
 
     @property
     def position(self) -> int:
-        """Bytes of tar stream read so far."""
+        """Return the bytes of tar stream read so far."""
         return self._tar.position
 
     @property

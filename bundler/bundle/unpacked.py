@@ -58,8 +58,8 @@ class BundleDirectory:
             next_step = "an interrupted export has none: run it again; other layouts are not bundles"
             raise ContentError(str(path), f"not a bundle (no {INVENTORY_FILE})", next_step) from error
         self.id = bundle_id(data)
-        self.sealed = self._read_seal(limits)
-        self.proven = verifier(self.sealed) if verifier else None
+        self.signed_statement = self._read_seal(limits)
+        self.proven = verifier(self.signed_statement) if verifier else None
         self.inventory = decode(data, limits=limits)
         if self._layout.file(LAYOUT_FILE, len(LAYOUT) + 1024) != LAYOUT:
             raise ContentError(str(path / LAYOUT_FILE), "not an OCI image layout 1.0.0")

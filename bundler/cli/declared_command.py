@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 import click
 
-from bundler.cli.option_combinations import flags_of, refuse_combination
+from bundler.cli.option_combinations import flags_of, refuse_combination, refuse_force
 from bundler.config.option import (
     HEADINGS,
     NOTHING,
@@ -23,9 +23,10 @@ from bundler.config.option import (
     fields_of,
 )
 from bundler.config.problems import RefusedValueError
-from bundler.errors import BundlerError, UsageError
+from bundler.durable import NEXT_STEP
+from bundler.errors import BundlerError, LocalError, UsageError
 
-MANY = 12
+MANY = 16
 """Options of a command from which on they stand under headings."""
 
 
@@ -134,9 +135,15 @@ def declared(
                         field for field in fields if raw.get(field.name) not in (field.default, None, ())
                     )
                     refuse_combination((group or command).name or name, frozenset(flags_of(given)))
+                    refuse_force(str(raw.get("out")), force=bool(raw.get("force")))
                 return function(**values)
             except BundlerError as error:
                 return _failed(name, error, raw)
+            except OSError as error:
+                if error.filename is None:
+                    raise  # of standard output
+                cause, next_step = str(error.strerror), NEXT_STEP.get(error.errno or 0, "")
+                return _failed(name, LocalError(str(error.filename), cause, next_step), raw)
 
         params = [_click_parameter(field) for field in fields if _is_given(field)]
         command = Command(name, callback=callback, params=params, help=inspect.getdoc(function))
@@ -151,7 +158,7 @@ def _failed(name: str, error: BundlerError, raw: dict[str, Any]) -> int:
     """Say why a command failed as a whole, with --json also in a report; the result is the exit code."""
     from bundler.cli.terminal.outcome import conclude, failed_report
 
-    stream = sys.stderr if raw.get("out") == "-" else sys.stdout
+    stream = sys.stderr if str(raw.get("out")) == "-" else sys.stdout
     return conclude(
         failed_report(name, error), summary="", file=None, as_json=bool(raw.get("as_json")), stream=stream
     )

@@ -29,14 +29,14 @@ GROUPS = {
         "serve": "Run a registry from a bundle or a directory.",
         "extract": "Take one version out of a bundle: an OCI archive, or files.",
     },
-    "Look and prove": {
+    "Check and inspect": {
         "verify": "Prove that a bundle is complete and undamaged.",
         "sign": "Sign a bundle with an OpenSSH key.",
         "inspect": "Show what is in a bundle.",
         "diff": "Show what changed between two bundles.",
         "report": "Write an HTML page about a bundle, for the person who approves it.",
     },
-    "Upkeep": {
+    "Setup and maintenance": {
         "login": "Log in to a registry, and keep the credentials.",
         "logout": "Remove the credentials of a registry.",
         "store": "Clean up, check and list the store of an export.",
@@ -50,7 +50,12 @@ GROUPS = {
 
 COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
-FOLDERS = {"Outside": "outside", "Inside": "inside", "Look and prove": "review", "Upkeep": "upkeep"}
+FOLDERS = {
+    "Outside": "outside",
+    "Inside": "inside",
+    "Check and inspect": "review",
+    "Setup and maintenance": "upkeep",
+}
 """The folder of `commands` with the commands of each heading."""
 
 _FOLDER_OF = {name: FOLDERS[heading] for heading, commands in GROUPS.items() for name in commands}

@@ -1,4 +1,4 @@
-"""Which options go together: an option without effect is refused by its name, never passed over."""
+"""The options that go together: one without effect is refused by its name, never passed over."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ _REACH = (
     "--creds-file",
     "--token-host",
     "--proxy",
+    "--client-cert",
+    "--limit-rate",
     "--debug",
     "--debug-file",
 )
@@ -112,10 +114,17 @@ RULES = (
       for option in _REACH),
     *(CombinationRule("verify", option, ("--against", "--config"),
                       cause="without a target, all of a bundle is verified") for option in _TAGS),
+    *(CombinationRule("compact expand", option, ("--from",), cause="no registry is asked")
+      for option in _REACH),
+    CombinationRule("ls", "--jobs", ("--digests",), cause="a list is one request at a time"),
     CombinationRule("diff", "--markdown", excludes=("--json",), cause="only one output format can be used"),
     CombinationRule("serve", "--tls-cert", ("--tls-key",), cause="a certificate needs its key"),
     CombinationRule("serve", "--tls-key", ("--tls-cert",), cause="a key needs its certificate"),
     CombinationRule("serve", "--writable", excludes=("--volumes-in",), cause="volumes can't accept pushes"),
+    CombinationRule("export explain import verify", "--client-key", ("--client-cert", "--config"),
+                    cause="it is the key of no certificate"),
+    CombinationRule("catalog compact expand login ls", "--client-key", ("--client-cert",),
+                    cause="it is the key of no certificate"),
 )  # fmt: skip
 """All that depends on nothing but which options are given."""
 

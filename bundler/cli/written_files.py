@@ -48,7 +48,7 @@ class RuntimeValues(Mapping[str, str]):
 
 
 def modules_of(
-    paths: Sequence[Path], values: Mapping[str, str], along: Include, exclude: tuple[str, ...] = ()
+    paths: Sequence[Path], values: Mapping[str, str], include: Include, exclude: tuple[str, ...] = ()
 ) -> Selection:
     """Return a pin for every module of a Timoni Bundle; what can't be read is among the problems.
 
@@ -64,21 +64,21 @@ def modules_of(
     pins: list[PinnedReference] = []
     for module in bundle.modules:
         try:
-            pins.append(_pin(module, along)._replace(exclude=exclude))
+            pins.append(_pin(module, include)._replace(exclude=exclude))
         except UsageError as error:
             cause = shown.hidden(f"module of {module.instance}: {error.cause}")
             problems.append(ContentError(module.place, cause))
     return Selection(pins=tuple(pins), problems=tuple(problems))
 
 
-def _pin(module: ModuleReference, along: Include) -> PinnedReference:
+def _pin(module: ModuleReference, include: Include) -> PinnedReference:
     reference = parse_reference(module.url)
     # Timoni pulls `latest` with a digest by the digest alone; of a version it only compares the digest.
     by_digest = module.digest is not None and module.version == LATEST
-    wanted = Reference(reference.repository, None if by_digest else module.version, module.digest)
+    reference = Reference(reference.repository, None if by_digest else module.version, module.digest)
     file = re.sub(r"(:\d+)+$", "", module.place)
     strict = module.digest is not None and not by_digest
-    return PinnedReference(wanted, along, strict=strict, named_by=f"by {file}")
+    return PinnedReference(reference, include, strict=strict, named_by=f"by {file}")
 
 
 class Rewritten(NamedTuple):
@@ -106,21 +106,21 @@ def rewritten_files(
             files[number], left = with_images.text, [*left, *with_images.left]
     shown = RuntimeValues(values)
     texts = [SourceText(str(path), text) for path, text in zip(paths, files, strict=True)]
-    again = read_bundle_files(texts, shown)
+    reread = read_bundle_files(texts, shown)
     inside = set(urls.values())
     stale = [
         shown.hidden(f"{module.place}: {module.instance} still has {module.url}, which was not imported")
-        for module in again.modules
+        for module in reread.modules
         if module.url not in inside
     ]
     shown_modules = (
         module._replace(place=shown.hidden(module.place), instance=shown.hidden(module.instance))
-        for module in again.modules
+        for module in reread.modules
         if module.url in inside
     )
     stale += [
         shown.hidden(f"{unread.place}: {unread.what} can't be read: {unread.reason}")
-        for unread in again.unreadable
+        for unread in reread.unreadable
     ]
     contents = {path: text.encode() for path, text in zip(paths, files, strict=True)}
     return Rewritten(contents, (*stale, *left), tuple(shown_modules))
@@ -229,10 +229,11 @@ def _check_folder(to: Path, files: tuple[Path, ...]) -> None:
         raise UsageError(
             "--timoni-bundle", "two files have the same name", "rewrite them in two runs, into two folders"
         )
-    if same := next((file for file in files if (to / file.name).resolve() == file.resolve()), None):
-        raise UsageError(str(same), "the rewritten file would replace the original", "choose another folder")
     for file in files:
         text_of(file)
+        check_folder(to / file.name, "--timoni-bundle-to")
+    if same := next((file for file in files if (to / file.name).resolve() == file.resolve()), None):
+        raise UsageError(str(same), "the rewritten file would replace the original", "choose another folder")
 
 
 def write_all(

@@ -89,19 +89,19 @@ def codec(number: int) -> Codec:
     Raises: ContentError for a number that this version does not know, LocalError if the answers are wrong.
     """
     try:
-        known = CodecNumber(number)
+        identity = CodecNumber(number)
     except ValueError:
         cause = f"codec number {number} is unknown; this version knows 1 to {max(CodecNumber)}"
         raise ContentError("compact bundle", cause, "use a newer version of this program") from None
     compiled = _compiled()
-    found = Codec(known, compiled.get(known, _IN_PYTHON[known]), known in compiled)
-    if not found.compiled:
+    tried = Codec(identity, compiled.get(identity, _IN_PYTHON[identity]), identity in compiled)
+    if not tried.compiled:
         _warn_of_slowness()
-    if _answer(found) != KNOWN_ANSWERS[known]:
+    if _answer(tried) != KNOWN_ANSWERS[identity]:
         raise LocalError(
-            f"codec {known.name}", "it does not give its known answer", "install the program again"
+            f"codec {identity.name}", "it does not give its known answer", "install the program again"
         )
-    return found
+    return tried
 
 
 @cache
@@ -184,17 +184,17 @@ class Candidate:
         self.number = number
         self._encoder = codec(number).new()
         self._made = bytearray()
-        self._wanted = bytearray()
+        self._stream = bytearray()
 
-    def compare(self, wanted: bytes, content: bytes | None) -> bool:
+    def compare(self, stream: bytes, content: bytes | None) -> bool:
         """Take more of the stream and of its content, None at its end; tell whether it still fits."""
-        self._wanted += wanted
+        self._stream += stream
         self._made += self._encoder.finish() if content is None else self._encoder.write(content)
         if content is None:
-            return self._made == self._wanted
-        size = min(len(self._made), len(self._wanted))
-        fits = self._made[:size] == self._wanted[:size]
-        del self._made[:size], self._wanted[:size]
+            return self._made == self._stream
+        size = min(len(self._made), len(self._stream))
+        fits = self._made[:size] == self._stream[:size]
+        del self._made[:size], self._stream[:size]
         return fits
 
 

@@ -90,8 +90,8 @@ def _with_values(lengths: Sequence[int]) -> HuffmanCode:
     values, value = [0] * len(lengths), 0
     for length in range(1, 16):
         value *= 2
-        for symbol, own in enumerate(lengths):
-            if own == length:
+        for symbol, symbol_length in enumerate(lengths):
+            if symbol_length == length:
                 values[symbol] = _reversed(value, length)
                 value += 1
     return HuffmanCode(lengths, values)
@@ -110,7 +110,7 @@ def code_of(counts: Sequence[int], limit: int) -> HuffmanCode:
     rows = [leaves]
     while len(rows) < min(limit, n - 1):
         pairs = zip(rows[-1][::2], rows[-1][1::2], strict=False)
-        rows.append(sorted([*(2 * ((one >> 1) + (two >> 1)) for one, two in pairs), *leaves]))
+        rows.append(sorted([*(2 * ((first >> 1) + (second >> 1)) for first, second in pairs), *leaves]))
     taken, k = [0], 2 * n - 2
     for row in reversed(rows):
         count = sum(item & 1 for item in row[:k])
@@ -291,16 +291,16 @@ def stored_size(size: int) -> int:
     return 8 * (size + 5)
 
 
-def agreement(data: bytes | bytearray, one: int, other: int, most: int) -> int:
+def agreement(data: bytes | bytearray, first: int, second: int, most: int) -> int:
     """Return for how many bytes two places of `data` agree, at most `most`; the places may overlap."""
     n = 0
     while n < most:
         step = min(32, most - n)
-        if data[one + n : one + n + step] != data[other + n : other + n + step]:
+        if data[first + n : first + n + step] != data[second + n : second + n + step]:
             break
         n += step
     else:
         return most
-    while data[one + n] == data[other + n]:
+    while data[first + n] == data[second + n]:
         n += 1
     return n

@@ -91,16 +91,16 @@ class EncoderA:
         """Find the best match at the current position (2.5)."""
         i, base, window, chain = self._next, self._base, self._window, self._chain
         most = min(deflate_blocks.LONGEST_MATCH, self._end - i)
-        stop, best, here = min(_NICE, most), 3, i - base
+        stop, best, current = min(_NICE, most), 3, i - base
         lowest = max(i - _REACH, base)
         for _ in range(_CHAIN):
-            there = candidate - base
-            if window[there + best] == window[here + best]:
-                found = deflate_blocks.agreement(window, there, here, most)
-                if found > best and (found > 4 or i - candidate <= _NEAR):
-                    best = found
-                    self._match = (found, i - candidate)
-                    if found >= stop:
+            earlier = candidate - base
+            if window[earlier + best] == window[current + best]:
+                length = deflate_blocks.agreement(window, earlier, current, most)
+                if length > best and (length > 4 or i - candidate <= _NEAR):
+                    best = length
+                    self._match = (length, i - candidate)
+                    if length >= stop:
                         return
             if candidate == i - _REACH:
                 return

@@ -118,8 +118,8 @@ class EncoderB:
         """Decide whether the open codes serve; return True if the block was written in another form."""
         assert self._open is not None
         codes = self._open
-        own = estimated_bits(counts.literals, counts.distances, counts.tokens, self._rounding)
-        fresh = codes.header.size + own + counts.extra
+        tokens_alone = estimated_bits(counts.literals, counts.distances, counts.tokens, self._rounding)
+        fresh = codes.header.size + tokens_alone + counts.extra
         fresh += codes.literals.lengths[256] + (fresh >> 7)
         keep = counts.size_in(codes)
         if fresh < keep:

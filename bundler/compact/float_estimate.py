@@ -67,9 +67,9 @@ def _of_bits(bits: int) -> float:
 _A, _B, _C = _of_bits(0xBEB08FF9), _of_bits(0x40019420), _of_bits(0x3F2CC4C7)
 
 
-def _fused(one: float, other: float, addend: float) -> float:
+def _fused(factor: float, multiplier: float, addend: float) -> float:
     """Return the product and sum rounded once."""
-    exact = Fraction(one) * Fraction(other) + Fraction(addend)
+    exact = Fraction(factor) * Fraction(multiplier) + Fraction(addend)
     near = _f32(float(exact))
     # The double may have rounded to a tie that the exact value is not; its neighbours decide.
     bits = _bits_of(near)

@@ -24,7 +24,7 @@ class MatchFinder:
 
     @property
     def block(self) -> bytes:
-        """The bytes of the block."""
+        """Return the bytes of the block."""
         return bytes(self.data[self.start - self.base :])
 
     def next_block(self) -> None:
@@ -57,12 +57,12 @@ class MatchFinder:
         """Tell whether two positions are near each other, and four bytes agree."""
         if earlier < 0 or position - earlier >= _REACH:
             return False
-        one, other = position - self.base, earlier - self.base
-        return self.data[one : one + 4] == self.data[other : other + 4]
+        here, before = position - self.base, earlier - self.base
+        return self.data[here : here + 4] == self.data[before : before + 4]
 
     def _long(self, position: int, earlier: int, most: int = 1 << 30) -> int:
-        left = min(most, self.base + len(self.data) - position)
-        return agreement(self.data, position - self.base, earlier - self.base, left)
+        rest = min(most, self.base + len(self.data) - position)
+        return agreement(self.data, position - self.base, earlier - self.base, rest)
 
     def _cap(self, position: int, earlier: int) -> int:
         return self._long(position, earlier, LONGEST_MATCH)
@@ -74,8 +74,8 @@ class MatchFinder:
         limit = end - _MARGIN
         position = done = self.start
         repeated = 1
-        while found := self._scan(position, done, repeated, limit):
-            position, earlier, following = found
+        while scanned := self._scan(position, done, repeated, limit):
+            position, earlier, following = scanned
             position, earlier, length = self._extended(position, earlier, done, limit)
             tokens += self.data[done - self.base : position - self.base]
             repeated = position - earlier

@@ -167,8 +167,8 @@ class SigningTerms(NamedTuple):
         int | None,
         Option(
             "--expires", key="expires", metavar="WHEN", heading=SIGNATURES, read=texts.deadline,
-            help="Expiry of the bundle, from which on imports refuse it: 30d, 72h, 2026-12-31, "
-            "2026-12-31T09:00:00Z. Default: never.",
+            help="Expiry of the bundle: from then on, imports refuse it (30d, 72h, 2026-12-31, "
+            "2026-12-31T09:00:00Z). Default: never.",
         ),
     ] = None  # fmt: skip
 

@@ -22,7 +22,7 @@ class ConfiguredPart(NamedTuple):
     """Part of a bundle to import."""
 
     repositories: tuple[str, ...] = ()
-    """Globs on `host/path`, the name outside (`*` is also for `/`); all without any."""
+    """Globs on `host/path`, the name outside (`*` also matches `/`); all without any."""
     rules: Rules = Rules()
 
 
@@ -42,7 +42,7 @@ MATCHES = ("repository", "prefix", "pattern", "registry")
 
 
 def _prefix(text: str) -> str:
-    """`host`, or `host/path`, perhaps with a slash behind it."""
+    """Read `host`, or `host/path`, perhaps with a slash behind it."""
     bare = text.rstrip("/")
     try:
         RepositoryName.parse(bare) if "/" in bare else RegistryName.parse(bare)
@@ -103,7 +103,7 @@ ImportKeys = model_of(
         Texts | None,
         Field(
             default=None,
-            description="Globs for paths at the target (`*` is also for `/`); for any other, nothing is "
+            description="Globs for paths at the target (`*` also matches `/`); for any other, nothing is "
             "written.",
         ),
     ),

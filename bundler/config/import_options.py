@@ -56,8 +56,8 @@ class IndexOptions(NamedTuple):
         bool,
         Option(
             "--filter-indexes", key="filterIndexes", heading=DESTINATION,
-            help="Write a sparse index (export --platform) with only the children that the bundle carries. "
-            "Its digest changes, and signatures of the whole index do not hold for it.",
+            help="At the target, a sparse index (export --platform) has only the children that the bundle "
+            "carries. Its digest changes, and signatures of the whole index do not hold for it.",
         ),
     ] = False  # fmt: skip
 
@@ -137,8 +137,8 @@ class NameOptions(NamedTuple):
         bool,
         Option(
             "--rewrite-images", key="rewriteImages", heading=NAMES,
-            help="Also rewrite the images in the values of Timoni Bundle files, where one that was imported "
-            "stands as a text; list the others.",
+            help="Also rewrite images in the values of Timoni Bundle files, if they are literals and were "
+            "imported; list the others.",
         ),
     ] = False  # fmt: skip
     timoni_bundles_to: Annotated[
@@ -184,7 +184,7 @@ class RollbackOptions(NamedTuple):
 
 
 class SignatureOptions(NamedTuple):
-    """Whose signatures on a bundle count."""
+    """The signers of bundles whose signatures count."""
 
     allowed_signers: Annotated[
         Path | None,

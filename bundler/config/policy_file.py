@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, field_validator
+from pydantic.config import JsonDict
 
-from bundler.config.keys import Count, FilePath, Keys, Text, Texts, from_text
+from bundler.config.keys import Count, FilePath, Keys, Text, Texts, from_text, never_null
 from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.config.reading import Found, items, read_keys
@@ -25,7 +26,28 @@ JobName = Annotated[Job, from_text(lambda text, at: Job.parse(text), Job)]
 IdentityGlob = Annotated[Text, AfterValidator(_narrow)]
 
 
-class LimitKeys(Keys):
+def _without_null(schema: JsonDict) -> None:
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    for key in properties.values():
+        if isinstance(key, dict) and "anyOf" in key:
+            never_null(key)
+
+
+class RuleKeys(Keys):
+    """Keys that hold something back; a null would hold nothing back, and look as if it did."""
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_given(cls, value: object) -> object:
+        if value is None:
+            raise RefusedValueError("nothing is there", "write a value, or leave the key out")
+        return value
+
+
+class LimitKeys(RuleKeys):
     """Sizes and counts that may pass."""
 
     bundle_bytes: Size | None = None
@@ -36,16 +58,16 @@ class LimitKeys(Keys):
     tags: Count | None = None
 
 
-class IdentityKeys(Keys):
-    """Who may have signed without a key."""
+class IdentityKeys(RuleKeys):
+    """The identities that may have signed without a key."""
 
     identity: IdentityGlob
-    """A glob on what the certificate says: a workflow's URL, an address; `*` is also for `/`."""
+    """A glob on what the certificate says: a workflow's URL, an address; `*` also matches `/`."""
     issuer: Text
     """The URL of the OpenID Connect issuer that vouched for it, exactly."""
 
 
-class KeylessKeys(Keys):
+class KeylessKeys(RuleKeys):
     """Signatures by certificates, checked offline."""
 
     trusted_root: FilePath
@@ -60,13 +82,18 @@ RULES = ("sources", "targets", "mediaTypes", "limits", "require", "signers")
 DEMANDS = ("referrers", "cosignKeys", "keyless")
 
 
-class DemandKeys(Keys):
+def _demanding(schema: JsonDict) -> None:
+    _without_null(schema)
+    schema["anyOf"] = [{"required": [demand]} for demand in DEMANDS]
+
+
+class DemandKeys(RuleKeys):
     """Attachments that each tag must have, except signatures and SBOMs themselves."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [demand]} for demand in DEMANDS]})
+    model_config = ConfigDict(json_schema_extra=_demanding)
 
     repositories: Texts
-    """Those whose HOST/REPOSITORY outside matches one of these globs; `*` is also for `/`."""
+    """Those whose HOST/REPOSITORY outside matches one of these globs; `*` also matches `/`."""
     referrers: Annotated[list[Literal["signature", "sbom", "attestation"]], Field(min_length=1)] | None = None
     """All of these kinds."""
     cosign_keys: Annotated[list[FilePath], Field(min_length=1)] | None = None
@@ -74,8 +101,8 @@ class DemandKeys(Keys):
     keyless: KeylessKeys | None = None
 
 
-class SignerKeys(Keys):
-    """Who must have signed the bundle itself."""
+class SignerKeys(RuleKeys):
+    """The signers who must have signed the bundle itself."""
 
     allowed: FilePath
     """A file of allowed signers (ssh-keygen(1), ALLOWED SIGNERS)."""
@@ -87,7 +114,7 @@ class SignerKeys(Keys):
     """The job that the bundle must be signed for."""
 
 
-class PolicyKeys(Keys):
+class PolicyKeys(RuleKeys):
     """A border policy. What it does not speak of is allowed.
 
     Paths are relative to the file's own folder; in every path `${NAME}` is filled in.
@@ -96,7 +123,7 @@ class PolicyKeys(Keys):
     version: Annotated[int, Field(ge=1, le=1)]
     """Of this format."""
     sources: Texts | None = None
-    """Globs: every repository's HOST/REPOSITORY outside must match one; `*` is also for `/`."""
+    """Globs: every repository's HOST/REPOSITORY outside must match one; `*` also matches `/`."""
     targets: Texts | None = None
     """Globs: every repository's path at the target must match one."""
     media_types: Texts | None = None

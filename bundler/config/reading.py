@@ -50,8 +50,8 @@ def _cause(error: ErrorDetails, where: Where) -> tuple[str, str]:
         return yaml_document.why_no_text(value, secret="set" in where)
     if value is None or (isinstance(value, yaml_document.Unclear) and value.kind == yaml_document.NOTHING):
         return "nothing is there", "write a value, or leave the key out"
-    wanted = _WANTED.get(error["type"], error["msg"]).format_map(error.get("ctx", {}))
-    return wanted, _instead(error["type"], value)
+    requirement = _WANTED.get(error["type"], error["msg"]).format_map(error.get("ctx", {}))
+    return requirement, _instead(error["type"], value)
 
 
 def _instead(kind: str, value: Any) -> str:

@@ -46,6 +46,30 @@ class DebugOptions(NamedTuple):
     ] = None
 
 
+def _rate(text: str, at: Circumstances) -> int:
+    """Read `2M` as bytes a second. Raises UsageError."""
+    from bundler.config.texts import rate
+
+    return rate(text)
+
+
+class HostOptions(NamedTuple):
+    """Files for TLS with one host."""
+
+    host: Annotated[RegistryName, Option(key="host", help="HOST[:PORT] of a registry or token server.")]
+    ca_file: Annotated[
+        Path | None,
+        Option(key="caFile", help="Trust these PEM certificates instead of those of caFile above."),
+    ] = None
+    client_cert: Annotated[
+        Path | None, Option(key="clientCert", help="Show this PEM certificate. Default: clientCert above.")
+    ] = None
+    client_key: Annotated[
+        Path | None,
+        Option(key="clientKey", help="Key of clientCert, without a password. Default: in the same file."),
+    ] = None
+
+
 class ConnectionOptions(NamedTuple):
     """Options for connecting to registries."""
 
@@ -79,6 +103,33 @@ class ConnectionOptions(NamedTuple):
             "$HTTP_PROXY, $NO_PROXY. Loopback addresses are always reached directly.",
         ),
     ] = None  # fmt: skip
+    client_cert: Annotated[
+        Path | None,
+        Option(
+            "--client-cert", key="clientCert", metavar="FILE", heading=REGISTRIES,
+            help="Show this PEM certificate to registries that ask for one. Never shown to a host that a "
+            "registry redirects to.",
+        ),
+    ] = None  # fmt: skip
+    client_key: Annotated[
+        Path | None,
+        Option(
+            "--client-key", key="clientKey", metavar="FILE", heading=REGISTRIES,
+            help="Key of --client-cert, without a password. Default: in the same file.",
+        ),
+    ] = None  # fmt: skip
+    limit_rate: Annotated[
+        int | None,
+        Option(
+            "--limit-rate", key="limitRate", metavar="SIZE", heading=REGISTRIES, read=_rate,
+            help="Send and receive at most this much in a second, such as 2M or 500KiB; all requests "
+            "together. Default: no limit.",
+        ),
+    ] = None  # fmt: skip
+    hosts: Annotated[
+        tuple[HostOptions, ...],
+        Option(key="hosts", adds=True, least=1, help="Files for TLS with single hosts."),
+    ] = ()
     tracing: DebugOptions = DebugOptions()
 
 
@@ -90,8 +141,8 @@ class ReachOptions(NamedTuple):
         Path | None,
         Option(
             "--creds-file", key="credsFile", metavar="FILE", heading=REGISTRIES,
-            help="Read credentials, one per line: [HOST] USER:PASSWORD or [HOST] TOKEN; `-` is standard "
-            "input. "
+            help="Read credentials, one per line: [HOST[/PATH]] USER:PASSWORD or [HOST[/PATH]] TOKEN; `-` is "
+            "standard input. "
             f"Default: ${CREDENTIALS_VARIABLE}, then the files and helpers of docker and podman.",
         ),
     ] = None  # fmt: skip
@@ -105,7 +156,7 @@ class RegistryOptions(NamedTuple):
 
     @property
     def jobs(self) -> int:
-        """Requests under way at a time."""
+        """Return the number of requests at a time."""
         return self.width.jobs or DEFAULT_JOBS
 
 
@@ -127,14 +178,12 @@ class PrintOptions(NamedTuple):
     as_json: Annotated[
         bool,
         Option(
-            "--json",
-            heading=OUTPUT,
+            "--json", heading=OUTPUT,
             help="Print the result as JSON (`timoni-bundler schema report`) instead of a summary.",
         ),
-    ] = False
+    ] = False  # fmt: skip
     quiet: Annotated[
-        bool,
-        Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress."),
+        bool, Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress.")
     ] = False
 
 
@@ -150,10 +199,8 @@ class DryRunOptions(NamedTuple):
     ] = False  # fmt: skip
     all_tags: Annotated[
         bool,
-        Option(
-            "--all", heading="Destination", help="With --dry-run: show every tag, also those left out.",
-        ),
-    ] = False  # fmt: skip
+        Option("--all", heading="Destination", help="With --dry-run: show all tags, also those left out."),
+    ] = False
 
 
 class JobOptions(NamedTuple):
@@ -170,7 +217,7 @@ class JobOptions(NamedTuple):
 
     @property
     def name(self) -> Job:
-        """The name, or the default one."""
+        """Return the name, or the default one."""
         return self.job or DEFAULT_JOB
 
 
@@ -231,7 +278,7 @@ class BaseOptions(NamedTuple):
         Option(
             "--from", metavar="oci://HOST[/PREFIX]", heading=INCREMENTAL,
             read=lambda text, at: parse_prefix(text),
-            help="Read the base of the delta from this registry, under the names that an import gives.",
+            help="Read the base of the delta from this registry, under the names that `import` uses.",
         ),
     ] = None  # fmt: skip
 
@@ -263,14 +310,15 @@ AuthFile = Annotated[
     Path | None,
     Option(
         "--authfile", metavar="FILE",
-        help="File of credentials. Default: the first of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json, "
-        "$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json.",
+        help="File of credentials. Default: of $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json, "
+        "$XDG_RUNTIME_DIR/containers/auth.json and ~/.config/containers/auth.json, login takes the first, "
+        "logout all.",
     ),
 ]  # fmt: skip
 
 
 class ModuleSignerOptions(NamedTuple):
-    """Whose signatures on modules count."""
+    """The signers of modules whose signatures count."""
 
     cosign_keys: Annotated[
         tuple[Path, ...],
@@ -291,8 +339,8 @@ class ModuleSignerOptions(NamedTuple):
         tuple[str, ...],
         Option(
             "--certificate-identity", key="identities", metavar="GLOB", heading=SIGNATURES,
-            help="Accept keyless signatures by this identity: a workflow's URL, an address; `*` is also for "
-            "`/`. Repeatable.",
+            help="Accept keyless signatures by this identity: a workflow's URL, an address; `*` also "
+            "matches `/`. Repeatable.",
         ),
     ] = ()  # fmt: skip
     issuer: Annotated[

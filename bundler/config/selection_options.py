@@ -223,8 +223,8 @@ class PlaceOptions(NamedTuple):
         texts.RepositoryPattern | None,
         Option(
             key="namespace", read=texts.namespace,
-            help="[oci://]HOST/GLOB: every repository of the registry's catalog whose path matches; `*` is "
-            "also for `/`. `${NAME}` is filled in.",
+            help="[oci://]HOST/GLOB: every repository of the registry's catalog whose path matches; `*` also "
+            "matches `/`. `${NAME}` is filled in.",
         ),
     ] = None  # fmt: skip
     preset: Annotated[

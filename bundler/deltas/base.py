@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 def find_base(incremental: Incremental, store: Store, out: Path | None, session: Session) -> Base | None:
     """Return the base that `incremental` names; None for a full bundle. `out` is the file to write.
 
+    None also for a receipt whose only import was rolled back: there is no bundle to build on.
+
     A chain that begins anew has a base too, which only says what departed.
 
     Raises UsageError for what is not at hand, and what a damaged bundle or receipt deserves.
@@ -47,6 +49,9 @@ def find_base(incremental: Incremental, store: Store, out: Path | None, session:
     links = {link.id: link for contribution in contributions for link in contribution.links}
     state = state_of(links.values())
     bundles = tuple(dict.fromkeys(head for contribution in contributions for head in contribution.heads))
+    if not bundles:
+        session.progress.note(f"{names[0]} names no bundle to build on, so this is a full bundle")
+        return None
     return Base(
         bundles,
         frozenset(roots.values()),

@@ -46,22 +46,22 @@ def provide_base(
         return
     compact = cast("CompactFile", bundle)
     with errors_of(bundle.path):
-        wanted = compact.base_blobs()
-    if not wanted:
+        needed = compact.base_blobs()
+    if not needed:
         return
     homes: dict[Digest, Bundle] = {}
     for other in beside:
         homes |= {blob.digest: other for blob in other.inventory.content if blob.digest not in homes}
-    missing = _missing([blob for blob in wanted if blob.digest not in homes], registry, session)
+    missing = _missing([blob for blob in needed if blob.digest not in homes], registry, session)
     if missing:
         raise _nowhere(missing, compact, registry)
-    used = {id(homes[blob.digest]): homes[blob.digest] for blob in wanted if blob.digest in homes}
+    used = {id(homes[blob.digest]): homes[blob.digest] for blob in needed if blob.digest in homes}
     for home in used.values():
         others = [other for other in beside if other is not home]
         provide_base(home, session, beside=others, registry=registry)
     check_disk([compact.base_need()])
     sources = {
-        blob.digest: homes.get(blob.digest) or _registry_source(blob, registry, session) for blob in wanted
+        blob.digest: homes.get(blob.digest) or _registry_source(blob, registry, session) for blob in needed
     }
     _fetch(compact, sources, session)
 

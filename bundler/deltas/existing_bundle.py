@@ -32,7 +32,7 @@ def statement_there(path: Path, limits: Limits) -> Statement | None:
     """
     try:
         with open_bundle(path, limits) as bundle:
-            return bundle.sealed.statement if bundle.sealed else None
+            return bundle.signed_statement.statement if bundle.signed_statement else None
     except LocalError:
         raise
     except BundlerError:

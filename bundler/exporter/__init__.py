@@ -14,7 +14,6 @@ from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.outputs import output_to, planned_compact
-from bundler.exporter.resolve.resolution import sparse_warnings
 from bundler.exporter.resolve.resolver import resolve
 from bundler.folders import check_disk
 from bundler.reporting.json_report import Report
@@ -64,7 +63,7 @@ def export_bundle(
         _check_locked(selection, content)
         if run.has_nothing(selection, content):
             return run.nothing(content)
-        for line in sparse_warnings(content.resolution):
+        for line in content.resolution.sparse_warnings:
             session.progress.note(f"warning: {line}")
         if unchanged := finish.skip_if_unchanged(content):
             finish.keep_existing(unchanged, content, store)
@@ -110,12 +109,12 @@ def plan_bundle(
     _check_locked(selection, content)
     if run.has_nothing(selection, content):
         return run.nothing(content, dry_run=True), NOTHING_TO_FETCH, 0
-    for line in sparse_warnings(content.resolution):
+    for line in content.resolution.sparse_warnings:
         session.progress.note(f"warning: {line}")
     content = content.noting(finish.unlocked(selection, content))
     if unchanged := finish.skip_if_unchanged(content):
         return run.planned_unchanged(content, unchanged.bundle), NOTHING_TO_FETCH, 0
-    plan = plan_against(content, store)._replace(asked_again=len(tags_to_ask(content, on_drift)))
+    plan = plan_against(content, session, store)._replace(asked_again=len(tags_to_ask(content, on_drift)))
     needs = disk_needs(content, plan, out, store)
     check_disk(needs)
     compact = planned_compact(content, out, store, session)

@@ -56,14 +56,14 @@ def find(text: str, inventory: Inventory) -> FoundVersion:
 
 def _by_digest(text: str, name: str, digest: str, inventory: Inventory) -> FoundVersion:
     try:
-        wanted = Digest.parse(digest)
+        parsed = Digest.parse(digest)
     except ValueError as error:
         raise UsageError(text, str(error), _FORM) from error
-    manifests = (blob for blob in inventory.manifests if blob.digest == wanted)
+    manifests = (blob for blob in inventory.manifests if blob.digest == parsed)
     manifest = next(manifests, None)
     if manifest is None or (name and not any(_named(entry.name, name) for entry in inventory.repositories)):
         raise _unknown(text, inventory)
-    return FoundVersion(wanted, None, manifest)
+    return FoundVersion(parsed, None, manifest)
 
 
 def _by_tag(text: str, rest: str, inventory: Inventory) -> FoundVersion:

@@ -18,7 +18,7 @@ class Part(NamedTuple):
     """The part of a bundle to import; all of it if nothing is given."""
 
     repositories: tuple[str, ...] = ()
-    """Globs on `host/path`, the name outside (`*` is also for `/`)."""
+    """Globs on `host/path`, the name outside (`*` also matches `/`)."""
     rules: Rules = EVERY_TAG
     """Which tags of them; what is attached to a tag is imported with it."""
 

@@ -18,7 +18,6 @@ from bundler.importer.resume import ask_for_tags
 from bundler.ledger.ledger import ImportRecord, Incoming
 from bundler.oci import Digest, Manifest, Manifests, RegistryName, RepositoryName, bottom_up
 from bundler.registry.blob_uploads import BegunUpload
-from bundler.registry.registries import Registries
 from bundler.session import Session
 
 
@@ -97,13 +96,12 @@ class Answers(NamedTuple):
 
 def probe(plan: ImportPlan, session: Session) -> Answers:
     """Ask the target whether it takes what is planned. Raises: what keeps it from being asked."""
-    registries = session.registries
     names = {name for upload in plan.uploads for name in upload.repositories}
     steps = [step for step in plan.to_push if step.root.repository in names]
     begun: dict[RepositoryName, BegunUpload] = {}
 
     def begin(name: RepositoryName) -> None:
-        begun[name] = registries.target(name).begin()
+        begun[name] = session.registries.target(name).begin()
 
     closed = dict(_refusals("permission to push", names, begin, session))
     offered: dict[Kind, PlacedManifest] = {}
@@ -111,9 +109,7 @@ def probe(plan: ImportPlan, session: Session) -> Answers:
         if step.root.repository not in closed:
             for kind, manifest in _kinds(step, plan.manifests):
                 offered.setdefault(kind, (step.root.repository, manifest))
-    refused = dict(
-        _refusals("kinds accepted", offered, lambda kind: _offer(offered[kind], registries), session)
-    )
+    refused = dict(_refusals("kinds accepted", offered, lambda kind: _offer(offered[kind], session), session))
     answers = {
         step.root: closed.get(step.root.repository)
         or next((refused[kind] for kind, _ in _kinds(step, plan.manifests) if kind in refused), None)
@@ -132,9 +128,9 @@ def _refusals(
         # Any other trouble shows itself, or has passed, when it is really sent.
 
 
-def _offer(placed: PlacedManifest, registries: Registries) -> None:
+def _offer(placed: PlacedManifest, session: Session) -> None:
     name, manifest = placed
-    registries.target(name).offer(manifest)
+    session.registries.target(name).offer(manifest)
 
 
 def _kinds(step: PlannedTag, manifests: Manifests) -> Iterator[tuple[Kind, Manifest]]:

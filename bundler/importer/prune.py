@@ -17,7 +17,6 @@ from bundler.ledger.ledger import ImportRecord
 from bundler.ledger.rollback_file import MovedTag
 from bundler.mapping import map_all
 from bundler.oci import Digest, RepositoryName, Tag
-from bundler.registry.registries import Registries
 from bundler.registry.target_repository import TargetRepository
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure
 from bundler.selection.choose import EVERY_TAG, choose
@@ -114,11 +113,10 @@ def prune_tags(
     """
     if not gone or report.exit_code:
         return report
-    registries = session.registries
-    now = dict(session.each("tags to delete", gone, lambda tag: _digest_of(tag, registries)))
+    now = dict(session.each("tags to delete", gone, lambda tag: digest_of(tag, session)))
     failed = {tag: error for tag, error in now.items() if isinstance(error, BundlerError)}
     others = [tag for tag, digest in now.items() if tag not in failed and digest not in (None, tag.digest)]
-    filtered = dict(session.each("filtered indexes", others, lambda tag: _is_filtered(tag, registries)))
+    filtered = dict(session.each("filtered indexes", others, lambda tag: _is_filtered(tag, session)))
     unmoved = {
         tag: digest
         for tag, digest in now.items()
@@ -135,7 +133,7 @@ def prune_tags(
     return replace(
         _with_tags(report, reports),
         failures=tuple(failure(error, str(tag)) for tag, error in results.items() if error),
-        traffic=registries.traffic.report(),
+        traffic=session.registries.traffic.report(),
         unchanged=report.unchanged and not results,
     )
 
@@ -160,14 +158,15 @@ def _with_tags(report: Report, reports: Mapping[Gone, TagReport]) -> Report:
     return replace(report, repositories=tuple(entries.values()))
 
 
-def _is_filtered(departed: Gone, registries: Registries) -> bool:
+def _is_filtered(departed: Gone, session: Session) -> bool:
     """Return whether a tag has an index that an import filtered from the one that the base has."""
-    manifest = registries.target(departed.repository).manifest_at(departed.tag)
+    manifest = session.registries.target(departed.repository).manifest_at(departed.tag)
     return manifest is not None and filtered_from(manifest) == departed.digest
 
 
-def _digest_of(departed: Gone, registries: Registries) -> Digest | None:
-    return registries.target(departed.repository).digest_of(departed.tag)
+def digest_of(departed: Gone, session: Session) -> Digest | None:
+    """Return the digest that a tag to be deleted points to at the target; None if it is not there."""
+    return session.registries.target(departed.repository).digest_of(departed.tag)
 
 
 def _prune(gone: Mapping[Gone, Digest], session: Session) -> dict[Gone, BundlerError | None]:
@@ -179,7 +178,7 @@ def _prune(gone: Mapping[Gone, Digest], session: Session) -> dict[Gone, BundlerE
     def emptied(name: RepositoryName) -> list[tuple[Gone, BundlerError | None]]:
         of_repository = [departed for departed in gone if departed.repository == name]
         return [
-            (departed, _deleted(departed, gone[departed], of_repository, session.registries))
+            (departed, _deleted(departed, gone[departed], of_repository, session))
             for departed in of_repository
         ]
 
@@ -192,14 +191,17 @@ def _prune(gone: Mapping[Gone, Digest], session: Session) -> dict[Gone, BundlerE
 
 
 def _deleted(
-    departed: Gone, digest: Digest, of_repository: list[Gone], registries: Registries
+    departed: Gone, digest: Digest, of_repository: list[Gone], session: Session
 ) -> BundlerError | None:
-    target = registries.target(departed.repository)
+    target = session.registries.target(departed.repository)
     try:
+        if (now := target.digest_of(departed.tag)) != digest:
+            cause = f"not deleted: somebody else has just set it to {now}, it had {digest}"
+            return TargetRefusedError(str(departed), cause, "find out who sets it") if now else None
         if target.delete(departed.tag):
             return None
         # Registries of the older kind delete by digest alone, and with it every tag that it has.
-        if other := next(_others(departed, digest, of_repository, registries, target), None):
+        if other := next(_others(departed, digest, of_repository, session, target), None):
             cause = f"the target deletes by digest alone, and {other} needs {digest} too"
             return TargetRefusedError(str(departed), cause, "delete it with the registry's own tools")
         if not target.delete(digest):
@@ -213,11 +215,11 @@ def _deleted(
 
 
 def _others(
-    departed: Gone, digest: str, of_repository: list[Gone], registries: Registries, target: TargetRepository
+    departed: Gone, digest: str, of_repository: list[Gone], session: Session, target: TargetRepository
 ) -> Iterator[str]:
     """Yield the tags that stay, and need this digest themselves or in their index."""
     going = {gone.tag for gone in of_repository}
-    for tag in registries.source(departed.repository).tags().tags:
+    for tag in session.registries.source(departed.repository).tags().tags:
         manifest = None if tag in going else target.manifest_at(tag)
         if manifest and digest in (manifest.blob.digest, *(child.digest for child in manifest.children)):
             yield tag

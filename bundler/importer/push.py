@@ -82,7 +82,7 @@ class ContentPush(Phases):
             target = self.session.registries.target(name)
             lent = None if name == first or (first, upload.blob.digest) in self.lost else first
             mount_from = upload.mount_from or lent
-            if name not in self.plan.new and has_blob(upload.blob, name, self.session.registries):
+            if name not in self.plan.new and has_blob(upload.blob, name, self.session):
                 self.outcome.reused[upload.blob] = None
                 return
             begun = None if mount_from else self._begun.pop(name, None)

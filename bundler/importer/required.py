@@ -68,13 +68,13 @@ def find_required(
     bundles to import first.
     """
     required = {blob.digest: blob for blob in inventory.required}
-    wanted = [upload for upload in plan.uploads if upload.blob.digest in required]
+    uploads = [upload for upload in plan.uploads if upload.blob.digest in required]
     held_by = _there(
-        [(required[upload.blob.digest], name) for upload in wanted for name in upload.repositories], target
+        [(required[upload.blob.digest], name) for upload in uploads for name in upload.repositories], target
     )
     nowhere = [
         required[upload.blob.digest]
-        for upload in wanted
+        for upload in uploads
         if not any((upload.blob.digest, name) in held_by for name in upload.repositories)
     ]
     homes = _there([(blob, home) for blob in nowhere if (home := _home(blob, target))], target)

@@ -12,7 +12,6 @@ from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, NotFoundError
 from bundler.importer.import_plan import ExistingTags
 from bundler.oci import Descriptor, Digest, Manifest, RepositoryName
-from bundler.registry.registries import Registries
 from bundler.session import Session
 
 Answer = TypeVar("Answer")
@@ -28,21 +27,20 @@ def ask_for_tags(
     A repository whose first root is absent is asked for its tags: if it does not exist, nothing else is
     asked. Raises: the first error, because a target that cannot be asked must not be written to.
     """
-    registries = session.registries
     firsts = {root.repository: root for root in reversed(roots)}
-    existing = dict(_asked(firsts.values(), session, lambda root: points_to(root, registries)))
+    existing = dict(_asked(firsts.values(), session, lambda root: points_to(root, session)))
     absent = [root for root in firsts.values() if existing[root] is None]
-    exists = dict(_asked(absent, session, lambda root: _exists(root.repository, registries)))
+    exists = dict(_asked(absent, session, lambda root: _exists(root.repository, session)))
     new = frozenset(root.repository for root, repository_exists in exists.items() if not repository_exists)
     others = [root for root in roots if root not in existing and root.repository not in new]
     existing |= dict.fromkeys(root for root in roots if root.repository in new)
-    existing |= dict(_asked(others, session, lambda root: points_to(root, registries)))
+    existing |= dict(_asked(others, session, lambda root: points_to(root, session)))
     different = [
         root
         for root, digest in existing.items()
         if digest and digest != root.digest and (is_attachment_tag(root.tag) or root.digest in filtered)
     ]
-    manifests = dict(_asked(different, session, lambda root: _attached_at(root, registries)))
+    manifests = dict(_asked(different, session, lambda root: _attached_at(root, session)))
     lists = {root: manifest for root, manifest in manifests.items() if manifest}
     return ExistingTags(existing | dict.fromkeys(manifests.keys() - lists.keys()), lists, new)
 
@@ -56,10 +54,10 @@ def _asked(
         yield root, answer
 
 
-def _exists(name: RepositoryName, registries: Registries) -> bool:
+def _exists(name: RepositoryName, session: Session) -> bool:
     """Return False only if the registry says that it has no such repository."""
     try:
-        registries.source(name).tags()
+        session.registries.source(name).tags()
     except NotFoundError:
         return False
     except BundlerError:
@@ -67,30 +65,30 @@ def _exists(name: RepositoryName, registries: Registries) -> bool:
     return True
 
 
-def ask_for_tag(root: Root, registries: Registries) -> ExistingTags:
+def ask_for_tag(root: Root, session: Session) -> ExistingTags:
     """Return what one root's tag points to at this moment."""
-    digest = points_to(root, registries)
+    digest = points_to(root, session)
     if digest and digest != root.digest and is_attachment_tag(root.tag):
-        manifest = _attached_at(root, registries)
+        manifest = _attached_at(root, session)
         return ExistingTags({root: digest}, {root: manifest}) if manifest else ExistingTags({root: None})
     return ExistingTags({root: digest})
 
 
-def points_to(root: Root, registries: Registries) -> Digest | None:
+def points_to(root: Root, session: Session) -> Digest | None:
     """Return the digest at the target that a root's tag points to, or the root's own if it is there."""
-    return registries.target(root.repository).digest_of(root.tag or root.digest)
+    return session.registries.target(root.repository).digest_of(root.tag or root.digest)
 
 
-def _attached_at(root: Root, registries: Registries) -> Manifest | None:
+def _attached_at(root: Root, session: Session) -> Manifest | None:
     """Return the manifest under an attachment tag.
 
     None where a registry takes a fallback tag for the subject's digest (GitLab).
     """
-    manifest = registries.target(root.repository).manifest_at(root.tag or root.digest)
+    manifest = session.registries.target(root.repository).manifest_at(root.tag or root.digest)
     return None if manifest and is_fallback_tag(root.tag) and not is_referrers_index(manifest) else manifest
 
 
-def has_blob(blob: Descriptor, name: RepositoryName, registries: Registries) -> bool:
+def has_blob(blob: Descriptor, name: RepositoryName, session: Session) -> bool:
     """Return True if a repository at the target has a blob and lets it be read, so that it is not sent."""
-    target = registries.target(name)
+    target = session.registries.target(name)
     return target.has(blob) and target.readable(blob)

@@ -12,7 +12,6 @@ from bundler.importer.import_plan import PlannedTag
 from bundler.ledger.ledger import Ledger
 from bundler.ledger.rollback_file import MovedTag, RollbackFile
 from bundler.oci import Digest, RepositoryName
-from bundler.registry.registries import Registries
 from bundler.reporting.json_report import Report, RepositoryReport, TagReport, failure
 from bundler.session import Session
 
@@ -55,7 +54,7 @@ def roll_back(
         session.each(
             "tags back",
             rollback.moved,
-            lambda moved: _restored(moved, session.registries, overwrite=overwrite, may_write=may_write),
+            lambda moved: _restored(moved, session, overwrite=overwrite, may_write=may_write),
         )
     )
     tags: dict[RepositoryName, list[TagReport]] = {}
@@ -80,16 +79,16 @@ def roll_back(
     return report
 
 
-def _restored(moved: MovedTag, registries: Registries, *, overwrite: bool, may_write: bool) -> _Left | _Back:
-    target = registries.target(moved.repository)
+def _restored(moved: MovedTag, session: Session, *, overwrite: bool, may_write: bool) -> _Left | _Back:
+    target = session.registries.target(moved.repository)
     now = target.digest_of(moved.tag)
     if moved.old is None:
         return _Left("newer than this file" if now else "deleted since")
     if now == moved.old:
         return _Left("")
     if now not in (moved.new, None) and not overwrite:
-        deed = f"moved it to {moved.new}" if moved.new else "deleted it"
-        cause = f"it points to {now}, but the import had {deed}"
+        change = f"moved it to {moved.new}" if moved.new else "deleted it"
+        cause = f"it points to {now}, but the import had {change}"
         raise TargetRefusedError(str(moved), cause, "use --on-conflict overwrite to move it anyway")
     manifest = target.manifest_at(moved.old)
     if manifest is None:
@@ -98,7 +97,8 @@ def _restored(moved: MovedTag, registries: Registries, *, overwrite: bool, may_w
     if not may_write:
         return _Back(now)
     target.put_manifest(manifest, moved.tag)
-    if (seen := target.digest_of(moved.tag)) != moved.old:
+    if not target.shows(moved.tag, moved.old):
+        seen = target.digest_of(moved.tag)
         cause = f"when read back, it points to {seen or 'nothing'} instead of {moved.old}"
         raise IntegrityError(str(moved), cause, "run the rollback again")
     return _Back(now)

@@ -36,7 +36,7 @@ def send_as_it_comes(
     record: ImportRecord,
     session: Session,
     beside: Sequence[Bundle],
-) -> tuple[ImportPlan, ContentPush]:
+) -> ContentPush:
     """Read the open stream to its proven end; send every blob that the target needs.
 
     `arranged` makes the plan as soon as the manifests are known. Raises IntegrityError or ContentError
@@ -67,19 +67,19 @@ def send_as_it_comes(
         finally:
             # Not waited for: after an interrupt, an upload may sit in a stalled connection.
             pool.shutdown(wait=False, cancel_futures=True)
-    return plan, push
+    return push
 
 
 class _Gone:
     """The blobs of a pipe: not to be read again."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """Nothing of it is left."""
+        """Raise NetworkError: nothing of it is left."""
         raise NetworkError(f"blob {blob.digest}", "a pipe can't be read again", "run the import again")
 
 
 class Arranged(Protocol):
-    """Makes the plan, as soon as the manifests are known."""
+    """A function that makes the plan, as soon as the manifests are known."""
 
     def __call__(
         self, inventory: Inventory, manifests: Mapping[Digest, Manifest], *, content: AvailableContent
@@ -88,18 +88,18 @@ class Arranged(Protocol):
 
 
 class _Sender:
-    """Sends what the plan wants of the blobs that come by."""
+    """A sender of those passing blobs that the plan wants."""
 
     def __init__(self, push: ContentPush, plan: ImportPlan, pool: ThreadPoolExecutor) -> None:
         self._push = push
-        self._wanted = {upload.blob.digest: upload for upload in plan.uploads}
+        self._uploads = {upload.blob.digest: upload for upload in plan.uploads}
         self._pool = pool
         self._taken: set[Digest] = set()
         self._under_way: deque[Future[None]] = deque()
 
     def take(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
         """Send one blob; what is not wanted is left to be verified."""
-        upload = self._wanted.get(blob.digest)
+        upload = self._uploads.get(blob.digest)
         if upload is None:
             return
         self._taken.add(blob.digest)
@@ -113,7 +113,7 @@ class _Sender:
     @property
     def left(self) -> list[PlannedUpload]:
         """Return the uploads that a delta needs and did not bring."""
-        return [upload for digest, upload in self._wanted.items() if digest not in self._taken]
+        return [upload for digest, upload in self._uploads.items() if digest not in self._taken]
 
     def finish(self) -> None:
         """Wait for what is under way."""

@@ -18,6 +18,7 @@ from bundler.ledger.import_log import WHOLE_BUNDLE, ImportLog, scope_of, short_n
 from bundler.ledger.receipt import (
     Receipt,
     bundles_after,
+    counting,
     decode_receipt,
     encode_receipt,
     received,
@@ -133,13 +134,13 @@ class Ledger:
     def rolled_back(self, rollback: RollbackFile, report: Report, session: Session) -> None:
         """Record that an import was rolled back, and correct the receipt that it kept."""
         now = moment_at(session.clock())
-        ImportLog(self.folder, rollback.target).rolled_back(rollback.bundle, now)
+        log = ImportLog(self.folder, rollback.target)
+        log.rolled_back(rollback.bundle, now)
         path = self.receipt or (Path(rollback.receipt) if rollback.receipt else None)
         earlier = read_receipt(path, rollback.target) if path else None
         if path is None or earlier is None:
             return
-        bundles = tuple(bundle for bundle in earlier.bundles if bundle != rollback.bundle)
-        bundles = (*bundles, *(bundle for bundle in rollback.received if bundle not in bundles))
+        bundles = counting((*earlier.bundles, *rollback.received), log.scopes())
         state = state_after_rollback(report, earlier)
         new = received(earlier, state, target=rollback.target, time=now, bundles=bundles)
         write_whole(path, encode_receipt(new))
@@ -154,13 +155,11 @@ class ImportRecord:
         self._session = session
         self._log = ImportLog(ledger.folder, str(incoming.target))
         self._sequences = Sequences(ledger.folder / "jobs", may_write=may_write)
-        self._receipt: Receipt | None = None
         self._statement = incoming.proven
         self._lock = Lock()
         try:
             ledger.check(incoming.target)
-            if ledger.receipt:
-                self._receipt = read_receipt(ledger.receipt, str(incoming.target))
+            self._receipt = read_receipt(ledger.receipt, str(incoming.target)) if ledger.receipt else None
             self._check_sequence()
             self._check_gap()
         except BaseException:
@@ -211,7 +210,8 @@ class ImportRecord:
         names = " and ".join(missing)
         if all(id_ in scopes for id_ in missing):
             cause = f"this delta builds on bundle {names}, of which only a part was imported to {target}"
-            raise NotFoundError("import", cause, "import the rest of that bundle first")
+            next_step = "import the rest of that bundle first, or use --allow-gap for a delta on this receipt"
+            raise NotFoundError("import", cause, next_step)
         cause = (
             f"this delta builds on bundle {names}, which was not imported to {target} from here, "
             "or not since an older one was"
@@ -224,7 +224,7 @@ class ImportRecord:
 
     @property
     def may_have_left_blobs(self) -> bool:
-        """True if an import to this target broke off: what seems not to exist there may have blobs."""
+        """Return True if an import to this target broke off: what seems not to exist there may have blobs."""
         return self._log.broke_off()
 
     def begins(self, *, new: bool) -> None:
@@ -289,7 +289,7 @@ class ImportRecord:
             state_after_import(inventory, report, earlier),
             target=str(self._incoming.target),
             time=self._now,
-            bundles=bundles_after(earlier, inventory, self._incoming.id),
+            bundles=bundles_after(earlier, inventory, self._incoming.id, self._log.scopes()),
             omitted=inventory.omitted,
         )
         write_whole(path, encode_receipt(new))

@@ -97,16 +97,29 @@ def _name(root: Root) -> tuple[RepositoryName, str]:
     return root.repository, root.tag or root.digest
 
 
-def bundles_after(earlier: Receipt | None, inventory: Inventory, id_: Digest) -> tuple[Digest, ...]:
-    """Return the bundles that a receipt names after an import: those that still say something, and this."""
-    if earlier is None:
-        return (id_,)
+def counting(bundles: Iterable[Digest], scopes: Mapping[Digest, str]) -> tuple[Digest, ...]:
+    """Return the bundles that count as imported, each once: a delta that builds on others is refused."""
+    return tuple(bundle for bundle in dict.fromkeys(bundles) if bundle in scopes)
+
+
+def bundles_after(
+    earlier: Receipt | None, inventory: Inventory, id_: Digest, scopes: Mapping[Digest, str]
+) -> tuple[Digest, ...]:
+    """Return the bundles that a receipt names after an import, on which the next delta builds.
+
+    `scopes` has what counts as imported, each with the part of it. A bundle that failed in part, or of
+    which another part came than of those before it, is not named: no delta on it would be let in.
+    """
+    before = counting(earlier.bundles if earlier else (), scopes)
+    same = tuple(bundle for bundle in before if scopes[bundle] == scopes.get(id_))
+    if id_ not in scopes or (scopes[id_] and same != before):
+        return before
     names = {entry.name for entry in inventory.repositories}
     if inventory.kind == "delta":
-        needed = tuple(bundle for bundle in earlier.bundles if bundle not in inventory.base)
-    else:
-        needed = () if {entry.name for entry in earlier.repositories} <= names else earlier.bundles
-    return (*(bundle for bundle in needed if bundle != id_), id_)
+        same = tuple(bundle for bundle in same if bundle not in inventory.base)
+    elif earlier and {entry.name for entry in earlier.repositories} <= names:
+        same = ()
+    return (*(bundle for bundle in same if bundle != id_), id_)
 
 
 THERE = ("pushed", "moved", "present", "merged")

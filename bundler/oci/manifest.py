@@ -53,6 +53,9 @@ MANIFEST_NAMES = frozenset(
 )  # fmt: skip
 """Names of fields in manifests, indexes and their descriptors. Source: image-spec 1.1."""
 
+EMPTY = "application/vnd.oci.empty.v1+json"
+"""The type of a config or layer that stands for none. Source: image-spec 1.1."""
+
 OCTETS = "application/octet-stream"
 """The type of a layer that names none: peers carry such layers."""
 

@@ -73,7 +73,7 @@ def sparse_index(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
 def attestations(index: Manifest) -> set[Digest]:
     """Return the children of an index that BuildKit attaches to others: their platform is unknown."""
     entries = json.loads(index.data)["manifests"] if index.children else ()
-    unknown = (entry for entry in entries if (own := _platform(entry)) and own.os == _UNKNOWN)
+    unknown = (entry for entry in entries if (platform := _platform(entry)) and platform.os == _UNKNOWN)
     return {Digest(entry["digest"]) for entry in unknown}
 
 

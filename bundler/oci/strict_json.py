@@ -3,7 +3,9 @@
 `json.loads` takes UTF-16, NaN, duplicate keys and any depth; none of it passes here. Nor do documents of
 nearly nothing but brackets: parsed, they take fifty times their size. Go's encoding/json finds the fields of
 a struct whatever their case, the last one wins; so keys that differ only by case are refused, too, except
-in the maps of users, which Go reads exactly. Source: Go, encoding/json, fold.go.
+in the maps of users, which Go reads exactly. Readers of protobuf messages take `mediaType` and `media_type`
+for one field; so the second is refused where the first is known. Sources: Go, encoding/json, fold.go;
+protobuf.dev, ProtoJSON.
 """
 
 import json
@@ -183,14 +185,22 @@ def _two_readings(names: list[str], fields: frozenset[str]) -> str:
         other = spellings.get(key) or by_folding.get(key, name)
         if other != name:
             both = f"{printable(repr(other), 60)} and {printable(repr(name), 60)}"
-            return f"the keys {both} are one key to readers that ignore case"
+            who = "readers that ignore case" if folded(other) == key else "readers of protobuf"
+            return f"the keys {both} are one key to {who}"
         spellings[key] = name
     return ""
 
 
 @cache
 def _by_folding(names: frozenset[str]) -> dict[str, str]:
-    return {folded(name): name for name in names}
+    """Return each known name by its folding, and by that of its name in protobuf."""
+    in_protobuf = {folded(_in_protobuf(name)): name for name in names}
+    return in_protobuf | {folded(name): name for name in names}
+
+
+def _in_protobuf(name: str) -> str:
+    """Return `media_type` for `mediaType`."""
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name)
 
 
 def _refuse_doubtful(value: Any) -> None:

@@ -99,7 +99,7 @@ class _Layers:
     def __init__(self, bundles: Sequence[Bundle], limits: Limits) -> None:
         self._homes = {blob.digest: bundle for bundle in bundles for blob in bundle.inventory.content}
         self._limits = limits
-        self._known: dict[Digest, ModuleImages] = {}
+        self._of_layer: dict[Digest, ModuleImages] = {}
         self._templates = Templates()
 
     def images(self, manifest: Manifest) -> ModuleImages:
@@ -111,9 +111,9 @@ class _Layers:
         layer = _own_layer(manifest)
         if layer is None:
             return images_of({}, {})
-        if layer.digest not in self._known:
-            self._known[layer.digest] = self._read(layer)
-        return self._known[layer.digest]
+        if layer.digest not in self._of_layer:
+            self._of_layer[layer.digest] = self._read(layer)
+        return self._of_layer[layer.digest]
 
     def _read(self, layer: Descriptor) -> ModuleImages:
         if layer.size > self._limits.module_layer:

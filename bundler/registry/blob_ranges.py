@@ -180,8 +180,7 @@ class _SideBySide:
         if self._etag is None:
             self._etag = etag
         fits = answer.headers.get("Content-Range", "").strip() == f"bytes {start}-{end - 1}/{self._blob.size}"
-        plain = answer.headers.get("Content-Encoding", "identity").strip().lower() == "identity"
-        if answer.status != 206 or not fits or not plain or etag != self._etag:
+        if answer.status != 206 or not fits or answer.is_compressed(end - start) or etag != self._etag:
             answer.close()
             raise _OddRangeError(str(self._blob.digest), "an odd answer to a range")
         return answer.chunks()

@@ -1,7 +1,7 @@
 """Lists that come in pages: the `Link` header to the next one. Source: distribution-spec 1.1, RFC 8288."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from bundler.errors import AuthError, ContentError, NotFoundError, printable
@@ -10,6 +10,9 @@ from bundler.registry.auth.token_exchange import NoChallengeError
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.status import RequestRefusedError, own_words
 from bundler.registry.large_bodies import limit_large_bodies
+
+NAMES_ITS_API = "Docker-Distribution-Api-Version"
+"""Header of registries of Distribution's family."""
 
 _TARGET = re.compile(r"[\s,]*+<([^>]*+)>")
 
@@ -47,6 +50,57 @@ def _next_in(header: str) -> str | None:
     return None
 
 
+def pages_of_names(
+    host: Host, first: str, item: str, read: Callable[[str], tuple[Reply, list[str]]]
+) -> Iterator[list[str]]:
+    """Yield the names on every page of a list of tags or repositories, by one request per page.
+
+    Some registries cut a list at any length and say nothing: one without any `Link` is asked on where it may
+    have been cut, until nothing new comes.
+    Raises ContentError for an endless list, and what `read` raises for a page that must be there.
+    """
+    address, asked_on, linked = first, False, False
+    names: set[str] = set()
+    visited: set[str] = set()
+    for _ in range(host.settings.limits.tag_pages):
+        visited.add(address)
+        try:
+            reply, page = read(address)
+        except (NotFoundError, RequestRefusedError):
+            if asked_on:
+                return  # it doesn't understand the question: this was all that it tells
+            raise
+        yield page
+        is_new = not names.issuperset(page)
+        host.cuts_lists |= asked_on and is_new
+        linked |= (following := next_link(host, reply, address, item)) is not None
+        asked_on = following is None
+        if following is None:
+            if linked or not is_new or not (host.cuts_lists or _may_be_cut(host, reply, len(page))):
+                return
+            following = f"{first}&{urlencode({'last': page[-1]})}"
+            if following in visited:
+                return
+        elif following in visited:
+            raise ContentError(item, "its Link headers form a loop")
+        names.update(page)
+        address = following
+    raise ContentError(item, f"more than the limit of {host.settings.limits.tag_pages:,} pages")
+
+
+def _may_be_cut(host: Host, reply: Reply, length: int) -> bool:
+    """Return whether the registry perhaps cut a page that has no `Link`.
+
+    Those of Distribution's family send it. They are taken at their word, except at lengths at which proxies
+    cut: n, 10, 16, 25, 32, 50, 64, 100. Any other registry may cut anywhere.
+    """
+    asked = host.settings.limits.page_size
+    if NAMES_ITS_API not in reply.headers or length == asked:
+        return True
+    power_of_two = length >= 16 and length & (length - 1) == 0
+    return length < asked and (length == 10 or length % 25 == 0 or power_of_two)
+
+
 _CATALOG = frozenset({"repositories"})
 
 _SCOPE = "registry:catalog:*"
@@ -61,38 +115,36 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
     ContentError for an endless or malformed list.
     """
     limits, item = host.settings.limits, f"catalog of {host.name}"
-    address: str | None = f"/v2/_catalog?{urlencode({'n': limits.page_size})}"
-    names: dict[RepositoryName, None] = {}
-    visited: set[str | None] = set()
-    for _ in range(limits.tag_pages):
-        visited.add(address)
+
+    def read(address: str) -> tuple[Reply, list[str]]:
         try:
-            reply = host.fetch("GET", address or "", _SCOPE, accept=frozenset({200}), limit=limits.tag_page)
+            reply = host.fetch("GET", address, _SCOPE, accept=frozenset({200}), limit=limits.tag_page)
         except (AuthError, NotFoundError, RequestRefusedError) as error:
             kind = AuthError if isinstance(error, AuthError) else NotFoundError
             raise kind(item, f"it can't be read: {error.cause}", _NEXT_STEP) from error
-        names |= dict.fromkeys(
-            _names(host, strict_json.loads(reply.body, item=item, depth=limits.json_depth, names=_CATALOG))
-        )
+        document = strict_json.loads(reply.body, item=item, depth=limits.json_depth, names=_CATALOG)
+        return reply._replace(body=b""), _listed(document, item)
+
+    names: dict[RepositoryName, None] = {}
+    for page in pages_of_names(host, f"/v2/_catalog?{urlencode({'n': limits.page_size})}", item, read):
+        names |= dict.fromkeys(_names(host, page))
         if len(names) > limits.tags:
             raise ContentError(item, f"more than the limit of {limits.tags:,} repositories")
-        address = next_link(host, reply, address or "", item)
-        if address is None:
-            return tuple(sorted(names))
-        if address in visited:
-            raise ContentError(item, "its Link headers form a loop")
-    raise ContentError(item, f"more than the limit of {limits.tag_pages:,} pages")
+    return tuple(sorted(names))
 
 
-def _names(host: Host, document: object) -> list[RepositoryName]:
+def _listed(document: object, item: str) -> list[str]:
     listed = document.get("repositories") if isinstance(document, dict) else document
     if not isinstance(document, dict) or not isinstance(listed, list | None):
-        raise ContentError(f"catalog of {host.name}", f"not a catalog: {printable(repr(listed), 60)}")
+        raise ContentError(item, f"not a catalog: {printable(repr(listed), 60)}")
+    return [name for name in listed or () if isinstance(name, str)]
+
+
+def _names(host: Host, listed: list[str]) -> list[RepositoryName]:
     names: list[RepositoryName] = []
-    for name in listed or ():
+    for name in listed:
         try:
-            if isinstance(name, str):
-                names.append(RepositoryName.parse(f"{host.name}/{name}"))
+            names.append(RepositoryName.parse(f"{host.name}/{name}"))
         except ValueError:
             continue  # no tool could ask for it
     return names

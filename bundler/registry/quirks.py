@@ -37,41 +37,6 @@ def contradicts(digest_header: str, digest: Digest) -> bool:
     return digest_header.startswith(f"{digest.algorithm}:") and digest_header != digest
 
 
-NAMES_ITS_API = "Docker-Distribution-Api-Version"
-"""Header of registries of Distribution's family."""
-
-SMALLEST_PAGE = 4
-"""No registry has pages of fewer tags: a shorter list is whole."""
-
-
-class ListedPage(NamedTuple):
-    """One page of a tag list that came without `Link`, and what is known of its registry."""
-
-    length: int
-    asked: int
-    """The number of tags that may come."""
-    longest: int
-    """The longest page that this registry has sent, this one included."""
-    says_distribution: bool
-    """True if the answer names the registry API of Distribution, whose family sends `Link`."""
-
-    @property
-    def may_be_cut(self) -> bool:
-        """Return whether the registry perhaps cut it without a word.
-
-        Not if it is longer than asked for, or if the registry has sent a longer page. Distribution's family
-        is taken at its word, except at lengths at which proxies cut: n, 10, 16, 25, 32, 50, 64, 100.
-        """
-        if self.length == self.asked:
-            return True
-        if not SMALLEST_PAGE <= self.length < self.asked:
-            return False
-        power_of_two = self.length >= 16 and self.length & (self.length - 1) == 0
-        if self.length == 10 or self.length % 25 == 0 or power_of_two:
-            return True
-        return not self.says_distribution and self.length == self.longest
-
-
 AT_TARGET = "ask those who run the target registry: the same import will be refused again"
 """The next step where none of the kinds has a better one."""
 

@@ -18,8 +18,7 @@ from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.retry import Deadline, TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, RequestRefusedError
 from bundler.registry.large_bodies import limit_large_bodies
-from bundler.registry.listings import next_link, referrers
-from bundler.registry.quirks import NAMES_ITS_API, ListedPage
+from bundler.registry.listings import pages_of_names, referrers
 
 OK = frozenset({200})
 
@@ -64,44 +63,26 @@ class Repository:
         self._pull = f"repository:{name.path}:pull"
 
     def tags(self, count: Callable[[int], None] = _uncounted) -> TagList:
-        """Return all tags, over all pages; one request per page. `count` is told how many came with each.
+        """Return all tags, over all pages. `count` is told how many came with each.
 
         Raises ContentError for endless or hostile lists, NotFoundError for no such repository.
         """
         item = f"tags of {self.name}"
         seen: dict[str, None] = {}
         address = f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size})}"
-        visited: set[str] = set()
-        for _ in range(self._limits.tag_pages):
-            visited.add(address)
-            reply, page = self._page(address, item)
+        for page in pages_of_names(self.host, address, item, partial(self._page, item=item)):
             before = len(seen)
             seen.update(dict.fromkeys(page))
             count(len(seen) - before)
             if len(seen) > self._limits.tags:
                 raise ContentError(item, f"more than the limit of {self._limits.tags:,} tags")
-            following = self._next_page(reply, address, page, item, grew=len(seen) > before)
-            if following is None:
-                return _tag_list(seen)
-            if following in visited:
-                raise ContentError(item, "its Link headers form a loop")
-            address = following
-        raise ContentError(item, f"more than the limit of {self._limits.tag_pages:,} pages")
+        return _tag_list(seen)
 
     @limit_large_bodies
     def _page(self, address: str, item: str) -> tuple[Reply, list[str]]:
         """Return one page of the list, and its answer without the body."""
         reply = self.host.fetch("GET", address, self._pull, accept=OK, limit=self._limits.tag_page)
         return reply._replace(body=b""), _tag_page(reply.body, item, self._limits)
-
-    def _next_page(self, reply: Reply, address: str, page: list[str], item: str, *, grew: bool) -> str | None:
-        if following := next_link(self.host, reply, address, item):
-            return following
-        # Some registries cut the list and say nothing. If the next page brings nothing new, this was all.
-        asked, longest = self._limits.page_size, self.host.saw_page(len(page))
-        if grew and ListedPage(len(page), asked, longest, NAMES_ITS_API in reply.headers).may_be_cut:
-            return f"{self._base}/tags/list?{urlencode({'n': asked, 'last': page[-1]})}"
-        return None
 
     def digest_of(self, reference: Tag | Digest) -> Digest | None:
         """Return the digest that a tag or digest points to now, by one HEAD; None if it is not there."""
@@ -231,7 +212,13 @@ class Repository:
         headers = {"Range": f"bytes={offset}-{blob.size - 1}"} if offset else {}
         accept = frozenset({200, 206, 416}) if offset else OK
         answer = self.host.exchange("GET", path, self._pull, accept=accept, headers=headers)
-        _check_encoding(answer, blob, blob.size - (offset if answer.status == 206 else 0))
+        size = blob.size - (offset if answer.status == 206 else 0)
+        if answer.is_compressed(size):
+            answer.close()
+            cause = (
+                f"it arrives with Content-Encoding {printable(answer.encoding, 40)}, which was not asked for"
+            )
+            raise IntegrityError(f"blob {blob.digest}", cause, "have the registry's proxy not compress blobs")
         if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             return 0, answer.chunks()
         if answer.status == 200:
@@ -245,16 +232,6 @@ class Repository:
         headers, accept = {"Range": f"bytes={start}-{end - 1}"}, frozenset({200, 206, 416})
         path = f"{self._base}/blobs/{blob.digest}"
         return self.host.exchange("GET", path, self._pull, accept=accept, headers=headers)
-
-
-def _check_encoding(answer: Answer, blob: Descriptor, size: int) -> None:
-    """Raise IntegrityError for a body that was compressed on the way: its bytes are not those of the blob."""
-    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-    # A storage may name an encoding of the blob's own bytes; their number tells.
-    if encoding not in ("", "identity") and answer.headers.get("Content-Length") != str(size):
-        answer.close()
-        cause = f"it arrives with Content-Encoding {printable(encoding, 40)}, which was not asked for"
-        raise IntegrityError(f"blob {blob.digest}", cause, "have the registry's proxy not compress blobs")
 
 
 @strict_json.alone

@@ -84,7 +84,7 @@ class RepositoryReport(DocumentValue):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SignerReport(DocumentValue):
-    """Somebody whose signature was proven."""
+    """A signer whose signature was proven."""
 
     principal: str
     """As the file of allowed signers calls them."""

@@ -18,7 +18,6 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from bundler.errors import BundlerError, LocalError, printable
-from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.addresses import is_here
 from bundler.server.answers import ApiError
 from bundler.server.read_api import ContentApi, DiscoveryApi
@@ -89,7 +88,6 @@ class Registry:
         *,
         log: Log | None = None,
         trouble: Log | None = None,
-        limits: Limits = DEFAULT_LIMITS,
         referrers: bool = True,
         any_name: bool = True,
         passwords: Passwords | None = None,
@@ -100,9 +98,9 @@ class Registry:
         self._pages = pages
         self._log = log
         self._trouble = trouble
-        self._rooms: list[object] = [ContentApi(content), DiscoveryApi(content, limits, referrers=referrers)]
+        self._rooms: list[object] = [ContentApi(content), DiscoveryApi(content, referrers=referrers)]
         if isinstance(content, WritableContent):
-            self._rooms.append(WriteApi(content, limits, referrers=referrers))
+            self._rooms.append(WriteApi(content, referrers=referrers))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one WSGI request."""

@@ -15,7 +15,6 @@ from cheroot.ssl import Adapter
 
 from bundler.about import PROGRAM
 from bundler.errors import LocalError, UsageError, printable
-from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import CHUNK
 from bundler.server.app import Log, Pages, Registry
 from bundler.server.connections import HEADERS, STALLED, ChunkedBody, Connection
@@ -36,7 +35,7 @@ LOOK_AGAIN = 0.2
 
 
 class Access(NamedTuple):
-    """Who reaches a registry, and how."""
+    """The terms of access to a registry: TLS and passwords."""
 
     tls: SSLContext | None = None
     passwords: Passwords | None = None
@@ -64,7 +63,6 @@ class RegistryServer:
         *,
         log: Log | None = None,
         trouble: Log | None = None,
-        limits: Limits = DEFAULT_LIMITS,
         referrers: bool = True,
         access: Access = OPEN,
         pages: Pages | None = None,
@@ -73,7 +71,6 @@ class RegistryServer:
             content,
             log=log,
             trouble=trouble,
-            limits=limits,
             referrers=referrers,
             any_name=host is not None,
             passwords=access.passwords,
@@ -88,12 +85,12 @@ class RegistryServer:
 
     @property
     def url(self) -> str:
-        """`http://host:port`, or `https://`."""
+        """Return `http://host:port`, or `https://`."""
         return f"{self._scheme}://{self.address}"
 
     @property
     def address(self) -> str:
-        """`host:port`, as it stands in references."""
+        """Return `host:port`, as it stands in references."""
         host, port = self._server.bind_addr
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -249,7 +246,7 @@ def _no_password() -> str:
 
 
 class TlsAdapter(Adapter):
-    """Wraps each connection; the handshake takes place when its first bytes are read."""
+    """An adapter that wraps each connection; the handshake takes place when its first bytes are read."""
 
     def __init__(self, context: SSLContext) -> None:
         self.context = context

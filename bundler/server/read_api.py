@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from werkzeug import Request, Response
 from werkzeug.exceptions import NotFound
 
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.limits import Limits
 from bundler.oci import OCI_INDEX, Digest, RepositoryPath, Tag
 from bundler.server import answers
 from bundler.server.referrer_index import Referrer, Referrers
@@ -76,19 +76,17 @@ def referrers_page(
     At most `limits.page_size` of them, and not more bytes than a manifest may have: clients read it as
     one. What follows is asked for by the last digest, so that nothing is lost if others are pushed.
     """
-    wanted = request.args.get(FILTER, "")
+    kind = request.args.get(FILTER, "")
     after = request.args.get("last", "")
     matching = [
-        referrer
-        for referrer in referrers
-        if referrer.digest > after and wanted in ("", referrer.artifact_type)
+        referrer for referrer in referrers if referrer.digest > after and kind in ("", referrer.artifact_type)
     ]
     shown = list(_fitting(matching, limits))
     listed = [referrer.fields for referrer in shown]
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
     response = Response(json.dumps(document), content_type=OCI_INDEX)
-    more = {FILTER: wanted} if wanted else {}
-    if wanted:
+    more = {FILTER: kind} if kind else {}
+    if kind:
         response.headers["OCI-Filters-Applied"] = FILTER
     link = {**more, "last": shown[-1].digest} if len(shown) < len(matching) else {}
     return _linked(response, f"/v2/{name}/referrers/{subject}", link)
@@ -112,14 +110,11 @@ def _linked(response: Response, path: str, query: Mapping[str, str | int]) -> Re
 
 
 class DiscoveryApi:
-    """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
+    """The answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
-    def __init__(
-        self, content: ServedContent, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
-    ) -> None:
+    def __init__(self, content: ServedContent, *, referrers: bool = True) -> None:
         self._content = content
-        self._limits = limits
-        self._referrers = Referrers(content, limits) if referrers else None
+        self._referrers = Referrers(content) if referrers else None
 
     def catalog(self, request: Request) -> Response:
         """Return a page of the names of all repositories."""
@@ -138,11 +133,12 @@ class DiscoveryApi:
         if self._referrers is None:
             raise NotFound
         path, subject = answers.parse_name(name), answers.parse_digest(digest)
-        return referrers_page(request, path, subject, self._referrers.of(path, subject), self._limits)
+        listed = self._referrers.of(path, subject)
+        return referrers_page(request, path, subject, listed, self._content.limits)
 
 
 class ContentApi:
-    """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
+    """The answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
     def __init__(self, content: ServedContent) -> None:
         self._content = content
@@ -153,11 +149,11 @@ class ContentApi:
 
     def manifest(self, request: Request, name: str, reference: str) -> Response:
         """Return a manifest by tag or digest, as the bytes that were pushed."""
-        path, wanted = answers.parse_name(name), answers.parse_tag_or_digest(reference)
-        manifest = answers.known_repository(self._content, path).resolve(wanted)
+        path, tag_or_digest = answers.parse_name(name), answers.parse_tag_or_digest(reference)
+        manifest = answers.known_repository(self._content, path).resolve(tag_or_digest)
         if manifest is None:
             raise answers.ApiError(
-                HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no manifest {wanted}"
+                HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no manifest {tag_or_digest}"
             )
         return answers.content_response(request, manifest, self._content.chunks)
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bundler.bundle.inventory import descriptor
-from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Descriptor, Digest, Manifest, RepositoryPath, parse_manifest, read_all
 from bundler.server.served_catalog import ServedRepository
 from bundler.server.served_content import ServedContent
@@ -23,7 +22,7 @@ class Referrer(NamedTuple):
 
     @property
     def artifact_type(self) -> str | None:
-        """Artifact type; None for an index that does not state one."""
+        """Return the artifact type; None for an index that does not state one."""
         artifact_type: str | None = self.fields.get("artifactType")
         return artifact_type
 
@@ -34,11 +33,10 @@ BySubject = Mapping[Digest, list[Referrer]]
 class Referrers:
     """Referrers of every repository of some content. Safe for any number of threads."""
 
-    def __init__(self, content: ServedContent, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, content: ServedContent) -> None:
         self._content = content
-        self._limits = limits
         self._read: dict[Digest, Referrer | None] = {}
-        self._known: dict[RepositoryPath, tuple[ServedRepository, BySubject]] = {}
+        self._indexed: dict[RepositoryPath, tuple[ServedRepository, BySubject]] = {}
 
     def of(self, name: RepositoryPath, subject: Digest) -> list[Referrer]:
         """Return all manifests of a repository that refer to `subject`, in the order of their digests.
@@ -46,11 +44,11 @@ class Referrers:
         Raises what a manifest that can't be read deserves: it might be one of them.
         """
         repository = self._content.repository(name) or ServedRepository()
-        seen, by_subject = self._known.get(name, (None, {}))
+        seen, by_subject = self._indexed.get(name, (None, {}))
         if seen is not repository:
             # It changed, or nobody asked yet. Threads that meet here do the same work twice, no more.
             by_subject = self._by_subject(repository)
-            self._known[name] = repository, by_subject
+            self._indexed[name] = repository, by_subject
         return by_subject.get(subject, [])
 
     def _by_subject(self, repository: ServedRepository) -> BySubject:
@@ -64,7 +62,7 @@ class Referrers:
         # By its digest a manifest says the same for ever, in every repository.
         if blob.digest not in self._read:
             data = read_all(self._content, blob)
-            manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self._limits)
+            manifest = parse_manifest(data, blob.media_type, blob.digest, limits=self._content.limits)
             self._read[blob.digest] = _listed(manifest)
         return self._read[blob.digest]
 

@@ -10,9 +10,10 @@ from bundler.bundle.inventory import INVENTORY_FILE
 from bundler.bundle.reader import Bundle, open_bundle, refuse_unused_folders
 from bundler.errors import UsageError
 from bundler.layout import INDEX_FILE, Layout
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.limits import Limits
 from bundler.oci import Descriptor, Digest, RepositoryPath, read_all
 from bundler.server import served_catalog
+from bundler.session import Session
 
 BLOB = "application/octet-stream"
 """Media type of a blob; the one that a manifest gives it is not known here."""
@@ -20,6 +21,9 @@ BLOB = "application/octet-stream"
 
 class ServedContent(Protocol):
     """Content that a registry serves. Safe for any number of threads."""
+
+    limits: Limits
+    """Bounds of what is read and answered."""
 
     def names(self) -> Collection[RepositoryPath]:
         """Return the names of all repositories."""
@@ -41,14 +45,14 @@ class BundleContent:
     Raises UsageError when two repositories would have the same path.
     """
 
-    def __init__(self, bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, bundle: Bundle, session: Session) -> None:
         self._bundle = bundle
+        self.limits = session.limits
         entries = served_catalog.inventory_entries(bundle.inventory)
         self._blobs = {blob.digest: blob for blob in bundle.inventory.content}
         read = partial(read_all, bundle)
-        self._catalog = served_catalog.catalog_of(
-            served_catalog.with_children(entries, read, lambda child: child.digest in self._blobs, limits)
-        )
+        listed = served_catalog.with_children(entries, read, self._has, self.limits)
+        self._catalog = served_catalog.catalog_of(listed)
 
     def names(self) -> Collection[RepositoryPath]:
         """Return the names of all repositories."""
@@ -66,17 +70,21 @@ class BundleContent:
         """Yield the bytes of a blob or manifest, verified."""
         return self._bundle.chunks(blob)
 
+    def _has(self, manifest: Descriptor) -> bool:
+        return manifest.digest in self._blobs
+
 
 class LayoutContent:
     """A directory that a writable registry keeps: an OCI image layout named by `index.json`."""
 
-    def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, path: Path, session: Session) -> None:
         self._layout = Layout(path)
-        self._limits = limits
-        entries = served_catalog.decode_index(self._layout.file(INDEX_FILE, limits.inventory), limits)
+        self.limits = session.limits
+        index = self._layout.file(INDEX_FILE, self.limits.inventory)
+        entries = served_catalog.decode_index(index, self.limits)
         read = partial(read_all, self._layout)
         self._catalog = served_catalog.catalog_of(
-            served_catalog.with_children(entries, read, self._layout.has, limits)
+            served_catalog.with_children(entries, read, self._layout.has, self.limits)
         )
 
     def names(self) -> Collection[RepositoryPath]:
@@ -102,19 +110,17 @@ class LayoutContent:
 
 
 @contextlib.contextmanager
-def read_only(
-    path: Path, limits: Limits = DEFAULT_LIMITS, volumes_in: Sequence[Path] = ()
-) -> Iterator[ServedContent]:
+def read_only(path: Path, session: Session, volumes_in: Sequence[Path] = ()) -> Iterator[ServedContent]:
     """Yield the content of a bundle file, an unpacked bundle, or the directory of a writable registry.
 
     Raises NotFoundError, UsageError for colliding repositories, and what damaged content deserves.
     """
     if not (path / INVENTORY_FILE).exists() and (path / INDEX_FILE).exists():
-        yield LayoutContent(path, limits)
+        yield LayoutContent(path, session)
         return
-    with open_bundle(path, limits, volumes_in=volumes_in) as bundle:
+    with open_bundle(path, session.limits, volumes_in=volumes_in) as bundle:
         refuse_unused_folders(volumes_in, bundle)
         if bundle.inventory.kind == "delta":
             next_step = "merge it with its base first: `timoni-bundler merge`"
             raise UsageError(str(path), "it is a delta, without its base's content", next_step)
-        yield BundleContent(bundle, limits)
+        yield BundleContent(bundle, session)

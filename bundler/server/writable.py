@@ -17,11 +17,11 @@ from bundler.bundle.inventory import INVENTORY_FILE
 from bundler.durable import local_errors, remove_if_there, sync_directory, temporary_of
 from bundler.errors import ContentError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
-from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Descriptor, Digest, Manifest, RepositoryPath, Tag
 from bundler.server.served_catalog import ServedRepository, encode_index
 from bundler.server.served_content import LayoutContent
 from bundler.server.uploads import Uploads, UploadSession
+from bundler.session import Session
 from bundler.store.blob_store import LOCK, PARTIAL, Store
 
 _BEGINNINGS = frozenset({LOCK, PARTIAL, "blobs", temporary_of(Path(LAYOUT_FILE)).name})
@@ -35,10 +35,10 @@ class MissingPartError(ContentError):
 class WritableContent(LayoutContent):
     """A directory that takes pushes. Safe for any number of threads of one process."""
 
-    def __init__(self, store: Store, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, store: Store, session: Session) -> None:
         if not (store.path / INDEX_FILE).exists():
             store.write_file(INDEX_FILE, encode_index({}))
-        super().__init__(store.path, limits)
+        super().__init__(store.path, session)
         self._store = store
         self._changing = threading.Lock()
         self.uploads = Uploads(store.path / PARTIAL)
@@ -89,9 +89,9 @@ class WritableContent(LayoutContent):
 
     def _write_index(self, catalog: dict[RepositoryPath, ServedRepository]) -> None:
         data = encode_index(catalog)
-        if len(data) > self._limits.inventory:
+        if len(data) > self.limits.inventory:
             # What could not be read again after a restart is not written.
-            raise ContentError(INDEX_FILE, f"full: more than {self._limits.inventory:,} bytes of names")
+            raise ContentError(INDEX_FILE, f"full: more than {self.limits.inventory:,} bytes of names")
         self._sync_blobs()
         if (self._store.path / INVENTORY_FILE).exists():
             remove_if_there(self._store.path / INVENTORY_FILE)
@@ -110,14 +110,14 @@ class WritableContent(LayoutContent):
 
 
 @contextlib.contextmanager
-def writable(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[WritableContent]:
+def writable(path: Path, session: Session) -> Iterator[WritableContent]:
     """Yield a directory to serve and push to; created if it is not there.
 
     Raises UsageError for a directory with other files in it, LocalError when another process has it.
     """
     _check_place(path)
     with Store(path) as store:
-        content = WritableContent(store, limits)
+        content = WritableContent(store, session)
         try:
             yield content
         finally:

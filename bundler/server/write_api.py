@@ -8,7 +8,6 @@ from http import HTTPStatus
 from werkzeug import Request, Response
 
 from bundler.errors import ContentError, IntegrityError
-from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Digest, Manifest, RepositoryPath, parse_manifest, sha256
 from bundler.oci.manifest import media_type_of
 from bundler.server.answers import ApiError, body, parse_digest, parse_name, parse_tag_or_digest
@@ -19,13 +18,10 @@ _CONTENT_RANGE = re.compile("(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/.*)?")
 
 
 class WriteApi:
-    """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
+    """The answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
-    def __init__(
-        self, content: WritableContent, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
-    ) -> None:
+    def __init__(self, content: WritableContent, *, referrers: bool = True) -> None:
         self._content = content
-        self._limits = limits
         self._referrers = referrers
 
     # --- blobs -----------------------------------------------------------------------------------
@@ -34,10 +30,10 @@ class WriteApi:
         """Answer `POST` of an upload with a session or, given `mount` or `digest`, with the blob."""
         path = parse_name(name)
         if "mount" in request.args:
-            wanted = parse_digest(request.args["mount"])
+            digest = parse_digest(request.args["mount"])
             # Wherever it was pushed to, it is here: `from` need not be asked.
-            if self._content.blob(path, wanted):
-                return _created(path, "blobs", wanted)
+            if self._content.blob(path, digest):
+                return _created(path, "blobs", digest)
         upload = self._content.uploads.begin()
         if "digest" in request.args:
             return self.finish_upload(request, name, upload)
@@ -104,15 +100,17 @@ class WriteApi:
 
         Its subject need not be. `OCI-Subject` tells the client that it will be among the referrers.
         """
-        path, wanted = parse_name(name), parse_tag_or_digest(reference)
+        path, tag_or_digest = parse_name(name), parse_tag_or_digest(reference)
         data = self._manifest_body(request)
-        seen = wanted.computed(data) if isinstance(wanted, Digest) else sha256(data)
-        if isinstance(wanted, Digest) and seen != wanted:
-            message = f"the received manifest has the digest {seen}, not {wanted}"
+        seen = tag_or_digest.computed(data) if isinstance(tag_or_digest, Digest) else sha256(data)
+        if isinstance(tag_or_digest, Digest) and seen != tag_or_digest:
+            message = f"the received manifest has the digest {seen}, not {tag_or_digest}"
             raise ApiError(HTTPStatus.BAD_REQUEST, "DIGEST_INVALID", message)
         try:
             manifest = self._parsed(data, request.headers.get("Content-Type", ""), seen)
-            self._content.put_manifest(path, None if isinstance(wanted, Digest) else wanted, manifest)
+            self._content.put_manifest(
+                path, None if isinstance(tag_or_digest, Digest) else tag_or_digest, manifest
+            )
         except MissingPartError as error:
             raise ApiError(HTTPStatus.BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", str(error)) from error
         except ContentError as error:
@@ -124,25 +122,25 @@ class WriteApi:
 
     def delete_tag(self, request: Request, name: str, reference: str) -> Response:
         """Answer `DELETE` of a tag; its manifest stays, as there is no garbage collection."""
-        path, wanted = parse_name(name), parse_tag_or_digest(reference)
-        if isinstance(wanted, Digest):
+        path, tag_or_digest = parse_name(name), parse_tag_or_digest(reference)
+        if isinstance(tag_or_digest, Digest):
             raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", "manifests are not deleted here")
-        if not self._content.delete_tag(path, wanted):
-            raise ApiError(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no tag {wanted}")
+        if not self._content.delete_tag(path, tag_or_digest):
+            raise ApiError(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", f"{path} has no tag {tag_or_digest}")
         return Response(status=HTTPStatus.ACCEPTED)
 
     def _manifest_body(self, request: Request) -> bytes:
         data = bytearray()
         for piece in body(request):
             data += piece
-            if len(data) > self._limits.manifest:
-                message = f"larger than the limit of {self._limits.manifest:,} bytes"
+            if len(data) > self._content.limits.manifest:
+                message = f"larger than the limit of {self._content.limits.manifest:,} bytes"
                 raise ApiError(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", message)
         return bytes(data)
 
     def _parsed(self, data: bytes, declared: str, digest: Digest) -> Manifest:
-        media_type = media_type_of(data, declared, item=f"manifest {digest}", limits=self._limits)
-        return parse_manifest(data, media_type, digest, limits=self._limits)
+        media_type = media_type_of(data, declared, item=f"manifest {digest}", limits=self._content.limits)
+        return parse_manifest(data, media_type, digest, limits=self._content.limits)
 
 
 def _accepted(path: RepositoryPath, upload: str, size: int, status: HTTPStatus) -> Response:

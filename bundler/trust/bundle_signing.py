@@ -33,17 +33,14 @@ class Signing:
     """A key that signs, and what it will say; `now` is in seconds since the epoch."""
 
     def __init__(self, keygen: SshKeygen, key: Path, terms: Terms, now: int) -> None:
-        """Take the key. Raises: UsageError if there is none, or its certificate is not valid now."""
+        """Take the key. Raises: UsageError if there is none, or nobody accepts its certificate now."""
         self._keygen = keygen
         self._key = key
         self._terms = terms
         self._now = now
         self._name = (keygen.fingerprint(key), keygen.certificate(key))
-        begins, ends = keygen.validity(key)
-        at = moment_at(now).removesuffix("Z")
-        if begins > at or (ends and ends <= at):
-            state = f"is not valid before {begins}Z" if begins > at else f"expired at {ends}Z"
-            raise UsageError(str(key), f"its certificate {state}", "get a new certificate for the key")
+        if cause := keygen.unfit(key, moment_at(now).removesuffix("Z")):
+            raise UsageError(str(key), f"its certificate {cause}", "get a new certificate for the key")
 
     def seal(self, bundle: Digest, replaced: Statement | None = None) -> SignedStatement:
         """Return a new statement about a bundle, signed; its job and number follow from the one `replaced`.

@@ -63,35 +63,35 @@ class Keyless:
 
     @property
     def descriptions(self) -> tuple[str, ...]:
-        """The identities that are wanted, for people."""
+        """Return the identities that are wanted, for people."""
         return tuple(map(str, self._identities))
 
     def check(self, evidence: Evidence) -> CheckedSignature:
         """Check whether one of the identities made a signature. Raises nothing, whatever is in it."""
-        wanted = _Wanted(self._identities)
+        policy = _Wanted(self._identities)
         try:
             with warnings.catch_warnings():
                 # Of certificates that are odd, cryptography warns on standard error.
                 warnings.simplefilter("ignore")
-                self._verify(evidence, wanted)
+                self._verify(evidence, policy)
         except Exception as error:  # a stranger's bytes, through four parsers: none of it counts
-            return CheckedSignature(accepted=False, detail=wanted.refusal or f"not valid: {printable(error)}")
-        return CheckedSignature(accepted=wanted.accepted is not None, detail=wanted.accepted or "not valid")
+            return CheckedSignature(accepted=False, detail=policy.refusal or f"not valid: {printable(error)}")
+        return CheckedSignature(accepted=policy.accepted is not None, detail=policy.accepted or "not valid")
 
-    def _verify(self, evidence: Evidence, wanted: _Wanted) -> None:
+    def _verify(self, evidence: Evidence, policy: _Wanted) -> None:
         if isinstance(evidence.certified, Promised):
             bundle = _promised(evidence.signature, evidence.certified)
-            self._verifier.verify_artifact(evidence.message, bundle, wanted)
+            self._verifier.verify_artifact(evidence.message, bundle, policy)
         elif isinstance(evidence.certified, Bundled):
-            self._verify_bundle(evidence, evidence.certified, wanted)
+            self._verify_bundle(evidence, evidence.certified, policy)
 
-    def _verify_bundle(self, evidence: Evidence, certified: Bundled, wanted: _Wanted) -> None:
+    def _verify_bundle(self, evidence: Evidence, certified: Bundled, policy: _Wanted) -> None:
         from sigstore.models import Bundle
 
         bundle = Bundle.from_json(certified.data)
         if not certified.enveloped:
-            self._verifier.verify_artifact(evidence.message, bundle, wanted)
-        elif pae(*self._verifier.verify_dsse(bundle, wanted)) != evidence.message:
+            self._verifier.verify_artifact(evidence.message, bundle, policy)
+        elif pae(*self._verifier.verify_dsse(bundle, policy)) != evidence.message:
             raise ValueError("the signed statement is another")
 
 
@@ -112,7 +112,7 @@ def read_trusted_root(name: str, data: bytes) -> Verifier:
 
 
 def _trusted_root(data: bytes) -> TrustedRoot:
-    """With the keys, which the library reads only when there is a signature, and leaves out if it can't."""
+    """Make the root with the keys, which the library reads late, and leaves out if it can't."""
     from sigstore._internal.trust import KeyringPurpose
     from sigstore.models import TrustedRoot
     from sigstore_models.trustroot.v1 import TrustedRoot as Document
@@ -194,7 +194,7 @@ def _promised(signature: bytes, certified: Promised) -> Bundle:
 
     class LogEntry(TransparencyLogEntry):
         def _validate(self) -> None:
-            """There is no proof to be whole."""
+            """Accept it: there is no proof to be whole."""
 
         def _verify(self, keyring: Any) -> None:
             self._verify_set(keyring)

@@ -31,11 +31,15 @@ _VALIDITY = re.compile(
     rb"^\s*Valid: (?:(?:from|after) " + _TIME + rb")?\s*(?:(?:to|before) " + _TIME + rb")?", re.MULTILINE
 )
 
+_OF_A_HOST = re.compile(rb"^\s*Type: \S+ host certificate$", re.MULTILINE)
+
+_OF_NOBODY = re.compile(rb"^\s*Principals: \(none\)$", re.MULTILINE)
+
 _FINGERPRINT = re.compile(rb"[0-9]+ (SHA256:[A-Za-z0-9+/]{43}) ")
 
 
 class Signer(NamedTuple):
-    """Whose signature was proven."""
+    """A person whose signature was proven."""
 
     principal: str
     """As the file of allowed signers calls them."""
@@ -44,7 +48,7 @@ class Signer(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """Whose signatures count: the text of a file of allowed signers, and of revoked keys if there is one."""
+    """The signers who count: the text of a file of allowed signers, and of revoked keys if there is one."""
 
     name: str
     signers: bytes
@@ -90,16 +94,23 @@ class SshKeygen:
         with local_errors(key, "read"), key.open("rb") as file:
             return certificate_in(file.read(self._limits.config))
 
-    def validity(self, key: Path) -> tuple[str, str]:
-        """Return from when to when a certificate is valid, in UTC, `2026-01-31T09:00:00`.
+    def unfit(self, key: Path, now: str) -> str:
+        """Return why nobody accepts what a certificate signs; empty if they may, and for a plain key.
 
-        Empty for no bound, and for a key without a certificate.
+        `now` is in UTC, `2026-01-31T09:00:00`.
         """
         ended = self._run(["-L", "-f", str(key)], TZ="UTC")
         valid = _VALIDITY.search(ended.out)
         if ended.code or not valid:
-            return "", ""
-        return (valid[1] or b"").decode(), (valid[2] or b"").decode()
+            return ""
+        begins, ends = ((valid[bound] or b"").decode() for bound in (1, 2))
+        if begins > now:
+            return f"is not valid before {begins}Z"
+        if ends and ends <= now:
+            return f"expired at {ends}Z"
+        if _OF_A_HOST.search(ended.out):
+            return "is that of a host, not of a user"
+        return "names no principal" if _OF_NOBODY.search(ended.out) else ""
 
     def sign(self, key: Path, message: bytes) -> Signature:
         """Sign these bytes. Raises LocalError: wrong passphrase, no agent, no hardware."""
@@ -113,7 +124,7 @@ class SshKeygen:
     def signer(
         self, allowed: Allowed, signature: Signature, message: bytes, times: tuple[int, ...]
     ) -> Signer:
-        """Whose signature of these bytes it is, their key allowed at all these times (since the epoch).
+        """Return the signer of these bytes whose key is allowed at all these times (since the epoch).
 
         Raises TrustError that says why it doesn't count.
         """

@@ -13,7 +13,7 @@ EXPIRED = "expired"
 
 
 class Requirement(NamedTuple):
-    """Whose signatures a bundle must have, and for which job."""
+    """The signers that a bundle must have, and the job."""
 
     allowed: Allowed
     signers: int = 1
@@ -86,7 +86,19 @@ class StatementVerifier:
         return list(proven.values())
 
 
+_REVOCATION_LIST = b"SSHKRL\n\0"
+
+_BEFORE_ITS_TEXTS = 36
+"""Bytes of its magic, versions, date and flags. Source: OpenSSH, PROTOCOL.krl."""
+
+
 def _lists_keys(data: bytes) -> bool:
+    """Return True unless a file of revoked keys, or the list that `ssh-keygen -k` makes, is empty."""
+    if data.startswith(_REVOCATION_LIST):
+        sections = _BEFORE_ITS_TEXTS
+        for _ in ("reserved", "comment"):
+            sections += 4 + int.from_bytes(data[sections : sections + 4])
+        return len(data) > sections
     lines = (line.strip() for line in data.splitlines())
     return any(line and not line.startswith(b"#") for line in lines)
 

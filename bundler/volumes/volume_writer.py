@@ -78,7 +78,7 @@ class Cut(NamedTuple):
 
     @property
     def piece(self) -> int:
-        """Bytes of the bundle that one volume holds."""
+        """Return the bytes of the bundle that one volume holds."""
         return self.size - 1 - volume_format.TRAILER
 
     def need(self, size: int) -> int:
@@ -133,8 +133,8 @@ class Splitter:
 
     def _begin(self, name: str) -> None:
         path = self._bundle.with_name(name)
-        wanted = self._only in (None, len(self._files) + 1)
-        self._files.append(begin_whole(path) if wanted else None)
+        written_here = self._only in (None, len(self._files) + 1)
+        self._files.append(begin_whole(path) if written_here else None)
         self._digests.append(hashlib.sha256())
 
     def _append(self, number: int, data: bytes | memoryview) -> None:

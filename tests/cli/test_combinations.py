@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -37,6 +38,11 @@ LINES = {
     "kit": ["kit", "bundle.tar.zst", "-o", "kit"],
     "diff": ["diff", "a", "b"],
     "serve": ["serve", "."],
+    "compact": ["compact", "b", "-o", "c.compact.zst"],
+    "expand": ["expand", "b", "-o", "e.tar.zst"],
+    "ls": ["ls", "h.example/app"],
+    "catalog": ["catalog", "h.example"],
+    "login": ["login", "h.example"],
 }
 """A command line to which options can be added."""
 
@@ -63,6 +69,7 @@ DECIDED_BY_VALUES = {
     # These go together or not by what is in the files that they name.
     frozenset({"--base", "--full-every"}): "error: --full-every: ",
     frozenset({"--lock", "--shard"}): "a shard needs an existing lock file",
+    frozenset({"--client-key", "--config"}): "error: client.pem: --client-key: there is no --client-cert",
     frozenset({"--allowed-signers", "--policy"}): "the policy already says whose signatures count",
 }
 
@@ -173,6 +180,53 @@ def test_a_failing_command_with_json_prints_its_report(line: list[str], capsys: 
     assert report["failures"][0]["item"] in line
 
 
+@pytest.mark.parametrize("command", ["compact", "expand"])
+def test_a_report_is_never_where_the_bundle_goes(command: str, capsys: Output) -> None:
+    assert run([command, "b", "-o", "-", "--jobs", "3", "--json"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["inspect", "n" * 300],
+        ["verify", "n" * 300],
+        ["merge", "n" * 300, "-o", "m.tar.zst"],
+        ["import", "n" * 300, "--to", "h.example"],
+        ["import", "--rollback", "n" * 300],
+        ["export", "h.example/a", "-o", "a.tar.zst", "--lock", "n" * 300],
+        ["export", "h.example/a", "-o", "a.tar.zst", "--report", "n" * 300],
+        ["store", "list", "n" * 300],
+    ],
+    ids=lambda line: " ".join(line[:-1]),
+)
+def test_a_name_that_is_too_long_is_in_the_report(line: list[str], capsys: Output) -> None:
+    assert run([*line, "--json"]) == 9
+    report = json.loads(capsys.readouterr().out)
+    assert report["exitCode"] == 9
+    assert "File name too long" in report["failures"][0]["cause"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "link to itself"])
+@pytest.mark.parametrize(
+    "option", ["--report", "--receipt", "--rollback-file", "--write-image-map", "--lock", "--metrics"]
+)
+def test_no_file_is_written_over_a_device_or_a_pipe(
+    option: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("a.prom" if kind == "pipe" else "pipe")
+    if kind != "pipe":
+        Path("a.prom").symlink_to("pipe" if kind == "link to a pipe" else "a.prom")
+    a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
+    line = ["import", "b.tar.zst", "--to", "127.0.0.1:1/x"]
+    if option == "--lock":
+        line = ["export", "127.0.0.1:1/app", "-o", "c.tar.zst"]
+    assert run([*line, option, "a.prom", "-q"]) == 9
+    assert "error: a.prom: can't " in capsys.readouterr().err
+    assert not Path("a.prom").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "cause"),
     [
@@ -234,7 +288,13 @@ def test_folders_of_volumes_are_refused_for_one_file(
     assert "error: --volumes-in: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", [["export", "h.example/a"], ["merge", "b.tar.zst"], ["report", "b.tar.zst"]])
+FORCING = [
+    ["export", "h.example/a"], ["merge", "b"], ["report", "b"], ["compact", "b"], ["expand", "b"],
+    ["extract", "b", "h.example/a:1"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", FORCING, ids=lambda line: str(line[0]))
 def test_force_is_refused_for_standard_output(line: list[str], capsys: Output) -> None:
     assert run([*line, "--force", "-o", "-"]) == 2
     assert "error: --force: standard output replaces nothing" in capsys.readouterr().err

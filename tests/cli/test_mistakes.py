@@ -15,6 +15,7 @@ from bundler.cli.main import COMMANDS, program
 from bundler.server.listener import RegistryServer
 from bundler.server.served_content import read_only
 from bundler.server.writable import writable
+from bundler.session import Session
 from tests.builders import a_bundle, a_module
 
 Output = pytest.CaptureFixture[str]
@@ -90,7 +91,7 @@ def test_the_options_of_a_long_command_stand_under_headings(name: str) -> None:
 
 
 def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path, capsys: Output) -> None:
-    with writable(tmp_path / "a") as content, RegistryServer(content) as server:
+    with writable(tmp_path / "a", Session()) as content, RegistryServer(content) as server:
         port = server.address.rpartition(":")[2]
         assert run(["serve", "--writable", str(tmp_path / "b"), "--port", port]) == 9
     (line,) = capsys.readouterr().err.splitlines()
@@ -121,7 +122,7 @@ def test_a_directory_that_is_named_like_an_archive_is_warned_of(
 ) -> None:
     out = tmp_path / name
     bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/app": a_module("1.0.0")})
-    with read_only(bundle) as content, RegistryServer(content) as server:
+    with read_only(bundle, Session()) as content, RegistryServer(content) as server:
         assert run(["export", f"{server.address}/app", "-o", str(out)]) == 0
     assert out.is_dir() == (f"{name}: this will be a directory" in capsys.readouterr().err)
     assert out.is_dir() == (name != "a.tar.zst")

@@ -135,7 +135,7 @@ def test_a_signature_survives_both_conversions(portable: Path, tmp_path: Path) -
     assert run("expand", str(small), "-o", str(again)).returncode == 0
     assert again.read_bytes() == signed.read_bytes()
     with open_bundle(signed) as one, open_bundle(small) as other:
-        assert other.sealed == one.sealed is not None
+        assert other.signed_statement == one.signed_statement is not None
 
 
 @pytest.mark.slow

@@ -442,7 +442,7 @@ def test_names_that_are_not_tags_are_reported_the_rest_exported(
 ) -> None:
     """Case 18."""
     body = json.dumps({"tags": ["1.0.0", bad, "1.0.0"]})
-    source.on("GET", "/tags/list", says(200, body))
+    source.on("GET", "/tags/list", says(200, body), times=ALWAYS)
     report = export(source, tmp_path, clock)
     assert (report.exit_code, report.failures[0].exit_code) == (8, 7)
     assert "can't be a tag" in only_failure(report)
@@ -477,7 +477,8 @@ def paged(source: MemoryRegistry, *links: str) -> None:
     """One page per link, each with one tag."""
     for number, link in enumerate((*links, "")):
         body = json.dumps({"tags": [f"1.{number}.0"]})
-        headers = {"Link": link.replace("BASE", source.base)} if link else {}
+        headers = {"Docker_Distribution_Api_Version": "registry/2.0"}
+        headers |= {"Link": link.replace("BASE", source.base)} if link else {}
         source.on("GET", "/tags/list", says(200, body, **headers))
 
 

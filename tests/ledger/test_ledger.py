@@ -188,3 +188,15 @@ def test_a_bundle_of_another_job_than_expected_is_refused(alice: Path, tmp_path:
     a_signed_bundle(staging, alice, Terms(Job("staging"), 7))
     with pytest.raises(TrustError, match="signed for job staging, but job nightly is expected"):
         open_bundle(staging, verifier=verifier)
+
+
+@pytest.mark.slow
+def test_a_receipt_of_nothing_but_a_rollback_makes_a_full_bundle(nights: Nights) -> None:
+    assert nights.imports(nights.bundles[0]) == 0
+    session = Session(registries_for(FakeClock()))
+    roll_back(read_rollback_file(nights.undo), session, Ledger(nights.folder / "ledger"))
+    out, base = nights.folder / "again.tar.zst", Incremental(base=(str(nights.receipt),))
+    exported(out, f"{nights.server.host}/{nights.path}", incremental=base, store=nights.folder / "store")
+    with open_bundle(out) as bundle:
+        assert bundle.inventory.kind == "full"
+    assert nights.imports(out) == 0

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from bundler.trust.bundle_signing import Terms, moment_at
 from bundler.trust.job import Job
 from bundler.trust.statement import SignedStatement
 from bundler.trust.statement_verifier import Requirement, StatementVerifier
+from tests.faults.test_attacks_local import FOREIGN
 from tests.schema_checks import valid
 from tests.trust.keys import NOW, a_certificate, a_key, allowed, keygen, line, signing
 
@@ -183,7 +185,27 @@ def test_a_certificate_that_is_not_valid_now_does_not_sign(
         signing(certificate)
 
 
-@pytest.mark.parametrize("text", [b"", b"\n# nobody yet\n"])
+@pytest.mark.parametrize("of", ["a host", "nobody"])
+def test_a_certificate_that_nobody_accepts_does_not_sign(of: str, alice: Path, tmp_path: Path) -> None:
+    key = a_key(tmp_path, "own")
+    command = ["ssh-keygen", "-q", "-s", str(alice), "-I", of, *(["-h", "-n", "h"] if of == "a host" else [])]
+    subprocess.run([*command, str(key.with_name("own.pub"))], check=True)
+    with pytest.raises(UsageError, match=r"its certificate (is that of a host|names no principal)"):
+        signing(key.with_name("own-cert.pub"))
+
+
+def test_an_empty_revocation_list_is_refused(alice: Path, tmp_path: Path) -> None:
+    lists = {}
+    for name, keys in (("empty", ""), ("full", a_key(tmp_path, "own").with_name("own.pub").read_text())):
+        (tmp_path / "keys").write_text(keys)
+        subprocess.run(["ssh-keygen", "-q", "-k", "-f", tmp_path / name, tmp_path / "keys"], check=True)
+        lists[name] = allowed(line("alice", alice), revoked=(tmp_path / name).read_bytes())
+    StatementVerifier(keygen(), Requirement(lists["full"]), now=NOW)
+    with pytest.raises(UsageError, match="it lists no keys"):
+        StatementVerifier(keygen(), Requirement(lists["empty"]), now=NOW)
+
+
+@pytest.mark.parametrize("text", [b"", b"\n# nobody yet\n", b" \t\r\n\x0c\n", b"\t# nobody\r\n \r\n"])
 def test_a_list_of_revoked_keys_without_any_is_refused(text: bytes, alice: Path) -> None:
     with pytest.raises(UsageError, match="it lists no keys"):
         StatementVerifier(keygen(), Requirement(allowed(line("alice", alice), revoked=text)), now=NOW)
@@ -300,6 +322,42 @@ def test_what_can_not_be_looked_at_is_no_empty_state(border: Border, alice: Path
     with pytest.raises(BundlerError) as error:
         border.crossed(number(alice, 7))
     assert error.value.exit_code == 9
+
+
+@pytest.mark.parametrize("place", ["jobs", "jobs/default.json"])
+@pytest.mark.parametrize("spoil", FOREIGN)
+def test_a_state_of_a_job_that_others_can_change_is_refused(
+    place: str, spoil: Callable[[Path], str], border: Border, alice: Path
+) -> None:
+    border.crossed(number(alice, 7))
+    spoil(border.folder / place)
+    for may_write in (True, False):
+        with pytest.raises(LocalError, match=place.rpartition("/")[2]):
+            border.record(number(alice, 8), may_write=may_write)
+
+
+@pytest.mark.parametrize("spoil", [*FOREIGN, os.mkfifo, Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_a_log_that_can_t_be_believed_is_no_empty_log(
+    spoil: Callable[[Path], object], border: Border, alice: Path
+) -> None:
+    border.crossed(number(alice, 7))
+    (log,) = border.folder.glob("target-*.log")
+    if spoil not in FOREIGN:
+        log.unlink()
+    spoil(log)
+    with pytest.raises(LocalError, match=log.name):
+        Ledger(border.folder).imported(parse_prefix("oci://registry.internal"))
+
+
+def test_an_open_umask_does_not_open_the_state(border: Border, alice: Path) -> None:
+    """Case 129."""
+    before = os.umask(0)
+    try:
+        for sequence in (7, 8):
+            border.crossed(number(alice, sequence))
+    finally:
+        os.umask(before)
+    assert [path for path in border.folder.rglob("*") if path.stat().st_mode & 0o022] == []
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import ast
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -227,6 +228,17 @@ def test_a_key_that_folds_to_a_known_one_is_refused(name: str, tmp_path: Path) -
                 assert not is_taken(kind, document, tmp_path), (path, other, beside)
 
 
+@pytest.mark.parametrize("name", ["Sigstore bundle", "in-toto statement", "manifest", "index.json"])
+def test_a_name_of_protobuf_beside_or_for_ours_is_refused(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    for path in places(kind.document):
+        key = str(path[-1])
+        other = re.sub("([A-Z])", lambda letter: f"_{letter[0].lower()}", key)
+        for beside in (True, False) if other != key else ():
+            document = changed(kind.document, path, other, beside=beside)
+            assert not is_taken(kind, document, tmp_path), (path, other, beside)
+
+
 def test_a_bundle_json_has_one_spelling_of_every_key(tmp_path: Path) -> None:
     document = inventory(tmp_path)
     kind = Kind(document, lambda data, at: decode(data), strict_json.canonical)
@@ -242,8 +254,10 @@ def test_a_trusted_root_has_one_spelling_of_every_key(tmp_path: Path) -> None:
     kind = Kind(root, lambda data, at: read_trusted_root("root.json", data))
     assert is_taken(kind, root, tmp_path)
     for path in places(root):
-        other = changed(root, path, str(path[-1]).upper(), beside=True)
-        assert not is_taken(kind, other, tmp_path), path
+        key = str(path[-1])
+        for name in {key.upper(), re.sub("([A-Z])", r"_\1", key).lower()} - {key}:
+            other = changed(root, path, name, beside=True)
+            assert not is_taken(kind, other, tmp_path), path
 
 
 def test_tags_that_differ_by_case_are_different_tags(tmp_path: Path) -> None:

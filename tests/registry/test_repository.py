@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,7 +13,6 @@ from bundler.oci.content import read_all
 from bundler.oci.digest import Digest
 from bundler.oci.manifest import ACCEPTED
 from bundler.oci.reference import RepositoryName, Tag
-from bundler.registry.quirks import ListedPage
 from bundler.registry.repository import Repository, digest_like
 from tests.builders import a_module, descriptor_of, noise
 from tests.doubles import (
@@ -31,6 +30,8 @@ from tests.doubles import (
 )
 from tests.flows import PATIENT, registries_for
 
+Respond = Callable[[Seen], Reply]
+DISTRIBUTION = {"Docker-Distribution-Api-Version": "registry/2.0"}
 DATA = noise("client", 5_000_000)
 BLOB = descriptor_of(DATA)
 
@@ -135,85 +136,88 @@ def test_a_digest_is_computed_by_the_algorithm_asked_for() -> None:
     assert Digest.parse(digest_like("", DATA))
 
 
-@pytest.mark.parametrize(
-    ("length", "asked", "expected"),
-    [
-        (1000, 1000, True), (1001, 1000, False), (100, 1000, True), (50, 1000, True), (64, 1000, True),
-        (27, 1000, False), (0, 1000, False), (10, 1000, True), (20, 1000, False), (999, 1000, False),
-    ],
-)  # fmt: skip
-def test_a_page_of_a_round_length_may_be_cut(length: int, asked: int, expected: bool) -> None:
-    assert ListedPage(length, asked, length, says_distribution=True).may_be_cut is expected
+def tags_cut_at(length: int, tags: list[str], **headers: str) -> Respond:
+    """Answer with at most so many tags after `last`, and without a Link."""
+
+    def cut(request: Seen) -> Reply:
+        last = parse_qs(urlsplit(request.target).query).get("last", [""])[0]
+        page = [tag for tag in tags if tag > last][:length]
+        return Reply(200, headers, json.dumps({"name": "app", "tags": page}).encode())
+
+    return cut
 
 
-@pytest.mark.parametrize(
-    ("length", "longest", "expected"),
-    [(7, 7, True), (20, 20, True), (27, 27, True), (999, 999, True), (27, 28, False), (3, 3, False)],
-)
-def test_a_page_of_any_length_may_be_cut_until_a_longer_came(
-    length: int, longest: int, expected: bool
-) -> None:
-    assert ListedPage(length, 1000, longest, says_distribution=False).may_be_cut is expected
+def tags_and_requests(respond: Respond, clock: FakeClock) -> tuple[list[str], int]:
+    """Return the tags that are found in a list, and the number of requests."""
+    with LoopbackServer(respond) as server:
+        source = registries_for(clock, limits=PATIENT).source(RepositoryName(f"{server.host}/app"))
+        return list(source.tags().tags), len(server.seen)
 
 
-@pytest.mark.parametrize("cut_at", [4, 7, 20, 30, 37, 99, 250, 999])
+@pytest.mark.parametrize("cut_at", [1, 2, 3, 7, 20, 37, 99, 250, 999, 1000])
 def test_no_tag_is_lost_wherever_a_list_is_cut(cut_at: int, clock: FakeClock) -> None:
     tags = [f"1.{number:04}.0" for number in range(2 * cut_at + 1)]
+    # Three pages, and one request more, which brings nothing.
+    assert tags_and_requests(tags_cut_at(cut_at, tags), clock) == (tags, 4)
+
+
+@pytest.mark.parametrize("cut_at", [10, 16, 25, 32, 50, 64, 75, 100, 128, 256, 500, 1000])
+def test_no_tag_is_lost_where_a_proxy_cuts_a_list(cut_at: int, clock: FakeClock) -> None:
+    tags = [f"1.{number:04}.0" for number in range(2 * cut_at + 1)]
+    assert tags_and_requests(tags_cut_at(cut_at, tags, **DISTRIBUTION), clock) == (tags, 4)
+
+
+def test_what_cut_one_list_is_asked_on_for_every_list(clock: FakeClock) -> None:
+    long, short = [f"1.{number:02}.0" for number in range(11)], ["1", "2", "3"]
+    cut_at_10, cut_at_2 = tags_cut_at(10, long, **DISTRIBUTION), tags_cut_at(2, short, **DISTRIBUTION)
+    with LoopbackServer(lambda seen: (cut_at_10 if "/long/" in seen.path else cut_at_2)(seen)) as server:
+        known = registries_for(clock, limits=PATIENT)
+        found = [known.source(RepositoryName(f"{server.host}/{name}")) for name in ("long", "short")]
+        assert [list(repository.tags().tags) for repository in found] == [long, short]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 9, 20, 27, 999, 1001])
+def test_distributions_family_is_taken_at_its_word(count: int, clock: FakeClock) -> None:
+    tags = [f"1.{number:04}.0" for number in range(count)]
+    assert tags_and_requests(tags_cut_at(count, tags, **DISTRIBUTION), clock) == (tags, 1)
+
+
+def test_no_tag_is_lost_where_pages_have_as_many_bytes(clock: FakeClock) -> None:
+    """The second page is shorter than the first, and not the last."""
+    tags = ["a1", "a2", "a3", "b" * 100, "c1", "c2"]
 
     def cut(request: Seen) -> Reply:
         last = parse_qs(urlsplit(request.target).query).get("last", [""])[0]
-        page = [tag for tag in tags if tag > last][:cut_at]
+        rest = [tag for tag in tags if tag > last]
+        page = [tag for number, tag in enumerate(rest) if len("".join(rest[: number + 1])) < 104]
         return Reply(200, {}, json.dumps({"name": "app", "tags": page}).encode())
 
-    with LoopbackServer(cut) as server:
-        source = registries_for(clock, limits=PATIENT).source(RepositoryName(f"{server.host}/app"))
-        assert source.tags().tags == tuple(tags)
-        # The last page is shorter than the others, which is proof that it is whole.
-        assert len(server.seen) == 3
+    assert tags_and_requests(cut, clock)[0] == tags
 
 
-@pytest.mark.parametrize(("count", "requests"), [(0, 1), (3, 1), (4, 2), (40, 2)])
-def test_a_list_that_is_whole_costs_one_request_more_at_most(
-    count: int, requests: int, clock: FakeClock
-) -> None:
-    def whole(request: Seen) -> Reply:
-        return Reply(
-            200, {}, json.dumps({"name": "app", "tags": [f"1.{n}.0" for n in range(count)]}).encode()
-        )
-
-    with LoopbackServer(whole) as server:
-        known = registries_for(clock, limits=PATIENT)
-        assert len(known.source(RepositoryName(f"{server.host}/app")).tags().tags) == count
-        assert len(server.seen) == requests
-
-
-def test_a_longer_list_before_spares_the_question(clock: FakeClock) -> None:
-    def whole(request: Seen) -> Reply:
-        count = 40 if "/long/" in request.target else 30
-        return Reply(
-            200, {}, json.dumps({"name": "app", "tags": [f"1.{n}.0" for n in range(count)]}).encode()
-        )
-
-    with LoopbackServer(whole) as server:
-        known = registries_for(clock, limits=PATIENT)
-        for name in ("long", "short"):
-            known.source(RepositoryName(f"{server.host}/{name}")).tags()
-        assert [seen.path.split("/")[2] for seen in server.seen] == ["long", "long", "short"]
-
-
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (1, 2), (3, 2), (40, 2), (1500, 2)])
 @pytest.mark.parametrize("understands_last", [True, False])
-def test_a_list_cut_below_n_is_asked_for_once_more(understands_last: bool, clock: FakeClock) -> None:
-    tags = [f"1.{number:02}.0" for number in range(37 if understands_last else 25)]
+def test_a_list_that_is_whole_costs_one_request_more_at_most(
+    count: int, requests: int, understands_last: bool, clock: FakeClock
+) -> None:
+    tags = [f"1.{number:04}.0" for number in range(count)]
+    whole = tags_cut_at(count, tags)
+    respond = whole if understands_last else (lambda seen: whole(seen._replace(target="/")))
+    assert tags_and_requests(respond, clock) == (tags, requests)
 
-    def cut(request: Seen) -> Reply:
-        last = parse_qs(urlsplit(request.target).query).get("last", [""])[0]
-        rest = [tag for tag in tags if tag > last] if understands_last else tags
-        return Reply(200, {}, json.dumps({"name": "app", "tags": rest[:25]}).encode())
 
-    with LoopbackServer(cut) as server:
-        source = registries_for(clock, limits=PATIENT).source(RepositoryName(f"{server.host}/app"))
-        assert source.tags().tags == tuple(tags)
-        assert len(server.seen) == 2
+@pytest.mark.parametrize("status", [400, 404, 405, 501])
+def test_a_list_is_whole_where_going_on_is_refused(status: int, clock: FakeClock) -> None:
+    whole, tags = tags_cut_at(2, ["1.0.0", "1.1.0"]), ["1.0.0", "1.1.0"]
+    found = tags_and_requests(lambda seen: Reply(status) if "last=" in seen.target else whole(seen), clock)
+    assert found == (tags, 2)
+
+
+def test_a_list_with_links_costs_no_request_more(clock: FakeClock) -> None:
+    first = Reply(200, {"Link": '</v2/app/tags/list?page=2>; rel="next"'}, b'{"tags": ["1.0.0", "1.1.0"]}')
+    second = Reply(200, {}, b'{"tags": ["1.2.0"]}')
+    found = tags_and_requests(lambda seen: second if "page=2" in seen.target else first, clock)
+    assert found == (["1.0.0", "1.1.0", "1.2.0"], 2)
 
 
 def test_a_blob_that_is_compressed_on_the_way_is_told_as_that(

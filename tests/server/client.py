@@ -15,6 +15,7 @@ from bundler.oci.digest import Digest, sha256
 from bundler.server.listener import RegistryServer
 from bundler.server.served_content import ServedContent as Served
 from bundler.server.writable import writable
+from bundler.session import Session
 from tests.builders import Content
 
 
@@ -70,10 +71,10 @@ class Client(requests.Session):
 
 
 @contextmanager
-def served(content: Served, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True) -> Iterator[Client]:
+def served(content: Served, *, referrers: bool = True) -> Iterator[Client]:
     """A registry over some content."""
     with (
-        RegistryServer(content, limits=limits, referrers=referrers) as server,
+        RegistryServer(content, referrers=referrers) as server,
         Client(server.address) as client,
     ):
         yield client
@@ -84,7 +85,7 @@ def writable_registry(
     path: Path, limits: Limits = DEFAULT_LIMITS, *, referrers: bool = True
 ) -> Iterator[Client]:
     """A registry that takes pushes into `path`."""
-    with writable(path, limits) as content, served(content, limits, referrers=referrers) as client:
+    with writable(path, Session(limits=limits)) as content, served(content, referrers=referrers) as client:
         yield client
 
 

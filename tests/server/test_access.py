@@ -17,6 +17,7 @@ from bundler.errors import UsageError
 from bundler.server.listener import Access, RegistryServer, server_context
 from bundler.server.passwords import Passwords, read_htpasswd
 from bundler.server.served_content import read_only
+from bundler.session import Session
 from tests.builders import a_bundle, a_module
 from tests.processes import PROGRAM, bundler, needs
 
@@ -51,7 +52,7 @@ def users() -> dict[str, bytes]:
 
 def test_a_registry_speaks_tls(bundle: Path, pem: tuple[Path, Path], tmp_path: Path) -> None:
     access = Access(server_context(*pem))
-    with read_only(bundle) as content, RegistryServer(content, access=access) as server:
+    with read_only(bundle, Session()) as content, RegistryServer(content, access=access) as server:
         assert server.url == f"https://{server.address}"
         with requests.Session() as client:
             client.trust_env = False
@@ -67,7 +68,7 @@ def test_a_registry_speaks_tls(bundle: Path, pem: tuple[Path, Path], tmp_path: P
 
 def test_plain_clients_of_a_tls_port_are_let_go(bundle: Path, pem: tuple[Path, Path]) -> None:
     access = Access(server_context(*pem))
-    with read_only(bundle) as content, RegistryServer(content, access=access) as server:
+    with read_only(bundle, Session()) as content, RegistryServer(content, access=access) as server:
         host, _, port = server.address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=10) as plain:
             plain.sendall(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -77,7 +78,7 @@ def test_plain_clients_of_a_tls_port_are_let_go(bundle: Path, pem: tuple[Path, P
 def test_a_stalled_handshake_holds_up_nobody(bundle: Path, pem: tuple[Path, Path], tmp_path: Path) -> None:
     access = Access(server_context(*pem))
     context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-    with read_only(bundle) as content, RegistryServer(content, access=access) as server:
+    with read_only(bundle, Session()) as content, RegistryServer(content, access=access) as server:
         host, _, port = server.address.rpartition(":")
         stalled = [socket.create_connection((host, int(port)), timeout=10) for _ in range(20)]
         for one in stalled:
@@ -93,7 +94,7 @@ def test_a_stalled_handshake_holds_up_nobody(bundle: Path, pem: tuple[Path, Path
 
 def test_only_users_get_an_answer(bundle: Path, users: dict[str, bytes]) -> None:
     access = Access(passwords=Passwords(users))
-    with read_only(bundle) as content, RegistryServer(content, access=access) as server:
+    with read_only(bundle, Session()) as content, RegistryServer(content, access=access) as server:
         for path in ("/v2/", "/v2/app/manifests/1.0.0"):
             refused = requests.get(f"{server.url}{path}", timeout=10)
             assert refused.status_code == 401

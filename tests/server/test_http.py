@@ -23,6 +23,7 @@ from bundler.server.connections import LARGEST_CHUNK, SLOWEST, STALLED, PacedSoc
 from bundler.server.listener import THREADS, RegistryServer
 from bundler.server.served_content import read_only
 from bundler.server.writable import writable
+from bundler.session import Session
 from tests.doubles import FakeClock
 from tests.server.client import Client
 
@@ -116,7 +117,7 @@ def test_chunks_with_extensions_and_trailers_are_passed_over(registry: Client) -
 @pytest.mark.parametrize("target", ["http://[::1/v2/", "//[::1/v2/", "http://]/v2/", "http://[x]/v2/"])
 def test_an_address_that_can_not_be_split_is_refused_unlogged(bundle: Path, target: str) -> None:
     lines: list[str] = []
-    with read_only(bundle) as content, RegistryServer(content, trouble=lines.append) as server:
+    with read_only(bundle, Session()) as content, RegistryServer(content, trouble=lines.append) as server:
         answer = raw(Client(server.address), f"GET {target} HTTP/1.1\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert lines == []
@@ -175,7 +176,7 @@ def test_the_start_of_a_request_is_waited_for(method: bytes, cut: int, empty_lin
 
 def test_one_line_is_logged_per_request(bundle: Path) -> None:
     lines: list[str] = []
-    with read_only(bundle) as content, RegistryServer(content, log=lines.append) as server:
+    with read_only(bundle, Session()) as content, RegistryServer(content, log=lines.append) as server:
         requests.get(f"http://{server.address}/v2/team/app/tags/list?n=1", timeout=300)
         requests.put(f"http://{server.address}/v2/team/app/manifests/x", timeout=300)
     assert lines == ["GET /v2/team/app/tags/list?... 200", "PUT /v2/team/app/manifests/x 405"]
@@ -183,7 +184,7 @@ def test_one_line_is_logged_per_request(bundle: Path) -> None:
 
 def test_trouble_on_this_side_is_told(tmp_path: Path) -> None:
     lines: list[str] = []
-    with writable(tmp_path) as content, RegistryServer(content, trouble=lines.append) as server:
+    with writable(tmp_path, Session()) as content, RegistryServer(content, trouble=lines.append) as server:
         (tmp_path / ".partial").rmdir()
         answer = requests.post(f"http://{server.address}/v2/team/app/blobs/uploads/", timeout=300)
     assert answer.status_code == 507
@@ -192,7 +193,7 @@ def test_trouble_on_this_side_is_told(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_a_local_error(bundle: Path) -> None:
-    with read_only(bundle) as content, RegistryServer(content) as first:
+    with read_only(bundle, Session()) as content, RegistryServer(content) as first:
         port = int(first.address.split(":")[1])
         with pytest.raises(LocalError, match="can't listen"), RegistryServer(content, port=port):
             pass
@@ -206,7 +207,7 @@ def test_an_interrupt_ends_it_cleanly(bundle: Path) -> None:
         assert requests.get(f"http://{address}/v2/", timeout=300).status_code == 200
         signal.pthread_kill(main, signal.SIGINT)
 
-    with read_only(bundle) as content, RegistryServer(content) as server:
+    with read_only(bundle, Session()) as content, RegistryServer(content) as server:
         asking = threading.Thread(target=ask_and_interrupt, args=(server.address,))
         asking.start()
         server.serve_forever()
@@ -297,7 +298,7 @@ def test_another_name_is_refused_on_loopback(name: str, registry: Client) -> Non
 
 
 def test_with_a_host_any_name_is_answered(bundle: Path) -> None:
-    with read_only(bundle) as content, RegistryServer(content, "127.0.0.1") as server:
+    with read_only(bundle, Session()) as content, RegistryServer(content, "127.0.0.1") as server:
         answer = requests.get(
             f"http://{server.address}/v2/", headers={"Host": "registry.example"}, timeout=300
         )

@@ -14,6 +14,7 @@ import pytest
 from bundler.page.served_page import ServedPages
 from bundler.server.listener import RegistryServer
 from bundler.server.served_content import read_only
+from bundler.session import Session
 from bundler.timoni.layer import LayerLimits, layer_readme
 from tests.builders import a_bundle, a_module
 from tests.doubles import Canary
@@ -33,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[RegistryServer]:
     def pages(path: str, address: str) -> str | None:
         return ServedPages(content, address, lambda: "the report").page(path)
 
-    with read_only(bundle) as content, RegistryServer(content, pages=pages) as running:
+    with read_only(bundle, Session()) as content, RegistryServer(content, pages=pages) as running:
         yield running
 
 

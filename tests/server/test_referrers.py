@@ -22,6 +22,7 @@ from bundler.reporting.progress import SILENCE
 from bundler.server.read_api import referrers_page
 from bundler.server.referrer_index import Referrer
 from bundler.server.served_content import read_only
+from bundler.session import Session
 from tests.builders import (
     EMPTY_TYPE,
     MISSING,
@@ -142,7 +143,7 @@ def test_referrers_outlive_a_restart_and_are_served_read_only(tmp_path: Path) ->
         client.push("team/app", content)
     with writable_registry(tmp_path) as client:
         assert referrers(client) == expected
-    with read_only(tmp_path) as kept, served(kept) as client:
+    with read_only(tmp_path, Session()) as kept, served(kept) as client:
         assert referrers(client) == expected
 
 
@@ -154,7 +155,7 @@ def test_an_untagged_referrer_of_a_bundle_is_listed(tmp_path: Path) -> None:
     roots = [*module.roots(name), Root(name, None, Digest(signature["digest"]))]
     with (tmp_path / "b.tar.zst").open("wb") as file:
         write_bundle(file.write, take_inventory(roots, module.parsed()), MemoryStore(module), SILENCE)
-    with read_only(tmp_path / "b.tar.zst") as content, served(content) as client:
+    with read_only(tmp_path / "b.tar.zst", Session()) as content, served(content) as client:
         assert referrers(client, f"/v2/team/app/referrers/{subject['digest']}") == [signature]
 
 
@@ -190,7 +191,7 @@ def test_an_unreadable_manifest_is_an_error_and_not_an_absence(tmp_path: Path) -
     with writable_registry(tmp_path) as client:
         client.push("team/app", content)
     (tmp_path / content.tags["1.0.0"].path).write_bytes(b"damaged")
-    with read_only(tmp_path) as kept, served(kept) as client:
+    with read_only(tmp_path, Session()) as kept, served(kept) as client:
         assert client.get(URL).status_code == 500
 
 

@@ -12,6 +12,7 @@ from bundler.errors import ContentError, LocalError, UsageError
 from bundler.layout import INDEX_FILE, LAYOUT_FILE
 from bundler.server.uploads import Uploads
 from bundler.server.writable import writable
+from bundler.session import Session
 from bundler.store.blob_store import PARTIAL
 from tests.builders import SHAPES, a_module, an_index
 from tests.server.client import tag_digest, writable_registry
@@ -72,19 +73,20 @@ def test_an_index_that_names_hosts_is_read_without_inventory(tmp_path: Path) -> 
 
 
 def test_two_servers_of_one_directory_are_refused(tmp_path: Path) -> None:
-    with writable(tmp_path), pytest.raises(LocalError, match="in use"), writable(tmp_path):
+    session = Session()
+    with writable(tmp_path, session), pytest.raises(LocalError, match="in use"), writable(tmp_path, session):
         pass
 
 
 def test_a_directory_with_other_files_is_refused_and_untouched(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").touch()
-    with pytest.raises(UsageError, match=r"letter\.txt"), writable(tmp_path):
+    with pytest.raises(UsageError, match=r"letter\.txt"), writable(tmp_path, Session()):
         pass
     assert [entry.name for entry in tmp_path.iterdir()] == ["letter.txt"]
 
 
 def test_a_file_can_not_take_pushes(bundle: Path) -> None:
-    with pytest.raises(UsageError, match="not a directory"), writable(bundle):
+    with pytest.raises(UsageError, match="not a directory"), writable(bundle, Session()):
         pass
 
 
@@ -92,15 +94,15 @@ def test_a_layout_that_names_no_repositories_is_refused(tmp_path: Path) -> None:
     (tmp_path / LAYOUT_FILE).write_text('{"imageLayoutVersion":"1.0.0"}')
     entry = {"mediaType": "x", "digest": f"sha256:{'0' * 64}", "size": 1, "annotations": {REF_NAME: "v1"}}
     (tmp_path / INDEX_FILE).write_text(json.dumps({"manifests": [entry]}))
-    with pytest.raises(ContentError, match=r"index\.json"), writable(tmp_path):
+    with pytest.raises(ContentError, match=r"index\.json"), writable(tmp_path, Session()):
         pass
 
 
 def test_what_a_killed_server_left_of_uploads_is_removed(tmp_path: Path) -> None:
-    with writable(tmp_path):
+    with writable(tmp_path, Session()):
         pass
     (tmp_path / PARTIAL / "upload-0123").write_bytes(b"half")
-    with writable(tmp_path):
+    with writable(tmp_path, Session()):
         assert not list((tmp_path / PARTIAL).iterdir())
 
 

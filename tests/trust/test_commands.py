@@ -85,8 +85,8 @@ def place(tmp_path: Path, target_registry: RealRegistry, fresh: Callable[[str], 
 def sealed_in(path: Path) -> SignedStatement:
     """What was signed."""
     with open_bundle(path) as bundle:
-        assert bundle.sealed
-        return bundle.sealed
+        assert bundle.signed_statement
+        return bundle.signed_statement
 
 
 # --- export ----------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_what_was_signed_goes_with_what_it_was_said_of(name: str, place: Place) 
     place.source.repositories["app"] = a_module("1.0.0", "1.1.0", "1.2.0")
     assert place.export(out=out) == 0
     with open_bundle(out) as bundle:
-        assert bundle.sealed is None
+        assert bundle.signed_statement is None
 
 
 @pytest.mark.slow

@@ -101,9 +101,9 @@ def test_signing_leaves_the_id_and_the_blobs(tmp_path: Path, signed: Path) -> No
     plain = a_bundle(tmp_path / "plain.tar.zst", CONTENTS)
     with open_bundle(plain) as before, open_bundle(signed) as after:
         assert before.id == after.id
-        assert before.sealed is None
-        assert after.sealed is not None
-        assert after.sealed.statement.bundle == after.id
+        assert before.signed_statement is None
+        assert after.signed_statement is not None
+        assert after.signed_statement.statement.bundle == after.id
         assert [blob for blob, _ in before.everything()] == [blob for blob, _ in after.everything()]
 
 
@@ -119,8 +119,8 @@ def test_a_bundle_signed_later_equals_one_signed_at_once(tmp_path: Path, alice: 
 
 def test_a_further_signature_stands_behind_the_first(signed: Path, alice: Path, bob: Path) -> None:
     with open_bundle(signed) as bundle:
-        assert bundle.sealed
-        seal_bundle(bundle, signing(bob, Terms()).join(bundle.sealed))
+        assert bundle.signed_statement
+        seal_bundle(bundle, signing(bob, Terms()).join(bundle.signed_statement))
     let_in(signed, alice)
     let_in(signed, bob)
 
@@ -136,8 +136,8 @@ def test_from_python_no_lower_number_or_other_job_is_sealed(terms: Terms, signed
 def test_a_directory_gets_the_same_two_files(tmp_path: Path, signed: Path, alice: Path) -> None:
     folder = unpacked(a_bundle(tmp_path / "plain.tar.zst", CONTENTS))
     with open_bundle(folder) as bundle, open_bundle(signed) as file:
-        assert file.sealed
-        seal_bundle(bundle, file.sealed)
+        assert file.signed_statement
+        seal_bundle(bundle, file.signed_statement)
     let_in(folder, alice)
 
 
@@ -145,7 +145,7 @@ def test_a_directory_signature_without_statement_is_no_signature(signed: Path, a
     folder = unpacked(signed)
     (folder / STATEMENT_FILE).unlink()
     with open_bundle(folder) as bundle:
-        assert bundle.sealed is None
+        assert bundle.signed_statement is None
     assert code(folder, alice) == 11
 
 

@@ -52,12 +52,12 @@ def joined(ranges: Iterable[ByteRange]) -> list[ByteRange]:
 
 def joined_within(ranges: Iterable[ByteRange], most: int) -> list[ByteRange]:
     """Return what `joined` returns, in bounded memory. Raises ContentError for more than `most` ranges."""
-    found: list[ByteRange] = []
+    collected: list[ByteRange] = []
     for piece in ranges:
-        found.append(piece)
-        if len(found) > 2 * most:
-            found = _at_most(joined(found), most)
-    return _at_most(joined(found), most)
+        collected.append(piece)
+        if len(collected) > 2 * most:
+            collected = _at_most(joined(collected), most)
+    return _at_most(joined(collected), most)
 
 
 def _at_most(ranges: list[ByteRange], most: int) -> list[ByteRange]:
@@ -72,19 +72,19 @@ class BaseRead(NamedTuple):
     blob: BaseBlob
     start: int
     """Where its content begins in the base space."""
-    wanted: list[ByteRange]
+    ranges_read: list[ByteRange]
     """Ranges of the base space."""
 
 
 def base_reads(blobs: Sequence[BaseBlob], ranges: Sequence[ByteRange]) -> list[BaseRead]:
     """Return the parts of the ranges in each base blob; blobs without any are left out."""
     starts = accumulate((blob.content for blob in blobs), initial=0)
-    found: list[BaseRead] = []
+    reads: list[BaseRead] = []
     for blob, start in zip(blobs, starts, strict=False):
         cut = (ByteRange(max(low, start), min(high, start + blob.content)) for low, high in ranges)
-        if wanted := [piece for piece in cut if piece.start < piece.end]:
-            found.append(BaseRead(blob, start, wanted))
-    return found
+        if ranges_read := [piece for piece in cut if piece.start < piece.end]:
+            reads.append(BaseRead(blob, start, ranges_read))
+    return reads
 
 
 def temporary_folder() -> Path:
@@ -126,7 +126,7 @@ class BaseContent:
         with local_errors(self.folder, "write"):
             self._file = TemporaryFile(dir=self.folder)  # noqa: SIM115 - closed by `close`
         self.size = 0
-        self._there: list[ByteRange] = []
+        self._readable: list[ByteRange] = []
 
     def append(self, data: bytes) -> None:
         """Add bytes at the end."""
@@ -139,13 +139,13 @@ class BaseContent:
             self._file.truncate(size)
         self.size = size
 
-    def take(self, start: int, size: int, chunks: Iterable[bytes], wanted: Iterable[ByteRange]) -> None:
-        """Keep the wanted ranges of a base blob, whose content stands at `start` and has `size` bytes.
+    def take(self, start: int, size: int, chunks: Iterable[bytes], needed: Iterable[ByteRange]) -> None:
+        """Keep the needed ranges of a base blob, whose content stands at `start` and has `size` bytes.
 
         `chunks` end well only if they are the blob's bytes; until they have, nothing of it is given out.
         Raises ContentError for more or less content.
         """
-        ranges, source = [*wanted], iter(chunks)
+        ranges, source = [*needed], iter(chunks)
         try:
             self._keep(start, size, inflated(source, BUNDLE), ranges)
         except ContentError:
@@ -153,7 +153,7 @@ class BaseContent:
             deque(source, maxlen=0)
             raise
         self.size = max(self.size, start + size)
-        self._there = joined([*self._there, *ranges])
+        self._readable = joined([*self._readable, *ranges])
 
     def _keep(self, start: int, size: int, content: Iterable[bytes], ranges: Sequence[ByteRange]) -> None:
         at, first = start, 0
@@ -174,12 +174,12 @@ class BaseContent:
 
     def whole(self) -> None:
         """Say that everything which was appended may be read."""
-        self._there = [ByteRange(0, self.size)] if self.size else []
+        self._readable = [ByteRange(0, self.size)] if self.size else []
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return bytes that are there. Raises IntegrityError for others."""
-        position = bisect_right(self._there, (offset, 1 << 63)) - 1
-        if position < 0 or self._there[position].end < offset + size:
+        """Return bytes that were kept. Raises IntegrityError for others."""
+        position = bisect_right(self._readable, (offset, 1 << 63)) - 1
+        if position < 0 or self._readable[position].end < offset + size:
             raise IntegrityError(BUNDLE, "it reads bytes of its base that were not fetched")
         return self.peek(offset, size)
 
@@ -189,7 +189,7 @@ class BaseContent:
             return os.pread(self._file.fileno(), size, offset)
 
     def chunks(self, offset: int, size: int) -> Iterator[bytes]:
-        """Yield bytes that are there."""
+        """Yield bytes that were kept."""
         for start in range(offset, offset + size, CHUNK):
             yield self.read(start, min(CHUNK, offset + size - start))
 

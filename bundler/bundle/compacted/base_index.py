@@ -92,7 +92,7 @@ class BaseIndex:
         begins = accumulate((blob.content for blob in blobs), initial=0)
         moved = {number: begin - starts[number] for number, begin in zip(used, begins, strict=False)}
 
-        def again(recipe: Iterable[SpaceRange]) -> Iterator[SpaceRange]:
+        def moved_recipe(recipe: Iterable[SpaceRange]) -> Iterator[SpaceRange]:
             for piece in recipe:
                 if piece.space is Space.BASE:
                     number = bisect_right(starts, piece.offset) - 1
@@ -100,13 +100,13 @@ class BaseIndex:
                 else:
                     yield piece
 
-        encoded = [encode_recipe(again(recipe)) for recipe in recipes]
+        encoded = [encode_recipe(moved_recipe(recipe)) for recipe in recipes]
         return encoded[: len(layers)], encoded[len(layers) :], blobs
 
     def old_file(self, layers: Iterable[IndexedLayer], name: bytes) -> SpacePlace | None:
         """Return the content of the old version of a file."""
-        found = (entry.file for layer in layers if (entry := layer.entry(name)) and entry.file)
-        return next(found, None)
+        files = (entry.file for layer in layers if (entry := layer.entry(name)) and entry.file)
+        return next(files, None)
 
     def old_header(self, layers: Iterable[IndexedLayer], name: bytes) -> SpacePlace | None:
         """Return the header of the old version of an entry."""

@@ -122,7 +122,7 @@ def _most(frames: FrameLayout) -> int:
 
 
 def write_with_statement(
-    write: Callable[[bytes], object], bundle: object, sealed: SignedStatement
+    write: Callable[[bytes], object], bundle: object, signed_statement: SignedStatement
 ) -> WrittenBundle:
     """Write a CompactFile with another statement, all else as it is, by calls of `write`, in order."""
     assert isinstance(bundle, CompactFile)
@@ -135,7 +135,7 @@ def write_with_statement(
         write(data)
 
     parts = bundle.head_parts()
-    head = encode_head(parts.compact, parts.inventory, sealed)
+    head = encode_head(parts.compact, parts.inventory, signed_statement)
     pass_on(bundle_format.COMPACT_MARK)
     pass_on(head.frame)
     for data in bundle.behind_head():

@@ -37,9 +37,9 @@ class HeadFrame(NamedTuple):
     content: int
 
 
-def encode_head(compact: bytes, inventory: bytes, sealed: SignedStatement | None) -> HeadFrame:
+def encode_head(compact: bytes, inventory: bytes, signed_statement: SignedStatement | None) -> HeadFrame:
     """Return the head: at one level, so that a signature added later makes the same bytes."""
-    signed = [data for _, data in sealed.files()] if sealed else [b"", b""]
+    signed = [data for _, data in signed_statement.files()] if signed_statement else [b"", b""]
     parts = [compact, inventory, *signed]
     content = compact_format.HEAD_SIZES.pack(*map(len, parts)) + b"".join(parts)
     level = _HEAD_LEVEL if len(content) <= MIB else _LARGE_HEAD_LEVEL

@@ -29,8 +29,10 @@ class OpenedHead:
         self.parts = head_parts(head, limits)
         self.id = bundle_id(self.parts.inventory)
         signed = self.parts.statement, self.parts.signatures
-        self.sealed = signed_statement_of(self.id, *signed, limits) if self.parts.statement else None
-        self.proven = verifier(self.sealed) if verifier else None
+        self.signed_statement = (
+            signed_statement_of(self.id, *signed, limits) if self.parts.statement else None
+        )
+        self.proven = verifier(self.signed_statement) if verifier else None
         self.inventory = decode(self.parts.inventory, limits=limits)
         self.described = compact_format.decode_head(self.parts.compact, limits)
         self.layout = compact_format.layout_of(len(head), self.described, self.inventory)

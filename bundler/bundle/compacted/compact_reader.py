@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Self
 
 import zstandard
 
@@ -35,7 +34,7 @@ from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe
 from bundler.errors import ContentError, NotFoundError, errors_of
 from bundler.limits import MIB, Limits
 from bundler.oci import CHUNK, BlobSource, Descriptor, Digest, verified
-from bundler.volumes.volume_reader import BundleBytes
+from bundler.volumes.volume_reader import BundleBytes, PiecedBundle
 
 _ZEROS = bytes(CHUNK)
 _FRAMES_KEPT = 2 * compact_format.GROUP
@@ -44,7 +43,7 @@ _LAYERS_KEPT = 32 * MIB
 """Bytes of layers that are kept: an import reads each of them twice, a registry as often as it is asked."""
 
 
-class CompactFile:
+class CompactFile(PiecedBundle):
     """A bundle in its compact form. A Bundle; it has the id, inventory and signatures of the same content."""
 
     is_compact = True
@@ -57,13 +56,7 @@ class CompactFile:
         verifier: StatementCheck | None = None,
         frames: FrameCache | None = None,
     ) -> None:
-        self.path = path
-        self.name = pieces.name
-        self.sha256: str | None = None
-        self.file_size: int | None = pieces.size
-        self.volumes = pieces.volumes
-        self._limits = limits
-        self._pieces = pieces
+        super().__init__(path, pieces, limits)
         self._cache = frames or FrameCache()
         self._cache.allow(_FRAMES_KEPT)
         self._layers = LayerCache(_LAYERS_KEPT)
@@ -78,25 +71,22 @@ class CompactFile:
             pieces.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *exception: object) -> None:
-        self._pieces.close()
+        super().__exit__(*exception)
         for content in (*self._large.values(), self._base):
             if content:
                 content.close()
 
     @property
     def header_bytes(self) -> int:
-        """Bytes of the distinct tar headers of all layers."""
+        """Return the bytes of the distinct tar headers of all layers."""
         return self._spaces.headers
 
     # --- the base --------------------------------------------------------------------------------
 
     @property
     def needing_base(self) -> tuple[Descriptor, ...]:
-        """The layers that can't be made without the base; none once it is there."""
+        """Return the layers that can't be made without the base; none once it is there."""
         if self._base or not self._head.base:
             return ()
         return tuple(
@@ -122,9 +112,9 @@ class CompactFile:
         """
         content = BaseContent()
         try:
-            for blob, start, wanted in self._reads():
+            for blob, start, ranges in self._reads():
                 with errors_of(f"base blob {blob.digest}"):
-                    content.take(start, blob.content, sources[blob.digest].chunks(blob), wanted)
+                    content.take(start, blob.content, sources[blob.digest].chunks(blob), ranges)
                 yield blob
         except BaseException:
             content.close()
@@ -164,7 +154,7 @@ class CompactFile:
 
     @property
     def frames(self) -> list[bundle_format.Frame]:
-        """The seek table's entries; the first is the head's."""
+        """Return the seek table's entries; the first is the head's."""
         starts = pairwise(self._offsets)
         return [bundle_format.Frame(b - a, size) for (a, b), size in zip(starts, self._sizes, strict=True)]
 
@@ -222,7 +212,7 @@ class CompactFile:
         ]
         self._sizes = [frame.content for frame in frames]
         head = OpenedHead(self._frame(0), self._limits, verifier)
-        self.id, self.sealed, self.proven = head.id, head.sealed, head.proven
+        self.id, self.signed_statement, self.proven = head.id, head.signed_statement, head.proven
         self.inventory, self._head, self._layout = head.inventory, head.described, head.layout
         self._spaces: SpaceSizes = self._head.spaces
         self._base_only = SpaceSizes(0, 0, self._spaces.base)

@@ -25,7 +25,7 @@ def write_compact(
     inventory: Inventory,
     source: BlobSource,
     step: Step,
-    sealed: SignedStatement | None = None,
+    signed_statement: SignedStatement | None = None,
     *,
     folder: Path,
     limits: Limits,
@@ -37,10 +37,10 @@ def write_compact(
     """
     base = source.layers() if isinstance(source, SourceOnBase) else None
     with CompactWriter(folder, limits, level, base) as writer:
-        written = writer.write(write, inventory, source, step, sealed)
+        written = writer.write(write, inventory, source, step, signed_statement)
     pool = ManifestPool(limits)
     available = chain_entry_of(written.bundle.bundle_id, inventory, inventory.manifests, source, pool)
-    portable = write_bundle(len, inventory, source, SILENCE, sealed)
+    portable = write_bundle(len, inventory, source, SILENCE, signed_statement)
     report = compact_report(written, inventory, available.manifests, portable.size)
     return written.bundle._replace(compact=report)
 
@@ -83,11 +83,11 @@ def planned_savings(
     The content is taken apart as for writing, in a file without a name in `folder`, by default where
     the system keeps temporary files; nothing is kept.
     """
-    there = tuple(blob for blob in inventory.blobs if has(blob))
+    available = tuple(blob for blob in inventory.blobs if has(blob))
     lacking = [blob for blob in inventory.blobs if not has(blob)]
-    part, source = replace(inventory, blobs=there), _WithManifests(manifests, blobs)
+    part, source = replace(inventory, blobs=available), _WithManifests(manifests, blobs)
     with (
-        progress.step("taking layers apart", len(there), sum(blob.size for blob in there)) as step,
+        progress.step("taking layers apart", len(available), sum(blob.size for blob in available)) as step,
         CompactWriter(folder or temporary_folder(), limits, level) as writer,
     ):
         written = writer.write(len, part, source, step)

@@ -86,7 +86,7 @@ class _Plan(NamedTuple):
 
 
 class CompactWriter(AbstractContextManager["CompactWriter"]):
-    """Takes the blobs of one bundle apart, then writes the compact file."""
+    """A writer that takes the blobs of one bundle apart, then writes the compact file."""
 
     def __init__(
         self, folder: Path, limits: Limits, level: int = COMPACT_LEVEL, base: BaseLayers | None = None
@@ -111,7 +111,7 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         inventory: Inventory,
         source: BlobSource,
         step: Step,
-        sealed: SignedStatement | None = None,
+        signed_statement: SignedStatement | None = None,
     ) -> WrittenCompact:
         """Write the compact file of a bundle by calls of `write`, in order, without ever seeking.
 
@@ -128,7 +128,7 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
 
         pass_on(COMPACT_MARK)
         plan = self._planned()
-        for content_size, frame in self._frames(plan, inventory, source, sealed):
+        for content_size, frame in self._frames(plan, inventory, source, signed_statement):
             frames.append(Frame(len(frame), content_size))
             pass_on(frame)
         end = digest_frame(digest.digest()) + seek_table(frames)
@@ -165,7 +165,7 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
             size += len(content)
         ranges.take(cutter.end())
         ranges.end()
-        recipe = encode_recipe(ranges.found.ranges)
+        recipe = encode_recipe(ranges.collected.ranges)
         gzip = recognition.recipe if self._makes(recipe, size, digest.digest()) else None
         if gzip is None:
             self._headers.forget(before[0])
@@ -232,14 +232,14 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         return _Plan(described, [*layers, *prefixes], headers, content, base)
 
     def _frames(
-        self, plan: _Plan, inventory: Inventory, source: BlobSource, sealed: SignedStatement | None
+        self, plan: _Plan, inventory: Inventory, source: BlobSource, signed_statement: SignedStatement | None
     ) -> Iterator[tuple[int, bytes]]:
         """Yield the content size and the bytes of each frame, in file order."""
         most = compact_format.SECTION_FRAME
         made = {layer.number for layer in self._layers}
-        left = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
-        carried = (chunk for blob in (*inventory.manifests, *left) for chunk in source.chunks(blob))
-        head = encode_head(self._head(plan), encode(inventory), sealed)
+        whole = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
+        carried = (chunk for blob in (*inventory.manifests, *whole) for chunk in source.chunks(blob))
+        head = encode_head(self._head(plan), encode(inventory), signed_statement)
         yield head.content, head.frame
         yield from compressed(pieces(carried, most), most, self._level)
         yield from compressed(pieces(plan.recipes, most), most, self._level)

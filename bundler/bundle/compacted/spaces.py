@@ -32,7 +32,7 @@ class ContentSpace:
             self._file: BinaryIO = TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
         self.size = 0
         self.kept: list[Kept] = []
-        self._known: dict[bytes, Kept] = {}
+        self._files: dict[bytes, Kept] = {}
         self._settled = 0
 
     def write(self, data: bytes) -> None:
@@ -43,12 +43,12 @@ class ContentSpace:
 
     def keep(self, start: int, digest: bytes, old: SpacePlace | None) -> Kept:
         """Return the file that was written from `start` on, kept once; `old` is what it was in the base."""
-        if digest in self._known:
+        if digest in self._files:
             self.cut(start)
-            return self._known[digest]
-        self._known[digest] = Kept(start, self.size - start, old)
-        self.kept.append(self._known[digest])
-        return self._known[digest]
+            return self._files[digest]
+        self._files[digest] = Kept(start, self.size - start, old)
+        self.kept.append(self._files[digest])
+        return self._files[digest]
 
     def settle(self) -> None:
         """Keep what was added since the last call."""
@@ -58,7 +58,7 @@ class ContentSpace:
         """Take back what was added since the space had this size."""
         self.cut(size)
         fresh = set(self.kept[self._settled :])
-        self._known = {digest: kept for digest, kept in self._known.items() if kept not in fresh}
+        self._files = {digest: kept for digest, kept in self._files.items() if kept not in fresh}
         del self.kept[self._settled :]
 
     def read(self, offset: int, size: int) -> bytes:
@@ -88,16 +88,16 @@ class HeaderSpace:
         self.data = bytearray()
         self.kept: list[Kept] = []
         self._limit = limit
-        self._known: dict[bytes, int] = {}
+        self._offsets: dict[bytes, int] = {}
         self._settled = 0
 
     def keep(self, header: bytes, old: SpacePlace | None) -> int | None:
         """Return the header's offset; None if there is no more room. `old` is what it was in the base."""
-        offset = self._known.get(header)
+        offset = self._offsets.get(header)
         if offset is None:
             if len(self.data) + len(header) > self._limit:
                 return None
-            offset = self._known[header] = len(self.data)
+            offset = self._offsets[header] = len(self.data)
             self.kept.append(Kept(offset, len(header), old))
             self.data += header
         return offset
@@ -109,7 +109,7 @@ class HeaderSpace:
     def forget(self, size: int) -> None:
         """Take back what was added since the space had this size."""
         for kept in self.kept[self._settled :]:
-            del self._known[bytes(self.data[kept.start : kept.start + kept.size])]
+            del self._offsets[bytes(self.data[kept.start : kept.start + kept.size])]
         del self.kept[self._settled :]
         del self.data[size:]
 
@@ -118,7 +118,7 @@ class LayerRanges:
     """The ranges of one layer, found while its content passes."""
 
     def __init__(self, headers: HeaderSpace, content: ContentSpace, base: BaseIndex | None = None) -> None:
-        self.found = RangeList()
+        self.collected = RangeList()
         self._headers = headers
         self._content = content
         self._base = base
@@ -145,7 +145,7 @@ class LayerRanges:
             if part is TarPart.FILE or any(data):
                 self._file(data, last=last or part is not TarPart.FILE)
             elif not self._goes_on(data):
-                self.found.add(Space.ZEROS, 0, len(data))
+                self.collected.add(Space.ZEROS, 0, len(data))
 
     def end(self) -> None:
         """Take what waited for more."""
@@ -157,21 +157,21 @@ class LayerRanges:
             return
         old = self._base.old_header(self._old, self._name) if self._base else None
         if self._base and old and self._base.content.peek(*old) == header:
-            self.found.add(Space.BASE, old.offset, old.size)
+            self.collected.add(Space.BASE, old.offset, old.size)
         elif (offset := self._headers.keep(header, old)) is not None:
-            self.found.add(Space.HEADERS, offset, len(header))
+            self.collected.add(Space.HEADERS, offset, len(header))
         else:
             self._file(header, last=True)
 
     def _goes_on(self, data: bytes) -> bool:
         """Take bytes that stand in the base behind those of the last range."""
-        last = self.found.ranges[-1] if self._base and self.found.ranges else None
+        last = self.collected.ranges[-1] if self._base and self.collected.ranges else None
         if self._base is None or last is None or last.space is not Space.BASE:
             return False
         end = last.offset + last.size
         if not self._base.goes_on(end, data):
             return False
-        self.found.add(Space.BASE, end, len(data))
+        self.collected.add(Space.BASE, end, len(data))
         return True
 
     def _file(self, data: bytes, *, last: bool) -> None:
@@ -182,22 +182,22 @@ class LayerRanges:
         digest, start = self._digest.digest(), self._start
         if self._base and (same := self._base.files.get(digest)):
             self._content.cut(start)
-            self.found.add(Space.BASE, *self._nearest(same, digest))
+            self.collected.add(Space.BASE, *self._nearest(same, digest))
         else:
             old = self._base.old_file(self._old, self._name) if self._base else None
             kept = self._content.keep(start, digest, old)
-            self.found.add(Space.CONTENT, kept.start, kept.size)
+            self.collected.add(Space.CONTENT, kept.start, kept.size)
         self._start, self._digest = self._content.size, hashlib.sha256()
 
     def _nearest(self, same: SpacePlace, digest: bytes) -> SpacePlace:
-        """Return where the base has a file: under the same name, if it has it there too."""
+        """Return where the base has a file: under the same name, if it has it old_hash too."""
         assert self._base
         old = self._base.old_file(self._old, self._name)
         if old and old != same and old.size == same.size:
-            found = hashlib.sha256()
+            old_hash = hashlib.sha256()
             for chunk in self._base.content.chunks(*old):
-                found.update(chunk)
-            return old if found.digest() == digest else same
+                old_hash.update(chunk)
+            return old if old_hash.digest() == digest else same
         return same
 
 
@@ -218,7 +218,7 @@ class PlannedGroup(NamedTuple):
 
     @property
     def prefix_size(self) -> int:
-        """Bytes of the prefix."""
+        """Return the bytes of the prefix."""
         return sum(place.size for place in self.prefix)
 
 

@@ -53,7 +53,7 @@ class Lines:
 
 
 class _ShownStep:
-    """Counts from many threads."""
+    """A step that counts from many threads."""
 
     def __init__(self, log: Log, name: str, items: int | None, size: int | None) -> None:
         self._log = log
@@ -61,7 +61,7 @@ class _ShownStep:
         self._items = items
         self._size = size
         self._done = self._passed = 0
-        self._start = self._said = time.monotonic()
+        self._start = self._last_line = time.monotonic()
         self._lock = threading.Lock()
 
     def advance(self, items: int = 0, size: int = 0) -> None:
@@ -69,9 +69,9 @@ class _ShownStep:
         with self._lock:
             self._done += items
             self._passed += size
-            due = time.monotonic() - self._said > LINE_EVERY
+            due = time.monotonic() - self._last_line > LINE_EVERY
             if due:
-                self._said = time.monotonic()
+                self._last_line = time.monotonic()
         if due:
             self.tell("progress")
 

@@ -51,7 +51,7 @@ def fetch(
 
 
 class _Fetcher(NamedTuple):
-    """Gets blobs from registries into the store."""
+    """The way of blobs from registries into the store."""
 
     session: Session
     store: Store
@@ -101,7 +101,7 @@ class Fetched(NamedTuple):
 
 def fetch_all(
     content: ExportContent,
-    again: Callable[[], Resolved],
+    resolve: Callable[[], Resolved],
     session: Session,
     store: Store,
     out: BundleOutput,
@@ -110,32 +110,34 @@ def fetch_all(
 ) -> Fetched:
     """Fetch all that the content needs and the base lacks; leave out what failed or moved.
 
-    `again` resolves the selection anew where tags moved.
+    `resolve` resolves the selection anew where tags moved.
 
     Raises: LocalError where there is no room.
     """
     drifted = Findings()
     for left in reversed(range(ROUNDS)):
-        plan = plan_against(content, store)
+        plan = plan_against(content, session, store)
         check_disk(disk_needs(content, plan, out, store))
         missing = fetch(plan, content.resolution.carried(), session, store)
         moved = moved_tags(content, on_drift, session)
         drifted += drift_of(moved)
         if not (moved and left and on_drift is OnDrift.REFETCH):
             break  # what is selected has been fetched
-        content = ExportContent.of(again(), content.base)
+        content = ExportContent.of(resolve(), content.base)
     content = settled(content.noting(drifted), moved, on_drift)
     # A bundle never names what it lacks.
     return Fetched(content.without(incomplete(content.resolution, missing)), plan, missing)
 
 
-def plan_against(content: ExportContent, store: Store) -> ExportPlan:
+def plan_against(content: ExportContent, session: Session, store: Store) -> ExportPlan:
     """Plan the fetching of what neither the store has, nor the base brought."""
     homes = content.base.homes() if content.base and content.inventory.kind == "delta" else {}
     resolution = content.resolution
-    return plan_export(
-        resolution.roots, resolution.manifests, lambda blob: blob.digest in homes or store.has(blob)
-    )
+
+    def has(blob: Descriptor) -> bool:
+        return blob.digest in homes or store.has(blob)
+
+    return plan_export(resolution.roots, resolution.manifests, has, session.limits)
 
 
 def disk_needs(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import Resolution
-from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.limits import Limits
 from bundler.oci import Descriptor, Manifests, RepositoryName, Tally, bottom_up
 
 
@@ -46,11 +46,7 @@ NOTHING_TO_FETCH = ExportPlan((), (), 0)
 
 
 def plan_export(
-    roots: Iterable[Root],
-    manifests: Manifests,
-    has: Callable[[Descriptor], bool],
-    *,
-    limits: Limits = DEFAULT_LIMITS,
+    roots: Iterable[Root], manifests: Manifests, has: Callable[[Descriptor], bool], limits: Limits
 ) -> ExportPlan:
     """Plan to fetch each distinct blob once, over all repositories, unless the store has it.
 
@@ -67,10 +63,10 @@ def plan_export(
             for blob in manifest.blobs:
                 homes.setdefault(_key(blob), {})[root.repository] = None
     manifest_digests = {blob.digest for blob in reached}
-    wanted = {blob: tuple(names) for blob, names in homes.items() if blob.digest not in manifest_digests}
-    present = tuple(blob for blob in wanted if has(blob))
+    content = {blob: tuple(names) for blob, names in homes.items() if blob.digest not in manifest_digests}
+    present = tuple(blob for blob in content if has(blob))
     stored = set(present)
-    tasks = tuple(BlobTask(blob, names) for blob, names in wanted.items() if blob not in stored)
+    tasks = tuple(BlobTask(blob, names) for blob, names in content.items() if blob not in stored)
     return ExportPlan(tasks, present, sum(blob.size for blob in reached))
 
 

@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 class SameStatement(NamedTuple):
     """The statement that a bundle had: its signatures speak of the id, which stays. A StatementSource."""
 
-    sealed: SignedStatement
+    signed_statement: SignedStatement
 
     def seal(self, bundle: Digest, replaced: Statement | None = None) -> SignedStatement:
         """Return it; it speaks of `bundle`, as reading it has proven."""
-        return self.sealed
+        return self.signed_statement
 
     def follow(self, replaced: Statement) -> None:
         """Raise TrustError if its number is lower than that of the same job which it would replace."""
-        refuse_lower(replaced, self.sealed.statement.job, self.sealed.statement.sequence)
+        refuse_lower(replaced, self.signed_statement.statement.job, self.signed_statement.statement.sequence)
 
     def stands_in(self, signed: SignedStatement | None) -> bool:
         """Return True if a bundle has this very statement and these signatures."""
-        return signed == self.sealed
+        return signed == self.signed_statement
 
 
 def convert_bundle(
@@ -62,7 +62,7 @@ def convert_bundle(
     Raises: UsageError for a name that says another form or would lose what it holds, NotFoundError for a
     compact delta whose base is not there, and what the bundle's content raises.
     """
-    signing = SameStatement(bundle.sealed) if bundle.sealed else None
+    signing = SameStatement(bundle.signed_statement) if bundle.signed_statement else None
     output: BundleOutput = output_to(
         str(out), force=force, signing=signing, compact=compact, scratch=scratch, limits=session.limits
     )

@@ -60,8 +60,8 @@ class DirectoryOutput:
         Raises: UsageError if something that is there would be lost.
         """
         with self._existing() as bundle:
-            if bundle and bundle.sealed and self.signing:
-                self.signing.follow(bundle.sealed.statement)
+            if bundle and bundle.signed_statement and self.signing:
+                self.signing.follow(bundle.signed_statement.statement)
             if bundle and not self.force:
                 refuse_loss(self.name, bundle.inventory, inventory)
         return None
@@ -89,7 +89,7 @@ class DirectoryOutput:
         data = encode(inventory)
         identity = bundle_id(data)
         with self._existing() as bundle:
-            existing = bundle.sealed if bundle else None
+            existing = bundle.signed_statement if bundle else None
         statement = self._sealed(identity, existing)
         if statement is None or statement is not existing:
             remove_seal(self.path)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class StatementSource(Protocol):
-    """Gives the signed statement that a bundle is written with: a new one, or the one that it had."""
+    """A source of the signed statement that a bundle is written with: a new one, or the one that it had."""
 
     def seal(self, bundle: Digest, replaced: Statement | None = None) -> SignedStatement:
         """Return the statement about a bundle; it follows the one `replaced` under the same name."""
@@ -40,7 +40,7 @@ class StatementSource(Protocol):
 
 
 class BundleWriter(Protocol):
-    """Writes a bundle in one of its forms."""
+    """A function that writes a bundle in one of its forms."""
 
     def __call__(
         self,
@@ -113,7 +113,7 @@ class FileOutput:
                 if not self.force:
                     existing_bundle.refuse_loss(self.name, bundle.inventory, inventory)
                 return None
-            if self.signing and not self.signing.stands_in(bundle.sealed):
+            if self.signing and not self.signing.stands_in(bundle.signed_statement):
                 return None
             if bundle.is_compact != (self.compact is not None):
                 return None
@@ -122,7 +122,7 @@ class FileOutput:
                 for blob, _ in bundle.everything():
                     step.advance(size=blob.size)
             sha256 = bundle.sha256 or ""
-            statement = bundle.sealed.report() if bundle.sealed else None
+            statement = bundle.signed_statement.report() if bundle.signed_statement else None
         return BundleReport(self.name, bundle.id, sha256, self.path.stat().st_size, statement)
 
     def confirm(self, existing: BundleReport) -> None:

@@ -62,21 +62,23 @@ class VolumesOutput:
             if existing.id != bundle_id(encode(inventory)):
                 next_step = "choose another name or folder, or remove them"
                 raise UsageError(self.name, "volumes of another set with this name exist", next_step)
-            if existing.sealed and self.signing:
-                self.signing.follow(existing.sealed.statement)
+            if existing.signed_statement and self.signing:
+                self.signing.follow(existing.signed_statement.statement)
             if existing.is_compact != (self.compact is not None):
                 return None
             return self._signed_already(existing, progress)
         return None
 
     def _signed_already(self, existing: Bundle, progress: Progress) -> BundleReport | None:
-        if not (existing.sealed and self.signing and self.signing.stands_in(existing.sealed)):
+        if not (
+            existing.signed_statement and self.signing and self.signing.stands_in(existing.signed_statement)
+        ):
             return None
         with progress.step("checking the volumes that are there") as step:
             for blob, _ in existing.everything():
                 step.advance(size=blob.size)
         return BundleReport(
-            self.name, existing.id, existing.sha256, existing.file_size, existing.sealed.report()
+            self.name, existing.id, existing.sha256, existing.file_size, existing.signed_statement.report()
         )
 
     def confirm(self, existing: BundleReport) -> None:

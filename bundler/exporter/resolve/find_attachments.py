@@ -212,7 +212,7 @@ def lacking(resolution: Resolution, attached: AttachmentGraph) -> dict[Root, Bun
 def _without_required(
     resolution: Resolution, graph: ManifestGraph, failed: Mapping[Root, BundlerError]
 ) -> Iterator[tuple[Root, BundlerError]]:
-    demanding = [root for root in resolution.chosen if graph.include(root.repository).require]
+    demanding = [root for root in resolution.roots if graph.include(root.repository).require]
     if not demanding:
         return
     # Loaded here: most runs require nothing.

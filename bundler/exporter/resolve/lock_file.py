@@ -13,6 +13,7 @@ from bundler.durable import local_errors, write_whole
 from bundler.errors import ContentError, IntegrityError, TrustError, UsageError
 from bundler.exporter.resolve.resolution import Findings, Resolution
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.named_files import check_folder
 from bundler.oci import Digest, Reference, RepositoryName, sha256, strict_json
 from bundler.oci.document import checked, read_document
 from bundler.oci.manifest import CREATED
@@ -59,7 +60,8 @@ def write_lock(path: Path, inventory: Inventory, selection: Selection) -> None:
 
 
 def read_lock(path: Path, limits: Limits = DEFAULT_LIMITS) -> Lock:
-    """Read a lock file. Raises ContentError, LocalError."""
+    """Read a lock file. Raises UsageError, ContentError, LocalError."""
+    check_folder(path, "--lock")
     with local_errors(path, "read"), path.open("rb") as file:
         data = file.read(limits.inventory + 1)
     document = checked(data, Lock, RepositoryEntry, item=str(path), limits=limits)

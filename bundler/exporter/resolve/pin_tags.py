@@ -63,8 +63,8 @@ def pin_tags(
 
     In the order of `requests`, not as they arrive: the bundle must not depend on the network.
     """
-    wanted = list(dict.fromkeys(requests))
-    read = _read_all(wanted, already_read, reader, label)
+    unique = list(dict.fromkeys(requests))
+    read = _read_all(unique, already_read, reader, label)
     manifests = {request: answer for request, answer in read.items() if isinstance(answer, PinnedManifest)}
     graph, refused = graph.taking(
         (request.repository, answer.manifest) for request, answer in manifests.items()
@@ -78,15 +78,15 @@ def pin_tags(
 
 
 def _read_all(
-    wanted: list[FetchRequest], already_read: AlreadyRead, reader: SourceReader, label: str
+    unique: list[FetchRequest], already_read: AlreadyRead, reader: SourceReader, label: str
 ) -> dict[FetchRequest, PinnedManifest | BundlerError]:
-    unread = [request for request in wanted if request not in already_read]
+    unread = [request for request in unique if request not in already_read]
     read: dict[FetchRequest, PinnedManifest | BundlerError] = {}
     for request, answer in reader.each(label, unread, lambda request: _read(request, reader)):
         if isinstance(answer, BundlerError):
             reader.failing.add(answer)
         read[request] = answer
-    return {request: already_read.get(request) or read[request] for request in wanted}
+    return {request: already_read.get(request) or read[request] for request in unique}
 
 
 def _answer(

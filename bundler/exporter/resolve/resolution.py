@@ -98,6 +98,23 @@ class Resolution:
         carried = {part for root in self.chosen for part in self.whole(root)}
         return tuple(sorted(carried, key=bundle_order))
 
+    @cached_property
+    def sparse_warnings(self) -> tuple[str, ...]:
+        """Return a line if indexes are carried without some of their children: few registries take them."""
+        digests = [root.digest for root in self.roots]
+        sparse: set[Digest] = set()
+        for manifest in bottom_up(digests, with_carried_children(digests, self.manifests)):
+            if is_sparse(manifest) or any(child.digest in sparse for child in manifest.children):
+                sparse.add(manifest.blob.digest)
+        roots = [root for root in self.roots if root.digest in sparse]
+        if not roots:
+            return ()
+        number = counted(len(roots), "index is", "indexes are")
+        return (
+            f"{number} carried without some children, as {roots[0]}; most registries refuse that: "
+            "import with --filter-indexes, or export all platforms",
+        )
+
     def size_of(self, *roots: Root) -> int:
         """Return the bytes of all that the roots need, each blob once."""
         return sum(needed_by([root.digest for root in roots], self.manifests).values())
@@ -162,21 +179,4 @@ def failed_findings(failed: Mapping[Root, Failure], optional: Collection[Root]) 
             for root, item in failed.items()
             if root in optional
         ),
-    )
-
-
-def sparse_warnings(resolution: Resolution) -> tuple[str, ...]:
-    """Return a line if indexes are carried without some of their children: most registries refuse them."""
-    digests = [root.digest for root in resolution.roots]
-    sparse: set[Digest] = set()
-    for manifest in bottom_up(digests, with_carried_children(digests, resolution.manifests)):
-        if is_sparse(manifest) or any(child.digest in sparse for child in manifest.children):
-            sparse.add(manifest.blob.digest)
-    roots = [root for root in resolution.roots if root.digest in sparse]
-    if not roots:
-        return ()
-    number = counted(len(roots), "index is", "indexes are")
-    return (
-        f"{number} carried without some children, as {roots[0]}; most registries refuse that: "
-        "import with --filter-indexes, or export all platforms",
     )

@@ -21,7 +21,6 @@ from bundler.exporter.resolve.resolution import (
     Resolution,
     Resolved,
     failed_findings,
-    sparse_warnings,
 )
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
@@ -190,7 +189,7 @@ def _judged(resolved: Resolved, signers: Signers, reader: SourceReader) -> Resol
 
         resolved = without_unsigned(resolved, signers, reader)
     elsewhere = tuple(line for manifest in resolved.resolution.carried() for line in _elsewhere(manifest))
-    warnings = (*elsewhere, *sparse_warnings(resolved.resolution))
+    warnings = (*elsewhere, *resolved.resolution.sparse_warnings)
     return resolved._replace(findings=resolved.findings + Findings(warnings=warnings))
 
 

@@ -13,10 +13,10 @@ from bundler.trust.module_signers import Signers
 
 
 def without_unsigned(resolved: Resolved, signers: Signers, reader: SourceReader) -> Resolved:
-    """Leave out every chosen root that none of these signed; say who signed the others."""
+    """Leave out every root that none of these signed, and what brings it along; say who signed which."""
     resolution = resolved.resolution
     attachments = Attachments(resolution.roots, resolution.manifests)
-    modules = [root for root in resolution.chosen if not attachments.is_attached(root)]
+    modules = [root for root in resolution.roots if not attachments.is_attached(root)]
 
     def judged(root: Root) -> SignedReport:
         content: BlobSource = _SmallBlobs(root.repository, reader)

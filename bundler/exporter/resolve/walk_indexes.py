@@ -83,8 +83,8 @@ class ManifestGraph(NamedTuple):
 
 def _united(manifest: Manifest, *parts: Manifest) -> Manifest:
     """Return an index with the children that either repository wants of it."""
-    wanted = {child for part in parts for child in part.children}
-    return manifest._replace(children=tuple(child for child in manifest.children if child in wanted))
+    kept = {child for part in parts for child in part.children}
+    return manifest._replace(children=tuple(child for child in manifest.children if child in kept))
 
 
 def walk_indexes(roots: Iterable[Root], graph: ManifestGraph, reader: SourceReader) -> ManifestGraph:

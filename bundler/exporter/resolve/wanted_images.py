@@ -56,7 +56,7 @@ def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceRead
     including = (root for root in chosen if graph.include(root.repository).images)
     modules = [module for root in including if (module := _module(root, graph)) is not None]
     images, findings = _images(modules, reader)
-    wanted: dict[FetchRequest, None] = {}
+    requested: dict[FetchRequest, None] = {}
     includes: dict[RepositoryName, Include] = {}
     needed: set[FetchRequest] = set()
     ages: dict[RepositoryName, int] = {}
@@ -67,7 +67,7 @@ def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceRead
         warnings = tuple(f"{module.root}: an image is unknown: {line}" for line in report.unknown)
         findings += Findings(warnings=warnings, images=(report,))
         carried = include._replace(images=False, exclude_images=(), optional_images=(), image_min_age=None)
-        wanted |= dict.fromkeys(requests)
+        requested |= dict.fromkeys(requests)
         for name in {request.repository for request in requests}:
             # What one module needs for all platforms is not narrowed by another that runs it too.
             includes[name] = includes.get(name, carried).joined(carried, narrow=False)
@@ -75,9 +75,9 @@ def find_images(chosen: Iterable[Root], graph: ManifestGraph, reader: SourceRead
                 ages[name] = max(include.image_min_age, ages.get(name, 0))
         needed |= {request for request in requests if not _matches(request, include.optional_images)}
     # Those without a digest first: a tag names what it points to, not what somebody pinned.
-    ordered = sorted(wanted, key=lambda request: (request.digest is not None, str(request)))
+    ordered = sorted(requested, key=lambda request: (request.digest is not None, str(request)))
     wishes = [(request, includes[request.repository]) for request in ordered]
-    return WantedImages(wishes, frozenset(wanted.keys() - needed), findings, ages)
+    return WantedImages(wishes, frozenset(requested.keys() - needed), findings, ages)
 
 
 def young_images(

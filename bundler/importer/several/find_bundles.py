@@ -77,7 +77,7 @@ def find_bundles(
 
 def _read(path: Path, limits: Limits, verifier: StatementCheck | None, media: Iterable[Path]) -> FoundBundle:
     with open_bundle(path, limits, verifier, media) as bundle:
-        statement = bundle.sealed.statement if bundle.sealed else None
+        statement = bundle.signed_statement.statement if bundle.signed_statement else None
         return FoundBundle(path, bundle.id, bundle.inventory, statement)
 
 

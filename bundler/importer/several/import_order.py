@@ -31,12 +31,12 @@ class FoundBundle(NamedTuple):
 
     @property
     def state(self) -> Digest:
-        """The state that it makes; its own id where that is not known."""
+        """Return the state that it makes; its own id where that is not known."""
         return self.inventory.state or self.id
 
     @property
     def name(self) -> str:
-        """The name of its file or folder."""
+        """Return the name of its file or folder."""
         return self.path.name or str(self.path)
 
 
@@ -187,22 +187,22 @@ class _Ordering:
     def result(self) -> ImportOrder:
         """Return the order. Raises UsageError."""
         newest = self._newest()
-        wanted = self._wanted(newest)
-        self._refuse_unordered([bundle for bundle in newest if bundle.id in wanted], wanted)
+        needed = self._needed(newest)
+        self._refuse_unordered([bundle for bundle in newest if bundle.id in needed], needed)
         beyond = [bundle for bundle in self._ordered if self._has_gap(bundle)]
         gaps = tuple(gap for bundle in beyond if (gap := self._gap(bundle)).missing)
         bundles = [
             OrderedBundle(bundle, "skip", "it builds on what is missing")
             if bundle in beyond
-            else self._placed(bundle, wanted)
+            else self._placed(bundle, needed)
             for bundle in self._ordered
         ]
         copies = (
             OrderedBundle(copy, "skip", f"the same bundle as {self._first[copy.id].name}")
             for copy in self._copies
         )
-        lineage = [bundle for bundle in self._ordered if bundle.id in wanted or bundle.id in self._done]
-        return ImportOrder((*bundles, *copies), gaps, tuple(self._unknown_nights(wanted)), tuple(lineage))
+        lineage = [bundle for bundle in self._ordered if bundle.id in needed or bundle.id in self._done]
+        return ImportOrder((*bundles, *copies), gaps, tuple(self._unknown_nights(needed)), tuple(lineage))
 
     def _newest(self) -> list[FoundBundle]:
         """Return complete bundles that no other complete one follows; one of those that make the same."""
@@ -220,19 +220,19 @@ class _Ordering:
                 tips |= {} if passed else {bundle.state: bundle}
         return list(tips.values())
 
-    def _wanted(self, newest: Iterable[FoundBundle]) -> set[Digest]:
+    def _needed(self, newest: Iterable[FoundBundle]) -> set[Digest]:
         """Return the bundles that lead to the newest ones, from what was imported or from a full bundle."""
-        wanted: set[Digest] = set()
+        needed: set[Digest] = set()
         waiting = list(newest)
         while waiting:
             bundle = waiting.pop()
-            if bundle.id in wanted or bundle.id in self._done:
+            if bundle.id in needed or bundle.id in self._done:
                 continue
-            wanted.add(bundle.id)
+            needed.add(bundle.id)
             waiting += self._bases(bundle)
             if bundle.id in self._connected or bundle.inventory.kind == "delta":
                 waiting += [other for other in self._before(bundle) if other.id in self._connected]
-        return wanted
+        return needed
 
     def _has_gap(self, bundle: FoundBundle) -> bool:
         """Return True for a bundle with a missing base that no later full bundle makes unnecessary."""
@@ -252,22 +252,22 @@ class _Ordering:
         )
         return Gap(bundle, missing, next(iter(bundle.inventory.follows), None))
 
-    def _placed(self, bundle: FoundBundle, wanted: Collection[Digest]) -> OrderedBundle:
-        if bundle.id in wanted:
+    def _placed(self, bundle: FoundBundle, needed: Collection[Digest]) -> OrderedBundle:
+        if bundle.id in needed:
             return OrderedBundle(bundle, "import")
         if bundle.id in self._done:
             return OrderedBundle(bundle, "skip", self._done[bundle.id])
         for other in self._ordered:
-            if other.id in wanted and other.state == bundle.state:
+            if other.id in needed and other.state == bundle.state:
                 return OrderedBundle(bundle, "skip", f"{other.name} makes the same")
         return OrderedBundle(bundle, "skip", "a newer full bundle makes it unnecessary")
 
-    def _unknown_nights(self, wanted: Collection[Digest]) -> Iterator[str]:
+    def _unknown_nights(self, needed: Collection[Digest]) -> Iterator[str]:
         """Yield a line for each new full bundle whose predecessor never came, if anything did before."""
         if not self._imported:
             return
         for bundle in self._ordered:
-            full = bundle.inventory.kind == "full" and bundle.id in wanted
+            full = bundle.inventory.kind == "full" and bundle.id in needed
             if full and bundle.inventory.follows and bundle.id not in self._connected:
                 before = bundle.inventory.follows[0]
                 after = f"{before.file or before.id} (bundle {before.number} of job {before.job})"
@@ -276,17 +276,17 @@ class _Ordering:
                     "tags that were deleted until then stay"
                 )
 
-    def _refuse_unordered(self, newest: Sequence[FoundBundle], wanted: Collection[Digest]) -> None:
+    def _refuse_unordered(self, newest: Sequence[FoundBundle], needed: Collection[Digest]) -> None:
         """Raise UsageError for two chains that say different things of one tag."""
         positions: dict[object, tuple[Digest, FoundBundle]] = {}
         for bundle in newest:
-            for name, digest in self._roots(bundle, wanted).items():
+            for name, digest in self._roots(bundle, needed).items():
                 other, by = positions.setdefault(name, (digest, bundle))
                 if other != digest:
                     cause = f"nothing says which is newer, {by.name} or this: both have {name[0]}:{name[1]}"
                     raise UsageError(bundle.name, cause, "import the older one first, by itself")
 
-    def _roots(self, bundle: FoundBundle, wanted: Collection[Digest]) -> Mapping[tuple[str, str], Digest]:
+    def _roots(self, bundle: FoundBundle, needed: Collection[Digest]) -> Mapping[tuple[str, str], Digest]:
         """Return the tags that a bundle and the wanted ones before it make."""
         chain: dict[Digest, FoundBundle] = {}
         waiting = [bundle]
@@ -294,7 +294,7 @@ class _Ordering:
             item = waiting.pop()
             if item.id not in chain:
                 chain[item.id] = item
-                waiting += [other for other in self._before(item) if other.id in wanted]
+                waiting += [other for other in self._before(item) if other.id in needed]
         roots: dict[tuple[str, str], Digest] = {}
         for item in self._ordered:
             if item.id in chain:

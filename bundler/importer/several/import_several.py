@@ -18,7 +18,7 @@ from bundler.importer import check_import, import_bundle, plan_bundle_import
 from bundler.importer.destination import WHOLE, Destination
 from bundler.importer.import_plan import OnConflict
 from bundler.importer.policy_check import PolicyCheck
-from bundler.importer.prune import Gone, Pruning, to_prune
+from bundler.importer.prune import Pruning, digest_of, to_prune
 from bundler.importer.several.find_bundles import find_bundles
 from bundler.importer.several.import_order import FoundBundle, ImportOrder, order_bundles
 from bundler.importer.several.several_report import Carried, joined_report
@@ -88,14 +88,10 @@ def _with_departed(
     prune = terms.prune._replace(departed=_departed(fresh or order.lineage))
     if not fresh:
         gone = to_prune(None, destination, prune._replace(most=sys.maxsize))
-        now = dict(session.each("tags to delete", gone, lambda tag: _digest_of(tag, session)))
+        now = dict(session.each("tags to delete", gone, lambda tag: digest_of(tag, session)))
         left = {(tag.source, tag.tag) for tag, digest in now.items() if digest is not None}
         prune = prune._replace(departed=_only(prune.departed or (), left))
     return terms._replace(prune=prune)
-
-
-def _digest_of(tag: Gone, session: Session) -> Digest | None:
-    return session.registries.target(tag.repository).digest_of(tag.tag)
 
 
 def _departed(bundles: Iterable[FoundBundle]) -> tuple[RepositoryEntry, ...]:

@@ -41,7 +41,7 @@ CHECK = "log in again, or check --creds-file"
 
 
 class NoChallengeError(AuthError):
-    """401 without a word on how to authenticate: some registries say so of what they don't have."""
+    """An answer 401 without a challenge: some registries give it for what they don't have."""
 
 
 class Credentials(NamedTuple):
@@ -201,8 +201,8 @@ def _token_request(
 ) -> TokenRequest:
     service = challenge.parameters.get("service", "")
     query = {"service": service} if service else {}
-    if wanted := challenge.parameters.get("scope", "") or scope:
-        query["scope"] = wanted
+    if asked_scope := challenge.parameters.get("scope", "") or scope:
+        query["scope"] = asked_scope
     if credentials and credentials.identity_token:
         form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token}
         return TokenRequest(realm, form=urlencode({**form, **query, "client_id": "timoni-bundler"}))

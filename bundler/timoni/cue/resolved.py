@@ -35,16 +35,16 @@ class Texts:
     """The texts of the fields of one tree. Each field is looked into once."""
 
     def __init__(self) -> None:
-        self._found: dict[Node, Known | Unknown | None] = {}
+        self._resolved: dict[Node, Known | Unknown | None] = {}
         self._chain = 0
 
     def at(self, node: Node) -> Known | Unknown | None:
         """Return the text that a field holds; None if nothing says anything about it."""
-        if node not in self._found:
+        if node not in self._resolved:
             # Whoever comes back here while this is being found out goes in a circle.
-            self._found[node] = Unknown(node.place, "it refers to itself")
-            self._found[node] = _with_variables(self._joined(node), node)
-        return self._found[node]
+            self._resolved[node] = Unknown(node.place, "it refers to itself")
+            self._resolved[node] = _with_variables(self._joined(node), node)
+        return self._resolved[node]
 
     def each_at(self, node: Node) -> list[Known]:
         """Return the text of each declaration of a field that has one."""

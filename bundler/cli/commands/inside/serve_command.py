@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import click
 
@@ -21,8 +21,46 @@ from bundler.server.app import Pages
 from bundler.server.listener import Access, RegistryServer, server_context
 from bundler.server.served_content import ServedContent, read_only
 from bundler.server.writable import writable
+from bundler.session import Session
 
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  recognised, to warn of it
+
+
+class ListenOptions(NamedTuple):
+    """The address that is listened on, and who may use it."""
+
+    host: Annotated[
+        str | None,
+        Option(
+            "--host", metavar="ADDRESS",
+            help="Listen on this address, and accept every host name. Default: 127.0.0.1, and only the "
+            "host names of loopback.",
+        ),
+    ] = None  # fmt: skip
+    port: Annotated[
+        int,
+        Option(
+            "--port", "-p", metavar="PORT", least=0, most=65535,
+            help="Listen on this port; 0 picks a free one. Default: 5000.",
+        ),
+    ] = 5000  # fmt: skip
+    tls_cert: Annotated[
+        Path | None,
+        Option(
+            "--tls-cert", metavar="FILE",
+            help="Serve https with this certificate and its chain (PEM). Needs --tls-key.",
+        ),
+    ] = None  # fmt: skip
+    tls_key: Annotated[
+        Path | None, Option("--tls-key", metavar="FILE", help="The private key of --tls-cert (PEM).")
+    ] = None
+    htpasswd: Annotated[
+        Path | None,
+        Option(
+            "--htpasswd", metavar="FILE",
+            help="Answer only users of this file, with bcrypt hashes as `htpasswd -B` makes them.",
+        ),
+    ] = None  # fmt: skip
 
 
 @declared("serve")
@@ -34,42 +72,11 @@ def command(
         bool,
         Option("--writable", help="Accept pushes into DIR, which may be new or empty. Default: read only."),
     ] = False,
-    host: Annotated[
-        str | None,
-        Option(
-            "--host", metavar="ADDRESS",
-            help="Listen on this address, and accept any host name. Default: 127.0.0.1, and names of "
-            "loopback.",
-        ),
-    ] = None,
-    port: Annotated[
-        int,
-        Option(
-            "--port", "-p", metavar="PORT", least=0, most=65535,
-            help="Listen on this port; 0 is any free one. Default: 5000.",
-        ),
-    ] = 5000,
-    tls_cert: Annotated[
-        Path | None,
-        Option(
-            "--tls-cert", metavar="FILE",
-            help="Serve https with this certificate and its chain (PEM). Needs --tls-key.",
-        ),
-    ] = None,
-    tls_key: Annotated[
-        Path | None, Option("--tls-key", metavar="FILE", help="The private key of --tls-cert (PEM).")
-    ] = None,
-    htpasswd: Annotated[
-        Path | None,
-        Option(
-            "--htpasswd", metavar="FILE",
-            help="Answer only users of this file, with bcrypt hashes as `htpasswd -B` makes them.",
-        ),
-    ] = None,
+    listen: ListenOptions,
     quiet: Annotated[
         bool, Option("--quiet", "-q", help="Print the address, but not a line per request.")
     ] = False,
-) -> int:  # fmt: skip
+) -> int:
     """Run a registry from a bundle or a directory until it is interrupted.
 
     Repositories are at their source path, without the source host. Nothing is unpacked. A browser that
@@ -85,34 +92,41 @@ def command(
         raise UsageError(
             str(content), "a bundle file can't accept pushes", "name a directory, or remove --writable"
         )
-    log = current_log()
+    log, session = current_log(), Session()
     log.goes_on = False
-    line = partial(log.tell, "note")
+    access = _access(listen)
     opening = writable if takes_pushes else partial(read_only, volumes_in=volumes.volumes_in)
-    access = _access(tls_cert, tls_key, htpasswd)
-    with contextlib.suppress(KeyboardInterrupt), opening(content) as opened:
-        pages = _pages(opened, _report_of(content, volumes.volumes_in))
-        with RegistryServer(
-            opened, host, port,
-            log=None if quiet else line, trouble=line, access=access, pages=pages,
-        ) as server:  # fmt: skip
-            if host and (not is_here(host) or host in _EVERY_ADDRESS):
-                _warn(host, access, log)
-            click.echo(server.url)
-            server.serve_forever()
+    with contextlib.suppress(KeyboardInterrupt), opening(content, session) as opened:
+        pages = _pages(opened, _report_of(content, volumes.volumes_in, session))
+        _serve(opened, listen, access, pages, log, quiet=quiet)
     log.tell("note", "stopped")
     return 0
 
 
-def _access(cert: Path | None, key: Path | None, htpasswd: Path | None) -> Access:
+def _serve(
+    content: ServedContent, listen: ListenOptions, access: Access, pages: Pages, log: Log, *, quiet: bool
+) -> None:
+    """Print the address, and answer requests until the user interrupts."""
+    host, line = listen.host, partial(log.tell, "note")
+    shown = None if quiet else line
+    with RegistryServer(
+        content, host, listen.port, log=shown, trouble=line, access=access, pages=pages
+    ) as server:
+        if host and (not is_here(host) or host in _EVERY_ADDRESS):
+            _warn(host, access, log)
+        click.echo(server.url)
+        server.serve_forever()
+
+
+def _access(listen: ListenOptions) -> Access:
     """Return TLS and users as the options say. Raises UsageError."""
     tls = passwords = None
-    if cert and key:
-        tls = server_context(cert, key)
-    if htpasswd:
+    if listen.tls_cert and listen.tls_key:
+        tls = server_context(listen.tls_cert, listen.tls_key)
+    if listen.htpasswd:
         from bundler.server.passwords import Passwords, read_htpasswd
 
-        passwords = Passwords(read_htpasswd(str(htpasswd), text_of(htpasswd)))
+        passwords = Passwords(read_htpasswd(str(listen.htpasswd), text_of(listen.htpasswd)))
     return Access(tls, passwords)
 
 
@@ -136,7 +150,7 @@ def _pages(content: ServedContent, report: Callable[[], str] | None) -> Pages:
     return page
 
 
-def _report_of(content: Path, volumes_in: Collection[Path]) -> Callable[[], str] | None:
+def _report_of(content: Path, volumes_in: Collection[Path], session: Session) -> Callable[[], str] | None:
     """Return what makes the report page of a bundle; None for the directory of a registry."""
     if content.is_dir() and not (content / INVENTORY_FILE).exists() and (content / INDEX_FILE).exists():
         return None
@@ -146,9 +160,8 @@ def _report_of(content: Path, volumes_in: Collection[Path]) -> Callable[[], str]
         from bundler.page.gather import page_of
         from bundler.page.render import render_page
         from bundler.page.values import Proof
-        from bundler.session import Session
 
         with open_bundle(content, volumes_in=volumes_in) as bundle:
-            return render_page(page_of(bundle, Proof(every_byte=False, sidecar=False), Session()))
+            return render_page(page_of(bundle, Proof(every_byte=False, sidecar=False), session))
 
     return report

@@ -10,7 +10,7 @@ from bundler.cli.declared_command import declared
 from bundler.cli.setup.registry_access import registries
 from bundler.cli.terminal import outcome, progress_bars
 from bundler.config.option import Argument, Option
-from bundler.config.run_options import Quiet, RegistryOptions
+from bundler.config.run_options import Quiet, ReachOptions, RegistryOptions, WidthOptions
 from bundler.oci import RegistryName
 from bundler.reporting.json_report import document
 
@@ -23,17 +23,17 @@ def command(
         bool, Option("--json", help="Print the result as JSON (`timoni-bundler schema registry-catalog`).")
     ] = False,
     quiet: Quiet = False,
-    access: RegistryOptions,
+    reach: ReachOptions,
 ) -> int:
-    """Show the repositories that a registry lists, a line for each. ghcr.io and Docker Hub list none.
+    """Show the repositories that a registry lists, one per line. ghcr.io and Docker Hub list none.
 
     \b
     timoni-bundler catalog registry.internal:5000
     timoni-bundler catalog registry.internal:5000 | grep ^mirror/
     """
     progress = progress_bars.display(quiet=quiet)
-    reachable = registries(access, progress, [registry])
-    listed = list_repositories(registry, Session(reachable, jobs=access.jobs, progress=progress))
+    reachable = registries(RegistryOptions(WidthOptions(), reach), progress, [registry])
+    listed = list_repositories(registry, Session(reachable, progress=progress))
     if as_json:
         outcome.print_document(document(listed), sys.stdout)
     elif listed.repositories:

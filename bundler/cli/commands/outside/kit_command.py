@@ -38,7 +38,7 @@ def command(
         Prefix | None,
         Option(
             "--to", metavar="oci://HOST[/PREFIX]", read=lambda text, at: parse_prefix(text),
-            help="Write this target into README.txt. Default: a place to fill in.",
+            help="Write this target into README.txt. Default: a placeholder.",
         ),
     ] = None,
     volumes: SetOptions,

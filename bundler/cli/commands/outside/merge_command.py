@@ -7,7 +7,6 @@ from typing import Annotated
 from bundler import BundlerError, Session, merge_bundles, output_to
 from bundler.cli.declared_command import declared
 from bundler.cli.input_files import allow_open_files
-from bundler.cli.option_combinations import refuse_force
 from bundler.cli.setup.registry_access import check_report
 from bundler.cli.terminal import outcome, progress_bars, summaries
 from bundler.config.option import Argument, Option
@@ -42,7 +41,6 @@ def command(
     try:
         check_report(reported.report, out, *bundles)
         report = reported.report
-        refuse_force(out, force=force)
         allow_open_files()
         output = output_to(out, force=force)
         session = Session(progress=progress_bars.display(quiet=printed.quiet))

@@ -11,7 +11,6 @@ from bundler import Bundle, Session, open_bundle, page_of, render_page, verify_b
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.bundle.sealing import sidecar_of
 from bundler.cli.declared_command import declared
-from bundler.cli.option_combinations import refuse_force
 from bundler.cli.setup.trusted_signers import TrustOptions, complete, verifier_of
 from bundler.cli.terminal import bundle_text, progress_bars
 from bundler.config.import_options import SignatureOptions
@@ -77,7 +76,6 @@ def command(
     \b
     timoni-bundler report monday.tar.zst -o report.html --since sunday.tar.zst
     """
-    refuse_force(options.out, force=options.force)
     if options.out != STDOUT:
         check_place(Path(options.out), (bundle, *options.since), force=options.force)
     trust, session = complete(TrustOptions(*signatures)), Session(progress=progress_bars.display(quiet=quiet))
@@ -97,7 +95,9 @@ def _page(bundle: Bundle, options: PageOptions, volumes_in: Sequence[Path], sess
             raise NotFoundError(str(path), "not there", "check the path")
     unchecked = Proof(every_byte=False, sidecar=False)
     proof = unchecked if options.no_verify else proven(bundle, session, options.since, volumes_in)
-    origin, claimed = signature_of(bundle.proven or (bundle.sealed.report() if bundle.sealed else None))
+    origin, claimed = signature_of(
+        bundle.proven or (bundle.signed_statement.report() if bundle.signed_statement else None)
+    )
     with contextlib.ExitStack() as stack:
         older = [stack.enter_context(open_bundle(path, volumes_in=volumes_in)) for path in options.since]
         refuse_unused_folders(volumes_in, bundle, *older)

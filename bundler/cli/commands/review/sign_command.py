@@ -47,18 +47,18 @@ def command(
     timoni-bundler sign modules.tar.zst --key ~/.ssh/id_ed25519 --job nightly --expires 30d
     timoni-bundler sign modules.tar.zst --key second-pair-of-eyes.pub
     """
-    wanted, progress = signing(key, terms, job.job), progress_bars.display(quiet=quiet)
-    assert wanted is not None
+    signer, progress = signing(key, terms, job.job), progress_bars.display(quiet=quiet)
+    assert signer is not None
     with open_bundle(bundle) as opened:
         refuse_volumes(opened)
         verify_bundle(opened, Session(progress=progress))
-        signed = _sealed(opened, wanted, replace=replace)
+        signed = _sealed(opened, signer, replace=replace)
         seal_bundle(opened, signed, progress, other_job=job.job is not None)
     click.echo(bundle_text.sealed_text(bundle, signed, now()))
     return 0
 
 
-def _sealed(bundle: Bundle, wanted: Signing, *, replace: bool) -> SignedStatement:
-    if bundle.sealed is None or replace:
-        return wanted.seal(bundle.id, bundle.sealed.statement if bundle.sealed else None)
-    return wanted.join(bundle.sealed)
+def _sealed(bundle: Bundle, signer: Signing, *, replace: bool) -> SignedStatement:
+    if bundle.signed_statement is None or replace:
+        return signer.seal(bundle.id, bundle.signed_statement.statement if bundle.signed_statement else None)
+    return signer.join(bundle.signed_statement)

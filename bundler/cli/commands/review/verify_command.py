@@ -216,7 +216,7 @@ def _compared(
     report = bundler.compare_with_target(verified, target.destination, session, deep=target.deep)
     report = import_policy.with_signed(report, check)
     if report.bundle:
-        statement = bundle.proven or (bundle.sealed.report() if bundle.sealed else None)
+        statement = bundle.proven or (bundle.signed_statement.report() if bundle.signed_statement else None)
         report = dataclasses.replace(report, bundle=dataclasses.replace(report.bundle, statement=statement))
     meter.noted(report)
     summary = bundle_text.compared_text(report, str(prefix), bundle.id, signing_key.now())

@@ -41,5 +41,5 @@ def _schemas() -> dict[str, Traversable]:
     here = shipped if shipped.is_dir() else Path(__file__).parents[4] / "schemas"
     if not here.is_dir():
         raise NotFoundError(str(here), "the schemas are missing", "install the package again")
-    found = {file.name.removesuffix(SUFFIX): file for file in here.iterdir() if file.name.endswith(SUFFIX)}
-    return dict(sorted(found.items()))
+    schemas = {file.name.removesuffix(SUFFIX): file for file in here.iterdir() if file.name.endswith(SUFFIX)}
+    return dict(sorted(schemas.items()))
