@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from bundler.config import run_options, texts
+from bundler.config import include_options, run_options, texts
 from bundler.config.option import FileSection, Option
 from bundler.config.selection_options import ShardOptions
 
 DESTINATION, INCREMENTAL = "Destination", "Incremental bundles"
-REPRODUCIBILITY, SIGNATURES = "Reproducibility and sharding", run_options.SIGNATURES
+REPRODUCIBILITY, SIGNATURES = "Reproducibility and sharding", include_options.SIGNATURES
 
 
 class OutputOptions(NamedTuple):
@@ -197,7 +197,7 @@ class ExportSettings(NamedTuple):
     volumes: Annotated[VolumeOptions, FileSection("volumes", "Cut the bundle into volumes.")]
     signing: Annotated[SigningOptions, FileSection("signing", "Sign the bundle.")]
     signers: Annotated[
-        run_options.ModuleSignerOptions,
+        include_options.ModuleSignerOptions,
         FileSection("moduleSigners", "Whose signatures the modules must have."),
     ]
     report: run_options.ReportOptions

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
+from bundler.config.include_options import SIGNATURES, ModuleSignerOptions
 from bundler.config.option import FileSection, Option
 from bundler.config.run_options import (
     INCREMENTAL,
-    SIGNATURES,
     JobOptions,
     MetricsOptions,
-    ModuleSignerOptions,
     RegistryOptions,
     ReportOptions,
     SetOptions,

@@ -1,4 +1,4 @@
-"""Options of any command: registries, reports, metrics, volumes of what it reads, whose modules count."""
+"""Options of any command: registries, reports, metrics, volumes of what it reads."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -9,8 +9,6 @@ from bundler.trust.job import DEFAULT_JOB, Job
 from bundler.workers import DEFAULT_JOBS
 
 REGISTRIES, OUTPUT, VOLUMES, INCREMENTAL = "Registries", "Output", "Volumes", "Incremental bundles"
-
-SIGNATURES = "Signatures and policy"
 
 CREDENTIALS_VARIABLE = "TIMONI_BUNDLER_CREDS"
 
@@ -315,38 +313,3 @@ AuthFile = Annotated[
         "logout all.",
     ),
 ]  # fmt: skip
-
-
-class ModuleSignerOptions(NamedTuple):
-    """The signers of modules whose signatures count."""
-
-    cosign_keys: Annotated[
-        tuple[Path, ...],
-        Option(
-            "--cosign-key", key="cosignKeys", metavar="FILE", heading=SIGNATURES,
-            help="Require that every module is signed by cosign with one of these public keys. Repeatable.",
-        ),
-    ] = ()  # fmt: skip
-    trusted_root: Annotated[
-        Path | None,
-        Option(
-            "--trusted-root", key="trustedRoot", metavar="FILE", heading=SIGNATURES,
-            help="Check keyless signatures with Sigstore's trusted_root.json, without any network. Needs "
-            "--certificate-identity and --certificate-oidc-issuer.",
-        ),
-    ] = None  # fmt: skip
-    identities: Annotated[
-        tuple[str, ...],
-        Option(
-            "--certificate-identity", key="identities", metavar="GLOB", heading=SIGNATURES,
-            help="Accept keyless signatures by this identity: a workflow's URL, an address; `*` also "
-            "matches `/`. Repeatable.",
-        ),
-    ] = ()  # fmt: skip
-    issuer: Annotated[
-        str | None,
-        Option(
-            "--certificate-oidc-issuer", key="issuer", metavar="URL", heading=SIGNATURES,
-            help="Exact URL of the OpenID Connect issuer of these identities.",
-        ),
-    ] = None  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundler.cli.setup.trusted_signers import TrustOptions, complete, demand_of, signers_of
 from bundler.config.import_options import PolicyOptions
-from bundler.config.run_options import ModuleSignerOptions
+from bundler.config.include_options import ModuleSignerOptions
 from bundler.errors import UsageError
 from bundler.named_files import text_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.about import PROGRAM
-from bundler.config.run_options import ModuleSignerOptions
+from bundler.config.include_options import ModuleSignerOptions
 from bundler.errors import UsageError
 from bundler.named_files import text_of
 from bundler.trust.job import Job
