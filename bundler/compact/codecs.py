@@ -84,7 +84,7 @@ def _compiled() -> dict[CodecNumber, Callable[[], DeflateEncoder]]:
 def codec(number: int) -> Codec:
     """Return a codec, after it has given its known answers.
 
-    The first one that is not compiled gives a SlowEncodersWarning.
+    The first one that is not compiled, or that was compiled wrongly, gives a SlowEncodersWarning.
 
     Raises: ContentError for a number that this version does not know, LocalError if the answers are wrong.
     """
@@ -93,15 +93,16 @@ def codec(number: int) -> Codec:
     except ValueError:
         cause = f"codec number {number} is unknown; this version knows 1 to {max(CodecNumber)}"
         raise ContentError("compact bundle", cause, "use a newer version of this program") from None
-    compiled = _compiled()
-    tried = Codec(identity, compiled.get(identity, _IN_PYTHON[identity]), identity in compiled)
-    if not tried.compiled:
-        _warn_of_slowness()
-    if _answer(tried) != KNOWN_ANSWERS[identity]:
+    compiled = _compiled().get(identity)
+    if compiled and _answer(compiled) == KNOWN_ANSWERS[identity]:
+        return Codec(identity, compiled, compiled=True)
+    # They were not built, or wrongly by the compiler of this machine.
+    _warn_of_slowness()
+    if _answer(_IN_PYTHON[identity]) != KNOWN_ANSWERS[identity]:
         raise LocalError(
             f"codec {identity.name}", "it does not give its known answer", "install the program again"
         )
-    return tried
+    return Codec(identity, _IN_PYTHON[identity], compiled=False)
 
 
 @cache
@@ -110,8 +111,8 @@ def _warn_of_slowness() -> None:
 
 
 SLOW = (
-    "the compiled encoders are missing, so compact bundles take much longer; install a wheel for this "
-    "machine, or install again where there is a C compiler"
+    "the compiled encoders are missing or wrong, so compact bundles take much longer; install a wheel for "
+    "this machine, or install again where there is a C compiler"
 )
 
 
@@ -124,8 +125,8 @@ def known_input() -> bytes:
     return text + noise + bytes(3_000) + text[:4_000] + noise[:1_500]
 
 
-def _answer(candidate: Codec) -> str:
-    encoder = candidate.new()
+def _answer(new: Callable[[], DeflateEncoder]) -> str:
+    encoder = new()
     return hashlib.sha256(encoder.write(known_input()) + encoder.finish()).hexdigest()
 
 

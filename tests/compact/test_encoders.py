@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from bundler.compact import codecs
 from bundler.compact.codecs import (
     Codec,
     CodecNumber,
@@ -28,7 +29,7 @@ from bundler.compact.deflate_blocks import code_of
 from bundler.compact.encoder_a import EncoderA
 from bundler.compact.encoder_b import EncoderB
 from bundler.compact.float_estimate import Rounding
-from bundler.errors import ContentError
+from bundler.errors import ContentError, SlowEncodersWarning
 from tests.compact.streams import NAMES, SHAPES, stream
 from tests.processes import needs
 
@@ -160,6 +161,18 @@ def test_an_unknown_codec_is_refused_by_its_number(number: int) -> None:
 
 def test_a_codec_is_proven_when_it_is_loaded() -> None:
     assert all(isinstance(codec(number), Codec) for number in CodecNumber)
+
+
+def test_a_codec_that_was_compiled_wrongly_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codecs, "_compiled", lambda: dict.fromkeys(CodecNumber, EncoderB))
+    codecs.codec.cache_clear()
+    codecs._warn_of_slowness.cache_clear()
+    try:
+        with pytest.warns(SlowEncodersWarning):
+            assert not codec(CodecNumber.GO_A).compiled
+        assert codec(CodecNumber.GO_B).compiled
+    finally:
+        codecs.codec.cache_clear()
 
 
 # --- real toolchains ---------------------------------------------------------------------------------
