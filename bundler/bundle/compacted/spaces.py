@@ -89,15 +89,17 @@ class HeaderSpace:
         self.kept: list[Kept] = []
         self._limit = limit
         self._offsets: dict[bytes, int] = {}
+        """By sha256: a header has 512 bytes or more."""
         self._settled = 0
 
     def keep(self, header: bytes, old: SpacePlace | None) -> int | None:
         """Return the header's offset; None if there is no more room. `old` is what it was in the base."""
-        offset = self._offsets.get(header)
+        digest = hashlib.sha256(header).digest()
+        offset = self._offsets.get(digest)
         if offset is None:
             if len(self.data) + len(header) > self._limit:
                 return None
-            offset = self._offsets[header] = len(self.data)
+            offset = self._offsets[digest] = len(self.data)
             self.kept.append(Kept(offset, len(header), old))
             self.data += header
         return offset
@@ -109,7 +111,7 @@ class HeaderSpace:
     def forget(self, size: int) -> None:
         """Take back what was added since the space had this size."""
         for kept in self.kept[self._settled :]:
-            del self._offsets[bytes(self.data[kept.start : kept.start + kept.size])]
+            del self._offsets[hashlib.sha256(self.data[kept.start : kept.start + kept.size]).digest()]
         del self.kept[self._settled :]
         del self.data[size:]
 
