@@ -10,6 +10,7 @@ from pydantic import Field as KeyField
 from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
+from bundler.config.include_options import IncludeOptions
 from bundler.config.option import (
     NOTHING,
     Circumstances,
