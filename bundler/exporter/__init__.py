@@ -15,7 +15,7 @@ from bundler.exporter.fetch.store_location import StoreLocation, store_location_
 from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.outputs import output_to, planned_compact
 from bundler.exporter.resolve.lock_file import check_locked, locked_selection, read_lock
-from bundler.exporter.resolve.resolver import resolve
+from bundler.exporter.resolve.resolver import resolve_selection
 from bundler.folders import check_disk
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Selection
@@ -60,7 +60,7 @@ def export_bundle(
     finish.check()
     with location.opened() as store:
         base, immutable = look_back(incremental, store, out.path, session)
-        choose = partial(resolve, selection, session, store, signers=signers, immutable=immutable)
+        choose = partial(resolve_selection, selection, session, store, signers=signers, immutable=immutable)
         with run.phase("select"):
             content = ExportContent.of(choose(), base)
         check_locked(selection, content.resolution, content.findings)
@@ -107,7 +107,9 @@ def plan_bundle(
     store = location.looked_at()
     base, immutable = look_back(incremental, store, out.path, session)
     with run.phase("select"):
-        resolved = resolve(selection, session, store, signers=signers, immutable=immutable, keep=False)
+        resolved = resolve_selection(
+            selection, session, store, signers=signers, immutable=immutable, keep=False
+        )
         content = ExportContent.of(resolved, base)
     check_locked(selection, content.resolution, content.findings)
     if run.has_nothing(selection, content):

@@ -68,7 +68,7 @@ def test_a_referrer_of_the_retired_type_goes_with_its_module(tmp_path: Path) -> 
 # --- every command reads them -------------------------------------------------------------------------
 
 
-def _odd(change: Callable[[Document], Document]) -> Callable[[Content], None]:
+def _odd(change: Callable[[Document], Document]) -> Callable[[Content], object]:
     """Return what adds an image whose manifest is changed so."""
 
     def add(content: Content) -> None:
@@ -107,7 +107,7 @@ def _odd_index(content: Content) -> None:
 
 
 REMOVED = object()
-ODD: dict[str, Callable[[Content], None]] = {
+ODD: dict[str, Callable[[Content], object]] = {
     "a null annotation": _odd(lambda document: document | {"annotations": {"none": None, "some": "text"}}),
     "no annotations but null": _odd(lambda document: document | {"annotations": None}),
     "a null annotation of a layer": _odd(_with_layer(annotations={"none": None})),
