@@ -20,10 +20,16 @@ from tests.flows import exported
 def test_inventory_and_sparse_indexes_are_found_once(
     module: str, function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room, calls = import_module(module), []
+    room = import_module(module)
+    calls: list[str] = []
     original = getattr(room, function)
-    monkeypatch.setattr(room, function, lambda *values: (calls.append(values), original(*values))[1])
+
+    def counted(*values: object) -> object:
+        calls.append(function)
+        return original(*values)
+
+    monkeypatch.setattr(room, function, counted)
     with MemoryRegistry({"app": a_module("1.0.0", "1.1.0")}) as source:
         report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", lock=tmp_path / "export.lock")
     assert report.exit_code == 0
-    assert len(calls) == 1
+    assert calls == [function]
