@@ -94,11 +94,11 @@ class Arranged(Protocol):
 
 
 class _Sender:
-    """Sends what the plan wants of the blobs that come by."""
+    """A sender of those passing blobs that the plan wants."""
 
     def __init__(self, push: ContentPush, plan: ImportPlan, pool: ThreadPoolExecutor) -> None:
         self._push = push
-        self._wanted = {upload.blob.digest: upload for upload in plan.uploads}
+        self._uploads = {upload.blob.digest: upload for upload in plan.uploads}
         self._pool = pool
         self._taken: set[Digest] = set()
         self._under_way: set[Future[None]] = set()
@@ -107,7 +107,7 @@ class _Sender:
 
     def take(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
         """Read one blob, and have it sent; what is not wanted is left to be verified."""
-        upload = self._wanted.get(blob.digest)
+        upload = self._uploads.get(blob.digest)
         if upload is None:
             return
         self._taken.add(blob.digest)
@@ -134,7 +134,7 @@ class _Sender:
     @property
     def left(self) -> list[PlannedUpload]:
         """Return the uploads that a delta needs and did not bring."""
-        return [upload for digest, upload in self._wanted.items() if digest not in self._taken]
+        return [upload for digest, upload in self._uploads.items() if digest not in self._taken]
 
     def finish(self) -> None:
         """Wait for what is under way."""
