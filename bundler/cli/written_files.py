@@ -253,7 +253,7 @@ def write_all(
     if written.image_map and not report.dry_run:
         lines = sorted({f"{old} {new}\n" for old, new in _names(report)})
         write_whole(written.image_map, "".join([*_filtered_lines(report), *lines]).encode())
-    if written.mirror_config and not report.dry_run:
+    if written.mirror_config:
         refused = write_mirror_config(written.mirror_config, report, session, receipt)
         report = dataclasses.replace(report, warnings=(*report.warnings, *refused))
     if written.timoni_bundles_to:

@@ -147,7 +147,7 @@ def _images(modules: list[_Module], reader: SourceReader) -> tuple[ImagesOfLayer
             images[layer.digest] = images_of({}, layer_files(data, LayerLimits()), templates)
         except BundlerError as error:
             failures.append(failure(error, f"images of {name}: layer {layer.digest}"))
-    return images, Findings(failures=tuple(failures))
+    return images, Findings(failures=tuple(sorted(failures, key=lambda problem: problem.item)))
 
 
 def _requests(
