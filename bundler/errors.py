@@ -218,7 +218,7 @@ class ContentError(BundlerError):
 
 
 class LocalError(BundlerError):
-    """On this machine: disk full, no permission, locked by another process."""
+    """A fault of this machine: disk full, no permission, locked by another process."""
 
     exit_code = 9
 
@@ -230,7 +230,7 @@ class TargetRefusedError(BundlerError):
 
 
 class TrustError(BundlerError):
-    """Not signed by those who must have signed it, or not the newest: expired, or imported before."""
+    """A bundle not signed by those who must sign it, or not the newest: expired, or imported before."""
 
     exit_code = 11
 

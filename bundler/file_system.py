@@ -26,7 +26,7 @@ _warned: set[int] = set()
 
 
 class LocalWarning(UserWarning):
-    """Something that a file system does not do, and that is done without."""
+    """A warning about what a file system does not do, and what is done without."""
 
 
 def sync_descriptor(descriptor: int, path: Path, sync: Callable[[int], None] | None = None) -> None:

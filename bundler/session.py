@@ -53,7 +53,7 @@ class Session:
 
     @cached_property
     def registries(self) -> Registries:
-        """Every registry that this run speaks to."""
+        """Return every registry that this run speaks to."""
         from bundler.registry.registries import Registries
 
         return self._given or Registries()

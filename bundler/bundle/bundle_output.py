@@ -36,19 +36,19 @@ class BundleOutput(Protocol):
 
     @property
     def path(self) -> Path | None:
-        """File that is written; None for a pipe."""
+        """Return the file that is written; None for a pipe."""
 
     @property
     def name(self) -> str:
-        """Name for messages."""
+        """Return the name for messages."""
 
     @property
     def is_store(self) -> bool:
-        """True for the store itself, left as a directory."""
+        """Return True for the store itself, left as a directory."""
 
     @property
     def compact(self) -> int | None:
-        """The zstd level of a compact bundle; None for another form."""
+        """Return the zstd level of a compact bundle; None for another form."""
 
     def check(self) -> None:
         """Raise UsageError or LocalError, before any request, if this can't be written."""

@@ -109,12 +109,12 @@ class Inventory:
 
     @property
     def content(self) -> Iterator[Descriptor]:
-        """Everything under `blobs/`, in file order."""
+        """Return everything under `blobs/`, in file order."""
         return chain(self.manifests, self.blobs)
 
     @property
     def members(self) -> Iterator[Member]:
-        """Members of the archive that hold the content, in file order."""
+        """Return the members of the archive that hold the content, in file order."""
         return map(member_of, self.content)
 
 

@@ -24,17 +24,17 @@ class Member(NamedTuple):
 
     @property
     def header(self) -> bytes:
-        """Bytes of the tar stream before the data."""
+        """Return the bytes of the tar stream before the data."""
         return member_header(self.name, self.size)
 
     @property
     def padding(self) -> bytes:
-        """Zeros of the tar stream behind the data."""
+        """Return the zeros of the tar stream behind the data."""
         return padding(self.size)
 
     @property
     def length(self) -> int:
-        """Bytes of the tar stream that header, data and padding take."""
+        """Return the bytes of the tar stream that header, data and padding take."""
         return member_size(self.name, self.size)
 
     def stored(self, source: BlobSource) -> Iterator[bytes]:

@@ -108,7 +108,7 @@ class BundleStream:
 
     @property
     def position(self) -> int:
-        """Bytes of tar stream read so far."""
+        """Return the bytes of tar stream read so far."""
         return self._tar.position
 
     @property

@@ -1,4 +1,4 @@
-"""Which options go together: an option without effect is refused by its name, never passed over."""
+"""The options that go together: one without effect is refused by its name, never passed over."""
 
 from __future__ import annotations
 

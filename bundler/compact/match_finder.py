@@ -24,7 +24,7 @@ class MatchFinder:
 
     @property
     def block(self) -> bytes:
-        """The bytes of the block."""
+        """Return the bytes of the block."""
         return bytes(self.data[self.start - self.base :])
 
     def next_block(self) -> None:

@@ -36,7 +36,7 @@ class TarChunk(NamedTuple):
 
 
 class TarCutter:
-    """Cuts one layer. Feed it chunks of any size; call `end` behind the last one."""
+    """A cutter of one layer. Feed it chunks of any size; call `end` behind the last one."""
 
     def __init__(self) -> None:
         self._waiting = bytearray()

@@ -42,7 +42,7 @@ MATCHES = ("repository", "prefix", "pattern", "registry")
 
 
 def _prefix(text: str) -> str:
-    """`host`, or `host/path`, perhaps with a slash behind it."""
+    """Read `host`, or `host/path`, perhaps with a slash behind it."""
     bare = text.rstrip("/")
     try:
         RepositoryName.parse(bare) if "/" in bare else RegistryName.parse(bare)

@@ -182,7 +182,7 @@ class RollbackOptions(NamedTuple):
 
 
 class SignatureOptions(NamedTuple):
-    """Whose signatures on a bundle count."""
+    """The signers of bundles whose signatures count."""
 
     allowed_signers: Annotated[
         Path | None,
@@ -243,7 +243,7 @@ class OrderOptions(NamedTuple):
 
 
 class ModuleSignerOptions(NamedTuple):
-    """Whose signatures on modules count."""
+    """The signers of modules whose signatures count."""
 
     cosign_keys: Annotated[
         tuple[Path, ...],

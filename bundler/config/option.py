@@ -100,12 +100,12 @@ class OptionField(NamedTuple):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values of a `Literal`; none for other types."""
+        """Return the values of a `Literal`; none for other types."""
         return get_args(self.item) if get_origin(self.item) is Literal else ()
 
     @property
     def reader(self) -> Reader | None:
-        """The function that makes a value of a text, where the type alone does not tell."""
+        """Return the function that makes a value of a text, where the type alone does not tell."""
         if self.declared.read:
             return self.declared.read
         parse = getattr(self.item, "parse", None)
@@ -119,7 +119,7 @@ Group = TypeVar("Group", bound=tuple[Any, ...])
 
 
 class FileSection:
-    """In a file, the fields of a group stand below this key."""
+    """A section of a file: the fields of a group stand below its key."""
 
     def __init__(self, key: str, help: str) -> None:  # noqa: A002  as of an option
         self.key = key

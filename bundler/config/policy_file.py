@@ -59,7 +59,7 @@ class LimitKeys(RuleKeys):
 
 
 class IdentityKeys(RuleKeys):
-    """Who may have signed without a key."""
+    """The identities that may have signed without a key."""
 
     identity: IdentityGlob
     """A glob on what the certificate says: a workflow's URL, an address; `*` also matches `/`."""
@@ -102,7 +102,7 @@ class DemandKeys(RuleKeys):
 
 
 class SignerKeys(RuleKeys):
-    """Who must have signed the bundle itself."""
+    """The signers who must have signed the bundle itself."""
 
     allowed: FilePath
     """A file of allowed signers (ssh-keygen(1), ALLOWED SIGNERS)."""

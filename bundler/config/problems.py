@@ -27,14 +27,14 @@ class Problem(NamedTuple):
     next_step: str = ""
 
     def error(self, name: str) -> UsageError:
-        """As a line: file, line, key path, cause, next step."""
+        """Return the problem as a line: file, line, key path, cause, next step."""
         path = path_text(self.where)
         cause = f"{path}: {self.cause}" if path else self.cause
         return UsageError(f"{name}:{self.line}", cause, self.next_step)
 
 
 def path_text(where: Where) -> str:
-    """`sources[1].newest`."""
+    """Return a path as text: `sources[1].newest`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
     return "".join(parts).removeprefix(".")
 

@@ -103,7 +103,7 @@ class RegistryOptions(NamedTuple):
 
     @property
     def jobs(self) -> int:
-        """Requests under way at a time."""
+        """Return the number of requests at a time."""
         return self.width.jobs or DEFAULT_JOBS
 
 
@@ -168,7 +168,7 @@ class JobOptions(NamedTuple):
 
     @property
     def name(self) -> Job:
-        """The name, or the default one."""
+        """Return the name, or the default one."""
         return self.job or DEFAULT_JOB
 
 

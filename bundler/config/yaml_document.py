@@ -208,7 +208,7 @@ def _unreadable(error: yaml.MarkedYAMLError) -> UnreadableError:
 
 
 class _Composer:
-    """Makes nodes of the parser's events, never deeper and never more than the limits."""
+    """A maker of nodes from the parser's events, never deeper and never more than the limits."""
 
     def __init__(self, events: Iterable[yaml.Event], limits: Limits) -> None:
         self._events = iter(events)

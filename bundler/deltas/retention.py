@@ -1,4 +1,4 @@
-"""Which bundles of a job stay, and which go."""
+"""The retention of the bundles of a job: which stay, and which go."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _needed(kept: Sequence[HistoryEntry], entries: Sequence[HistoryEntry]) -> se
 
 
 class FullEvery(NamedTuple):
-    """When a chain begins anew with a full bundle; one of the two."""
+    """The time at which a chain begins anew with a full bundle; one of the two."""
 
     bundles: int | None = None
     """After as many bundles, the full one included."""

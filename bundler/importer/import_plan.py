@@ -66,7 +66,7 @@ class PlannedTag(NamedTuple):
 
     @property
     def wave(self) -> int:
-        """Signatures before what they sign, and versions before tags that move: no name points to less."""
+        """Return the place in the order: signatures before what they sign, versions before tags that move."""
         tag = self.root.tag
         if tag is None or is_attachment_tag(tag):
             return 0
@@ -128,12 +128,12 @@ class ImportPlan(NamedTuple):
 
     @property
     def to_push(self) -> Iterator[PlannedTag]:
-        """The roots that are sent."""
+        """Return the roots that are sent."""
         return (step for step in self.steps if step.action in SENT)
 
     @property
     def upload_bytes(self) -> int:
-        """Bytes of all distinct blobs that may have to be sent."""
+        """Return the bytes of all distinct blobs that may have to be sent."""
         return sum(upload.blob.size for upload in self.uploads)
 
 

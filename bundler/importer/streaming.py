@@ -74,12 +74,12 @@ class _Gone:
     """The blobs of a pipe: not to be read again."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """Nothing of it is left."""
+        """Raise NetworkError: nothing of it is left."""
         raise NetworkError(f"blob {blob.digest}", "a pipe can't be read again", "run the import again")
 
 
 class Arranged(Protocol):
-    """Makes the plan, as soon as the manifests are known."""
+    """A function that makes the plan, as soon as the manifests are known."""
 
     def __call__(
         self, inventory: Inventory, manifests: Mapping[Digest, Manifest], *, content: AvailableContent
@@ -88,7 +88,7 @@ class Arranged(Protocol):
 
 
 class _Sender:
-    """Sends what the plan wants of the blobs that come by."""
+    """A sender of those passing blobs that the plan wants."""
 
     def __init__(self, push: ContentPush, plan: ImportPlan, pool: ThreadPoolExecutor) -> None:
         self._push = push

@@ -70,7 +70,7 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
 
 
 class ManifestCollector:
-    """Keeps the manifests of a bundle as its blobs pass; other blobs are left to be read."""
+    """The manifests of a bundle, kept as its blobs pass; other blobs are left to be read."""
 
     def __init__(self, inventory: Inventory, limits: Limits) -> None:
         self.manifests: dict[Digest, Manifest] = {}

@@ -103,7 +103,7 @@ class _ProvenBundle(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
+        """Return the bytes of all its files."""
         return sum(file.stat().st_size for file in self.files)
 
 
@@ -193,7 +193,7 @@ def _bytes_needed(bundles: Sequence[_ProvenBundle], sources: KitSources) -> int:
 
 
 class _KitWriter:
-    """Writes the files of one kit, and remembers their digests."""
+    """A writer of the files of one kit, which remembers their digests."""
 
     def __init__(self, folder: Path, progress: Progress) -> None:
         self._folder = folder

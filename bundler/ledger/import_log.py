@@ -58,7 +58,7 @@ class ImportLog(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Return the file."""
         return self.folder / f"target-{short_name(self.target)}.log"
 
     def is_empty(self) -> bool:

@@ -224,7 +224,7 @@ class ImportRecord:
 
     @property
     def may_have_left_blobs(self) -> bool:
-        """True if an import to this target broke off: what seems not to exist there may have blobs."""
+        """Return True if an import to this target broke off: what seems not to exist there may have blobs."""
         return self._log.broke_off()
 
     def begins(self, *, new: bool) -> None:

@@ -1,4 +1,4 @@
-"""Which mirror stands for which registry or repository. No I/O.
+"""The mirrors that stand for registries and repositories. No I/O.
 
 Source: hosts.toml of containerd, containers-registries.conf(5), config.openshift.io/v1.
 """

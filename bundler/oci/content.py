@@ -14,7 +14,7 @@ CHUNK = 1 << 20
 
 
 class BlobSource(Protocol):
-    """Gives the bytes of a blob."""
+    """A source of the bytes of blobs."""
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield the blob's bytes in order; end normally only if they were its bytes.
@@ -24,7 +24,7 @@ class BlobSource(Protocol):
 
 
 class BlobSink(Protocol):
-    """Takes blobs, and tells which it has."""
+    """A destination of blobs, which tells which it has."""
 
     def has(self, blob: Descriptor) -> bool:
         """Return whether the whole blob is stored."""
@@ -41,7 +41,7 @@ class BlobStore(BlobSource, BlobSink, Protocol):
 
 
 class Verifier:
-    """Looks on while the bytes of one blob pass."""
+    """An observer of the bytes of one blob as they pass."""
 
     def __init__(self, blob: Descriptor) -> None:
         self.blob = blob

@@ -86,7 +86,7 @@ def _hasty(schema: Any) -> Any:
 
 
 class Names:
-    """Tells pydantic to read a mapping no further than the first mistake, for `Annotated`."""
+    """An annotation by which pydantic reads a mapping no further than the first mistake."""
 
     def __init__(self, key: type[Parsed], value: type[Parsed]) -> None:
         self._key = key

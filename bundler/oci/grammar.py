@@ -60,7 +60,7 @@ def camel(name: str) -> str:
 
 
 class _Counted:
-    """Tells pydantic what `Size` is, without the rest of the package importing pydantic."""
+    """An annotation that tells pydantic what `Size` is, so that few modules import pydantic."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: object) -> Any:
         from pydantic_core import core_schema

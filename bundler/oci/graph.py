@@ -124,7 +124,7 @@ class Tally:
 
 
 class HeldManifests:
-    """Counts what manifests take in memory: much more than their bytes, if they are made for that."""
+    """A count of what manifests take in memory: much more than their bytes, if they are made for that."""
 
     def __init__(self, limits: Limits, item: str = BUNDLE) -> None:
         self._descriptors = Tally(item, limits.descriptors, "layers and children of its manifests")

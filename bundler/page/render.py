@@ -67,7 +67,7 @@ class Section(NamedTuple):
 
     @property
     def signed(self) -> int:
-        """Tags with a signature."""
+        """Return the tags with a signature."""
         return sum(1 for tag in self.part.tags if tag.marks.signatures)
 
     @property

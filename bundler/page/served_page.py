@@ -34,11 +34,11 @@ class TagsAndManifests(Protocol):
 
     @property
     def tags(self) -> Mapping[Tag, Digest]:
-        """Digests by tag."""
+        """Return the digests by tag."""
 
     @property
     def manifests(self) -> Mapping[Digest, Descriptor]:
-        """Descriptors by digest."""
+        """Return the descriptors by digest."""
 
 
 class ListedContent(Protocol):
@@ -76,13 +76,13 @@ class ServedPart(NamedTuple):
 
     @property
     def newest(self) -> ServedTag | None:
-        """The newest version, a release before a pre-release; or the first other tag."""
+        """Return the newest version, a release before a pre-release; or the first other tag."""
         releases = (tag for tag in self.tags if version_of(tag.name) and "-" not in tag.name)
         return next(releases, self.tags[0] if self.tags else None)
 
     @property
     def listed(self) -> tuple[ServedTag, ...]:
-        """The tags that the page shows."""
+        """Return the tags that the page shows."""
         return self.tags[:MOST_TAGS]
 
     def pull_line(self, address: str, tag: ServedTag) -> str:

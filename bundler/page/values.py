@@ -41,7 +41,7 @@ class Proof(NamedTuple):
 
 
 class LabelledFact(NamedTuple):
-    """Something proven of the bundle's origin: `Signed by`, `carrier@example.org`."""
+    """A fact that is proven about the bundle's origin: `Signed by`, `carrier@example.org`."""
 
     label: str
     value: str
@@ -115,7 +115,7 @@ class ImageRow(NamedTuple):
 
 
 class UnknownImage(NamedTuple):
-    """Something that may name an image, and can't be read."""
+    """A place that may name an image, and can't be read."""
 
     place: str
     reason: str

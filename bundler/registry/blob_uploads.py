@@ -36,7 +36,7 @@ class BegunUpload(NamedTuple):
 
 
 class BlobUploads:
-    """Sends blobs to one repository, from any number of threads."""
+    """The uploads of blobs to one repository, from any number of threads."""
 
     def __init__(self, host: Host, name: RepositoryName) -> None:
         self._host = host

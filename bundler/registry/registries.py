@@ -25,7 +25,7 @@ class RegistrySettings(NamedTuple):
 
 
 class Registries:
-    """Gives repositories by name."""
+    """The repositories of all registries, by name."""
 
     def __init__(self, settings: RegistrySettings | None = None) -> None:
         from bundler.registry.http.transport import Transport

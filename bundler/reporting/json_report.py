@@ -84,7 +84,7 @@ class RepositoryReport:
 
 @dataclass(frozen=True, slots=True)
 class SignerReport:
-    """Somebody whose signature was proven."""
+    """A signer whose signature was proven."""
 
     principal: str
     """As the file of allowed signers calls them."""

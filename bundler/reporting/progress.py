@@ -20,7 +20,7 @@ class Step(Protocol):
 
 
 class Progress(Protocol):
-    """Shows steps, and lines that a person should see."""
+    """A display of steps, and of lines that a person should see."""
 
     def step(
         self, name: str, items: int | None = None, size: int | None = None
@@ -32,7 +32,7 @@ class Progress(Protocol):
 
 
 class Silence:
-    """Shows nothing: for the Python API's default and for tests."""
+    """A display that shows nothing: the Python API's default."""
 
     def advance(self, items: int = 0, size: int = 0) -> None:
         """Show nothing."""

@@ -1,4 +1,4 @@
-"""Which tags are taken, and for each the rule that decided: rules in, choices out. No I/O, no clock."""
+"""The tags that are taken, and for each the rule that decided: rules in, choices out. No I/O, no clock."""
 
 from bundler.selection.choose import EVERY_TAG as ALL
 from bundler.selection.choose import Choice, Decision, also_latest, candidates, choose

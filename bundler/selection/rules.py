@@ -141,7 +141,7 @@ def _time_faults(rules: Rules) -> Iterator[UsageError]:
 
 
 class TagMatcher:
-    """Matches the tags of one repository with `rules`; each answer names the rule."""
+    """A matcher of the tags of one repository with `rules`; each answer names the rule."""
 
     def __init__(self, rules: Rules, versions: Mapping[Tag, Version]) -> None:
         self._rules = rules

@@ -111,12 +111,12 @@ class PinnedReference(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The reason why it is taken."""
+        """Return the reason why it is taken."""
         return f"named {self.named_by}".rstrip()
 
     @property
     def excluded(self) -> str | None:
-        """The reason why it stays out, if there is one."""
+        """Return the reason why it stays out, if there is one."""
         tag = self.reference.tag
         glob = tag and next((glob for glob in self.exclude if fnmatchcase(tag, glob)), None)
         return f"excluded by '{glob}', though {self.reason}" if glob else None

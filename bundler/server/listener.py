@@ -35,7 +35,7 @@ LOOK_AGAIN = 0.2
 
 
 class Access(NamedTuple):
-    """Who reaches a registry, and how."""
+    """The terms of access to a registry: TLS and passwords."""
 
     tls: SSLContext | None = None
     passwords: Passwords | None = None
@@ -85,12 +85,12 @@ class RegistryServer:
 
     @property
     def url(self) -> str:
-        """`http://host:port`, or `https://`."""
+        """Return `http://host:port`, or `https://`."""
         return f"{self._scheme}://{self.address}"
 
     @property
     def address(self) -> str:
-        """`host:port`, as it stands in references."""
+        """Return `host:port`, as it stands in references."""
         host, port = self._server.bind_addr
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -246,7 +246,7 @@ def _no_password() -> str:
 
 
 class TlsAdapter(Adapter):
-    """Wraps each connection; the handshake takes place when its first bytes are read."""
+    """An adapter that wraps each connection; the handshake takes place when its first bytes are read."""
 
     def __init__(self, context: SSLContext) -> None:
         self.context = context

@@ -1,4 +1,4 @@
-"""Who may use the registry: a file of users and bcrypt hashes, as `htpasswd -B` writes it."""
+"""The users of the registry: a file of names and bcrypt hashes, as `htpasswd -B` writes it."""
 
 from __future__ import annotations
 

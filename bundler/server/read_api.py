@@ -110,7 +110,7 @@ def _linked(response: Response, path: str, query: Mapping[str, str | int]) -> Re
 
 
 class DiscoveryApi:
-    """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
+    """The answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
     def __init__(self, content: ServedContent, *, referrers: bool = True) -> None:
         self._content = content
@@ -138,7 +138,7 @@ class DiscoveryApi:
 
 
 class ContentApi:
-    """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
+    """The answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
     def __init__(self, content: ServedContent) -> None:
         self._content = content

@@ -22,7 +22,7 @@ class Referrer(NamedTuple):
 
     @property
     def artifact_type(self) -> str | None:
-        """Artifact type; None for an index that does not state one."""
+        """Return the artifact type; None for an index that does not state one."""
         artifact_type: str | None = self.fields.get("artifactType")
         return artifact_type
 

@@ -18,7 +18,7 @@ _CONTENT_RANGE = re.compile("(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/.*)?")
 
 
 class WriteApi:
-    """Answers by endpoint name (`bundler.server.app`); all raise ApiError."""
+    """The answers by endpoint name (`bundler.server.app`); all raise ApiError."""
 
     def __init__(self, content: WritableContent, *, referrers: bool = True) -> None:
         self._content = content

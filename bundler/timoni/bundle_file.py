@@ -1,4 +1,4 @@
-"""Which modules a Timoni Bundle file names, and the same file with other addresses. No I/O.
+"""The modules that a Timoni Bundle file names, and the same file with other addresses. No I/O.
 
 A Timoni Bundle is one value in one or several files, CUE, YAML or JSON. Only what is certain is
 taken; the rest is named with its reason. Source: Timoni 0.33, schemas/timoni.sh/core/v1alpha1/bundle.cue.

@@ -1,4 +1,4 @@
-"""Which container images a module version needs, as far as its artifact says. No I/O.
+"""The container images that a module version needs, as far as its artifact says. No I/O.
 
 In the order of trust: the annotation that Timoni 0.33 writes from `images.cue`, that file itself, and
 `values.cue`, where older modules keep them. What only an evaluation of the templates could tell is

@@ -13,7 +13,7 @@ class SourceText(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """Something that can't be read without evaluating it, and what to do about it."""
+    """A place that can't be read without evaluating it, and what to do about it."""
 
     place: str
     what: str

@@ -1,1 +1,1 @@
-"""Who made a bundle, and whether it is the newest: statement, signatures, what an import remembers."""
+"""The origin of a bundle and its place in the order: statement and signatures."""

@@ -125,7 +125,7 @@ def _bare(key: bytes) -> bytes:
 
 
 def _claims(blob: bytes) -> tuple[bytes, bytes]:
-    """The public key and the namespace. Raises ValueError unless the blob is whole and nothing more."""
+    """Read the public key and the namespace. Raises ValueError unless the blob is whole and nothing more."""
     if not blob.startswith(_MAGIC):
         raise ValueError("not version 1")
     key, rest = _string(blob[len(_MAGIC) :])

@@ -63,7 +63,7 @@ class Keyless:
 
     @property
     def descriptions(self) -> tuple[str, ...]:
-        """The identities that are wanted, for people."""
+        """Return the identities that are wanted, for people."""
         return tuple(map(str, self._identities))
 
     def check(self, evidence: Evidence) -> CheckedSignature:
@@ -112,7 +112,7 @@ def read_trusted_root(name: str, data: bytes) -> Verifier:
 
 
 def _trusted_root(data: bytes) -> TrustedRoot:
-    """With the keys, which the library reads only when there is a signature, and leaves out if it can't."""
+    """Make the root with the keys, which the library reads late, and leaves out if it can't."""
     from sigstore._internal.trust import KeyringPurpose
     from sigstore.models import TrustedRoot
     from sigstore_models.trustroot.v1 import TrustedRoot as Document
@@ -194,7 +194,7 @@ def _promised(signature: bytes, certified: Promised) -> Bundle:
 
     class LogEntry(TransparencyLogEntry):
         def _validate(self) -> None:
-            """There is no proof to be whole."""
+            """Accept it: there is no proof to be whole."""
 
         def _verify(self, keyring: Any) -> None:
             self._verify_set(keyring)

@@ -1,4 +1,4 @@
-"""Whose signatures on modules count, and what they are found to be. No I/O."""
+"""The signers of modules who count, and the verdict on their signatures. No I/O."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Signed(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """For people."""
+        """Return the text for people."""
         parts = [f"signed by {', '.join(self.by)}"] if self.by else []
         parts += [f"{self.unchecked} keyless, not checked"] if self.unchecked else []
         parts += [f"keyless, {why}" for why in self.refused]
@@ -37,7 +37,7 @@ class Signers(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """For people: the keys and the identities."""
+        """Return the text for people: the keys and the identities."""
         keyless = self.keyless.descriptions if self.keyless else ()
         return " or ".join([*(key.name for key in self.keys), *keyless])
 

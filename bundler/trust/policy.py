@@ -13,7 +13,7 @@ _NARROW = re.compile(r"[a-z][a-z0-9+.-]*://[^/*?[]+/[^/*?[]+/.*|[^/]*@[^/@*?[]+\
 
 
 class Identity(NamedTuple):
-    """Who may have signed without a key: what a certificate says, and who vouched for it."""
+    """A signer without a key: what a certificate says, and who vouched for it."""
 
     identity: str
     """A glob on the certificate's subject: a workflow's URL, an address."""

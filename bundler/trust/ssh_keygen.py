@@ -39,7 +39,7 @@ _FINGERPRINT = re.compile(rb"[0-9]+ (SHA256:[A-Za-z0-9+/]{43}) ")
 
 
 class Signer(NamedTuple):
-    """Whose signature was proven."""
+    """A person whose signature was proven."""
 
     principal: str
     """As the file of allowed signers calls them."""
@@ -48,7 +48,7 @@ class Signer(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """Whose signatures count: the text of a file of allowed signers, and of revoked keys if there is one."""
+    """The signers who count: the text of a file of allowed signers, and of revoked keys if there is one."""
 
     name: str
     signers: bytes
@@ -124,7 +124,7 @@ class SshKeygen:
     def signer(
         self, allowed: Allowed, signature: Signature, message: bytes, times: tuple[int, ...]
     ) -> Signer:
-        """Whose signature of these bytes it is, their key allowed at all these times (since the epoch).
+        """Return the signer of these bytes whose key is allowed at all these times (since the epoch).
 
         Raises TrustError that says why it doesn't count.
         """

@@ -49,7 +49,7 @@ class Moment(Parsed):
 
     @property
     def seconds(self) -> int:
-        """Since the epoch."""
+        """Return the seconds since the epoch."""
         return timegm(tuple(int(part) for part in re.findall("[0-9]+", self)))
 
 

@@ -12,7 +12,7 @@ EXPIRED = "expired"
 
 
 class Requirement(NamedTuple):
-    """Whose signatures a bundle must have, and for which job."""
+    """The signers that a bundle must have, and the job."""
 
     allowed: Allowed
     signers: int = 1

@@ -29,17 +29,17 @@ class VolumeCheck(NamedTuple):
 
     @property
     def whole(self) -> dict[int, Path]:
-        """The file of every good volume, by number."""
+        """Return the file of every good volume, by number."""
         return {volume.number: path for path, volume in self.volumes.items() if path not in self.damaged}
 
     @property
     def any(self) -> volume_format.Volume:
-        """Any volume, for the values that all share."""
+        """Return any volume, for the values that all share."""
         return next(iter(self.volumes.values()))
 
     @property
     def first(self) -> Path:
-        """The file of the first volume that exists."""
+        """Return the file of the first volume that exists."""
         return next(iter(self.volumes))
 
 

@@ -56,27 +56,27 @@ class Volume:
 
     @property
     def is_parity(self) -> bool:
-        """True for a volume that holds parity and no part of the bundle itself."""
+        """Return True for a volume that holds parity and no part of the bundle itself."""
         return self.number > self.data
 
     @property
     def offset(self) -> int:
-        """Offset of its piece in the bundle."""
+        """Return the offset of its piece in the bundle."""
         return (self.number - 1) * self.piece
 
     @property
     def size(self) -> int:
-        """Bytes of its piece."""
+        """Return the bytes of its piece."""
         return self.piece if self.is_parity else min(self.piece, self.total - self.offset)
 
     @property
     def shared(self) -> Volume:
-        """The values that all volumes of a set share; the same bundle cut otherwise is another set."""
+        """Return the values that all volumes of a set share; the same bundle cut otherwise is another set."""
         return replace(self, number=1, sha256="")
 
     @property
     def name(self) -> str:
-        """Name for messages: `volume 3 of 5`."""
+        """Return the name for messages: `volume 3 of 5`."""
         if self.is_parity:
             return f"parity volume {self.number - self.data} of {self.parity}"
         return f"volume {self.number} of {self.data}"

@@ -78,7 +78,7 @@ class Cut(NamedTuple):
 
     @property
     def piece(self) -> int:
-        """Bytes of the bundle that one volume holds."""
+        """Return the bytes of the bundle that one volume holds."""
         return self.size - 1 - volume_format.TRAILER
 
     def need(self, size: int) -> int:

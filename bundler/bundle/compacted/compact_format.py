@@ -92,13 +92,13 @@ class CompactHead:
 
     @property
     def spaces(self) -> SpaceSizes:
-        """Bytes of each space."""
+        """Return the bytes of each space."""
         headers, content = (sum(group.size for group in groups) for groups in (self.headers, self.content))
         return SpaceSizes(headers, content, sum(blob.content for blob in self.base))
 
     @property
     def groups(self) -> tuple[CompactGroup, ...]:
-        """The frames of both spaces, in file order."""
+        """Return the frames of both spaces, in file order."""
         return (*self.headers, *self.content)
 
 
@@ -207,7 +207,7 @@ class FrameSection(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of the section."""
+        """Return the bytes of the section."""
         return self.starts[-1]
 
 
@@ -231,7 +231,7 @@ class FrameLayout(NamedTuple):
 
     @property
     def frames(self) -> list[int]:
-        """The content sizes of all frames, in file order."""
+        """Return the content sizes of all frames, in file order."""
         return [self.head, *(size for section in self.sections for size in section.frames)]
 
 

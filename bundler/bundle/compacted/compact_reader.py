@@ -89,14 +89,14 @@ class CompactFile:
 
     @property
     def header_bytes(self) -> int:
-        """Bytes of the distinct tar headers of all layers."""
+        """Return the bytes of the distinct tar headers of all layers."""
         return self._spaces.headers
 
     # --- the base --------------------------------------------------------------------------------
 
     @property
     def needing_base(self) -> tuple[Descriptor, ...]:
-        """The layers that can't be made without the base; none once it is there."""
+        """Return the layers that can't be made without the base; none once it is there."""
         if self._base or not self._head.base:
             return ()
         return tuple(
@@ -164,7 +164,7 @@ class CompactFile:
 
     @property
     def frames(self) -> list[bundle_format.Frame]:
-        """The seek table's entries; the first is the head's."""
+        """Return the seek table's entries; the first is the head's."""
         starts = pairwise(self._offsets)
         return [bundle_format.Frame(b - a, size) for (a, b), size in zip(starts, self._sizes, strict=True)]
 

@@ -86,7 +86,7 @@ class _Plan(NamedTuple):
 
 
 class CompactWriter(AbstractContextManager["CompactWriter"]):
-    """Takes the blobs of one bundle apart, then writes the compact file."""
+    """A writer that takes the blobs of one bundle apart, then writes the compact file."""
 
     def __init__(
         self, folder: Path, limits: Limits, level: int = COMPACT_LEVEL, base: BaseLayers | None = None

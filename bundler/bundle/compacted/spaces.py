@@ -218,7 +218,7 @@ class PlannedGroup(NamedTuple):
 
     @property
     def prefix_size(self) -> int:
-        """Bytes of the prefix."""
+        """Return the bytes of the prefix."""
         return sum(place.size for place in self.prefix)
 
 

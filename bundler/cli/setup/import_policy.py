@@ -77,8 +77,8 @@ def with_signed(report: Report, check: PolicyCheck | None) -> Report:
 
 
 class _Nothing:
-    """Gives nothing: nothing is asked for."""
+    """A source without content: nothing is asked for."""
 
     def chunks(self, blob: object) -> Any:
-        """Never called."""
+        """Return nothing; it is never called."""
         raise AssertionError(blob)

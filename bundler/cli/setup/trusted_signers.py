@@ -1,4 +1,4 @@
-"""Whose signatures count, on bundles and on modules, and where the ledger is."""
+"""The signers who count, on bundles and on modules, and the place of the ledger."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Lines:
 
 
 class _ShownStep:
-    """Counts from many threads."""
+    """A step that counts from many threads."""
 
     def __init__(self, log: Log, name: str, items: int | None, size: int | None) -> None:
         self._log = log

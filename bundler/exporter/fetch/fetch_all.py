@@ -51,7 +51,7 @@ def fetch(
 
 
 class _Fetcher(NamedTuple):
-    """Gets blobs from registries into the store."""
+    """The way of blobs from registries into the store."""
 
     session: Session
     store: Store

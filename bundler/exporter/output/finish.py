@@ -25,7 +25,7 @@ from bundler.store.history import History, HistoryEntry
 
 
 class Unchanged(NamedTuple):
-    """Why nothing is to be written."""
+    """The reason why nothing is to be written."""
 
     bundle: BundleReport | None
     """The same bundle, which is there already; None where the base has everything."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class StatementSource(Protocol):
-    """Gives the signed statement that a bundle is written with: a new one, or the one that it had."""
+    """A source of the signed statement that a bundle is written with: a new one, or the one that it had."""
 
     def seal(self, bundle: Digest, replaced: Statement | None = None) -> SignedStatement:
         """Return the statement about a bundle; it follows the one `replaced` under the same name."""
@@ -40,7 +40,7 @@ class StatementSource(Protocol):
 
 
 class BundleWriter(Protocol):
-    """Writes a bundle in one of its forms."""
+    """A function that writes a bundle in one of its forms."""
 
     def __call__(
         self,

@@ -31,12 +31,12 @@ class FoundBundle(NamedTuple):
 
     @property
     def state(self) -> Digest:
-        """The state that it makes; its own id where that is not known."""
+        """Return the state that it makes; its own id where that is not known."""
         return self.inventory.state or self.id
 
     @property
     def name(self) -> str:
-        """The name of its file or folder."""
+        """Return the name of its file or folder."""
         return self.path.name or str(self.path)
 
 

@@ -46,7 +46,7 @@ def auth_files(environment: Mapping[str, str], home: Path | None) -> list[Path]:
 
 
 class CredentialFinder:
-    """Finds the credentials of repositories; each file is read once, each helper asked once for a name."""
+    """A finder of credentials for repositories; each file is read once, each helper asked once for a name."""
 
     def __init__(self, sources: CredentialSources) -> None:
         self._sources = sources

@@ -41,7 +41,7 @@ CHECK = "log in again, or check --creds-file"
 
 
 class NoChallengeError(AuthError):
-    """401 without a word on how to authenticate: some registries say so of what they don't have."""
+    """An answer 401 without a challenge: some registries give it for what they don't have."""
 
 
 class Credentials(NamedTuple):

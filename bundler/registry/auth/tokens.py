@@ -17,7 +17,7 @@ class _Kept(NamedTuple):
 
 
 class Tokens:
-    """Knows what to send with a request, and gets what is missing by `ask`."""
+    """The tokens to send with requests; those that are missing are got by `ask`."""
 
     def __init__(
         self,

@@ -74,7 +74,7 @@ class Answer:
 
     @property
     def encoding(self) -> str:
-        """The encoding of the body that the answer states, in lower case."""
+        """Return the encoding of the body that the answer states, in lower case."""
         return self.headers.get("Content-Encoding", "").strip().lower()
 
     def is_compressed(self, size: int) -> bool:

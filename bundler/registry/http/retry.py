@@ -24,7 +24,7 @@ TOLD_EVERY = 1.0
 
 
 class TransientError(NetworkError):
-    """Worth another try; `retry_after` is the server's wish in seconds, if it had one."""
+    """An error worth another try; `retry_after` is the server's wish in seconds, if it had one."""
 
     retry_after: float | None = None
 
@@ -59,7 +59,7 @@ class Deadline:
 
 
 class Retry:
-    """Tries again what is worth it, for all threads that speak to one host."""
+    """The retries of what is worth it, for all threads that speak to one host."""
 
     def __init__(self, settings: HostSettings, traffic: Traffic) -> None:
         self._settings = settings

@@ -36,7 +36,7 @@ def _each_once(headers: Any) -> Mapping[str, str]:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Trusts the given context, and nothing that the library would add."""
+    """An adapter that trusts the given context, and nothing that the library would add."""
 
     def __init__(self, context: ssl.SSLContext | None, connections: int) -> None:
         self._context = context

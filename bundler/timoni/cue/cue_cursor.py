@@ -5,7 +5,7 @@ from bundler.timoni.cue.cue_tree import Opaque
 
 
 class Cursor:
-    """Looks at most three tokens ahead, except for brackets; never moves past the end."""
+    """A reader that looks at most three tokens ahead, except for brackets, and never moves past the end."""
 
     def __init__(self, text: str, tokens: list[CueToken]) -> None:
         self._text = text
