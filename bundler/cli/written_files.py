@@ -41,9 +41,10 @@ class RuntimeValues(Mapping[str, str]):
         return len(self._values)
 
     def hidden(self, text: str) -> str:
-        """Return the text without the values in it."""
+        """Return the text without the values in it, quoted ones too."""
         for value in sorted(filter(None, self._used), key=len, reverse=True):
-            text = text.replace(value, "(a runtime value)")
+            for spelled in (value, repr(value)[1:-1], ascii(value)[1:-1]):
+                text = text.replace(spelled, "(a runtime value)")
         return text
 
 
