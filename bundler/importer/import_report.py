@@ -33,13 +33,10 @@ STATUS: dict[Action, json_report.Status] = {
 
 
 def import_report(
-    bundle: Bundle | BundleStream,
-    plan: ImportPlan,
-    push: ContentPush,
-    warnings: tuple[str, ...],
+    bundle: Bundle | BundleStream, push: ContentPush, warnings: tuple[str, ...]
 ) -> json_report.Report:
     """Return the report of an import, with the outcome of every root."""
-    outcome = push.outcome
+    outcome, plan = push.outcome, push.plan
     plan = plan._replace(steps=tuple(outcome.changed.get(step.root, step) for step in plan.steps))
     failures = {**_conflicts(plan), **outcome.failed}
     reused = outcome.reused.keys() - outcome.sent.keys()
@@ -192,8 +189,8 @@ def compare_with_target(
     """Report whether the target has everything that an import would bring, under the same digests.
 
     One HEAD for each tag, and for each manifest without one; a GET for a list of referrers that has
-    another digest, as it may have been merged. Every manifest is read and hashed; with `deep`, every blob
-    too. Every tag that is missing, another or damaged has failed.
+    another digest, as it may have been merged. Every manifest is read and hashed, by its digest and by its
+    tag; with `deep`, every blob too. Every tag that is missing, another or damaged has failed.
     """
     plan = arrange(
         verified.bundle.inventory,
@@ -225,9 +222,18 @@ def _damaged(plan: ImportPlan, session: Session, *, deep: bool) -> dict[Root, Bu
         else:
             deque(source.chunks(blob), maxlen=0)
 
+    def read_by_tag(step: PlannedTag) -> None:
+        root = step.root
+        if not session.registries.target(root.repository).shows(root.tag or root.digest, root.digest):
+            cause = f"the target says {root.digest}, but the bytes that it serves are others"
+            raise IntegrityError(str(root), cause, "find out what is wrong with the target")
+
     answers = session.each("reading what is there", parts, read)
     wrong = {part: error for part, error in answers if isinstance(error, BundlerError)}
-    return {
+    tagged = [step for step in present if step.root.tag and step.previous == step.root.digest]
+    by_tag = session.each("reading tags", tagged, read_by_tag)
+    lying = {step.root: error for step, error in by_tag if isinstance(error, BundlerError)}
+    return lying | {
         step.root: wrong[part]
         for step in (present if wrong else ())
         for part in _parts(step, manifests, deep=deep)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from bundler.attachments import referrers
 from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
-from bundler.importer.import_plan import SENT, Listing, PlannedTag, plan_tag
+from bundler.importer.import_plan import SENT, Action, Listing, PlannedTag, plan_tag
 from bundler.importer.push import ContentPush, SparseIndexRefusedError
 from bundler.importer.resume import ask_for_tag, points_to
 from bundler.importer.roll_back import moves_of
@@ -22,8 +22,11 @@ TRIES = 3
 """Times that a list is written again because somebody else wrote it in between."""
 
 
-def make_findable(listing: Listing, session: Session) -> None:
-    """See to it that the target lists these referrers. Raises IntegrityError if it does not in the end."""
+def make_findable(listing: Listing, session: Session, record: ImportRecord) -> None:
+    """See to it that the target lists these referrers; the list before goes into the rollback file.
+
+    Raises: IntegrityError if the target does not list them in the end.
+    """
     expected = {referrer.blob.digest for referrer in listing.referrers}
     by_api = session.registries.source(listing.repository).referrers(listing.subject)
     if by_api is not None:
@@ -37,7 +40,11 @@ def make_findable(listing: Listing, session: Session) -> None:
         needed = _with(listing, index)
         if needed is index:
             return
-        target.put_manifest(needed, referrers.fallback_tag(listing.subject))
+        tag = referrers.fallback_tag(listing.subject)
+        if index:
+            root = Root(listing.repository, tag, needed.blob.digest)
+            record.moves(moves_of([PlannedTag(root, Action.MERGE, index.blob.digest, needed)]))
+        target.put_manifest(needed, tag)
     cause = f"the target does not keep {referrers.fallback_tag(listing.subject)}, which lists its referrers"
     raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
 
@@ -136,13 +143,15 @@ class Tags:
         if not target.shows(root.tag or root.digest, expected) and not _has_ours(step, target):
             digest = points_to(root, self._push.session)
             cause = f"when read back, it points to {digest or 'nothing'} instead of {expected}"
+            if digest == expected:
+                cause = f"the target says {expected}, but the bytes that it serves are others"
             raise IntegrityError(str(root), cause, "run the import again")
 
     def _make_findable(self) -> None:
         """List referrers at the target whose index the bundle does not have."""
 
         def make(listing: Listing) -> None:
-            make_findable(listing, self._push.session)
+            make_findable(listing, self._push.session, self._record)
 
         arrived = map(self._arrived, self._push.plan.listings)
         listings = [listing for listing in arrived if listing.referrers]

@@ -195,6 +195,9 @@ def _deleted(
 ) -> BundlerError | None:
     target = session.registries.target(departed.repository)
     try:
+        if (now := target.digest_of(departed.tag)) != digest:
+            cause = f"not deleted: somebody else has just set it to {now}, it had {digest}"
+            return TargetRefusedError(str(departed), cause, "find out who sets it") if now else None
         if target.delete(departed.tag):
             return None
         # Registries of the older kind delete by digest alone, and with it every tag that it has.

@@ -14,6 +14,8 @@ _PLACE = re.compile(rf"(?:{_NAME}\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
 
 _NUMBER = re.compile("[0-9]+|0[xX][0-9a-fA-F]*")
 
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv4 behind IPv6, RFC 6052."""
 
@@ -68,20 +70,36 @@ def leads_here(url: str, origin: str) -> bool:
     return is_here(urlsplit(url).hostname or "") and not is_here(urlsplit(origin).hostname or "")
 
 
+_PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
+
+
+def proxy_address(text: str) -> str | None:
+    """Return the address of a proxy in full; None for what can't be one. Without a scheme it is http."""
+    scheme, _, rest = text.strip().rpartition("://")
+    try:
+        parts = urlsplit(f"{scheme.lower() or 'http'}://{rest.removeprefix('//')}")
+        usable = parts.scheme in _PROXY_SCHEMES and parts.port != 0
+    except ValueError:
+        return None
+    usable = usable and _PLACE.fullmatch(parts.netloc.rpartition("@")[2]) is not None
+    return f"{parts.scheme}://{parts.netloc}" if usable else None
+
+
 def reached_directly(host: str, port: int, no_proxy: str) -> bool:
-    """Return whether a host is reached without a proxy, by a list in the form of NO_PROXY.
+    """Return whether a host is reached without a proxy: on this machine, or by a list as of NO_PROXY.
 
     Its entries are names (with all below them), `.names` (only those below), addresses, networks in CIDR
     notation, each perhaps with a port, and `*`. Nothing is resolved. Source: Go, http/httpproxy.
     """
-    entries = no_proxy.lower().replace(",", " ").split()
-    return any(
-        entry == "*" or _covers(entry, host.lower().strip("[]").rstrip("."), port) for entry in entries
-    )
-
-
-def _covers(entry: str, host: str, port: int) -> bool:
+    host = host.lower().strip("[]").rstrip(".")
     address = _address(host)
+    if host == "localhost" or (address and address.is_loopback):
+        return True
+    entries = no_proxy.lower().replace(",", " ").split()
+    return any(entry == "*" or _covers(entry, host, address, port) for entry in entries)
+
+
+def _covers(entry: str, host: str, address: _Address | None, port: int) -> bool:
     if address and (network := _network(entry)):
         return address in network
     name, entry_port = _with_port(entry)
@@ -89,19 +107,17 @@ def _covers(entry: str, host: str, port: int) -> bool:
         return False
     if address:
         return _address(name.strip("[]")) == address
-    name = name.removeprefix("*").rstrip(".")
+    name = (name[1:] if name.startswith("*.") else name).rstrip(".")
     return host == name or (bool(name) and host.endswith(f".{name.removeprefix('.')}"))
 
 
 def _with_port(entry: str) -> tuple[str, str]:
     """Return name and port of an entry; an IPv6 address has a port only behind brackets."""
     head, colon, port = entry.rpartition(":")
-    return (
-        (head, port) if colon and port.isdigit() and (":" not in head or head.endswith("]")) else (entry, "")
-    )
+    return (head, port) if colon and (":" not in head or head.endswith("]")) else (entry, "")
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _address(text: str) -> _Address | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -110,7 +126,10 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    _, slash, length = text.rpartition("/")
     try:
-        return ipaddress.ip_network(text, strict=False) if "/" in text else None
+        network = ipaddress.ip_network(text, strict=False) if slash and length.isdigit() else None
     except ValueError:
         return None
+    mapped = getattr(network and network.network_address, "ipv4_mapped", None)
+    return ipaddress.IPv4Network((mapped, int(length) - 96)) if mapped and int(length) >= 96 else network

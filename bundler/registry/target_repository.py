@@ -16,11 +16,13 @@ from bundler.errors import (
     printable,
 )
 from bundler.oci import Descriptor, Digest, Manifest, RepositoryName, Tag
+from bundler.oci.manifest import ACCEPTED
 from bundler.registry import quirks
 from bundler.registry.blob_uploads import BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.retry import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
+from bundler.registry.large_bodies import limit_large_bodies
 from bundler.registry.repository import Repository, digest_at
 
 UPLOAD_BEGUN = frozenset({201, 202})
@@ -106,8 +108,21 @@ class TargetRepository:
         return self._host.settled(lambda: self.manifest_at(digest) is not None)
 
     def shows(self, reference: Tag | Digest, digest: Digest) -> bool:
-        """Return whether a tag or digest points to what was put there, asked several times."""
-        return self._host.settled(lambda: self.digest_of(reference) == digest)
+        """Return whether a tag or digest leads to the bytes that were put there, asked several times."""
+        return self._host.settled(lambda: self._reads(reference, digest))
+
+    @limit_large_bodies
+    def _reads(self, reference: Tag | Digest, digest: Digest) -> bool:
+        """Return whether the bytes at a tag or digest are right, whatever the registry says of them."""
+        reply = self._host.fetch(
+            "GET",
+            f"{self._base}/manifests/{reference}",
+            self._push,
+            accept=frozenset({200, 404}),
+            limit=self._limits.manifest,
+            headers={"Accept": ", ".join(ACCEPTED)},
+        )
+        return reply.status == 200 and digest.computed(reply.body) == digest
 
     def _points_to(self, tag: Tag, digest: Digest) -> bool:
         with suppress(quirks.RepositoryRefusedError):
@@ -188,23 +203,30 @@ class TargetRepository:
                 item, error.cause, quirks.missing_hint(self.name, error.cause)
             ) from error
         except RequestRefusedError as error:
-            if error.status >= 500 and not all(layer.distributed for layer in manifest.layers):
-                raise TargetRefusedError(
-                    item, f"{quirks.REFUSED}{error.cause}", quirks.FOREIGN_HINT
-                ) from error
-            if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
-                raise quirks.MissingContentError(item, error.cause) from error
-            if error.code == "DIGEST_INVALID":
-                raise quirks.DigestRefusedError(
-                    item, f"{quirks.REFUSED}{error.cause}", quirks.DIGEST_HINT
-                ) from error
+            if refusal := _content_refusal(item, manifest, error):
+                raise refusal from error
             if isinstance(reference, Tag) and self._points_to(reference, manifest.blob.digest):
                 return  # an immutable tag: somebody else has set it to the same, or the answer was lost
-            types = error.status in (400, 405, 415)
-            hint = quirks.type_hint(self.name, error.cause) if types else quirks.refusal_hint(error.cause)
-            kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
-            raise kind(item, f"{quirks.REFUSED}{error.cause}", hint or quirks.AT_TARGET) from error
+            raise self._refusal(item, error) from error
         self._host.traffic.count(sent=len(manifest.data))
         digest_header = reply.headers.get("Docker-Content-Digest", "")
         if quirks.contradicts(digest_header, manifest.blob.digest):
             raise quirks.StoredOtherwiseError(item, f"the target says it stored {printable(digest_header)}")
+
+    def _refusal(self, item: str, error: RequestRefusedError) -> TargetRefusedError:
+        """Return the error for a manifest that was refused as such, with the registry's words."""
+        types = error.status in (400, 405, 415)
+        hint = quirks.type_hint(self.name, error.cause) if types else quirks.refusal_hint(error.cause)
+        kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
+        return kind(item, f"{quirks.REFUSED}{error.cause}", hint or quirks.AT_TARGET)
+
+
+def _content_refusal(item: str, manifest: Manifest, error: RequestRefusedError) -> TargetRefusedError | None:
+    """Return the error for a manifest refused for its layers or its digest; None for another cause."""
+    if error.status >= 500 and not all(layer.distributed for layer in manifest.layers):
+        return TargetRefusedError(item, f"{quirks.REFUSED}{error.cause}", quirks.FOREIGN_HINT)
+    if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
+        return quirks.MissingContentError(item, error.cause)
+    if error.code == "DIGEST_INVALID":
+        return quirks.DigestRefusedError(item, f"{quirks.REFUSED}{error.cause}", quirks.DIGEST_HINT)
+    return None

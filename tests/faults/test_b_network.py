@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
@@ -11,15 +12,21 @@ from pathlib import Path
 import pytest
 import trustme
 
+from bundler.__main__ import run
 from bundler.bundle.reader import open_bundle
+from bundler.cli.setup.registry_access import connected
+from bundler.config.run_options import ConnectionOptions
+from bundler.errors import NetworkError
 from bundler.importer import verify_bundle
 from bundler.limits import Limits
 from bundler.oci.digest import sha256
 from bundler.registry.auth.credentials import CredentialSources
-from bundler.registry.http.exchange import TransportSettings
+from bundler.registry.http.exchange import Request, TransportSettings
+from bundler.registry.http.transport import Transport
 from bundler.registry.registries import Registries, RegistrySettings
 from bundler.registry.settings import HostSettings
 from bundler.reporting.json_report import Report
+from bundler.reporting.progress import Silence
 from tests.builders import Content, a_module, an_image, manifest_document, noise
 from tests.doubles import (
     ALWAYS,
@@ -335,6 +342,48 @@ def test_a_dead_proxy_is_named(tmp_path: Path, clock: FakeClock) -> None:
     assert failure.exit_code == 5
     assert "proxy" in failure.cause
     assert "secret" not in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("variables", "used"),
+    [
+        ({"HTTP_PROXY": "A"}, "A"), ({"http_proxy": "A"}, "A"), ({"ALL_PROXY": "A"}, "A"),
+        ({"all_proxy": "A"}, "A"),
+        ({"HTTP_PROXY": "A", "http_proxy": "B"}, "A"), ({"HTTP_PROXY": "", "http_proxy": "B"}, "B"),
+        ({"ALL_PROXY": "A", "HTTP_PROXY": "B"}, "B"), ({"HTTPS_PROXY": "A"}, ""),
+        ({"HTTP_PROXY": "A", "NO_PROXY": "registry.example"}, ""),
+        ({"HTTP_PROXY": "A", "NO_PROXY": "registry.example:443"}, "A"),
+        ({"HTTP_PROXY": "A", "NO_PROXY": "x.example", "no_proxy": "*"}, "A"),
+        ({"HTTP_PROXY": "A", "http_proxy": "B", "REQUEST_METHOD": "GET"}, "B"),
+        ({"HTTP_PROXY": "A", "ALL_PROXY": "B", "REQUEST_METHOD": "GET"}, "B"),
+    ],
+)  # fmt: skip
+def test_variables_name_the_proxy_as_for_gos_programs(
+    variables: dict[str, str], used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 39. Nobody knows the registry but the proxies."""
+    with (
+        MemoryRegistry({"app": a_module("1.0.0")}) as one,
+        MemoryRegistry({"app": a_module("1.0.0")}) as other,
+    ):
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.lower(), raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, {"A": one.host, "B": f"http://user:pass@{other.host}"}.get(value, value))
+        registries = connected(ConnectionOptions(), CredentialSources(), Silence())
+        with contextlib.suppress(NetworkError):  # directly, nobody has this name
+            Transport(registries.settings.transport).send(Request("GET", "http://registry.example/v2/"))
+        assert [name for name, proxy in (("A", one), ("B", other)) if proxy.seen] == list(used)
+
+
+@pytest.mark.parametrize("address", ["http://user:secret@", "ftp://user:secret@proxy", "http://a b"])
+def test_an_option_that_is_no_proxy_is_a_mistake(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Case 39."""
+    assert run(["ls", "registry.example/app", "--proxy", address]) == 2
+    message = capsys.readouterr().err
+    assert "--proxy: not the address of a proxy; write http://HOST:PORT, or none" in message
+    assert "secret" not in message
 
 
 @pytest.mark.parametrize(

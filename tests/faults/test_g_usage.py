@@ -88,15 +88,23 @@ def test_a_ca_file_that_is_missing_or_no_pem_is_2(
     assert str(file) in refused(registry, "export", f"{registry.host}/app", "-o", out, "--ca-file", str(file))
 
 
-def test_a_line_of_credentials_without_a_host_is_not_for_two(
-    registry: MemoryRegistry, tmp_path: Path
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("carrier:correct-horse\n", "a line has no host"),
+        ("\ufeffcarrier:correct-horse\r\n", "a line has no host"),
+        ("# mine\n*.example a:correct-horse\n", "creds:2: not a line of credentials"),
+    ],
+)  # fmt: skip
+def test_credentials_that_are_not_for_two_hosts_are_2(
+    text: str, cause: str, registry: MemoryRegistry, tmp_path: Path
 ) -> None:
     """Case 110."""
     file = tmp_path / "creds"
-    file.write_text("carrier:correct-horse\n")
+    file.write_text(text)
     sources = (f"{registry.host}/app", "other.example/app")
     said = refused(registry, "export", *sources, "-o", str(tmp_path / "b.tar.zst"), "--creds-file", str(file))
-    assert "a line has no host" in said
+    assert cause in said
     assert "correct-horse" not in said
 
 

@@ -22,7 +22,7 @@ from bundler.reporting.json_report import Report
 from bundler.selection.rules import Rules
 from bundler.session import Session
 from tests.builders import Content, a_bundle, a_module, a_signed_module, add_version, push_to, sign_by_tag
-from tests.doubles import FakeClock, MemoryRegistry
+from tests.doubles import Answer, FakeClock, FaultProxy, MemoryRegistry, Seen, Wire
 from tests.flows import exported, imported, registries_for
 from tests.processes import bundler
 from tests.registries import RealRegistry
@@ -282,6 +282,23 @@ def test_prune_keeps_what_somebody_else_set(far: Far, target_registry: RealRegis
     assert (tag.status, "somebody else set it" in tag.reason) == ("skipped", True)
     assert report.unchanged
     assert "1.3.0" in target_registry.tags(far.path)
+
+
+def test_prune_asks_right_before_it_deletes(far: Far, target_registry: RealRegistry) -> None:
+    other = a_module("1.3.0", name="other")
+
+    def meanwhile(wire: Wire, request: Seen, answer: Answer) -> bool:
+        reply = answer()
+        push_to(target_registry.base, far.path, other)
+        wire.send(request, reply)
+        return True
+
+    imported(far.bundles[0], target_registry.host)
+    with FaultProxy(target_registry.host) as proxy:
+        proxy.on("HEAD", "/manifests/1.3.0", meanwhile)
+        report = imported(without(far, "1.3.0"), proxy.host, prune=5)
+    assert "somebody else has just set it" in report.failures[0].cause
+    assert digests(target_registry, far.path, other)
 
 
 def test_a_second_prune_reports_nothing_deleted(far: Far, target_registry: RealRegistry) -> None:

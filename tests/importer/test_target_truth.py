@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
+from bundler.bundle.inventory import Root, take_inventory
 from bundler.bundle.reader import open_bundle
+from bundler.bundle.writer import write_bundle
 from bundler.importer import Destination, OnConflict, compare_with_target, verify_bundle
 from bundler.ledger.ledger import Ledger
-from bundler.oci.reference import Tag, parse_prefix
+from bundler.oci.reference import RepositoryName, Tag, parse_prefix
 from bundler.registry.repository import Repository
 from bundler.reporting.json_report import Report
+from bundler.reporting.progress import SILENCE
 from bundler.session import Session
-from tests.builders import Content, a_bundle, a_module, push_to, sign_by_subject
-from tests.doubles import ALWAYS, Answer, FakeClock, FaultProxy, Seen, Wire, changed, flipped
+from tests.builders import Content, MemoryStore, a_bundle, a_module, push_to, sign_by_subject
+from tests.doubles import ALWAYS, Answer, FakeClock, FaultProxy, Reply, Seen, Wire, changed, flipped
 from tests.flows import imported, registries_for
 from tests.registries import RealRegistry
 
@@ -160,3 +164,57 @@ def test_full_confirmation_sends_a_wrong_blob_again(inside: Inside, times: float
     assert len(sent) == 2
     assert report.exit_code == (6 if times == ALWAYS else 0)
     assert (inside.digest("1.0.0") is None) == (times == ALWAYS)
+
+
+def test_a_tag_that_leads_to_other_bytes_than_it_says_is_found(inside: Inside) -> None:
+    content, lies = a_module("1.0.0"), changed(flipped)
+    inside.proxy.on("GET", "/manifests/1.0.0", lies, times=ALWAYS)
+    assert inside.imports(content).exit_code == 6
+    assert inside.digest("1.0.0") == content.tags["1.0.0"]
+    assert inside.compared(content).exit_code == 6
+
+
+def test_a_header_that_lies_about_a_tag_is_found(inside: Inside) -> None:
+    ours, other = a_module("1.0.0"), a_module("1.0.0", name="other")
+    _, data = other.manifests[other.tags["1.0.0"]]
+
+    def lies(reply: Reply) -> Reply:
+        return reply._replace(body=data, headers={**reply.headers, "Content-Length": str(len(data))})
+
+    inside.proxy.on("GET", "/manifests/1.0.0", changed(lies), times=ALWAYS)
+    assert inside.imports(ours).exit_code == 6
+    assert inside.compared(ours).exit_code == 6
+
+
+def test_a_tag_that_was_deleted_meanwhile_is_set_and_in_the_file(inside: Inside) -> None:
+    old, new = a_module("latest", name="old"), a_module("latest", name="new")
+    push_to(inside.target.base, inside.path, old)
+
+    def delete(wire: Wire, request: Seen, answer: Answer) -> bool:
+        address = f"{inside.target.base}/v2/{inside.path}/manifests/{old.tags['latest']}"
+        assert requests.delete(address, timeout=60).status_code == 202
+        wire.send(request, answer())
+        return True
+
+    inside.proxy.on("PUT", "/manifests/sha256:", delete, times=1)
+    report = inside.imports(new)
+    assert (report.exit_code, report.repositories[0].tags[0].previous) == (0, None)
+    assert inside.digest("latest") == new.tags["latest"]
+    assert json.loads(inside.undo.read_text())["moved"][0]["old"] is None
+
+
+def test_a_list_that_an_import_extends_is_in_the_rollback_file(inside: Inside) -> None:
+    ours, theirs = a_module("1.0.0"), signed("theirs")
+    sign_by_subject(ours, ours.tags["1.0.0"], "ours", listed=False)
+    push_to(inside.target.base, inside.path, theirs)
+    tag = ours.tags["1.0.0"].replace(":", "-")
+    name = RepositoryName(f"h.example/{inside.path}")
+    untagged = [Root(name, None, digest) for digest in ours.manifests if digest not in ours.tags.values()]
+    inventory = take_inventory([*ours.roots(name), *untagged], ours.parsed())
+    with (inside.folder / "b.tar.zst").open("wb") as file:
+        write_bundle(file.write, inventory, MemoryStore(ours), SILENCE)
+    ledger = Ledger(inside.folder / "ledger", rollback_file=inside.undo)
+    assert imported(inside.folder / "b.tar.zst", inside.proxy.host, ledger=ledger).exit_code == 0
+    assert len(inside.listed(tag)) == 2
+    moved = {entry["tag"]: entry["old"] for entry in json.loads(inside.undo.read_text())["moved"]}
+    assert moved[tag] == theirs.tags[tag]

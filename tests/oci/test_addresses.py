@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.oci.addresses import is_here, leads_here, reached_directly, split_address
+from bundler.oci.addresses import is_here, leads_here, proxy_address, reached_directly, split_address
 
 PLAIN = [
     "https://registry.example/v2/", "http://127.0.0.1:5000/x?y=z#f", "https://[2001:db8::1]:5000/", "HTTPS://A.B/",
@@ -81,9 +81,37 @@ def test_only_who_is_here_himself_may_lead_here(origin: str, leads: bool) -> Non
         ("registry.example", 443, "a b,*", True), ("registry.example", 443, "", False),
         ("registry.example", 443, " , ", False), ("10.example", 443, "10.0.0.0/8", False),
         ("10.1.2.3", 443, "10.0.0.0/99", False), ("10.1.2.3", 443, "2.3", False),
+        # What Go's httpproxy answered to the same questions:
+        ("example.com", 443, "example.com:", True), ("example.com", 443, "example.com:abc", False),
+        ("example.com", 443, "*example.com", False), ("a.example.com", 443, "*example.com", False),
+        ("example.com", 443, "*.example.com", False), ("example.com", 443, "*.example.com:443", False),
+        ("a.example.com", 443, "*.example.com:443", True), ("a.example.com", 443, "..example.com", False),
+        ("10.1.2.3", 443, "10.0.0.0/255.0.0.0", False), ("10.1.2.3", 443, "::ffff:10.0.0.0/104", True),
+        ("11.1.2.3", 443, "::ffff:10.0.0.0/104", False), ("10.1.2.3", 443, "::/0", False),
+        ("10.1.2.3", 443, "0/0", False), ("10.1.2.3", 443, "0.0.0.0/0", True),
+        ("10.1.2.3", 443, "[::ffff:10.1.2.3]:443", True), ("fd00::1", 443, "fd00::1:443", False),
+        ("example.com", 443, "http://example.com", False), ("example.com", 443, ":443", False),
+        ("10.1.2.3.example.com", 443, "10.1.2.3", False), ("example.com", 443, "foo.*", False),
+        ("localhost", 443, "", True), ("127.9.9.9", 443, "", True), ("::1", 443, "", True),
+        ("::ffff:127.0.0.1", 443, "", True), ("127.example.com", 443, "", False),
     ],
 )  # fmt: skip
 def test_no_proxy_has_names_addresses_networks_and_ports(
     host: str, port: int, no_proxy: str, direct: bool
 ) -> None:
     assert reached_directly(host, port, no_proxy) is direct
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("proxy:3128", "http://proxy:3128"), (" http://proxy ", "http://proxy"), ("//proxy", "http://proxy"),
+        ("user:p@ss@proxy:1", "http://user:p@ss@proxy:1"), ("HTTPS://proxy:1/x", "https://proxy:1"),
+        ("http://[fd00::1]:1", "http://[fd00::1]:1"), ("socks5h://proxy", "socks5h://proxy"),
+        ("http://user:secret@", None), ("http://", None), ("ftp://proxy", None), ("http://proxy:99999", None),
+        ("http://proxy:0", None), ("http://[::1", None), ("http://a b:1", None), ("http://:80", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_a_proxy_is_a_whole_address_or_none(text: str, address: str | None) -> None:
+    assert proxy_address(text) == address

@@ -16,8 +16,8 @@ from bundler.registry.auth.auth_document import HelperSettings
 from bundler.registry.auth.credentials import (
     CredentialFinder,
     CredentialSources,
+    any_for_all_hosts,
     auth_files,
-    names_no_host,
     open_to_others,
 )
 from bundler.registry.auth.token_exchange import Credentials
@@ -74,21 +74,31 @@ def helper(folder: Path, script: str, name: str = "test") -> None:
         ([f"{HOST} a:b", f"{HOST}/org carrier:{SECRET}", f"{HOST}/org/other c:d"], PAIR),
         ([f"{HOST}/org/app carrier:{SECRET}", f"{HOST}/org a:b", "e:f"], PAIR),
         ([f"{HOST}/org/ap a:b", f"{HOST}/or c:d", f"{HOST}/rg/app e:f"], None),
-        (["elsewhere.example a:b"], None),
+        ([f"{HOST}\tcarrier:{SECRET}"], PAIR), ([f"{HOST} \t a-token"], Credentials(bearer_token="a-token")),
+        ([f"https://{HOST} carrier:{SECRET}"], PAIR), ([f"https://{HOST}/v2/ carrier:{SECRET}"], PAIR),
+        ([f"oci://{HOST}/org/ carrier:{SECRET}"], PAIR), ([f"{HOST}/ carrier:{SECRET}"], PAIR),
+        ([f"{HOST} carrier:a\u2028b"], Credentials("carrier", "a\u2028b")),
+        (["elsewhere.example a:b"], None), (["elsewhere.example\ta:b"], None),
+        (["https://elsewhere.example a:b"], None), (["oci://elsewhere.example/org a-token"], None),
         ([f"registry.example carrier:{SECRET}"], None),
         ([], None),
     ],
-)
+)  # fmt: skip
 def test_a_line_gives_credentials_to_its_host_or_to_all(
     lines: list[str], expected: Credentials | None
 ) -> None:
     assert find_credentials(HOST, CredentialSources(lines)) == expected
 
 
-def test_a_malformed_line_is_named_by_its_number_and_not_shown() -> None:
+@pytest.mark.parametrize(
+    "line", [f"a b {SECRET}", f"*.example a:{SECRET}", f"https:// a:{SECRET}", f"ftp://h a:{SECRET}"]
+)
+def test_a_malformed_line_is_named_by_its_number_and_not_shown(line: str) -> None:
     """Case 110."""
+    with pytest.raises(UsageError):
+        any_for_all_hosts([line], "creds.txt")
     with pytest.raises(UsageError) as error:
-        find_credentials(HOST, CredentialSources(["", f"a b {SECRET}"], "creds.txt"))
+        find_credentials(HOST, CredentialSources(["", line], "creds.txt"))
     assert error.value.item == "creds.txt:2"
     assert SECRET not in str(error.value)
 
@@ -112,12 +122,13 @@ def test_lines_go_before_files(tmp_path: Path) -> None:
         ({"auth": encoded(), "identitytoken": "it"}, Credentials(identity_token="it")),
         ({"registrytoken": "rt"}, Credentials(bearer_token="rt")),
         ({}, None),
+        (None, None),
         ({"auth": ""}, None),
     ],
 )
 @pytest.mark.parametrize("key", [HOST, f"https://{HOST}", f"http://{HOST}/v2/", f"https://{HOST}/v1/"])
 def test_an_entry_of_a_docker_file_is_read_in_every_form(
-    key: str, entry: dict[str, str], expected: Credentials | None, tmp_path: Path
+    key: str, entry: dict[str, str] | None, expected: Credentials | None, tmp_path: Path
 ) -> None:
     assert from_file(tmp_path, {"auths": {key: entry}}) == expected
 
@@ -148,7 +159,7 @@ def test_a_path_without_its_host_is_asked_anonymously(tmp_path: Path) -> None:
     [("ann:secret", True), ("ann:two words", True), ("token", True), (f"{HOST} a:b", False), ("# x", False)],
 )
 def test_a_line_without_a_host_is_known_as_that(line: str, expected: bool) -> None:
-    assert names_no_host(line) is expected
+    assert any_for_all_hosts([line], "creds.txt") is expected
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(0o600, False), (0o640, True), (0o604, True)])
@@ -176,6 +187,12 @@ def test_docker_hub_is_known_by_all_its_names(name: str, key: str, tmp_path: Pat
     assert from_file(tmp_path, document, RegistryName(name)) == PAIR
 
 
+@pytest.mark.parametrize("helper_name", [None, ""])
+def test_a_helper_without_a_name_is_none(helper_name: object, tmp_path: Path) -> None:
+    entry = {"auths": {HOST: {"auth": encoded()}}, "credHelpers": {HOST: helper_name}}
+    assert from_file(tmp_path, entry) == PAIR
+
+
 def test_an_entry_of_another_port_is_not_ours(tmp_path: Path) -> None:
     assert from_file(tmp_path, {"auths": {"registry.example": {"auth": encoded()}}}) is None
 
@@ -184,6 +201,7 @@ def test_an_entry_of_another_port_is_not_ours(tmp_path: Path) -> None:
     "document",
     [
         "", "no json", "[]", "null", '"x"', {"auths": [1]}, {"credHelpers": 5}, {"auths": {HOST: []}},
+        {"credsStore": 5}, {"credHelpers": {HOST: ["x"]}},
         {"auths": {HOST: {"auth": "!!!"}}}, {"auths": {HOST: {"auth": encoded(SECRET)}}},
         {"auths": {HOST: {"auth": base64.b64encode(b"\xff\xfe").decode()}}}, "[" * 100_000,
     ],

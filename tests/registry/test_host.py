@@ -82,7 +82,7 @@ def test_waits_grow_and_are_capped(server: LoopbackServer, clock: FakeClock) -> 
 
 
 def test_the_seconds_of_a_deadline_are_those_that_passed(clock: FakeClock) -> None:
-    end = Deadline(clock, lambda: 0.0, 60.0, 0.0)
+    end = Deadline(clock, lambda: 0.0, 60.0, 0.0, lambda: 0.0)
     clock.now += 118
     assert end.passed
     assert end.spent == pytest.approx(118)
@@ -301,6 +301,13 @@ def test_a_proxy_is_for_its_scheme_or_for_all(
 ) -> None:
     get(through({variable: server.base, "no": "10.0.0.0/8"}, clock))
     assert [seen.target for seen in server.seen] == ["http://registry.example/v2/app/x"]
+
+
+@pytest.mark.parametrize("address", ["http://user:secret@", "ftp://user:secret@proxy", "http://secret:99999"])
+def test_an_address_that_is_no_proxy_is_named_as_that(address: str, clock: FakeClock) -> None:
+    with pytest.raises(NetworkError, match="the address of the proxy can't be used") as error:
+        get(through({"http": address}, clock))
+    assert "secret" not in str(error.value)
 
 
 def test_a_missing_package_for_socks_is_named(clock: FakeClock) -> None:

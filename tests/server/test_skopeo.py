@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bundler.oci import sha256
 from bundler.server.served_content import read_only
 from bundler.session import Session
 from tests.builders import SHAPES, a_bundle
@@ -49,13 +50,14 @@ def test_skopeo_copies_from_one_registry_to_another(tmp_path: Path, skopeo: str,
             assert tag_digest(other, "mirror/app", tag) == digest
 
 
-def test_skopeo_reads_a_bundle_file(tmp_path: Path, skopeo: str) -> None:
-    content = SHAPES["index"]()
+@pytest.mark.parametrize("shape", ["index", "docker image", "docker list"])
+def test_skopeo_reads_a_bundle_file(tmp_path: Path, skopeo: str, shape: str) -> None:
+    content = SHAPES[shape]()
     path = a_bundle(tmp_path / "bundle.tar.zst", {"ghcr.io/team/app": content})
     with read_only(path, Session()) as served_content, served(served_content) as client:
-        copy(skopeo, f"docker://{client.address}/team/app:latest", f"oci:{tmp_path / 'out'}:latest")
-    for digest, data in content.everything():
-        assert (tmp_path / "out" / digest.path).read_bytes() == data
+        for tag, digest in content.tags.items():
+            copy(skopeo, f"docker://{client.address}/team/app:{tag}", f"dir:{tmp_path / 'out'}")
+            assert sha256((tmp_path / "out" / "manifest.json").read_bytes()) == digest
 
 
 def test_skopeo_lists_the_tags(registry: Client, skopeo: str) -> None:

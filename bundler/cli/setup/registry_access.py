@@ -17,10 +17,12 @@ from bundler.durable import own_file
 from bundler.errors import UsageError
 from bundler.named_files import LONGEST, check_folder, read_at_most
 from bundler.oci import RegistryName
+from bundler.oci.addresses import proxy_address
 from bundler.registry.auth.auth_document import HelperSettings
-from bundler.registry.auth.credentials import CredentialSources, auth_files, names_no_host, open_to_others
-from bundler.registry.http.exchange import TransportSettings
-from bundler.registry.registries import Registries, RegistrySettings
+from bundler.registry.auth.credentials import CredentialSources, any_for_all_hosts, auth_files, open_to_others
+from bundler.registry.http.exchange import TlsFiles, TransportSettings
+from bundler.registry.http.rate_limit import RateLimit
+from bundler.registry.registries import Registries, RegistrySettings, tls_of_hosts
 from bundler.registry.settings import HostSettings
 from bundler.reporting.progress import Progress
 
@@ -62,18 +64,36 @@ def connected(
     options: ConnectionOptions, credentials: CredentialSources, progress: Progress, jobs: int = 1
 ) -> Registries:
     """Return registries that are reached as the options say. Raises UsageError before any request."""
-    if options.ca_file:
-        from bundler.registry.http.tls import tls_context
-
-        tls_context(options.ca_file)
     trace = _trace(options.tracing, progress)
-    transport = TransportSettings(options.ca_file, _proxies(options.proxy), connections=jobs, trace=trace)
+    transport = TransportSettings(
+        options.ca_file,
+        _proxies(options.proxy),
+        connections=jobs,
+        trace=trace,
+        client=TlsFiles(None, options.client_cert, options.client_key),
+        of_hosts=tls_of_hosts((entry.host, TlsFiles(*entry[1:])) for entry in options.hosts),
+        rate_limit=RateLimit(options.limit_rate) if options.limit_rate else None,
+    )
+    _check_tls_files(transport, progress)
     hosts = HostSettings(
         frozenset(options.plain_http), frozenset(options.token_hosts), on_retry=progress.note
     )
     if trace:
         hosts = hosts._replace(trace=trace)
     return Registries(RegistrySettings(transport, hosts, credentials))
+
+
+def _check_tls_files(settings: TransportSettings, progress: Progress) -> None:
+    """Raise UsageError before any request for files that can't be used; warn of an open key."""
+    for files in (settings.client._replace(ca_file=settings.ca_file), *settings.of_hosts.values()):
+        if files == TlsFiles():
+            continue
+        from bundler.registry.http.tls import tls_context
+
+        tls_context(files)
+        key = files.client_key or files.client_cert
+        if key and open_to_others(key):
+            progress.note(f"warning: {key}: other users can read this key; run chmod 600 on it")
 
 
 def _trace(options: run_options.DebugOptions, progress: Progress) -> Callable[[str], None] | None:
@@ -109,12 +129,21 @@ def _append(descriptor: int, line: str) -> None:
 
 
 def _proxies(option: str | None) -> dict[str, str]:
+    """Return the proxies of an option, or of the environment as Go's programs read it.
+
+    Raises UsageError, which does not repeat what may hold a password.
+    """
     if option == "none":
         return {}
-    import urllib.request
-
-    environment: dict[str, str] = urllib.request.getproxies_environment()
-    return {"http": option, "https": option} if option else environment
+    if option:
+        if proxy_address(option) is None:
+            raise UsageError("--proxy", "not the address of a proxy", "write http://HOST:PORT, or none")
+        return {"http": option, "https": option}
+    names = {kind: (f"{kind}_PROXY".upper(), f"{kind}_proxy") for kind in ("http", "https", "all", "no")}
+    if "REQUEST_METHOD" in os.environ:  # a web server's: HTTP_PROXY is the header "Proxy" of a stranger
+        names["http"] = ("http_proxy",) * 2
+    values = {kind: next(filter(None, map(os.environ.get, both)), "") for kind, both in names.items()}
+    return {kind: value for kind, value in values.items() if value}
 
 
 def _credential_sources(
@@ -124,12 +153,12 @@ def _credential_sources(
     origin = CREDENTIALS_VARIABLE
     if creds_file is not None:
         origin = str(creds_file)
-        lines = _read_secret(creds_file).splitlines()
+        lines = _read_secret(creds_file).split("\n")
         if origin != "-" and open_to_others(creds_file):
             progress.note(f"warning: {origin}: other users can read these credentials; run chmod 600 on it")
     elif text := os.environ.get(CREDENTIALS_VARIABLE):
-        lines = text.splitlines()
-    if len(hosts) > 1 and any(map(names_no_host, lines)):
+        lines = text.split("\n")
+    if any_for_all_hosts(lines, origin) and len(hosts) > 1:
         names = " and ".join(sorted(hosts))
         raise UsageError(
             origin,
@@ -163,7 +192,7 @@ def _read_secret(path: Path) -> str:
         data = sys.stdin.buffer.read(LONGEST + 1) if str(path) == "-" else read_at_most(path, LONGEST)
         if len(data) > LONGEST:
             raise UsageError(str(path), "--creds-file: too large", "use a file with one credential per line")
-        return data.decode()
+        return data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise UsageError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ class Place(NamedTuple):
 
 def place_of(key: str) -> Place:
     """Return the place of a key such as `HOST/PATH` or `https://HOST/v1/`."""
-    host, _, path = key.removeprefix("https://").removeprefix("http://").partition("/")
+    host, _, path = re.sub("^(?:https?|oci)://", "", key).partition("/")
     return Place(host.lower(), "" if path.strip("/") in ("v1", "v2") else path.strip("/"))
 
 
@@ -86,6 +87,7 @@ def table_in(document: Mapping[str, Any], key: str, path: Path) -> dict[str, Any
 
 def from_entry(entry: object, key: str, path: Path) -> Credentials | None:
     """Return the credentials that an entry holds; None for one without a secret. Raises UsageError."""
+    entry = {} if entry is None else entry
     if not isinstance(entry, dict):
         raise UsageError(str(path), f"auths: {key}: not an object", "log in again")
     if token := entry.get("identitytoken"):
@@ -141,6 +143,13 @@ class HelperSettings(NamedTuple):
     """Seconds that a helper may take."""
 
 
+def helper_named(value: object, path: Path) -> str:
+    """Return the name of a helper in a file. Raises UsageError for what can't be one."""
+    if not isinstance(value, str) or "/" in value:
+        raise UsageError(str(path), f"credential helper {value!r} is not a name", CHECK_FILE)
+    return value
+
+
 def from_helper(helper: str, server: str, path: Path, settings: HelperSettings) -> Credentials | None:
     """Return the credentials that a helper named in `path` has; None if it has none.
 
@@ -170,9 +179,7 @@ def _called(helper: str, action: str, text: str, path: Path, settings: HelperSet
     """Return what a helper answers; None if it knows nothing of the registry."""
     import subprocess
 
-    name = f"docker-credential-{helper}"
-    if "/" in helper:
-        raise UsageError(str(path), f"credential helper {helper!r} is not a name", CHECK_FILE)
+    name = f"docker-credential-{helper_named(helper, path)}"
     try:
         ended = subprocess.run(  # noqa: S603
             [name, action],

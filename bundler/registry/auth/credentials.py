@@ -77,25 +77,26 @@ class CredentialFinder:
         names = auth_document.names_of(host)
         helpers = auth_document.table_in(document, "credHelpers", file)
         for name in auth_document.matching_keys(names, path, helpers):
-            return self._asked(str(helpers[name]), name, file)
+            if helpers[name]:
+                return self._asked(helpers[name], name, file)
         entries = auth_document.table_in(document, "auths", file)
         for key in auth_document.matching_keys(names, path, entries):
             if credentials := auth_document.from_entry(entries[key], key, file):
                 return credentials
         store = document.get("credsStore")
-        return self._asked(str(store), names[0], file) if store else None
+        return self._asked(store, names[0], file) if store else None
 
-    def _asked(self, helper: str, server: str, file: Path) -> Credentials | None:
-        if (helper, server) not in self._answers:
-            self._answers[helper, server] = auth_document.from_helper(
-                helper, server, file, self._sources.helpers
-            )
-        return self._answers[helper, server]
+    def _asked(self, helper: Any, server: str, file: Path) -> Credentials | None:
+        name = auth_document.helper_named(helper, file)
+        if (name, server) not in self._answers:
+            answer = auth_document.from_helper(name, server, file, self._sources.helpers)
+            self._answers[name, server] = answer
+        return self._answers[name, server]
 
 
-def names_no_host(line: str) -> bool:
-    """Return whether a line of credentials is for any host."""
-    return not _skipped(line) and _parsed(line.strip(), "").place is None
+def any_for_all_hosts(lines: Sequence[str], origin: str) -> bool:
+    """Return whether a line of credentials is for any host. Raises UsageError for what is no such line."""
+    return any(line.place is None for line in _all_parsed(lines, origin))
 
 
 def open_to_others(path: Path) -> bool:
@@ -110,36 +111,36 @@ class _Line(NamedTuple):
 
 
 def _from_lines(host: RegistryName, path: str, sources: CredentialSources) -> Credentials | None:
-    lines = [
-        _parsed(line.strip(), f"{sources.origin_of_lines}:{number}")
-        for number, line in enumerate(sources.lines, 1)
-        if not _skipped(line)
-    ]
+    lines = _all_parsed(sources.lines, sources.origin_of_lines)
     names = [name.lower() for name in auth_document.names_of(host)]
     fitting = [line for line in lines if line.place is None or line.place.covers(names, path)]
     fitting.sort(key=lambda line: -len(line.place.path) if line.place else 1)
     return _credentials(fitting[0].secret) if fitting else None
 
 
-def _skipped(line: str) -> bool:
-    return not line.strip() or line.lstrip().startswith("#")
+def _all_parsed(lines: Sequence[str], origin: str) -> list[_Line]:
+    return [
+        _parsed(line.strip(), f"{origin}:{number}")
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
 
 
 def _parsed(line: str, where: str) -> _Line:
     """Read `[HOST[/PATH]] USER:PASSWORD` or a token in the place of the two; passwords may have spaces."""
-    first, _, rest = line.partition(" ")
-    rest = rest.strip()
-    if rest and _isplace_of(first) and (":" in rest or " " not in rest):
+    first, rest = (*line.split(maxsplit=1), "")[:2]
+    if rest and _is_place(first) and (":" in rest or len(rest.split()) == 1):
         return _Line(auth_document.place_of(first), rest)
-    if ":" not in first and rest:
+    if rest and (":" not in first or "://" in first):
         next_step = "write [HOST[/PATH]] USER:PASSWORD or [HOST[/PATH]] TOKEN"
         raise UsageError(where, "not a line of credentials", next_step)
     return _Line(None, line)
 
 
-def _isplace_of(text: str) -> bool:
+def _is_place(text: str) -> bool:
+    host, path = auth_document.place_of(text)
     try:
-        Prefix.parse(text)
+        Prefix.parse(f"{host}/{path}" if path else host)
     except ValueError:
         return False
     return True
