@@ -4,8 +4,8 @@ import re
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from bundler.oci import is_meant
-from bundler.trust.statement import Job
+from bundler.oci.reference import is_meant
+from bundler.trust.job import Job
 
 _WILD = "*?["
 
