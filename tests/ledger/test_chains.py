@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 
@@ -115,7 +115,7 @@ class Chain:
         }
 
 
-def lists_aside(tags: dict[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+def lists_aside(tags: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
     """Without lists of referrers, which are merged at the target."""
     return {name: digest for name, digest in tags.items() if not name[1].startswith("sha256-")}
 
