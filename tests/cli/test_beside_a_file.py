@@ -204,8 +204,8 @@ def test_images_are_excluded_and_optional_by_glob_on_both_sides() -> None:
     [
         ("prereleases: true", [], "prereleases"),
         ("globs: ['1.*']", ["--prereleases"], "--prereleases"),
-        ("excludeImages: ['*/redis*']", [], "excludeImages"),
-        ("newest: 1", ["--optional-image", "*"], "optionalImages"),
+        ("images: false", ["--exclude-image", "*/redis*"], "--exclude-image"),
+        ("newest: 1", ["--optional-image", "*"], "--optional-image"),
         (
             "referrers: false",
             ["--cosign-key", "k.pem", "-o", "b.tar.zst"],
