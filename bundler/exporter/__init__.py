@@ -115,12 +115,13 @@ def plan_bundle(
         session.progress.note(f"warning: {line}")
     content = content.noting(finish.unlocked(selection, content))
     if unchanged := finish.skip_if_unchanged(content):
-        return run.planned_unchanged(content, unchanged.bundle), NOTHING_TO_FETCH, 0
+        return run.planned_unchanged(finish.planned(content, store, unchanged)), NOTHING_TO_FETCH, 0
     plan = plan_against(content, session, store)._replace(asked_again=len(tags_to_ask(content, on_drift)))
     needs = disk_needs(content, plan, out, store)
     check_disk(needs)
     compact = planned_compact(content, out, store, session)
-    return run.planned(content, plan, compact), plan, sum(size for _, size in needs)
+    planned = finish.planned(content, store, None)
+    return run.planned(planned, plan, compact), plan, sum(size for _, size in needs)
 
 
 def _check_locked(selection: Selection, content: ExportContent) -> None:
