@@ -166,7 +166,7 @@ def locked(descriptor: int, path: Path) -> bool:
 def check_ours(path: Path) -> None:
     """Raise LocalError for what exists at `path` and is not this user's alone to change.
 
-    That is a link, a file or directory of another user (root excepted), or one that others can write to.
+    That is a link, something of another user (root excepted), or something that others can write to.
     A store or a state folder of that kind would let others decide what this program believes.
     """
     with local_errors(path, "look at"), contextlib.suppress(FileNotFoundError):
@@ -193,16 +193,19 @@ def refuse_foreign(path: Path, status: os.stat_result) -> None:
 def own_file(path: Path, mode: int) -> int:
     """Open a file for this program to write: created, or left by an earlier run. Raises LocalError.
 
-    Where others may write into the folder, its name may be planted: a link to a file of somebody's, a
-    pipe that nobody reads, a file that its owner still has open. None of them is written to.
+    Its name may be planted: a link to a file of somebody's, a pipe that nobody reads, a file that its
+    owner still has open. None of them is written to.
     """
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    cause = "a folder, a pipe, a device or a file with another name has this name"
+    odd = LocalError(str(path), cause, NEXT_STEP[errno.EEXIST])
     with local_errors(path, "open"):
         while True:
             with contextlib.suppress(FileExistsError):
                 return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
-            # Another run may give it its final name meanwhile.
-            check_ours(path)
+            if path.exists() and not path.is_file():
+                raise odd
+            check_ours(path)  # another run may give it its final name meanwhile
             with contextlib.suppress(FileNotFoundError):
                 descriptor = os.open(path, flags | os.O_NONBLOCK)
                 break
@@ -210,8 +213,7 @@ def own_file(path: Path, mode: int) -> int:
         with local_errors(path, "look at"):
             status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            cause = "a pipe, a device or a file with another name has this name"
-            raise LocalError(str(path), cause, f"remove it: rm {shlex.quote(str(path))}")
+            raise odd
         refuse_foreign(path, status)
     except BaseException:
         os.close(descriptor)
@@ -293,11 +295,7 @@ def make_directories(path: Path) -> None:
 
 
 def read_if_there(path: Path, limit: int) -> bytes | None:
-    """Return the first `limit` bytes of a file; None if nothing has this name.
-
-    Raises LocalError for what is there and can't be read as a file: a pipe, a device, a directory, a link
-    that leads nowhere, a file without permission.
-    """
+    """Return the first `limit` bytes of a file; None if nothing has this name. Raises LocalError."""
     with local_errors(path, "read"):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -307,7 +305,7 @@ def read_if_there(path: Path, limit: int) -> bytes | None:
             return None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise LocalError(str(path), "not a regular file", f"remove it: rm {shlex.quote(str(path))}")
+                raise LocalError(str(path), "not a regular file", NEXT_STEP[errno.EEXIST])
             with io.FileIO(descriptor, closefd=False) as file:
                 return io.BufferedReader(file).read(limit)
         finally:
