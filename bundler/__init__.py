@@ -7,12 +7,22 @@
     report = export_bundle(modules, out, store_location_of(out), Session())
 
 Each name is loaded when it is first used, because the command line must start at once.
+
+An older Python, also 2.7, must be able to read this file: it is run before any other, and says which one it
+needs.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import sys
 
-from bundler.about import VERSION
+from bundler.about import OLDEST_PYTHON, PROGRAM, VERSION
+
+if sys.version_info < OLDEST_PYTHON:
+    line = "{}: error: needs Python {}.{} or newer, this is {}.{}; the portable archive needs none\n"
+    sys.stderr.write(line.format(PROGRAM, *OLDEST_PYTHON + sys.version_info[:2]))
+    sys.exit(9)
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bundler.bundle.contents import describe
@@ -179,7 +189,7 @@ __all__ = [  # noqa: RUF022  in the order in which they are used
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name):  # type: (str) -> object
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'bundler' has no attribute {name!r}")
+    raise AttributeError("module 'bundler' has no attribute " + repr(name))

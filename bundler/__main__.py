@@ -1,28 +1,16 @@
-"""The one place where an error becomes a line and an exit code.
-
-An older Python must be able to read this file, and to say that it is too old: no annotation here is newer
-than Python 3.6, until that is checked.
-"""
-
-import sys
-
-from bundler.about import OLDEST_PYTHON, PROGRAM, VERSION
-
-if sys.version_info < OLDEST_PYTHON:
-    oldest, this = "{}.{}".format(*OLDEST_PYTHON), "{}.{}".format(*sys.version_info)
-    sys.stderr.write(
-        f"{PROGRAM}: error: needs Python {oldest} or newer, this is {this}; the portable archive needs none\n"
-    )
-    sys.exit(9)
+"""The one place where an error becomes a line and an exit code."""
 
 import contextlib
 import gc
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from bundler.about import PROGRAM, VERSION
 
 if TYPE_CHECKING:
     from bundler.cli.terminal.log import Event, Log

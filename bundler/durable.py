@@ -277,7 +277,7 @@ def write_whole(path: Path, data: bytes, *, mode: int | None = None, follow: boo
 
 def append(path: Path, line: bytes) -> None:
     """Add a line to a small file, durably; two runs don't get into each other's lines."""
-    descriptor = own_file(path, 0o666)
+    descriptor = own_file(path, 0o600)
     with local_errors(path, "write"):
         try:
             fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
@@ -289,13 +289,14 @@ def append(path: Path, line: bytes) -> None:
 
 
 def make_directories(path: Path) -> None:
-    """Create a directory and its parents."""
+    """Create a directory and its parents, which nobody else can write to, whatever the umask says."""
     with local_errors(path, "create the directory"):
-        path.mkdir(0o755, parents=True, exist_ok=True)
+        for folder in [folder for folder in (*reversed(path.parents), path) if not folder.is_dir()]:
+            folder.mkdir(0o755, exist_ok=True)
 
 
-def read_if_there(path: Path, limit: int) -> bytes | None:
-    """Return the first `limit` bytes of a file; None if nothing has this name. Raises LocalError."""
+def read_if_there(path: Path, limit: int = -1) -> bytes | None:
+    """Return the first `limit` bytes of a file, or all; None if nothing has this name. Raises LocalError."""
     with local_errors(path, "read"):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

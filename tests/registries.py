@@ -131,17 +131,22 @@ def running_registry(
     *,
     auth: str = "",
     tls: trustme.LeafCert | None = None,
+    clients: trustme.CA | None = None,
     port: int = 0,
     cache: bool = False,
     before: Sequence[str] = (),
 ) -> Iterator[RealRegistry]:
     """A registry that keeps its data in `folder`; `auth` is the YAML of its `auth` section.
 
-    `before` is a program that starts it, such as nsenter.
+    `before` is a program that starts it, such as nsenter. With `clients`, it serves nobody without a
+    certificate of this authority.
     """
     program = require("docker-registry")
     config = folder / "config.yml"
     text = _config(folder, auth, tls, port)
+    if clients:
+        clients.cert_pem.write_to_path(folder / "clients.pem")
+        text = text.replace("tls: {", f"tls: {{clientcas: [{folder / 'clients.pem'}], ")
     if cache:  # of what is known of blobs, in memory
         text = text.replace("storage: {", "storage: {cache: {blobdescriptor: inmemory}, ")
     config.write_text(text)

@@ -29,7 +29,7 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import CHUNK, Descriptor, Digest
 from bundler.reporting.json_report import StatementReport
 from bundler.trust.statement import SignedStatement
-from bundler.volumes.volume_reader import BundleBytes, OneFile
+from bundler.volumes.volume_reader import BundleBytes, OneFile, PiecedBundle
 from bundler.volumes.volume_sets import ends_like_volume, names_lost_volume, open_set, volumes_among
 
 
@@ -145,7 +145,7 @@ def _told_of(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield from chunks
 
 
-class BundleFile:
+class BundleFile(PiecedBundle):
     """A bundle's bytes with random access by their seek table; the same open files from first to last."""
 
     is_compact = False
@@ -158,13 +158,7 @@ class BundleFile:
         verifier: StatementCheck | None = None,
         frames: FrameCache | None = None,
     ) -> None:
-        self.path = path
-        self.sha256: str | None = None
-        self._limits = limits
-        self._pieces = pieces
-        self.name = pieces.name
-        self.file_size: int | None = pieces.size
-        self.volumes = pieces.volumes
+        super().__init__(path, pieces, limits)
         try:
             start = BundleStream(self._from_start(), limits, verifier)
             self.inventory = start.open()
@@ -181,12 +175,6 @@ class BundleFile:
             self._starts[member.blob.digest] = offset + len(member.header)
             offset += member.length
         self._shared = frames or FrameCache()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._pieces.close()
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified; only the frames that hold it are read."""

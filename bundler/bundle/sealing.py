@@ -64,9 +64,12 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
     Of several lines those count that name the bundle; for a renamed bundle, the first. Any line ends will do.
     """
     path = sidecar_of(bundle)
-    data = durable.read_if_there(path, _LONGEST) if fits(path.name) else None
+    data = durable.read_if_there(path, _LONGEST + 1) if fits(path.name) else None
     if data is None:
         return False
+    if len(data) > _LONGEST:
+        cause = f"larger than the limit of {_LONGEST:,} bytes"
+        raise IntegrityError(str(path), cause, "carry it again, or remove it")
     text = os.fsdecode(data).strip()
     lines = [line for line in map(_LINE.fullmatch, re.split("\r\n|\n|\r", text)) if line]
     if not lines:

@@ -26,7 +26,7 @@ from bundler.config.problems import RefusedValueError
 from bundler.durable import NEXT_STEP
 from bundler.errors import BundlerError, LocalError, UsageError
 
-MANY = 12
+MANY = 16
 """Options of a command from which on they stand under headings."""
 
 

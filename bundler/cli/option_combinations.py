@@ -45,6 +45,8 @@ _REACH = (
     "--creds-file",
     "--token-host",
     "--proxy",
+    "--client-cert",
+    "--limit-rate",
     "--debug",
     "--debug-file",
 )
@@ -119,6 +121,10 @@ RULES = (
     CombinationRule("serve", "--tls-cert", ("--tls-key",), cause="a certificate needs its key"),
     CombinationRule("serve", "--tls-key", ("--tls-cert",), cause="a key needs its certificate"),
     CombinationRule("serve", "--writable", excludes=("--volumes-in",), cause="volumes can't accept pushes"),
+    CombinationRule("export explain import verify", "--client-key", ("--client-cert", "--config"),
+                    cause="it is the key of no certificate"),
+    CombinationRule("catalog compact expand login ls", "--client-key", ("--client-cert",),
+                    cause="it is the key of no certificate"),
 )  # fmt: skip
 """All that depends on nothing but which options are given."""
 

@@ -10,7 +10,16 @@ from pydantic import Field as KeyField
 from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
-from bundler.config.option import Circumstances, Group, GroupPart, Option, OptionField, Reader, parts_of
+from bundler.config.option import (
+    NOTHING,
+    Circumstances,
+    Group,
+    GroupPart,
+    Option,
+    OptionField,
+    Reader,
+    parts_of,
+)
 from bundler.config.problems import RefusedValueError
 from bundler.config.texts import expanded, path_of, path_text
 from bundler.errors import UsageError
@@ -103,11 +112,15 @@ def _keys_of(part: GroupPart, never_null_in: frozenset[str]) -> dict[str, Any]:
         description=option.help.replace(" Repeatable.", ""),
         json_schema_extra=extra,
     )
+    if part.field.default is NOTHING:
+        return {part.name: (kind, KeyField(alias=option.key, description=option.help))}
     return {part.name: (kind | None, key)}
 
 
 def _item(field: OptionField, option: Option) -> Any:
     """Return the annotation of one value."""
+    if field.group:
+        return model_of(field.item.__name__.replace("Options", "Keys"), option.help, field.item)
     if field.choices:
         return Literal[field.choices]
     if field.item is Path:
@@ -133,6 +146,8 @@ def values_of(group: type[Group], keys: BaseModel | None) -> Group:
             return values_of(part.group, key if part.section else keys)
         if key is None:
             return part.field.default
+        if part.field.group:
+            return tuple(values_of(part.field.group, item) for item in key)
         return tuple(key) if part.field.many else key
 
     return group(*map(value, parts_of(group)))

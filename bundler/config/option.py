@@ -111,6 +111,11 @@ class OptionField(NamedTuple):
         parse = getattr(self.item, "parse", None)
         return (lambda text, at: parse(text)) if parse else None
 
+    @property
+    def group(self) -> Any:
+        """Return the group that one value is, in files; None for a plain value."""
+        return self.item if hasattr(self.item, "_fields") and self.reader is None else None
+
 
 NOTHING = object()
 """The default of a field that must be given."""

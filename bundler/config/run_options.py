@@ -44,6 +44,30 @@ class DebugOptions(NamedTuple):
     ] = None
 
 
+def _rate(text: str, at: Circumstances) -> int:
+    """Read `2M` as bytes a second. Raises UsageError."""
+    from bundler.config.texts import rate
+
+    return rate(text)
+
+
+class HostOptions(NamedTuple):
+    """Files for TLS with one host."""
+
+    host: Annotated[RegistryName, Option(key="host", help="HOST[:PORT] of a registry or token server.")]
+    ca_file: Annotated[
+        Path | None,
+        Option(key="caFile", help="Trust these PEM certificates instead of those of caFile above."),
+    ] = None
+    client_cert: Annotated[
+        Path | None, Option(key="clientCert", help="Show this PEM certificate. Default: clientCert above.")
+    ] = None
+    client_key: Annotated[
+        Path | None,
+        Option(key="clientKey", help="Key of clientCert, without a password. Default: in the same file."),
+    ] = None
+
+
 class ConnectionOptions(NamedTuple):
     """Options for connecting to registries."""
 
@@ -77,6 +101,33 @@ class ConnectionOptions(NamedTuple):
             "$HTTP_PROXY, $NO_PROXY. Loopback addresses are always reached directly.",
         ),
     ] = None  # fmt: skip
+    client_cert: Annotated[
+        Path | None,
+        Option(
+            "--client-cert", key="clientCert", metavar="FILE", heading=REGISTRIES,
+            help="Show this PEM certificate to registries that ask for one. Never shown to a host that a "
+            "registry redirects to.",
+        ),
+    ] = None  # fmt: skip
+    client_key: Annotated[
+        Path | None,
+        Option(
+            "--client-key", key="clientKey", metavar="FILE", heading=REGISTRIES,
+            help="Key of --client-cert, without a password. Default: in the same file.",
+        ),
+    ] = None  # fmt: skip
+    limit_rate: Annotated[
+        int | None,
+        Option(
+            "--limit-rate", key="limitRate", metavar="SIZE", heading=REGISTRIES, read=_rate,
+            help="Send and receive at most this much in a second, such as 2M or 500KiB; all requests "
+            "together. Default: no limit.",
+        ),
+    ] = None  # fmt: skip
+    hosts: Annotated[
+        tuple[HostOptions, ...],
+        Option(key="hosts", adds=True, least=1, help="Files for TLS with single hosts."),
+    ] = ()
     tracing: DebugOptions = DebugOptions()
 
 
@@ -125,14 +176,12 @@ class PrintOptions(NamedTuple):
     as_json: Annotated[
         bool,
         Option(
-            "--json",
-            heading=OUTPUT,
+            "--json", heading=OUTPUT,
             help="Print the result as JSON (`timoni-bundler schema report`) instead of a summary.",
         ),
-    ] = False
+    ] = False  # fmt: skip
     quiet: Annotated[
-        bool,
-        Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress."),
+        bool, Option("--quiet", "-q", heading=OUTPUT, help="Print only the result and errors, no progress.")
     ] = False
 
 
@@ -148,10 +197,8 @@ class DryRunOptions(NamedTuple):
     ] = False  # fmt: skip
     all_tags: Annotated[
         bool,
-        Option(
-            "--all", heading="Destination", help="With --dry-run: show every tag, also those left out.",
-        ),
-    ] = False  # fmt: skip
+        Option("--all", heading="Destination", help="With --dry-run: show all tags, also those left out."),
+    ] = False
 
 
 class JobOptions(NamedTuple):

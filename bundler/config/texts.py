@@ -207,8 +207,20 @@ def size(text: str, at: Circumstances) -> int:
     match = _SIZE.fullmatch(text)
     if not match:
         raise RefusedValueError(f"{text!r} is not a size", "write 4GiB, 700MB or bytes")
-    unit = _UNITS[match[2]] if match[2] else 1
-    return int(match[1]) * unit
+    return _bytes(match)
+
+
+def rate(text: str) -> int:
+    """Read `2M`, `500KiB` as bytes a second. Raises RefusedValueError."""
+    match = _SIZE.fullmatch(text.upper().replace("I", "i"))
+    if not match or not 8192 <= _bytes(match) <= 10**12:
+        cause = f"{text!r} is not a rate from 8192 to 10^12 bytes a second"
+        raise RefusedValueError(cause, "write 2M, 500KiB or bytes a second")
+    return _bytes(match)
+
+
+def _bytes(match: re.Match[str]) -> int:
+    return int(match[1]) * (_UNITS[match[2]] if match[2] else 1)
 
 
 def version_range(text: str, at: Circumstances) -> str:

@@ -94,22 +94,26 @@ def difference(old: Bundle, new: Bundle, pool: ManifestPool | None = None) -> Di
         )
         for name in sorted({*states[0], *states[1]})
     ]
-    same = {*before.roots} & {*after.roots}
-    needed_before, needed_after = (
-        needed_by((root.digest for root in state.roots), state.manifests) for state in (before, after)
-    )
-    added = [size for digest, size in needed_after.items() if digest not in needed_before]
-    removed = [size for digest, size in needed_before.items() if digest not in needed_after]
+    added, removed = _sizes_of_changes(before, after)
     return Difference(
         old.id,
         new.id,
         tuple(entry for entry in repositories if entry.changes),
-        len(same),
+        len({*before.roots} & {*after.roots}),
         len(added),
         sum(added),
         len(removed),
         sum(removed),
     )
+
+
+def _sizes_of_changes(before: State, after: State) -> tuple[list[int], list[int]]:
+    """Return the sizes of the blobs that only the later state needs, and that only the earlier one does."""
+    old, new = (
+        needed_by((root.digest for root in state.roots), state.manifests) for state in (before, after)
+    )
+    added = [size for digest, size in new.items() if digest not in old]
+    return added, [size for digest, size in old.items() if digest not in new]
 
 
 def _check_base(old: Bundle, new: Bundle) -> None:

@@ -12,12 +12,12 @@ from bundler.importer.import_report import compare_with_target, import_report, p
 from bundler.importer.move_tags import finish
 from bundler.importer.policy_check import PolicyCheck
 from bundler.importer.prepare import arrange, incoming
-from bundler.importer.prune import Pruning, prune_tags, to_prune, with_departed, with_planned
+from bundler.importer.prune import Gone, Pruning, prune_tags, to_prune, with_departed, with_planned
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
 from bundler.importer.streaming import send_as_it_comes
 from bundler.importer.verify import Verified, verify_bundle
-from bundler.ledger.ledger import Ledger
+from bundler.ledger.ledger import ImportRecord, Ledger
 from bundler.reporting.json_report import Report
 from bundler.session import Session
 
@@ -117,10 +117,8 @@ def import_bundle(
         push = ContentPush(plan, session)
         with push.phase("blobs"):
             push.blobs(content, plan.uploads)
-        finish(push, record, fully=confirm_full)
-        report = import_report(bundle, plan, push, verified.warnings)
-        report = with_departed(report, bundle.inventory, destination)
-        return record.ends(prune_tags(report, gone, session, record))
+        full, warnings = confirm_full, verified.warnings
+        return _ended(bundle, destination, push, gone, record, confirm_full=full, warnings=warnings)
 
 
 def import_stream(
@@ -151,7 +149,21 @@ def import_stream(
             gone=gone,
             record=record,
         )
-        plan, push = send_as_it_comes(stream, arranged, record, session, beside)
-        finish(push, record, fully=confirm_full)
-        report = with_departed(import_report(stream, plan, push, ()), inventory, destination)
-        return record.ends(prune_tags(report, gone, session, record))
+        push = send_as_it_comes(stream, arranged, record, session, beside)
+        return _ended(stream, destination, push, gone, record, confirm_full=confirm_full)
+
+
+def _ended(
+    bundle: Bundle | BundleStream,
+    destination: Destination,
+    push: ContentPush,
+    gone: tuple[Gone, ...],
+    record: ImportRecord,
+    *,
+    confirm_full: bool,
+    warnings: tuple[str, ...] = (),
+) -> Report:
+    """Move tags when all content is sent, delete those that are gone, and report it."""
+    finish(push, record, fully=confirm_full)
+    report = with_departed(import_report(bundle, push, warnings), bundle.inventory, destination)
+    return record.ends(prune_tags(report, gone, push.session, record))

@@ -33,13 +33,10 @@ STATUS: dict[Action, json_report.Status] = {
 
 
 def import_report(
-    bundle: Bundle | BundleStream,
-    plan: ImportPlan,
-    push: ContentPush,
-    warnings: tuple[str, ...],
+    bundle: Bundle | BundleStream, push: ContentPush, warnings: tuple[str, ...]
 ) -> json_report.Report:
     """Return the report of an import, with the outcome of every root."""
-    outcome = push.outcome
+    outcome, plan = push.outcome, push.plan
     plan = plan._replace(steps=tuple(outcome.changed.get(step.root, step) for step in plan.steps))
     failures = {**_conflicts(plan), **outcome.failed}
     reused = outcome.reused.keys() - outcome.sent.keys()

@@ -36,7 +36,7 @@ def send_as_it_comes(
     record: ImportRecord,
     session: Session,
     beside: Sequence[Bundle],
-) -> tuple[ImportPlan, ContentPush]:
+) -> ContentPush:
     """Read the open stream to its proven end; send every blob that the target needs.
 
     `arranged` makes the plan as soon as the manifests are known. Raises IntegrityError or ContentError
@@ -67,7 +67,7 @@ def send_as_it_comes(
         finally:
             # Not waited for: after an interrupt, an upload may sit in a stalled connection.
             pool.shutdown(wait=False, cancel_futures=True)
-    return plan, push
+    return push
 
 
 class _Gone:

@@ -1,6 +1,6 @@
 """Bundle → Verified, or an error: every byte, and that what the tags need is there, and nothing else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bundler.bundle.closure import check_closure
@@ -35,28 +35,37 @@ class Verified(NamedTuple):
 def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
     """Read all of it. Raises IntegrityError or ContentError that says what is wrong and where."""
     session = session or Session()
-    limits, progress = session.limits, session.progress
+    manifests = _read_whole(bundle, session)
+    unproven = len(cast("CompactFile", bundle).needing_base) if bundle.is_compact else 0
+    return Verified(bundle, manifests, tuple(_warnings(bundle, session, unproven)), unproven)
+
+
+def _read_whole(bundle: Bundle, session: Session) -> Mapping[Digest, Manifest]:
+    """Read every byte; return the manifests, which name nothing that is missing."""
     content = list(bundle.inventory.content)
     with errors_of(bundle.path):
-        collector = ManifestCollector(bundle.inventory, limits)
-        with progress.step("verifying", len(content), sum(blob.size for blob in content)) as step:
+        collector = ManifestCollector(bundle.inventory, session.limits)
+        with session.progress.step("verifying", len(content), sum(blob.size for blob in content)) as step:
             for blob, chunks in bundle.everything():
                 collector.take(blob, chunks)
                 step.advance(items=1, size=blob.size)
-        check_closure(bundle.inventory, collector.manifests, limits)
-    warnings: tuple[str, ...] = ()
+        check_closure(bundle.inventory, collector.manifests, session.limits)
+    return collector.manifests
+
+
+def _warnings(bundle: Bundle, session: Session, unproven: int) -> Iterator[str]:
+    """Yield what was not verified. Raises IntegrityError for a sidecar that states another digest."""
     if (
         bundle.signed_statement
         and not bundle.proven
         and (problem := expired(bundle.signed_statement.statement, session.clock()))
     ):
-        warnings = (f"{bundle.path}: {problem}; nobody checked its signatures",)
-    unproven = len(cast("CompactFile", bundle).needing_base) if bundle.is_compact else 0
+        yield f"{bundle.path}: {problem}; nobody checked its signatures"
     if unproven:
         names = " and ".join(bundle.inventory.base)
-        warnings += (
+        yield (
             f"{bundle.path}: {counted(unproven, 'layer')} not verified; name {names} with --with, or a "
-            "registry that has it with --against",
+            "registry that has it with --against"
         )
     # Each volume of a set has its own digest in it, and beside a pipe there is nothing.
     if (
@@ -65,8 +74,7 @@ def verify_bundle(bundle: Bundle, session: Session | None = None) -> Verified:
         and str(bundle.path) != PIPE
         and not check_sidecar(bundle.path, bundle.sha256)
     ):
-        warnings += (f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it",)
-    return Verified(bundle, collector.manifests, warnings, unproven)
+        yield f"{sidecar_of(bundle.path)}: not there; the bundle was checked without it"
 
 
 class ManifestCollector:

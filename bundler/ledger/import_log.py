@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory
-from bundler.durable import append, local_errors, make_directories
+from bundler.durable import append, check_ours, make_directories, read_if_there
 from bundler.oci import Digest, sha256
 
 Event = Literal["imported", "incomplete", "superseding", "rolled-back"]
@@ -116,8 +116,8 @@ class ImportLog(NamedTuple):
         return counting
 
     def _lines(self) -> Iterator[LoggedImport]:
-        with local_errors(self.path, "read"):
-            text = self.path.read_text(errors="replace") if self.path.is_file() else ""
+        check_ours(self.path)
+        text = (read_if_there(self.path) or b"").decode(errors="replace")
         for event, ids, on, scope in _LINE.findall(text):
             yield LoggedImport(event, frozenset(ids.split()), frozenset(on.split()), scope)
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundler.durable import local_errors, locked, make_directories, write_whole
+from bundler.durable import check_ours, local_errors, locked, make_directories, write_whole
 from bundler.errors import ContentError, LocalError, NotFoundError
 from bundler.layout import Layout
 from bundler.oci import Digest, strict_json
@@ -54,6 +54,8 @@ class Sequences:
             make_directories(self.folder)
             self._lock = _lock(self.folder / f".{job}.lock", job)
         path = self.folder / f"{job}{SUFFIX}"
+        for place in (self.folder, path):
+            check_ours(place)
         try:
             return _entry(path, job, Layout(self.folder).file(path.name, _LONGEST))
         except NotFoundError:
@@ -66,7 +68,9 @@ class Sequences:
         document = {
             "job": entry.job, "sequence": entry.sequence, "bundle": entry.bundle, "time": entry.time
         }  # fmt: skip
-        write_whole(self.folder / f"{entry.job}{SUFFIX}", strict_json.pretty(document), follow=False)
+        write_whole(
+            self.folder / f"{entry.job}{SUFFIX}", strict_json.pretty(document), mode=0o600, follow=False
+        )
 
     def close(self) -> None:
         """Release the lock."""

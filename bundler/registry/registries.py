@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from bundler.errors import UsageError
 from bundler.oci import RegistryName, RepositoryName
+from bundler.oci.addresses import origin_of
 from bundler.registry.auth.credentials import CredentialFinder, CredentialSources
-from bundler.registry.http.exchange import TransportSettings
-from bundler.registry.http.host import Host
+from bundler.registry.http.exchange import TlsFiles, TransportSettings
+from bundler.registry.http.host import API_HOSTS, Host
 from bundler.registry.repository import Repository
 from bundler.registry.settings import HostSettings, Traffic
 
@@ -22,6 +25,23 @@ class RegistrySettings(NamedTuple):
     transport: TransportSettings = TransportSettings()
     hosts: HostSettings = HostSettings()
     credentials: CredentialSources = CredentialSources()
+
+
+def tls_of_hosts(entries: Iterable[tuple[RegistryName, TlsFiles]]) -> Mapping[str, TlsFiles]:
+    """Return the files for TLS by origin, as the transport takes them.
+
+    Raises: UsageError for a host with two entries that differ.
+    """
+    by_origin: dict[str, TlsFiles] = {}
+    for name, files in entries:
+        origin = origin_of(f"https://{API_HOSTS.get(name, name)}")
+        if by_origin.setdefault(origin, files) != files:
+            cause = "it stands there twice, with other files"
+            raise UsageError(f"registries.hosts: {name}", cause, "keep one of the two")
+        if files == TlsFiles():
+            cause = "it names no file"
+            raise UsageError(f"registries.hosts: {name}", cause, "add caFile or clientCert, or leave it out")
+    return by_origin
 
 
 class Registries:

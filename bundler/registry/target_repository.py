@@ -203,23 +203,30 @@ class TargetRepository:
                 item, error.cause, quirks.missing_hint(self.name, error.cause)
             ) from error
         except RequestRefusedError as error:
-            if error.status >= 500 and not all(layer.distributed for layer in manifest.layers):
-                raise TargetRefusedError(
-                    item, f"{quirks.REFUSED}{error.cause}", quirks.FOREIGN_HINT
-                ) from error
-            if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
-                raise quirks.MissingContentError(item, error.cause) from error
-            if error.code == "DIGEST_INVALID":
-                raise quirks.DigestRefusedError(
-                    item, f"{quirks.REFUSED}{error.cause}", quirks.DIGEST_HINT
-                ) from error
+            if refusal := _content_refusal(item, manifest, error):
+                raise refusal from error
             if isinstance(reference, Tag) and self._points_to(reference, manifest.blob.digest):
                 return  # an immutable tag: somebody else has set it to the same, or the answer was lost
-            types = error.status in (400, 405, 415)
-            hint = quirks.type_hint(self.name, error.cause) if types else quirks.refusal_hint(error.cause)
-            kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
-            raise kind(item, f"{quirks.REFUSED}{error.cause}", hint or quirks.AT_TARGET) from error
+            raise self._refusal(item, error) from error
         self._host.traffic.count(sent=len(manifest.data))
         digest_header = reply.headers.get("Docker-Content-Digest", "")
         if quirks.contradicts(digest_header, manifest.blob.digest):
             raise quirks.StoredOtherwiseError(item, f"the target says it stored {printable(digest_header)}")
+
+    def _refusal(self, item: str, error: RequestRefusedError) -> TargetRefusedError:
+        """Return the error for a manifest that was refused as such, with the registry's words."""
+        types = error.status in (400, 405, 415)
+        hint = quirks.type_hint(self.name, error.cause) if types else quirks.refusal_hint(error.cause)
+        kind = quirks.TypeRefusedError if about_types(error) else TargetRefusedError
+        return kind(item, f"{quirks.REFUSED}{error.cause}", hint or quirks.AT_TARGET)
+
+
+def _content_refusal(item: str, manifest: Manifest, error: RequestRefusedError) -> TargetRefusedError | None:
+    """Return the error for a manifest refused for its layers or its digest; None for another cause."""
+    if error.status >= 500 and not all(layer.distributed for layer in manifest.layers):
+        return TargetRefusedError(item, f"{quirks.REFUSED}{error.cause}", quirks.FOREIGN_HINT)
+    if error.code in ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"):
+        return quirks.MissingContentError(item, error.cause)
+    if error.code == "DIGEST_INVALID":
+        return quirks.DigestRefusedError(item, f"{quirks.REFUSED}{error.cause}", quirks.DIGEST_HINT)
+    return None

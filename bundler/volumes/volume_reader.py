@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from bundler.durable import local_errors
 from bundler.errors import IntegrityError
+from bundler.limits import Limits
 from bundler.oci import CHUNK
 from bundler.volumes.volume_format import Volume, bundle_name, needed
 
@@ -69,6 +70,25 @@ class OneFile:
 
     def check(self, sha256: str) -> None:
         """Do nothing: a single file does not state its own digest."""
+
+
+class PiecedBundle:
+    """A bundle that is read in place from its pieces, in whichever form. It closes them at its end."""
+
+    def __init__(self, path: Path, pieces: BundleBytes, limits: Limits) -> None:
+        self.path = path
+        self.name = pieces.name
+        self.sha256: str | None = None
+        self.file_size: int | None = pieces.size
+        self.volumes = pieces.volumes
+        self._pieces = pieces
+        self._limits = limits
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pieces.close()
 
 
 @contextmanager

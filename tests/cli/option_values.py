@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import trustme
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bundler.cli.main import program
@@ -16,13 +17,15 @@ from tests.trust.sigstores import StagedSigstore
 
 VALUES = {
     "--against": "127.0.0.1:1/x", "--allowed-signers": "allowed", "--base": "b.tar.zst",
-    "--ca-file": "ca.pem", "--certificate-identity": "https://github.com/org/*",
+    "--ca-file": "ca.pem", "--client-cert": "client.pem", "--client-key": "client.pem",
+    "--certificate-identity": "https://github.com/org/*",
     "--certificate-oidc-issuer": "https://i.example", "--confirm": "full", "--cosign-key": "cosign.pub",
     "--creds-file": "creds", "--default-registry": "r.example", "--exclude": "x", "--exclude-image": "x",
     "--expires": "30d", "--from-file": "list.txt", "--from-timoni-bundle": "bundle.cue",
     "--full-every": "3", "--image-min-age": "3d", "--immutable": "semver", "--job": "nightly", "--jobs": "3",
     "--keep": "3",
-    "--keep-days": "3", "--level": "3", "--lock": "lock", "--log-format": "text", "--metrics": "m.prom",
+    "--keep-days": "3", "--level": "3", "--limit-rate": "2M",
+    "--lock": "lock", "--log-format": "text", "--metrics": "m.prom",
     "--min-age": "3d", "--newest": "1", "--newest-per-major": "1", "--newest-per-minor": "1",
     "--on-conflict": "skip", "--on-drift": "warn", "--only": "1", "--optional-image": "y", "--parity": "20",
     "--plain-http": "h.example", "--platform": "linux/amd64", "--policy": "policy.yaml",
@@ -83,5 +86,7 @@ def prepare(folder: Path) -> None:
     sigstore, authority, cosign = StagedSigstore(), StagedAuthority(), authorities.a_key().public_key()
     sigstore.trusted_root(folder / "root.json")
     (folder / "ca.pem").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    identity = trustme.CA().issue_cert("client.example")
+    identity.private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")
     pem = cosign.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (folder / "cosign.pub").write_bytes(pem)

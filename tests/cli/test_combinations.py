@@ -41,6 +41,8 @@ LINES = {
     "compact": ["compact", "b", "-o", "c.compact.zst"],
     "expand": ["expand", "b", "-o", "e.tar.zst"],
     "ls": ["ls", "h.example/app"],
+    "catalog": ["catalog", "h.example"],
+    "login": ["login", "h.example"],
 }
 """A command line to which options can be added."""
 
@@ -67,6 +69,7 @@ DECIDED_BY_VALUES = {
     # These go together or not by what is in the files that they name.
     frozenset({"--base", "--full-every"}): "error: --full-every: ",
     frozenset({"--lock", "--shard"}): "a shard needs an existing lock file",
+    frozenset({"--client-key", "--config"}): "error: client.pem: --client-key: there is no --client-cert",
     frozenset({"--allowed-signers", "--policy"}): "the policy already says whose signatures count",
 }
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from bundler.session import Session
 from bundler.trust.bundle_signing import Terms, moment_at
 from bundler.trust.statement import Job, SignedStatement
 from bundler.trust.statement_verifier import Requirement, StatementVerifier
+from tests.faults.test_attacks_local import FOREIGN
 from tests.schema_checks import valid
 from tests.trust.keys import NOW, a_certificate, a_key, allowed, keygen, line, signing
 
@@ -319,6 +321,42 @@ def test_what_can_not_be_looked_at_is_no_empty_state(border: Border, alice: Path
     with pytest.raises(BundlerError) as error:
         border.crossed(number(alice, 7))
     assert error.value.exit_code == 9
+
+
+@pytest.mark.parametrize("place", ["jobs", "jobs/default.json"])
+@pytest.mark.parametrize("spoil", FOREIGN)
+def test_a_state_of_a_job_that_others_can_change_is_refused(
+    place: str, spoil: Callable[[Path], str], border: Border, alice: Path
+) -> None:
+    border.crossed(number(alice, 7))
+    spoil(border.folder / place)
+    for may_write in (True, False):
+        with pytest.raises(LocalError, match=place.rpartition("/")[2]):
+            border.record(number(alice, 8), may_write=may_write)
+
+
+@pytest.mark.parametrize("spoil", [*FOREIGN, os.mkfifo, Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_a_log_that_can_t_be_believed_is_no_empty_log(
+    spoil: Callable[[Path], object], border: Border, alice: Path
+) -> None:
+    border.crossed(number(alice, 7))
+    (log,) = border.folder.glob("target-*.log")
+    if spoil not in FOREIGN:
+        log.unlink()
+    spoil(log)
+    with pytest.raises(LocalError, match=log.name):
+        Ledger(border.folder).imported(parse_prefix("oci://registry.internal"))
+
+
+def test_an_open_umask_does_not_open_the_state(border: Border, alice: Path) -> None:
+    """Case 129."""
+    before = os.umask(0)
+    try:
+        for sequence in (7, 8):
+            border.crossed(number(alice, sequence))
+    finally:
+        os.umask(before)
+    assert [path for path in border.folder.rglob("*") if path.stat().st_mode & 0o022] == []
 
 
 @pytest.mark.slow

@@ -26,3 +26,15 @@ def test_dns_is_asked(bare: Sandbox) -> None:
     with process_that_says("ready", [*bare.inside(), *names(REGISTRY)]):
         words = ("export", f"{REGISTRY}:1/app", "-o", "x.tar.zst", "--plain-http", f"{REGISTRY}:1")
         assert "refused" in bare.ours(*words, code=5)
+
+
+def test_a_read_only_temporary_folder_is_good_enough(bare: Sandbox) -> None:
+    temporary = str(bare.root / "tmp")
+    bare.as_root("mount", "-o", "remount,ro", temporary)
+    try:
+        assert bare.run("sh", "-c", ": > /tmp/new").returncode != 0
+        bare.ours("demo", "--directory", "read-only")
+        bare.ours("report", "read-only/modules.tar.zst", "-o", "page.html")
+        bare.ours("kit", "read-only/modules.tar.zst", "-o", "kit")
+    finally:
+        bare.as_root("mount", "-o", "remount,rw", temporary)

@@ -82,7 +82,7 @@ def test_waits_grow_and_are_capped(server: LoopbackServer, clock: FakeClock) -> 
 
 
 def test_the_seconds_of_a_deadline_are_those_that_passed(clock: FakeClock) -> None:
-    end = Deadline(clock, lambda: 0.0, 60.0, 0.0)
+    end = Deadline(clock, lambda: 0.0, 60.0, 0.0, lambda: 0.0)
     clock.now += 118
     assert end.passed
     assert end.spent == pytest.approx(118)

@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Self
 
 import zstandard
 
@@ -35,7 +34,7 @@ from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe
 from bundler.errors import ContentError, NotFoundError, errors_of
 from bundler.limits import MIB, Limits
 from bundler.oci import CHUNK, BlobSource, Descriptor, Digest, verified
-from bundler.volumes.volume_reader import BundleBytes
+from bundler.volumes.volume_reader import BundleBytes, PiecedBundle
 
 _ZEROS = bytes(CHUNK)
 _FRAMES_KEPT = 2 * compact_format.GROUP
@@ -44,7 +43,7 @@ _LAYERS_KEPT = 32 * MIB
 """Bytes of layers that are kept: an import reads each of them twice, a registry as often as it is asked."""
 
 
-class CompactFile:
+class CompactFile(PiecedBundle):
     """A bundle in its compact form. A Bundle; it has the id, inventory and signatures of the same content."""
 
     is_compact = True
@@ -57,13 +56,7 @@ class CompactFile:
         verifier: StatementCheck | None = None,
         frames: FrameCache | None = None,
     ) -> None:
-        self.path = path
-        self.name = pieces.name
-        self.sha256: str | None = None
-        self.file_size: int | None = pieces.size
-        self.volumes = pieces.volumes
-        self._limits = limits
-        self._pieces = pieces
+        super().__init__(path, pieces, limits)
         self._cache = frames or FrameCache()
         self._cache.allow(_FRAMES_KEPT)
         self._layers = LayerCache(_LAYERS_KEPT)
@@ -78,11 +71,8 @@ class CompactFile:
             pieces.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *exception: object) -> None:
-        self._pieces.close()
+        super().__exit__(*exception)
         for content in (*self._large.values(), self._base):
             if content:
                 content.close()

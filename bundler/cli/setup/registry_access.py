@@ -20,8 +20,9 @@ from bundler.oci import RegistryName
 from bundler.oci.addresses import proxy_address
 from bundler.registry.auth.auth_document import HelperSettings
 from bundler.registry.auth.credentials import CredentialSources, any_for_all_hosts, auth_files, open_to_others
-from bundler.registry.http.exchange import TransportSettings
-from bundler.registry.registries import Registries, RegistrySettings
+from bundler.registry.http.exchange import TlsFiles, TransportSettings
+from bundler.registry.http.rate_limit import RateLimit
+from bundler.registry.registries import Registries, RegistrySettings, tls_of_hosts
 from bundler.registry.settings import HostSettings
 from bundler.reporting.progress import Progress
 
@@ -63,18 +64,36 @@ def connected(
     options: ConnectionOptions, credentials: CredentialSources, progress: Progress, jobs: int = 1
 ) -> Registries:
     """Return registries that are reached as the options say. Raises UsageError before any request."""
-    if options.ca_file:
-        from bundler.registry.http.tls import tls_context
-
-        tls_context(options.ca_file)
     trace = _trace(options.tracing, progress)
-    transport = TransportSettings(options.ca_file, _proxies(options.proxy), connections=jobs, trace=trace)
+    transport = TransportSettings(
+        options.ca_file,
+        _proxies(options.proxy),
+        connections=jobs,
+        trace=trace,
+        client=TlsFiles(None, options.client_cert, options.client_key),
+        of_hosts=tls_of_hosts((entry.host, TlsFiles(*entry[1:])) for entry in options.hosts),
+        rate_limit=RateLimit(options.limit_rate) if options.limit_rate else None,
+    )
+    _check_tls_files(transport, progress)
     hosts = HostSettings(
         frozenset(options.plain_http), frozenset(options.token_hosts), on_retry=progress.note
     )
     if trace:
         hosts = hosts._replace(trace=trace)
     return Registries(RegistrySettings(transport, hosts, credentials))
+
+
+def _check_tls_files(settings: TransportSettings, progress: Progress) -> None:
+    """Raise UsageError before any request for files that can't be used; warn of an open key."""
+    for files in (settings.client._replace(ca_file=settings.ca_file), *settings.of_hosts.values()):
+        if files == TlsFiles():
+            continue
+        from bundler.registry.http.tls import tls_context
+
+        tls_context(files)
+        key = files.client_key or files.client_cert
+        if key and open_to_others(key):
+            progress.note(f"warning: {key}: other users can read this key; run chmod 600 on it")
 
 
 def _trace(options: run_options.DebugOptions, progress: Progress) -> Callable[[str], None] | None:

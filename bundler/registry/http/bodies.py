@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 from bundler.errors import NetworkError
 from bundler.limits import KIB, MIB
+from bundler.registry.http.rate_limit import RateLimit
 
 Result = TypeVar("Result")
 
@@ -134,7 +135,8 @@ SLICE = 64 * KIB
 class Outgoing:
     """`body` as the transport sends it; it is read once, from its start.
 
-    Counts the time that sending takes, and not that in which the body is made: it may come out of a pipe.
+    Counts the time that sending takes, and not that in which the body is made, which may come out of a pipe,
+    or is held back by a limit of ours.
     Raises NetworkError after `seconds` of it.
     """
 
@@ -145,11 +147,14 @@ class Outgoing:
         item: str,
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         self._chunks = (body,) if isinstance(body, bytes) else body
         self._size = size
         self._item = item
         self._seconds = seconds
+        self._rate_limit = rate_limit
         self._clock = clock
 
     def __len__(self) -> int:
@@ -158,6 +163,8 @@ class Outgoing:
     def __iter__(self) -> Iterator[memoryview]:
         sent, spent = 0, 0.0
         for part in self._slices():
+            if self._rate_limit:
+                self._rate_limit.take(len(part))
             begun = self._clock()
             yield part
             spent += self._clock() - begun

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from bundler.errors import NetworkError
 from bundler.limits import DEFAULT_LIMITS, Limits
+from bundler.oci.addresses import origin_of
+from bundler.registry.http.rate_limit import RateLimit
 from bundler.registry.http.retry import TransientError
 from bundler.registry.large_bodies import LARGE
 
@@ -41,10 +43,22 @@ class Request(NamedTuple):
     url: str
     headers: Mapping[str, str] = NOTHING
     body: bytes | str | SizedBody | None = None
+    identified: bool = False
+    """It goes to a host that may know who we are: not to one that another host named."""
+
+
+class TlsFiles(NamedTuple):
+    """Files of PEM: what is trusted, and who we are."""
+
+    ca_file: Path | None = None
+    """Authorities trusted in addition to the system's."""
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    """None if the key is in the file of the certificate."""
 
 
 class TransportSettings(NamedTuple):
-    """Certificates, proxies and time-outs."""
+    """Certificates, proxies, time-outs and speed."""
 
     ca_file: Path | None = None
     """Authorities trusted in addition to the system's."""
@@ -55,6 +69,22 @@ class TransportSettings(NamedTuple):
     limits: Limits = DEFAULT_LIMITS
     trace: Callable[[str], None] | None = None
     """Told a line about every request, from any thread."""
+    client: TlsFiles = TlsFiles()
+    """Our certificate, for every host that was named."""
+    of_hosts: Mapping[str, TlsFiles] = MappingProxyType({})
+    """By origin (`https://host:port`): files that win over those for all."""
+    rate_limit: RateLimit | None = None
+    """Holds all bodies back, sent or received."""
+
+    def tls_files(self, request: Request) -> TlsFiles:
+        """Return the files for TLS with the host of a request."""
+        files = self.client if request.identified else TlsFiles()
+        files = files._replace(ca_file=self.ca_file)
+        if not self.of_hosts or not (of_host := self.of_hosts.get(origin_of(request.url))):
+            return files
+        if of_host.client_cert:
+            files = of_host._replace(ca_file=self.ca_file)
+        return files._replace(ca_file=of_host.ca_file) if of_host.ca_file else files
 
 
 class Answer:
@@ -70,6 +100,7 @@ class Answer:
         self._received = 0
         self.on_end: Callable[[int], None] | None = None
         """Called when the body is given up or read to its end, with the bytes that were read."""
+        self.rate_limit: RateLimit | None = None
         self._item = f"{request.method} {place(request.url)}"
 
     @property
@@ -95,6 +126,8 @@ class Answer:
                 if not chunk:
                     return
                 self._received += len(chunk)
+                if self.rate_limit:
+                    self._waited += self.rate_limit.take(len(chunk))
                 yield chunk
         finally:
             self.close()

@@ -1,6 +1,7 @@
 """One registry host: authentication and redirects around every request.
 
-Rules. Credentials belong to an origin: a redirect, `Location` or token server elsewhere gets none.
+Rules. Credentials belong to an origin: a redirect, `Location` or token server elsewhere gets none, nor is
+it shown our certificate.
 A wait that the server asks for holds for all threads. Writes are never redirected. Plain http only
 where it was allowed; a loopback host is asked which of the two it speaks.
 """
@@ -137,7 +138,7 @@ class Host:
 
     def deadline(self, seconds: float) -> Deadline:
         """Return an end to what this thread begins now; waits that this host asks for don't count."""
-        return self._retry.deadline(seconds)
+        return self._retry.deadline(seconds, self._transport.held_back)
 
     def exchange(
         self,
@@ -204,6 +205,7 @@ class Host:
         request = request._replace(url=self._on_scheme(request.url))
         if not self.same_origin(request.url):
             return self._send(request)
+        request = request._replace(identified=True)
         used = self._tokens.for_first_try(scope, self.origin)
         answer = self._send(_with(request, used))
         stale = answer.status == 403 and self._tokens.may_have_expired(used)
@@ -222,7 +224,9 @@ class Host:
         if asked.form:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         request = Request("POST" if asked.form else "GET", asked.url, headers, asked.form or None)
-        answer = self._send(request)
+        # Whoever gets the credentials may know who we are.
+        trusted = self.same_origin(asked.url) or bool(asked.authorization or asked.form)
+        answer = self._send(request._replace(identified=trusted))
         if answer.status in TRANSIENT:
             raise self._meaning(request, answer)
         body = answer.read(self.settings.limits.token_answer)

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import requests
 import urllib3
 
-from bundler.errors import NetworkError
+from bundler.errors import AuthError, NetworkError
 from bundler.registry.http.retry import DroppedError, TransientError
 
 CERTIFICATE = {
@@ -19,6 +20,16 @@ CERTIFICATE = {
     64: "use a name that its certificate is for",
 }
 """The next step by OpenSSL's reason: not yet valid, expired, another name, another address."""
+
+CLIENT_CERTIFICATE = re.compile(
+    "ALERT_((?:NO|BAD|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|UNKNOWN_CA"
+    "|HANDSHAKE_FAILURE|ACCESS_DENIED|DECRYPT_ERROR)"
+)
+"""What a server says that wants to know its clients. Source: RFC 8446, section 6.2."""
+
+CLIENT_STEP = (
+    "give one that it knows with --client-cert and --client-key, or below registries.hosts in a file"
+)
 
 NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 
@@ -38,20 +49,17 @@ def translated(item: str) -> Iterator[None]:
         raise classified(error, item) from error
 
 
-def classified(error: BaseException, item: str) -> NetworkError:
+def classified(error: BaseException, item: str) -> NetworkError | AuthError:
     """Return our error for a library's: worth another try or not, and in which words."""
     causes = list(_chain(error))
     return _final(causes, item) or _passing(causes, item)
 
 
-def _final(causes: list[BaseException], item: str) -> NetworkError | None:
+def _final(causes: list[BaseException], item: str) -> NetworkError | AuthError | None:
     """Return the error that another try can't mend, if it is one."""
     for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            text = f"its certificate is not trusted: {cause.verify_message}"
-            return NetworkError(item, text, CERTIFICATE.get(cause.verify_code) or _trust())
-        if isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS:
-            return NetworkError(item, "it does not speak TLS", "for plain http, use --plain-http HOST")
+        if isinstance(cause, ssl.SSLError) and (error := _tls_failed(cause, item)):
+            return error
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
             return NetworkError(
                 item, "the host name is not known", "check the name before the first /, and the DNS"
@@ -64,6 +72,19 @@ def _final(causes: list[BaseException], item: str) -> NetworkError | None:
         causes[0], requests.exceptions.ChunkedEncodingError
     ):
         return NetworkError(item, f"not a usable address: {_innermost(causes)}", "check the name")
+    return None
+
+
+def _tls_failed(cause: ssl.SSLError, item: str) -> NetworkError | AuthError | None:
+    """Return the error for what goes wrong between certificates, if it is that."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        text = f"its certificate is not trusted: {cause.verify_message}"
+        return NetworkError(item, text, CERTIFICATE.get(cause.verify_code) or _trust())
+    if words := CLIENT_CERTIFICATE.search(cause.reason or ""):
+        alert = words[1].replace("_", " ").lower()
+        return AuthError(item, f"it refuses this client in TLS: {alert}", CLIENT_STEP)
+    if cause.reason in NOT_TLS:
+        return NetworkError(item, "it does not speak TLS", "for plain http, use --plain-http HOST")
     return None
 
 

@@ -34,15 +34,25 @@ class DroppedError(TransientError):
 
 
 class Deadline:
-    """Seconds that something may take; what was waited meanwhile is added, up to `most` seconds."""
+    """Seconds that something may take; what was waited meanwhile is added, up to `most` seconds.
+
+    What `held_back` counts, waits by our own wish, is added without an end.
+    """
 
     def __init__(
-        self, clock: Callable[[], float], waited: Callable[[], float], seconds: float, most: float
+        self,
+        clock: Callable[[], float],
+        waited: Callable[[], float],
+        seconds: float,
+        most: float,
+        held_back: Callable[[], float],
     ) -> None:
         self._clock = clock
         self._waited = waited
         self._most = most
+        self._held_back = held_back
         self._before = waited()
+        self._held_before = held_back()
         self._start = clock()
         self._seconds = seconds
 
@@ -55,7 +65,7 @@ class Deadline:
     def spent(self) -> float:
         """Return the seconds that passed, without those that were waited."""
         waited = min(max(self._waited() - self._before, 0.0), self._most)
-        return self._clock() - self._start - waited
+        return max(self._clock() - self._start - waited - self._held_back() + self._held_before, 0.0)
 
 
 class Retry:
@@ -121,10 +131,11 @@ class Retry:
         if wait > 0:
             self._sleep(wait)
 
-    def deadline(self, seconds: float) -> Deadline:
+    def deadline(self, seconds: float, held_back: Callable[[], float]) -> Deadline:
         """Return an end to what this thread begins now; waits between tries don't count, within bounds."""
         limits = self._settings.limits
-        return Deadline(self._settings.clock, self._waited, seconds, limits.attempts * limits.retry_after)
+        most = limits.attempts * limits.retry_after
+        return Deadline(self._settings.clock, self._waited, seconds, most, held_back)
 
     def _waited(self) -> float:
         """Return the seconds that this thread has waited, by request or for another try."""

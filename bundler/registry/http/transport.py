@@ -15,10 +15,10 @@ import requests
 import requests.adapters
 
 from bundler.about import PROGRAM, VERSION
-from bundler.errors import NetworkError
+from bundler.errors import AuthError, NetworkError
 from bundler.oci.addresses import proxy_address, reached_directly
 from bundler.registry.http.bodies import SLICE, GuardedResponse, Outgoing
-from bundler.registry.http.exchange import Answer, Request, TransportSettings, place
+from bundler.registry.http.exchange import Answer, Request, TlsFiles, TransportSettings, place
 from bundler.registry.http.library_errors import translated
 from bundler.registry.http.tls import tls_context
 from bundler.registry.http.trace import TracedRequest
@@ -95,24 +95,29 @@ class Transport:
     def __init__(self, settings: TransportSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._adapters: dict[str, _Adapter] = {}
+        self._adapters: dict[TlsFiles | None, _Adapter] = {}
         limits = settings.limits
         self._timeout = (limits.connect_timeout, limits.read_timeout)
+
+    def held_back(self) -> float:
+        """Return the seconds that the limit on the speed has held threads back, added up."""
+        return self._settings.rate_limit.waited if self._settings.rate_limit else 0.0
 
     def send(self, request: Request) -> Answer:
         """Send one request; return when the answer's headers are here.
 
-        Raises TransientError, or NetworkError for what another try can't mend.
+        Raises TransientError, or for what another try can't mend NetworkError or AuthError.
         """
         trace = self._settings.trace
         traced = TracedRequest(request, trace) if trace else None
         try:
             response = self._sent(request)
-        except NetworkError as error:
+        except (NetworkError, AuthError) as error:
             if traced:
                 traced.failed(error)
             raise
         answer = Answer(request, response, _each_once(response.headers), self._settings.limits)
+        answer.rate_limit = self._settings.rate_limit
         if traced:
             location = answer.headers.get("Location", "")
             traced.answered(answer.status, location, reused=_was_reused(response))
@@ -122,7 +127,7 @@ class Transport:
     def _sent(self, request: Request) -> Any:
         item = f"{request.method} {place(request.url)}"
         with translated(item):
-            return self._adapter(request.url).send(
+            return self._adapter(request).send(
                 _prepared(self._in_slices(request, item)),
                 stream=True,
                 timeout=self._timeout,
@@ -130,20 +135,22 @@ class Transport:
             )
 
     def _in_slices(self, request: Request, item: str) -> Request:
-        body = request.body
+        body, rate_limit = request.body, self._settings.rate_limit
         if body is None or isinstance(body, str) or (isinstance(body, bytes) and len(body) <= SLICE):
+            if body and rate_limit:
+                rate_limit.take(len(body))
             return request
         seconds = self._settings.limits.blob_deadline(len(body))
-        return request._replace(body=Outgoing(body, len(body), item, seconds))
+        return request._replace(body=Outgoing(body, len(body), item, seconds, rate_limit=rate_limit))
 
-    def _adapter(self, url: str) -> _Adapter:
-        scheme = urlsplit(url).scheme
+    def _adapter(self, request: Request) -> _Adapter:
+        files = self._settings.tls_files(request) if request.url.startswith("https:") else None
         with self._lock:
-            if scheme not in self._adapters:
+            if files not in self._adapters:
                 # The system's authorities take a while to load: not for plain http.
-                context = tls_context(self._settings.ca_file) if scheme == "https" else None
-                self._adapters[scheme] = _Adapter(context, self._settings.connections)
-            return self._adapters[scheme]
+                context = tls_context(files) if files else None
+                self._adapters[files] = _Adapter(context, self._settings.connections)
+            return self._adapters[files]
 
     def _proxy(self, request: Request) -> dict[str, str]:
         """Return the proxy of a request, by scheme; nothing where it goes directly. Raises NetworkError."""

@@ -1,8 +1,9 @@
 """`timoni-bundler export`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import bundler
 from bundler import Report, Selection, Session
@@ -15,6 +16,8 @@ from bundler.config.export_options import ExportSettings
 from bundler.config.run_options import DryRunOptions, PrintOptions
 from bundler.config.selection_options import SelectionOptions, rules_of
 from bundler.errors import BundlerError, UsageError
+
+Result = TypeVar("Result")
 
 
 class ExportTask(NamedTuple):
@@ -119,8 +122,9 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
     location = bundler.store_location_of(out, place.store)
     registries = registry_access.registries(settings.registries, progress, hosts_of(task.selection))
     session = Session(registries, jobs=settings.registries.jobs, progress=progress)
-    if dry_run.dry_run:
-        planned, plan, disk = bundler.plan_bundle(
+
+    def carried_by(carry: Callable[..., Result]) -> Result:
+        return carry(
             task.selection,
             out,
             location,
@@ -130,15 +134,9 @@ def _carried(task: ExportTask, dry_run: DryRunOptions, *, quiet: bool) -> tuple[
             lock=lock,
             signers=signers,
         )
+
+    if dry_run.dry_run:
+        planned, plan, disk = carried_by(bundler.plan_bundle)
         return planned, selection_text.export_plan_text(planned, plan, disk, all_tags=dry_run.all_tags)
-    done = bundler.export_bundle(
-        task.selection,
-        out,
-        location,
-        session,
-        incremental=incremental,
-        on_drift=bundler.OnDrift(settings.lock.on_drift or "ignore"),
-        lock=lock,
-        signers=signers,
-    )
+    done = carried_by(bundler.export_bundle)
     return done, summaries.export_summary(done)
