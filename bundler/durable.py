@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from bundler.errors import LocalError
-from bundler.file_system import NO_LOCKS, beside, followed, sync_descriptor, try_lock
+from bundler.file_system import NO_LOCKS, beside, followed, open_by_mount, sync_descriptor, try_lock
 from bundler.limits import MIB
 from bundler.workers import InOrder
 
@@ -183,7 +183,7 @@ def refuse_foreign(path: Path, status: os.stat_result) -> None:
     elif status.st_uid not in (os.geteuid(), 0):
         cause = f"it belongs to another user (id {status.st_uid})"
         remedy = f"choose another place or, if you trust its content: chown {every}{os.geteuid()} {name}"
-    elif mode & shared:
+    elif mode & shared and not open_by_mount(path, shared):
         cause, remedy = "other users can write to it", f"chmod {every}go-w {name}"
     else:
         return
