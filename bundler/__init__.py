@@ -39,14 +39,13 @@ if TYPE_CHECKING:
         Keep,
         OnDrift,
         export_bundle,
-        locked_selection,
         output_to,
         plan_bundle,
-        read_lock,
         store_location_of,
     )
     from bundler.exporter.browse import list_repositories, list_tags
     from bundler.exporter.output.convert import convert_bundle
+    from bundler.exporter.resolve.lock_file import locked_selection, read_lock
     from bundler.exporter.resolve.resolver import explain_selection
     from bundler.extractor import Extracted, extract
     from bundler.importer import (
@@ -119,7 +118,7 @@ _HOMES = {
     "Limits": "bundler.limits",
     "list_repositories": "bundler.exporter.browse",
     "list_tags": "bundler.exporter.browse",
-    "locked_selection": "bundler.exporter",
+    "locked_selection": "bundler.exporter.resolve.lock_file",
     "Mapping": "bundler.mapping",
     "MappingRule": "bundler.mapping",
     "Ledger": "bundler.ledger.ledger",
@@ -138,7 +137,7 @@ _HOMES = {
     "Policy": "bundler.trust.policy",
     "PolicyCheck": "bundler.importer.policy_check",
     "Pruning": "bundler.importer",
-    "read_lock": "bundler.exporter",
+    "read_lock": "bundler.exporter.resolve.lock_file",
     "Registries": "bundler.registry.registries",
     "RegistrySettings": "bundler.registry.registries",
     "render_page": "bundler.page.render",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from bundler.about import PROGRAM, VERSION
 
 if TYPE_CHECKING:
-    from bundler.cli.terminal.log import Event, Log
+    from bundler.cli.terminal.log import Log
+    from bundler.cli.terminal.log_line import Event
 
 
 AGAIN = "run the same command again to go on"
@@ -26,7 +27,7 @@ class Terminated(BaseException):
 def main() -> None:
     """Run the console command."""
     # A short run makes few cycles, and starts a tenth sooner without a search for them.
-    gc.set_threshold(50_000, 50, 50)
+    gc.set_threshold(100_000, 50, 50)
     _leave_out_what_guesses_encodings()
     _open_what_is_closed()
     warnings.showwarning = _warn

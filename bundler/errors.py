@@ -38,7 +38,7 @@ BUNDLE = "bundle"
 PIPE = "-"
 """The path of a bundle that came by standard input."""
 
-_QUERY = re.compile(r"(https?://[^\s?#]*)\?\S*|([^\s?'\"]+/[^\s?'\"]*)\?[^\s?=]+=\S*")
+_QUERY = r"(https?://[^\s?#]*)\?\S*|([^\s?'\"]+/[^\s?'\"]*)\?[^\s?=]+=\S*"
 
 _USERINFO = re.compile(
     r"([a-zA-Z][a-zA-Z0-9+.-]*://)"
@@ -46,7 +46,7 @@ _USERINFO = re.compile(
 )
 """A user and a password; one with a `/` in it is known by `oci://`, or by what is not a port."""
 
-_BARE_USERINFO = re.compile(r"(?<![^\s'\"])[^\s/@:'\"]+:(?!//)[^\s@'\"]+@(?!sha[0-9]+:)")
+_BARE_USERINFO = r"(?<![^\s'\"])[^\s/@:'\"]+:(?!//)[^\s@'\"]+@(?!sha[0-9]+:)"
 
 _unspoken: set[str] = set()
 
@@ -117,7 +117,7 @@ def printable(text: object, limit: int = 200) -> str:
     """
     whole = _without_secrets(str(text)) if _unspoken else str(text)
     line = "".join(letter if letter.isprintable() else "." for letter in whole[: limit * 4])
-    line = _BARE_USERINFO.sub("", _USERINFO.sub(r"\1", _QUERY.sub(r"\1\2?...", line)))
+    line = re.sub(_BARE_USERINFO, "", _USERINFO.sub(r"\1", re.sub(_QUERY, r"\1\2?...", line)))
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, with_config
 from bundler.bundle import inventory
 from bundler.bundle.compacted.compact_format import compact_schema
 from bundler.bundle.contents import Contents, RepositoryContents, TagContents
-from bundler.cli.terminal.log import LogLine
+from bundler.cli.terminal.log_line import LogLine
 from bundler.config.export_file import ExportKeys
 from bundler.config.import_file import ImportKeys
 from bundler.config.policy_file import PolicyKeys

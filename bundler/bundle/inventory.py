@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from bundler.bundle.member_encoding import Member, member_of
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json
 from bundler.oci.document import Names, adapter_of
-from bundler.oci.grammar import Parsed, Size
+from bundler.oci.grammar import DocumentValue, Parsed, Size
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.selection.semver import version_order
@@ -44,8 +44,8 @@ Departed = Annotated[Mapping[Tag | Digest, Digest], Names(TagOrDigest, Digest)]
 """Tags, and digests of manifests without a tag, each with the digest that the base has."""
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryEntry:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RepositoryEntry(DocumentValue):
     """One repository: its tags, and manifests taken by digest."""
 
     name: RepositoryName
@@ -69,8 +69,8 @@ class Required(Descriptor):
     """A repository in which the base has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Predecessor:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Predecessor(DocumentValue):
     """The bundle that a job wrote before: it puts bundles in order, and names a file that is missing."""
 
     id: Digest
@@ -83,8 +83,8 @@ class Predecessor:
     """Name of its file, without a folder; null for a pipe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Inventory(DocumentValue):
     """Inventory of a bundle. `manifests`, then `blobs`, is the order of the members in the file."""
 
     format: int

@@ -1,13 +1,15 @@
 """The digest beside a bundle (`NAME.tar.zst.sha256`), and the signed statement inside it."""
 
+from __future__ import annotations
+
 import os
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler import durable
 from bundler.bundle.inventory import bundle_id, encode
-from bundler.bundle.reader import Bundle
 from bundler.bundle.writer import WrittenBundle, write_bundle
 from bundler.durable import WholeFile
 from bundler.errors import IntegrityError, TrustError, UsageError
@@ -15,17 +17,19 @@ from bundler.file_system import LONGEST_NAME, LocalWarning, fits, followed
 from bundler.limits import KIB
 from bundler.reporting.progress import SILENCE, Progress, Step
 from bundler.trust.armor import SIGNATURE_FILE
-from bundler.trust.bundle_signing import refuse_lower
 from bundler.trust.statement import STATEMENT_FILE, SignedStatement, Statement
 
-_LINE = re.compile(r"(\\?)([0-9a-fA-F]{64})(?: [ *](.*))?")
+if TYPE_CHECKING:
+    from bundler.bundle.reader import Bundle
+
+_LINE = r"(\\?)([0-9a-fA-F]{64})(?: [ *](.*))?"
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 """The escapes that sha256sum writes for characters of a name, in this order."""
 
 _UNESCAPED = {escaped: character for character, escaped in _ESCAPES.items()}
 
-_ESCAPED = re.compile(r"\\.")
+_ESCAPED = r"\\."
 
 _LONGEST = 64 * KIB
 
@@ -71,7 +75,7 @@ def check_sidecar(bundle: Path, sha256: str) -> bool:
         cause = f"larger than the limit of {_LONGEST:,} bytes"
         raise IntegrityError(str(path), cause, "carry it again, or remove it")
     text = os.fsdecode(data).strip()
-    lines = [line for line in map(_LINE.fullmatch, re.split("\r\n|\n|\r", text)) if line]
+    lines = [line for part in re.split("\r\n|\n|\r", text) if (line := re.fullmatch(_LINE, part))]
     if not lines:
         raise IntegrityError(
             str(path), "it has no line in the format of sha256sum", "carry it again, or remove it"
@@ -88,7 +92,7 @@ def _file_of(line: re.Match[str]) -> str:
     """Return the name that a line states, without its folder."""
     name = line[3] or ""
     if line[1]:
-        name = _ESCAPED.sub(lambda match: _UNESCAPED.get(match[0], match[0]), name)
+        name = re.sub(_ESCAPED, lambda match: _UNESCAPED.get(match[0], match[0]), name)
     return name.rpartition("/")[2]
 
 
@@ -141,6 +145,8 @@ def _check_order(replaced: Statement, statement: Statement, *, other_job: bool) 
     if replaced.job != statement.job and not other_job:
         cause = f"it is signed for the job {replaced.job}, and would become one of {statement.job}"
         raise TrustError("statement", cause, "keep the job, or say that it changes")
+    from bundler.trust.bundle_signing import refuse_lower
+
     refuse_lower(replaced, statement.job, statement.sequence)
 
 

@@ -48,7 +48,6 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse a second value, and an option where a value must stand: `--plain-http -o OUT`."""
-        self._refuse_second_values(ctx, list(args))
         rest = super().parse_args(ctx, args)
         options = [param for param in self.params if isinstance(param, click.Option)]
         names = {name for option in options for name in option.opts}
@@ -60,11 +59,18 @@ class Command(click.Command):
                     raise click.BadOptionUsage(option.opts[0], cause, ctx)
         return rest
 
-    def _refuse_second_values(self, ctx: click.Context, args: list[str]) -> None:
-        _, _, order = self.make_parser(ctx).parse_args(args)
-        for param, times in Counter(order).items():
-            if isinstance(param, click.Option) and times > 1 and not (param.multiple or param.is_flag):
-                raise click.BadOptionUsage(param.opts[0], f"{param.opts[-1]} is given {times} times", ctx)
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Return the parser, which refuses a second value."""
+        parser = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_and_refuse(args: list[str]) -> Any:
+            parsed = parse(args)
+            _refuse_second_values(ctx, parsed[2])
+            return parsed
+
+        parser.parse_args = parse_and_refuse  # type: ignore[method-assign]
+        return parser
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write them under headings, if they are many."""
@@ -83,6 +89,12 @@ class Command(click.Command):
         """Say where the exit codes are: they are the same for all commands."""
         formatter.write_paragraph()
         formatter.write_text("Exit codes: `timoni-bundler --help`.")
+
+
+def _refuse_second_values(ctx: click.Context, order: list[click.Parameter]) -> None:
+    for param, times in Counter(order).items():
+        if isinstance(param, click.Option) and times > 1 and not (param.multiple or param.is_flag):
+            raise click.BadOptionUsage(param.opts[0], f"{param.opts[-1]} is given {times} times", ctx)
 
 
 class _Parameter(NamedTuple):

@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from bundler.config import texts
-from bundler.config.import_options import ModuleSignerOptions
+from bundler.config import include_options, run_options, texts
 from bundler.config.option import FileSection, Option
-from bundler.config.run_options import JobOptions, MetricsOptions, RegistryOptions, ReportOptions
 from bundler.config.selection_options import ShardOptions
 
 DESTINATION, INCREMENTAL = "Destination", "Incremental bundles"
-REPRODUCIBILITY, SIGNATURES = "Reproducibility and sharding", "Signatures and policy"
+REPRODUCIBILITY, SIGNATURES = "Reproducibility and sharding", include_options.SIGNATURES
 
 
 class OutputOptions(NamedTuple):
@@ -199,9 +197,10 @@ class ExportSettings(NamedTuple):
     volumes: Annotated[VolumeOptions, FileSection("volumes", "Cut the bundle into volumes.")]
     signing: Annotated[SigningOptions, FileSection("signing", "Sign the bundle.")]
     signers: Annotated[
-        ModuleSignerOptions, FileSection("moduleSigners", "Whose signatures the modules must have.")
+        include_options.ModuleSignerOptions,
+        FileSection("moduleSigners", "Whose signatures the modules must have."),
     ]
-    report: ReportOptions
-    metrics: MetricsOptions
-    job: JobOptions
-    registries: RegistryOptions
+    report: run_options.ReportOptions
+    metrics: run_options.MetricsOptions
+    job: run_options.JobOptions
+    registries: run_options.RegistryOptions

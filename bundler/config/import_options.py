@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
+from bundler.config.include_options import SIGNATURES, ModuleSignerOptions
 from bundler.config.option import FileSection, Option
 from bundler.config.run_options import (
     INCREMENTAL,
@@ -15,7 +16,7 @@ from bundler.config.run_options import (
 from bundler.oci import Prefix, parse_prefix
 
 DESTINATION, ROLLBACK = "Destination", "Rollback"
-NAMES, SIGNATURES = "Image and module names", "Signatures and policy"
+NAMES = "Image and module names"
 
 
 class TargetOptions(NamedTuple):
@@ -240,41 +241,6 @@ class OrderOptions(NamedTuple):
             help="Import a signed job that is new to --state, next to those it already has.",
         ),
     ] = False  # fmt: skip
-
-
-class ModuleSignerOptions(NamedTuple):
-    """The signers of modules whose signatures count."""
-
-    cosign_keys: Annotated[
-        tuple[Path, ...],
-        Option(
-            "--cosign-key", key="cosignKeys", metavar="FILE", heading=SIGNATURES,
-            help="Require that every module is signed by cosign with one of these public keys. Repeatable.",
-        ),
-    ] = ()  # fmt: skip
-    trusted_root: Annotated[
-        Path | None,
-        Option(
-            "--trusted-root", key="trustedRoot", metavar="FILE", heading=SIGNATURES,
-            help="Check keyless signatures with Sigstore's trusted_root.json, without any network. Needs "
-            "--certificate-identity and --certificate-oidc-issuer.",
-        ),
-    ] = None  # fmt: skip
-    identities: Annotated[
-        tuple[str, ...],
-        Option(
-            "--certificate-identity", key="identities", metavar="GLOB", heading=SIGNATURES,
-            help="Accept keyless signatures by this identity: a workflow's URL, an address; `*` also "
-            "matches `/`. Repeatable.",
-        ),
-    ] = ()  # fmt: skip
-    issuer: Annotated[
-        str | None,
-        Option(
-            "--certificate-oidc-issuer", key="issuer", metavar="URL", heading=SIGNATURES,
-            help="Exact URL of the OpenID Connect issuer of these identities.",
-        ),
-    ] = None  # fmt: skip
 
 
 class PolicyOptions(NamedTuple):

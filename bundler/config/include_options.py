@@ -1,8 +1,9 @@
-"""Options of what is included with a tag.
+"""Options of what is included with a tag, and of the signatures that modules must have.
 
 Annotations are values here, not texts (no `from __future__ import annotations`): `fields_of` reads them.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.config import texts
@@ -11,7 +12,7 @@ from bundler.errors import UsageError
 from bundler.oci.platform import Platform, parse_platform
 from bundler.selection.sources import Include, older_of
 
-INCLUDED = "Included content"
+INCLUDED, SIGNATURES = "Included content", "Signatures and policy"
 
 
 class IncludeOptions(NamedTuple):
@@ -108,3 +109,38 @@ class IncludeOptions(NamedTuple):
             named = ", ".join(map(str, file))
             raise UsageError("--platform", f"the export file takes only {named}", "name one of these")
         return tuple(dict.fromkeys(both))
+
+
+class ModuleSignerOptions(NamedTuple):
+    """The signers of modules whose signatures count."""
+
+    cosign_keys: Annotated[
+        tuple[Path, ...],
+        Option(
+            "--cosign-key", key="cosignKeys", metavar="FILE", heading=SIGNATURES,
+            help="Require that every module is signed by cosign with one of these public keys. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    trusted_root: Annotated[
+        Path | None,
+        Option(
+            "--trusted-root", key="trustedRoot", metavar="FILE", heading=SIGNATURES,
+            help="Check keyless signatures with Sigstore's trusted_root.json, without any network. Needs "
+            "--certificate-identity and --certificate-oidc-issuer.",
+        ),
+    ] = None  # fmt: skip
+    identities: Annotated[
+        tuple[str, ...],
+        Option(
+            "--certificate-identity", key="identities", metavar="GLOB", heading=SIGNATURES,
+            help="Accept keyless signatures by this identity: a workflow's URL, an address; `*` also "
+            "matches `/`. Repeatable.",
+        ),
+    ] = ()  # fmt: skip
+    issuer: Annotated[
+        str | None,
+        Option(
+            "--certificate-oidc-issuer", key="issuer", metavar="URL", heading=SIGNATURES,
+            help="Exact URL of the OpenID Connect issuer of these identities.",
+        ),
+    ] = None  # fmt: skip

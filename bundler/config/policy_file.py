@@ -11,8 +11,8 @@ from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.config.reading import Found, items, read_keys
 from bundler.oci.grammar import Size
+from bundler.trust.job import Job
 from bundler.trust.policy import Demand, Identity, KeylessDemand, Policy, is_narrow
-from bundler.trust.statement import Job
 
 
 def _narrow(glob: str) -> str:

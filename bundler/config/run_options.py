@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 from bundler.config.option import Argument, Circumstances, FileSection, Option
 from bundler.oci import Prefix, RegistryName, parse_prefix
-from bundler.trust.statement import DEFAULT_JOB, Job
+from bundler.trust.job import DEFAULT_JOB, Job
 from bundler.workers import DEFAULT_JOBS
 
 REGISTRIES, OUTPUT, VOLUMES, INCREMENTAL = "Registries", "Output", "Volumes", "Incremental bundles"

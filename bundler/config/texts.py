@@ -16,7 +16,7 @@ from bundler.oci.reference import DEFAULT_REGISTRY, parse_reference, split_regis
 from bundler.selection.creation_time import AgedSecond
 from bundler.selection.rules import Rules, check
 
-_DOLLAR = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
+_DOLLAR = r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})?"
 
 
 def expanded(text: str, environment: Mapping[str, str]) -> str:
@@ -34,7 +34,7 @@ def expanded(text: str, environment: Mapping[str, str]) -> str:
             )
         return environment[variable[1]]
 
-    return _DOLLAR.sub(value, text)
+    return re.sub(_DOLLAR, value, text)
 
 
 STANDARD_STREAM = "-"
@@ -69,17 +69,17 @@ def base_text(text: str, at: Circumstances) -> str:
     return text if named or not at.file else path_text(text, at)
 
 
-_FULL_EVERY = re.compile("[1-9][0-9]{0,3}d?")
+_FULL_EVERY = "[1-9][0-9]{0,3}d?"
 
 
 def full_every(text: str, at: Circumstances) -> str:
     """Return when a chain begins anew: `7` bundles, or `30d`. Raises RefusedValueError."""
-    if not _FULL_EVERY.fullmatch(text):
+    if not re.fullmatch(_FULL_EVERY, text):
         raise RefusedValueError(f"{text!r} is neither a number of bundles nor days", "write 7 or 30d")
     return text
 
 
-_PATH_GLOB = re.compile(r"[a-z0-9._/*?\[\]!-]+")
+_PATH_GLOB = r"[a-z0-9._/*?\[\]!-]+"
 
 
 class RepositoryPattern(NamedTuple):
@@ -117,7 +117,7 @@ def namespace(text: str, at: Circumstances) -> RepositoryPattern:
         registry = RegistryName.parse(host)
     except ValueError as error:
         raise RefusedValueError(_shown(text, filled, str(error)), "write HOST/PATH/*") from None
-    if not _PATH_GLOB.fullmatch(glob):
+    if not re.fullmatch(_PATH_GLOB, glob):
         raise RefusedValueError("there is no repository path after the host", "write HOST/PATH/*")
     if not any(letter in glob for letter in "*?["):
         raise RefusedValueError(
@@ -131,7 +131,7 @@ def _shown(text: str, filled: str, cause: str) -> str:
     return cause if text == filled else f"with its variables filled in, {text!r} is none"
 
 
-_AGE = re.compile("([0-9]{1,6})([smhdw])")
+_AGE = "([0-9]{1,6})([smhdw])"
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -139,14 +139,14 @@ _DATE = "([0-9]{4})-([0-9]{2})-([0-9]{2})"
 
 _TIME = "[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 
-_MOMENT = re.compile(f"{_DATE}(?:{_TIME})?")
+_MOMENT = f"{_DATE}(?:{_TIME})?"
 
 WRITE_TIME = "write 90d, 72h or 2026-11-01"
 
 
 def seconds_of(age: str) -> int:
     """Read `90d`, `72h`: one number and one unit. Raises RefusedValueError."""
-    if match := _AGE.fullmatch(age):
+    if match := re.fullmatch(_AGE, age):
         return int(match[1]) * _SECONDS[match[2]]
     raise RefusedValueError(f"{age!r} is not an age (72h, 90d, 2w; m is minutes)", WRITE_TIME)
 
@@ -156,9 +156,9 @@ def moment(text: str, now: int) -> int:
 
     Raises RefusedValueError.
     """
-    if _AGE.fullmatch(text):
+    if re.fullmatch(_AGE, text):
         return AgedSecond.before(now, seconds_of(text))
-    match = _MOMENT.fullmatch(text)
+    match = re.fullmatch(_MOMENT, text)
     if not match:
         raise RefusedValueError(
             f"{text!r} is not a date (2026-01-31), a time (2026-01-31T09:00:00Z) or an age (90d)", WRITE_TIME
@@ -190,10 +190,10 @@ def age(text: str, at: Circumstances) -> int:
 
 def deadline(text: str, at: Circumstances) -> int:
     """Read a moment, or an age from now on. Raises RefusedValueError."""
-    return at.now + seconds_of(text) if _AGE.fullmatch(text) else moment(text, at.now)
+    return at.now + seconds_of(text) if re.fullmatch(_AGE, text) else moment(text, at.now)
 
 
-_SIZE = re.compile("([0-9]{1,15})([KMGT]i?)?B?")
+_SIZE = "([0-9]{1,15})([KMGT]i?)?B?"
 
 _UNITS: dict[str, int] = {
     letter + binary: (1024 if binary else 1000) ** power
@@ -204,7 +204,7 @@ _UNITS: dict[str, int] = {
 
 def size(text: str, at: Circumstances) -> int:
     """Read `4GiB`, `700MB`, `1000000` as bytes. Raises RefusedValueError."""
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     if not match:
         raise RefusedValueError(f"{text!r} is not a size", "write 4GiB, 700MB or bytes")
     return _bytes(match)
@@ -212,7 +212,7 @@ def size(text: str, at: Circumstances) -> int:
 
 def rate(text: str) -> int:
     """Read `2M`, `500KiB` as bytes a second. Raises RefusedValueError."""
-    match = _SIZE.fullmatch(text.upper().replace("I", "i"))
+    match = re.fullmatch(_SIZE, text.upper().replace("I", "i"))
     if not match or not 8192 <= _bytes(match) <= 10**12:
         cause = f"{text!r} is not a rate from 8192 to 10^12 bytes a second"
         raise RefusedValueError(cause, "write 2M, 500KiB or bytes a second")
@@ -247,14 +247,14 @@ def refuse_unless_meant(rules: Rules) -> None:
 
 LATEST = Tag("latest")
 
-_LIST_COMMENT = re.compile(r"(?:^|\s)#.*")
+_LIST_COMMENT = r"(?:^|\s)#.*"
 
 _SCHEMES = ("docker-pullable://", "docker://", "oci://")
 """Prefixes that kubelets, skopeo and Timoni write."""
 
-_IMAGE_ID = re.compile(r"(?:docker://)?sha256:[0-9a-f]{64}")
+_IMAGE_ID = r"(?:docker://)?sha256:[0-9a-f]{64}"
 
-_TAG_BEFORE_DIGEST = re.compile(r":[A-Za-z0-9_][A-Za-z0-9_.-]*@sha")
+_TAG_BEFORE_DIGEST = r":[A-Za-z0-9_][A-Za-z0-9_.-]*@sha"
 
 _LISTED_FORM = "write [HOST/]REPOSITORY[:TAG][@DIGEST]"
 
@@ -284,19 +284,19 @@ def references_in(text: str, name: str, default_registry: RegistryName) -> tuple
 def _words_of(text: str) -> Iterator[tuple[int, str]]:
     """Yield every word that is not in a comment, with the number of its line."""
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        for word in re.split(r"[\s,]+", _LIST_COMMENT.sub("", line)):
+        for word in re.split(r"[\s,]+", re.sub(_LIST_COMMENT, "", line)):
             if bare := word.strip("'\""):
                 yield number, bare
 
 
 def _listed_reference(word: str, default_registry: RegistryName) -> Reference:
-    if _IMAGE_ID.fullmatch(word):
+    if re.fullmatch(_IMAGE_ID, word):
         raise UsageError(word, "an image ID, which names no registry", "name the image instead")
     for scheme in _SCHEMES:
         word = word.removeprefix(scheme)
     try:
         # A digest decides: Kubernetes passes over a tag beside it too.
-        reference = parse_reference(_TAG_BEFORE_DIGEST.sub("@sha", word), default_registry)
+        reference = parse_reference(re.sub(_TAG_BEFORE_DIGEST, "@sha", word), default_registry)
     except UsageError as error:
         raise UsageError(word, error.cause, _LISTED_FORM) from None
     return reference if reference.tag or reference.digest else reference._replace(tag=LATEST)

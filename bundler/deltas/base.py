@@ -7,11 +7,9 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.bundle.inventory import Predecessor, Root
-from bundler.bundle.manifest_pool import ChainEntry
-from bundler.deltas.chain import DeltaChain
 from bundler.deltas.departed import Subject, name_of
 from bundler.deltas.retention import LAST, Incremental
 from bundler.deltas.state import Base, state_of
@@ -22,6 +20,10 @@ from bundler.selection.semver import version_of
 from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
+
+if TYPE_CHECKING:
+    from bundler.bundle.manifest_pool import ChainEntry
+    from bundler.deltas.chain import DeltaChain
 
 
 def find_base(incremental: Incremental, store: Store, out: Path | None, session: Session) -> Base | None:
@@ -37,6 +39,8 @@ def find_base(incremental: Incremental, store: Store, out: Path | None, session:
     names = [last.id if text == LAST and last else text for text in incremental.base if last or text != LAST]
     if not names:
         return None
+    from bundler.deltas.chain import DeltaChain
+
     chains = DeltaChain(store, session.limits)
     # All are opened before any is followed: one may be what another builds on.
     heads = {name: None if _is_receipt(name) else chains.opened(name) for name in names}

@@ -18,8 +18,7 @@ from bundler.reporting.progress import counted
 from bundler.session import Session
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
-from bundler.trust.statement import DEFAULT_JOB, Job
-from bundler.volumes.volume_sets import is_volume
+from bundler.trust.job import DEFAULT_JOB, Job
 
 DAY = 86_400
 
@@ -189,6 +188,8 @@ def files_of(entry: HistoryEntry) -> list[Path]:
     if path.exists():
         return [path]
     names = sorted(path.parent.glob(f"{glob.escape(path.name)}.[0-9p]*")) if path.parent.is_dir() else []
+    from bundler.volumes.volume_sets import is_volume
+
     return [name for name in names if is_volume(name)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.attachments.referrers import is_attachment_tag
 from bundler.bundle.inventory import (
@@ -23,13 +23,15 @@ from bundler.bundle.inventory import (
     roots_of,
     take_inventory,
 )
-from bundler.bundle.manifest_pool import ChainEntry
 from bundler.deltas.departed import DeltaScope, Fate, Name, departed, name_of
 from bundler.errors import UsageError
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, shortened
 from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse, with_carried_children
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.selection.semver import version_order
+
+if TYPE_CHECKING:
+    from bundler.bundle.manifest_pool import ChainEntry
 
 
 class State(NamedTuple):

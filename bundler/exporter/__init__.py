@@ -14,7 +14,6 @@ from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.outputs import output_to, planned_compact
-from bundler.exporter.resolve.lock_file import check_locked, locked_selection, read_lock
 from bundler.exporter.resolve.resolver import resolve
 from bundler.folders import check_disk
 from bundler.reporting.json_report import Report
@@ -30,10 +29,8 @@ __all__ = [
     "OnDrift",
     "StoreLocation",
     "export_bundle",
-    "locked_selection",
     "output_to",
     "plan_bundle",
-    "read_lock",
     "store_location_of",
 ]
 
@@ -63,7 +60,7 @@ def export_bundle(
         choose = partial(resolve, selection, session, store, signers=signers, immutable=immutable)
         with run.phase("select"):
             content = ExportContent.of(choose(), base)
-        check_locked(selection, content.resolution, content.findings)
+        _check_locked(selection, content)
         if run.has_nothing(selection, content):
             return run.nothing(content)
         for line in content.resolution.sparse_warnings:
@@ -75,7 +72,7 @@ def export_bundle(
         with run.phase("fetch"):
             fetched = fetch_all(content, choose, session, store, out, on_drift=on_drift)
         content = fetched.content
-        check_locked(selection, content.resolution, content.findings)
+        _check_locked(selection, content)
         if run.has_nothing(selection, content):
             return run.nothing(content)
         with run.phase("pack"), finish.source(content, store) as source:
@@ -109,7 +106,7 @@ def plan_bundle(
     with run.phase("select"):
         resolved = resolve(selection, session, store, signers=signers, immutable=immutable, keep=False)
         content = ExportContent.of(resolved, base)
-    check_locked(selection, content.resolution, content.findings)
+    _check_locked(selection, content)
     if run.has_nothing(selection, content):
         return run.nothing(content, dry_run=True), NOTHING_TO_FETCH, 0
     for line in content.resolution.sparse_warnings:
@@ -122,3 +119,11 @@ def plan_bundle(
     check_disk(needs)
     compact = planned_compact(content, out, store, session)
     return run.planned(content, plan, compact), plan, sum(size for _, size in needs)
+
+
+def _check_locked(selection: Selection, content: ExportContent) -> None:
+    """Raise where a lock file asks for what is not there."""
+    if selection.locked:
+        from bundler.exporter.resolve.lock_file import check_locked
+
+        check_locked(selection, content.resolution, content.findings)

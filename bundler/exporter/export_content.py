@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, is_empty, only_deselects, renewed_inventory
 from bundler.deltas.state import Base, delta_inventory, full_inventory
@@ -11,8 +11,7 @@ from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import AskedSources, Findings, Resolution, Resolved
 
 
-@dataclass(frozen=True)
-class ExportContent:
+class ExportContent(NamedTuple):
     """A resolution, its findings, and the inventory; with a base, of what the base lacks."""
 
     resolution: Resolution
@@ -43,7 +42,7 @@ class ExportContent:
 
     def noting(self, findings: Findings) -> ExportContent:
         """Return the content with more findings that leave out nothing."""
-        return replace(self, findings=self.findings + findings)
+        return self._replace(findings=self.findings + findings)
 
     @property
     def has_news(self) -> bool:

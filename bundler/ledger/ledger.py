@@ -1,7 +1,6 @@
 """The ledger of an importing machine: it decides what may be imported, and remembers what was.
 
-Nothing here reads the environment, the working directory or a clock: the folder is given, and the time
-is the session's.
+Nothing here reads the environment, the working directory or a clock: folder and time are given.
 """
 
 from __future__ import annotations
@@ -40,7 +39,8 @@ from bundler.oci import Digest, Prefix
 from bundler.reporting.json_report import Report, StatementReport
 from bundler.session import Session
 from bundler.trust.bundle_signing import moment_at
-from bundler.trust.statement import Job, Moment
+from bundler.trust.job import Job
+from bundler.trust.statement import Moment
 
 
 def read_receipt(path: Path, target: str) -> Receipt | None:

@@ -9,7 +9,8 @@ from bundler.errors import ContentError, LocalError, NotFoundError
 from bundler.layout import Layout
 from bundler.oci import Digest, strict_json
 from bundler.oci.grammar import Size
-from bundler.trust.statement import Job, Moment, adapter_of
+from bundler.trust.job import Job
+from bundler.trust.statement import Moment, adapter_of
 
 SUFFIX = ".json"
 

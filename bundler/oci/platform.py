@@ -14,7 +14,7 @@ from bundler.errors import ContentError, printable
 from bundler.oci.digest import Digest
 from bundler.oci.manifest import Manifest
 
-_GRAMMAR = re.compile("([a-z0-9._-]+)/([a-z0-9._-]+)(?:/([a-z0-9._-]+))?")
+_GRAMMAR = "([a-z0-9._-]+)/([a-z0-9._-]+)(?:/([a-z0-9._-]+))?"
 
 _ATTACHED_TO = "vnd.docker.reference.digest"
 
@@ -38,7 +38,7 @@ class Platform(NamedTuple):
 
 def parse_platform(text: str) -> Platform:
     """Raise ValueError unless it is OS/ARCHITECTURE[/VARIANT]."""
-    if match := _GRAMMAR.fullmatch(text):
+    if match := re.fullmatch(_GRAMMAR, text):
         return Platform(match[1], match[2], match[3])
     raise ValueError(f"{printable(repr(text), 80)} is not a platform (linux/amd64, linux/arm/v7)")
 

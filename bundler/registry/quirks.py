@@ -52,7 +52,7 @@ NAME_HINT = "if the target does not take nested names, see `flatten` in docs/imp
 
 LOCATION_HINT = "have the proxy in front of the target rewrite Location (nginx: proxy_redirect)"
 
-_ECR = re.compile(r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+_ECR = r"[0-9]+\.dkr\.ecr[a-z-]*\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?"
 
 
 _ZOT = 'zot: "compat": ["docker2s2"] under http'
@@ -61,8 +61,8 @@ _ZOT = 'zot: "compat": ["docker2s2"] under http'
 class _Kind(NamedTuple):
     """One kind of registry: how it is known by its host or its words, and what helps."""
 
-    host: re.Pattern[str]
-    words: re.Pattern[str]
+    host: str
+    words: str
     missing: str
     """Creates a repository; `{path}`, `{first}` and `{region}` are filled in."""
     types: str
@@ -70,7 +70,7 @@ class _Kind(NamedTuple):
 
 
 def _kind(host: str, words: str, missing: str, types: str) -> _Kind:
-    return _Kind(re.compile(host or "(?!)"), re.compile(words or "(?!)", re.IGNORECASE), missing, types)
+    return _Kind(host or "(?!)", words or "(?!)", missing, types)
 
 
 _KINDS = (
@@ -81,7 +81,7 @@ _KINDS = (
         "public ECR takes OCI and Docker types only",
     ),
     _kind(
-        _ECR.pattern,
+        _ECR,
         r"in the registry with id",
         "aws ecr create-repository --repository-name {path} --region {region}",
         "ECR takes OCI and Docker types only; newer artifact types need a current region",
@@ -127,13 +127,13 @@ _ANY = _kind(
 
 
 _REFUSALS = (
-    (re.compile(f".*{FULL}", re.DOTALL), "make room at the target, then run the import again"),
+    (f"(?s).*{FULL}", "make room at the target, then run the import again"),
     (
-        re.compile("413 ?"),
+        "413 ?",
         "a proxy in front of the registry may limit bodies: raise its limit (nginx: client_max_body_size)",
     ),
     (
-        re.compile("405 ?|.*read.?only", re.IGNORECASE | re.DOTALL),
+        "(?is)405 ?|.*read.?only",
         "it may be read-only (maintenance), or a mirror of another registry",
     ),
 )
@@ -142,7 +142,7 @@ _REFUSALS = (
 
 def refusal_hint(words: str) -> str:
     """Return the next step after a refusal, given its status and words; empty if there is none."""
-    return next((hint for kind, hint in _REFUSALS if kind.match(words)), "")
+    return next((hint for kind, hint in _REFUSALS if re.match(kind, words)), "")
 
 
 def has_another_reason(error: TargetRefusedError) -> bool:
@@ -159,7 +159,7 @@ def missing_hint(name: RepositoryName, words: str) -> str:
     """Return what creates a repository or opens it for writing, given the registry's words."""
     if hint := refusal_hint(words):
         return hint
-    region = _ECR.fullmatch(name.registry.hostname)
+    region = re.fullmatch(_ECR, name.registry.hostname)
     rest = name.path.partition("/")[2] or name.path
     first = name.path.partition("/")[0]
     text = _kind_of(name, words).missing
@@ -175,6 +175,6 @@ def type_hint(name: RepositoryName, words: str) -> str:
 
 
 def _kind_of(name: RepositoryName, words: str) -> _Kind:
-    by_host = (kind for kind in _KINDS if kind.host.fullmatch(name.registry.hostname))
-    by_words = (kind for kind in _KINDS if kind.words.search(words))
+    by_host = (kind for kind in _KINDS if re.fullmatch(kind.host, name.registry.hostname))
+    by_words = (kind for kind in _KINDS if re.search(kind.words, words, re.IGNORECASE))
     return next(by_host, None) or next(by_words, _ANY)

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from bundler.oci.grammar import DocumentValue
+
 BundleStatus = Literal["imported", "planned", "skipped", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class BundleOutcome:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class BundleOutcome(DocumentValue):
     """One of several bundles that were given to an import, in the order in which they were made."""
 
     path: str
@@ -25,8 +27,8 @@ class BundleOutcome:
     """The number that its statement names."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompactShare:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class CompactShare(DocumentValue):
     """Layers of one repository that one encoder made."""
 
     repository: str
@@ -42,8 +44,8 @@ class CompactShare:
     """Bytes that the compact bundle needs less for them, about: what layers share counts for the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompactReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class CompactReport(DocumentValue):
     """A compact bundle beside the portable bundle of the same content."""
 
     portable_size: int
@@ -58,8 +60,8 @@ class CompactReport:
     missing_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ImagesReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ImagesReport(DocumentValue):
     """The container images that one module version runs."""
 
     module: str

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError, SeveralErrors
-from bundler.oci.grammar import camel
+from bundler.oci.grammar import DocumentValue, camel
 from bundler.reporting.bundle_outcome import BundleOutcome, CompactReport, ImagesReport
 
 _PART = 1 << 16
 """Characters of a text that are written at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Failure(DocumentValue):
     """One thing that failed, and why."""
 
     item: str
@@ -50,8 +50,8 @@ Status = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class TagReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TagReport(DocumentValue):
     """The result for one tag, or for one manifest that was taken by digest."""
 
     reference: str
@@ -69,8 +69,8 @@ class TagReport:
     """In an export: bytes of all that it needs, each blob once."""
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RepositoryReport(DocumentValue):
     """The result for one repository."""
 
     name: str
@@ -82,8 +82,8 @@ class RepositoryReport:
     """Of an export: bytes of all that its tags need, each blob once."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignerReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SignerReport(DocumentValue):
     """A signer whose signature was proven."""
 
     principal: str
@@ -92,8 +92,8 @@ class SignerReport:
     """Fingerprint of the key."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatementReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StatementReport(DocumentValue):
     """The statement of a signed bundle, and how much of it was proven."""
 
     job: str
@@ -111,8 +111,8 @@ class StatementReport:
     """In an import: what `--allow-rollback` let pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignedReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SignedReport(DocumentValue):
     """A module whose signature was proven."""
 
     item: str
@@ -123,8 +123,8 @@ class SignedReport:
     """Keyless signatures besides, that were carried and not checked: there is no trusted root."""
 
 
-@dataclass(frozen=True, slots=True)
-class BundleReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class BundleReport(DocumentValue):
     """The bundle that was written or read."""
 
     path: str
@@ -140,8 +140,8 @@ class BundleReport:
     """Of a compact bundle that was written: what it saves."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlobCounts:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class BlobCounts(DocumentValue):
     """Distinct blobs and bytes, manifests not counted."""
 
     moved: int = 0
@@ -153,8 +153,8 @@ class BlobCounts:
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TrafficReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TrafficReport(DocumentValue):
     """Requests and bytes that went over the wire."""
 
     requests: int = 0
@@ -164,8 +164,8 @@ class TrafficReport:
     sent_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Report(DocumentValue):
     """The result of `export`, `import` or `merge`, or what `verify` found at a target."""
 
     command: str
@@ -210,8 +210,8 @@ class Report:
         return exit_code_of(self.failures, done=bool(statuses - {"failed", "skipped"}))
 
 
-@dataclass(frozen=True, slots=True)
-class TagDecision:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TagDecision(DocumentValue):
     """One tag, and the rule that decided."""
 
     tag: str
@@ -220,8 +220,8 @@ class TagDecision:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryExplanation:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RepositoryExplanation(DocumentValue):
     """Every tag of one repository, decided."""
 
     name: str
@@ -229,8 +229,8 @@ class RepositoryExplanation:
     decisions: tuple[TagDecision, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Explanation(DocumentValue):
     """The result of `explain`: the tags that an export would take, and why."""
 
     repositories: tuple[RepositoryExplanation, ...]

@@ -14,7 +14,7 @@ from bundler.oci.platform import Platform
 from bundler.selection.choose import EVERY_TAG
 from bundler.selection.rules import Rules
 
-_GRAMMAR = re.compile("([0-9]{1,4})/([0-9]{1,4})")
+_GRAMMAR = "([0-9]{1,4})/([0-9]{1,4})"
 
 _DIGITS = 16
 
@@ -28,7 +28,7 @@ class Shard(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `I/N`. Raises UsageError."""
-        match = _GRAMMAR.fullmatch(text)
+        match = re.fullmatch(_GRAMMAR, text)
         if match is None:
             raise UsageError(text, "this is not a shard", "write I/N, counted from 0: 0/3, 1/3, 2/3")
         shard = cls(int(match[1]), int(match[2]))

@@ -13,7 +13,8 @@ from typing import Any
 from bundler.durable import local_errors, make_directories, remove_if_there, write_whole
 from bundler.errors import ContentError, printable
 from bundler.oci import Digest, strict_json
-from bundler.trust.statement import Job
+from bundler.oci.grammar import DocumentValue
+from bundler.trust.job import Job
 
 BUNDLES = ".bundles"
 
@@ -25,8 +26,8 @@ LARGEST = 64 << 20
 """Bytes of a journal: some 200,000 entries."""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class HistoryEntry(DocumentValue):
     """One bundle that was written."""
 
     id: Digest

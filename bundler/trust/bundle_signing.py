@@ -7,8 +7,9 @@ from typing import NamedTuple
 from bundler.errors import TrustError, UsageError
 from bundler.oci import Digest
 from bundler.trust.armor import Signature
+from bundler.trust.job import DEFAULT_JOB, Job
 from bundler.trust.ssh_keygen import SshKeygen
-from bundler.trust.statement import DEFAULT_JOB, Job, Moment, SignedStatement, Statement, encode
+from bundler.trust.statement import Moment, SignedStatement, Statement, encode
 
 
 class Terms(NamedTuple):

@@ -1,10 +1,13 @@
 """The signers of modules who count, and the verdict on their signatures. No I/O."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from __future__ import annotations
 
-from bundler.trust.cosign import Evidence, Key
-from bundler.trust.keyless import Keyless
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from bundler.trust.cosign import Evidence, Key
+    from bundler.trust.keyless import Keyless
 
 
 class Signed(NamedTuple):

@@ -4,7 +4,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from bundler.trust.statement import Job
+from bundler.trust.job import Job
 
 _WILD = "*?["
 

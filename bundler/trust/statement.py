@@ -12,22 +12,12 @@ from typing import Any, NamedTuple, Self
 from bundler.errors import ContentError, TrustError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Digest, strict_json
-from bundler.oci.grammar import Parsed, Size, camel
+from bundler.oci.grammar import DocumentValue, Parsed, Size, camel
 from bundler.reporting.json_report import StatementReport
 from bundler.trust.armor import NAMESPACE, SIGNATURE_FILE, Signature, signatures_in
+from bundler.trust.job import Job
 
 STATEMENT_FILE = "statement.json"
-
-
-class Job(Parsed):
-    """The name of a row of bundles whose sequence numbers grow; fit for a file's name."""
-
-    __slots__ = ()
-    grammar = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-    meaning = "the name of a job (letters, digits, `.`, `_`, `-`; 64 at most)"
-
-
-DEFAULT_JOB = Job("default")
 
 
 class Moment(Parsed):
@@ -53,8 +43,8 @@ class Moment(Parsed):
         return timegm(tuple(int(part) for part in re.findall("[0-9]+", self)))
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Statement(DocumentValue):
     """The statement of a signer about a bundle."""
 
     bundle: Digest

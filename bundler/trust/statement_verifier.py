@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from bundler.errors import BUNDLE, TrustError, UsageError
 from bundler.reporting.json_report import SignerReport, StatementReport
+from bundler.trust.job import Job
 from bundler.trust.ssh_keygen import Allowed, Signer, SshKeygen
-from bundler.trust.statement import Job, SignedStatement, Statement
+from bundler.trust.statement import SignedStatement, Statement
 
 EXPIRED = "expired"
 

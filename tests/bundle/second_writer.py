@@ -21,6 +21,7 @@ INDEXES = {
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 }
+ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
 FOREIGN = re.compile(
     r"application/vnd\.oci\.image\.layer\.nondistributable\.|application/vnd\.docker\.image\.rootfs\.foreign\."
 )
@@ -97,6 +98,55 @@ def inventory_of(repositories: Iterable[Repository], source: Source) -> dict[str
     return document | ({"omitted": sorted(left_out)} if left_out else {})
 
 
+def id_of(document: Mapping[str, Any]) -> str:
+    """Return the bundle id."""
+    return "sha256:" + hashlib.sha256(canonical(document)).hexdigest()
+
+
+def delta_of(base: Iterable[Repository], now: Iterable[Repository], source: Source) -> dict[str, Any]:
+    """Return the document of `bundle.json` for what changed since a full bundle; what left is gone."""
+    before, after = ({entry.name: entry for entry in state} for state in (base, now))
+    full = inventory_of(before.values(), source)
+    changed, removed = {}, {}
+    for name in sorted({*before, *after}):
+        old, new = (state.get(name, Repository(name, {})) for state in (before, after))
+        tags = {tag: digest for tag, digest in new.tags.items() if old.tags.get(tag) != digest}
+        untagged = tuple(digest for digest in new.untagged if digest not in old.untagged)
+        left = {tag: digest for tag, digest in old.tags.items() if tag not in new.tags}
+        left |= {digest: digest for digest in old.untagged if digest not in new.untagged}
+        if tags or untagged or left:
+            changed[name] = Repository(name, tags, untagged)
+            removed[name] = left
+    document = inventory_of(changed.values(), source)
+    brought = {entry["digest"] for entry in (*full["manifests"], *full["blobs"])}
+    homes = _homes(before.values(), source)
+    return document | {
+        "kind": "delta",
+        "repositories": [
+            entry | ({"removed": removed[entry["name"]]} if removed[entry["name"]] else {})
+            for entry in document["repositories"]
+        ],
+        "blobs": [entry for entry in document["blobs"] if entry["digest"] not in brought],
+        "required": [
+            {**entry, "repository": homes[entry["digest"]]}
+            for entry in document["blobs"]
+            if entry["digest"] in brought
+        ],
+        "base": [id_of(full)],
+        "baseState": id_of(full),
+        "state": id_of(inventory_of(after.values(), source)),
+    }
+
+
+def _homes(repositories: Iterable[Repository], source: Source) -> dict[str, str]:
+    """Return a repository that has each blob."""
+    return {
+        entry["digest"]: repository.name
+        for repository in sorted(repositories, reverse=True)
+        for entry in inventory_of([repository], source)["blobs"]
+    }
+
+
 def _carried(repositories: Iterable[Repository], source: Source) -> set[str]:
     """Return all manifests that are carried; an omitted child only for another reason."""
     waiting = [root for _, tags, untagged in repositories for root in (*tags.values(), *untagged)]
@@ -112,7 +162,12 @@ def _carried(repositories: Iterable[Repository], source: Source) -> set[str]:
 def _children(digest: str, source: Source) -> list[str]:
     if source.manifests[digest] not in INDEXES:
         return []
-    return [entry["digest"] for entry in json.loads(source.blobs[digest]).get("manifests") or ()]
+    entries = json.loads(source.blobs[digest]).get("manifests") or ()
+    return [entry["digest"] for entry in entries if _is_child(entry)]
+
+
+def _is_child(entry: Mapping[str, Any]) -> bool:
+    return entry["mediaType"] in INDEXES or "manifest" in entry["mediaType"]
 
 
 def _children_first(digest: str, source: Source, carried: set[str]) -> Iterable[str]:
@@ -123,17 +178,14 @@ def _children_first(digest: str, source: Source, carried: set[str]) -> Iterable[
 
 
 def _blobs(manifests: list[str], owners: Mapping[str, list[str]], source: Source) -> list[dict[str, Any]]:
-    documents = {
-        digest: json.loads(source.blobs[digest])
-        for digest in manifests
-        if source.manifests[digest] in MANIFESTS
-    }
-    parts = [document["config"] for document in documents.values()]
+    documents = {digest: json.loads(source.blobs[digest]) for digest in manifests}
+    kinds = {digest: source.manifests[digest] for digest in manifests}
+    parts = [document["config"] for digest, document in documents.items() if kinds[digest] in MANIFESTS]
     for name in sorted(owners):
         layers = [
             layer
             for digest in owners[name]
-            for layer in documents.get(digest, {}).get("layers") or ()
+            for layer in _layers(documents[digest], kinds[digest])
             if not FOREIGN.match(layer["mediaType"])
         ]
         parts += sorted(layers, key=_group)
@@ -142,6 +194,14 @@ def _blobs(manifests: list[str], owners: Mapping[str, list[str]], source: Source
         if part["digest"] not in manifests:
             found.setdefault(part["digest"], {name: part[name] for name in ("mediaType", "digest", "size")})
     return list(found.values())
+
+
+def _layers(document: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Return the layers, and what counts as such."""
+    if kind in INDEXES:
+        return [entry for entry in document.get("manifests") or () if not _is_child(entry)]
+    layers = document.get("blobs" if kind == ARTIFACT else "layers") or ()
+    return [{**layer, "mediaType": layer.get("mediaType") or "application/octet-stream"} for layer in layers]
 
 
 def _group(layer: Mapping[str, Any]) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from bundler.__main__ import run
 from bundler.bundle.inventory import INVENTORY_FILE, Root, bundle_id, encode, encode_index, take_inventory
 from bundler.bundle.reader import open_bundle
 from bundler.deltas.state import full_inventory
@@ -13,8 +15,31 @@ from bundler.importer import verify_bundle
 from bundler.oci.digest import Digest
 from bundler.oci.graph import sparse
 from bundler.oci.reference import RepositoryName, Tag
-from tests.builders import SHAPES, Content, a_bundle, a_module, a_signed_module, an_index, noise
-from tests.bundle.second_writer import Repository, Source, canonical, inventory_of, member, members_of, write
+from tests.builders import (
+    EMPTY_TYPE,
+    SHAPES,
+    Content,
+    a_bundle,
+    a_module,
+    a_signed_module,
+    add_version,
+    an_index,
+    index_document,
+    manifest_document,
+    noise,
+)
+from tests.bundle.second_writer import (
+    ARTIFACT,
+    Repository,
+    Source,
+    canonical,
+    delta_of,
+    inventory_of,
+    member,
+    members_of,
+    write,
+)
+from tests.doubles import MemoryRegistry
 
 NAME = "h.example/app"
 
@@ -30,11 +55,62 @@ def repository_of(content: Content, name: str = NAME) -> Repository:
     return Repository(name, {tag: str(digest) for tag, digest in content.tags.items()})
 
 
+def state_of(bundle: Path, *deltas: Path) -> list[Repository]:
+    """What a target has after these bundles, by the rule on the page."""
+    tags: dict[str, dict[str, str]] = {}
+    for path in (bundle, *deltas):
+        with open_bundle(path) as opened:
+            document = json.loads(encode(opened.inventory))
+        for entry in document["repositories"]:
+            names = tags.setdefault(entry["name"], {})
+            for name in {**entry.get("removed", {}), **entry.get("deselected", {})}:
+                names.pop(name)
+            names |= entry["tags"] | {digest: digest for digest in entry["untagged"]}
+    return [
+        Repository(
+            name,
+            {tag: digest for tag, digest in names.items() if tag != digest},
+            tuple(sorted(tag for tag, digest in names.items() if tag == digest)),
+        )
+        for name, names in tags.items()
+        if names
+    ]
+
+
 @pytest.mark.parametrize("shape", [*SHAPES, "signed module"])
 def test_a_second_writer_gives_every_shape_the_same_id(shape: str) -> None:
     content = a_signed_module() if shape == "signed module" else SHAPES[shape]()
     ours = encode(full_inventory(content.roots(NAME), content.parsed()))
     assert canonical(inventory_of([repository_of(content)], source_of(content))) == ours
+
+
+def odd(kind: str) -> Content:
+    """Content that registries hold, and that the common shapes don't have."""
+    content = Content()
+    config, layer = content.add_blob(b"{}", EMPTY_TYPE), content.add_blob(b"layer", "text/plain")
+    if kind == "artifact manifest":
+        content.add_manifest({"mediaType": ARTIFACT, "artifactType": "x/y", "blobs": [layer, config]}, "a")
+    elif kind == "build cache":
+        cache = content.add_blob(b"cache", "application/vnd.buildkit.cacheconfig.v0")
+        child = content.add_image("child")
+        content.add_manifest(index_document(layer, child, cache), "cache")
+    elif kind == "layer without a type":
+        for tag, media_type in (("none", None), ("empty", "")):
+            document = manifest_document(config, [{**layer, "mediaType": media_type}, layer])
+            content.add_manifest(document, tag)
+    else:
+        document = manifest_document(config, [], annotations={"name": None}) | {"layers": None}
+        content.add_manifest(document, "null")
+    return content
+
+
+@pytest.mark.parametrize("kind", ["artifact manifest", "build cache", "layer without a type", "nulls"])
+def test_a_second_writer_gives_odd_content_the_same_id(kind: str, tmp_path: Path) -> None:
+    content = odd(kind)
+    (tmp_path / "b.tar.zst").write_bytes(write([repository_of(content)], source_of(content)))
+    with open_bundle(tmp_path / "b.tar.zst") as bundle:
+        assert verify_bundle(bundle).manifests.keys() == content.manifests.keys()
+        assert encode(full_inventory(content.roots(NAME), content.parsed())) == encode(bundle.inventory)
 
 
 def test_a_second_writer_orders_repositories_and_tags_alike() -> None:
@@ -69,6 +145,30 @@ def test_a_second_writer_takes_untagged_manifests_alike() -> None:
     ours = take_inventory([Root(RepositoryName(NAME), None, digest)], content.parsed())
     repository = Repository(NAME, {}, (str(digest),))
     assert canonical(inventory_of([repository], source_of(content))) == encode(ours)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_second_writer_gives_a_delta_the_same_id(tmp_path: Path, *, signed: bool) -> None:
+    app, lib = a_signed_module() if signed else a_module("1.0.0", "1.1.0", "latest"), a_module("1.0.0")
+    base, night = tmp_path / "a.tar.zst", tmp_path / "b.tar.zst"
+    with MemoryRegistry({"app": app, "lib": lib}) as server:
+        export = ["export", f"{server.host}/app", f"{server.host}/lib", "-q", "-o"]
+        assert run([*export, str(base)]) == 0
+        before = state_of(base)
+        content = [dict(app.everything()), dict(lib.everything())]
+        kinds = dict(app.manifests)
+        del app.tags["1.1.0"]
+        add_version(app, "1.2.0")
+        app.tags["latest"] = app.tags["1.2.0"]
+        assert run([*export, str(night), "--base", str(base)]) == 0
+    source = source_of(app, lib)
+    older = {str(digest): data for part in content for digest, data in part.items()}
+    types = {str(digest): kind for digest, (kind, _) in kinds.items()}
+    source = Source({**older, **source.blobs}, {**types, **source.manifests})
+    after = state_of(base, night)
+    with open_bundle(night) as bundle:
+        assert encode(bundle.inventory) == canonical(delta_of(before, after, source))
 
 
 @pytest.mark.slow

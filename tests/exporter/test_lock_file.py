@@ -10,8 +10,8 @@ import pytest
 from bundler.__main__ import run
 from bundler.bundle.inventory import RepositoryEntry
 from bundler.errors import BundlerError, ContentError, IntegrityError, UsageError
-from bundler.exporter import OnDrift, export_bundle, locked_selection, output_to, read_lock, store_location_of
-from bundler.exporter.resolve.lock_file import Lock, fingerprint_of
+from bundler.exporter import OnDrift, export_bundle, output_to, store_location_of
+from bundler.exporter.resolve.lock_file import Lock, fingerprint_of, locked_selection, read_lock
 from bundler.oci.reference import Reference, parse_reference
 from bundler.reporting.json_report import Report
 from bundler.selection.creation_time import AgedSecond

@@ -13,7 +13,8 @@ import pytest
 from bundler.__main__ import run
 from bundler.trust.armor import signatures_in
 from bundler.trust.bundle_signing import Terms
-from bundler.trust.statement import Job, SignedStatement
+from bundler.trust.job import Job
+from bundler.trust.statement import SignedStatement
 from tests.builders import a_bundle, a_module, framed, members_of, tar_of
 from tests.doubles import Canary
 from tests.processes import PROGRAM

@@ -47,7 +47,8 @@ from bundler.timoni.image_fields import image_reference
 from bundler.timoni.layer import LayerLimits, layer_files
 from bundler.timoni.source_text import SourceText
 from bundler.trust.armor import armored, signatures_in
-from bundler.trust.statement import Job, Moment, Statement
+from bundler.trust.job import Job
+from bundler.trust.statement import Moment, Statement
 from bundler.trust.statement import decode as decode_statement
 from bundler.trust.statement import encode as encode_statement
 from bundler.volumes.volume_format import MAGIC, TRAILER, Volume, decode_trailer, encode_trailer

@@ -19,7 +19,7 @@ from bundler.ledger.ledger import Ledger
 from bundler.oci import Tag, parse_prefix
 from bundler.reporting.json_report import Report
 from bundler.session import Session
-from bundler.trust.statement import Job
+from bundler.trust.job import Job
 from bundler.volumes.volume_writer import Cut, split
 from tests.builders import a_module, add_version
 from tests.doubles import FakeClock, MemoryRegistry

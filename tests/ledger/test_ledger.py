@@ -21,7 +21,7 @@ from bundler.oci.reference import parse_prefix
 from bundler.selection.rules import Rules
 from bundler.session import Session
 from bundler.trust.bundle_signing import Terms
-from bundler.trust.statement import Job
+from bundler.trust.job import Job
 from bundler.trust.statement_verifier import Requirement, StatementVerifier
 from tests.builders import a_module, add_version
 from tests.doubles import FakeClock, MemoryRegistry

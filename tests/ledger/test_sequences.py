@@ -19,7 +19,8 @@ from bundler.oci.reference import parse_prefix
 from bundler.reporting.json_report import BundleReport, Report, StatementReport
 from bundler.session import Session
 from bundler.trust.bundle_signing import Terms, moment_at
-from bundler.trust.statement import Job, SignedStatement
+from bundler.trust.job import Job
+from bundler.trust.statement import SignedStatement
 from bundler.trust.statement_verifier import Requirement, StatementVerifier
 from tests.faults.test_attacks_local import FOREIGN
 from tests.schema_checks import valid

@@ -34,8 +34,8 @@ from bundler.server.served_catalog import decode_index
 from bundler.store.history import JOURNAL, History
 from bundler.trust import statement
 from bundler.trust.cosign import sigstore_bundle, simple_signing
+from bundler.trust.job import Job
 from bundler.trust.keyless import _entry, read_trusted_root
-from bundler.trust.statement import Job
 from bundler.volumes.volume_format import MAGIC, Volume, decode_trailer
 from tests.builders import a_bundle, a_module, an_index
 from tests.doubles import MemoryRegistry

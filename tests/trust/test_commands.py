@@ -19,7 +19,8 @@ from bundler.oci.digest import sha256
 from bundler.store.blob_store import Store
 from bundler.store.history import History, HistoryEntry
 from bundler.trust.bundle_signing import Terms, moment_at
-from bundler.trust.statement import DEFAULT_JOB, SignedStatement
+from bundler.trust.job import DEFAULT_JOB
+from bundler.trust.statement import SignedStatement
 from tests.builders import Content, a_bundle, a_module, add_version
 from tests.doubles import MemoryRegistry
 from tests.processes import PROGRAM, bundler

@@ -22,7 +22,8 @@ from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.digest import sha256
 from bundler.trust.armor import SIGNATURE_FILE, Signature, armored, signatures_in
 from bundler.trust.bundle_signing import Terms
-from bundler.trust.statement import STATEMENT_FILE, Job, SignedStatement, decode
+from bundler.trust.job import Job
+from bundler.trust.statement import STATEMENT_FILE, SignedStatement, decode
 from bundler.trust.statement_verifier import Requirement, StatementVerifier
 from tests.builders import a_bundle, a_module, framed, members_of, tar_of
 from tests.registries import require

@@ -14,7 +14,8 @@ from bundler.limits import DEFAULT_LIMITS
 from bundler.oci import strict_json
 from bundler.oci.digest import Digest, sha256
 from bundler.trust.bundle_signing import moment_at
-from bundler.trust.statement import Job, Moment, Statement, decode, encode
+from bundler.trust.job import Job
+from bundler.trust.statement import Moment, Statement, decode, encode
 from tests.schema_checks import valid
 from tests.trust.keys import AT, NOW
 

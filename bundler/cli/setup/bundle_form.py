@@ -9,7 +9,7 @@ from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.config.export_options import CompactOptions, IncrementalOptions, VolumeOptions
 from bundler.errors import UsageError
 from bundler.selection.sources import Shard
-from bundler.trust.statement import Job
+from bundler.trust.job import Job
 
 if TYPE_CHECKING:
     from bundler.exporter import Incremental

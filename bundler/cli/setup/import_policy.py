@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.cli.setup.trusted_signers import TrustOptions, complete, demand_of, signers_of
-from bundler.config.import_options import ModuleSignerOptions, PolicyOptions
+from bundler.config.import_options import PolicyOptions
+from bundler.config.include_options import ModuleSignerOptions
 from bundler.errors import UsageError
 from bundler.named_files import text_of
 

@@ -12,7 +12,7 @@ from bundler.durable import local_errors, write_whole
 from bundler.errors import BundlerError, LocalError, UsageError
 from bundler.named_files import check_folder
 from bundler.reporting.json_report import Report
-from bundler.trust.statement import Job
+from bundler.trust.job import Job
 
 SUFFIX = ".prom"
 

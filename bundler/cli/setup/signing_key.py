@@ -12,11 +12,12 @@ from bundler.config.export_options import SigningTerms
 from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS
 from bundler.store.history import History
-from bundler.trust.ssh_keygen import SshKeygen
 
 if TYPE_CHECKING:
     from bundler.trust.bundle_signing import Signing
-    from bundler.trust.statement import Job, Moment
+    from bundler.trust.job import Job
+    from bundler.trust.ssh_keygen import SshKeygen
+    from bundler.trust.statement import Moment
 
 
 _KEYS = "name a file of public keys"
@@ -24,6 +25,8 @@ _KEYS = "name a file of public keys"
 
 def keygen() -> SshKeygen:
     """Return ssh-keygen with this environment; on a terminal, it may ask for a passphrase."""
+    from bundler.trust.ssh_keygen import SshKeygen
+
     return SshKeygen(os.environ, interactive=sys.stdin is not None and sys.stdin.isatty())
 
 

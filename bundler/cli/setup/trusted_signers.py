@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.about import PROGRAM
-from bundler.config.import_options import ModuleSignerOptions
+from bundler.config.include_options import ModuleSignerOptions
 from bundler.errors import UsageError
 from bundler.named_files import text_of
-from bundler.trust.statement import Job
+from bundler.trust.job import Job
 
 if TYPE_CHECKING:
     from bundler.trust.cosign import Key

@@ -6,14 +6,14 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bundler.about import PROGRAM
 from bundler.errors import BundlerError, SeveralErrors
 
 if TYPE_CHECKING:
+    from bundler.cli.terminal.log_line import Event, Level
     from bundler.reporting.json_report import Failure
 
 OPTION = "--log-format"
@@ -21,54 +21,6 @@ OPTION = "--log-format"
 VARIABLE = "TIMONI_BUNDLER_LOG_FORMAT"
 
 JSON = "json"
-
-Level = Literal["debug", "info", "warning", "error"]
-
-Event = Literal[
-    "step",
-    "progress",
-    "note",
-    "request",
-    "result",
-    "warning",
-    "error",
-    "interrupted",
-    "terminated",
-    "internal error",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line on standard error with `--log-format json`; what does not apply is left out."""
-
-    time: str
-    """RFC 3339, UTC."""
-    level: Level
-    event: Event
-    """`step` is done, `progress` is one under way; `note` is worth reading now, as a retry; `request` is one
-    that was made, with `--debug`."""
-    message: str
-    """The line as people would read it, without the event."""
-    item: str | None = None
-    """The item that failed: a repository, tag, blob, file or option."""
-    cause: str | None = None
-    next_step: str | None = None
-    """The next step for the user to take."""
-    exit_code: int | None = None
-    """The exit code that this error alone would have."""
-    step: str | None = None
-    """The name of the step."""
-    items: int | None = None
-    """The number of items that are done."""
-    items_total: int | None = None
-    size: int | None = None
-    """The number of bytes that have passed."""
-    size_total: int | None = None
-    seconds: float | None = None
-    """Since the step began."""
-    report: dict[str, Any] | None = None
-    """The report (report.schema.json), where standard output is the bundle."""
 
 
 class Log:
@@ -127,6 +79,7 @@ class JsonLog(Log):
         """Write one object, in one call."""
         import json
 
+        from bundler.cli.terminal.log_line import LogLine
         from bundler.reporting.json_report import document
 
         line = document(LogLine(timestamp(), level, event, message, **more))

@@ -1,15 +1,20 @@
 """Progress on standard error: bars on a terminal (by tqdm), a line per step anywhere else."""
 
+from __future__ import annotations
+
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from bundler.cli.terminal.log import Event, Log, current_log
+from bundler.cli.terminal.log import Log, current_log
 from bundler.reporting.progress import SILENCE, Progress, Step, size_text
+
+if TYPE_CHECKING:
+    from bundler.cli.terminal.log_line import Event
 
 LINE_EVERY = 30.0
 """Seconds between two lines of one step, where there is no terminal."""

@@ -12,7 +12,6 @@ from bundler.deltas.retention import Incremental
 from bundler.errors import UsageError
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.fetch.store_location import StoreLocation
-from bundler.exporter.resolve.lock_file import write_lock
 from bundler.exporter.resolve.resolution import Findings
 from bundler.named_files import check_folder, check_writable
 from bundler.oci import BlobSource
@@ -103,6 +102,8 @@ class Finish(NamedTuple):
         if self.lock is None or selection.locked:
             return content
         if content.findings.complete:
+            from bundler.exporter.resolve.lock_file import write_lock
+
             write_lock(self.lock, content.whole_inventory, selection)
         return content.noting(self.unlocked(selection, content))
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
 from bundler.errors import UsageError
-from bundler.exporter.output.output_directory import DirectoryOutput
 from bundler.exporter.output.output_file import FileOutput, StatementSource, StreamOutput, writer_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 
@@ -56,6 +55,8 @@ def output_to(
         return VolumesOutput(path, cut, limits, signing, compact=compact)
     if is_bundle:
         return FileOutput(path, force, limits, signing, compact=compact)
+    from bundler.exporter.output.output_directory import DirectoryOutput
+
     return DirectoryOutput(path, force, limits, signing)
 
 

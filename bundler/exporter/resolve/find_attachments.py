@@ -6,7 +6,6 @@ be asked fails the tag that it may belong to: an answer that did not come is not
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -22,13 +21,12 @@ from bundler.oci import Descriptor, RegistryName, Tag, reached
 from bundler.registry.repository import TagList
 
 
-@dataclass(frozen=True)
-class AttachmentGraph:
+class AttachmentGraph(NamedTuple):
     """Manifests, what is attached to those that were asked about, and the questions that failed."""
 
     graph: ManifestGraph
-    attachments: Attached = field(default_factory=lambda: MappingProxyType({}))
-    unanswered: Mapping[Subject, BundlerError] = field(default_factory=lambda: MappingProxyType({}))
+    attachments: Attached = MappingProxyType({})
+    unanswered: Mapping[Subject, BundlerError] = MappingProxyType({})
     """Manifests to which something may be attached that could not be asked about or read."""
     warnings: tuple[str, ...] = ()
 
@@ -55,7 +53,7 @@ def find_attachments(
         subjects = _subjects((root for _, root in answers.pairs), attached)
     cause = f"signatures of signatures, more than {reader.limits.index_depth} deep"
     too_deep = {(name, digest): ContentError(f"{name}@{digest}", cause) for name, digest in subjects}
-    return replace(attached, unanswered={**attached.unanswered, **too_deep})
+    return attached._replace(unanswered={**attached.unanswered, **too_deep})
 
 
 def _subjects(roots: Iterable[Root], attached: AttachmentGraph) -> list[Subject]:

@@ -135,8 +135,6 @@ def check_locked(selection: Selection, resolution: Resolution, findings: Finding
     Raises: UsageError for what is too young or too old, ContentError and TrustError for what lacks what
     is demanded, IntegrityError for what is not available.
     """
-    if not selection.locked:
-        return
     if selection.ages.asks_creation:
         _check_ages(selection, resolution)
     if findings.complete:

@@ -124,11 +124,10 @@ class Resolution:
         return list(bottom_up((root.digest for root in self.roots), self.manifests))
 
 
-@dataclass(frozen=True)
-class AskedSources:
+class AskedSources(NamedTuple):
     """Everything that was asked of the sources: nothing else can be said to be gone."""
 
-    lists: Mapping[RepositoryName, Collection[str] | None] = field(default_factory=dict)
+    lists: Mapping[RepositoryName, Collection[str] | None] = MappingProxyType({})
     """The tags of each repository; None where its list was not read."""
     catalogs: tuple[Namespace, ...] = ()
     """Namespaces whose catalog was read."""

@@ -7,7 +7,7 @@ repositories at once, and returns a new value. One failing tag costs one tag.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
 from bundler.deltas.base import ASK_ALL, ImmutableTags
@@ -63,8 +63,7 @@ def resolve(
     return _judged(resolved._replace(asked=asked), signers, reader)
 
 
-@dataclass(frozen=True)
-class _Draft:
+class _Draft(NamedTuple):
     """A resolution under way."""
 
     attached: AttachmentGraph
@@ -92,11 +91,11 @@ class _Draft:
 
     def noting(self, findings: Findings) -> _Draft:
         """Return the draft with more findings."""
-        return replace(self, findings=self.findings + findings)
+        return self._replace(findings=self.findings + findings)
 
     def with_graph(self, graph: ManifestGraph) -> _Draft:
         """Return the draft with another graph of manifests."""
-        return replace(self, attached=replace(self.attached, graph=graph))
+        return self._replace(attached=self.attached._replace(graph=graph))
 
     def choosing(self, roots: Iterable[Root]) -> _Draft:
         """Return the draft with these roots; a tag that has another digest already stays what it is."""
@@ -105,12 +104,12 @@ class _Draft:
         for root in roots:
             moved = root.tag and tags.setdefault(root[:2], root.digest) != root.digest
             chosen[root._replace(tag=None) if moved else root] = None
-        return replace(self, chosen=tuple(chosen))
+        return self._replace(chosen=tuple(chosen))
 
     def without(self, errors: dict[Root, BundlerError]) -> _Draft:
         """Return the draft without the roots that fail."""
         remaining = self.resolved.without(errors)
-        return replace(self, chosen=remaining.resolution.chosen, findings=remaining.findings)
+        return self._replace(chosen=remaining.resolution.chosen, findings=remaining.findings)
 
 
 def _pinned(
@@ -132,7 +131,7 @@ def _pinned(
     }
     missing = failed_findings(failed, {request.nowhere for request in optional})
     chosen = {answers[request] for request in optional} - {*draft.chosen}
-    draft = replace(draft, optional=draft.optional | {root for root in chosen if isinstance(root, Root)})
+    draft = draft._replace(optional=draft.optional | {root for root in chosen if isinstance(root, Root)})
     return draft.with_graph(graph).choosing(roots).noting(findings + missing)
 
 
@@ -150,7 +149,7 @@ def _with_images(draft: _Draft, reader: SourceReader) -> _Draft:
     images = [root for root in pinned.chosen if root not in draft.chosen]
     young = young_images(images, pinned.graph, reader, ages)
     old = tuple(root for root in pinned.chosen if root not in young)
-    return replace(pinned, chosen=old, optional=pinned.optional - young.keys()).noting(
+    return pinned._replace(chosen=old, optional=pinned.optional - young.keys()).noting(
         Findings(warnings=tuple(young.values()))
     )
 
@@ -160,7 +159,7 @@ def _walked(draft: _Draft, reader: SourceReader) -> _Draft:
     draft = draft.with_graph(walk_indexes(draft.chosen, draft.graph, reader))
     gaps = ((root, gap_below(root.digest, draft.graph)) for root in draft.chosen)
     draft = draft.without({root: gap for root, gap in gaps if gap})
-    draft = replace(draft, attached=find_attachments(draft.chosen, draft.attached, reader))
+    draft = draft._replace(attached=find_attachments(draft.chosen, draft.attached, reader))
     return draft.without(lacking(draft.resolved.resolution, draft.attached))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -24,16 +23,15 @@ class ExtendedGraph(NamedTuple):
     refused: Mapping[Subject, BundlerError]
 
 
-@dataclass(frozen=True)
-class ManifestGraph:
+class ManifestGraph(NamedTuple):
     """Manifests read so far; an index has the children that are wanted."""
 
     omitted: frozenset[Digest] = frozenset()
     """Children of indexes that are left out wherever they are."""
-    manifests: Manifests = field(default_factory=lambda: MappingProxyType({}))
-    broken: Mapping[Digest, BundlerError] = field(default_factory=lambda: MappingProxyType({}))
+    manifests: Manifests = MappingProxyType({})
+    broken: Mapping[Digest, BundlerError] = MappingProxyType({})
     """Children of indexes that could not be read."""
-    includes: Mapping[RepositoryName, Include] = field(default_factory=lambda: MappingProxyType({}))
+    includes: Mapping[RepositoryName, Include] = MappingProxyType({})
     warnings: tuple[str, ...] = ()
     """Lines about children that are left out because their registry does not have them."""
 
@@ -46,7 +44,7 @@ class ManifestGraph:
         includes = dict(self.includes)
         for name, include in wishes:
             includes[name] = includes[name].joined(include) if name in includes else include
-        return replace(self, includes=includes)
+        return self._replace(includes=includes)
 
     def taking(self, read: Iterable[tuple[RepositoryName, Manifest]]) -> ExtendedGraph:
         """Return the graph with these manifests; of an index, the children for the platforms included."""
@@ -61,7 +59,7 @@ class ManifestGraph:
                 continue
             before = manifests.get(digest)
             manifests[digest] = _united(manifest, before, kept) if before else kept
-        return ExtendedGraph(replace(self, manifests=manifests), refused)
+        return ExtendedGraph(self._replace(manifests=manifests), refused)
 
     def without_attestations(self, missing: Collection[Digest]) -> ManifestGraph:
         """Return the graph without those attestations that their registry does not have.
@@ -75,12 +73,12 @@ class ManifestGraph:
                 manifests[digest] = sparse(index, left)
                 lines = (f"its attestation {child} is not there, and is not carried" for child in left)
                 warnings |= dict.fromkeys(f"index {digest}: {line}" for line in sorted(lines))
-        return replace(self, manifests=manifests, warnings=tuple(warnings))
+        return self._replace(manifests=manifests, warnings=tuple(warnings))
 
     def breaking(self, broken: Mapping[Digest, BundlerError]) -> ManifestGraph:
         """Return the graph without these manifests, each with the reason."""
         manifests = {digest: manifest for digest, manifest in self.manifests.items() if digest not in broken}
-        return replace(self, manifests=manifests, broken={**self.broken, **broken})
+        return self._replace(manifests=manifests, broken={**self.broken, **broken})
 
 
 def _united(manifest: Manifest, *parts: Manifest) -> Manifest:
@@ -128,7 +126,7 @@ def _read(
     graph, refused = graph.taking(read)
     missing_there = [digest for digest, error in broken.items() if isinstance(error, NotFoundError)]
     broken |= {digest: error for (_, digest), error in refused.items()}
-    graph = replace(graph, broken={**graph.broken, **broken})
+    graph = graph._replace(broken={**graph.broken, **broken})
     return graph.without_attestations(missing_there) if missing_there else graph
 
 

@@ -40,7 +40,26 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def __init__(self, context: ssl.SSLContext | None, connections: int) -> None:
         self._context = context
+        self._pools: dict[str, Any] = {}
         super().__init__(pool_connections=connections, pool_maxsize=connections, max_retries=0)
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the connections to an origin: kept, as the library works out anew which they are."""
+        if proxies:
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        origin = "/".join(request.url.split("/", 3)[:3])
+        pool = self._pools.get(origin)
+        # The library closes those that were not used for long.
+        if pool is None or pool.pool is None:
+            pool = self._pools[origin] = super().get_connection_with_tls_context(request, verify)
+        return pool
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """Return the path: only a proxy is asked for more."""
+        url: str = super().request_url(request, proxies) if proxies else request.path_url
+        return url
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)

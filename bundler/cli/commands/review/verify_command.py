@@ -22,7 +22,7 @@ from bundler.cli.setup import (
     trusted_signers,
 )
 from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
-from bundler.config import import_options, run_options
+from bundler.config import import_options, include_options, run_options
 from bundler.config.option import Option, defaults_of, over
 from bundler.config.selection_options import SelectOptions, TagOptions
 from bundler.deltas.base_blobs import BaseRegistry, provide_base
@@ -67,7 +67,7 @@ class VerifySettings(NamedTuple):
     indexes: import_options.IndexOptions
     volumes: run_options.SetOptions
     policy: import_options.PolicyOptions
-    module_signers: import_options.ModuleSignerOptions
+    module_signers: include_options.ModuleSignerOptions
     signers: import_options.SignatureOptions
     metrics: run_options.MetricsOptions
     job: run_options.JobOptions
