@@ -42,8 +42,8 @@ class TargetOptions(NamedTuple):
         Literal["quick", "full"] | None,
         Option(
             "--confirm", key="confirm", heading=DESTINATION,
-            help="Before tags move, read back manifests and the first byte of every blob sent (quick), or "
-            "also all bytes of every blob (full). Default: quick.",
+            help="Read back manifests, and the first byte of blobs whose digest the target did not name when "
+            "they were sent (quick), or before tags move all bytes of every blob (full). Default: quick.",
         ),
     ] = None  # fmt: skip
 

@@ -4,6 +4,7 @@ Source: distribution-spec 1.1, "Pushing Manifests with Subject".
 """
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 
 from bundler.attachments import referrers
 from bundler.bundle.inventory import Root
@@ -14,7 +15,7 @@ from bundler.importer.resume import ask_for_tag, points_to
 from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
 from bundler.oci import Manifest, RepositoryName, bottom_up
-from bundler.registry.quirks import AT_TARGET
+from bundler.registry import quirks
 from bundler.registry.target_repository import TargetRepository
 from bundler.session import Session
 
@@ -63,7 +64,7 @@ def _with(listing: Listing, index: Manifest | None) -> Manifest:
 def _next_step(error: BundlerError) -> str:
     """Return what helps a tag that is held back; a refusal would be the same again."""
     if isinstance(error, TargetRefusedError | AuthError):
-        return error.next_step or AT_TARGET
+        return error.next_step or quirks.AT_TARGET
     return "run the import again"
 
 
@@ -77,24 +78,34 @@ class Tags:
         self._push = push
         self._record = record
         self._failed = push.outcome.failed
+        self._lacking: dict[RepositoryName, BundlerError] = {}
+        """Repositories that lack something of what they need, and what."""
+        self._read: dict[Root, None] = {}
+        """The tags that were read back with their manifests."""
 
     def ready(self) -> list[PlannedTag]:
         """Return the steps whose repository has everything; the others have failed, or are held back."""
         steps = list(self._push.plan.to_push)
-        lacking: dict[RepositoryName, BundlerError] = {}
         for step in steps:
             if error := next(self._missing(step), None):
                 self._failed[step.root] = error
-                # A refused index concerns its own tags: everything else of the repository is whole.
-                if not isinstance(error, SparseIndexRefusedError):
-                    lacking.setdefault(step.root.repository, error)
+                self._lacks(step, error)
         for step in steps:
-            if (error := lacking.get(step.root.repository)) and step.root not in self._failed:
-                cause = (
-                    f"not moved, because content is missing in the repository: {error.item}: {error.cause}"
-                )
-                self._failed[step.root] = type(error)(str(step.root), cause, _next_step(error))
+            if (error := self._held_back(step)) and step.root not in self._failed:
+                self._failed[step.root] = error
         return [step for step in steps if step.root not in self._failed]
+
+    def _lacks(self, step: PlannedTag, error: BundlerError) -> None:
+        # A refused index concerns its own tags: everything else of the repository is whole.
+        if not isinstance(error, SparseIndexRefusedError):
+            self._lacking.setdefault(step.root.repository, error)
+
+    def _held_back(self, step: PlannedTag) -> BundlerError | None:
+        error = self._lacking.get(step.root.repository)
+        if error is None:
+            return None
+        cause = f"not moved, because content is missing in the repository: {error.item}: {error.cause}"
+        return type(error)(str(step.root), cause, _next_step(error))
 
     def _missing(self, step: PlannedTag) -> Iterator[BundlerError]:
         name = step.root.repository
@@ -104,7 +115,10 @@ class Tags:
                     yield error
 
     def move(self, steps: list[PlannedTag]) -> None:
-        """Move signatures, then versions, then moving tags like `latest`; then read all of them back."""
+        """Move signatures, then versions, then moving tags like `latest`; then read all of them back.
+
+        In a new repository, each is read back before the next of these begins.
+        """
         tagged = [step for step in steps if step.root.tag]
         for number, label in enumerate(WAVES):
             wave = [step for step in tagged if step.wave == number]
@@ -112,7 +126,7 @@ class Tags:
         self._make_findable()
         changed = self._push.outcome.changed
         current = (changed.get(step.root, step) for step in tagged if step.root not in self._failed)
-        moved = [step for step in current if step.action in SENT]
+        moved = [step for step in current if step.action in SENT and step.root not in self._read]
         self._note(self._each("reading back", moved, self._read_back))
 
     def _each(
@@ -128,6 +142,8 @@ class Tags:
     def _tag(self, step: PlannedTag) -> None:
         """Set a tag. If somebody else moved it meanwhile, the conflict rule decides again."""
         root, push = step.root, self._push
+        if error := self._held_back(step):
+            raise error
         existing = ask_for_tag(root, push.session)
         if existing.points_to[root] != step.previous:
             step = plan_tag(root, push.plan.manifests[root.digest], existing, push.plan.on_conflict)
@@ -135,7 +151,36 @@ class Tags:
             if step.action not in SENT:
                 return
             self._record.moves(moves_of([step]))
-        push.put(root.repository, step.manifest, root.tag or root.digest)
+        if push.goes_directly(step):
+            self._set_directly(step)
+        else:
+            push.put(root.repository, step.manifest, root.tag or root.digest)
+
+    def _set_directly(self, step: PlannedTag) -> None:
+        """Send a manifest under its new tag, and read it back; if it is not there, no later tag moves."""
+        root, push, reference = step.root, self._push, step.root.tag or step.root.digest
+        try:
+            if step.action is not Action.PUSH:  # somebody created the tag meanwhile: it moves to proven bytes
+                push.bring(root.repository, step.manifest)
+            push.put(root.repository, step.manifest, reference)
+            self._read_back(step)
+        except BundlerError as error:
+            if not self._is_about_the_tag(step, error):
+                self._lacks(step, error)
+            raise
+        self._read[root] = None
+
+    def _is_about_the_tag(self, step: PlannedTag, error: BundlerError) -> bool:
+        """Return whether the target has the manifest all the same, by its digest."""
+        if isinstance(error, SparseIndexRefusedError):
+            return False
+        if isinstance(error, TargetRefusedError) and quirks.has_another_reason(error):
+            return False
+        if isinstance(error, TargetRefusedError | IntegrityError):
+            with suppress(BundlerError):
+                self._push.bring(step.root.repository, step.manifest)
+                return True
+        return False
 
     def _read_back(self, step: PlannedTag) -> None:
         root, expected = step.root, step.manifest.blob.digest

@@ -1,4 +1,4 @@
-"""Content brought to the target: blobs, then manifests bottom-up by digest, all of it read back."""
+"""Content brought to the target: blobs, then manifests bottom-up by digest; then it is confirmed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +12,7 @@ from bundler.importer.resume import has_blob
 from bundler.oci import BlobSource, Descriptor, Digest, Manifest, RepositoryName, Tag
 from bundler.oci.graph import is_sparse
 from bundler.registry import quirks
+from bundler.registry.blob_uploads import Arrival
 from bundler.reporting.json_report import Phases
 from bundler.session import Session
 from bundler.workers import each
@@ -48,8 +49,10 @@ class ContentPush(Phases):
         self.session = session
         self.lost: dict[tuple[RepositoryName, Digest], BundlerError] = {}
         """The manifests and blobs that a repository at the target lacks, and why."""
-        self._brought_to: dict[tuple[RepositoryName, Descriptor], None] = {}
+        self._claimed: dict[tuple[RepositoryName, Descriptor], None] = {}
+        """Blobs that the target should have by now, and whose digest no answer to their bytes has named."""
         self._put_there: dict[tuple[RepositoryName, Digest], Descriptor] = {}
+        self._proven: dict[tuple[RepositoryName, Digest], None] = {}
         self._closed: dict[RepositoryName, BundlerError] = {}
         self._begun = dict(plan.begun)
         self._source: BlobSource | None = None
@@ -86,10 +89,11 @@ class ContentPush(Phases):
                 self.outcome.reused[upload.blob] = None
                 return
             begun = None if mount_from else self._begun.pop(name, None)
-            sent = target.add(upload.blob, chunks, mount_from=mount_from, begun=begun)
-            (self.outcome.sent if sent else self.outcome.reused)[upload.blob] = None
+            arrival = target.add(upload.blob, chunks, mount_from=mount_from, begun=begun)
+            (self.outcome.reused if arrival is Arrival.LENT else self.outcome.sent)[upload.blob] = None
             # A mount is an answer like any other: what it promised may not be there.
-            self._brought_to[name, upload.blob] = None
+            if arrival is not Arrival.NAMED:
+                self._claimed[name, upload.blob] = None
         except BundlerError as error:
             if isinstance(error, IntegrityError) and not isinstance(error, quirks.StoredOtherwiseError):
                 raise  # the bundle itself is not what was verified
@@ -104,12 +108,25 @@ class ContentPush(Phases):
 
     # --- manifests -------------------------------------------------------------------------------
 
+    def goes_directly(self, step: PlannedTag) -> bool:
+        """Return whether a manifest is sent under its tag only: nobody pulls from a new repository yet."""
+        name = step.root.repository
+        return bool(step.root.tag) and name in self.plan.new and not self.is_proven(step)
+
+    def is_proven(self, step: PlannedTag) -> bool:
+        """Return whether the manifest of a step was read back at the target."""
+        return (step.root.repository, step.manifest.blob.digest) in self._proven
+
     def put_manifests(self) -> None:
-        """Send every manifest by digest, those below the roots first, level by level; move no tag yet."""
+        """Send manifests by digest, those below the roots first, level by level; move no tag yet.
+
+        Those that go directly under their tags are left out.
+        """
         below = {(name, manifest.blob.digest) for level in self.plan.children for name, manifest in level}
         roots = {
             (step.root.repository, step.manifest.blob.digest): (step.root.repository, step.manifest)
             for step in self.plan.to_push
+            if not self.goes_directly(step)
         }
         tagged = [item for key, item in roots.items() if key not in below]
         for level in (*self.plan.children, tuple(tagged)):
@@ -132,16 +149,17 @@ class ContentPush(Phases):
     def confirm(self) -> None:
         """Read back what was sent or mounted: what an answer promised may not be there.
 
-        Manifests are read and hashed; of a blob, the first byte is read.
+        Manifests are read and hashed. Of a blob, the first byte is read; not of one that was sent and that
+        the answer to its bytes named by its digest.
         """
-        content = [*self._brought_to, *((name, blob) for (name, _), blob in self._put_there.items())]
+        content = [*self._claimed, *((name, blob) for (name, _), blob in self._put_there.items())]
         for (name, blob), confirmed in self.session.each("confirming", content, self._is_there):
             if isinstance(confirmed, BundlerError):
                 self.lost[name, blob.digest] = confirmed
-            elif not confirmed:
-                cause = "it was sent or mounted, but the target does not have it"
-                item = f"{name}@{blob.digest}"
-                self.lost[name, blob.digest] = IntegrityError(item, cause, "run the import again")
+            elif confirmed:
+                self._proven[name, blob.digest] = None
+            else:
+                self.lost[name, blob.digest] = _absent(name, blob.digest)
 
     def confirm_fully(self) -> None:
         """Read and hash every blob that the target must have; what is wrong there is sent again once."""
@@ -173,6 +191,12 @@ class ContentPush(Phases):
             return target.holds(blob.digest)
         return target.keeps(blob)
 
+    def bring(self, name: RepositoryName, manifest: Manifest) -> None:
+        """Put a manifest by its digest, and prove that it is there. Raises: IntegrityError, ..."""
+        self.put(name, manifest, manifest.blob.digest)
+        if not self.session.registries.target(name).holds(manifest.blob.digest):
+            raise _absent(name, manifest.blob.digest)
+
     def put(self, name: RepositoryName, manifest: Manifest, reference: Tag | Digest) -> None:
         """Send one manifest, under a tag or by digest; send blobs again that the target lacks after all."""
         target = self.session.registries.target(name)
@@ -188,6 +212,11 @@ class ContentPush(Phases):
             for blob in manifest.blobs:
                 target.add(blob, partial(_whole, self._source, blob))
             target.put_manifest(manifest, reference)
+
+
+def _absent(name: RepositoryName, digest: Digest) -> IntegrityError:
+    cause = "it was sent or mounted, but the target does not have it"
+    return IntegrityError(f"{name}@{digest}", cause, "run the import again")
 
 
 def _whole(source: BlobSource, blob: Descriptor, offset: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Uploads of blobs to one repository: mounted, in one request, or in pieces where a body is too long.
+"""Uploads of blobs to one repository: mounted, in one request or two, or in pieces where a body is too long.
 
 Source: distribution-spec 1.1, "Pushing blobs". Registries that differ are named where they are handled.
 """
@@ -6,10 +6,12 @@ Source: distribution-spec 1.1, "Pushing blobs". Registries that differ are named
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from enum import Enum
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from bundler.errors import AuthError, BundlerError, ContentError, NotFoundError, TargetRefusedError, printable
+from bundler.limits import KIB, MIB
 from bundler.oci import Descriptor, RepositoryName, held_back, pieces
 from bundler.registry import quirks
 from bundler.registry.http.bodies import SMALLEST_PIECE, Body, first_piece, least_piece, with_query
@@ -22,9 +24,26 @@ UPLOAD_BEGUN = frozenset({201, 202})
 
 Chunks = Callable[[int], Iterable[bytes]]
 
+TRIED_WHOLE = 64 * KIB
+"""Bytes of the largest blob by which it is found out whether a registry takes blobs in one POST."""
+
+SENT_WHOLE = MIB
+"""Bytes of the largest blob that is sent in one POST: it is in memory."""
+
 
 _KNOWS_UPLOADS = re.compile("BLOB_UPLOAD|DIGEST_INVALID|SIZE_INVALID|RANGE_INVALID|413|416")
 """Refusals by a registry that does know the upload, or for its length."""
+
+
+class Arrival(Enum):
+    """The way in which a blob came to a repository."""
+
+    NAMED = "named"
+    """Its bytes were sent, and the target's answer to them names its digest."""
+    SENT = "sent"
+    """Its bytes were sent; the target has said no more than that it took them."""
+    LENT = "lent"
+    """It was mounted from another repository, or is there already: no bytes were sent."""
 
 
 class BegunUpload(NamedTuple):
@@ -55,29 +74,30 @@ class BlobUploads:
         *,
         mount_from: RepositoryName | None = None,
         begun: BegunUpload | None = None,
-    ) -> bool:
-        """Upload a blob, or have it mounted from another repository; True if its bytes were sent.
+    ) -> Arrival:
+        """Upload a blob, or have it mounted from another repository.
 
         `chunks(0)` is opened again for every try. The last chunk is sent only after the verdict on
         all, so that wrong bytes are never finalised. Raises TargetRefusedError, IntegrityError.
         """
         tries = 0
 
-        def attempt() -> bool:
+        def attempt() -> Arrival:
             nonlocal tries
             tries += 1
             # An earlier try may have ended well, and only its answer been lost.
             if tries > 1 and has(blob):
-                return True
-            first = tries == 1
-            session = begun if begun and first else self._begin(mount_from if first else None, blob)
-            if session is None:
+                return Arrival.SENT
+            if tries == 1 and begun:
+                return self._upload(blob, chunks, begun)
+            answer = self._mounted(blob, mount_from) if mount_from and tries == 1 else None
+            if answer and answer.status == 201:
+                answer.start_of_body(self._limits.error_body)
                 if not has(blob):  # the next try sends it
                     cause = "the target said that it mounted the blob, but does not have it"
                     raise TransientError(f"blob {blob.digest} for {self._name}", cause)
-                return False
-            self._upload(blob, chunks, session)
-            return True
+                return Arrival.LENT
+            return self._sent_anew(blob, chunks, answer)
 
         try:
             return self._host.retrying(attempt)
@@ -87,12 +107,12 @@ class BlobUploads:
             kind = quirks.RepositoryRefusedError if FULL in error.cause else TargetRefusedError
             raise kind(item, cause, quirks.refusal_hint(error.cause) or quirks.AT_TARGET) from error
 
-    def _begin(self, mount_from: RepositoryName | None, blob: Descriptor) -> BegunUpload | None:
-        """Return a session for the bytes; None if the blob was mounted."""
-        answer = self._mounted(blob, mount_from) if mount_from else None
-        if answer is None:
-            return self._begin_anew()
-        return self._session(answer) if answer.status == 202 else None
+    def _sent_anew(self, blob: Descriptor, chunks: Chunks, answer: Answer | None) -> Arrival:
+        """Send a blob in a request or two; `answer` has begun an upload already."""
+        answer = answer or self._posted_whole(blob, chunks)
+        if answer and answer.status == 201:
+            return self._arrived(blob, answer)
+        return self._upload(blob, chunks, self._session(answer) if answer else self._begin_anew())
 
     def _begin_anew(self) -> BegunUpload:
         answer = self._post()
@@ -116,6 +136,29 @@ class BlobUploads:
             )
         except (RequestRefusedError, NotFoundError, AuthError):
             return None
+
+    def _posted_whole(self, blob: Descriptor, chunks: Chunks) -> Answer | None:
+        """Return the answer to a POST with all bytes, 201 or 202; None where that is not done.
+
+        One small blob finds out whether the registry takes it. Where the answer is 202 it has begun an
+        upload, as without the bytes (Distribution).
+        """
+        taken = self._host.takes_whole_posts
+        if taken is False or blob.size > (SENT_WHOLE if taken else TRIED_WHOLE):
+            return None
+        self._host.takes_whole_posts = taken or False
+        data = b"".join(chunks(0))
+        path = f"{self._base}/blobs/uploads/?{urlencode({'digest': blob.digest})}"
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            answer = self._host.exchange(
+                "POST", path, self._push, accept=UPLOAD_BEGUN, headers=headers, body=data
+            )
+        except (RequestRefusedError, NotFoundError, AuthError):
+            return None  # the usual way has the same trouble, and better words for it
+        self._host.takes_whole_posts = answer.status == 201
+        self._host.traffic.count(sent=len(data))
+        return answer
 
     def _post(self) -> Answer:
         try:
@@ -152,7 +195,7 @@ class BlobUploads:
             raise TargetRefusedError(item, cause, quirks.AT_TARGET)
         return url
 
-    def _upload(self, blob: Descriptor, chunks: Chunks, session: BegunUpload) -> None:
+    def _upload(self, blob: Descriptor, chunks: Chunks, session: BegunUpload) -> Arrival:
         try:
             if blob.size >= self._too_long:
                 answer = self._in_pieces(blob, chunks, session)
@@ -165,11 +208,16 @@ class BlobUploads:
             # A proxy in between takes no long body: a new session, in pieces.
             self._too_long = blob.size
             answer = self._in_pieces(blob, chunks, self._begin_anew())
+        return self._arrived(blob, answer)
+
+    def _arrived(self, blob: Descriptor, answer: Answer) -> Arrival:
+        """Return what the answer to a blob's bytes says. Raises StoredOtherwiseError."""
         answer.start_of_body(self._limits.error_body)
         digest_header = answer.headers.get("Docker-Content-Digest", "")
         if quirks.contradicts(digest_header, blob.digest):
             cause = f"the target says it stored {printable(digest_header)}"
             raise quirks.StoredOtherwiseError(f"blob {blob.digest} at {self._name}", cause)
+        return Arrival.NAMED if digest_header == blob.digest else Arrival.SENT
 
     def _in_pieces(self, blob: Descriptor, chunks: Chunks, session: BegunUpload) -> Answer:
         """Send a blob in pieces, each time halved that one is refused for its length."""

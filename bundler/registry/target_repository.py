@@ -18,7 +18,7 @@ from bundler.errors import (
 from bundler.oci import Descriptor, Digest, Manifest, RepositoryName, Tag
 from bundler.oci.manifest import ACCEPTED
 from bundler.registry import quirks
-from bundler.registry.blob_uploads import BegunUpload, BlobUploads
+from bundler.registry.blob_uploads import Arrival, BegunUpload, BlobUploads
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.retry import TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, ABOUT_A_BYTE, RequestRefusedError, about_types
@@ -148,8 +148,8 @@ class TargetRepository:
         *,
         mount_from: RepositoryName | None = None,
         begun: BegunUpload | None = None,
-    ) -> bool:
-        """Upload a blob, or have it mounted from another repository; True if its bytes were sent.
+    ) -> Arrival:
+        """Upload a blob, or have it mounted from another repository.
 
         `chunks(0)` is opened again for every try. Raises TargetRefusedError, IntegrityError.
         """

@@ -115,7 +115,7 @@ def test_an_index_is_not_offered_without_its_children(
     proxy: FaultProxy, fresh: Fresh, tmp_path: Path
 ) -> None:
     path, content = fresh("app"), an_index(tag="1.0.0")
-    proxy.on("PUT", f"/{path}/manifests/{content.tags['1.0.0']}", ZOT)
+    proxy.on("PUT", f"/{path}/manifests/1.0.0", ZOT)
     report = imported(a_bundle(tmp_path / "b.tar.zst", {f"h.example/{path}": content}), proxy.host)
     # It is refused once, when everything that it needs is there.
     assert len(proxy.asked("PUT", "uploads")) == len(content.blobs)
@@ -143,7 +143,8 @@ def test_running_again_is_no_advice_for_a_refusal(
     path = fresh("app")
     content = a_module("1.0.0", "1.1.0")
     words = ERROR.format("MANIFEST_INVALID", "manifest invalid")
-    proxy.on("PUT", f"/{path}/manifests/{content.tags['1.1.0']}", says(status, words), times=ALWAYS)
+    refused = f"/{path}/manifests/(1.1.0|{content.tags['1.1.0']})"
+    proxy.on("PUT", refused, says(status, words), times=ALWAYS)
     report = imported(a_bundle(tmp_path / "b.tar.zst", {f"h.example/{path}": content}), proxy.host)
     assert {item.exit_code for item in report.failures} == {10}
     assert all(item.next_step and "run the import again" not in item.next_step for item in report.failures)

@@ -133,11 +133,21 @@ def test_a_list_that_was_extended_afterwards_is_no_failure(inside: Inside) -> No
 
 
 def test_a_manifest_that_is_stored_otherwise_is_found(inside: Inside) -> None:
-    content = a_module("1.0.0")
+    inside.imports(a_module("1.0.0"))
     inside.proxy.on("GET", "/manifests/sha256:", changed(flipped), times=ALWAYS)
+    report = inside.imports(a_module("1.0.0", "1.1.0"))
+    assert (report.exit_code, report.failures[0].exit_code) == (8, 6)
+    assert inside.digest("1.1.0") is None
+
+
+def test_in_a_new_repository_a_wrong_manifest_stops_the_rest(inside: Inside) -> None:
+    content = a_module("1.0.0")
+    content.tags["latest"] = content.tags["1.0.0"]
+    inside.proxy.on("GET", "/manifests/", changed(flipped), times=ALWAYS)
     report = inside.imports(content)
-    assert (report.exit_code, report.failures[0].exit_code) == (6, 6)
-    assert inside.digest("1.0.0") is None
+    assert [item.exit_code for item in report.failures] == [6, 6]
+    assert "content is missing in the repository" in report.failures[1].cause
+    assert inside.digest("latest") is None
 
 
 @pytest.mark.slow
@@ -157,8 +167,7 @@ def test_a_comparison_reads_manifests_and_deep_also_blobs(inside: Inside, *, dee
 def test_full_confirmation_sends_a_wrong_blob_again(inside: Inside, times: float) -> None:
     content = a_module("1.0.0", size=20)
     blob = next(iter(content.blobs))
-    first_byte = 1
-    inside.proxy.on("GET", f"/blobs/{blob}", changed(flipped), first=1 + first_byte, times=times)
+    inside.proxy.on("GET", f"/blobs/{blob}", changed(flipped), times=times)
     report = inside.imports(content, full=True)
     sent = [seen for seen in inside.proxy.asked("PUT") if blob.encoded in seen.target]
     assert len(sent) == 2

@@ -13,7 +13,7 @@ from bundler.oci.digest import Digest
 from bundler.oci.reference import Tag
 from bundler.reporting.json_report import Report
 from tests.builders import Content, a_bundle, a_module, add_version
-from tests.doubles import ALWAYS, FakeClock, FaultProxy, says
+from tests.doubles import ALWAYS, FakeClock, FaultProxy, says, with_headers
 from tests.flows import imported, registries_for
 from tests.processes import bundler, clean_environment
 from tests.registries import RealRegistry
@@ -92,23 +92,43 @@ def test_no_tag_of_a_repository_moves_unless_everything_is_there(name: str, insi
     assert sum("not moved, because content is missing" in cause for cause in causes) == 2
 
 
-def test_a_blob_gone_after_it_was_sent_holds_all_tags_back(inside: Inside) -> None:
+def test_a_blob_that_no_answer_names_is_read_back(inside: Inside) -> None:
     content = nightly("1.0.0", "1.1.0")
-    inside.proxy.on("HEAD|GET", f"/app/blobs/{blob_of(content, '1.1.0')}", says(404), times=ALWAYS)
+    blob = blob_of(content, "1.1.0")
+    inside.proxy.on("PUT", f"/app/blobs/.*{blob[7:]}", with_headers(Docker_Content_Digest=""))
+    inside.proxy.on("HEAD|GET", f"/app/blobs/{blob}", says(404), times=ALWAYS)
     report = inside.imports(app=content)
     assert report.exit_code == 6
     assert inside.tags("app") == {}
+
+
+def test_in_a_new_repository_latest_waits_for_all_versions(inside: Inside) -> None:
+    content = nightly("1.0.0", "1.1.0")
+    refused = f"/app/manifests/(1.0.0|{content.tags['1.0.0']})"
+    inside.proxy.on("PUT", refused, says(403), first=2, times=ALWAYS)
+    report = inside.imports(app=content)
+    assert report.exit_code == 8
+    assert inside.tags("app").keys() <= {"1.1.0"}
+    assert "not moved, because content is missing" in report.failures[-1].cause
+    inside.proxy._rules.clear()
+    assert inside.imports(app=content).exit_code == 0
+    assert inside.tags("app") == content.tags
+
+
+def test_a_new_tag_refused_as_such_holds_nothing_back(inside: Inside) -> None:
+    content = nightly("1.0.0", "1.1.0")
+    inside.proxy.on("PUT", "/app/manifests/1.0.0", says(400), times=ALWAYS)
+    assert inside.imports(app=content).exit_code == 8
+    assert inside.tags("app").keys() == {"1.1.0", "latest"}
 
 
 def test_a_mount_that_did_not_happen_holds_all_tags_back(inside: Inside) -> None:
     content = nightly("1.0.0")
     mounted = f"/v2/{inside.path}/[a-z]+/blobs/uploads/.*mount="
     inside.proxy.on("POST", mounted, says(201), times=ALWAYS)
-    inside.proxy.on("HEAD|GET", f"/two/blobs/{blob_of(content, '1.0.0')}", says(404), times=ALWAYS)
-    inside.proxy.on("PUT", "/two/manifests/", says(201), times=ALWAYS)
-    inside.proxy.on(
-        "HEAD", "/two/manifests/sha256", says(200, Docker_Content_Digest=content.tags["1.0.0"]), times=ALWAYS
-    )
+    blob = blob_of(content, "1.0.0")
+    inside.proxy.on("PUT", f"/two/blobs/.*{blob[7:]}", with_headers(Docker_Content_Digest=""), times=ALWAYS)
+    inside.proxy.on("HEAD|GET", f"/two/blobs/{blob}", says(404), times=ALWAYS)
     report = inside.imports(one=content, two=content)
     assert report.exit_code == 8
     assert "sent or mounted, but the target does not have it" in report.failures[0].cause

@@ -76,6 +76,8 @@ class Host:
         self._lock = threading.Lock()
         self.lacks_referrers = False
         """Found out: this registry has no Referrers API."""
+        self.takes_whole_posts: bool | None = None
+        """Found out: whether this registry takes a blob in one POST; None as long as nobody tried."""
         self.cuts_lists = False
         """Found out: this registry cuts lists, and says nothing."""
 
