@@ -69,7 +69,7 @@ class Connection(HTTPConnection):
         Never waits: called by the thread that watches all idle connections.
         """
         rfile: Any = self.rfile
-        return self.paced.has_arrived(rfile.peek() if rfile.has_data() else b"")
+        return self.paced.receive_headers(rfile.peek() if rfile.has_data() else b"")
 
     def communicate(self) -> Any:
         """Handle one request; return True if the connection stays open."""
@@ -104,7 +104,7 @@ class PacedSocket:
         self.is_http = True
         self.begin()
 
-    def has_arrived(self, before: bytes) -> bool:
+    def receive_headers(self, before: bytes) -> bool:
         """Read what is there without waiting; return True for whole headers, too many bytes, or the end.
 
         True as well for what begins no request: a client that tries TLS first would wait for the time-out.

@@ -27,12 +27,23 @@ os._exit = lambda code: print(code, *(name for name, module in sys.modules.items
 bundler.__main__.main()
 """
 NOT_OF_AN_EXPORT = {
+    "bundler.bundle.reader",
+    "bundler.cli.terminal.log_line",
+    "bundler.config.import_options",
     "bundler.config.keys",
     "bundler.config.reading",
+    "bundler.deltas.chain",
     "bundler.deltas.merge",
+    "bundler.exporter.output.output_directory",
+    "bundler.exporter.resolve.lock_file",
     "bundler.importer",
+    "bundler.ledger",
     "bundler.server",
     "bundler.timoni",
+    "bundler.trust.keyless",
+    "bundler.trust.ssh_keygen",
+    "bundler.trust.statement",
+    "bundler.volumes",
     "chardet",
     "charset_normalizer",
     "cheroot",

@@ -19,6 +19,7 @@ from tests.builders import (
     Content,
     Document,
     a_bundle,
+    a_module,
     descriptor_of,
     document_of,
     index_document,
@@ -115,6 +116,22 @@ def test_a_tag_only_like_that_of_an_attachment_is_judged(tag: str, tmp_path: Pat
     name = tag.format(content.tags["1.0.0"].encoded)
     unsigned(content, "application/spdx+json", EMPTY_TYPE, name)
     assert verified(tmp_path, content, signer) == 11
+
+
+@pytest.mark.parametrize("form", ["tag", "list", "version"])
+def test_an_attachment_in_another_repository_is_judged(form: str, tmp_path: Path) -> None:
+    first, signer = signed_module()
+    other = a_module("5.0.0", name="other")
+    signer.by_tag(other, other.tags["5.0.0"])
+    tag = first.tags["1.0.0"].replace(":", "-")
+    layers = [other.add_blob(b"unsigned", "text/plain")]
+    document = manifest_document(other.add_blob(b"{}", EMPTY_TYPE), layers, subject=subject_of(first))
+    entry = other.add_manifest(document, {"tag": f"{tag}.att", "version": "6.0.0"}.get(form, ""))
+    if form == "list":
+        other.add_manifest(index_document(entry), tag)
+    bundle = a_bundle(tmp_path / "b.tar.zst", {"h.example/a": first, "h.example/b": other})
+    key = ["--cosign-key", signer.public(tmp_path / "cosign.pub")]
+    assert run(["verify", str(bundle), "-q", *key]) == 11
 
 
 HOLLOW: dict[str, Callable[[Content], list[Document]]] = {

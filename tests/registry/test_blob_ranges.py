@@ -29,7 +29,7 @@ from tests.doubles import (
     says,
     with_headers,
 )
-from tests.flows import PATIENT, exported, registries_for
+from tests.flows import exported, registries_for
 from tests.registries import RealRegistry
 
 DATA = noise("ranges", 3_000_001)
@@ -50,11 +50,6 @@ def server() -> Iterator[MemoryRegistry]:
     content.add_blob(DATA)
     with MemoryRegistry({"app": content}) as running:
         yield running
-
-
-@pytest.fixture
-def repository(server: MemoryRegistry, clock: FakeClock) -> Repository:
-    return registries_for(clock, limits=PATIENT).source(server.repository("app"))
 
 
 def read(repository: Repository, offset: int = 0, lanes: int = 8) -> bytes:
