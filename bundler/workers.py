@@ -144,3 +144,82 @@ class InOrder:
         """Wait for all of them, and take no more."""
         self.wait()
         self._pool.shutdown(wait=False)
+
+
+class Room:
+    """Bytes that may be in memory at a time, of all that was read and is not yet passed on."""
+
+    def __init__(self, size: int) -> None:
+        self.free = size
+        self.lock = threading.Lock()
+        self.freed = threading.Condition(self.lock)
+
+    def take(self, size: int) -> None:
+        """Take room; wait until there is as much."""
+        with self.lock:
+            self.freed.wait_for(lambda: self.free >= size)
+            self.free -= size
+
+    def give_back(self, size: int) -> None:
+        """Return room."""
+        with self.lock:
+            self.free += size
+            self.freed.notify_all()
+
+
+class Relay:
+    """Bytes from the thread that reads them to one that passes them on, as far behind as the room allows.
+
+    An iterator for the second thread. It ends when the first calls `end`, which says that they are proven;
+    after `break_off` it raises what that was given.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._chunks: deque[bytes] = deque()
+        self._arrived = threading.Condition(room.lock)
+        self._ended = self._left = False
+        self._broken: BundlerError | None = None
+
+    def put(self, chunk: bytes) -> None:
+        """Add bytes; wait until there is room for them. Nothing happens if nobody reads any more."""
+        with self._room.lock:
+            self._room.freed.wait_for(lambda: self._left or self._room.free >= len(chunk))
+            if not self._left:
+                self._room.free -= len(chunk)
+                self._chunks.append(chunk)
+                self._arrived.notify()
+
+    def end(self) -> None:
+        """Say that these were all bytes, and that they are right."""
+        with self._room.lock:
+            self._ended = True
+            self._arrived.notify()
+
+    def break_off(self, error: BundlerError) -> None:
+        """Say that no more will come, unless all came."""
+        with self._room.lock:
+            if not self._ended:
+                self._ended, self._broken = True, error
+                self._arrived.notify()
+
+    def leave(self) -> None:
+        """Say that nobody reads any more."""
+        with self._room.lock:
+            self._left = True
+            self._room.free += sum(map(len, self._chunks))
+            self._chunks.clear()
+            self._room.freed.notify_all()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            with self._room.lock:
+                self._arrived.wait_for(lambda: self._chunks or self._ended)
+                if self._broken:
+                    raise self._broken
+                if not self._chunks:
+                    return
+                chunk = self._chunks.popleft()
+                self._room.free += len(chunk)
+                self._room.freed.notify_all()
+            yield chunk

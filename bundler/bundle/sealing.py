@@ -16,11 +16,10 @@ from bundler.errors import IntegrityError, TrustError, UsageError
 from bundler.file_system import LONGEST_NAME, LocalWarning, fits, followed
 from bundler.limits import KIB
 from bundler.reporting.progress import SILENCE, Progress, Step
-from bundler.trust.armor import SIGNATURE_FILE
-from bundler.trust.statement import STATEMENT_FILE, SignedStatement, Statement
 
 if TYPE_CHECKING:
     from bundler.bundle.reader import Bundle
+    from bundler.trust.statement import SignedStatement, Statement
 
 _LINE = r"(\\?)([0-9a-fA-F]{64})(?: [ *](.*))?"
 
@@ -116,6 +115,8 @@ def seal_bundle(
             write_sidecar(bundle.path, bundle.sha256)
         return
     if bundle.path.is_dir():
+        from bundler.bundle.unpacked import write_seal
+
         write_seal(bundle.path, signed)
         return
     blobs = list(bundle.inventory.content)
@@ -155,24 +156,3 @@ def refuse_volumes(bundle: Bundle) -> None:
     if bundle.volumes:
         next_step = "sign the bundle before it is cut, or export with --sign-key and --volume-size"
         raise UsageError(str(bundle.path), "it is in volumes", next_step)
-
-
-def write_seal(folder: Path, signed: SignedStatement) -> None:
-    """Write both files into a directory."""
-    (_, statement), (_, signatures) = signed.files()
-    if _has(folder, statement):
-        durable.write_whole(folder / SIGNATURE_FILE, signatures, follow=False)
-        return
-    durable.remove_if_there(folder / STATEMENT_FILE)
-    durable.write_whole(folder / SIGNATURE_FILE, signatures, follow=False)
-    durable.write_whole(folder / STATEMENT_FILE, statement, follow=False)
-
-
-def remove_seal(folder: Path) -> None:
-    """Remove what was signed of a bundle that is about to be replaced."""
-    for name in (STATEMENT_FILE, SIGNATURE_FILE):
-        durable.remove_if_there(folder / name)
-
-
-def _has(folder: Path, statement: bytes) -> bool:
-    return durable.read_if_there(folder / STATEMENT_FILE, len(statement) + 1) == statement

@@ -8,7 +8,7 @@ from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id
 from bundler.bundle.inventory_reader import check_index, decode
 from bundler.bundle.member_encoding import member_of
 from bundler.bundle.stream import StatementCheck
-from bundler.durable import check_ours
+from bundler.durable import check_ours, read_if_there, remove_if_there, write_whole
 from bundler.errors import ContentError, IntegrityError, NotFoundError, TrustError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout
 from bundler.limits import Limits
@@ -103,3 +103,24 @@ class BundleDirectory:
             yield blob, chunks
             for _ in chunks:
                 pass
+
+
+def write_seal(folder: Path, signed: SignedStatement) -> None:
+    """Write both files into a directory."""
+    (_, statement), (_, signatures) = signed.files()
+    if _has(folder, statement):
+        write_whole(folder / SIGNATURE_FILE, signatures, follow=False)
+        return
+    remove_if_there(folder / STATEMENT_FILE)
+    write_whole(folder / SIGNATURE_FILE, signatures, follow=False)
+    write_whole(folder / STATEMENT_FILE, statement, follow=False)
+
+
+def remove_seal(folder: Path) -> None:
+    """Remove what was signed of a bundle that is about to be replaced."""
+    for name in (STATEMENT_FILE, SIGNATURE_FILE):
+        remove_if_there(folder / name)
+
+
+def _has(folder: Path, statement: bytes) -> bool:
+    return read_if_there(folder / STATEMENT_FILE, len(statement) + 1) == statement

@@ -16,9 +16,12 @@ def write_mirror_config(
 ) -> tuple[str, ...]:
     """Write the files for what was imported, and for what the receipt has; return what they can't express.
 
-    A file that an earlier import wrote and that would not hold any more is removed.
+    A file that an earlier import wrote and that would not hold any more is removed. A dry run writes and
+    removes nothing.
     """
     files = mirror_files(mirror_rules(_names(report, receipt)), session.registries.origin)
+    if report.dry_run:
+        return files.refused
     for name, text in files.files.items():
         path = folder / name
         make_directories(path.parent)
@@ -39,7 +42,9 @@ def _names(report: Report, receipt: Path | None) -> dict[RepositoryName, Reposit
         held = decode_receipt(receipt.read_bytes(), str(receipt))
         names |= {entry.name: entry.target for entry in held.repositories}
     for entry in report.repositories:
-        is_there = any(tag.status in ("pushed", "present", "moved", "merged") for tag in entry.tags)
+        is_there = any(
+            tag.status in ("pushed", "present", "moved", "merged", "planned") for tag in entry.tags
+        )
         if entry.source and is_there:
             names[RepositoryName(entry.source)] = RepositoryName(entry.name)
     return names

@@ -109,12 +109,12 @@ def _refuse_idle(options: selection_options.SelectionOptions, selection: sources
         item = "--prereleases" if options.tags.prereleases else "prereleases"
         raise UsageError(item, "no source has a range or a --newest to leave them out", "leave it out")
     of_images = {
-        "excludeImages": "exclude_images", "optionalImages": "optional_images",
-        "imageMinimumAge": "image_min_age",
+        "--exclude-image": "exclude_images", "--optional-image": "optional_images",
+        "--image-min-age": "image_min_age",
     }  # fmt: skip
-    for key, field in of_images.items():
+    for option, field in of_images.items():
         if not selection.with_images and any(getattr(include, field) for include in selection.includes):
-            raise UsageError(key, "no images are included", "add `images: true` or --with-images")
+            raise UsageError(option, "no images are included", "add `images: true` or --with-images")
 
 
 def refuse_nothing(selection: sources.Selection) -> None:

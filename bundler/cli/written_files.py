@@ -41,9 +41,10 @@ class RuntimeValues(Mapping[str, str]):
         return len(self._values)
 
     def hidden(self, text: str) -> str:
-        """Return the text without the values in it."""
+        """Return the text without the values in it, quoted ones too."""
         for value in sorted(filter(None, self._used), key=len, reverse=True):
-            text = text.replace(value, "(a runtime value)")
+            for spelled in (value, repr(value)[1:-1], ascii(value)[1:-1]):
+                text = text.replace(spelled, "(a runtime value)")
         return text
 
 
@@ -253,7 +254,7 @@ def write_all(
     if written.image_map and not report.dry_run:
         lines = sorted({f"{old} {new}\n" for old, new in _names(report)})
         write_whole(written.image_map, "".join([*_filtered_lines(report), *lines]).encode())
-    if written.mirror_config and not report.dry_run:
+    if written.mirror_config:
         refused = write_mirror_config(written.mirror_config, report, session, receipt)
         report = dataclasses.replace(report, warnings=(*report.warnings, *refused))
     if written.timoni_bundles_to:

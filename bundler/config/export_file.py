@@ -10,7 +10,16 @@ from pydantic import Field as KeyField
 
 from bundler.config.export_options import ExportSettings
 from bundler.config.include_options import IncludeOptions
-from bundler.config.keys import FilePath, Keys, TextWithVariables, given_in, model_of, values_of
+from bundler.config.keys import (
+    IMAGES,
+    FilePath,
+    Keys,
+    TextWithVariables,
+    given_in,
+    model_of,
+    values_of,
+    with_images,
+)
 from bundler.config.option import (
     Circumstances,
     Option,
@@ -77,12 +86,14 @@ _REFERRERS: Any = (
     KeyField(default=None, description="Also what refers to the modules: signatures, SBOMs. Default: true."),
 )
 
+
 DefaultKeys = model_of(
     "DefaultKeys",
     "Rules, and what to include: for every source that does not say otherwise; of a Timoni Bundle, what to "
     "include.",
     *RULES,
     IncludeOptions,
+    images=IMAGES,
     referrers=_REFERRERS,
 )
 
@@ -102,6 +113,7 @@ SourceKeys = model_of(
     PlaceOptions,
     base=OnePlaceKeys,
     never_null_in=frozenset(PLACES),
+    images=IMAGES,
     referrers=_REFERRERS,
 )
 
@@ -246,8 +258,8 @@ def _source(keys: Any, defaults: Any) -> ConfiguredSource:
 
 
 def _include(keys: Any) -> Include:
-    include = values_of(IncludeOptions, keys)
-    return include._replace(no_referrers=keys.referrers is False).include()
+    include = values_of(IncludeOptions, keys)._replace(no_referrers=keys.referrers is False)
+    return with_images(include, keys.images).include()
 
 
 def merged(files: Sequence[ExportFile]) -> ExportFile:

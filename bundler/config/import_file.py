@@ -14,7 +14,8 @@ from bundler.config.selection_options import SelectOptions, TagOptions, rules_of
 from bundler.config.texts import refuse_unless_meant
 from bundler.errors import UsageError
 from bundler.mapping import Mapping, MappingRule, Match, check_rule
-from bundler.oci import RegistryName, RepositoryName, RepositoryPath
+from bundler.oci import DEFAULT_REGISTRY, RegistryName, RepositoryName, RepositoryPath, glob_in_full
+from bundler.oci.reference import is_registry
 from bundler.selection.rules import Rules
 
 
@@ -45,15 +46,14 @@ def _prefix(text: str) -> str:
     """Read `host`, or `host/path`, perhaps with a slash behind it."""
     bare = text.rstrip("/")
     try:
-        RepositoryName.parse(bare) if "/" in bare else RegistryName.parse(bare)
+        if bare and not is_registry(bare.partition("/")[0]):
+            return RepositoryName.parse(f"{DEFAULT_REGISTRY}/{bare}")
+        return RepositoryName.parse(bare) if "/" in bare else RegistryName.parse(bare)
     except ValueError as error:
         raise RefusedValueError(str(error), "write HOST/ or HOST/PATH/") from None
-    return bare
 
 
-SourceName = Annotated[
-    RepositoryName, from_text(lambda text, at: RepositoryName.parse(text.removeprefix("oci://")))
-]
+SourceName = Annotated[RepositoryName, from_text(lambda text, at: RepositoryName.parse(glob_in_full(text)))]
 
 
 Host = Annotated[RegistryName, from_text(lambda text, at: RegistryName.parse(text), RegistryName)]

@@ -21,21 +21,21 @@ class IncludeOptions(NamedTuple):
     images: Annotated[
         bool,
         Option(
-            "--with-images", key="images", heading=INCLUDED,
+            "--with-images", heading=INCLUDED,
             help="Include the container images that the modules run.",
         ),
     ] = False  # fmt: skip
     exclude_images: Annotated[
         tuple[str, ...],
         Option(
-            "--exclude-image", key="excludeImages", metavar="GLOB", heading=INCLUDED,
+            "--exclude-image", metavar="GLOB", heading=INCLUDED,
             help="Leave out images whose HOST/REPOSITORY:TAG matches this glob. Repeatable.",
         ),
     ] = ()  # fmt: skip
     optional_images: Annotated[
         tuple[str, ...],
         Option(
-            "--optional-image", key="optionalImages", metavar="GLOB", heading=INCLUDED,
+            "--optional-image", metavar="GLOB", heading=INCLUDED,
             help="Warn about images that match this glob and can't be fetched. Default: they fail. "
             "Repeatable.",
         ),
@@ -43,7 +43,7 @@ class IncludeOptions(NamedTuple):
     image_min_age: Annotated[
         int | None,
         Option(
-            "--image-min-age", key="imageMinimumAge", metavar="AGE", heading=INCLUDED, read=texts.age,
+            "--image-min-age", metavar="AGE", heading=INCLUDED, read=texts.age,
             help="Leave out images younger than this (72h), with a warning, if they say when they were made. "
             "Costs up to two small requests per image.",
         ),

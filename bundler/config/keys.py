@@ -5,11 +5,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationInfo, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationInfo, create_model
 from pydantic import Field as KeyField
 from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
+from bundler.config.include_options import IncludeOptions
 from bundler.config.option import (
     NOTHING,
     Circumstances,
@@ -21,7 +22,7 @@ from bundler.config.option import (
     parts_of,
 )
 from bundler.config.problems import RefusedValueError
-from bundler.config.texts import expanded, path_of, path_text
+from bundler.config.texts import age, expanded, path_of, path_text
 from bundler.errors import UsageError
 from bundler.oci.grammar import Parsed, camel
 
@@ -162,3 +163,44 @@ def given_in(group: type[tuple[Any, ...]], keys: BaseModel | None, above: str = 
             yield from given_in(part.group, key if part.section else keys, below)
         elif key is not None and isinstance(part.field.declared, Option):
             yield above + part.field.declared.key
+
+
+# --- the key `images` of export files ------------------------------------------------------------------
+
+
+class ImageKeys(Keys):
+    """Rules for the container images that the modules run. They are included: `{}` is the same as true."""
+
+    exclude: Texts | None = None
+    """Leave out images whose HOST/REPOSITORY:TAG matches one of these globs."""
+    optional: Texts | None = None
+    """Warn about images that match one of these globs and can't be fetched. Default: they fail."""
+    minimum_age: Annotated[Any, from_text(age)] | None = None
+    """Leave out images younger than this (72h), with a warning, if they say when they were made."""
+
+
+def _image_keys(value: object) -> object:
+    """Read true as no rule, and false as no images."""
+    if isinstance(value, bool):
+        return {} if value else None
+    if not isinstance(value, dict | None):
+        raise PydanticKnownError("bool_type")
+    return value
+
+
+IMAGES: Any = (
+    Annotated[ImageKeys | None, BeforeValidator(_image_keys, json_schema_input_type=bool | ImageKeys | None)],
+    KeyField(default=None, description="Include the container images that the modules run."),
+)
+"""Type and declaration of the key `images`."""
+
+
+def with_images(include: IncludeOptions, images: ImageKeys | None) -> IncludeOptions:
+    """Return the options with what a file says of images; None: none are included."""
+    rules = images or ImageKeys()
+    return include._replace(
+        images=images is not None,
+        exclude_images=tuple(rules.exclude or ()),
+        optional_images=tuple(rules.optional or ()),
+        image_min_age=rules.minimum_age,
+    )

@@ -144,23 +144,33 @@ class Incremental(NamedTuple):
 ALONE = Incremental()
 
 
-def retain(store: Store, incremental: Incremental, session: Session) -> tuple[list[str], list[str]]:
-    """Remove what is not kept; return the files that are gone, and warnings about those left alone.
+class Going(NamedTuple):
+    """The bundles of a job that are not kept, and what is to be done with them."""
 
-    A file goes only if it still is the bundle that this job wrote there. Raises IntegrityError, before
-    anything is removed, if the newest bundle is not whole.
+    entries: tuple[HistoryEntry, ...] = ()
+    """All of them; the store forgets them."""
+    files: tuple[tuple[Path, list[Path]], ...] = ()
+    """Those that are there and still what the job wrote: the bundle with its files."""
+    warnings: tuple[str, ...] = ()
+
+
+def going(
+    entries: Sequence[HistoryEntry], incremental: Incremental, session: Session, *, writes: bool = False
+) -> Going:
+    """Return what `retain` removes; `writes`: the last of the entries is yet to be written.
+
+    Raises: IntegrityError if the newest bundle is not whole.
     """
-    history = History(store.path)
-    entries = history.entries()
     gone = expired(entries, incremental.job, incremental.keep, session.clock())
     beyond = kept_beyond(entries, incremental, session.clock())
     if not gone:
-        return [], [beyond] if beyond else []
-    newest = history.last(incremental.job)
-    if newest and newest.path and not files_of(newest):
-        return [], [f"{newest.path}: it is the newest bundle, and not there: no older one was removed"]
-    _prove(newest, session.limits)
-    removed: list[str] = []
+        return Going(warnings=(beyond,) if beyond else ())
+    newest = next((entry for entry in reversed(entries) if entry.job == incremental.job), None)
+    if newest and newest.path and not writes and not files_of(newest):
+        line = f"{newest.path}: it is the newest bundle, and not there: no older one was removed"
+        return Going(warnings=(line,))
+    _prove(None if writes else newest, session.limits)
+    removed: list[tuple[Path, list[Path]]] = []
     warnings = [beyond] if beyond else []
     written_last = {entry.path: entry.id for entry in entries}
     for entry in gone:
@@ -168,16 +178,29 @@ def retain(store: Store, incremental: Incremental, session: Session) -> tuple[li
         if not files or written_last[entry.path] != entry.id:
             continue  # carried away, or replaced by a newer one of the same name
         if _is_ours(files[0], entry, session.limits):
-            remove_sidecar(path)
-            for file in files:
-                remove_if_there(file)
-            # Forgotten before it is gone for good, nobody would ever remove it.
-            sync_directory(path.parent)
-            removed.append(str(path))
+            removed.append((path, files))
         else:
             warnings.append(f"{path}: not removed: it is not the bundle that this job wrote there")
-    history.forget({entry.id for entry in gone})
-    return removed, warnings
+    return Going(tuple(gone), tuple(removed), tuple(warnings))
+
+
+def retain(store: Store, incremental: Incremental, session: Session) -> tuple[list[str], tuple[str, ...]]:
+    """Remove what is not kept; return the files that are gone, and warnings about those left alone.
+
+    A file goes only if it still is the bundle that this job wrote there. Raises IntegrityError, before
+    anything is removed, if the newest bundle is not whole.
+    """
+    history = History(store.path)
+    gone = going(history.entries(), incremental, session)
+    for path, files in gone.files:
+        remove_sidecar(path)
+        for file in files:
+            remove_if_there(file)
+        # Forgotten before it is gone for good, nobody would ever remove it.
+        sync_directory(path.parent)
+    if gone.entries:
+        history.forget({entry.id for entry in gone.entries})
+    return [str(path) for path, _ in gone.files], gone.warnings
 
 
 def files_of(entry: HistoryEntry) -> list[Path]:

@@ -75,6 +75,7 @@ def list_tags(name: RepositoryName, session: Session, *, digests: bool = False) 
                 raise result
         else:
             read[tag] = result
+    failures.sort(key=lambda problem: problem.item)
     return RepositoryTags(name, tuple(read[tag] for tag in tags if tag in read), tuple(failures))
 
 

@@ -36,26 +36,23 @@ class ExportRun(json_report.Phases):
         """Report that the output holds exactly this already, or that the base does."""
         return replace(self._finished(finished), unchanged=True)
 
-    def planned_unchanged(
-        self, content: ExportContent, bundle: json_report.BundleReport | None
-    ) -> json_report.Report:
+    def planned_unchanged(self, planned: Finished) -> json_report.Report:
         """Report on a dry run that found everything in its place."""
-        report = self._report(content, "present")
-        return replace(report, bundle=bundle, unchanged=True, dry_run=True)
+        return replace(self._finished(planned, "present"), unchanged=True, dry_run=True)
 
     def planned(
-        self, content: ExportContent, plan: ExportPlan, compact: CompactReport | None
+        self, planned: Finished, plan: ExportPlan, compact: CompactReport | None
     ) -> json_report.Report:
         """Report on a dry run."""
-        report = self._report(content, "planned")
+        report = self._finished(planned, "planned")
         return replace(report, blobs=_counts(plan, {}), compact=compact, dry_run=True)
 
     def done(self, fetched: Fetched, finished: Finished) -> json_report.Report:
         """Report on a bundle that was written."""
         return replace(self._finished(finished), blobs=_counts(fetched.plan, fetched.missing))
 
-    def _finished(self, finished: Finished) -> json_report.Report:
-        report = self._report(finished.content, "exported")
+    def _finished(self, finished: Finished, status: json_report.Status = "exported") -> json_report.Report:
+        report = self._report(finished.content, status)
         return replace(report, bundle=finished.bundle, removed=finished.removed)
 
     def _report(

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import NotFoundError, UsageError
-from bundler.oci import Descriptor, Digest, Tag
+from bundler.oci import Descriptor, Digest, Tag, glob_in_full
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _version(root: Root, inventory: Inventory) -> FoundVersion:
 
 
 def _named(repository: str, name: str) -> bool:
-    return repository == name or repository.endswith(f"/{name}")
+    return repository in (name, glob_in_full(name)) or repository.endswith(f"/{name}")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,14 +1,13 @@
 """The destination of an import: which part of the bundle goes where, under which names. No I/O."""
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from bundler.attachments.referrers import attachment_tags, is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.errors import NotFoundError
 from bundler.mapping import KEPT, Mapping, map_all
-from bundler.oci import Digest, Manifests, Prefix, RepositoryName, reached
+from bundler.oci import Digest, Manifests, Prefix, RepositoryName, is_meant, reached
 from bundler.selection import choose
 from bundler.selection.choose import EVERY_TAG, Decision
 from bundler.selection.rules import Rules
@@ -25,7 +24,7 @@ class Part(NamedTuple):
     def has(self, repository: str) -> bool:
         """Return True if a repository is meant."""
         globs = self.repositories
-        return not globs or any(fnmatchcase(repository, glob) for glob in globs)
+        return not globs or is_meant(repository, globs)
 
 
 WHOLE = Part()

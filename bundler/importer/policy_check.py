@@ -6,7 +6,7 @@ from itertools import chain
 from bundler.attachments.evidence import Attachments, evidence_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
 from bundler.errors import BUNDLE, BundlerError, ContentError, TrustError, UnsignedError, ViolationsError
-from bundler.oci import BlobSource, Manifest, Manifests, RepositoryName
+from bundler.oci import BlobSource, Manifest, Manifests, RepositoryName, is_meant
 from bundler.reporting.json_report import SignedReport
 from bundler.trust.module_signers import Signers
 from bundler.trust.policy import Demand, Policy, matches
@@ -82,7 +82,7 @@ class PolicyCheck:
 
 def _places(policy: Policy, inventory: Inventory, names: Names | None) -> Iterator[ContentError]:
     for entry in inventory.repositories:
-        if policy.sources and not matches(entry.name, policy.sources):
+        if policy.sources and not is_meant(entry.name, policy.sources):
             yield _refused(entry.name, "the policy does not allow this source")
         target = names.get(entry.name) if names else None
         if target and policy.targets and not matches(target.path, policy.targets):

@@ -12,6 +12,8 @@ from bundler.oci.reference import (
     RepositoryName,
     RepositoryPath,
     Tag,
+    glob_in_full,
+    is_meant,
     parse_prefix,
     parse_reference,
 )
@@ -19,7 +21,7 @@ from bundler.oci.reference import (
 __all__ = [
     "CHUNK", "DEFAULT_REGISTRY", "INDEXES", "OCI_INDEX", "BlobSource", "BlobStore", "Descriptor",
     "Digest", "HeldManifests", "Layer", "Manifest", "Manifests", "Prefix", "Reference", "RegistryName",
-    "RepositoryName", "RepositoryPath", "Tag", "Tally", "Verifier", "bottom_up", "held_back", "needed_by",
-    "parse_manifest", "parse_prefix", "parse_reference", "pieces", "reached", "read_all", "sha256",
-    "shortened", "verified",
+    "RepositoryName", "RepositoryPath", "Tag", "Tally", "Verifier", "bottom_up", "glob_in_full",
+    "held_back", "is_meant", "needed_by", "parse_manifest", "parse_prefix",
+    "parse_reference", "pieces", "reached", "read_all", "sha256", "shortened", "verified",
 ]  # fmt: skip

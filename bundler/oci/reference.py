@@ -5,6 +5,8 @@ Source: distribution-spec 1.1, "Pull"; distribution/reference for the host part.
 
 import ipaddress
 import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import NamedTuple, Self
 
 from bundler.errors import UsageError
@@ -146,6 +148,31 @@ def with_registry(name: str, default: RegistryName) -> str:
     if host in (DOCKER_HUB, f"index.{DOCKER_HUB}"):
         host, path = DOCKER_HUB, path if "/" in path else f"library/{path}"
     return f"{host}/{path}"
+
+
+_WILDCARDS = frozenset("*?[")
+
+
+def glob_in_full(glob: str, default: RegistryName = DEFAULT_REGISTRY) -> str:
+    """Return a glob on `host/path[:tag]` with the registry that a person leaves out, as in a reference.
+
+    Where a wildcard comes first, it may stand for any registry.
+    """
+    first, slash, rest = glob.removeprefix("oci://").partition("/")
+    last = rest if slash else first
+    name, colon, tag = (last, "", "") if "/" in last else last.partition(":")
+    if not slash and (is_registry(name) or _WILDCARDS.intersection(name)):
+        return glob.removeprefix("oci://")
+    if _WILDCARDS.intersection(first if slash else ""):
+        return f"{first}/{rest}"
+    if _WILDCARDS.intersection(name):
+        return f"{first}/{rest}" if is_registry(first) else f"{default}/{first}/{rest}"
+    return with_registry(f"{first}/{name}" if slash else name, default) + colon + tag
+
+
+def is_meant(name: str, globs: Iterable[str], default: RegistryName = DEFAULT_REGISTRY) -> bool:
+    """Return whether a glob matches all of a name, `host/path[:tag]`; `*` also matches `/`."""
+    return any(fnmatchcase(name, glob_in_full(glob, default)) for glob in globs)
 
 
 def is_registry(part: str) -> bool:

@@ -4,6 +4,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from bundler.oci.reference import is_meant
 from bundler.trust.job import Job
 
 _WILD = "*?["
@@ -58,7 +59,7 @@ class Demand(NamedTuple):
 
     def is_for(self, repository: str) -> bool:
         """Return True if a repository is meant."""
-        return matches(repository, self.repositories)
+        return is_meant(repository, self.repositories)
 
 
 class Policy(NamedTuple):

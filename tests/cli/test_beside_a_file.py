@@ -147,14 +147,17 @@ def test_runtime_values_come_from_the_environment_on_request(
     assert run([*line, "--runtime-from-env"]) == 0
 
 
+@pytest.mark.parametrize(
+    "secret", ["correct horse", "correct\nhorse", "correct\thorse", 'h\u00f6rse\'s "horse"']
+)
 def test_a_runtime_value_that_is_no_url_is_not_printed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+    secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     (tmp_path / "bundle.cue").write_text(STACK)
-    monkeypatch.setenv("MODULE", "correct horse")
+    monkeypatch.setenv("MODULE", secret)
     line = ["export", "--from-timoni-bundle", str(tmp_path / "bundle.cue"), "-o", str(tmp_path / "b.tar.zst")]
     assert run([*line, "--runtime-from-env"]) != 0
-    assert run([*line, "--set", "MODULE=oci://correct horse/a"]) != 0
+    assert run([*line, "--set", f"MODULE=oci://{secret}/a"]) != 0
     said = capsys.readouterr()
     assert "horse" not in said.err + said.out
 
@@ -201,8 +204,8 @@ def test_images_are_excluded_and_optional_by_glob_on_both_sides() -> None:
     [
         ("prereleases: true", [], "prereleases"),
         ("globs: ['1.*']", ["--prereleases"], "--prereleases"),
-        ("excludeImages: ['*/redis*']", [], "excludeImages"),
-        ("newest: 1", ["--optional-image", "*"], "optionalImages"),
+        ("images: false", ["--exclude-image", "*/redis*"], "--exclude-image"),
+        ("newest: 1", ["--optional-image", "*"], "--optional-image"),
         (
             "referrers: false",
             ["--cosign-key", "k.pem", "-o", "b.tar.zst"],

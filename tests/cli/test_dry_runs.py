@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from bundler.__main__ import run
+from bundler.limits import MIB
 from bundler.store.blob_store import Store
 from tests.builders import a_bundle, a_module, sign_by_tag
 from tests.doubles import MemoryRegistry
+from tests.processes import small_disk
 from tests.registries import RealRegistry
 from tests.trust.keys import a_key, line
 
@@ -120,6 +122,70 @@ def test_a_dry_run_keeps_the_report_and_metrics_of_the_last_run(
         assert "a dry run does not replace the report of a run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["out", "store", "both"])
+def test_a_dry_export_finds_too_small_a_disk(where: str, tmp_path: Path, capsys: Output) -> None:
+    disk = tmp_path / "disk"
+    out, store = (disk if where in (name, "both") else tmp_path for name in ("out", "store"))
+    with MemoryRegistry({"app": a_module(size=MIB)}) as registry, small_disk(disk, MIB):
+        command = ["export", f"{registry.host}/app", "-o", str(out / "b.tar.zst"), "-q"]
+        command += ["--store", str(store / "store")]
+        dry = said([*command, "--dry-run"], capsys)
+        assert list(disk.iterdir()) == []
+        for code, (text,) in (dry, said(command, capsys)):
+            assert (code, "bytes are needed" in text) == (9, True)
+
+
+@pytest.mark.slow
+def test_a_dry_import_keeps_every_file_of_the_last_run(
+    target_registry: RealRegistry, fresh: Callable[[str], str], tmp_path: Path, capsys: Output
+) -> None:
+    bundles = [
+        a_bundle(tmp_path / f"{name}.tar.zst", {"h.example/app": a_module("1.0.0", name=name)})
+        for name in "ab"
+    ]
+    files = ["--report=r.json", "--receipt=receipt.json", "--rollback-file=undo.json", "--metrics=m.prom"]
+    files += ["--write-image-map=map.txt", "--write-mirror-config=mirrors", "--state=state"]
+    options = [f"{flag}={tmp_path / name}" for flag, _, name in (file.partition("=") for file in files)]
+    options += ["--to", f"oci://{target_registry.host}/{fresh('dry')}", "-q"]
+    for bundle in bundles:
+        assert run(["import", str(bundle), *options, "--on-conflict", "overwrite"]) == 0
+    before = everything(tmp_path)
+    undo = str(tmp_path / "undo.json")
+    for words in (
+        [str(bundles[0])],
+        [str(bundles[0]), "--on-conflict", "overwrite"],
+        [str(bundles[0]), "--tag", "9.*"],
+        [str(tmp_path / "none.tar.zst")],
+        [str(bundles[0]), "--prune", "3"],
+    ):
+        run(["import", *words, *options, "--dry-run"])
+        assert everything(tmp_path) == before
+    rest = [option for option in options[:4] if "rollback" not in option]
+    assert run(["import", "--rollback", undo, *rest, options[6], "-q", "--dry-run"]) == 0
+    assert everything(tmp_path) == before
+    capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_a_dry_export_names_the_bundles_that_are_not_kept(
+    registry: MemoryRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["export", f"{registry.host}/app", "-q", "--store", "store", "--keep", "1"]
+    for number, tag in enumerate(["1.0.0", "1.1.0"]):
+        assert run([*command, "--tag", tag, "-o", f"{number}.tar.zst"]) == 0
+    for out, options in (("2.tar.zst", []), ("2.tar.zst", []), ("1.tar.zst", ["--tag", "1.1.0"])):
+        capsys.readouterr()
+        before, line = everything(tmp_path), [*command, "-o", out, *options]
+        assert run([*line, "--dry-run"]) == 0
+        shown = set(re.findall("^remove (.*)$", capsys.readouterr().out, re.MULTILINE))
+        assert everything(tmp_path) == before
+        assert run([*line, "--report", "r.json"]) == 0
+        assert shown == set(json.loads(Path("r.json").read_text())["removed"])
+    assert not Path("2.tar.zst").exists()
+
+
 STACK = """
 bundle: {
 	apiVersion: "v1alpha1"
@@ -140,6 +206,7 @@ IMPORTS: dict[str, tuple[Callable[[Path], object], list[str], int]] = {
         lambda folder: (folder / "stack.cue").write_text(STACK % "1.0.0"), ["--timoni-bundle", "stack.cue"], 0
     ),
     "nothing is selected": (lambda folder: None, ["--tag", "9.*"], 4),
+    "a mirror has no TLS": (lambda folder: None, ["--write-mirror-config", "mirrors"], 0),
     "the receipt is another file": (lambda folder: a_file(folder / "r.json"), ["--receipt", "r.json"], 7),
     "the rollback file is another file": (
         lambda folder: a_file(folder / "r.json"), ["--rollback-file", "r.json"], 2

@@ -366,3 +366,46 @@ def test_settings_on_which_two_files_differ_name_both_files() -> None:
 def test_a_relative_path_in_two_folders_is_two_paths() -> None:
     with pytest.raises(UsageError, match=r"output: b/m.tar, but a/e.yaml says a/m.tar"):
         merged([read("output: m.tar", "a/e.yaml"), read("output: m.tar", "b/e.yaml")])
+
+
+@pytest.mark.parametrize(
+    ("images", "include"),
+    [
+        ("true", Include(images=True)),
+        ("false", Include()),
+        ("null", Include()),
+        ("{}", Include(images=True)),
+        (
+            "{exclude: ['*/redis:*'], optional: ['*/test*'], minimumAge: 7d}",
+            Include(
+                images=True,
+                exclude_images=("*/redis:*",),
+                optional_images=("*/test*",),
+                image_min_age=7 * 86400,
+            ),
+        ),
+    ],
+)
+def test_images_are_included_with_rules_or_without(images: str, include: Include) -> None:
+    """A source's own key replaces the default as a whole."""
+    content = f"defaults: {{images: {{optional: [x]}}}}\nsources: [{{preset: minimal, images: {images}}}]"
+    assert read(content).sources[0].include == include._replace(referrers=True)
+    (alone,) = read(f"defaults: {{images: {images}}}\nsources: [{{preset: minimal}}]").sources
+    assert alone.include == include._replace(referrers=True)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ("1", "images: must be true or false"),
+        ("[a]", "images: must be true or false"),
+        ("{exclud: [a]}", "images.exclud: unknown key; did you mean exclude?"),
+        ("{optional: a}", "images.optional: must be a list"),
+        ("{exclude: []}", "images.exclude: is empty"),
+        ("{minimumAge: soon}", "images.minimumAge: "),
+    ],
+)
+def test_rules_for_images_that_say_nothing_are_refused(images: str, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        read(f"sources: [{{preset: minimal, images: {images}}}]")
+    assert words in str(error.value)

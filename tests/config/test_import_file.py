@@ -49,6 +49,23 @@ def test_a_file_says_where_to_under_which_names_and_which_part() -> None:
     assert isinstance(file.settings.target.to.registry, RegistryName)
 
 
+@pytest.mark.parametrize(
+    ("rule", "source"),
+    [
+        ("repository: docker.io/nginx", "docker.io/library/nginx"),
+        ("repository: oci://index.docker.io/nginx", "docker.io/library/nginx"),
+        ("repository: stefanprodan/modules/podinfo", "ghcr.io/stefanprodan/modules/podinfo"),
+        ("prefix: stefanprodan/modules/", "ghcr.io/stefanprodan/modules"),
+        ("prefix: stefanprodan/", "ghcr.io/stefanprodan"),
+        ("prefix: docker.io/", "docker.io"),
+        ("prefix: localhost/a/", "localhost/a"),
+    ],
+)
+def test_a_mapping_means_what_the_same_reference_means(rule: str, source: str) -> None:
+    mapped = read(f"mapping: [{{{rule}, to: new}}]").mapping
+    assert [entry.source for entry in mapped.rules] == [source]
+
+
 def test_what_is_not_said_is_left_to_the_command_line() -> None:
     assert read("") == ImportFile("conf/import.yaml")
 
@@ -68,7 +85,7 @@ WRONG = {
     "mapping:\n- registry: a": ("3: mapping[0].to", "is missing", ""),
     "mapping:\n- registry: a\n  to: 1.10": ("4: mapping[0].to", "1.10 without quotes is a number", '"1.10"'),
     "mapping:\n- registry: a/b\n  to: x": ("3: mapping[0].registry", "is not a registry", ""),
-    "mapping:\n- repository: a\n  to: x": ("3: mapping[0].repository", "is not a repository", ""),
+    "mapping:\n- repository: h.example\n  to: x": ("3: mapping[0].repository", "is not a repository", ""),
     "mapping:\n- repository: a/b:1\n  to: x": ("3: mapping[0].repository", "is not a repository", ""),
     "mapping:\n- prefix: a/B\n  to: x": ("3: mapping[0].prefix", "is not a repository", "HOST/PATH/"),
     "mapping:\n- prefix: ''\n  to: x": ("3: mapping[0].prefix", "is not a registry", "HOST/PATH/"),

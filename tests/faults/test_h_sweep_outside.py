@@ -200,7 +200,7 @@ def _is_one_line_about(folder: Path, said: str) -> bool:
 
 @pytest.fixture
 def host() -> Iterator[str]:
-    """A registry with two tags, of one config and one layer each."""
+    """A registry with two tags, of one config and one layer each, of which compact bundles make something."""
     content = an_image(0, 1)
     with MemoryRegistry({"app": content}) as registry:
         yield registry.host

@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 
 from bundler.errors import UsageError
 from bundler.oci.reference import (
+    DOCKER_HUB,
     RegistryName,
     RepositoryName,
     RepositoryPath,
     Tag,
     address,
+    glob_in_full,
+    is_meant,
     parse_prefix,
     parse_reference,
 )
@@ -187,3 +190,37 @@ def test_an_address_with_a_secret_is_refused_without_it(text: str) -> None:
 
 def test_a_glob_of_one_letter_is_no_query() -> None:
     assert address("h.io/org/app-?", "") == "h.io/org/app-?"
+
+
+@pytest.mark.parametrize(
+    ("glob", "full"),
+    [
+        ("docker.io/nginx", "docker.io/library/nginx"),
+        ("index.docker.io/nginx", "docker.io/library/nginx"),
+        ("docker.io/nginx:*", "docker.io/library/nginx:*"),
+        ("docker.io/bitnami/redis", "docker.io/bitnami/redis"),
+        ("docker.io/ngi*", "docker.io/ngi*"),
+        ("podinfo", "ghcr.io/podinfo"),
+        ("stefanprodan/modules/podinfo", "ghcr.io/stefanprodan/modules/podinfo"),
+        ("stefanprodan/modules/*", "ghcr.io/stefanprodan/modules/*"),
+        ("oci://stefanprodan/*", "ghcr.io/stefanprodan/*"),
+        ("localhost/app", "localhost/app"),
+        ("localhost:5000/app:1.*", "localhost:5000/app:1.*"),
+        ("h.example/*", "h.example/*"),
+        ("*", "*"),
+        ("*/redis", "*/redis"),
+        ("*.example/a", "*.example/a"),
+        ("gh*/a/b", "gh*/a/b"),
+        ("[gq]*/a", "[gq]*/a"),
+    ],
+)
+def test_a_glob_means_what_the_same_reference_means(glob: str, full: str) -> None:
+    assert glob_in_full(glob) == full
+    assert is_meant(full.replace("*", "x"), (glob,)) or "[" in glob
+
+
+def test_a_glob_on_images_is_on_docker_hub_without_a_host() -> None:
+    for glob in ("nginx", "nginx:*", "docker.io/nginx:1.*", "library/nginx*"):
+        names = ("docker.io/library/nginx", "docker.io/library/nginx:1.27")
+        assert any(is_meant(name, (glob,), DOCKER_HUB) for name in names)
+    assert not is_meant("ghcr.io/nginx", ("nginx",), DOCKER_HUB)

@@ -67,6 +67,7 @@ def export_plan_text(report: Report, plan: ExportPlan, disk: int, *, all_tags: b
         f"fetch  {fetch}, in {counted(plan.requests, 'request')}",
         f"disk   {size_text(disk)} at most",
         *compact_lines(report.compact, every=True),
+        *(f"remove {path}" for path in report.removed),
     ]
     return "\n".join([*lines, *signed_lines(report.signed), *_listing(repositories, all_tags=all_tags)])
 

@@ -35,9 +35,13 @@ def moved_tags(content: ExportContent, on_drift: OnDrift, session: Session) -> d
     tagged = tags_to_ask(content, on_drift)
     moved: dict[Root, BundlerError] = {}
     source = session.registries.source
-    for root, now in session.each(
-        "tags again", tagged, lambda root: source(root.repository).digest_of(root.tag or root.digest)
-    ):
+    answers = dict(
+        session.each(
+            "tags again", tagged, lambda root: source(root.repository).digest_of(root.tag or root.digest)
+        )
+    )
+    for root in tagged:
+        now = answers[root]
         if isinstance(now, BundlerError):
             moved[root] = now
         elif now != root.digest:

@@ -20,7 +20,7 @@ from bundler.reporting.progress import counted
 from bundler.selection.sources import Selection
 from bundler.session import Session
 from bundler.store.blob_store import Store
-from bundler.store.history import HistoryEntry
+from bundler.store.history import History, HistoryEntry
 
 
 class Unchanged(NamedTuple):
@@ -88,11 +88,14 @@ class Finish(NamedTuple):
 
     def record(self, content: ExportContent, bundle: BundleReport, store: Store) -> None:
         """Record the bundle in the store, so that later exports can build on it."""
+        entry = self._entry(content, bundle.size)
+        self.location.remember(entry, content.inventory, content.base, store)
+
+    def _entry(self, content: ExportContent, size: int | None = None) -> HistoryEntry:
         path = str(self.out.path.absolute()) if self.out.path else None
         identity, now = bundle_id(encode(content.inventory)), self.session.clock()
         job, base = self.incremental.job, content.inventory.base
-        entry = HistoryEntry(identity, job, now, base, path, size=bundle.size)
-        self.location.remember(entry, content.inventory, content.base, store)
+        return HistoryEntry(identity, job, now, base, path, size=size)
 
     def write_lock(self, selection: Selection, content: ExportContent) -> ExportContent:
         """Write the lock file, if one is wanted and nothing failed: a lock is whole, or it is not there.
@@ -126,4 +129,17 @@ class Finish(NamedTuple):
         from bundler.deltas.retention import retain
 
         removed, warnings = retain(store, self.incremental, self.session)
-        return Finished(content.noting(Findings(warnings=tuple(warnings))), bundle, tuple(removed))
+        return Finished(content.noting(Findings(warnings=warnings)), bundle, tuple(removed))
+
+    def planned(self, content: ExportContent, store: Store, unchanged: Unchanged | None) -> Finished:
+        """Return what `close` would leave behind, and remove nothing."""
+        bundle = unchanged.bundle if unchanged else None
+        if not (content.findings.complete and self.incremental.keep.any):
+            return Finished(content, bundle)
+        from bundler.deltas.retention import going
+
+        new = () if unchanged and not unchanged.bundle else (self._entry(content),)
+        entries = (*History(store.path).entries(), *new)
+        gone = going(entries, self.incremental, self.session, writes=unchanged is None)
+        removed = tuple(str(path) for path, _ in gone.files)
+        return Finished(content.noting(Findings(warnings=gone.warnings)), bundle, removed)

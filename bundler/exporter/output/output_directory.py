@@ -84,7 +84,7 @@ class DirectoryOutput:
 
     def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
         """Write the two indexes of the blobs. An old signature is removed before, a new one written after."""
-        from bundler.bundle.sealing import remove_seal, write_seal
+        from bundler.bundle.unpacked import remove_seal, write_seal
 
         data = encode(inventory)
         identity = bundle_id(data)

@@ -196,7 +196,7 @@ def _read(
             failures.append(failure(answer, f"{name}:{tag}"))
         else:
             read[tag] = answer
-    return read, Findings(failures=tuple(failures))
+    return read, Findings(failures=tuple(sorted(failures, key=lambda problem: problem.item)))
 
 
 def _without_attachments(choice: Choice, source: Source) -> Choice:

@@ -5,7 +5,6 @@ bundle.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
@@ -17,6 +16,7 @@ from bundler.exporter.resolve.walk_indexes import ManifestGraph
 from bundler.oci import Descriptor, Digest, Layer, Manifest, RepositoryName, strict_json
 from bundler.oci.addresses import is_here
 from bundler.oci.manifest import CREATED, TIMONI_CONTENT_TYPE
+from bundler.oci.reference import DOCKER_HUB, is_meant
 from bundler.reporting.bundle_outcome import ImagesReport
 from bundler.reporting.json_report import Failure, failure
 from bundler.selection.creation_time import created_at, rfc3339
@@ -115,7 +115,8 @@ def _created(manifest: Manifest, name: RepositoryName, reader: SourceReader, dep
 
 
 def _matches(image: FetchRequest, globs: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs for name in (image.repository, str(image)))
+    globs = tuple(globs)
+    return any(is_meant(name, globs, DOCKER_HUB) for name in (image.repository, str(image)))
 
 
 def _module(root: Root, graph: ManifestGraph) -> _Module | None:
@@ -147,7 +148,7 @@ def _images(modules: list[_Module], reader: SourceReader) -> tuple[ImagesOfLayer
             images[layer.digest] = images_of({}, layer_files(data, LayerLimits()), templates)
         except BundlerError as error:
             failures.append(failure(error, f"images of {name}: layer {layer.digest}"))
-    return images, Findings(failures=tuple(failures))
+    return images, Findings(failures=tuple(sorted(failures, key=lambda problem: problem.item)))
 
 
 def _requests(
