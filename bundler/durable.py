@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from bundler.errors import LocalError
-from bundler.file_system import NO_LOCKS, beside, followed, sync_descriptor, try_lock
+from bundler.file_system import NO_LOCKS, beside, followed, open_by_mount, sync_descriptor, try_lock
 from bundler.limits import MIB
 from bundler.workers import InOrder
 
@@ -166,7 +166,7 @@ def locked(descriptor: int, path: Path) -> bool:
 def check_ours(path: Path) -> None:
     """Raise LocalError for what exists at `path` and is not this user's alone to change.
 
-    That is a link, a file or directory of another user (root excepted), or one that others can write to.
+    That is a link, something of another user (root excepted), or something that others can write to.
     A store or a state folder of that kind would let others decide what this program believes.
     """
     with local_errors(path, "look at"), contextlib.suppress(FileNotFoundError):
@@ -183,7 +183,7 @@ def refuse_foreign(path: Path, status: os.stat_result) -> None:
     elif status.st_uid not in (os.geteuid(), 0):
         cause = f"it belongs to another user (id {status.st_uid})"
         remedy = f"choose another place or, if you trust its content: chown {every}{os.geteuid()} {name}"
-    elif mode & shared:
+    elif mode & shared and not open_by_mount(path, shared):
         cause, remedy = "other users can write to it", f"chmod {every}go-w {name}"
     else:
         return
@@ -193,16 +193,19 @@ def refuse_foreign(path: Path, status: os.stat_result) -> None:
 def own_file(path: Path, mode: int) -> int:
     """Open a file for this program to write: created, or left by an earlier run. Raises LocalError.
 
-    Where others may write into the folder, its name may be planted: a link to a file of somebody's, a
-    pipe that nobody reads, a file that its owner still has open. None of them is written to.
+    Its name may be planted: a link to a file of somebody's, a pipe that nobody reads, a file that its
+    owner still has open. None of them is written to.
     """
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    cause = "a folder, a pipe, a device or a file with another name has this name"
+    odd = LocalError(str(path), cause, NEXT_STEP[errno.EEXIST])
     with local_errors(path, "open"):
         while True:
             with contextlib.suppress(FileExistsError):
                 return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
-            # Another run may give it its final name meanwhile.
-            check_ours(path)
+            if path.exists() and not path.is_file():
+                raise odd
+            check_ours(path)  # another run may give it its final name meanwhile
             with contextlib.suppress(FileNotFoundError):
                 descriptor = os.open(path, flags | os.O_NONBLOCK)
                 break
@@ -210,8 +213,7 @@ def own_file(path: Path, mode: int) -> int:
         with local_errors(path, "look at"):
             status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            cause = "a pipe, a device or a file with another name has this name"
-            raise LocalError(str(path), cause, f"remove it: rm {shlex.quote(str(path))}")
+            raise odd
         refuse_foreign(path, status)
     except BaseException:
         os.close(descriptor)
@@ -294,10 +296,7 @@ def make_directories(path: Path) -> None:
 
 
 def read_if_there(path: Path, limit: int = -1) -> bytes | None:
-    """Return the first `limit` bytes of a file, or all of it; None if nothing has this name.
-
-    Raises LocalError for what is there and is no file that can be read: a pipe, a link that leads nowhere.
-    """
+    """Return the first `limit` bytes of a file, or all; None if nothing has this name. Raises LocalError."""
     with local_errors(path, "read"):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -307,7 +306,7 @@ def read_if_there(path: Path, limit: int = -1) -> bytes | None:
             return None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise LocalError(str(path), "not a regular file", f"remove it: rm {shlex.quote(str(path))}")
+                raise LocalError(str(path), "not a regular file", NEXT_STEP[errno.EEXIST])
             with io.FileIO(descriptor, closefd=False) as file:
                 return io.BufferedReader(file).read(limit)
         finally:

@@ -21,8 +21,9 @@ outcomes, see `bundler.__main__`.
 import base64
 import json
 import re
+from binascii import a2b_base64, unhexlify
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 from urllib.parse import unquote
 
@@ -51,6 +52,18 @@ _BARE_USERINFO = r"(?<![^\s'\"])[^\s/@:'\"]+:(?!//)[^\s@'\"]+@(?!sha[0-9]+:)"
 _unspoken: set[str] = set()
 
 _URL_SAFE = str.maketrans("+/", "-_")
+
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+_LAYERS = 3
+"""Encodings upon each other that are looked through."""
+
+_CODED = re.compile(r"[0-9A-Za-z+/_-]{8,}=*")
+"""A word that may be an encoding of something."""
+
+_CODED_BYTES = re.compile(_CODED.pattern.encode())
+
+_ESCAPE = re.compile(r"((?:\\x[0-9a-fA-F]{2})+)|\\u([0-9a-fA-F]{4})|\\([\"'/\\])")
 
 _LEAST = 6
 """Characters of a secret that is cut out wherever it stands; a shorter one only as a word of its own."""
@@ -93,19 +106,65 @@ class _PartOfBase64(str):
 
 
 def _without_secrets(text: str) -> str:
-    """Return the text without the secrets of this run, in any percent-encoding of them."""
-    for form in (text, unquote(text), unquote(unquote(text))):
-        cut = form
-        for secret in sorted(_unspoken, key=len, reverse=True):
-            if isinstance(secret, _PartOfBase64):
-                cut = re.sub(rf"[\w+/-]*{re.escape(secret)}[\w+/=-]*", "***", cut) if secret in cut else cut
-            elif len(secret) >= _LEAST:
-                cut = cut.replace(secret, "***")
-            elif secret in cut:
-                cut = re.sub(_WORD.format(re.escape(secret)), "***", cut)
+    """Return the text without the secrets of this run, in any encoding of them."""
+    form = text
+    for _ in range(_LAYERS):
+        cut = _cut(form)
         if cut != form:
-            return cut if form is not text else _without_secrets(unquote(cut)) if "%" in cut else cut
+            rest = _decoded(cut)
+            return cut if rest == cut else _without_secrets(rest)
+        if form == (form := _decoded(form)):
+            break
+    long = ["".join(secret.split()) for secret in _unspoken]
+    long = [secret for secret in long if len(secret) >= _LEAST]
+    squeezed = "".join(form.split())
+    if any(secret in squeezed for secret in long):
+        return "***"  # broken over lines
+    spoken = [secret.encode() for secret in long]
+    return _CODED.sub(lambda coded: "***" if _reveals(coded[0].encode(), spoken, _LAYERS) else coded[0], text)
+
+
+def _cut(text: str) -> str:
+    for secret in sorted(_unspoken, key=len, reverse=True):
+        if isinstance(secret, _PartOfBase64):
+            text = re.sub(rf"[\w+/-]*{re.escape(secret)}[\w+/=-]*", "***", text) if secret in text else text
+        elif len(secret) >= _LEAST:
+            text = text.replace(secret, "***")
+        elif secret in text:
+            text = re.sub(_WORD.format(re.escape(secret)), "***", text)
     return text
+
+
+def _decoded(text: str) -> str:
+    """Return the text without one layer of percent, JSON and HTML escapes."""
+    import html
+
+    plain = unquote(text) if "%" in text else text
+    plain = _ESCAPE.sub(_letter, plain) if "\\" in plain else plain
+    return html.unescape(plain) if "&" in plain else plain
+
+
+def _letter(escape: re.Match[str]) -> str:
+    if escape[1]:
+        return unhexlify(escape[1].replace("\\x", "")).decode("utf-8", "replace")
+    return chr(int(escape[2], 16)) if escape[2] else escape[3]
+
+
+def _reveals(coded: bytes, secrets: list[bytes], layers: int) -> bool:
+    """Return whether a word is base64, base32 or hexadecimal of something with a secret, layer upon layer."""
+    for word in {coded, *re.split(b"[/_-]", coded)}:
+        letters = word.rstrip(b"=")
+        filled = letters.translate(_STANDARD) + b"=" * (-len(letters) % 4)
+        by_32 = letters.upper() + b"=" * (-len(letters) % 8)
+        for decode, form in ((a2b_base64, filled), (base64.b32decode, by_32), (unhexlify, letters)):
+            with suppress(ValueError):
+                data = decode(form)
+                if any(secret in data for secret in secrets):
+                    return True
+                inner = _CODED_BYTES.findall(data) if layers > 1 and data.isascii() else ()
+                if any(_reveals(part, secrets, layers - 1) for part in inner):
+                    return True
+    return False
 
 
 def printable(text: object, limit: int = 200) -> str:

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -39,15 +40,40 @@ def sync_descriptor(descriptor: int, path: Path, sync: Callable[[int], None] | N
     except OSError as error:
         if error.errno not in _NOT_SUPPORTED:
             raise
-        device = os.fstat(descriptor).st_dev
-        if device not in _warned:
-            _warned.add(device)
-            warnings.warn(
-                f"{path}: the file system does not sync it ({error.strerror}): after a power cut, "
-                "check what was written last, with verify",
-                LocalWarning,
-                stacklevel=2,
-            )
+        _warn_once(
+            os.fstat(descriptor).st_dev,
+            f"{path}: the file system does not sync it ({error.strerror}): after a power cut, "
+            "check what was written last, with verify",
+        )
+
+
+def _warn_once(kind: int, message: str) -> None:
+    if kind not in _warned:
+        _warned.add(kind)
+        warnings.warn(message, LocalWarning, stacklevel=3)
+
+
+def open_by_mount(path: Path, shared: int) -> bool:
+    """Return whether the mount lets others write to a file or folder, and nobody can change that.
+
+    FAT, exFAT, NTFS and network shares may have one mode for all files, whatever mode they are given: with a
+    warning, once, they are used nevertheless. On one that is read-only, nobody writes. `shared` are the bits
+    by which others write.
+    """
+    folder = path if path.is_dir() else path.parent
+    try:
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return True
+        with tempfile.TemporaryFile(dir=folder) as file:
+            status = os.fstat(file.fileno())
+    except OSError:
+        return False
+    if status.st_mode & shared:
+        _warn_once(
+            -status.st_dev,
+            f"{path}: by its mount (umask, file_mode), everybody on this machine can change what is there",
+        )
+    return bool(status.st_mode & shared)
 
 
 def try_lock(descriptor: int) -> bool:

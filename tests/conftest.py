@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import ssl
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -185,6 +186,15 @@ def token_registry(
     folder = tmp_path_factory.mktemp("token")
     with running_registry(folder, auth=token_server.auth(folder)) as registry:
         yield registry
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """What a server on 127.0.0.1 speaks TLS with; its authority is in `ca.pem`."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
 
 
 @pytest.fixture(scope="session")

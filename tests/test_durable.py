@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from bundler.durable import (
     WholeFile,
     local_errors,
     make_directories,
+    own_file,
+    read_if_there,
     remove_if_there,
     sync_directory,
     whole_file,
@@ -175,3 +178,17 @@ def test_a_directory_that_is_filled_meanwhile_stays(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="rename"):
         overtaken()
     assert [str(entry.relative_to(tmp_path)) for entry in tmp_path.rglob("*")] == ["folder", "folder/file"]
+
+
+@pytest.mark.parametrize("use", [lambda path: read_if_there(path, 10), lambda path: own_file(path, 0o600)])
+@pytest.mark.parametrize("kind", ["device", "folder", "pipe"])
+def test_nobody_is_told_to_remove_what_is_no_file(
+    kind: str, use: Callable[[Path], object], tmp_path: Path
+) -> None:
+    path = Path("/dev/null") if kind == "device" else tmp_path / "odd"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(LocalError, match="choose another name, or move what is there"):
+        use(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import re
 from collections.abc import Callable
 from urllib.parse import quote
@@ -130,3 +131,49 @@ def test_a_password_is_not_shown_inside_of_base64(user: str, encode: Callable[[b
 def test_a_password_is_not_shown_in_hexadecimal(form: Callable[[bytes], str]) -> None:
     never_show("correct horse")
     assert printable(f"refused {form(b'correct horse')}") == "refused ***"
+
+
+LONG = 'Corr3ct/horse+b&t"y<'
+
+
+def in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def in_base32(text: str) -> str:
+    return base64.b32encode(text.encode()).decode()
+
+
+ENCODED = {
+    "base32": in_base32(f"ann:{LONG}"),
+    "base32 of a client": in_base32(LONG).lower().rstrip("="),
+    "twice in base64": in_base64(in_base64(f"ann:{LONG}")),
+    "three times in base64": in_base64(in_base64(in_base64(f"ann:{LONG}"))),
+    "base32 in base64": in_base64(in_base32(f"ann:{LONG}")),
+    "a path in base64": "/v2/" + in_base64(in_base64(f"ann:{LONG}")),
+    "HTML, decimal": "".join(f"&#{ord(letter)};" for letter in LONG),
+    "HTML, hexadecimal": "".join(f"&#x{ord(letter):X};" for letter in LONG),
+    "JSON, every letter": "".join(f"\\u{ord(letter):04X}" for letter in LONG),
+    "JSON in JSON": json.dumps(json.dumps(LONG)),
+    "C": "".join(f"\\x{ord(letter):02x}" for letter in LONG),
+    "percent, lower case": "".join(f"%{ord(letter):02x}" for letter in LONG),
+    "percent, three times": quote(quote(quote(LONG, safe=""))),
+    "HTML in percent": quote(html.escape(LONG), safe=""),
+    "lines": f"{LONG[:7]}\n{LONG[7:]}",
+    "lines of base64": f"{in_base64(LONG)[:9]}\r\n {in_base64(LONG)[9:]}",
+}
+
+
+@pytest.mark.parametrize("form", ENCODED)
+def test_a_secret_is_hidden_in_every_usual_encoding(form: str) -> None:
+    never_show(LONG)
+    shown = printable(f"the registry said <{ENCODED[form]}>", 1000)
+    assert "***" in shown
+    assert ENCODED[form][:8] not in shown
+    assert ENCODED[form][-9:-1] not in shown
+
+
+def test_digests_and_words_are_shown_beside_a_secret() -> None:
+    never_show(LONG)
+    line = f"GET https://h.example/v2/app/blobs/sha256:{'3e70' * 16}: 404 Not found in the repository"
+    assert printable(line, 1000) == line

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from bundler.durable import WholeFile, append, locked, sync_directory, temporary
 from bundler.errors import LocalError
 from bundler.file_system import LocalWarning
 from bundler.folders import whole_directory
+from bundler.store.blob_store import LOCK
 from tests.builders import a_bundle, a_module
 from tests.doubles import MemoryRegistry
 
@@ -241,3 +243,56 @@ def test_a_resumed_file_keeps_its_own_temporary_name(tmp_path: Path) -> None:
     file.write(b"all")
     file.commit()
     assert (tmp_path / "blob").read_bytes() == b"all"
+
+
+# --- one mode for all files, names that stay while they are open ---------------------------------------
+
+
+@pytest.mark.slow
+def test_a_share_with_one_mode_for_all_files_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """exFAT, NTFS and SMB, as they are often mounted: a new file has mode 0777, whatever it was given."""
+    for name in ("stat", "lstat", "fstat"):
+        call = getattr(os, name)
+
+        def open_to_all(*arguments: Any, call: Callable[..., os.stat_result] = call, **more: Any) -> object:
+            status = call(*arguments, **more)
+            known = {key: getattr(status, key) for key in dir(status) if key.startswith("st_")}
+            return os.stat_result((status.st_mode | 0o777, *status[1:]), known)
+
+        monkeypatch.setattr(os, name, open_to_all)
+    with MemoryRegistry({"app": a_module("1.0.0")}) as source:
+        commands = [
+            ["export", f"{source.host}/app", "-o", str(tmp_path / out), "-q", *store]
+            for out, store in (("a.tar.zst", []), ("d", []), ("b.tar.zst", ["--store", f"{tmp_path}/store"]))
+        ]
+        with pytest.warns(LocalWarning, match=r"by its mount \(umask, file_mode\)") as seen:
+            assert [run(command) for command in commands] == [0, 0, 0]
+    assert len(seen) == 1
+
+
+def test_a_shared_folder_where_modes_are_kept_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store").chmod(0o777)
+    with MemoryRegistry({"app": a_module("1.0.0")}) as source:
+        command = ["export", f"{source.host}/app", "-o", str(tmp_path / "b.tar.zst"), "-q"]
+        assert run([*command, "--store", str(tmp_path / "store")]) == 9
+
+
+def test_a_store_goes_although_its_lock_stays_while_it_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS and FUSE keep an open file that is removed, under another name."""
+    unlink = os.unlink
+
+    def renaming(path: Any, *, dir_fd: int | None = None) -> None:
+        if str(path) == LOCK:
+            os.rename(path, ".nfs1", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        else:
+            unlink(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", renaming)
+    with MemoryRegistry({"app": a_module("1.0.0")}) as source:
+        assert run(["export", f"{source.host}/app", "-o", str(tmp_path / "b.tar.zst"), "-q"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"b.tar.zst", "b.tar.zst.sha256"}

@@ -192,9 +192,28 @@ def test_docstrings_of_properties_say_what_is_returned() -> None:
     assert [place for place, text in properties if text and not text.startswith("Return ")] == []
 
 
+QUESTION = re.compile(r"_?(are|can|does|fits|goes|has|holds|is|may|needs|speaks|turns|was)(_|$)")
+"""Names of functions that read as questions."""
+
+
+def test_a_function_that_reads_as_a_question_changes_no_object() -> None:
+    changing = [
+        f"{file.path}: {function.name}"
+        for file in source_files()
+        for function in file.definitions()
+        if isinstance(function, ast.FunctionDef) and QUESTION.match(function.name)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {argument.arg for argument in function.args.args}
+    ]
+    assert changing == []
+
+
 # --- purity: who may do I/O, ask for the working directory, or read a clock ----------------------------
 
-CLAIM = re.compile(r"(?:^|[.;,] )(?:[Nn]o I/O|Pure)\b")
+CLAIM = re.compile(r"(?:^|[.;,] )(?:[Nn]o I/O|Pure)\b|\bwithout I/O\b")
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 PURE = next(contract for contract in CONTRACTS if contract["name"] == "Pure modules do no I/O")
 

@@ -105,16 +105,16 @@ class EncoderB:
         counts = BlockCounts(literals, distances, len(tokens) + last, deflate_blocks.stored_size(len(block)))
         if self._open and (self._literal_only or counts.lacks_code_in(self._open)):
             self._close()
-        if self._open and self._goes_on(counts, tokens, block):
+        if self._open and self._continue_block(counts, tokens, block):
             return
-        if not self._open and self._begins(counts, tokens, block):
+        if not self._open and self._begin_block(counts, tokens, block):
             return
         assert self._open is not None
         deflate_blocks.write_tokens(self._out, tokens, self._open.literals, self._open.distances)
         if last:
             self._close()
 
-    def _goes_on(self, counts: BlockCounts, tokens: list[int], block: bytes) -> bool:
+    def _continue_block(self, counts: BlockCounts, tokens: list[int], block: bytes) -> bool:
         """Decide whether the open codes serve; return True if the block was written in another form."""
         assert self._open is not None
         codes = self._open
@@ -124,19 +124,21 @@ class EncoderB:
         keep = counts.size_in(codes)
         if fresh < keep:
             self._close()
-        return self._smaller(counts, tokens, block, min(fresh, keep), fixed=counts.fixed + 7, of_all=None)
+        return self._write_smaller(
+            counts, tokens, block, min(fresh, keep), fixed=counts.fixed + 7, of_all=None
+        )
 
-    def _begins(self, counts: BlockCounts, tokens: list[int], block: bytes) -> bool:
+    def _begin_block(self, counts: BlockCounts, tokens: list[int], block: bytes) -> bool:
         """Make codes for the block; return True if it was written in another form."""
         codes = deflate_blocks.dynamic_codes(counts.literals, counts.distances)
         size = codes.header.size + counts.size_in(codes)
-        if self._smaller(counts, tokens, block, size, fixed=counts.fixed - 1, of_all=counts.fixed):
+        if self._write_smaller(counts, tokens, block, size, fixed=counts.fixed - 1, of_all=counts.fixed):
             return True
         codes.header.write(self._out)
         self._open, self._literal_only = codes, False
         return False
 
-    def _smaller(
+    def _write_smaller(
         self,
         counts: BlockCounts,
         tokens: list[int],

@@ -14,7 +14,7 @@ from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.outputs import output_to, planned_compact
-from bundler.exporter.resolve.resolver import resolve
+from bundler.exporter.resolve.resolver import resolve_selection
 from bundler.folders import check_disk
 from bundler.reporting.json_report import Report
 from bundler.selection.sources import Selection
@@ -57,7 +57,7 @@ def export_bundle(
     finish.check()
     with location.opened() as store:
         base, immutable = look_back(incremental, store, out.path, session)
-        choose = partial(resolve, selection, session, store, signers=signers, immutable=immutable)
+        choose = partial(resolve_selection, selection, session, store, signers=signers, immutable=immutable)
         with run.phase("select"):
             content = ExportContent.of(choose(), base)
         _check_locked(selection, content)
@@ -104,7 +104,9 @@ def plan_bundle(
     store = location.looked_at()
     base, immutable = look_back(incremental, store, out.path, session)
     with run.phase("select"):
-        resolved = resolve(selection, session, store, signers=signers, immutable=immutable, keep=False)
+        resolved = resolve_selection(
+            selection, session, store, signers=signers, immutable=immutable, keep=False
+        )
         content = ExportContent.of(resolved, base)
     _check_locked(selection, content)
     if run.has_nothing(selection, content):

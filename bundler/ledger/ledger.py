@@ -12,7 +12,7 @@ from threading import Lock
 from typing import NamedTuple, Self
 
 from bundler.bundle.inventory import Inventory
-from bundler.durable import check_ours, local_errors, make_directories, write_whole
+from bundler.durable import check_ours, make_directories, read_if_there, write_whole
 from bundler.errors import ContentError, NotFoundError, TrustError, UsageError
 from bundler.ledger.import_log import WHOLE_BUNDLE, ImportLog, scope_of, short_name
 from bundler.ledger.receipt import (
@@ -34,7 +34,7 @@ from bundler.ledger.rollback_file import (
 )
 from bundler.ledger.sequences import SequenceEntry, Sequences
 from bundler.limits import DEFAULT_LIMITS
-from bundler.named_files import check_new_folder, read_at_most
+from bundler.named_files import check_new_folder
 from bundler.oci import Digest, Prefix
 from bundler.reporting.json_report import Report, StatementReport
 from bundler.session import Session
@@ -46,12 +46,12 @@ from bundler.trust.statement import Moment
 def read_receipt(path: Path, target: str) -> Receipt | None:
     """Read the receipt of a target; None if there is no such file.
 
-    Raises: UsageError for the receipt of another target, ContentError for a file of another kind.
+    Raises: UsageError for that of another target; ContentError, LocalError for what is no receipt or no file.
     """
-    if not path.exists():
+    data = read_if_there(path, DEFAULT_LIMITS.inventory + 1)
+    if data is None:
         return None
-    with local_errors(path, "read"):
-        earlier = decode_receipt(read_at_most(path, DEFAULT_LIMITS.inventory), str(path))
+    earlier = decode_receipt(data, str(path))
     if earlier.target != target:
         raise UsageError(str(path), f"it is the receipt of {earlier.target}", "use one receipt per target")
     return earlier

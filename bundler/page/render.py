@@ -92,15 +92,12 @@ class SizeBar(NamedTuple):
 
 def render_page(page: PageContents) -> str:
     """Return the page as HTML; the same contents give the same text."""
-    style = _text("style.css") + _on_every_sheet(page)
     lines = findings(page)
     return (
         _environment()
         .get_template("page.html")
         .render(
-            first_lines=Markup(FIRST_LINES),  # noqa: S704  a constant
-            style=Markup(style),  # noqa: S704  our own file, and a digest
-            style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            **_head(_text("style.css") + _on_every_sheet(page)),
             page=page,
             good=[finding for finding in lines if finding.in_order],
             open=[finding for finding in lines if not finding.in_order],
@@ -112,23 +109,28 @@ def render_page(page: PageContents) -> str:
             sizes=_size_bars(page),
             most=MOST_ROWS,
             open_rows=_OPEN_ROWS,
-            program=f"{PROGRAM} {VERSION}",
         )
     )
+
+
+def _head(style: str) -> dict[str, object]:
+    """Return the values of `head.html`: only the style with this digest is applied."""
+    return {
+        "first_lines": Markup(FIRST_LINES),  # noqa: S704  a constant
+        "style": Markup(style),  # noqa: S704  our own files, and a digest
+        "style_digest": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        "program": f"{PROGRAM} {VERSION}",
+    }
 
 
 def rendered_served(readme: str, **values: object) -> str:
     """Return a page of a registry that is served, from the values of its template; `readme` has lines."""
     text = "".join(letter for letter in readme if letter.isprintable() or letter in "\t\n")
-    style = _text("style.css") + _text("served.css")
     return (
         _environment()
         .get_template("served.html")
         .render(
-            first_lines=Markup(FIRST_LINES),  # noqa: S704  a constant
-            style=Markup(style),  # noqa: S704  our own files
-            style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-            program=f"{PROGRAM} {VERSION}",
+            **_head(_text("style.css") + _text("served.css")),
             readme=escape(text),
             **values,
         )

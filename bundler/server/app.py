@@ -11,14 +11,13 @@ import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from bundler.errors import BundlerError, LocalError, printable
-from bundler.oci.addresses import is_here
+from bundler.oci.addresses import is_here, split_address
 from bundler.server.answers import ApiError
 from bundler.server.read_api import ContentApi, DiscoveryApi
 from bundler.server.served_content import ServedContent
@@ -167,7 +166,8 @@ def _refuse_browsers(request: Request) -> None:
 def _refuse_other_names(request: Request) -> None:
     """Raise ApiError for a request to a name that is not one of loopback: a web page rebound its own."""
     name = request.environ.get("HTTP_HOST")
-    if name is not None and not is_here(urlsplit(f"//{name}").hostname or ""):
+    place = split_address(f"http://{name}")
+    if name is not None and not (place and is_here(place.hostname or "")):
         message = "this registry answers to names of this machine only; start it with --host to change that"
         raise ApiError(HTTPStatus.FORBIDDEN, "DENIED", message)
 

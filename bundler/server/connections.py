@@ -33,8 +33,11 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
+_TEXT = rb"[^\x00-\x08\x0a-\x1f\x7f]*"
 
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;" + _TEXT + rb")?\r\n")
+
+_TRAILER = re.compile(rb"\r\n|[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + _TEXT + rb"\r\n")
 
 _END_OF_HEADERS = re.compile(rb"\n\r?\n")
 
@@ -45,7 +48,9 @@ _NO_HTTP = (
     b"This is no HTTP request: the registry is served as http://, not https://.\n"
 )
 
-_LINE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
+_LINE = re.compile(rb"(?![ \t])" + _TEXT + rb"\r\n")
+
+_REQUEST_LINE = re.compile(rb"(?:[A-Z]+ [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9])?\r\n")
 
 
 class Connection(HTTPConnection):
@@ -64,7 +69,7 @@ class Connection(HTTPConnection):
         Never waits: called by the thread that watches all idle connections.
         """
         rfile: Any = self.rfile
-        return self.paced.has_arrived(rfile.peek() if rfile.has_data() else b"")
+        return self.paced.receive_headers(rfile.peek() if rfile.has_data() else b"")
 
     def communicate(self) -> Any:
         """Handle one request; return True if the connection stays open."""
@@ -99,7 +104,7 @@ class PacedSocket:
         self.is_http = True
         self.begin()
 
-    def has_arrived(self, before: bytes) -> bool:
+    def receive_headers(self, before: bytes) -> bool:
         """Read what is there without waiting; return True for whole headers, too many bytes, or the end.
 
         True as well for what begins no request: a client that tries TLS first would wait for the time-out.
@@ -166,16 +171,17 @@ def begins_request(data: bytes) -> bool:
 
 
 class _Lines:
-    """Lines of headers: cheroot takes a bare CR and strips control characters, which others don't."""
+    """Lines of one form: cheroot takes a bare CR and strips control characters, which others don't."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, form: re.Pattern[bytes]) -> None:
         self._file = file
+        self._form = form
 
     def readline(self) -> Any:
-        """Read a line. Raises ValueError for a control character in it, or one that continues another."""
+        """Read a line. Raises ValueError for one of another form, or one that continues another."""
         line = self._file.readline()
-        if line and (not _LINE.fullmatch(line) or line[:1] in b" \t"):
-            raise ValueError("Illegal header line.")
+        if line and not self._form.fullmatch(line):
+            raise ValueError("Illegal line.")
         return line
 
 
@@ -183,7 +189,7 @@ class _HeaderReader(HeaderReader):
     """Headers whose names are tokens: with a blank before the colon, readers differ on a length."""
 
     def __call__(self, rfile: Any, hdict: Any = None) -> Any:
-        return super().__call__(_Lines(rfile), hdict)
+        return super().__call__(_Lines(rfile, _LINE), hdict)
 
     def _transform_key(self, key_name: bytes) -> Any:
         if not _NAME.fullmatch(key_name):
@@ -202,25 +208,31 @@ class ServerRequest(HTTPRequest):
 
     def read_request_line(self) -> Any:
         """Return True for a valid request line; an invalid one is answered here."""
+        file = self.rfile
+        self.rfile = _Lines(file, _REQUEST_LINE)
         try:
             return super().read_request_line()  # type: ignore[no-untyped-call]
         except ValueError:
-            # A target like `//[::1/`: urllib raises, and cheroot knows of UnicodeError only.
-            self.simple_response("400 Bad Request", "Malformed Request-URI")
+            # Of another form, or a target like `//[::1/`: cheroot knows of UnicodeError only.
+            self.simple_response("400 Bad Request", "Malformed Request-Line")
             return False
+        finally:
+            self.rfile = file
 
 
 Connection.RequestHandlerClass = ServerRequest
 
 
 class _Headers(dict[bytes, bytes]):
-    """A request's headers. What makes its length doubtful is a ValueError, which cheroot answers with 400."""
+    """A request's headers. What makes its length or host doubtful is a ValueError, answered with 400."""
 
     def __setitem__(self, name: bytes, value: bytes) -> None:
         if name == b"Content-Length" and (name in self or not _LENGTH.fullmatch(value)):
             raise ValueError("Malformed Content-Length Header.")
         if name == b"Host" and name in self:
             raise ValueError("Two Host headers.")
+        if name == b"Transfer-Encoding" and value.lower() != b"chunked":
+            raise ValueError("Transfer-Encoding that is not chunked, once.")
         super().__setitem__(name, value)
         if b"Content-Length" in self and b"Transfer-Encoding" in self:
             raise ValueError("Content-Length beside Transfer-Encoding.")
@@ -234,6 +246,7 @@ class ChunkedBody:
         self._ended = False
         self._in_chunk = False
         self._broken = False
+        self._trailers = 0
 
     def read(self, size: int) -> Any:
         """Read a chunk, or the line end behind one. Raises ValueError."""
@@ -250,13 +263,19 @@ class ChunkedBody:
         """Read the line of a chunk's size; after the last chunk, a trailer. Raises ValueError."""
         self._refuse_broken()
         line = self._file.readline(HEADERS)
-        if not self._ended:
-            size = _CHUNK_SIZE.fullmatch(line)
-            if size is None:
-                self._refuse("a chunk without a size")
-            else:
-                self._ended = int(size[1], 16) == 0
-                self._in_chunk = not self._ended
+        self._trailers += len(line) if self._ended else 0
+        if max(len(line), self._trailers) > HEADERS:
+            self._refuse("lines over the limit")
+        if self._ended:
+            if not _TRAILER.fullmatch(line):
+                self._refuse("a trailer of another form")
+            return line
+        size = _CHUNK_SIZE.fullmatch(line)
+        if size is None:
+            self._refuse("a chunk without a size")
+        else:
+            self._ended = int(size[1], 16) == 0
+            self._in_chunk = not self._ended
         return line
 
     def _refuse_broken(self) -> None:

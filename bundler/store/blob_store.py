@@ -7,6 +7,7 @@ image-layout.md.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -71,7 +72,14 @@ class Store(Layout):
     def remove(self) -> None:
         """Remove it all, lock included."""
         with durable.local_errors(self.path, "remove"):
-            shutil.rmtree(self.path)
+            try:
+                shutil.rmtree(self.path)
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+                # NFS and FUSE keep the lock, under another name, as long as it is open.
+                self.__exit__()
+                shutil.rmtree(self.path, ignore_errors=True)
 
     def empty(self) -> bool:
         """Return whether it holds no blob, complete or partial."""

@@ -285,11 +285,11 @@ def test_an_untrusted_certificate_ends_at_once_with_advice(
     assert (clock.naps, source.seen) == ([], [])
 
 
-def test_a_certificate_of_a_named_authority_is_trusted(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_certificate_of_a_named_authority_is_trusted(
+    tmp_path: Path, clock: FakeClock, tls: ssl.SSLContext
+) -> None:
     """Case 36."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    with MemoryRegistry({"app": a_module()}, tls=_context(authority.issue_cert("127.0.0.1"))) as source:
+    with MemoryRegistry({"app": a_module()}, tls=tls) as source:
         known = registries_for(clock, ca_file=tmp_path / "ca.pem")
         assert exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=known).exit_code == 0
 

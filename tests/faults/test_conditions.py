@@ -10,7 +10,6 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-import trustme
 
 from bundler.bundle.reader import open_bundle
 from bundler.bundle.stream import BundleStream
@@ -279,15 +278,11 @@ def test_addresses_in_a_descriptor_are_never_asked(
 
 
 def test_an_upload_of_a_target_with_tls_does_not_leave_tls(
-    canary: Canary, tmp_path: Path, clock: FakeClock
+    canary: Canary, tmp_path: Path, clock: FakeClock, tls: ssl.SSLContext
 ) -> None:
     """Case 91."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
     bundle = a_bundle(tmp_path / "b.tar.zst", {NAME: an_image()})
-    with MemoryRegistry({}, tls=context) as target:
+    with MemoryRegistry({}, tls=tls) as target:
         target.on("POST", "", says(202, Location=f"http://{target.host}/upload"), times=ALWAYS)
         target.on("PUT", "", says(404), times=ALWAYS)
         known = registries_for(clock, ca_file=tmp_path / "ca.pem")

@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-import trustme
 
 from bundler.limits import MIB
 from bundler.oci.digest import Digest
@@ -115,14 +114,10 @@ def test_a_realm_of_another_form_is_not_asked(
 
 
 def test_a_plain_realm_of_a_registry_with_tls_is_not_asked(
-    canary: Canary, tmp_path: Path, clock: FakeClock
+    canary: Canary, tmp_path: Path, clock: FakeClock, tls: ssl.SSLContext
 ) -> None:
     """Case 80."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with MemoryRegistry({"app": a_module("1.0.0")}, tls=context) as source:
+    with MemoryRegistry({"app": a_module("1.0.0")}, tls=tls) as source:
         source.on("GET", "", wants("Bearer good".__eq__, f'Bearer realm="{canary.base}/token"'), times=ALWAYS)
         known = registries_for(clock, creds=[f"{source.host} {USER}"], ca_file=tmp_path / "ca.pem")
         report = exported(tmp_path / "b.tar.zst", f"{source.host}/app", registries=known)

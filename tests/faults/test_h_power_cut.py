@@ -27,16 +27,6 @@ from tests.registries import RealRegistry
 from tests.sweeps import LoadedProgram
 
 
-@pytest.fixture
-def host() -> Iterator[str]:
-    """A registry with two tags."""
-    content = Content()
-    for tag in ("1.0.0", "1.1.0"):
-        content.add_image(tag, tag)
-    with MemoryRegistry({"app": content}) as registry:
-        yield registry.host
-
-
 def cut_everywhere(program: LoadedProgram, folder: Path, command: list[str], *names: str) -> int:
     """The number of states. Each is asserted to hold at `names`, and at every blob, what it may."""
     disk = Disk(folder)

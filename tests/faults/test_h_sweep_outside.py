@@ -13,7 +13,7 @@ import resource
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count, cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -174,16 +174,6 @@ def _names(folder: Path) -> list[str]:
 
 def _is_one_line_about(folder: Path, said: str) -> bool:
     return bool(re.fullmatch(f"timoni-bundler: error: {folder}[/:].+\n", said))
-
-
-@pytest.fixture
-def host() -> Iterator[str]:
-    """A registry with two tags, of one config and one layer each."""
-    content = Content()
-    for tag in ("1.0.0", "1.1.0"):
-        content.add_image(tag, tag)
-    with MemoryRegistry({"app": content}) as registry:
-        yield registry.host
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ BREAK = b"\n--8<--\n"
 
 def compact_file(data: bytes) -> None:
     """As a file, by its seek table."""
-    with _file_of(layout.COMPACT_MARK + data) as path, open_bundle(path, LIMITS) as bundle:
+    with file_of(layout.COMPACT_MARK + data) as path, open_bundle(path, LIMITS) as bundle:
         verify_bundle(bundle, Session(limits=LIMITS))
 
 
@@ -97,7 +97,7 @@ def _whole() -> bytes:
 
 @cache
 def _parts() -> list[bytes]:
-    with _file_of(_whole()) as path, open_bundle(path) as bundle:
+    with file_of(_whole()) as path, open_bundle(path) as bundle:
         assert isinstance(bundle, CompactFile)
         parts = bundle.head_parts()
         sizes = [section.size for section in bundle._layout.sections]
@@ -122,7 +122,8 @@ def recipes() -> list[bytes]:
 
 
 @contextmanager
-def _file_of(data: bytes) -> Iterator[Path]:
+def file_of(data: bytes) -> Iterator[Path]:
+    """A file in memory with these bytes."""
     descriptor = os.memfd_create("bundle")
     try:
         os.write(descriptor, data)

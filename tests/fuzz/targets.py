@@ -9,10 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -115,19 +113,9 @@ def streamed(data: bytes) -> None:
 
 def opened(data: bytes) -> None:
     """As a file, by its seek table."""
-    with _file_of(data) as path, open_bundle(path, LIMITS) as bundle:
+    with compact_targets.file_of(data) as path, open_bundle(path, LIMITS) as bundle:
         describe(bundle)
         verify_bundle(bundle)
-
-
-@contextmanager
-def _file_of(data: bytes) -> Iterator[Path]:
-    descriptor = os.memfd_create("bundle")
-    try:
-        os.write(descriptor, data)
-        yield Path(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
 
 
 def tar_stream(data: bytes) -> None:

@@ -349,6 +349,15 @@ def test_a_log_that_can_t_be_believed_is_no_empty_log(
         Ledger(border.folder).imported(parse_prefix("oci://registry.internal"))
 
 
+@pytest.mark.parametrize("plant", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_a_receipt_that_can_t_be_read_is_no_missing_receipt(
+    plant: Callable[[Path], object], tmp_path: Path
+) -> None:
+    plant(tmp_path / "receipt")
+    with pytest.raises(LocalError, match="receipt"):
+        Ledger(tmp_path / "state", receipt=tmp_path / "receipt").check(parse_prefix("oci://h.example"))
+
+
 def test_an_open_umask_does_not_open_the_state(border: Border, alice: Path) -> None:
     """Case 129."""
     before = os.umask(0)

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import trustme
 
 from bundler.errors import AuthError, ContentError, NetworkError, NotFoundError
 from bundler.oci.reference import RegistryName
@@ -318,23 +317,19 @@ def test_a_missing_package_for_socks_is_named(clock: FakeClock) -> None:
 # --- schemes -----------------------------------------------------------------------------------------
 
 
-def test_a_loopback_host_is_asked_whether_it_speaks_tls(tmp_path: Path, clock: FakeClock) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with LoopbackServer(lambda request: Reply(200, {}, b"in"), tls=context) as server:
+def test_a_loopback_host_is_asked_whether_it_speaks_tls(
+    tmp_path: Path, clock: FakeClock, tls: ssl.SSLContext
+) -> None:
+    with LoopbackServer(lambda request: Reply(200, {}, b"in"), tls=tls) as server:
         host = host_of(server, clock, ca_file=tmp_path / "ca.pem")
         assert get(host) == b"in"
         assert host.origin == server.base
 
 
-def test_a_refusal_of_a_tls_registry_on_loopback_says_https(tmp_path: Path, clock: FakeClock) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with LoopbackServer(lambda request: Reply(403), tls=context) as server:
+def test_a_refusal_of_a_tls_registry_on_loopback_says_https(
+    tmp_path: Path, clock: FakeClock, tls: ssl.SSLContext
+) -> None:
+    with LoopbackServer(lambda request: Reply(403), tls=tls) as server:
         with pytest.raises(AuthError) as error:
             get(host_of(server, clock, ca_file=tmp_path / "ca.pem"))
         assert error.value.item.startswith(f"GET https://{server.host}/")

@@ -58,14 +58,7 @@ def test_odd_layers_and_annotations_go_from_registry_to_registry(
 
 def test_a_referrer_of_the_retired_type_goes_with_its_module(tmp_path: Path) -> None:
     content = a_module("1.0.0")
-    subject = content.tags["1.0.0"]
-    artifact = {
-        "mediaType": ARTIFACT_MANIFEST,
-        "artifactType": "application/x",
-        "blobs": [content.add_blob(b"signature")],
-        "subject": document_of(Descriptor(OCI_MANIFEST, subject, len(content.manifests[subject][1]))),
-    }
-    digest = content.add_manifest(artifact)["digest"]
+    digest = _retired(content)
     with MemoryRegistry({"app": content}, referrers=True) as source:
         assert exported(tmp_path / "b.tar.zst", f"{source.host}/app").exit_code == 0
     with open_bundle(tmp_path / "b.tar.zst") as bundle:
@@ -75,7 +68,7 @@ def test_a_referrer_of_the_retired_type_goes_with_its_module(tmp_path: Path) -> 
 # --- every command reads them -------------------------------------------------------------------------
 
 
-def _odd(change: Callable[[Document], Document]) -> Callable[[Content], None]:
+def _odd(change: Callable[[Document], Document]) -> Callable[[Content], object]:
     """Return what adds an image whose manifest is changed so."""
 
     def add(content: Content) -> None:
@@ -96,7 +89,8 @@ def _with_layer(**fields: Any) -> Callable[[Document], Document]:
     return change
 
 
-def _retired(content: Content) -> None:
+def _retired(content: Content) -> str:
+    """Add a referrer of the retired type; return its digest."""
     subject = content.tags["1.0.0"]
     artifact = {
         "mediaType": ARTIFACT_MANIFEST,
@@ -104,7 +98,7 @@ def _retired(content: Content) -> None:
         "blobs": [content.add_blob(b"signature")],
         "subject": document_of(Descriptor(OCI_MANIFEST, subject, len(content.manifests[subject][1]))),
     }
-    content.add_manifest(artifact)
+    return str(content.add_manifest(artifact)["digest"])
 
 
 def _odd_index(content: Content) -> None:
@@ -113,7 +107,7 @@ def _odd_index(content: Content) -> None:
 
 
 REMOVED = object()
-ODD: dict[str, Callable[[Content], None]] = {
+ODD: dict[str, Callable[[Content], object]] = {
     "a null annotation": _odd(lambda document: document | {"annotations": {"none": None, "some": "text"}}),
     "no annotations but null": _odd(lambda document: document | {"annotations": None}),
     "a null annotation of a layer": _odd(_with_layer(annotations={"none": None})),

@@ -44,11 +44,6 @@ def server() -> Iterator[MemoryRegistry]:
         yield running
 
 
-@pytest.fixture
-def repository(server: MemoryRegistry, clock: FakeClock) -> Repository:
-    return registries_for(clock, limits=PATIENT).source(server.repository("app"))
-
-
 def test_tags_are_listed_by_one_request(server: MemoryRegistry, repository: Repository) -> None:
     assert repository.tags().tags == ("1.0.0", "1.1.0")
     assert [seen.target for seen in server.seen] == ["/v2/app/tags/list?n=1000"]

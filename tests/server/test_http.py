@@ -269,6 +269,15 @@ def test_too_many_waiting_connections_end_the_oldest(
         b"X: a\x00b",
         b"X: a\r\n b",
         b"Host: 127.0.0.1\r\nHost: 127.0.0.1",
+        b"Transfer-Encoding: chunked, chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: , chunked",
+        b"Transfer-Encoding: identity",
+        b"Transfer-Encoding: ",
+        b"Content-Length: 5, 5",
+        b"Content-Length: ",
+        b": x",
+        b"x",
     ],
 )
 def test_a_header_with_two_readings_is_refused(header: bytes, registry: Client) -> None:
@@ -277,12 +286,42 @@ def test_a_header_with_two_readings_is_refused(header: bytes, registry: Client) 
     assert answer.count(b"HTTP/1.1") == 1
 
 
-@pytest.mark.parametrize("body", [b"3\r\nabcX\r\n0\r\n\r\n", b"1\r\nabc\r\n0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b" GET /v2/ HTTP/1.1", b"GET  /v2/ HTTP/1.1", b"GET /v2/ HTTP/1.1 ", b"GET\t/v2/ HTTP/1.1",
+        b"GET /v2/ HTTP/+1.1", b"GET /v2/ HTTP/01.1", b"GET /v2/ HTTP/1.1\r", b"GET /v2/ a HTTP/1.1",
+        b"get /v2/ HTTP/1.1", b"GET /v2/\0 HTTP/1.1",
+        b"G@T /v2/ HTTP/1.1", b"GET http://127.0.0.1/v2/ HTTP/1.1", b"GET /v2/#x HTTP/1.1", b"GET /v2/",
+    ],
+)  # fmt: skip
+def test_a_request_line_with_two_readings_is_refused(line: bytes, registry: Client) -> None:
+    answer = raw(registry, line + b"\r\nHost: 127.0.0.1\r\n\r\n" + NEXT)
+    assert b" 400 " in answer.partition(b"\r\n")[0]
+    assert answer.count(b"HTTP/1.") == 1
+
+
+BROKEN = [
+    b"3\r\nabcX\r\n0\r\n\r\n", b"1\r\nabc\r\n0\r\n\r\n", b"3;a\nb\r\nabc\r\n0\r\n\r\n",
+    b"3;\0\r\nabc\r\n0\r\n\r\n", b"3;" + b"a" * 70_000 + b"\r\nabc\r\n0\r\n\r\n", b"3\nabc\n0\n\n",
+    b" 3\r\nabc\r\n0\r\n\r\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", BROKEN)
 def test_nothing_is_read_behind_a_broken_chunk(body: bytes, registry: Client) -> None:
     head = f"PATCH {registry.begin('team/app')} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = raw(registry, head.encode() + body + NEXT)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"X y: 1", b"X: 1\r\n 2", b"X: 1\r2", b"X: 1\n", b"X", b"X: 1\r\n" * 20_000 + b"X: 1"]
+)
+def test_nothing_is_read_behind_a_broken_trailer(trailer: bytes, registry: Client) -> None:
+    head = b"GET /v2/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+    assert raw(registry, head + trailer + b"\r\n\r\n" + NEXT).count(b"HTTP/1.1") == 1
 
 
 @pytest.mark.slow
@@ -292,7 +331,9 @@ def test_a_name_of_loopback_is_answered(name: str, registry: Client) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize(
+    "name", ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", "", "x@127.0.0.1", "127.0.0.1, x"]
+)
 def test_another_name_is_refused_on_loopback(name: str, registry: Client) -> None:
     assert registry.get("/v2/", headers={"Host": name}).status_code == 403
 

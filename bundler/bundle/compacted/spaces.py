@@ -144,7 +144,7 @@ class LayerRanges:
             self._end_header()
             if part is TarPart.FILE or any(data):
                 self._file(data, last=last or part is not TarPart.FILE)
-            elif not self._goes_on(data):
+            elif not self._continue_base(data):
                 self.collected.add(Space.ZEROS, 0, len(data))
 
     def end(self) -> None:
@@ -153,7 +153,7 @@ class LayerRanges:
 
     def _end_header(self) -> None:
         header, self._header = self._header, b""
-        if not header or self._goes_on(header):
+        if not header or self._continue_base(header):
             return
         old = self._base.old_header(self._old, self._name) if self._base else None
         if self._base and old and self._base.content.peek(*old) == header:
@@ -163,7 +163,7 @@ class LayerRanges:
         else:
             self._file(header, last=True)
 
-    def _goes_on(self, data: bytes) -> bool:
+    def _continue_base(self, data: bytes) -> bool:
         """Take bytes that stand in the base behind those of the last range."""
         last = self.collected.ranges[-1] if self._base and self.collected.ranges else None
         if self._base is None or last is None or last.space is not Space.BASE:

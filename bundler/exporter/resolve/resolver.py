@@ -33,7 +33,7 @@ from bundler.session import Session
 from bundler.trust.module_signers import NOBODY, Signers
 
 
-def resolve(
+def resolve_selection(
     selection: Selection,
     session: Session,
     store: BlobStore,

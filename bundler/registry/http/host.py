@@ -244,17 +244,18 @@ class Host:
         try:
             answer = self._authorized(request, scope)
         except DroppedError:
-            if not self._turns_out_tls():
+            if not self._settle_scheme():
                 raise
             return self._authorized(request, scope)
         # A TLS server's answer to plain http, if it has one, is 400.
-        if answer.status == 400 and self._turns_out_tls():
+        if answer.status == 400 and self._settle_scheme():
             answer.close()
             return self._authorized(request, scope)
         self._scheme_settled = True
         return answer
 
-    def _turns_out_tls(self) -> bool:
+    def _settle_scheme(self) -> bool:
+        """Find out once, by a handshake, which scheme the host speaks; return True for TLS."""
         from bundler.registry.http.tls import speaks_tls
 
         with self._lock:

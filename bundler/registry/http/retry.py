@@ -167,11 +167,11 @@ class Retry:
         if isinstance(error, TransientError):
             tried = f"try {state.attempt_number} failed: {error.cause}; the next in {wait:.1f} s"
             self._settings.trace(f"{error.item}: {tried}")
-        if wait > 0 and isinstance(error, TransientError) and self._is_news(error.cause):
+        if wait > 0 and isinstance(error, TransientError) and self._note_cause(error.cause):
             self._settings.on_retry(f"{error.item}: {error.cause}; trying again in {wait:.1f} s")
 
-    def _is_news(self, cause: str) -> bool:
-        """Return whether this cause was not told within the last moment: threads fail together."""
+    def _note_cause(self, cause: str) -> bool:
+        """Note a cause; return False if it was told within the last moment: threads fail together."""
         now = self._settings.clock()
         last_cause, at = self._last_told
         if last_cause == cause and now - at < TOLD_EVERY:

@@ -88,8 +88,8 @@ class _CountedConnection:
         super().connect()  # type: ignore[misc]  # of the library's connection, which comes next
 
 
-def _was_reused(response: Any) -> bool:
-    """Return whether an answer came over a connection that had answered before."""
+def _note_use(response: Any) -> bool:
+    """Note that the connection of an answer was used; return whether it had answered before."""
     connection = response.connection
     is_new: bool = getattr(connection, "is_new", True)
     if connection is not None:
@@ -139,7 +139,7 @@ class Transport:
         answer.rate_limit = self._settings.rate_limit
         if traced:
             location = answer.headers.get("Location", "")
-            traced.answered(answer.status, location, reused=_was_reused(response))
+            traced.answered(answer.status, location, reused=_note_use(response))
             answer.on_end = traced.ended
         return answer
 
