@@ -26,12 +26,12 @@ from tests.trust.keys import a_key, line
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def run_example(name: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_example(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run it as a user would, with the command of this environment first in PATH."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["sh", str(EXAMPLES / name), *arguments]
     environment = {**os.environ, "PATH": path}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.fixture
@@ -50,9 +50,8 @@ def test_export_and_import_carry_a_module_across(
     exported = run_example("export.sh", source, str(bundle))
     assert exported.returncode == 0, exported.stderr
     assert is_page(tmp_path / "b.tar.zst.html")
-    # The sidecar names the file as it lies beside it, so the far side works in that folder.
     inside = RepositoryName.parse(f"{target_registry.host}/mirror/{source.partition('/')[2]}")
-    imported = run_example("import.sh", "b.tar.zst", f"oci://{target_registry.host}/mirror", folder=tmp_path)
+    imported = run_example("import.sh", str(bundle), f"oci://{target_registry.host}/mirror")
     assert imported.returncode == 0, imported.stderr
     assert Registries().target(inside).digest_of(Tag("1.1.0"))
 

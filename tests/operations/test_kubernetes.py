@@ -107,6 +107,36 @@ def test_the_program_takes_the_arguments(name: str) -> None:
     found.make_context(command, [word.replace("$(JOB_COMPLETION_INDEX)", "0") for word in arguments])
 
 
+@pytest.mark.parametrize("name", PODS)
+def test_a_drained_node_is_no_failure(name: str) -> None:
+    first, *others = PODS[name].job["podFailurePolicy"]["rules"]
+    assert first["action"] == "Ignore"
+    assert first["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+    assert [rule["onExitCodes"]["containerName"] for rule in others] == [PODS[name].container["name"]]
+
+
+def test_objects_and_pods_have_labels() -> None:
+    templates = [pod.job["template"] for pod in PODS.values()]
+    for labelled in (*MANIFESTS.values(), *templates):
+        assert labelled["metadata"]["labels"]["app.kubernetes.io/name"] == PROGRAM
+
+
+def test_a_second_run_and_a_failed_one_are_thought_of() -> None:
+    text = (EXAMPLES / "sharded-job.yaml").read_text()
+    jobs = [document["metadata"]["name"] for document in MANIFESTS.values() if document["kind"] == "Job"]
+    assert f"kubectl delete job --ignore-not-found {' '.join(sorted(jobs, reverse=True))}\n" in text
+    assert "grep -wE 'Complete|Failed'" in text
+
+
+def test_no_credentials_are_needed_for_public_modules(tmp_path: Path) -> None:
+    creds = tmp_path / "creds"
+    creds.write_text(MANIFESTS["cronjob/Secret"]["stringData"]["creds"])
+    with MemoryRegistry({"app": a_module("1.0.0")}) as source:
+        command = ["export", f"{source.host}/app", "-o", str(tmp_path / "b.tar.zst"), "-q"]
+        assert run([*command, "--creds-file", str(creds)]) == 0
+    assert not any("Authorization" in seen.headers for seen in source.seen)
+
+
 def test_two_nights_never_run_at_once() -> None:
     cron = MANIFESTS["cronjob/CronJob"]["spec"]
     assert cron["concurrencyPolicy"] == "Forbid"
@@ -116,11 +146,11 @@ def test_two_nights_never_run_at_once() -> None:
 def test_the_image_is_the_one_that_is_built_and_runs_as_its_user() -> None:
     users = {pod.spec["securityContext"]["runAsUser"] for pod in PODS.values()}
     assert users == {USER}
-    assert {pod.container["image"] for pod in PODS.values()} == {f"registry.internal/{PROGRAM}:{VERSION}"}
+    assert {pod.container["image"] for pod in PODS.values()} == {f"registry.example.com/{PROGRAM}:{VERSION}"}
     assert not any("command" in pod.container for pod in PODS.values())
     text = (EXAMPLES / "cronjob.yaml").read_text()
     assert (
-        f"oci-archive:dist/{PROGRAM}-{VERSION}-image.tar docker://registry.internal/{PROGRAM}:{VERSION}"
+        f"oci-archive:dist/{PROGRAM}-{VERSION}-image.tar docker://registry.example.com/{PROGRAM}:{VERSION}"
         in text
     )
 

@@ -273,7 +273,7 @@ class _Ordering:
                 after = f"{before.file or before.id} (bundle {before.number} of job {before.job})"
                 yield (
                     f"{bundle.name}: begins a new chain after {after}, which was not imported: "
-                    "tags that were deleted until then stay"
+                    "tags that were deleted until then stay; compare `ls` of the target with `inspect` of it"
                 )
 
     def _refuse_unordered(self, newest: Sequence[FoundBundle], needed: Collection[Digest]) -> None:
