@@ -62,7 +62,7 @@ man: $(VENV)/run ## Write docs/man/ anew, a page for each command
 api: $(VENV)/dev ## Write the API reference into build/api
 	$(BIN)/python tools/api_reference.py build/api
 
-bench: $(VENV)/dev ## Print figures against skopeo and curl (needs docker-registry, skopeo, curl)
+bench: $(VENV)/dev ## Measure against skopeo, curl, crane, oras, regctl, and write docs/performance.md (15 minutes)
 	$(BIN)/python -m bench.compare
 
 portable: $(VENV)/dev ## Build the portable archive and the container image into dist/ (Debian 12 or newer)

@@ -1,53 +1,88 @@
-"""Print figures against peers, measured in the same run. Nothing is asserted here.
+"""Print figures against peers, measured in the same run, and write docs/performance.md; assert nothing.
 
-usage: python -m bench.compare [--small]     needs docker-registry, skopeo, curl, tar, zstd
+usage: python -m bench.compare [--quick]     needs docker-registry, skopeo, curl; takes crane, oras, regctl
+
+`--quick` tries it with small sizes, once each, and writes no page. The whole takes a quarter of an hour.
 """
 
 from __future__ import annotations
 
 import compileall
 import os
+import shlex
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
+from bench import peers
+from bench.measured import OURS as TOOL
+from bench.measured import Command, Row, compared, run, shown
+from bench.performance_page import write_page
 from bundler.timoni.module import pack_module
-from tests.builders import Content, manifest_document, push_to
+from tests.builders import Content, a_bundle, manifest_document, push_to
 from tests.registries import RealRegistry, running_registry
 
 OURS = str(Path(sys.executable).parent / "timoni-bundler")
 VERSIONS = 27
-RUNS = 7
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+SLOWLY = "import sys,time\nbegun,sent,rate=time.monotonic(),0,float(sys.argv[1])*1e6\n" + (
+    "while data:=sys.stdin.buffer.read(65536):\n sys.stdout.buffer.write(data);sent+=len(data)\n"
+    " time.sleep(max(0,begun+sent/rate-time.monotonic()))"
+)
 
 
-def row(name: str, ours: str, peer: str, ratio: str) -> None:
-    """One line of the table."""
-    print(f"{name:44} {ours:>14} {peer:>14} {ratio:>8}", flush=True)
+class Sizes(NamedTuple):
+    """The sizes of a run."""
+
+    rounds: int = 7
+    far_rounds: int = 2
+    tags: int = 10_000
+    large: int = 1 << 30
+    layers: int = 64 << 20
 
 
-def timed(command: list[str], prepare: Callable[[], object]) -> float:
-    """Seconds that a whole process takes."""
-    prepare()
-    start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
+QUICK = Sizes(rounds=1, far_rounds=1, tags=200, large=16 << 20, layers=12 << 20)
 
 
-def paired(
-    name: str, ours: list[str], peer: list[str], prepare: Callable[[], object], runs: int = RUNS
-) -> None:
-    """Both in turn, after one of each; medians, and the median of the ratios."""
-    pairs = [(timed(ours, prepare), timed(peer, prepare)) for _ in range(runs + 1)][1:]
-    mine, other = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
-    ratio = statistics.median(first / second for first, second in pairs)
-    row(name, f"{mine:.3f} s", f"{other:.3f} s", f"{ratio:.2f}")
+class Bench(NamedTuple):
+    """The place of a run: two registries and a folder."""
+
+    source: RealRegistry
+    target: RealRegistry
+    folder: Path
+    sizes: Sizes
+
+    @property
+    def copies(self) -> str:
+        """Return the folder that peers copy to."""
+        return str(self.folder / "copies")
+
+    @property
+    def out(self) -> str:
+        """Return the bundle that we write."""
+        return str(self.folder / "b.tar.zst")
+
+    def clean(self) -> None:
+        """Remove what a run has written."""
+        for name in (self.out, f"{self.out}.sha256"):
+            Path(name).unlink(missing_ok=True)
+        shutil.rmtree(self.copies, ignore_errors=True)
+
+    def export(self, host: str, path: str, *more: str) -> str:
+        """Return our command that exports a repository."""
+        return shlex.join([OURS, "export", "-q", "-o", self.out, *more, f"{host}/{path}"])
+
+    def into(self, host: str, run_name: str, bundle: str) -> str:
+        """Return our command that imports a bundle; what it remembers is of this run only."""
+        state = str(self.folder / "states" / run_name)
+        return shlex.join([OURS, "import", "-q", bundle, "--state", state, "--to", f"{host}/{run_name}"])
 
 
 def a_repository(name: str) -> Content:
@@ -71,143 +106,248 @@ def a_repository(name: str) -> Content:
 
 
 def _text(random: Random, words: list[str], lines: int) -> bytes:
-    line = lambda: f"\t{random.choice(words)}?: {random.choice(words)} | *{random.choice(words)}\n"  # noqa: E731
+    def line() -> str:
+        return f"\t{random.choice(words)}?: {random.choice(words)} | *{random.choice(words)}\n"
+
     return "".join(line() for _ in range(lines)).encode() * 2
 
 
 @contextmanager
-def delayed(registry: RealRegistry, *rate: str) -> Iterator[str]:
-    """The registry at 50 ms round trip; `rate`: megabytes a second of each connection."""
+def delayed(registry: RealRegistry, milliseconds: int = 25, *rate: str) -> Iterator[str]:
+    """The registry so far away in each direction; `rate`: megabytes a second of each connection."""
     port = registry.host.rpartition(":")[2]
-    command = [sys.executable, str(Path(__file__).with_name("delay_proxy.py")), port, "25", *rate]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
+    proxy_file = Path(__file__).with_name("delay_proxy.py")
+    command = [sys.executable, str(proxy_file), port, str(milliseconds), *rate]
+    quiet = subprocess.DEVNULL  # it is ended while connections are open
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True) as proxy:
         assert proxy.stdout is not None
         yield f"127.0.0.1:{proxy.stdout.readline().strip()}"
         proxy.kill()
 
 
-def requests_of(registry: RealRegistry, path: str, action: Callable[[], object]) -> int:
-    """How many requests one repository sees while something is done."""
-    before = len(registry.accesses(path))
-    action()
-    return len(registry.accesses(path)) - before
+class Modules(NamedTuple):
+    """28 tags of modules in the source registry."""
+
+    bench: Bench
+    path: str
+    tags: list[str]
+
+    @property
+    def ready(self) -> Path:
+        """Return the folder with what is to be imported."""
+        return self.bench.folder / "ready"
+
+    def pulls(self, host: str) -> dict[str, Command]:
+        """Return the commands that copy all tags out of a registry."""
+        copies = self.bench.copies
+
+        def theirs(tool: str) -> Command:
+            return lambda _: peers.pull(tool, host, self.path, self.tags, copies)
+
+        ours = {TOOL: lambda _: self.bench.export(host, self.path)}
+        return ours | {tool: theirs(tool) for tool in peers.installed()}
+
+    def folder_of(self, tool: str) -> str:
+        """Return the folder that a tool imports; skopeo takes the names of what is in it."""
+        return str(self.ready / tool)
+
+    def make_ready(self) -> None:
+        """Make what is imported later."""
+        self.bench.clean()
+        self.ready.mkdir()
+        run(self.bench.export(self.bench.source.host, self.path))
+        Path(self.bench.out).rename(self.ready / "b.tar.zst")
+        for tool in peers.installed():
+            run(peers.for_push(tool, self.bench.source.host, self.path, self.tags, self.folder_of(tool)))
+
+    def pushes(self, host: str, fixed: str = "") -> dict[str, Command]:
+        """Return the commands that import it: each run to a new place, or each tool to the same."""
+        bundle = str(self.ready / "b.tar.zst")
+
+        def theirs(tool: str) -> Command:
+            folder = self.folder_of(tool)
+            return lambda name: peers.push(
+                tool, host, f"{fixed + tool if fixed else name}/{self.path}", self.tags, folder
+            )
+
+        ours = {TOOL: lambda name: self.bench.into(host, fixed + TOOL if fixed else name, bundle)}
+        return ours | {tool: theirs(tool) for tool in peers.installed()}
 
 
-PEAK = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
+def small_modules(bench: Bench) -> Iterator[Row]:
+    """28 tags: out, out of a far registry, in, and in again."""
+    path, content = "bench/m0", a_repository("bench/m0")
+    push_to(bench.source.base, path, content)
+    modules, sizes = Modules(bench, path, sorted(content.tags)), bench.sizes
+    starts = {TOOL: lambda _: f"{OURS} --version", "python -c pass": _python}
+    yield from compared("start: --version", starts, rounds=sizes.rounds)
+
+    def seen(_: str) -> int:
+        return len(bench.source.accesses(path))
+
+    what = f"export of {len(modules.tags)} tags"
+    near = modules.pulls(bench.source.host)
+    yield from compared(f"{what}, loopback", near, rounds=sizes.rounds, clean=bench.clean, requests=seen)
+    with delayed(bench.source) as far:
+        distant, rounds = modules.pulls(far), sizes.far_rounds
+        yield from compared(f"{what}, 50 ms", distant, rounds=rounds, clean=bench.clean, requests=seen)
+    stored = bench.export(bench.source.host, path, "--store", str(bench.folder / "store"))
+    run(stored)
+    again = {TOOL: lambda _: stored}
+    yield from compared("the same again, with --store", again, rounds=1, clean=bench.clean, requests=seen)
+    modules.make_ready()
+    yield from _imports(modules, bench.target.host, "loopback", "near-", min(sizes.rounds, 3))
+    with delayed(bench.target) as far:
+        yield from _imports(modules, far, "50 ms", "far-", 1)
 
 
-def peak(command: list[str]) -> str:
-    """The most memory that a process held, asked by a small one: a large parent's own would count."""
-    asked = subprocess.run([sys.executable, "-c", PEAK, *command], check=True, capture_output=True, text=True)
-    return f"{int(asked.stdout) / 1024:.0f} MiB"
+def _imports(modules: Modules, host: str, case: str, fixed: str, rounds: int) -> Iterator[Row]:
+    target, path = modules.bench.target, modules.path
+
+    def new(name: str) -> int:
+        return len(target.accesses(f"{name}/{path}"))
+
+    def same(name: str) -> int:
+        return len(target.accesses(f"{fixed}{name.removeprefix('w-')}/{path}"))
+
+    what = f"import of {len(modules.tags)} tags, {case}"
+    yield from compared(f"first {what}", modules.pushes(host), rounds=rounds, requests=new)
+    again = modules.pushes(host, fixed)
+    for command in again.values():
+        run(command(""))
+    yield from compared(f"second {what}", again, rounds=rounds, requests=same)
 
 
-def small_modules(source: RealRegistry, target: RealRegistry, folder: Path) -> None:
-    """Start-up, loopback, far link, requests, sizes."""
-    paths = [f"bench/m{number}" for number in range(4)]
-    for path in paths:
-        push_to(source.base, path, a_repository(path))
-    out, copies = folder / "b.tar.zst", folder / "copies"
-
-    def clean() -> None:
-        for place in (out, out.with_name(f"{out.name}.sha256")):
-            place.unlink(missing_ok=True)
-        shutil.rmtree(copies, ignore_errors=True)
-
-    def export(host: str, *chosen: str, jobs: int = 16) -> list[str]:
-        names = [f"{host}/{path}" for path in chosen]
-        return [OURS, "export", "-q", "-o", str(out), "-j", str(jobs), *names]
-
-    def skopeo(host: str, *chosen: str) -> list[str]:
-        sync = "skopeo sync --src docker --dest dir --src-tls-verify=false"
-        return ["sh", "-c", " && ".join(f"{sync} {host}/{path} {copies}" for path in chosen)]
-
-    paired("--version / python -c pass", [OURS, "--version"], [sys.executable, "-c", "pass"], clean)
-    paired(
-        "export of 28 tags / skopeo sync", export(source.host, paths[0]), skopeo(source.host, paths[0]), clean
-    )
-    with delayed(source) as far:
-        paired(
-            "4 x 28 tags at 50 ms / skopeo sync",
-            export(far, *paths, jobs=32),
-            skopeo(far, *paths),
-            clean,
-            runs=1,
-        )
-    clean()
-    keep = [*export(source.host, paths[0]), "--store", str(folder / "store")]
-    first = requests_of(source, paths[0], lambda: timed(keep, clean))
-    second = requests_of(source, paths[0], lambda: timed(keep, clean))
-    row("requests: export, again with --store", str(first), str(second), "")
-    into = [OURS, "import", "-q", str(out), "--to", target.host]
-    first = requests_of(target, paths[0], lambda: timed(into, lambda: None))
-    second = requests_of(target, paths[0], lambda: timed(into, lambda: None))
-    row("requests: import, again", str(first), str(second), "")
-    unpacked = folder / "unpacked"
-    unpacked.mkdir()
-    subprocess.run(["tar", "--zstd", "-xf", out, "-C", unpacked], check=True)
-    packed = subprocess.run(
-        f"tar -cf - -C {unpacked} . | zstd -3 -c | wc -c", shell=True, check=True, capture_output=True
-    )
-    size, peer = out.stat().st_size, int(packed.stdout)
-    row("bytes: bundle / tar | zstd -3", f"{size:,}", f"{peer:,}", f"{size / peer:.2f}")
+def _python(_: str) -> str:
+    return f"{sys.executable} -c pass"
 
 
-def large_blob(source: RealRegistry, target: RealRegistry, folder: Path, size: int) -> None:
-    """Throughput and memory of one long blob."""
+def many_tags(bench: Bench) -> Iterator[Row]:
+    """Time per tag of many and of a tenth of them, in and out."""
+    for count in (bench.sizes.tags // 10, bench.sizes.tags):
+        path, content = f"bench/tags{count}", Content()
+        layer = content.add_blob(b"layer")
+        config = content.add_blob(b"{}")
+        for number in range(count):
+            document = manifest_document(config, [layer], annotations={"number": str(number)})
+            content.add_manifest(document, f"1.{number}.0")
+        bundle = a_bundle(bench.folder / "tags.tar.zst", {f"h.example/{path}": content})
+        content.manifests.clear()
+
+        def into(_: str, bundle: str = str(bundle)) -> str:
+            return bench.into(bench.source.host, "w-tags", bundle)
+
+        def again(_: str, path: str = path) -> str:
+            return bench.export(bench.source.host, f"w-tags/{path}")
+
+        def theirs(_: str, path: str = path) -> str:
+            return peers.pull("oras", bench.source.host, f"w-tags/{path}", (), bench.copies)
+
+        yield from shown([Row(f"first import of {count:,} tags", TOOL, run(into("")), None, None)])
+        commands = {TOOL: again, "oras": theirs} if "oras" in peers.installed() else {TOOL: again}
+        if count == bench.sizes.tags:
+            commands.pop("oras", None)
+        bench.clean()
+        yield from compared(f"export of {count:,} tags", commands, rounds=1, clean=bench.clean)
+
+
+def large_blob(bench: Bench) -> Iterator[Row]:
+    """Throughput and memory of one long blob, also where a connection is slow."""
+    size, source, path = bench.sizes.large, bench.source, "bench/large"
+    name = f"{size >> 20} MiB"
     content = Content()
     layer = content.add_blob(os.urandom(size))
     content.add_manifest(manifest_document(content.add_blob(b"{}"), [layer]), "1.0.0")
-    push_to(source.base, "bench/large", content)
+    push_to(source.base, path, content)
     content.blobs.clear()
-    out = folder / "large.tar.zst"
-    blob = f"{source.base}/v2/bench/large/blobs/{layer['digest']}"
-
-    def clean() -> None:
-        out.unlink(missing_ok=True)
-        out.with_name(f"{out.name}.sha256").unlink(missing_ok=True)
-
-    export = [OURS, "export", "-q", f"{source.host}/bench/large", "-o", str(out)]
-    verify, into = [OURS, "verify", "-q", str(out)], [OURS, "import", "-q", str(out), "--to", target.host]
-    name = f"{size >> 20} MiB"
-    paired(
-        f"{name}: export / curl | sha256sum",
-        export,
-        ["sh", "-c", f"curl -s {blob} | sha256sum"],
-        clean,
-        runs=3,
+    blob = f"{source.base}/v2/{path}/blobs/{layer['digest']}"
+    few = min(bench.sizes.rounds, 3)
+    curl = {
+        TOOL: lambda _: bench.export(source.host, path),
+        "curl | sha256sum": lambda _: f"curl -s {blob} | sha256sum",
+    }
+    yield from compared(f"export of {name}, loopback", curl, rounds=few, clean=bench.clean)
+    bench.clean()
+    run(bench.export(source.host, path))
+    kept = bench.folder / "large.tar.zst"
+    Path(bench.out).rename(kept)
+    hashed = {TOOL: lambda _: f"{OURS} verify -q {kept}", "sha256sum": lambda _: f"sha256sum {kept}"}
+    yield from compared(f"verify of {name}", hashed, rounds=few)
+    target = bench.target.host
+    yield from shown(
+        [
+            Row(
+                f"first import of {name}, loopback",
+                TOOL,
+                run(bench.into(target, "w-one", str(kept))),
+                None,
+                None,
+            )
+        ]
     )
-    timed(export, clean)
-    paired(f"{name}: verify / sha256sum", verify, ["sha256sum", str(out)], lambda: None, runs=3)
-    clean()
-    with delayed(source, "5") as far:
-        slowly = [OURS, "export", "-q", f"{far}/bench/large", "-o", str(out)]
-        copy = f"skopeo copy --src-tls-verify=false docker://{far}/bench/large:1.0.0 dir:{folder / 'copy'}"
-        paired(f"{name} at 5 MB/s a connection / skopeo copy", slowly, copy.split(), clean, runs=1)
-    clean()
-    for command in (export, verify, into):
-        row(f"{name}: memory of {command[1]}", peak(command), "", "")
+    kept.unlink()
+    bench.clean()
+    with delayed(source, 0, "5") as slow, ThreadPoolExecutor(len(peers.TOOLS)) as pool:
+        case = f"export of {name}, 5 MB/s a connection"
+        ours = run(bench.export(slow, path))
+        bench.clean()
+        # The limit is that of a connection: they don't disturb each other.
+        pulls = {
+            tool: pool.submit(run, peers.pull(tool, slow, path, ["1.0.0"], f"{bench.copies}/{tool}"))
+            for tool in peers.installed()
+        }
+        theirs = {tool: pulled.result() for tool, pulled in pulls.items()}
+        rows = [
+            Row(case, tool, figures, ours.seconds / figures.seconds, None) for tool, figures in theirs.items()
+        ]
+        yield from shown([Row(case, TOOL, ours, None, None), *rows])
+        bench.clean()
+
+
+def pipes(bench: Bench) -> Iterator[Row]:
+    """Several large layers from a file and a pipe, where disk and registry are slow."""
+    content, megabytes = Content(), bench.sizes.layers / 1e6
+    layers = [content.add_blob(os.urandom(bench.sizes.layers)) for _ in range(4)]
+    content.add_manifest(manifest_document(content.add_blob(b"{}"), layers), "1.0.0")
+    bundle = str(a_bundle(bench.folder / "layers.tar.zst", {"h.example/layers": content}))
+    content.blobs.clear()
+    rate = megabytes / 5
+    slow_disk = f"{sys.executable} -c {shlex.quote(SLOWLY)} {rate} < {bundle}"
+    what = f"import of 4 x {megabytes:.0f} MB"
+    with delayed(bench.target, 0, str(rate)) as slow:
+        near = bench.target.host
+        for case, command in (
+            (f"{what}, registry {rate:.0f} MB/s a connection", bench.into(slow, "p-file", bundle)),
+            (f"{what}, pipe, the same registry", f"cat {bundle} | {bench.into(slow, 'p-pipe', '-')}"),
+            (
+                f"{what}, pipe at {rate:.0f} MB/s, fast registry",
+                f"{slow_disk} | {bench.into(near, 'p-disk', '-')}",
+            ),
+            (
+                f"{what}, pipe and registry {rate:.0f} MB/s",
+                f"{slow_disk} | {bench.into(slow, 'p-both', '-')}",
+            ),
+        ):
+            yield from shown([Row(case, TOOL, run(command), None, None)])
 
 
 def main() -> None:
-    """All figures."""
-    missing = [tool for tool in ("docker-registry", "skopeo", "curl", "zstd") if not shutil.which(tool)]
+    """Measure everything; write the page if nothing was left out."""
+    missing = [tool for tool in ("docker-registry", "skopeo", "curl") if not shutil.which(tool)]
     if missing:
         sys.exit(f"install these first: {', '.join(missing)}")
+    quick = "--quick" in sys.argv
     # As pip leaves an installed package: where Python may keep nothing, an editable one has no bytecode.
     compileall.compile_dir("bundler", quiet=1)
-    row("", "ours", "peer", "ratio")
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).absolute()
         for side in ("source", "target"):
             (folder / side).mkdir()
         with running_registry(folder / "source") as source, running_registry(folder / "target") as target:
-            small_modules(source, target, folder)
-            large_blob(source, target, folder, (64 if "--small" in sys.argv else 1024) << 20)
+            bench = Bench(source, target, folder, QUICK if quick else Sizes())
+            rows = [row for part in (small_modules, many_tags, pipes, large_blob) for row in part(bench)]
+    if not quick:
+        write_page(PAGE, rows, peers.installed())
 
 
 if __name__ == "__main__":

@@ -79,6 +79,9 @@ class KeylessKeys(RuleKeys):
 RULES = ("sources", "targets", "mediaTypes", "limits", "require", "signers")
 """Of these keys a policy has at least one."""
 
+ALL_MATCHING = {"sources": {"*", "/"}, "targets": {"*"}, "mediaTypes": {"*", "/"}}
+"""A glob of nothing but these characters matches everything that the key is about."""
+
 DEMANDS = ("referrers", "cosignKeys", "keyless")
 
 
@@ -158,11 +161,18 @@ def read_policy_file(name: str, text: str, environment: Mapping[str, str] | None
 
 def _across(content: dict[str, Any]) -> Found:
     """Yield demands that demand nothing: whoever wrote one believes that it holds something back."""
-    if not any(content.get(key) for key in RULES):
+    if not any(_holds_back(key, content.get(key)) for key in RULES):
         yield ("version",), "the policy holds nothing back", f"write one of {', '.join(RULES)}"
     for where, demand in items(content, "require"):
         if isinstance(demand, dict) and not any(key in demand for key in DEMANDS):
             yield where, "it requires nothing", f"write one of {', '.join(DEMANDS)}"
+
+
+def _holds_back(key: str, value: object) -> bool:
+    """Return True unless a rule is missing, or has a glob that everything matches."""
+    if not isinstance(value, list) or key not in ALL_MATCHING:
+        return bool(value)
+    return not any(isinstance(glob, str) and glob and set(glob) <= ALL_MATCHING[key] for glob in value)
 
 
 def _demand(keys: DemandKeys) -> Demand:

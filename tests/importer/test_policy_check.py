@@ -216,12 +216,20 @@ VIOLATED = {
 
 def policy(folder: Path, *lines: str) -> tuple[str, str]:
     """The option, and the file."""
-    allowing = "" if any(line.startswith("sources") for line in lines) else 'sources: ["*"]\n'
+    allowing = "" if any(line.startswith("sources") for line in lines) else 'sources: ["ghcr.io/*"]\n'
     (folder / "policy.yaml").write_text("version: 1\n" + "\n".join(lines) + f"\n{allowing}")
     return "--policy", str(folder / "policy.yaml")
 
 
-def test_a_policy_that_allows_all_lets_all_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", ['sources: ["*"]', 'mediaTypes: ["a/b", "*/*"]', 'targets: ["**"]'])
+def test_a_policy_that_everything_matches_is_refused(rule: str, tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(f"version: 1\n{rule}\n")
+    code, said = verify(tmp_path, a_module("1.0.0"), "--policy", str(tmp_path / "all.yaml"))
+    assert code == 2
+    assert "the policy holds nothing back" in said
+
+
+def test_a_policy_that_all_of_a_bundle_obeys_lets_it_in(tmp_path: Path) -> None:
     assert verify(tmp_path, a_module("1.0.0", "1.1.0"), *policy(tmp_path)) == (0, "")
 
 
