@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -118,7 +119,7 @@ def test_a_portable_bundle_loads_nothing_of_compact_ones(
 
 # --- a Python that is too old -------------------------------------------------------------------------
 
-READ_FIRST = ("__init__.py", "about.py")
+READ_FIRST = ("bundler/__init__.py", "bundler/about.py", "tools/build_backend.py")
 """What an old Python must be able to read, to say that it is too old."""
 TOO_OLD = "needs Python 3.11 or newer, this is {}; the portable archive needs none"
 
@@ -141,7 +142,7 @@ def old_pythons() -> Iterator[Path]:
 @pytest.mark.parametrize("file", READ_FIRST)
 def test_what_an_old_python_reads_first_is_in_its_words(file: str) -> None:
     """2.7 has no annotations, no f-strings, and no letters beyond ASCII without being told."""
-    text = (ROOT / "bundler" / file).read_text()
+    text = (ROOT / file).read_text()
     for part in ast.walk(ast.parse(text)):
         assert not isinstance(part, ast.JoinedStr | ast.AnnAssign | ast.NamedExpr | ast.Nonlocal)
         assert getattr(part, "returns", None) is None
@@ -160,6 +161,22 @@ def test_an_old_python_gets_one_plain_line() -> None:
             )
             assert ended.stderr == f"timoni-bundler: error: {TOO_OLD.format(version)}\n"
             assert (ended.returncode, ended.stdout) == (9, "")
+
+
+@pytest.mark.slow
+def test_pip_of_an_old_python_says_the_line_without_an_index(tmp_path: Path) -> None:
+    """Of pip 20 and later; those before can't read the project's file."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", *READ_FIRST):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for python in old_pythons():
+        pip = [python, "-m", "pip", "--disable-pip-version-check"]
+        known = subprocess.run([*pip, "--version"], capture_output=True, text=True, check=False).stdout
+        if known and int(known.split()[1].partition(".")[0]) >= 20:
+            words = [*pip, "install", "--no-index", tmp_path]
+            ended = subprocess.run(words, capture_output=True, text=True, check=False)
+            assert ended.returncode == 1
+            assert TOO_OLD.format(python.name.removeprefix("python")) in ended.stdout + ended.stderr
 
 
 def test_pip_knows_the_oldest_python_too() -> None:
