@@ -94,7 +94,7 @@ CASES = {
     ),
     "a compact delta on the night before": Case(
         "b.compact.zst",
-        {"write": 8, "open": 7, "fsync": 10, "rename": 6, "mkdir": 2},
+        {"write": 8, "open": 7, "fsync": 10, "rename": 6},
         opened=10,
         store=True,
         night="delta",
