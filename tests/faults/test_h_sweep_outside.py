@@ -199,17 +199,19 @@ def _is_one_line_about(folder: Path, said: str) -> bool:
 
 
 @pytest.fixture
-def host() -> Iterator[str]:
-    """A registry with two tags, of one config and one layer each, of which compact bundles make something."""
+def packed_host() -> Iterator[str]:
+    """A registry with two tags, whose layers are what compact bundles make again."""
     content = an_image(0, 1)
     with MemoryRegistry({"app": content}) as registry:
         yield registry.host
 
 
 @pytest.fixture
-def exports_of(program: LoadedProgram, host: str, tmp_path: Path) -> Callable[[str], Exports]:
+def exports_of(
+    program: LoadedProgram, host: str, packed_host: str, tmp_path: Path
+) -> Callable[[str], Exports]:
     """Exports of a case, by its name."""
-    return lambda name: Exports(program, host, CASES[name], tmp_path)
+    return lambda name: Exports(program, packed_host if CASES[name].compact else host, CASES[name], tmp_path)
 
 
 @pytest.mark.parametrize("name", CASES)
