@@ -170,10 +170,10 @@ def test_pip_of_an_old_python_says_the_line_without_an_index(tmp_path: Path) -> 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     for python in old_pythons():
-        pip = [python, "-m", "pip", "--disable-pip-version-check"]
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
         known = subprocess.run([*pip, "--version"], capture_output=True, text=True, check=False).stdout
         if known and int(known.split()[1].partition(".")[0]) >= 20:
-            words = [*pip, "install", "--no-index", tmp_path]
+            words = [*pip, "install", "--no-index", str(tmp_path)]
             ended = subprocess.run(words, capture_output=True, text=True, check=False)
             assert ended.returncode == 1
             assert TOO_OLD.format(python.name.removeprefix("python")) in ended.stdout + ended.stderr
