@@ -68,7 +68,7 @@ CASES = {
     "a new file, by many threads": NEW_FILE._replace(jobs=16),
     "a file in place of an older one, with a store": Case(
         "b.tar.zst",
-        {"write": 7, "open": 6, "fsync": 9, "rename": 5, "unlink": 1, "mkdir": 2},
+        {"write": 7, "open": 6, "fsync": 9, "rename": 5, "unlink": 1},
         opened=10,
         store=True,
         older=True,
@@ -81,7 +81,7 @@ CASES = {
     ),
     "a delta on the night before": Case(
         "b.tar.zst",
-        {"write": 8, "open": 7, "fsync": 10, "rename": 6, "mkdir": 2},
+        {"write": 8, "open": 7, "fsync": 10, "rename": 6},
         opened=10,
         store=True,
         night="delta",
