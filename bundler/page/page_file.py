@@ -12,17 +12,15 @@ from bundler.page.render import FIRST_LINES
 
 def check_place(out: Path, read: Iterable[Path], *, force: bool) -> None:
     """Raise UsageError before any work if the page can't go there. `read` is what it is made from."""
+    exists = os.path.lexists(out)
+    if exists and not out.is_file():
+        cause = "it exists and is not a file"
+        raise UsageError(str(out), cause, "choose another name; `-` is standard output")
     check_folder(out)
     for path in read:
         if out.resolve().is_relative_to(path.resolve()):
             raise UsageError(str(out), f"it is, or lies in, {path}, which is read", "choose another name")
-    if not os.path.lexists(out):
-        return
-    if not out.is_file():
-        raise UsageError(
-            str(out), "it exists and is not a file", "choose another name; `-` is standard output"
-        )
-    if not force and not is_page(out):
+    if exists and not force and not is_page(out):
         cause = "it exists and is not a report page"
         raise UsageError(str(out), cause, "choose another name, or --force to replace it")
 
