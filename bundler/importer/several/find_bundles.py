@@ -101,9 +101,9 @@ def _listed(folder: Path) -> _Listed:
     files: list[Path] = []
     folders: list[Path] = []
     others: list[Path] = []
-    known = volumes | {sidecar_of(path) for path in entries}
+    told = volumes | {sidecar_of(path) for path in entries}
     for path in entries:
-        if path in known:
+        if path in told:
             continue
         if path.is_dir():
             (folders if is_layout(path) else others).append(path)
