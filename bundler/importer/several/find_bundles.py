@@ -101,9 +101,9 @@ def _listed(folder: Path) -> _Listed:
     files: list[Path] = []
     folders: list[Path] = []
     others: list[Path] = []
-    told = volumes | {sidecar_of(path) for path in entries}
+    not_listed = volumes | {sidecar_of(path) for path in entries}
     for path in entries:
-        if path in told:
+        if path in not_listed:
             continue
         if path.is_dir():
             (folders if is_layout(path) else others).append(path)
