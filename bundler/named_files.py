@@ -12,8 +12,11 @@ from bundler.limits import DEFAULT_LIMITS
 def check_folder(file: Path, option: str = "") -> None:
     """Raise unless a file can be made: `option` is the one that named it.
 
-    Raises: UsageError without its folder, LocalError for a device or a pipe, which a file would replace.
+    Raises: UsageError without its folder and for `-`, LocalError for a device or a pipe, which a file would
+    replace.
     """
+    if str(file) == "-":
+        raise UsageError(option or "-", "this can't be written to standard output", "name a file")
     if not file.parent.is_dir():
         cause = f"{option}: its folder does not exist" if option else "its folder does not exist"
         raise UsageError(str(file), cause, f"create {file.parent}")

@@ -292,17 +292,20 @@ class RewriteOptions(NamedTuple):
     force: Force = False
 
 
-def _registry_place(text: str, at: Circumstances) -> Prefix:
-    """Read `HOST[/PATH]`; addresses are understood too. Raises ValueError."""
-    bare = text
+def _address(text: str) -> str:
+    """Return what stands behind the scheme of an address. Raises ValueError."""
     for scheme in ("https://", "http://", "oci://"):
-        bare = bare.removeprefix(scheme)
-    if "@" in bare:
+        text = text.removeprefix(scheme)
+    if "@" in text:
         raise ValueError("a user or password does not belong here")
-    return Prefix.parse(bare.rstrip("/"))
+    return text.rstrip("/")
 
 
-RegistryPlace = Annotated[Prefix, Argument("HOST[/PATH]", read=_registry_place)]
+RegistryPlace = Annotated[Prefix, Argument("HOST[/PATH]", read=lambda text, at: Prefix.parse(_address(text)))]
+
+RegistryHost = Annotated[
+    RegistryName, Argument("HOST", read=lambda text, at: RegistryName.parse(_address(text)))
+]
 
 AuthFile = Annotated[
     Path | None,

@@ -36,6 +36,18 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         ["export", "h.io/a", "-o", "x", "--level", "1.5"],
         "export: invalid value for '--level': '1.5' is not a whole number from 1 to 19; see",
     ),
+    "a report on standard output": (
+        ["export", "h.io/a", "-o", "a.tar.zst", "--report", "-"],
+        "--report: this can't be written to standard output; name a file",
+    ),
+    "a trace on standard output": (
+        ["ls", "h.io/a", "--debug-file", "-"],
+        "--debug-file: this can't be written to standard output; name a file",
+    ),
+    "a password before a registry": (
+        ["catalog", "https://me:secret@h.io"],
+        "HOST: a user or password does not belong here; write HOST",
+    ),
     "two arguments too many": (["verify", "a", "b"], "verify: got unexpected extra argument (b); see"),
     "nothing said": (["completion"], "completion: missing argument '{bash|zsh|fish}'"),
     "a part's option misspelt": (["store", "gc", "--al"], "store gc: no such option '--al'"),

@@ -9,15 +9,14 @@ from bundler import Session, list_repositories
 from bundler.cli.declared_command import declared
 from bundler.cli.setup.registry_access import registries
 from bundler.cli.terminal import outcome, progress_bars
-from bundler.config.option import Argument, Option
-from bundler.config.run_options import Quiet, ReachOptions, RegistryOptions, WidthOptions
-from bundler.oci import RegistryName
+from bundler.config.option import Option
+from bundler.config.run_options import Quiet, ReachOptions, RegistryHost, RegistryOptions, WidthOptions
 from bundler.reporting.json_report import document
 
 
 @declared("catalog")
 def command(
-    registry: Annotated[RegistryName, Argument("HOST")],
+    registry: RegistryHost,
     *,
     as_json: Annotated[
         bool, Option("--json", help="Print the result as JSON (`timoni-bundler schema registry-catalog`).")
