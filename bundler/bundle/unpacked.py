@@ -18,8 +18,8 @@ from bundler.trust.statement import STATEMENT_FILE, SignedStatement, signed_stat
 
 
 def is_layout(path: Path) -> bool:
-    """Return True for a folder that is, or was meant to be, an OCI layout."""
-    return (path / INVENTORY_FILE).exists() or (path / LAYOUT_FILE).exists()
+    """Return True for a folder that is, or was meant to be, an OCI layout; one half copied is one too."""
+    return any((path / name).exists() for name in (INVENTORY_FILE, LAYOUT_FILE, "blobs/sha256"))
 
 
 def check_own_layout(path: Path) -> None:

@@ -42,6 +42,14 @@ class Number(click.IntRange):
     def _describe_range(self) -> str:
         return ""
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            bounds = f" of {self.min} or more" if self.max is None else f" from {self.min} to {self.max}"
+            self.fail(f"{value!r} is not a whole number{'' if self.min is None else bounds}", param, ctx)
+
 
 class Command(click.Command):
     """A command as this program has them."""

@@ -26,6 +26,9 @@ class MirrorFiles(NamedTuple):
     refused: tuple[str, ...]
 
 
+MARK = "# Written by timoni-bundler import --write-mirror-config"
+"""First line of every file. One without it is somebody else's: neither replaced nor removed."""
+
 REGISTRIES_CONF = "registries.conf"
 DIGEST_SET, TAG_SET = "image-digest-mirror-set.yaml", "image-tag-mirror-set.yaml"
 
@@ -39,7 +42,7 @@ def mirror_files(rules: MirrorRules, origin: Origin) -> MirrorFiles:
     if not sets:
         files[DIGEST_SET] = mirror_set("ImageDigestMirrorSet", "imageDigestMirrors", rules)
         files[TAG_SET] = mirror_set("ImageTagMirrorSet", "imageTagMirrors", rules)
-    return MirrorFiles(files, tuple(refused))
+    return MirrorFiles({path: f"{MARK}\n{text}" for path, text in files.items()}, tuple(refused))
 
 
 def _folder(registry: str) -> str:

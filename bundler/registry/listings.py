@@ -120,8 +120,10 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
         try:
             reply = host.fetch("GET", address, _SCOPE, accept=frozenset({200}), limit=limits.tag_page)
         except (AuthError, NotFoundError, RequestRefusedError) as error:
-            kind = AuthError if isinstance(error, AuthError) else NotFoundError
-            raise kind(item, f"it can't be read: {error.cause}", _NEXT_STEP) from error
+            cause = f"it can't be read: {error.cause}"
+            if isinstance(error, AuthError):
+                raise AuthError(item, cause, f"{error.next_step}, or {_NEXT_STEP}") from error
+            raise NotFoundError(item, cause, _NEXT_STEP) from error
         document = strict_json.loads(reply.body, item=item, depth=limits.json_depth, names=_CATALOG)
         return reply._replace(body=b""), _listed(document, item)
 

@@ -28,6 +28,14 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         ["export", "h.io/a", "--plain-http", "-o", "a.tar.zst"],
         "export: --plain-http needs a value, and -o follows it; see `timoni-bundler export --help`",
     ),
+    "too small a number": (
+        ["export", "h.io/a", "-o", "x", "--keep", "0"],
+        "export: invalid value for '--keep': '0' is not a whole number of 1 or more; see",
+    ),
+    "a part of a number": (
+        ["export", "h.io/a", "-o", "x", "--level", "1.5"],
+        "export: invalid value for '--level': '1.5' is not a whole number from 1 to 19; see",
+    ),
     "two arguments too many": (["verify", "a", "b"], "verify: got unexpected extra argument (b); see"),
     "nothing said": (["completion"], "completion: missing argument '{bash|zsh|fish}'"),
     "a part's option misspelt": (["store", "gc", "--al"], "store gc: no such option '--al'"),

@@ -167,6 +167,27 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_configuration_of_others_stays_and_old_one_goes(
+    bundle: tuple[Path, str], target_registry: RealRegistry, tmp_path: Path
+) -> None:
+    file, name = bundle
+    folder = tmp_path / "mirrors"
+    command = ["import", str(file), "--to", target_registry.host, "-q", "--write-mirror-config", str(folder)]
+    assert bundler(*command).returncode == 0
+    (written,) = folder.glob("certs.d/*/hosts.toml")
+    old, other = folder / "certs.d/old.example/hosts.toml", folder / "certs.d/other.example/hosts.toml"
+    for path, text in ((old, written.read_text()), (other, 'server = "https://other.example"')):
+        path.parent.mkdir()
+        path.write_text(text)
+    written.write_text("# mine")
+    again = bundler(*command)
+    assert again.returncode == 0, again.stderr
+    assert f"{written}: not written, as another program wrote this file" in again.stderr
+    assert (written.read_text(), other.exists(), old.exists()) == ("# mine", True, False)
+    assert name.partition("/")[0] in (folder / "registries.conf").read_text()
+
+
+@pytest.mark.slow
 def test_images_of_timoni_bundle_files_are_rewritten(
     bundle: tuple[Path, str], target_registry: RealRegistry, tmp_path: Path
 ) -> None:

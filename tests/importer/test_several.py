@@ -27,6 +27,7 @@ from tests.flows import exported, registries_for
 from tests.processes import bundler
 from tests.registries import RealRegistry
 from tests.schema_checks import valid
+from tests.trust.keys import a_key
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +124,7 @@ def test_a_gap_names_the_missing_file(week: Week) -> None:
     (failure,) = report.failures
     assert failure.exit_code == 4
     assert f"{lost.name} is missing: bundle 2 of job nightly, 1970-01-03 00:00 UTC, sha256:" in failure.cause
-    assert "export again with --base sha256:" in failure.next_step
+    assert "or a new export with --base sha256:" in failure.next_step
     assert report.exit_code == 8
     assert set(week.target.tags(week.path)) == {"1.0.0", "2.1.0"}
     (week.usb.parent / lost.name).rename(lost)
@@ -198,10 +199,31 @@ def test_leftovers_in_the_folder_are_told_and_harmless(week: Week) -> None:
     (week.usb / "photos").mkdir()
     report = week.morning()
     assert report.exit_code == 0
-    (line,) = report.warnings
-    assert "passed over:" in line
-    assert "photos" in line
+    others, folders = report.warnings
+    assert others == "not bundles, passed over: night.tar.zst.tmp, report.json"
+    assert folders.startswith("folders in the folder, not looked into: photos; name them too")
     assert week.is_mirrored
+
+
+def test_what_should_be_a_bundle_and_is_not_there_fails(week: Week) -> None:
+    """A link to nowhere, and a folder whose copy ended among its blobs."""
+    week.night("2.1.0")
+    (week.usb / "link.tar.zst").symlink_to("nowhere")
+    (week.usb / "half" / "blobs" / "sha256").mkdir(parents=True)
+    report = week.morning()
+    assert report.exit_code == 8
+    assert {Path(failure.item).name for failure in report.failures} == {"link.tar.zst", "half"}
+    assert week.is_mirrored
+
+
+def test_of_copies_the_signed_one_is_imported(week: Week, tmp_path: Path) -> None:
+    signed = week.night("2.1.0")
+    shutil.copy(signed, week.usb / "0-unsigned.tar.zst")
+    done = bundler("sign", str(signed), "--key", str(a_key(tmp_path, "key")), "--job", "nightly", "-q")
+    assert done.returncode == 0, done.stderr
+    imported, copy = week.morning().bundles
+    assert (Path(imported.path).name, imported.status, imported.job) == (signed.name, "imported", "nightly")
+    assert (Path(copy.path).name, copy.status) == ("0-unsigned.tar.zst", "skipped")
 
 
 def test_a_damaged_bundle_fails_and_the_others_are_imported(week: Week) -> None:

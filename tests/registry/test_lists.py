@@ -137,8 +137,9 @@ def test_names_that_no_repository_can_have_are_left_out() -> None:
     ("status", "kind"), [(401, AuthError), (403, AuthError), (404, NotFoundError), (405, NotFoundError)]
 )
 def test_a_registry_that_shows_no_catalog_says_what_to_do(status: int, kind: type[BundlerError]) -> None:
-    with pytest.raises(kind, match="name the repositories one by one"):
+    with pytest.raises(kind, match="name the repositories one by one") as caught:
         catalog_of(lambda seen: Reply(status))
+    assert ("--creds-file" in caught.value.next_step) == (kind is AuthError)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from bundler.bundle.bundle_format import COMPACT_MARK
 from bundler.bundle.inventory import BUNDLE_SUFFIX, COMPACT_SUFFIX
 from bundler.bundle.reader import open_bundle
+from bundler.bundle.sealing import sidecar_of
 from bundler.bundle.stream import StatementCheck
 from bundler.bundle.unpacked import is_layout
 from bundler.durable import local_errors
@@ -30,7 +31,7 @@ class FoundBundles(NamedTuple):
     failures: tuple[BundlerError, ...]
     """About files that should be bundles, and can't be used."""
     others: tuple[Path, ...]
-    """Files and folders that are not bundles: reports, sidecars, rests of copies."""
+    """Files and folders that are not bundles: reports, rests of copies, sidecars without their file."""
 
 
 def holds_several(paths: Sequence[Path]) -> bool:
@@ -72,6 +73,8 @@ def find_bundles(
     if not bundles and not failures:
         names = ", ".join(map(str, paths))
         raise NotFoundError(names, "there is no bundle in it", "name the folder that the bundles are in")
+    # Of copies, the first counts: one that says who signed it, and with which number.
+    bundles.sort(key=lambda bundle: bundle.statement is None)
     return FoundBundles(tuple(bundles), tuple(failures), tuple(others))
 
 
@@ -98,8 +101,9 @@ def _listed(folder: Path) -> _Listed:
     files: list[Path] = []
     folders: list[Path] = []
     others: list[Path] = []
+    not_listed = volumes | {sidecar_of(path) for path in entries}
     for path in entries:
-        if path in volumes:
+        if path in not_listed:
             continue
         if path.is_dir():
             (folders if is_layout(path) else others).append(path)
@@ -110,10 +114,11 @@ def _listed(folder: Path) -> _Listed:
 
 def _is_meant(path: Path) -> bool:
     """Return True for a file that is a bundle by its name or its first bytes; no leftover of a copy is."""
-    if path.name.startswith(".") or not path.is_file():
+    if path.name.startswith(".") or (path.exists() and not path.is_file()):
         return False
-    if path.name.endswith((BUNDLE_SUFFIX, COMPACT_SUFFIX)):
-        return True
+    # A link to nowhere has only its name.
+    if path.name.endswith((BUNDLE_SUFFIX, COMPACT_SUFFIX)) or not path.exists():
+        return path.name.endswith((BUNDLE_SUFFIX, COMPACT_SUFFIX))
     with local_errors(path, "read"), path.open("rb") as file:
         start = file.read(max(len(COMPACT_MARK), len(_ZSTD)))
     return not path.name.endswith(_LEFTOVERS) and start.startswith((_ZSTD, COMPACT_MARK))
@@ -124,8 +129,15 @@ _LEFTOVERS = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
 
 
 def told_of(others: Sequence[Path]) -> Iterator[str]:
-    """Yield one line about files that are not bundles, if there are any."""
-    if others:
-        names = ", ".join(path.name for path in others[:5])
-        more = f" and {len(others) - 5:,} more" if len(others) > 5 else ""
-        yield f"not bundles, passed over: {names}{more}"
+    """Yield a line about files that are not bundles, and one about folders, if there are any."""
+    folders = [path for path in others if path.is_dir()]
+    files = [path for path in others if path not in folders]
+    if files:
+        yield f"not bundles, passed over: {_names(files)}"
+    if folders:
+        yield f"folders in the folder, not looked into: {_names(folders)}; name them too if they hold bundles"
+
+
+def _names(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - 5:,} more" if len(paths) > 5 else ""
+    return ", ".join(path.name for path in paths[:5]) + more

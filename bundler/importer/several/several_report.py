@@ -81,8 +81,10 @@ def _failures(item: Carried) -> Iterator[Failure]:
 def _gap_failure(gap: Gap, order: ImportOrder) -> Failure:
     """Return what is missing, and what could fill the gap."""
     have = next((bundle for bundle in reversed(order.lineage)), None)
-    other = f"or export again with --base {have.id}" if have else "or carry a full bundle"
-    next_step = f"carry that file, a merged or later full bundle, {other}"
+    full = "a merged or later full bundle"
+    next_step = f"carry that file or {full}"
+    if have:
+        next_step = f"carry that file, {full}, or a new export with --base {have.id}"
     return failure(NotFoundError(gap.bundle.name, f"not imported: {gap.cause}", next_step))
 
 
