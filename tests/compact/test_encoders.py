@@ -30,6 +30,7 @@ from bundler.compact.encoder_a import EncoderA
 from bundler.compact.encoder_b import EncoderB
 from bundler.compact.float_estimate import Rounding
 from bundler.errors import ContentError, SlowEncodersWarning
+from hatch_build import FLAGS, SOURCE
 from tests.compact.streams import NAMES, SHAPES, stream
 from tests.processes import needs
 
@@ -163,6 +164,10 @@ def test_a_codec_is_proven_when_it_is_loaded() -> None:
     assert all(isinstance(codec(number), Codec) for number in CodecNumber)
 
 
+def test_compiled_encoders_that_are_there_are_right() -> None:
+    assert [number for number in codecs._compiled() if not codec(number).compiled] == []
+
+
 def test_a_codec_that_was_compiled_wrongly_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecs, "_compiled", lambda: dict.fromkeys(CodecNumber, EncoderB))
     codecs.codec.cache_clear()
@@ -236,4 +241,58 @@ def test_what_real_toolchains_write_is_made_again(generation: str, tmp_path: Pat
         codecs = (CodecNumber.GO_A,) if generation == "1.26" else tuple(CodecNumber)[1:]
         if not same or recognition.recipe is None or recognition.recipe.codec not in codecs:
             other.append(name)
+    assert other == []
+
+
+# --- other builds of the compiled encoders --------------------------------------------------------------
+
+MAIN = """
+#include <stdio.h>
+
+int main(int count, char **words) {
+    static uint8_t data[1 << 20];
+    size_t size = fread(data, 1, sizeof data, stdin);
+    Output out = {0};
+    make_tables();
+    if (count > 1 && words[1][0] == 'A') {
+        static EncoderA a = {.length = 3};
+        a_write(&a, &out, data, size);
+        a_finish(&a, &out);
+    } else {
+        static EncoderB b;
+        b_write(&b, &out, data, size);
+        b_finish(&b, &out);
+    }
+    fwrite(out.data, 1, out.size, stdout);
+    free(out.data);
+    return 0;
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("compiler", "runner", "more"),
+    [
+        ("gcc", "env", ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]),
+        ("aarch64-linux-gnu-gcc", "qemu-aarch64", ["-static"]),
+    ],
+    ids=["sanitized", "aarch64"],
+)
+def test_other_builds_write_what_go_writes(
+    compiler: str, runner: str, more: list[str], tmp_path: Path
+) -> None:
+    """Without Python: an undefined step ends the sanitized one; aarch64 is built by a cross compiler."""
+    needs(all(map(shutil.which, (compiler, runner))), f"{compiler} or {runner}")
+    encoders, python, _ = (ROOT / SOURCE).read_text().partition("/* --- the Python type")
+    (tmp_path / "alone.c").write_text(encoders.replace("#include <Python.h>", "") + MAIN)
+    words = [compiler, *FLAGS, *more, "alone.c", "-o", "alone"]
+    subprocess.run([word for word in words if word != "-shared"], cwd=tmp_path, check=True)
+    other = []
+    for name, kind in [(name, kind) for name in BORDERS for kind in "AB"]:
+        command = [runner, str(tmp_path / "alone"), kind]
+        made = subprocess.run(command, input=stream(name), capture_output=True, check=True).stdout
+        if digest(made) != KNOWN[name][kind]:
+            other.append((name, kind))
+    assert python
     assert other == []
