@@ -184,7 +184,7 @@ def _image_keys(value: object) -> object:
     if isinstance(value, bool):
         return {} if value else None
     if not isinstance(value, dict | None):
-        raise PydanticKnownError("bool_type")
+        raise RefusedValueError("must be true, false, or rules", 'write images: {exclude: ["*/redis:*"]}')
     return value
 
 

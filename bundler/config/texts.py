@@ -148,7 +148,7 @@ def seconds_of(age: str) -> int:
     """Read `90d`, `72h`: one number and one unit. Raises RefusedValueError."""
     if match := re.fullmatch(_AGE, age):
         return int(match[1]) * _SECONDS[match[2]]
-    raise RefusedValueError(f"{age!r} is not an age (72h, 90d, 2w; m is minutes)", WRITE_TIME)
+    raise RefusedValueError(f"{age!r} is not an age (72h, 90d, 2w; m is minutes)", "write 90d or 72h")
 
 
 def moment(text: str, now: int) -> int:

@@ -397,8 +397,8 @@ def test_images_are_included_with_rules_or_without(images: str, include: Include
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        ("1", "images: must be true or false"),
-        ("[a]", "images: must be true or false"),
+        ("1", "images: must be true, false, or rules"),
+        ("[a]", "images: must be true, false, or rules"),
         ("{exclud: [a]}", "images.exclud: unknown key; did you mean exclude?"),
         ("{optional: a}", "images.optional: must be a list"),
         ("{exclude: []}", "images.exclude: is empty"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundler.config.problems import RefusedValueError
 from bundler.config.texts import moment, seconds_of
 
 NOW = 1_800_000_000
@@ -58,5 +59,6 @@ def test_an_age_has_one_unit() -> None:
         432_000,
         3_024_000,
     ]
-    with pytest.raises(ValueError, match="is not an age"):
+    with pytest.raises(RefusedValueError, match="is not an age") as caught:
         seconds_of("2026-01-01")
+    assert caught.value.next_step == "write 90d or 72h"
