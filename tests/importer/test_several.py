@@ -202,6 +202,7 @@ def test_leftovers_in_the_folder_are_told_and_harmless(week: Week) -> None:
     others, folders = report.warnings
     assert others == "not bundles, passed over: night.tar.zst.tmp, report.json"
     assert folders.startswith("folders in the folder, not looked into: photos; name them too")
+    assert week.morning(week.usb, week.usb / "photos").warnings == (others,)
     assert week.is_mirrored
 
 

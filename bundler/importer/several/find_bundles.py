@@ -64,7 +64,7 @@ def find_bundles(
     others: list[Path] = []
     for folder in folders:
         listed = _listed(folder)
-        others += listed.others
+        others += [path for path in listed.others if path not in folders]
         for path in (*listed.files, *listed.folders, *sets_in(folder)):
             try:
                 bundles.append(_read(path, limits, verifier, media))
