@@ -16,7 +16,7 @@ NAMES_ITS_API = "Docker-Distribution-Api-Version"
 
 _TARGET = re.compile(r"[\s,]*+<([^>]*+)>")
 
-_PARAMETER = re.compile(r'\s*+;\s*+([^\s=;,"]*+)\s*+(?:=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]*+)))?')
+_PARAMETER = re.compile(r'\s*+;\s*+([^\s=;,"]*+)\s*+(?:=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*)"|([^\s;,"]*+)))?')
 
 
 def next_link(host: Host, reply: Reply, address: str, item: str) -> str | None:

@@ -44,13 +44,14 @@ _FAR = 100
 """Tokens of a field's value that are looked at."""
 
 
-_GAP = r"(?:\s|//[^\n]*+)*+"
+# Possessive is only what repeats one letter: Python before 3.11.5 goes wrong where a group fails half way.
+_GAP = r"(?:\s++|//[^\n]*+)*"
 
 _IMAGE = re.compile(rf'image"?{_GAP}[?!]?{_GAP}:{_GAP}')
 """A field `image`, or what looks like one in a string or comment."""
 
 _GIVEN = re.compile(
-    rf'(?:image|repository)"?\#*+{_GAP}[?!]?{_GAP}:{_GAP}(?!\{{|(?:[\w$]++|"[\w$-]++")[?!]?:)|\\\#*+u',
+    rf'(?:image|repository)"?\#*+{_GAP}[?!]?{_GAP}:{_GAP}(?!\s|//|\{{|(?:[\w$]++|"[\w$-]++")[?!]?:)|\\\#*+u',
     re.IGNORECASE,
 )
 """A field that may give an image or its repository: its value is neither a struct nor one in short form.

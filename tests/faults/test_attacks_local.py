@@ -121,7 +121,7 @@ def test_a_pipe_in_place_of_a_blob_under_way_is_not_waited_for(
         "export", f"{source.host}/app", "-o", str(tmp_path / "b.tar.zst"), "--store", str(store), "-q"
     )
     assert ended.returncode == 9, ended.stderr
-    assert "remove it" in ended.stderr
+    assert "move what is there" in ended.stderr
 
 
 def test_a_blob_that_somebody_changed_in_a_store_is_never_packed(

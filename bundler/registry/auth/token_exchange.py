@@ -25,7 +25,7 @@ _SCHEME = re.compile(rf"[\s,]*+({_WORD})(?=[\s,]|$)\s*")
 
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]++=*+(?=\s*(?:,|$))")
 
-_PARAMETER = re.compile(rf'[\s,]*+({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
+_PARAMETER = re.compile(rf'[\s,]*+({_WORD})\s*=\s*(?:"([^"\\]*+(?:\\.[^"\\]*+)*)"|({_WORD}))')
 
 _TOKEN_ANSWER = frozenset({"token", "access_token", "expires_in"})
 
