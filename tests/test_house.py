@@ -54,6 +54,7 @@ def test_every_command_has_help_and_every_option_documentation(
     assert {option for option in options if option not in DOCUMENTED} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["UsageError", "AuthError", "TargetRefusedError", "NetworkError"])
 def test_an_error_that_somebody_can_do_something_about_says_what(kind: str) -> None:
     silent = [
@@ -162,6 +163,7 @@ def test_no_variable_has_a_vague_name() -> None:
     assert [f"{path}: {name}" for path, name in assigned if name in VAGUE] == []
 
 
+@pytest.mark.slow
 def test_test_names_are_short() -> None:
     tests = (node for file in source_files(ROOT / "tests", "test_*.py") for node in file.definitions())
     names = {node.name for node in tests if isinstance(node, ast.FunctionDef)}

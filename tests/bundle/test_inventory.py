@@ -42,6 +42,7 @@ def test_what_is_encoded_is_decoded(shape: str) -> None:
     assert decode(encode(inventory)) == inventory
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from(["1.0.0", "1.1.0", "2.0.0", "10.0.0"]), unique=True),
     st.permutations(["a", "b", "c"]),

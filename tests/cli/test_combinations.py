@@ -186,6 +186,7 @@ def test_a_report_is_never_where_the_bundle_goes(command: str, capsys: Output) -
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

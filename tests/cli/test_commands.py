@@ -195,6 +195,7 @@ def test_a_file_of_something_else_is_never_overwritten(places: Places) -> None:
     assert places.bundle.read_text() == "dear diary"
 
 
+@pytest.mark.slow
 def test_a_directory_is_a_bundle_too(places: Places) -> None:
     folder = places.folder / "layout"
     assert run(["export", places.source, "-o", str(folder), "-q"]) == 0

@@ -63,6 +63,7 @@ def test_a_failed_item_is_told_in_its_parts(registry: MemoryRegistry, tmp_path: 
     assert line["time"].endswith("Z")
 
 
+@pytest.mark.slow
 def test_warnings_and_retries_are_told(registry: MemoryRegistry, tmp_path: Path, capsys: Output) -> None:
     registry.repositories["empty"] = Content()
     registry.on("GET", "empty/tags", says(503))

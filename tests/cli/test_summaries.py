@@ -64,6 +64,7 @@ def test_a_failure_alone_is_told_as_it_is(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == "timoni-bundler: error: h.example/app:0: broken; mend it\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [0, 1, MANY])
 def test_a_hundred_causes_are_shown_and_the_others_counted(
     more: int, capsys: pytest.CaptureFixture[str]

@@ -273,6 +273,7 @@ def test_a_run_that_reads_a_base_is_struck_and_goes_on(
 # --- damaged and hostile ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(data=some.data())
 def test_a_flipped_bit_in_a_delta_is_found(data: some.DataObject, night: Night) -> None:
     damaged = bytearray(night.compact.read_bytes())

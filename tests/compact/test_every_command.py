@@ -111,6 +111,7 @@ def test_a_reading_command_says_the_same(
     assert said_of(words, bundles[form], capsys) == said_of(words, portable, capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_it_becomes_the_portable_file_again(bundles: Bundles, form: str, tmp_path: Path) -> None:
     out = tmp_path / "again.tar.zst"

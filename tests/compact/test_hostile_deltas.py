@@ -84,6 +84,7 @@ def verified_with(path: Path, base: bytes) -> None:
         verify_bundle(delta)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [-1, 1])
 def test_a_base_blob_of_another_content_is_refused(night: Night, tmp_path: Path, change: int) -> None:
     def other(head: dict[str, Any]) -> None:

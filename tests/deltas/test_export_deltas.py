@@ -217,6 +217,7 @@ def departed(path: Path) -> list[tuple[set[str], set[str]]]:
     return [({*entry.removed}, {*entry.deselected}) for entry in inventory_of(path).repositories]
 
 
+@pytest.mark.slow
 def test_a_tag_gone_at_the_source_is_removed(nights: Nights) -> None:
     base = nights.full("sunday")
     digest = nights.registry.repositories["redis"].tags.pop("7.0.0")
@@ -225,6 +226,7 @@ def test_a_tag_gone_at_the_source_is_removed(nights: Nights) -> None:
     assert (entry.removed, entry.deselected) == ({"7.0.0": digest}, {})
 
 
+@pytest.mark.slow
 def test_a_tag_that_left_the_selection_is_deselected(nights: Nights) -> None:
     base = nights.full("sunday")
     add_version(nights.registry.repositories["redis"], "8.0.0")
@@ -258,6 +260,7 @@ def test_shards_on_one_base_say_nothing_of_each_other(nights: Nights) -> None:
     assert nights.merged("merged", base, *deltas).read_bytes() == nights.full("full").read_bytes()
 
 
+@pytest.mark.slow
 def test_other_platforms_than_before_are_new(nights: Nights) -> None:
     nights.registry.repositories["app"] = for_many_platforms()[0]
     amd64 = nights.full("sunday", Include(platforms=(parse_platform("linux/amd64"),)))
@@ -267,6 +270,7 @@ def test_other_platforms_than_before_are_new(nights: Nights) -> None:
     assert nights.merged("again", amd64, both, back).read_bytes() == amd64.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_delta_is_within_a_tenth_of_its_new_blobs(nights: Nights) -> None:
     base = nights.full("sunday")
     for version in ("9.0.0", "9.0.1", "9.0.2"):
@@ -314,6 +318,7 @@ def test_diff_asks_for_the_base_of_a_delta(nights: Nights) -> None:
             difference(full, newer)
 
 
+@pytest.mark.slow
 def test_shards_merge_to_the_whole(nights: Nights) -> None:
     nights.names = ["app"]
     one = nights.full("one")
@@ -323,6 +328,7 @@ def test_shards_merge_to_the_whole(nights: Nights) -> None:
     assert nights.merged("merged", two, one).read_bytes() == nights.full("full").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_merge_over_itself_is_unchanged_over_more_is_refused(nights: Nights) -> None:
     base = nights.full("sunday")
     target = output_to(str(nights.folder / "m.tar.zst"))
@@ -356,6 +362,7 @@ def test_known_versions_are_not_asked_for_again(nights: Nights, *, api: bool) ->
     assert len(asked) == len(nights.names) + len(movable)
 
 
+@pytest.mark.slow
 def test_a_known_version_that_moved_is_taken_as_it_was(nights: Nights) -> None:
     base = nights.full("sunday")
     tags = nights.registry.repositories["app"].tags
@@ -436,6 +443,7 @@ def test_nothing_is_removed_while_the_newest_bundle_is_damaged(nights: Nights) -
     assert files(nights.folder) == {"n0", "n1"}
 
 
+@pytest.mark.slow
 def test_an_empty_repository_of_content_is_no_trouble(nights: Nights) -> None:
     nights.registry.repositories["none"] = Content()
     nights.names.append("none")

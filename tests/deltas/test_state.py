@@ -77,6 +77,7 @@ def test_a_chain_of_deltas_makes_the_last_state(days: list[list[Root]]) -> None:
     assert merged_inventory(chain) == full_inventory(days[-1], MANIFESTS)
 
 
+@pytest.mark.slow
 @given(states, states)
 def test_a_delta_brings_exactly_the_blobs_that_the_base_lacks(before: list[Root], after: list[Root]) -> None:
     base = link(before, None)

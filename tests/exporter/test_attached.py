@@ -197,6 +197,7 @@ def test_a_repository_whose_list_is_refused_is_asked_by_name(tmp_path: Path) -> 
     assert len(carried(tmp_path / "b.tar.zst")) == 2
 
 
+@pytest.mark.slow
 def test_the_same_content_is_the_same_bytes_however_chosen(tmp_path: Path) -> None:
     with MemoryRegistry({"app": a_signed_module()}) as server:
         exported(tmp_path / "a.tar.zst", f"{server.host}/app")

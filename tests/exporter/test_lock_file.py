@@ -38,6 +38,7 @@ def exported_from(lock: Path, out: Path, on_drift: OnDrift = OnDrift.IGNORE) -> 
     return export_bundle(selection, target, store_location_of(target), session, on_drift=on_drift)
 
 
+@pytest.mark.slow
 def test_the_same_bundle_comes_of_it_though_there_are_new_tags(
     registry: MemoryRegistry, tmp_path: Path
 ) -> None:
@@ -71,6 +72,7 @@ def test_what_is_gone_ends_the_run_with_its_name_and_no_bundle(
     assert not (tmp_path / "b.tar.zst").exists()
 
 
+@pytest.mark.slow
 def test_a_blob_that_is_gone_ends_the_run_too(registry: MemoryRegistry, tmp_path: Path) -> None:
     lock, content = tmp_path / "export.lock", registry.repositories["app"]
     exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)

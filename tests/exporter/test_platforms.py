@@ -91,6 +91,7 @@ def test_a_sparse_bundle_is_whole_for_every_command(registry: MemoryRegistry, tm
     assert run(["extract", str(bundle), "app:1.0.0", "-o", str(tmp_path / "one.tar"), "-q"]) == 0
 
 
+@pytest.mark.slow
 def test_the_index_arrives_under_its_own_digest(registry: MemoryRegistry, tmp_path: Path) -> None:
     carry(registry, tmp_path / "b.tar.zst", "linux/amd64")
     with writable_registry(tmp_path / "target") as client:

@@ -64,6 +64,7 @@ def test_every_tag_and_signature_arrives_under_its_own_digest(
     assert {at(target_registry, path, digest)[0] for digest in content.manifests} == set(content.manifests)
 
 
+@pytest.mark.slow
 def test_a_fallback_tag_reader_finds_what_only_the_api_knew(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_run_killed_before_the_list_is_completed_by_the_next(
     assert listed(target_registry, path, subject) == {signature}
 
 
+@pytest.mark.slow
 def test_the_documents_of_merged_lists_stay_what_they_were(
     target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

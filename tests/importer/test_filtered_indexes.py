@@ -349,6 +349,7 @@ def test_a_tag_of_a_carried_child_makes_its_index_fuller(carried: Carried, conte
     assert sha256(carried.served("1.0.0").content) == content.tags["1.0.0"]
 
 
+@pytest.mark.slow
 def test_two_tags_of_one_index_get_one_filtered_index(carried: Carried, content: Content) -> None:
     content.tags["latest"] = content.tags["1.0.0"]
     carried.export()
@@ -384,6 +385,7 @@ def test_a_bundle_without_sparse_indexes_is_imported_as_ever(carried: Carried, c
     assert sha256(carried.served("1.0.0").content) == content.tags["1.0.0"]
 
 
+@pytest.mark.slow
 def test_a_timoni_bundle_that_pins_the_whole_index_fails(
     carried: Carried, content: Content, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def test_what_is_not_signed_does_not_come_in(border: Border) -> None:
     assert "not signed, but a signature is required" in border.refused(None)
 
 
+@pytest.mark.slow
 def test_two_of_three_are_enough_where_two_are_asked_for(
     alice: Path, bob: Path, mallory: Path, tmp_path: Path
 ) -> None:
@@ -251,6 +252,7 @@ def test_another_one_of_the_same_number_is_refused(border: Border, alice: Path) 
     )
 
 
+@pytest.mark.slow
 def test_an_allowed_rollback_is_told_and_allows_no_other(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7))
     told = border.crossed(number(alice, 5), allow_rollback=True)
@@ -258,6 +260,7 @@ def test_an_allowed_rollback_is_told_and_allows_no_other(border: Border, alice: 
     assert "older than what was imported: number 7" in border.refused(number(alice, 6))
 
 
+@pytest.mark.slow
 def test_an_unknown_job_is_refused_unless_it_is_said_to_be_new(border: Border, alice: Path) -> None:
     border.crossed(number(alice, 7, job="nightly"))
     weekly = number(alice, 1, job="weekly")
@@ -287,6 +290,7 @@ def test_looking_writes_nothing(border: Border, alice: Path) -> None:
 # --- the state -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_second_import_of_a_job_is_9_while_the_first_runs(border: Border, alice: Path) -> None:
     running = pytest.raises(LocalError, match="another import of the job default is running")
     with border.record(number(alice, 7)), border.record(number(alice, 8, job="other")), running:

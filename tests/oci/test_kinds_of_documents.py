@@ -250,6 +250,7 @@ def test_a_bundle_json_has_one_spelling_of_every_key(tmp_path: Path) -> None:
             assert not is_taken(kind, other, tmp_path), path
 
 
+@pytest.mark.slow
 def test_a_trusted_root_has_one_spelling_of_every_key(tmp_path: Path) -> None:
     root = StagedSigstore().root_document()
     kind = Kind(root, lambda data, at: read_trusted_root("root.json", data))

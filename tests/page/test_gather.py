@@ -243,6 +243,7 @@ def test_a_delta_tells_what_is_gone_and_what_its_base_has(delta: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_page_tells_gone_from_no_longer_selected(tmp_path: Path) -> None:
     source = a_module("1.0.0", "1.1.0")
     with MemoryRegistry({"app": source}) as registry:

@@ -80,6 +80,7 @@ def test_no_text_makes_an_element_or_an_attribute(transfer: PageContents, text: 
     assert page.comments == [" A report page of timoni-bundler "]
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(codec=None), max_size=300))
 def test_no_text_brings_control_or_format_characters(transfer: PageContents, text: str) -> None:
     page = render_page(with_text(transfer, text))

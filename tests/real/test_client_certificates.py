@@ -108,6 +108,7 @@ def test_files_name_certificates_per_host(guarded: RealRegistry, files: Path) ->
     assert run(["export", "-c", "export.yaml", "-o", "back.tar.zst", "-q"]) == 0
 
 
+@pytest.mark.slow
 def test_what_is_no_certificate_is_refused_at_once(files: Path, capsys: Output) -> None:
     key = load_pem_private_key((files / "client.key").read_bytes(), None)
     locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"a-passphrase"))
@@ -137,6 +138,7 @@ def test_what_is_no_certificate_is_refused_at_once(files: Path, capsys: Output) 
     assert run(["ls", "127.0.0.1:1/x", "--client-key", "client.key"]) == 2
 
 
+@pytest.mark.slow
 def test_a_key_that_others_can_read_is_warned_of(guarded: RealRegistry, files: Path, capsys: Output) -> None:
     (files / "both.pem").chmod(0o644)
     assert run(["catalog", guarded.host, "--ca-file", "ca.pem", "--client-cert", "both.pem"]) == 0
@@ -183,6 +185,7 @@ class Curious(LoopbackServer):
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("configured", [False, True], ids=["elsewhere", "configured"])
 def test_a_host_that_is_redirected_to_sees_none(
     configured: bool, files: Path, authority: trustme.CA, clients: trustme.CA

@@ -37,6 +37,7 @@ def test_an_export_asks_once_per_list_tag_and_distinct_blob(
     assert seen == {"GET tags": 1, "GET manifests": 3, "GET referrers": 1, "GET blobs": len(content.blobs)}
 
 
+@pytest.mark.slow
 def test_an_index_costs_one_request_per_child(
     source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_blob_of_two_repositories_is_fetched_from_one(
     assert seen == {"GET tags": 2, "GET manifests": 2, "GET referrers": 1, "GET blobs": len(content.blobs)}
 
 
+@pytest.mark.slow
 def test_a_second_export_asks_for_lists_and_tags_only(
     source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_second_export_asks_for_lists_and_tags_only(
     assert (tmp_path / "a.tar.zst").read_bytes() == (tmp_path / "b.tar.zst").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_second_export_of_an_index_asks_for_no_child_again(
     source_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -136,6 +139,7 @@ def test_a_first_import_of_28_tags_takes_at_most_240_requests(
     assert imported(bundle, target_registry.host).traffic.requests == 28
 
 
+@pytest.mark.slow
 def test_a_second_import_is_one_head_per_tag(
     source_registry: RealRegistry, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

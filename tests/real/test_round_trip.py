@@ -43,6 +43,7 @@ def test_every_manifest_arrives_byte_identical_under_every_tag(
         assert (answer.content, answer.headers["Content-Type"]) == (data, media_type)
 
 
+@pytest.mark.slow
 def test_skopeo_reads_the_target(
     source_registry: RealRegistry, target_registry: RealRegistry, fresh: Fresh, tmp_path: Path
 ) -> None:

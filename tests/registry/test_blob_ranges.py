@@ -176,6 +176,7 @@ def test_a_range_that_lies_costs_another_download(server: MemoryRegistry, tmp_pa
     assert report.traffic.retries in {1, 2}  # the second of two large layers may find no lane free
 
 
+@pytest.mark.slow
 def test_a_real_registry_answers_ranges(
     source_registry: RealRegistry, fresh: Callable[[str], str], clock: FakeClock
 ) -> None:

@@ -128,6 +128,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_exception_of_the_libraries_is_caught_by_the_table(kind: type[BaseException]) -> None:
     error = kind.__new__(kind)

@@ -33,12 +33,14 @@ def test_globs_mind_case() -> None:
     assert choose([Tag("Latest")], Rules(globs=("latest",))).taken == ()
 
 
+@pytest.mark.slow
 @given(tags, st.randoms())
 def test_the_order_of_the_list_does_not_matter(found: list[Tag], random: object) -> None:
     assert choose(found) == choose(list(reversed(found)))
     assert list(choose(found).taken) == sorted(set(found), key=version_order)
 
 
+@pytest.mark.slow
 @given(tags, st.sampled_from([(), ("1*",), ("*",), ("nothing",)]))
 def test_every_tag_is_taken_or_left_out(found: list[Tag], globs: tuple[str, ...]) -> None:
     choice = choose(found, Rules(globs=globs))

@@ -146,6 +146,7 @@ def test_every_shape_of_content_comes_back_as_it_went(registry: Client, shape: s
         assert registry.get(f"/v2/team/app/blobs/{digest}").content == data
 
 
+@pytest.mark.slow
 def test_a_tag_moves_and_the_old_manifest_stays_by_digest(registry: Client) -> None:
     old, new = SHAPES["module"](), SHAPES["artifact"]()
     registry.push("team/app", old)

@@ -186,6 +186,7 @@ def test_the_api_lists_what_a_fallback_tag_lists(tmp_path: Path) -> None:
         assert referrers(client) == [blob]
 
 
+@pytest.mark.slow
 def test_an_unreadable_manifest_is_an_error_and_not_an_absence(tmp_path: Path) -> None:
     content = SHAPES["missing subject"]()
     with writable_registry(tmp_path) as client:

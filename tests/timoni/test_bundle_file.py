@@ -303,6 +303,7 @@ def test_a_field_named_like_a_type_is_the_field() -> None:
     assert instances(found) == {"a": ("oci://h.io/a", "latest")}
 
 
+@pytest.mark.slow
 def test_long_and_branching_chains_of_references_end() -> None:
     chain = "\n".join(f"_v{number}: _v{number + 1} & _v{number + 1}" for number in range(3000))
     found = cue(f'{chain}\nbundle: instances: a: module: {{url: "oci://h.io/a", version: _v0}}')

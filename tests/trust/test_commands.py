@@ -104,6 +104,7 @@ def test_an_export_signs_and_an_import_that_asks_for_it_takes_it(place: Place, c
     assert json.loads((place.state / "jobs/nightly.json").read_text())["sequence"] == 7
 
 
+@pytest.mark.slow
 def test_the_number_grows_where_the_clock_was_set_back(place: Place) -> None:
     """Else everything that follows would look older than what was imported, and be refused."""
     store, ahead = place.folder / "store", int(time.time()) + 90 * 86_400

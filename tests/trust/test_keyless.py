@@ -68,6 +68,7 @@ def test_a_signature_by_a_wanted_identity_counts_and_is_told(form: Form, keyless
     assert check(keyless, form(STAGE, SUBJECT, USUAL)) == CheckedSignature(True, ACCEPTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_one_of_several_identities_is_enough(form: Form) -> None:
     wanted = [Identity("dev@example.org", "https://accounts.example.org"), WANTED]

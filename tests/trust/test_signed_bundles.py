@@ -117,6 +117,7 @@ def test_a_bundle_signed_later_equals_one_signed_at_once(tmp_path: Path, alice: 
         assert verify_bundle(bundle).warnings == ()
 
 
+@pytest.mark.slow
 def test_a_further_signature_stands_behind_the_first(signed: Path, alice: Path, bob: Path) -> None:
     with open_bundle(signed) as bundle:
         assert bundle.signed_statement
