@@ -160,17 +160,17 @@ class Modules(NamedTuple):
         for tool in peers.installed():
             run(peers.for_push(tool, self.bench.source.host, self.path, self.tags, self.folder_of(tool)))
 
-    def pushes(self, host: str, fixed: str = "") -> dict[str, Command]:
-        """Return the commands that import it: each run to a new place, or each tool to the same."""
+    def pushes(self, host: str, case: str, *, again: bool = False) -> dict[str, Command]:
+        """Return the commands that import it: each run to a new place; `again`, each tool to the same."""
         bundle = str(self.ready / "b.tar.zst")
 
         def theirs(tool: str) -> Command:
             folder = self.folder_of(tool)
             return lambda name: peers.push(
-                tool, host, f"{fixed + tool if fixed else name}/{self.path}", self.tags, folder
+                tool, host, f"{case}{tool if again else name}/{self.path}", self.tags, folder
             )
 
-        ours = {TOOL: lambda name: self.bench.into(host, fixed + TOOL if fixed else name, bundle)}
+        ours = {TOOL: lambda name: self.bench.into(host, f"{case}{TOOL if again else name}", bundle)}
         return ours | {tool: theirs(tool) for tool in peers.installed()}
 
 
@@ -201,18 +201,18 @@ def small_modules(bench: Bench) -> Iterator[Row]:
         yield from _imports(modules, far, "50 ms", "far-", 1)
 
 
-def _imports(modules: Modules, host: str, case: str, fixed: str, rounds: int) -> Iterator[Row]:
+def _imports(modules: Modules, host: str, case: str, short: str, rounds: int) -> Iterator[Row]:
     target, path = modules.bench.target, modules.path
 
     def new(name: str) -> int:
-        return len(target.accesses(f"{name}/{path}"))
+        return len(target.accesses(f"{short}{name}/{path}"))
 
     def same(name: str) -> int:
-        return len(target.accesses(f"{fixed}{name.removeprefix('w-')}/{path}"))
+        return len(target.accesses(f"{short}{name.removeprefix('w-')}/{path}"))
 
     what = f"import of {len(modules.tags)} tags, {case}"
-    yield from compared(f"first {what}", modules.pushes(host), rounds=rounds, requests=new)
-    again = modules.pushes(host, fixed)
+    yield from compared(f"first {what}", modules.pushes(host, short), rounds=rounds, requests=new)
+    again = modules.pushes(host, short, again=True)
     for command in again.values():
         run(command(""))
     yield from compared(f"second {what}", again, rounds=rounds, requests=same)

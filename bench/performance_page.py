@@ -27,8 +27,7 @@ writes nothing.
   of the ratios of the rounds: below 1, we are faster. Requests are counted in the registry's access log.
 - skopeo copies with `sync`; crane with `pull --format=oci` and a `push` for each tag; oras with `backup`
   and `restore`; regctl with an `image copy` for each tag. None of them verifies a signed bundle, reads
-  back what it has pushed, or
-  writes a rollback file: our imports do more than theirs.
+  back what it has pushed, or writes a rollback file: our imports do more than theirs.
 
 ## Figures
 
@@ -55,10 +54,14 @@ _FOOT = """
 """
 
 
+ESCAPED = r"\|"
+"""A bar in a cell of a table."""
+
+
 def write_page(path: Path, rows: Sequence[Row], tools: Sequence[str]) -> None:
     """Write the page."""
     head = _HEAD.format(machine=_machine(), versions=", ".join(_versions(tools)))
-    table = "".join(f"| {' | '.join(cells(row))} |\n" for row in rows)
+    table = "".join(f"| {' | '.join(cell.replace('|', ESCAPED) for cell in cells(row))} |\n" for row in rows)
     path.write_text(head + table + _FOOT)
 
 
