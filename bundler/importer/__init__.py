@@ -117,8 +117,15 @@ def import_bundle(
         push = ContentPush(plan, session)
         with push.phase("blobs"):
             push.blobs(content, plan.uploads)
-        full, warnings = confirm_full, verified.warnings
-        return _ended(bundle, destination, push, gone, record, confirm_full=full, warnings=warnings)
+        return _ended(
+            bundle,
+            destination,
+            push,
+            gone,
+            record,
+            confirm_full=confirm_full,
+            warnings=verified.warnings,
+        )
 
 
 def import_stream(

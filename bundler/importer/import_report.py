@@ -14,6 +14,7 @@ from bundler.importer.filtered_indexes import lost_attachments
 from bundler.importer.import_plan import SENT, Action, ImportPlan, OnConflict, PlannedTag
 from bundler.importer.prepare import arrange
 from bundler.importer.push import ContentPush
+from bundler.importer.resume import serves_other_bytes
 from bundler.importer.verify import Verified
 from bundler.oci import Descriptor, Manifests, RepositoryName, bottom_up
 from bundler.oci.graph import is_sparse
@@ -225,7 +226,7 @@ def _damaged(plan: ImportPlan, session: Session, *, deep: bool) -> dict[Root, Bu
     def read_by_tag(step: PlannedTag) -> None:
         root = step.root
         if not session.registries.target(root.repository).shows(root.tag or root.digest, root.digest):
-            cause = f"the target says {root.digest}, but the bytes that it serves are others"
+            cause = serves_other_bytes(root.digest)
             raise IntegrityError(str(root), cause, "find out what is wrong with the target")
 
     answers = session.each("reading what is there", parts, read)

@@ -11,7 +11,7 @@ from bundler.bundle.inventory import Root
 from bundler.errors import AuthError, BundlerError, IntegrityError, TargetRefusedError
 from bundler.importer.import_plan import SENT, Action, Listing, PlannedTag, plan_tag
 from bundler.importer.push import ContentPush, SparseIndexRefusedError
-from bundler.importer.resume import ask_for_tag, points_to
+from bundler.importer.resume import ask_for_tag, points_to, serves_other_bytes
 from bundler.importer.roll_back import moves_of
 from bundler.ledger.ledger import ImportRecord
 from bundler.oci import Manifest, RepositoryName, bottom_up
@@ -189,7 +189,7 @@ class Tags:
             digest = points_to(root, self._push.session)
             cause = f"when read back, it points to {digest or 'nothing'} instead of {expected}"
             if digest == expected:
-                cause = f"the target says {expected}, but the bytes that it serves are others"
+                cause = serves_other_bytes(expected)
             raise IntegrityError(str(root), cause, "run the import again")
 
     def _make_findable(self) -> None:

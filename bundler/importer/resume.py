@@ -79,6 +79,11 @@ def points_to(root: Root, session: Session) -> Digest | None:
     return session.registries.target(root.repository).digest_of(root.tag or root.digest)
 
 
+def serves_other_bytes(digest: Digest) -> str:
+    """Return the cause where the target names a digest, and gives other bytes for it."""
+    return f"the target says {digest}, but the bytes that it serves are others"
+
+
 def _attached_at(root: Root, session: Session) -> Manifest | None:
     """Return the manifest under an attachment tag.
 

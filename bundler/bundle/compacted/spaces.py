@@ -192,7 +192,7 @@ class LayerRanges:
         self._start, self._digest = self._content.size, hashlib.sha256()
 
     def _nearest(self, same: SpacePlace, digest: bytes) -> SpacePlace:
-        """Return where the base has a file: under the same name, if it has it old_hash too."""
+        """Return where the base has a file: under the same name, if it is the same there."""
         assert self._base
         old = self._base.old_file(self._old, self._name)
         if old and old != same and old.size == same.size:

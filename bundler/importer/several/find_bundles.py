@@ -114,11 +114,12 @@ def _listed(folder: Path) -> _Listed:
 
 def _is_meant(path: Path) -> bool:
     """Return True for a file that is a bundle by its name or its first bytes; no leftover of a copy is."""
-    if path.name.startswith(".") or (path.exists() and not path.is_file()):
+    leads_nowhere = not path.exists()
+    if path.name.startswith(".") or not (leads_nowhere or path.is_file()):
         return False
-    # A link to nowhere has only its name.
-    if path.name.endswith((BUNDLE_SUFFIX, COMPACT_SUFFIX)) or not path.exists():
-        return path.name.endswith((BUNDLE_SUFFIX, COMPACT_SUFFIX))
+    named = path.name.endswith((BUNDLE_SUFFIX, COMPACT_SUFFIX))
+    if named or leads_nowhere:
+        return named
     with local_errors(path, "read"), path.open("rb") as file:
         start = file.read(max(len(COMPACT_MARK), len(_ZSTD)))
     return not path.name.endswith(_LEFTOVERS) and start.startswith((_ZSTD, COMPACT_MARK))
