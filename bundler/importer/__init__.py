@@ -58,6 +58,8 @@ def plan_bundle_import(
 ) -> Report:
     """Return what an import would do; the target is asked, and nothing is written."""
     bundle = verified.bundle
+    if policy:
+        policy.check_origin(bundle.proven)
     with ledger.importing(incoming(bundle, destination), session, may_write=False) as record:
         gone = to_prune(bundle.inventory, destination, prune)
         plan = arrange(
@@ -97,6 +99,8 @@ def import_bundle(
     is written, for a delta whose base is missing.
     """
     bundle = verified.bundle
+    if policy:
+        policy.check_origin(bundle.proven)
     with ledger.importing(incoming(bundle, destination), session) as record:
         place = BaseRegistry(destination.prefix, destination.mapping)
         provide_base(bundle, session, beside=beside, registry=place)
@@ -145,6 +149,8 @@ def import_stream(
     See `import_bundle`.
     """
     inventory = stream.open()
+    if policy:
+        policy.check_origin(stream.proven)
     with ledger.importing(incoming(stream, destination), session) as record:
         gone = to_prune(inventory, destination, prune)
         arranged = partial(
