@@ -67,6 +67,8 @@ def plan_bundle_import(
 ) -> Report:
     """Return what an import would do; the target is asked, and nothing is written."""
     bundle = verified.bundle
+    if policy:
+        policy.check_origin(bundle.proven)
     with ledger.importing(incoming(bundle, destination), session, may_write=False) as record:
         departures = departures or Departures.of(bundle.inventory)
         gone = to_prune(departures, destination, prune, session)
@@ -109,6 +111,8 @@ def import_bundle(
     is written, for a delta whose base is missing.
     """
     bundle = verified.bundle
+    if policy:
+        policy.check_origin(bundle.proven)
     with ledger.importing(incoming(bundle, destination), session) as record:
         place = BaseRegistry(destination.prefix, destination.mapping)
         provide_base(bundle, session, beside=beside, registry=place)
@@ -159,6 +163,8 @@ def import_stream(
     See `import_bundle`.
     """
     inventory = stream.open()
+    if policy:
+        policy.check_origin(stream.proven)
     with ledger.importing(incoming(stream, destination), session) as record:
         departures = Departures.of(inventory)
         gone = to_prune(departures, destination, prune, session)
