@@ -165,15 +165,15 @@ def renewing_inventory(
 
     It says all that departed since the full bundle before it, as a delta that said so may be lost.
     """
-    told = {
+    stated = {
         Root(entry.name, None if isinstance(name, Digest) else name, digest): fate
         for entry in base.earlier
         for fate, names in ((Fate.REMOVED, entry.removed), (Fate.DESELECTED, entry.deselected))
         for name, digest in names.items()
     }
-    now = departed(roots, manifests, told, base.manifests, scope)
+    now = departed(roots, manifests, stated, base.manifests, scope)
     # Of repositories that this run did not ask for, what was said holds.
-    fates = {root: fate if root.repository in scope.listed else told[root] for root, fate in now.items()}
+    fates = {root: fate if root.repository in scope.listed else stated[root] for root, fate in now.items()}
     both = departures_of([_with_departed((), fates), delta.repositories])
     return renewed_inventory(full_inventory(roots, manifests), replace(delta, repositories=both))
 

@@ -119,8 +119,8 @@ def with_departed(
     if departures.may_be_old:
         named = tuple(entry for entry in entries if _has_place(entry, destination))
         gone = departures._replace(entries=named).gone(destination, session, deselected=True)
-        there = {(tag.source, tag.tag) for tag in gone}
-        entries = [_only(entry, there) for entry in entries]
+        present = {(tag.source, tag.tag) for tag in gone}
+        entries = [_only(entry, present) for entry in entries]
     removed, deselected = (
         sum(not is_attachment_tag(tag) for names in each for tag in _chosen(names, part.rules))
         for each in ([entry.removed for entry in entries], [entry.deselected for entry in entries])
@@ -137,9 +137,9 @@ def _has_place(entry: RepositoryEntry, destination: Destination) -> bool:
     return False
 
 
-def _only(entry: RepositoryEntry, there: Collection[tuple[RepositoryName, Tag]]) -> RepositoryEntry:
+def _only(entry: RepositoryEntry, present: Collection[tuple[RepositoryName, Tag]]) -> RepositoryEntry:
     removed, deselected = (
-        {name: digest for name, digest in names.items() if (entry.name, name) in there}
+        {name: digest for name, digest in names.items() if (entry.name, name) in present}
         for names in (entry.removed, entry.deselected)
     )
     return replace(entry, removed=removed, deselected=deselected)

@@ -74,8 +74,8 @@ def import_several(
 
 def _said_by(bundles: Iterable[FoundBundle], *, may_be_old: bool) -> Departures:
     """Return what departed along the way, and did not come back."""
-    said = Departures.of(*(bundle.inventory for bundle in bundles))
-    return said._replace(may_be_old=may_be_old or said.may_be_old)
+    departures = Departures.of(*(bundle.inventory for bundle in bundles))
+    return departures._replace(may_be_old=may_be_old or departures.may_be_old)
 
 
 class _Run(NamedTuple):
@@ -91,16 +91,16 @@ class _Run(NamedTuple):
         """Import one bundle after the other; the first that fails is the last."""
         bundles = order.to_import
         # Where nothing is new, but tags may be deleted, the newest is gone through once more.
-        again = not bundles and self._has_left(order)
-        bundles, earlier = ([order.lineage[-1]], order.lineage[:-1]) if again else (bundles, ())
+        repeated = not bundles and self._has_left(order)
+        bundles, earlier = ([order.lineage[-1]], order.lineage[:-1]) if repeated else (bundles, ())
         done: list[Carried] = []
         with ExitStack() as before:
             beside = list(self.terms.beside)
             for number, bundle in enumerate(bundles, 1):
-                said = _said_by((*earlier, *bundles[:number]), may_be_old=again)
+                departures = _said_by((*earlier, *bundles[:number]), may_be_old=repeated)
                 try:
                     report = self._imported(
-                        bundle, beside, said, last=number == len(bundles), dry_run=dry_run
+                        bundle, beside, departures, last=number == len(bundles), dry_run=dry_run
                     )
                     done.append(Carried(bundle, report))
                 except BundlerError as error:
@@ -117,14 +117,20 @@ class _Run(NamedTuple):
         prune = self.terms.prune
         if prune is None or not order.lineage:
             return False
-        said = _said_by(order.lineage, may_be_old=True)
-        return bool(said.gone(self.destination, self.session, deselected=prune.deselected))
+        departures = _said_by(order.lineage, may_be_old=True)
+        return bool(departures.gone(self.destination, self.session, deselected=prune.deselected))
 
     def _opened(self, bundle: FoundBundle) -> Bundle:
         return open_bundle(bundle.path, self.session.limits, self.terms.verifier, self.media)
 
     def _imported(
-        self, bundle: FoundBundle, beside: Sequence[Bundle], said: Departures, *, last: bool, dry_run: bool
+        self,
+        bundle: FoundBundle,
+        beside: Sequence[Bundle],
+        departures: Departures,
+        *,
+        last: bool,
+        dry_run: bool,
     ) -> Report:
         ledger = self.ledger
         if dry_run and len(beside) > len(self.terms.beside):
@@ -143,12 +149,12 @@ class _Run(NamedTuple):
             if dry_run:
                 report = plan_bundle_import(
                     verified, self.destination, self.session, ledger, self.terms.on_conflict,
-                    beside=beside, policy=policy, prune=prune, departures=said,
+                    beside=beside, policy=policy, prune=prune, departures=departures,
                 )  # fmt: skip
             else:
                 report = import_bundle(
                     verified, self.destination, self.session, ledger, self.terms.on_conflict,
                     beside=beside, policy=policy, prune=prune, confirm_full=self.terms.confirm_full,
-                    departures=said,
+                    departures=departures,
                 )  # fmt: skip
             return replace(report, signed=policy.signed) if policy else report
