@@ -22,11 +22,11 @@ from bundler.importer.prune import Pruning, digest_of, to_prune
 from bundler.importer.several.find_bundles import find_bundles
 from bundler.importer.several.import_order import FoundBundle, ImportOrder, order_bundles
 from bundler.importer.several.several_report import Carried, joined_report
-from bundler.importer.verify import verify_bundle
 from bundler.ledger.ledger import Ledger
 from bundler.oci import Digest, RepositoryName, Tag
 from bundler.reporting.json_report import Report
 from bundler.session import Session
+from bundler.verify import verify_bundle
 
 
 class ImportTerms(NamedTuple):
