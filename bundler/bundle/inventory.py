@@ -104,8 +104,8 @@ class Inventory(DocumentValue):
     base_state: Digest | None = None
     """In a delta: id of the full bundle that its bases make together."""
     follows: tuple[Predecessor, ...] = ()
-    """The bundle that the same job wrote before, as its store knows it: base of a delta, or end of the
-    earlier chain for a full bundle that begins one anew."""
+    """The bundle that the same job wrote before, as its store knows it: base of a delta. For a full bundle
+    that begins a chain anew, all bundles of the earlier chain, newest first."""
 
     @property
     def content(self) -> Iterator[Descriptor]:
@@ -249,7 +249,7 @@ def _predecessor(before: Predecessor) -> dict[str, Any]:
 
 
 def renewed_inventory(full: Inventory, delta: Inventory) -> Inventory:
-    """Return the full bundle that begins a chain anew; `delta` says what departed since the chain before."""
+    """Return the full bundle that begins a chain anew; `delta` says what departed since the last one."""
     departed = {entry.name: entry for entry in delta.repositories if entry.removed or entry.deselected}
     entries = {entry.name: entry for entry in full.repositories}
     repositories = tuple(

@@ -142,8 +142,8 @@ def _fields_of(part: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
 def _check_kind(inventory: Inventory) -> None:
     if inventory.kind == "full":
         _check_full(inventory)
-    if len(inventory.follows) > 1:
-        raise ContentError(INVENTORY_FILE, "it follows more than one bundle")
+    if inventory.kind == "delta" and len(inventory.follows) > 1:
+        raise ContentError(INVENTORY_FILE, "it is a delta, and follows more than one bundle")
     if inventory.kind == "delta" and not inventory.base:
         raise ContentError(INVENTORY_FILE, "it is a delta, but names no base")
 

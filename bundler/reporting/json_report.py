@@ -195,9 +195,9 @@ class Report(DocumentValue):
     removed: tuple[str, ...] = ()
     """In an export: older bundles of the same job that were removed."""
     gone_at_source: int = 0
-    """In the import of a delta: number of tags, of the imported part, that are gone at the source."""
+    """In an import: number of tags, of the imported part, that bundles say are gone at the source."""
     no_longer_selected: int = 0
-    """In the import of a delta: number of tags, of the imported part, that are no longer selected."""
+    """In an import: number of tags, of the imported part, that bundles say are no longer selected."""
     dry_run: bool = False
     """True when this is what would be done."""
     compact: CompactReport | None = None
