@@ -15,12 +15,12 @@ from bundler.importer.import_plan import SENT, Action, ImportPlan, OnConflict, P
 from bundler.importer.prepare import arrange
 from bundler.importer.push import ContentPush
 from bundler.importer.resume import serves_other_bytes
-from bundler.importer.verify import Verified
 from bundler.oci import Descriptor, Manifests, RepositoryName, bottom_up
 from bundler.oci.graph import is_sparse
 from bundler.reporting import json_report
 from bundler.reporting.progress import counted
 from bundler.session import Session
+from bundler.verify import Verified
 
 STATUS: dict[Action, json_report.Status] = {
     Action.PUSH: "pushed",
