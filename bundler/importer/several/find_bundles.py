@@ -52,20 +52,23 @@ def find_bundles(
     verifier: StatementCheck | None = None,
     volumes_in: Iterable[Path] = (),
 ) -> FoundBundles:
-    """Return all bundles of these files and folders; what is named as a file must be one.
+    """Return all bundles of these files and folders, each file once; what is named as a file must be one.
 
     Raises: NotFoundError if there is none, and what keeps a named file from being opened.
     """
+    paths = _distinct(paths)
     folders = [path for path in paths if path.is_dir() and not is_layout(path)]
     media = (*volumes_in, *folders)
-    named = [_read(path, limits, verifier, media) for path in paths if path not in folders]
-    bundles = list(named)
+    bundles = [_read(path, limits, verifier, media) for path in paths if path not in folders]
     failures: list[BundlerError] = []
     others: list[Path] = []
     for folder in folders:
         listed = _listed(folder)
-        others += [path for path in listed.others if path not in folders]
-        for path in (*listed.files, *listed.folders, *sets_in(folder)):
+        named = {path.resolve() for path in paths}
+        others += [path for path in listed.others if path.resolve() not in named]
+        for path in _distinct([*listed.files, *listed.folders, *sets_in(folder)]):
+            if path.resolve() in named:
+                continue
             try:
                 bundles.append(_read(path, limits, verifier, media))
             except BundlerError as error:
@@ -73,9 +76,19 @@ def find_bundles(
     if not bundles and not failures:
         names = ", ".join(map(str, paths))
         raise NotFoundError(names, "there is no bundle in it", "name the folder that the bundles are in")
-    # Of copies, the first counts: one that says who signed it, and with which number.
-    bundles.sort(key=lambda bundle: bundle.statement is None)
+    # Of copies, the first counts: one that says who signed it, and with which number; or with a sidecar.
+    bundles.sort(key=lambda bundle: (bundle.statement is None, not sidecar_of(bundle.path).is_file()))
     return FoundBundles(tuple(bundles), tuple(failures), tuple(others))
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths in their order, but of several that lead to the same place one that is not a link."""
+    places: dict[Path, Path] = {}
+    for path in paths:
+        place = path.resolve()
+        if place not in places or places[place].is_symlink():
+            places[place] = path
+    return list(places.values())
 
 
 def _read(path: Path, limits: Limits, verifier: StatementCheck | None, media: Iterable[Path]) -> FoundBundle:
