@@ -295,6 +295,17 @@ def test_a_damaged_bundle_fails_and_the_others_are_imported(week: Week) -> None:
     assert set(week.target.tags(week.path)) == {"1.0.0", "2.1.0"}
 
 
+def test_an_error_in_a_part_of_a_file_names_the_file(week: Week) -> None:
+    first = week.night("2.1.0")
+    half = week.usb / "half"
+    exported(half, f"{week.server.host}/{week.path}")
+    (half / "bundle.json").write_text("{}")
+    (failure,) = week.morning().failures
+    assert failure.item == f"{half}: bundle.json"
+    done = bundler("merge", str(first), str(half), "-o", str(week.usb / "all.tar.zst"))
+    assert f"error: {half}: bundle.json: " in done.stderr
+
+
 def test_two_full_bundles_without_an_order_are_refused(week: Week) -> None:
     source = f"{week.server.host}/{week.path}"
     exported(week.usb / "a.tar.zst", source)

@@ -13,7 +13,7 @@ from bundler.bundle.sealing import sidecar_of
 from bundler.bundle.stream import StatementCheck
 from bundler.bundle.unpacked import is_layout
 from bundler.durable import local_errors
-from bundler.errors import BundlerError, NotFoundError
+from bundler.errors import BundlerError, NotFoundError, errors_of_one
 from bundler.importer.several.import_order import FoundBundle
 from bundler.limits import Limits
 from bundler.volumes.volume_sets import sets_in, volumes_among
@@ -57,6 +57,7 @@ def find_bundles(
     Raises: NotFoundError if there is none, and what keeps a named file from being opened.
     """
     paths = _distinct(paths)
+    named = {_place(path) for path in paths}
     folders = [path for path in paths if path.is_dir() and not is_layout(path)]
     media = (*volumes_in, *folders)
     bundles = [_read(path, limits, verifier, media) for path in paths if path not in folders]
@@ -64,10 +65,9 @@ def find_bundles(
     others: list[Path] = []
     for folder in folders:
         listed = _listed(folder)
-        named = {path.resolve() for path in paths}
-        others += [path for path in listed.others if path.resolve() not in named]
+        others += [path for path in listed.others if _place(path) not in named]
         for path in _distinct([*listed.files, *listed.folders, *sets_in(folder)]):
-            if path.resolve() in named:
+            if _place(path) in named:
                 continue
             try:
                 bundles.append(_read(path, limits, verifier, media))
@@ -85,14 +85,19 @@ def _distinct(paths: Iterable[Path]) -> list[Path]:
     """Return the paths in their order, but of several that lead to the same place one that is not a link."""
     places: dict[Path, Path] = {}
     for path in paths:
-        place = path.resolve()
+        place = _place(path)
         if place not in places or places[place].is_symlink():
             places[place] = path
     return list(places.values())
 
 
+def _place(path: Path) -> Path:
+    """Return the path that others which lead to the same place have in common."""
+    return path.resolve()
+
+
 def _read(path: Path, limits: Limits, verifier: StatementCheck | None, media: Iterable[Path]) -> FoundBundle:
-    with open_bundle(path, limits, verifier, media) as bundle:
+    with errors_of_one(path), open_bundle(path, limits, verifier, media) as bundle:
         statement = bundle.signed_statement.statement if bundle.signed_statement else None
         return FoundBundle(path, bundle.id, bundle.inventory, statement)
 
