@@ -252,7 +252,7 @@ EXCEPTIONS = {
     "registry/http/status.py": ["time"],  # Retry-After as a date is a moment of this machine's clock
     "registry/http/trace.py": ["monotonic"],
     "registry/large_bodies.py": ["monotonic", "monotonic"],
-    "server/connections.py": ["monotonic"],
+    "server/paced_socket.py": ["monotonic"],
     "trust/ssh_keygen.py": ["localtime", "localtime"],  # ssh-keygen reads times in the local zone
 }
 """Below `bundler/cli`: who asks for the working directory or reads a clock, and why."""
