@@ -13,7 +13,7 @@ from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundE
 from bundler.limits import KIB, Limits
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
-from bundler.registry.http.exchange import Answer
+from bundler.registry.http.exchange import Answer, compressed
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.retry import Deadline, TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, RequestRefusedError
@@ -216,10 +216,7 @@ class Repository:
         size = blob.size - (offset if answer.status == 206 else 0)
         if answer.is_compressed(size):
             answer.close()
-            cause = (
-                f"it arrives with Content-Encoding {printable(answer.encoding, 40)}, which was not asked for"
-            )
-            raise IntegrityError(f"blob {blob.digest}", cause, "have the registry's proxy not compress blobs")
+            raise compressed(f"blob {blob.digest}", answer.encoding)
         if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             return 0, answer.chunks()
         if answer.status == 200:
