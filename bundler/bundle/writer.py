@@ -97,10 +97,14 @@ def write_bundle(
         digest.update(data)
         write(data)
 
-    for content_size, frame in _compressed(contents):
-        frames.append(bundle_format.Frame(len(frame), content_size))
-        beside.call(partial(pass_on, frame))
-    beside.finish()
+    try:
+        for content_size, frame in _compressed(contents):
+            frames.append(bundle_format.Frame(len(frame), content_size))
+            beside.call(partial(pass_on, frame))
+        beside.finish()
+    except BaseException:
+        beside.give_up()
+        raise
     end = bundle_format.digest_frame(digest.digest()) + bundle_format.seek_table(frames)
     pass_on(end)
     size = sum(frame.compressed for frame in frames) + len(end)

@@ -1,22 +1,25 @@
-"""A large blob over several connections at once: ranges of it, side by side, yielded in order.
+"""Large blobs over several connections at once: ranges of them, side by side, yielded in order.
 
 A content network often gives each connection a few megabytes a second, whatever the link could carry.
 One connection begins; where it is slow and others are free, ranges further on are asked for beside it,
-more of them as long as that brings more bytes. Anything odd (200, another length or ETag) ends in one
-connection again. Whoever reads the bytes verifies them: a range that lies is a wrong digest.
+more of them as long as that brings more bytes. Where several blobs are read one after the other, the
+ranges go on into the next ones, so that the link stays full. Anything odd (200, another length or ETag)
+ends in one connection again. Whoever reads the bytes verifies them: a range that lies is a wrong digest.
 Source: RFC 9110, sections 14.2, 14.4 and 8.8.3.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import NamedTuple
 
-from bundler.errors import BundlerError
+from bundler.errors import BundlerError, NotFoundError
 from bundler.limits import MIB
-from bundler.oci import Descriptor
-from bundler.registry.http.retry import TransientError
+from bundler.oci import Descriptor, Digest
+from bundler.registry.http.retry import Deadline, TransientError
 from bundler.registry.repository import Repository
 from bundler.workers import Lanes
 
@@ -24,7 +27,7 @@ SEGMENT = 2 * MIB
 """Bytes of a range."""
 
 MOST = 16
-"""Ranges of one blob under way, or waiting to be yielded."""
+"""Ranges under way, or waiting to be yielded."""
 
 WORTH = 3.0
 """Seconds that one connection must still need, for others to be opened beside it."""
@@ -40,113 +43,226 @@ class _OddRangeError(BundlerError):
     """An answer to a range that one connection would not give; never leaves this module."""
 
 
+class WantedBlob(NamedTuple):
+    """A blob to read from an offset on, and every repository that has it."""
+
+    blob: Descriptor
+    repositories: Sequence[Repository]
+    offset: int = 0
+
+    @property
+    def left(self) -> int:
+        """Return the bytes to read."""
+        return self.blob.size - self.offset
+
+
 def fast_chunks(repository: Repository, blob: Descriptor, offset: int, lanes: Lanes) -> Iterator[bytes]:
     """Yield the bytes from `offset` on, as `Repository.chunks_from` does, over spare lanes too.
 
     The caller holds one lane. Raises as `Repository.chunks_from`.
     """
-    clock = repository.host.settings.clock
-    position, begun, beside = offset, clock(), None
-    plain, may_widen = repository.chunks_from(blob, offset), True
-    for chunk in plain:
-        if beside is None and may_widen:
-            spent, left = clock() - begun, blob.size - position - 4 * SEGMENT
-            if position - offset >= SEGMENT and left > 0 and left * spent > WORTH * (position - offset):
-                beside = _SideBySide.begun(repository, blob, position + 2 * SEGMENT, lanes)
-        elif beside is not None and position + len(chunk) < beside.position:
-            beside.widen()
-        elif beside is not None:
-            # What follows in this connection is not needed if the first range has come.
-            cut = beside.position - position
-            yield chunk[:cut]
-            if beside.has_first():
-                plain.close()
-                yield from beside.chunks()
-                return
-            beside, may_widen = None, False
-            yield chunk[cut:]
+    with closing(BlobRun([WantedBlob(blob, [repository], offset)], lanes)) as run:
+        yield from run.chunks(blob, offset)
+
+
+class BlobRun:
+    """Large blobs that are read one after the other, in the order in which they are wanted.
+
+    The caller holds one lane for all of them, and closes the run in the end. No byte is verified.
+    """
+
+    def __init__(self, wanted: Iterable[WantedBlob], lanes: Lanes) -> None:
+        self._later = deque(wanted)
+        self._left = sum(other.left for other in self._later)
+        self._lanes = lanes
+        self._beside: _SideBySide | None = None
+        self._may_widen = True
+
+    def close(self) -> None:
+        """Ask for no more, and give back the lanes."""
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._beside:
+            self._beside.finish()
+            self._beside = None
+
+    def chunks(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
+        """Yield the bytes of a blob from `offset` on; those that are wanted before it are passed over.
+
+        Raises as `Repository.chunks_from`.
+        """
+        wanted = self._next()
+        while wanted.blob != blob:
+            wanted = self._next()
+        if wanted.offset != offset or not (self._beside and self._beside.has_first(blob)):
+            self._drop()
+            return self._begun(wanted._replace(offset=offset))
+        return self._in_ranges(wanted, offset)
+
+    def _next(self) -> WantedBlob:
+        wanted = self._later.popleft()
+        self._left -= wanted.left
+        return wanted
+
+    def _begun(self, wanted: WantedBlob) -> Iterator[bytes]:
+        """Yield a blob over one connection, until there is reason for more of them."""
+        repository, plain = _opened(wanted, wanted.offset)
+        clock = repository.host.settings.clock
+        position, begun, cut = wanted.offset, clock(), wanted.blob.size
+        for chunk in plain:
+            came = position - wanted.offset
+            if self._beside is None and self._may_widen and came >= SEGMENT:
+                ahead = self._worth_asking(wanted._replace(offset=position), clock() - begun, came)
+                self._beside = _SideBySide.begun(ahead, self._lanes)
+                if self._beside and ahead[0].blob == wanted.blob:
+                    cut = ahead[0].offset
+            elif self._beside and position + len(chunk) < cut:
+                self._beside.widen()
+            elif self._beside and cut < wanted.blob.size:
+                # What follows in this connection is not needed if the first range has come.
+                before, behind = chunk[: cut - position], chunk[cut - position :]
+                yield before
+                if self._beside.has_first(wanted.blob):
+                    plain.close()
+                    yield from self._in_ranges(wanted, cut)
+                    return
+                self._drop()
+                self._may_widen, position, cut = False, cut + len(behind), wanted.blob.size
+                yield behind
+                continue
             position += len(chunk)
+            yield chunk
+
+    def _worth_asking(self, wanted: WantedBlob, spent: float, came: int) -> Sequence[WantedBlob]:
+        """Return what to ask for beside this connection, in order; nothing where it would not be worth it.
+
+        That begins a little further on in this blob or, if it is nearly read, with the next one.
+        """
+        here = wanted.left - 4 * SEGMENT
+        if (max(here, 0) + self._left) * spent <= WORTH * came:
+            return ()
+        rest = [wanted._replace(offset=wanted.offset + 2 * SEGMENT)] if here > 0 else []
+        return rest + [later for later in self._later if later.left]
+
+    def _in_ranges(self, wanted: WantedBlob, position: int) -> Iterator[bytes]:
+        """Yield the rest of a blob, by one connection from where a range is odd or fails."""
+        assert self._beside
+        try:
+            for data in self._beside.pieces(wanted, position):
+                position += len(data)
+                yield data
+        except BundlerError as error:
+            self._drop()
+            self._may_widen = self._may_widen and not isinstance(error, _OddRangeError)
+            yield from _opened(wanted, position)[1]
+
+
+def _opened(wanted: WantedBlob, offset: int) -> tuple[Repository, Generator[bytes, None, None]]:
+    """Return the first repository that has the blob, and its bytes from `offset` on."""
+    *others, last = wanted.repositories
+    for repository in others:
+        chunks = repository.chunks_from(wanted.blob, offset)
+        try:
+            first = next(chunks, b"")
+        except NotFoundError:
             continue
-        position += len(chunk)
-        yield chunk
+        return repository, _after(first, chunks)
+    return last, last.chunks_from(wanted.blob, offset)
+
+
+def _after(first: bytes, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    with closing(chunks):
+        yield first
+        yield from chunks
+
+
+def _end_of(wanted: WantedBlob) -> Deadline:
+    host = wanted.repositories[0].host
+    return host.deadline(host.settings.limits.blob_deadline(wanted.blob.size))
+
+
+class _Piece(NamedTuple):
+    """A range that was asked for."""
+
+    blob: Descriptor
+    data: Future[bytes]
 
 
 class _SideBySide:
-    """The rest of a blob from `position` on, in ranges."""
+    """Ranges of what is wanted, under way in threads."""
 
-    def __init__(self, repository: Repository, blob: Descriptor, position: int, lanes: Lanes) -> None:
-        self.position = position
-        self._repository = repository
-        self._blob = blob
+    def __init__(self, wanted: Sequence[WantedBlob], lanes: Lanes) -> None:
+        self._asking = deque(wanted)
+        self._clock = wanted[0].repositories[0].host.settings.clock
         self._lanes = lanes
         self._spare = 0
-        self._next = position
         self._width = _FIRST
         self._pool = ThreadPoolExecutor(MOST)
-        self._waiting: deque[Future[bytes]] = deque()
-        self._etag: str | None = None
-        self._end = repository.host.deadline(repository.host.settings.limits.blob_deadline(blob.size))
+        self._waiting: deque[_Piece] = deque()
+        self._etags: dict[Digest, str] = {}
+        self._ends: dict[Digest, Deadline] = {}
+        self._since, self._came, self._best = 0.0, 0, 0.0
 
     @classmethod
-    def begun(
-        cls, repository: Repository, blob: Descriptor, position: int, lanes: Lanes
-    ) -> _SideBySide | None:
-        """Return the ranges, the first of them asked for; None where no lane is free for it."""
-        if not lanes.take_spare():
+    def begun(cls, wanted: Sequence[WantedBlob], lanes: Lanes) -> _SideBySide | None:
+        """Return the ranges, the first of them asked for; None for none, or where no lane is free for it."""
+        if not wanted or not lanes.take_spare():
             return None
-        beside = cls(repository, blob, position, lanes)
+        beside = cls(wanted, lanes)
         beside._spare = 1
         beside._submit()
         return beside
 
     def widen(self) -> None:
         """Ask for further ranges, if the first has come well; each is delivered after what is read now."""
-        first = self._waiting[0]
+        first = self._waiting[0].data
         if first.done() and first.exception() is None:
             self._widen()
 
-    def has_first(self) -> bool:
-        """Wait for the first range; return whether it came."""
+    def has_first(self, blob: Descriptor) -> bool:
+        """Wait for the first range; return whether it came, and is of this blob."""
+        if not self._waiting:
+            self._widen()
+        if not self._waiting or self._waiting[0].blob != blob:
+            return False
         try:
-            self._waiting[0].result()
+            self._waiting[0].data.result()
         except BundlerError:
-            self._finish()
             return False
         return True
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the rest of the blob, by one connection from where a range is odd or fails."""
-        try:
-            yield from self._ranges()
-        except BundlerError:
-            if self.position >= self._blob.size or self._end.passed:
-                raise
-        finally:
-            self._finish()
-        if self.position < self._blob.size:
-            yield from self._repository.chunks_from(self._blob, self.position)
-
-    def _ranges(self) -> Iterator[bytes]:
-        clock = self._repository.host.settings.clock
-        since, came, best = clock(), 0, 0.0
-        self._widen()
-        while self._waiting:
-            data = self._waiting.popleft().result()
+    def pieces(self, wanted: WantedBlob, position: int) -> Iterator[bytes]:
+        """Yield the rest of a blob. Raises BundlerError for a range that is odd or fails."""
+        blob, self._since = wanted.blob, self._since or self._clock()
+        # Those before it may have taken long.
+        end = self._ends[blob.digest] = _end_of(wanted)
+        while position < blob.size:
+            self._widen()
+            data = self._waiting[0].data.result()
+            self._waiting.popleft()
             while self._spare > max(0, len(self._waiting) - 1):
                 self._give_back()
-            self.position += len(data)
-            came += len(data)
-            if came >= self._width * SEGMENT:
-                rate = came / max(clock() - since, 1e-9)
-                if rate > best * _MORE:
-                    self._width, best = min(2 * self._width, MOST), rate
-                since, came = clock(), 0
+            position += len(data)
+            self._measure(len(data))
             self._widen()
+            begun = self._clock()
             yield data
+            end.excuse(self._clock() - begun)
+
+    def _measure(self, size: int) -> None:
+        """Count what came, and double the width while that brings more."""
+        self._came += size
+        if self._came >= self._width * SEGMENT:
+            now = self._clock()
+            rate = self._came / max(now - self._since, 1e-9)
+            if rate > self._best * _MORE:
+                self._width, self._best = min(2 * self._width, MOST), rate
+            self._since, self._came = now, 0
 
     def _widen(self) -> None:
         """Ask for further ranges. Each holds a lane until it is yielded: that bounds the memory, too."""
-        while self._next < self._blob.size and len(self._waiting) < self._width:
+        while self._asking and len(self._waiting) < self._width:
             if self._waiting:  # the caller's own lane is in use
                 if not self._lanes.take_spare():
                     return
@@ -154,43 +270,50 @@ class _SideBySide:
             self._submit()
 
     def _submit(self) -> None:
-        start, end = self._next, min(self._next + SEGMENT, self._blob.size)
-        self._next = end
-        self._waiting.append(self._pool.submit(self._range, start, end))
+        wanted = self._asking.popleft()
+        blob, start, end = wanted.blob, wanted.offset, min(wanted.offset + SEGMENT, wanted.blob.size)
+        repository = wanted.repositories[0]
+        self._ends.setdefault(blob.digest, _end_of(wanted))
+        if end < blob.size:
+            self._asking.appendleft(wanted._replace(offset=end))
+        self._waiting.append(
+            _Piece(blob, start, self._pool.submit(self._range, repository, blob, start, end))
+        )
 
-    def _range(self, start: int, end: int) -> bytes:
+    def _range(self, repository: Repository, blob: Descriptor, start: int, end: int) -> bytes:
         """Return a range, resumed where it breaks off."""
         data = bytearray()
 
         def attempt() -> None:
-            for chunk in self._opened(start + len(data), end):
+            for chunk in self._opened(repository, blob, start + len(data), end):
                 data.extend(chunk)
-                self._repository.host.traffic.count(received=len(chunk))
-                if self._end.passed or len(data) > end - start:
-                    raise _OddRangeError(str(self._blob.digest), "too slow, or too long")
+                repository.host.traffic.count(received=len(chunk))
+                if self._ends[blob.digest].passed or len(data) > end - start:
+                    raise _OddRangeError(str(blob.digest), "too slow, or too long")
             if len(data) < end - start:
-                raise TransientError(f"blob {self._blob.digest}", f"it broke off at {start + len(data):,}")
+                raise TransientError(f"blob {blob.digest}", f"it broke off at {start + len(data):,}")
 
-        self._repository.host.retrying(attempt)
+        repository.host.retrying(attempt)
         return bytes(data)
 
-    def _opened(self, start: int, end: int) -> Iterator[bytes]:
-        answer = self._repository.open_range(self._blob, start, end)
+    def _opened(self, repository: Repository, blob: Descriptor, start: int, end: int) -> Iterator[bytes]:
+        answer = repository.open_range(blob, start, end)
         etag = answer.headers.get("ETag", "")
-        if self._etag is None:
-            self._etag = etag
-        fits = answer.headers.get("Content-Range", "").strip() == f"bytes {start}-{end - 1}/{self._blob.size}"
-        if answer.status != 206 or not fits or answer.is_compressed(end - start) or etag != self._etag:
+        fits = answer.headers.get("Content-Range", "").strip() == f"bytes {start}-{end - 1}/{blob.size}"
+        same = etag == self._etags.setdefault(blob.digest, etag)
+        if answer.status != 206 or not fits or answer.is_compressed(end - start) or not same:
             answer.close()
-            raise _OddRangeError(str(self._blob.digest), "an odd answer to a range")
+            raise _OddRangeError(str(blob.digest), "an odd answer to a range")
         return answer.chunks()
 
     def _give_back(self) -> None:
         self._spare -= 1
         self._lanes.give_back()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Forget everything, and give back the lanes."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._waiting.clear()
+        self._asking.clear()
         while self._spare:
             self._give_back()
