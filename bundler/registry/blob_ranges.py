@@ -276,9 +276,8 @@ class _SideBySide:
         self._ends.setdefault(blob.digest, _end_of(wanted))
         if end < blob.size:
             self._asking.appendleft(wanted._replace(offset=end))
-        self._waiting.append(
-            _Piece(blob, start, self._pool.submit(self._range, repository, blob, start, end))
-        )
+        data = self._pool.submit(self._range, repository, blob, start, end)
+        self._waiting.append(_Piece(blob, data))
 
     def _range(self, repository: Repository, blob: Descriptor, start: int, end: int) -> bytes:
         """Return a range, resumed where it breaks off."""
