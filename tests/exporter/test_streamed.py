@@ -385,7 +385,7 @@ def test_time_in_which_the_reader_waits_is_not_the_registrys(
     source: Source, clock: FakeClock, tmp_path: Path
 ) -> None:
     """Case 38: a pipe may be read as slowly as its reader likes."""
-    known = registries_for(clock, limits=PATIENT._replace(blob_seconds=1.0, blob_rate=1e9))
+    known = registries_for(clock, limits=PATIENT._replace(blob_seconds=1.0, blob_rate=1 << 30))
     repository = known.source(source.registry.repository("app"))
     from bundler.oci import Descriptor, Digest
 
