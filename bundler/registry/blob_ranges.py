@@ -17,7 +17,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from bundler.errors import BundlerError, NotFoundError
-from bundler.limits import MIB
+from bundler.limits import KIB, MIB
 from bundler.oci import Descriptor, Digest
 from bundler.registry.http.retry import Deadline, TransientError
 from bundler.registry.repository import Repository
@@ -31,6 +31,8 @@ MOST = 16
 
 WORTH = 3.0
 """Seconds that one connection must still need, for others to be opened beside it."""
+
+_CHUNK = 128 * KIB
 
 _FIRST = 4
 """Ranges under way as soon as one of them was answered well."""
@@ -66,9 +68,9 @@ def fast_chunks(repository: Repository, blob: Descriptor, offset: int, lanes: La
 
 
 class BlobRun:
-    """Large blobs that are read one after the other, in the order in which they are wanted.
+    """Large blobs that are read in the order in which they are wanted; no byte is verified.
 
-    The caller holds one lane for all of them, and closes the run in the end. No byte is verified.
+    The caller holds one lane for all of them, and closes the run in the end.
     """
 
     def __init__(self, wanted: Iterable[WantedBlob], lanes: Lanes) -> None:
@@ -79,10 +81,7 @@ class BlobRun:
         self._may_widen = True
 
     def close(self) -> None:
-        """Ask for no more, and give back the lanes."""
-        self._drop()
-
-    def _drop(self) -> None:
+        """Ask for nothing beside any more, and give back the lanes."""
         if self._beside:
             self._beside.finish()
             self._beside = None
@@ -96,7 +95,7 @@ class BlobRun:
         while wanted.blob != blob:
             wanted = self._next()
         if wanted.offset != offset or not (self._beside and self._beside.has_first(blob)):
-            self._drop()
+            self.close()
             return self._begun(wanted._replace(offset=offset))
         return self._in_ranges(wanted, offset)
 
@@ -127,7 +126,7 @@ class BlobRun:
                     plain.close()
                     yield from self._in_ranges(wanted, cut)
                     return
-                self._drop()
+                self.close()
                 self._may_widen, position, cut = False, cut + len(behind), wanted.blob.size
                 yield behind
                 continue
@@ -149,11 +148,11 @@ class BlobRun:
         """Yield the rest of a blob, by one connection from where a range is odd or fails."""
         assert self._beside
         try:
-            for data in self._beside.pieces(wanted, position):
-                position += len(data)
-                yield data
+            for chunk in self._beside.chunks(wanted, position):
+                position += len(chunk)
+                yield chunk
         except BundlerError as error:
-            self._drop()
+            self.close()
             self._may_widen = self._may_widen and not isinstance(error, _OddRangeError)
             yield from _opened(wanted, position)[1]
 
@@ -172,9 +171,8 @@ def _opened(wanted: WantedBlob, offset: int) -> tuple[Repository, Generator[byte
 
 
 def _after(first: bytes, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
-    with closing(chunks):
-        yield first
-        yield from chunks
+    yield first
+    yield from chunks
 
 
 def _end_of(wanted: WantedBlob) -> Deadline:
@@ -186,7 +184,7 @@ class _Piece(NamedTuple):
     """A range that was asked for."""
 
     blob: Descriptor
-    data: Future[bytes]
+    data: Future[bytearray]
 
 
 class _SideBySide:
@@ -232,7 +230,7 @@ class _SideBySide:
             return False
         return True
 
-    def pieces(self, wanted: WantedBlob, position: int) -> Iterator[bytes]:
+    def chunks(self, wanted: WantedBlob, position: int) -> Iterator[bytes]:
         """Yield the rest of a blob. Raises BundlerError for a range that is odd or fails."""
         blob, self._since = wanted.blob, self._since or self._clock()
         # Those before it may have taken long.
@@ -247,7 +245,8 @@ class _SideBySide:
             self._measure(len(data))
             self._widen()
             begun = self._clock()
-            yield data
+            for offset in range(0, len(data), _CHUNK):
+                yield bytes(memoryview(data)[offset : offset + _CHUNK])
             end.excuse(self._clock() - begun)
 
     def _measure(self, size: int) -> None:
@@ -279,21 +278,24 @@ class _SideBySide:
         data = self._pool.submit(self._range, repository, blob, start, end)
         self._waiting.append(_Piece(blob, data))
 
-    def _range(self, repository: Repository, blob: Descriptor, start: int, end: int) -> bytes:
+    def _range(self, repository: Repository, blob: Descriptor, start: int, end: int) -> bytearray:
         """Return a range, resumed where it breaks off."""
-        data = bytearray()
+        # Of its final length from the start: growing it would take twice the memory.
+        data, had = bytearray(end - start), 0
 
         def attempt() -> None:
-            for chunk in self._opened(repository, blob, start + len(data), end):
-                data.extend(chunk)
+            nonlocal had
+            for chunk in self._opened(repository, blob, start + had, end):
                 repository.host.traffic.count(received=len(chunk))
-                if self._ends[blob.digest].passed or len(data) > end - start:
+                if self._ends[blob.digest].passed or had + len(chunk) > end - start:
                     raise _OddRangeError(str(blob.digest), "too slow, or too long")
-            if len(data) < end - start:
-                raise TransientError(f"blob {blob.digest}", f"it broke off at {start + len(data):,}")
+                data[had : had + len(chunk)] = chunk
+                had += len(chunk)
+            if start + had < end:
+                raise TransientError(f"blob {blob.digest}", f"it broke off at {start + had:,}")
 
         repository.host.retrying(attempt)
-        return bytes(data)
+        return data
 
     def _opened(self, repository: Repository, blob: Descriptor, start: int, end: int) -> Iterator[bytes]:
         answer = repository.open_range(blob, start, end)

@@ -18,6 +18,7 @@ from bundler.exporter.resolve.source_reader import FailureLimit
 from bundler.folders import check_disk
 from bundler.oci import Descriptor, Manifest
 from bundler.registry.blob_ranges import fast_chunks
+from bundler.registry.large_bodies import share_freed_memory
 from bundler.registry.repository import Repository
 from bundler.reporting.progress import Step
 from bundler.session import Session
@@ -131,8 +132,10 @@ def fetch_all(
     drifted = Findings()
     for left in reversed(range(ROUNDS)):
         plan = plan_against(content, session, store, streams=streams)
-        if plan.streamed and settle_left_over(out, content.inventory, plan, store, session):
-            plan = plan_against(content, session, store, streams=streams)
+        if plan.streamed:
+            share_freed_memory()
+            if settle_left_over(out, content.inventory, plan, store, session):
+                plan = plan_against(content, session, store, streams=streams)
         check_disk(disk_needs(content, plan, out, store))
         missing = fetch(plan, content.resolution.carried(), session, store)
         moved = moved_tags(content, on_drift, session)
