@@ -117,7 +117,6 @@ def _bundle() -> dict[str, Any]:
     for name in ("omitted", "base", "follows"):
         schema["properties"][name] |= {"minItems": 1, "uniqueItems": True}
         del schema["properties"][name]["default"]
-    schema["properties"]["follows"] |= {"maxItems": 1}
     schema["$defs"]["Predecessor"] = _without_null(schema["$defs"]["Predecessor"])
     repository = schema["$defs"]["RepositoryEntry"]
     repository["required"].append("untagged")

@@ -231,16 +231,25 @@ def sign_by_tag(content: Content, digest: Digest, suffix: str = "sig", *texts: s
 
 
 def sign_by_subject(
-    content: Content, subject: Digest, text: str = "one", *, listed: bool = True, **annotations: str
+    content: Content,
+    subject: Digest,
+    text: str = "one",
+    *,
+    listed: bool = True,
+    stated: Document | None = None,
+    **annotations: str,
 ) -> Digest:
-    """What cosign 3 does: a referrer; `listed` also under the fallback tag, with a wrong artifactType."""
+    """What cosign 3 does: a referrer; `listed` also under the fallback tag, with a wrong artifactType.
+
+    `stated` is what it says wrongly about its subject.
+    """
     media_type, data = content.manifests[subject]
     referrer = content.add_manifest(
         manifest_document(
             content.add_blob(b"{}", EMPTY_TYPE),
             [content.add_blob(f"bundle {text} of {subject}".encode(), SIGSTORE)],
             artifactType=SIGSTORE,
-            subject={"mediaType": media_type, "digest": str(subject), "size": len(data)},
+            subject={"mediaType": media_type, "digest": str(subject), "size": len(data), **(stated or {})},
             annotations=annotations or {"text": text},
         )
     )

@@ -1,23 +1,30 @@
 """Attachments in a bundle: what is exempt from being judged, and who made the signatures."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 
 from bundler.attachments.referrers import (
+    HEADER,
     attachment_tags,
+    begins_an_archive,
     has_content,
     is_attachment_tag,
-    is_pullable,
     kinds_of,
+    may_be_an_image,
+    reaches_pullable,
 )
 from bundler.bundle.inventory import Root
-from bundler.errors import TrustError
-from bundler.oci import BlobSource, Digest, Manifest, Manifests, RepositoryName, reached, read_all
+from bundler.errors import BundlerError, TrustError
+from bundler.oci import BlobSource, Descriptor, Digest, Manifest, Manifests, RepositoryName, reached, read_all
 from bundler.reporting.json_report import SignedReport
 from bundler.trust import cosign
 from bundler.trust.module_signers import Signed, Signers
 
 JUDGED = ""
 """Instead of the name of a subject: the root is attached to nothing."""
+
+ContentOf = Callable[[RepositoryName], BlobSource]
+"""A function that returns a source of the blobs of a repository."""
 
 
 class Attachments:
@@ -26,12 +33,23 @@ class Attachments:
     Only what is attached is exempt from being judged: it has no tag, or an attachment tag, and its subject
     is in the same repository and judged itself, or attached to something that is. The base of a delta is
     not at hand: what is attached to it is exempt unless it could be pulled as a module or image. A circle
-    of attachments exempts none of them.
+    of attachments exempts none of them. What only may be an image is one if its content says so.
     """
 
-    def __init__(self, roots: Collection[Root], manifests: Manifests, *, has_base: bool = False) -> None:
-        """Take everything that is carried under a name of its own; of a delta, `has_base`."""
+    def __init__(
+        self,
+        roots: Collection[Root],
+        manifests: Manifests,
+        *,
+        has_base: bool = False,
+        content_of: ContentOf | None = None,
+    ) -> None:
+        """Take everything that is carried under a name of its own; of a delta, `has_base`.
+
+        Without `content_of`, as for a pipe, layers are not looked into.
+        """
         self._manifests = manifests
+        self._content_of = content_of
         self._tags = {(root.repository, root.tag): root.digest for root in roots if root.tag}
         self._has_base = has_base
         self._referrers: dict[tuple[RepositoryName, Digest], dict[Digest, None]] = {}
@@ -68,7 +86,9 @@ class Attachments:
         for digest in self._referrers.get((root.repository, root.digest), ()):
             yield self._manifests[digest], None
         for tag in attachment_tags(root.digest):
-            if named := self._tags.get((root.repository, tag)):
+            named = self._tags.get((root.repository, tag))
+            # What is judged itself, as a module of that name, is no attachment of another.
+            if named and self.is_attached(Root(root.repository, tag, named)):
                 yield self._manifests[named], tag
 
     def _attached_among(self, roots: list[Root]) -> set[Root]:
@@ -110,10 +130,17 @@ class Attachments:
 
     def _is_pullable(self, root: Root) -> bool:
         """Return True if a client can pull a root as a module or image, or get one out of its list."""
-        return any(
-            is_pullable(self._manifests[digest], listed=digest != root.digest)
+        return reaches_pullable(root.digest, self._manifests) or any(
+            self._unpacks(self._manifests[digest], root.repository)
             for digest in reached(root.digest, self._manifests)
         )
+
+    def _unpacks(self, manifest: Manifest, repository: RepositoryName) -> bool:
+        """Return True if a client would unpack a layer, whatever type it has."""
+        if self._content_of is None or not may_be_an_image(manifest):
+            return False
+        content = self._content_of(repository)
+        return any(begins_an_archive(_start(layer.blob, content)) for layer in manifest.layers)
 
     def _has_content(self, manifest: Manifest) -> bool:
         """Return True if a manifest has content, or anything that an index lists."""
@@ -138,6 +165,17 @@ def _evidence(subject: Manifest, signature: Manifest, content: BlobSource) -> It
                 evidence = cosign.sigstore_bundle(subject, read_all(content, layer.blob))
         if evidence:
             yield evidence
+
+
+def _start(blob: Descriptor, content: BlobSource) -> bytes:
+    """Return the first bytes of a blob; fewer or none if it is not carried, or can't be read."""
+    start = b""
+    with suppress(BundlerError):
+        for chunk in content.chunks(blob):
+            start += chunk
+            if len(start) >= HEADER:
+                break
+    return start
 
 
 def evidence_of(root: Root, signers: Signers, signatures: Signed) -> SignedReport:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bundler.oci import Descriptor, Digest, Tag, sha256, strict_json
+from bundler.oci import Descriptor, Digest, Manifests, Tag, reached, sha256, strict_json
 from bundler.oci.manifest import EMPTY, INDEXES, OCI_INDEX, OCTETS, Manifest, parse_manifest
 
 SIGNATURE, SBOM, ATTESTATION = "signature", "sbom", "attestation"
@@ -109,6 +109,51 @@ def is_pullable(manifest: Manifest, *, listed: bool = False) -> bool:
         return True
     of_image = any(kind.startswith(_IMAGE) for kind in layers) and not (listed and config == EMPTY)
     return of_image or (config.startswith(_IMAGE) and OCTETS in layers)
+
+
+def reaches_pullable(root: Digest, manifests: Manifests) -> bool:
+    """Return True if a client can pull a root as a module or image, or get one out of its list."""
+    below = reached(root, manifests)
+    return any(is_pullable(manifests[digest], listed=digest != root) for digest in below)
+
+
+def may_be_an_image(manifest: Manifest) -> bool:
+    """Return True for a config of an image: whether a client takes its layers, their bytes decide.
+
+    cosign's signatures have such a config, and layers that are no archives; podman and CRI-O unpack layers of
+    any type. Source: containers/image, internal/image/oci.go; containers/storage, pkg/archive.
+    """
+    return bool(manifest.config and manifest.config.blob.media_type.lower().startswith(_IMAGE))
+
+
+_COMPRESSED = (
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"\x28\xb5\x2f\xfd",
+    *(b"%c*M\x18" % byte for byte in range(0x50, 0x60)),
+)
+
+HEADER = 512
+"""Bytes that tell whether an archive begins."""
+
+_CHECKSUM = slice(148, 156)
+
+
+def begins_an_archive(start: bytes) -> bool:
+    """Return True for the first bytes of a compressed file, or of a tar archive, old ones without a name too.
+
+    Text can be a tar header as well: only the header's checksum tells. Source: POSIX.1-1988, ustar.
+    """
+    header = start[:HEADER]
+    if header.startswith(_COMPRESSED):
+        return True
+    stated = header[_CHECKSUM].strip(b" \0").split(b"\0")[0]
+    if len(header) < HEADER or not re.fullmatch(b"[0-7]+", stated):
+        return False
+    summed = header[: _CHECKSUM.start] + b" " * 8 + header[_CHECKSUM.stop :]
+    signed = sum(byte - 256 * (byte > 127) for byte in summed)
+    return int(stated, 8) in (sum(summed), signed)
 
 
 def has_content(manifest: Manifest) -> bool:

@@ -6,7 +6,7 @@ from bundler.bundle.inventory import INVENTORY_FILE, Inventory
 from bundler.errors import BUNDLE, ContentError, IntegrityError
 from bundler.limits import Limits
 from bundler.oci import Descriptor, Digest, Manifest, Tally, bottom_up
-from bundler.oci.graph import heights, left_out
+from bundler.oci.graph import heights, left_out, misstated_subject
 
 _NOT_OURS = "it was not made by this program"
 
@@ -15,7 +15,8 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], li
     """Raise unless the inventory has exactly what its roots reach, as the manifests describe it.
 
     IntegrityError: a blob is missing or has another size, named with the manifest that needs it.
-    ContentError: a blob that nothing needs, or another media type than the manifests state.
+    ContentError: a blob that nothing needs, another media type than the manifests state, or a subject that
+    is carried and is not as it is stated.
     """
     closure = _Closure(inventory)
     checked: set[Digest] = set()
@@ -28,6 +29,9 @@ def check_closure(inventory: Inventory, manifests: Mapping[Digest, Manifest], li
             if manifest.blob.digest not in checked:
                 checked.add(manifest.blob.digest)
                 closure.add(manifest, entry.name)
+                if cause := misstated_subject(manifest, manifests):
+                    item = f"manifest {manifest.blob.digest} of {entry.name}"
+                    raise ContentError(item, cause, "have it attached anew outside, and export again")
     closure.finish()
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from bundler.bundle.member_encoding import Member, member_of
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json
 from bundler.oci.document import Names, adapter_of
-from bundler.oci.grammar import DocumentValue, Parsed, Size
+from bundler.oci.grammar import DocumentValue, Parsed, Size, document_value
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.selection.semver import version_order
@@ -44,7 +44,7 @@ Departed = Annotated[Mapping[Tag | Digest, Digest], Names(TagOrDigest, Digest)]
 """Tags, and digests of manifests without a tag, each with the digest that the base has."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class RepositoryEntry(DocumentValue):
     """One repository: its tags, and manifests taken by digest."""
 
@@ -69,7 +69,7 @@ class Required(Descriptor):
     """A repository in which the base has it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class Predecessor(DocumentValue):
     """The bundle that a job wrote before: it puts bundles in order, and names a file that is missing."""
 
@@ -83,7 +83,7 @@ class Predecessor(DocumentValue):
     """Name of its file, without a folder; null for a pipe."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class Inventory(DocumentValue):
     """Inventory of a bundle. `manifests`, then `blobs`, is the order of the members in the file."""
 
@@ -104,8 +104,8 @@ class Inventory(DocumentValue):
     base_state: Digest | None = None
     """In a delta: id of the full bundle that its bases make together."""
     follows: tuple[Predecessor, ...] = ()
-    """The bundle that the same job wrote before, as its store knows it: base of a delta, or end of the
-    earlier chain for a full bundle that begins one anew."""
+    """The bundle that the same job wrote before, as its store knows it: base of a delta. For a full bundle
+    that begins a chain anew, all bundles of the earlier chain, newest first."""
 
     @property
     def content(self) -> Iterator[Descriptor]:
@@ -249,7 +249,7 @@ def _predecessor(before: Predecessor) -> dict[str, Any]:
 
 
 def renewed_inventory(full: Inventory, delta: Inventory) -> Inventory:
-    """Return the full bundle that begins a chain anew; `delta` says what departed since the chain before."""
+    """Return the full bundle that begins a chain anew; `delta` says what departed since the last one."""
     departed = {entry.name: entry for entry in delta.repositories if entry.removed or entry.deselected}
     entries = {entry.name: entry for entry in full.repositories}
     repositories = tuple(

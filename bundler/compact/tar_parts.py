@@ -8,7 +8,11 @@ from collections.abc import Generator, Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
-_BLOCK = 512
+BLOCK = 512
+"""Bytes of a header; files are padded to a multiple of it."""
+LARGEST_SIZE = 8**11 - 1
+"""Bytes of a file that the size field says in octal."""
+_SIZE, _SUM = slice(124, 136), slice(148, 156)
 _MAGIC = b"ustar"
 _WITH_CONTENT = b"\x0007"
 _ABOUT_THE_NEXT = b"xgLK"
@@ -59,7 +63,7 @@ class TarCutter:
                 data = self._take(min(self._padding, len(self._waiting)))
                 self._padding -= len(data)
                 yield TarChunk(TarPart.PADDING, data, last=True)
-            elif len(self._waiting) < _BLOCK or not (yield from self._header()):
+            elif len(self._waiting) < BLOCK or not (yield from self._header()):
                 return
 
     def end(self) -> Iterator[TarChunk]:
@@ -69,19 +73,19 @@ class TarCutter:
 
     def _header(self) -> Generator[TarChunk, None, bool]:
         """Yield the block that begins an entry; return False where more of it must come first."""
-        block = bytes(self._waiting[:_BLOCK])
+        block = bytes(self._waiting[:BLOCK])
         if not any(block):
-            yield TarChunk(TarPart.PADDING, self._take(_BLOCK), last=True)
+            yield TarChunk(TarPart.PADDING, self._take(BLOCK), last=True)
             return True
         size, kind = _size_in(block), block[156:157]
         self._broken = block[257:262] != _MAGIC or not 0 <= size < _LARGEST_FILE
         if self._broken:
             return True
-        whole = _BLOCK
+        whole = BLOCK
         if kind in _ABOUT_THE_NEXT and size <= _LARGEST_HEADER_DATA:
-            whole += size + -size % _BLOCK
+            whole += size + -size % BLOCK
         elif kind in _WITH_CONTENT or kind in _ABOUT_THE_NEXT:
-            self._left, self._padding = size, -size % _BLOCK
+            self._left, self._padding = size, -size % BLOCK
         if len(self._waiting) < whole:
             return False
         yield TarChunk(TarPart.HEADER, self._take(whole), last=True)
@@ -93,8 +97,25 @@ class TarCutter:
         return data
 
 
+def with_size(header: bytes, size: int) -> bytes:
+    """Return a header of one block with the size of its file, and the sum that follows."""
+    block = bytearray(header)
+    block[_SIZE] = b"%011o\0" % size
+    block[_SUM] = b" " * 8
+    block[_SUM] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def without_size(header: bytes, size: int) -> bytes | None:
+    """Return a header with zeros for size and sum; None where `with_size` would not make it again."""
+    block = bytearray(header)
+    block[_SIZE], block[_SUM] = bytes(12), bytes(8)
+    emptied = bytes(block)
+    return emptied if size <= LARGEST_SIZE and with_size(emptied, size) == header else None
+
+
 def _size_in(block: bytes) -> int:
-    field = block[124:136]
+    field = block[_SIZE]
     if field[0] & 0x80:
         return int.from_bytes(field, "big") & (1 << 88) - 1
     try:
@@ -111,7 +132,7 @@ class EntryNames:
 
     def see(self, header: bytes) -> bytes | None:
         """Return the name of the entry that this header begins; None for one about the next header."""
-        kind, data = header[156:157], header[_BLOCK:]
+        kind, data = header[156:157], header[BLOCK:]
         if kind in _ABOUT_THE_NEXT:
             if kind == b"L":
                 self._long = data.partition(b"\0")[0]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.bundle.inventory import Predecessor, Root
-from bundler.deltas.departed import Subject, name_of
+from bundler.deltas.departed import Subject, departures_of, name_of
 from bundler.deltas.retention import LAST, Incremental
 from bundler.deltas.state import Base, state_of
 from bundler.durable import local_errors
@@ -52,6 +52,8 @@ def find_base(incremental: Incremental, store: Store, out: Path | None, session:
     if not bundles:
         session.progress.note(f"{names[0]} names no bundle to build on, so this is a full bundle")
         return None
+    renews = bool(last and _begins_anew(incremental, last, store, session))
+    deltas = [link for link in links.values() if link.inventory.kind == "delta"]
     return Base(
         bundles,
         frozenset(roots.values()),
@@ -60,8 +62,9 @@ def find_base(incremental: Incremental, store: Store, out: Path | None, session:
         frozenset(digest for contribution in contributions for digest in contribution.omitted),
         any(head is None for head in heads.values()),
         tuple(chains.from_files.values()),
-        _predecessors(bundles, incremental.job, store),
-        bool(last and _begins_anew(incremental, last, store, session)),
+        _predecessors(links if renews else bundles, incremental.job, store)[: None if renews else 1],
+        renews,
+        departures_of(link.inventory.repositories for link in deltas) if renews else (),
     )
 
 
@@ -70,17 +73,18 @@ def _begins_anew(incremental: Incremental, last: HistoryEntry, store: Store, ses
     return bool(every and every.is_due(History(store.path).entries(), last, session.clock()))
 
 
-def _predecessors(heads: Collection[Digest], job: str, store: Store) -> tuple[Predecessor, ...]:
-    """Return the newest of the bundles that this job wrote, as the journal has it."""
-    heads_of_job = [
-        entry for entry in History(store.path).entries() if entry.job == job and entry.id in heads
-    ]
+def _predecessors(ids: Collection[Digest], job: str, store: Store) -> tuple[Predecessor, ...]:
+    """Return those of the bundles that this job wrote, newest first, as the journal has them."""
+    entries = [entry for entry in History(store.path).entries() if entry.job == job and entry.id in ids]
     # The first entry of a bundle: recorded again, it has the same number inside.
-    entry = next((entry for entry in heads_of_job if entry.id == heads_of_job[-1].id), None)
-    if entry is None:
-        return ()
+    first = {entry.id: entry for entry in reversed(entries)}
+    newest_first = dict.fromkeys(entry.id for entry in reversed(entries))
+    return tuple(_predecessor(first[id_]) for id_ in newest_first)
+
+
+def _predecessor(entry: HistoryEntry) -> Predecessor:
     file = Path(entry.path).name if entry.path else None
-    return (Predecessor(entry.id, entry.job, entry.number, max(entry.time, 0), file),)
+    return Predecessor(entry.id, entry.job, entry.number, max(entry.time, 0), file)
 
 
 class _Told(NamedTuple):

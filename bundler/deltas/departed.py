@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from bundler.attachments.referrers import fallback_tag
-from bundler.bundle.inventory import Root
+from bundler.bundle.inventory import RepositoryEntry, Root
 from bundler.oci import Digest, Manifests, RepositoryName, Tag, reached
 
 Name = tuple[RepositoryName, Tag | Digest]
@@ -32,6 +32,20 @@ class Fate(IntEnum):
     """No longer selected."""
     KEPT = 2
     """Not asked about, or without an answer: it stays as the base has it."""
+
+
+def departures_of(bundles: Iterable[Iterable[RepositoryEntry]]) -> tuple[RepositoryEntry, ...]:
+    """Return what the entries of bundles, oldest first, say departed, and did not come back."""
+    removed: dict[RepositoryName, dict[Tag | Digest, Digest]] = {}
+    deselected: dict[RepositoryName, dict[Tag | Digest, Digest]] = {}
+    for entries in bundles:
+        for entry in entries:
+            for departed, new in ((removed, entry.removed), (deselected, entry.deselected)):
+                kept = departed.setdefault(entry.name, {})
+                for name in (*entry.tags, *entry.untagged, *entry.removed, *entry.deselected):
+                    kept.pop(name, None)
+                kept.update(new)
+    return tuple(RepositoryEntry(name, {}, (), removed[name], deselected[name]) for name in sorted(removed))
 
 
 class DeltaScope(NamedTuple):

@@ -20,10 +20,11 @@ from bundler.bundle.inventory import (
     bundle_id,
     bundle_order,
     encode,
+    renewed_inventory,
     roots_of,
     take_inventory,
 )
-from bundler.deltas.departed import DeltaScope, Fate, Name, departed, name_of
+from bundler.deltas.departed import DeltaScope, Fate, Name, departed, departures_of, name_of
 from bundler.errors import UsageError
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, shortened
 from bundler.oci.graph import Manifests, bottom_up, left_out, reached, sparse, with_carried_children
@@ -85,9 +86,11 @@ class Base(NamedTuple):
     from_files: tuple[ChainEntry, ...] = ()
     """Bundles that were read from their files: the next export may build on them too."""
     follows: tuple[Predecessor, ...] = ()
-    """The bundle of the job that was named as `last`."""
+    """The bundle of the job that was named as `last`; all of the chain, newest first, if another begins."""
     renews: bool = False
     """True if the chain begins anew: the bundle is full, and the base only says what departed."""
+    earlier: tuple[RepositoryEntry, ...] = ()
+    """What the deltas of a chain that begins anew said departed: its full bundle says it again."""
 
     def has(self, root: Root, manifests: Manifests) -> bool:
         """Return whether the base has a root, with everything that it reaches now."""
@@ -153,6 +156,26 @@ def delta_inventory(roots: Sequence[Root], manifests: Manifests, base: Base, sco
         _state_id(base.roots, base.manifests),
         base.follows,
     )
+
+
+def renewing_inventory(
+    roots: Sequence[Root], manifests: Manifests, delta: Inventory, base: Base, scope: DeltaScope
+) -> Inventory:
+    """Return the full bundle that begins a chain anew, where `delta` would go on with the old one.
+
+    It says all that departed since the full bundle before it, as a delta that said so may be lost.
+    """
+    stated = {
+        Root(entry.name, None if isinstance(name, Digest) else name, digest): fate
+        for entry in base.earlier
+        for fate, names in ((Fate.REMOVED, entry.removed), (Fate.DESELECTED, entry.deselected))
+        for name, digest in names.items()
+    }
+    now = departed(roots, manifests, stated, base.manifests, scope)
+    # Of repositories that this run did not ask for, what was said holds.
+    fates = {root: fate if root.repository in scope.listed else stated[root] for root, fate in now.items()}
+    both = departures_of([_with_departed((), fates), delta.repositories])
+    return renewed_inventory(full_inventory(roots, manifests), replace(delta, repositories=both))
 
 
 def base_error(item: str, base: Digest, named: Mapping[Digest, str]) -> UsageError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from bundler.bundle.inventory import Inventory, Root, is_empty, only_deselects, renewed_inventory
-from bundler.deltas.state import Base, delta_inventory, full_inventory
+from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, is_empty, only_deselects
+from bundler.deltas.state import Base, delta_inventory, full_inventory, renewing_inventory
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import AskedSources, Findings, Resolution, Resolved
 
@@ -19,6 +19,8 @@ class ExportContent(NamedTuple):
     asked: AskedSources
     base: Base | None
     inventory: Inventory
+    news: tuple[RepositoryEntry, ...] = ()
+    """With a base, what changed since it."""
 
     @classmethod
     def of(cls, resolved: Resolved, base: Base | None) -> ExportContent:
@@ -30,9 +32,10 @@ class ExportContent(NamedTuple):
         base = base.completed(manifests)
         scope = asked.scope(resolution, findings, base.roots)
         inventory = delta_inventory(roots, manifests, base, scope)
+        news = inventory.repositories
         if base.renews and not is_empty(inventory):
-            inventory = renewed_inventory(full_inventory(roots, manifests), inventory)
-        return cls(resolution, findings, asked, base, inventory)
+            inventory = renewing_inventory(roots, manifests, inventory, base, scope)
+        return cls(resolution, findings, asked, base, inventory, news)
 
     def without(self, lacking: Mapping[Root, BundlerError]) -> ExportContent:
         """Leave out every chosen root that lacks something; the same object where none does."""

@@ -101,7 +101,7 @@ def _repositories(
     for root, item in findings.failed:
         failed = json_report.TagReport(_name(root), "failed", root.digest or None, item.cause)
         tags.setdefault(root.repository, []).append(failed)
-    for entry in content.inventory.repositories if carried else ():
+    for entry in content.news if carried else ():
         departed = tags.setdefault(entry.name, [])
         departed += [
             json_report.TagReport(str(gone), "removed", digest) for gone, digest in entry.removed.items()

@@ -12,14 +12,22 @@ from bundler.importer.import_report import compare_with_target, import_report, p
 from bundler.importer.move_tags import finish
 from bundler.importer.policy_check import PolicyCheck
 from bundler.importer.prepare import arrange, incoming
-from bundler.importer.prune import Gone, Pruning, prune_tags, to_prune, with_departed, with_planned
+from bundler.importer.prune import (
+    Departures,
+    Gone,
+    Pruning,
+    prune_tags,
+    to_prune,
+    with_departed,
+    with_planned,
+)
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
 from bundler.importer.streaming import send_as_it_comes
-from bundler.importer.verify import Verified, verify_bundle
 from bundler.ledger.ledger import ImportRecord, Ledger
 from bundler.reporting.json_report import Report
 from bundler.session import Session
+from bundler.verify import Verified, verify_bundle
 
 __all__ = [
     "Destination",
@@ -55,11 +63,15 @@ def plan_bundle_import(
     beside: Sequence[Bundle] = (),
     policy: PolicyCheck | None = None,
     prune: Pruning | None = None,
+    departures: Departures | None = None,
 ) -> Report:
     """Return what an import would do; the target is asked, and nothing is written."""
     bundle = verified.bundle
+    if policy:
+        policy.check_origin(bundle.proven)
     with ledger.importing(incoming(bundle, destination), session, may_write=False) as record:
-        gone = to_prune(bundle.inventory, destination, prune)
+        departures = departures or Departures.of(bundle.inventory)
+        gone = to_prune(departures, destination, prune, session)
         plan = arrange(
             bundle.inventory,
             verified.manifests,
@@ -71,7 +83,7 @@ def plan_bundle_import(
             gone=gone,
         )
         report = with_planned(planned_report(bundle, plan, session, verified.warnings), gone)
-        return record.described(with_departed(report, bundle.inventory, destination))
+        return record.described(with_departed(report, departures, destination, session))
 
 
 def import_bundle(
@@ -85,22 +97,27 @@ def import_bundle(
     policy: PolicyCheck | None = None,
     prune: Pruning | None = None,
     confirm_full: bool = False,
+    departures: Departures | None = None,
 ) -> Report:
     """Replay a verified bundle to a registry; what failed for single tags is in the report.
 
     The ledger is asked before the first write, gets the rollback file before any tag moves or is
     deleted, and remembers the import at its end. A delta takes what it leaves out from the target, or
     from the bundles `beside`. A `policy` is checked before the target is asked. `prune`: delete what a
-    delta says is gone. `confirm_full`: read back and hash every blob before tags move.
+    delta says is gone. `confirm_full`: read back and hash every blob before tags move. `departures`: what
+    this bundle and those just imported before it say together.
 
     Raises: TrustError for a bundle that the ledger or the policy refuses. NotFoundError, before anything
     is written, for a delta whose base is missing.
     """
     bundle = verified.bundle
+    if policy:
+        policy.check_origin(bundle.proven)
     with ledger.importing(incoming(bundle, destination), session) as record:
         place = BaseRegistry(destination.prefix, destination.mapping)
         provide_base(bundle, session, beside=beside, registry=place)
-        gone = to_prune(bundle.inventory, destination, prune)
+        departures = departures or Departures.of(bundle.inventory)
+        gone = to_prune(departures, destination, prune, session)
         content = AvailableContent(bundle, bundle.inventory, beside)
         plan = arrange(
             bundle.inventory,
@@ -123,6 +140,7 @@ def import_bundle(
             push,
             gone,
             record,
+            departures=departures,
             confirm_full=confirm_full,
             warnings=verified.warnings,
         )
@@ -145,8 +163,11 @@ def import_stream(
     See `import_bundle`.
     """
     inventory = stream.open()
+    if policy:
+        policy.check_origin(stream.proven)
     with ledger.importing(incoming(stream, destination), session) as record:
-        gone = to_prune(inventory, destination, prune)
+        departures = Departures.of(inventory)
+        gone = to_prune(departures, destination, prune, session)
         arranged = partial(
             arrange,
             destination=destination,
@@ -157,7 +178,9 @@ def import_stream(
             record=record,
         )
         push = send_as_it_comes(stream, arranged, record, session, beside)
-        return _ended(stream, destination, push, gone, record, confirm_full=confirm_full)
+        return _ended(
+            stream, destination, push, gone, record, departures=departures, confirm_full=confirm_full
+        )
 
 
 def _ended(
@@ -167,10 +190,11 @@ def _ended(
     gone: tuple[Gone, ...],
     record: ImportRecord,
     *,
+    departures: Departures,
     confirm_full: bool,
     warnings: tuple[str, ...] = (),
 ) -> Report:
     """Move tags when all content is sent, delete those that are gone, and report it."""
     finish(push, record, fully=confirm_full)
-    report = with_departed(import_report(bundle, push, warnings), bundle.inventory, destination)
+    report = with_departed(import_report(bundle, push, warnings), departures, destination, push.session)
     return record.ends(prune_tags(report, gone, push.session, record))

@@ -5,9 +5,17 @@ from itertools import chain
 
 from bundler.attachments.evidence import Attachments, evidence_of
 from bundler.bundle.inventory import Inventory, Root, roots_of
-from bundler.errors import BUNDLE, BundlerError, ContentError, TrustError, UnsignedError, ViolationsError
+from bundler.errors import (
+    BUNDLE,
+    BundlerError,
+    ContentError,
+    TrustError,
+    UnsignedError,
+    UsageError,
+    ViolationsError,
+)
 from bundler.oci import BlobSource, Manifest, Manifests, RepositoryName, is_meant
-from bundler.reporting.json_report import SignedReport
+from bundler.reporting.json_report import SignedReport, StatementReport
 from bundler.trust.module_signers import Signers
 from bundler.trust.policy import Demand, Policy, matches
 
@@ -17,7 +25,19 @@ Names = Mapping[RepositoryName, RepositoryName]
 class PolicyCheck:
     """A policy, those whose signatures it wants, and the content that signatures are read from."""
 
-    def __init__(self, policy: Policy, signers: Mapping[Demand, Signers], content: BlobSource) -> None:
+    def __init__(self, policy: Policy, signers: Mapping[Demand, Signers], content: BlobSource | None) -> None:
+        """Take what is demanded; `content` is None for a pipe.
+
+        Raises: UsageError for signatures on modules in a pipe, where they come after the manifests, and for
+        a demand without anybody whose signature counts.
+        """
+        for demand in policy.demands:
+            if demand.signed and demand not in signers:
+                cause = "nobody is named whose signatures on modules count"
+                raise UsageError("policy", cause, "give the signers of each demand")
+            if demand.signed and content is None:
+                cause = "signatures on modules can't be checked in a stream"
+                raise UsageError("-", cause, "give a file")
         self._policy = policy
         self._signers = signers
         self._content = content
@@ -27,6 +47,21 @@ class PolicyCheck:
     def signed(self) -> tuple[SignedReport, ...]:
         """Return who signed what, after the check."""
         return tuple(self._signed)
+
+    def check_origin(self, proven: StatementReport | None) -> None:
+        """Raise TrustError unless it was proven that the signers of the policy signed the bundle itself."""
+        policy = self._policy
+        if policy.allowed_signers is None:
+            return
+        if proven is None:
+            cause = f"the policy demands signers of {policy.allowed_signers}, and no signature was checked"
+            raise TrustError(BUNDLE, cause, "open it with a verifier of these signers")
+        if len(proven.signers) < (needed := policy.signatures or 1):
+            cause = f"{len(proven.signers)} of {needed} signers that the policy demands"
+            raise TrustError(BUNDLE, cause, "open it with a verifier that demands as many")
+        if policy.job and proven.job != policy.job:
+            cause = f"signed for job {proven.job}, but the policy expects job {policy.job}"
+            raise TrustError(BUNDLE, cause, "import the bundle of that job")
 
     def check(self, inventory: Inventory, manifests: Manifests, names: Names | None = None) -> None:
         """Raise what is violated: ContentError, or TrustError where only signatures on modules lack.
@@ -57,8 +92,15 @@ class PolicyCheck:
             raise ViolationsError("policy", problems, more)
 
     def _demanded(self, inventory: Inventory, manifests: Manifests) -> Iterator[BundlerError]:
-        roots = list(roots_of(inventory))
-        attachments = Attachments(roots, manifests, has_base=inventory.kind == "delta")
+        if not self._policy.demands:
+            return
+        roots, content = list(roots_of(inventory)), self._content
+        attachments = Attachments(
+            roots,
+            manifests,
+            has_base=inventory.kind == "delta",
+            content_of=(lambda _: content) if content else None,
+        )
         for demand in self._policy.demands:
             for root in roots:
                 if demand.is_for(root.repository) and not attachments.is_attached(root):
@@ -68,7 +110,7 @@ class PolicyCheck:
         if missing := demand.referrers - attachments.kinds(root):
             cause = f"it has no {' and no '.join(sorted(missing))}, which the policy requires"
             yield ContentError(str(root), cause, "have it created outside, and export again")
-        if demand.signed:
+        if demand.signed and self._content:
             signers = self._signers[demand]
             try:
                 signatures = attachments.signed(root, signers, self._content)

@@ -4,13 +4,17 @@ What was taken by digest alone is left: nothing names it, and the registry's own
 knows better what else needs it. Source: distribution-spec 1.1, "Content Management".
 """
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 from bundler.attachments.referrers import is_attachment_tag
 from bundler.bundle.inventory import Inventory, RepositoryEntry
-from bundler.errors import BundlerError, TargetRefusedError, UsageError
+from bundler.deltas.departed import departures_of
+from bundler.errors import BundlerError, CollectedError, TargetRefusedError, UsageError
 from bundler.importer.destination import Destination
 from bundler.importer.filtered_indexes import filtered_from
 from bundler.ledger.ledger import ImportRecord
@@ -44,12 +48,46 @@ class Pruning(NamedTuple):
     """Tags at most; what is attached to them is not counted."""
     deselected: bool = False
     """Also tags that exist at the source, and are no longer selected."""
-    departed: tuple[RepositoryEntry, ...] = ()
-    """What several bundles together say departed; without it, what the bundle says."""
+
+
+class Departures(NamedTuple):
+    """Tags that bundles say left the source, or the selection."""
+
+    entries: tuple[RepositoryEntry, ...]
+    may_be_old: bool = False
+    """True where the target may have deleted them long ago: then it is asked which of them it has."""
+
+    @classmethod
+    def of(cls, *bundles: Inventory) -> Departures:
+        """Return what bundles that are imported one after the other say together.
+
+        A full bundle that begins a chain anew says all that departed in the chain before it.
+        """
+        entries = departures_of(inventory.repositories for inventory in bundles)
+        return cls(entries, any(inventory.kind == "full" and inventory.follows for inventory in bundles))
+
+    def gone(self, destination: Destination, session: Session, *, deselected: bool) -> tuple[Gone, ...]:
+        """Return the tags of the part that is imported, with their names at the target.
+
+        Raises: UsageError for those that have no allowed name there.
+        """
+        departed = {
+            entry.name: tags
+            for entry in self.entries
+            if destination.part.has(entry.name)
+            if (tags := _departed(entry, destination.part.rules, deselected=deselected))
+        }
+        names = map_all(departed, destination.prefix, destination.mapping)
+        gone = tuple(
+            Gone(source, names[source], tag, digest)
+            for source, tags in departed.items()
+            for tag, digest in tags.items()
+        )
+        return still_there(gone, session) if self.may_be_old else gone
 
 
 def to_prune(
-    inventory: Inventory | None, destination: Destination, pruning: Pruning | None
+    departures: Departures, destination: Destination, pruning: Pruning | None, session: Session
 ) -> tuple[Gone, ...]:
     """Return the tags to delete, of the part that is imported.
 
@@ -57,18 +95,7 @@ def to_prune(
     """
     if pruning is None:
         return ()
-    departed = {
-        entry.name: tags
-        for entry in pruning.departed or (inventory.repositories if inventory else ())
-        if destination.part.has(entry.name)
-        if (tags := _departed(entry, destination.part.rules, pruning))
-    }
-    names = map_all(departed, destination.prefix, destination.mapping)
-    gone = tuple(
-        Gone(source, names[source], tag, digest)
-        for source, tags in departed.items()
-        for tag, digest in tags.items()
-    )
+    gone = departures.gone(destination, session, deselected=pruning.deselected)
     number = sum(not is_attachment_tag(tag.tag) for tag in gone)
     if number > pruning.most:
         count = f"{number} tags are gone, the first {gone[0]}"
@@ -77,19 +104,49 @@ def to_prune(
     return gone
 
 
-def with_departed(report: Report, inventory: Inventory, destination: Destination) -> Report:
-    """Return the report with the numbers of tags that a delta says left, whether deleted or not."""
+def still_there(gone: tuple[Gone, ...], session: Session) -> tuple[Gone, ...]:
+    """Return those tags that the target has, or of which it does not say."""
+    now = dict(session.each("departed tags", gone, lambda tag: digest_of(tag, session)))
+    return tuple(tag for tag in gone if now[tag] is not None)
+
+
+def with_departed(
+    report: Report, departures: Departures, destination: Destination, session: Session
+) -> Report:
+    """Return the report with the numbers of tags that bundles say left, whether deleted or not."""
     part = destination.part
-    entries = [entry for entry in inventory.repositories if part.has(entry.name)]
-    gone, deselected = (
+    entries = [entry for entry in departures.entries if part.has(entry.name)]
+    if departures.may_be_old:
+        named = tuple(entry for entry in entries if _has_place(entry, destination))
+        gone = departures._replace(entries=named).gone(destination, session, deselected=True)
+        present = {(tag.source, tag.tag) for tag in gone}
+        entries = [_only(entry, present) for entry in entries]
+    removed, deselected = (
         sum(not is_attachment_tag(tag) for names in each for tag in _chosen(names, part.rules))
         for each in ([entry.removed for entry in entries], [entry.deselected for entry in entries])
     )
-    return replace(report, gone_at_source=gone, no_longer_selected=deselected)
+    return replace(report, gone_at_source=removed, no_longer_selected=deselected)
 
 
-def _departed(entry: RepositoryEntry, rules: Rules, pruning: Pruning) -> dict[Tag, Digest]:
-    return _chosen({**entry.removed, **(entry.deselected if pruning.deselected else {})}, rules)
+def _has_place(entry: RepositoryEntry, destination: Destination) -> bool:
+    """Return whether anything departed from a repository that has an allowed name at the target."""
+    if not entry.removed and not entry.deselected:
+        return False
+    with suppress(UsageError, CollectedError):
+        return bool(map_all([entry.name], destination.prefix, destination.mapping))
+    return False
+
+
+def _only(entry: RepositoryEntry, present: Collection[tuple[RepositoryName, Tag]]) -> RepositoryEntry:
+    removed, deselected = (
+        {name: digest for name, digest in names.items() if (entry.name, name) in present}
+        for names in (entry.removed, entry.deselected)
+    )
+    return replace(entry, removed=removed, deselected=deselected)
+
+
+def _departed(entry: RepositoryEntry, rules: Rules, *, deselected: bool) -> dict[Tag, Digest]:
+    return _chosen({**entry.removed, **(entry.deselected if deselected else {})}, rules)
 
 
 def _chosen(every: Mapping[Tag | Digest, Digest], rules: Rules) -> dict[Tag, Digest]:

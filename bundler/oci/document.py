@@ -1,16 +1,25 @@
-"""Long documents that a program wrote, read by pydantic: within bounds, ended by the first mistake."""
+"""Documents that a program wrote, read within bounds, and ended by the first mistake.
 
+Pydantic reads those that are long, or not as they should be; plain code reads the others.
+"""
+
+import contextlib
 import functools
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from bundler.errors import ContentError, printable
-from bundler.limits import Limits
+from bundler.limits import MIB, Limits
 from bundler.oci import strict_json
 from bundler.oci.grammar import Parsed, camel
+from bundler.oci.plain_reader import plain_reader
 
 Read = TypeVar("Read")
+
+
+SHORT = MIB
+"""Bytes of a document up to which plain code has read it before pydantic is loaded."""
 
 
 class CheckedDocument(NamedTuple):
@@ -18,6 +27,8 @@ class CheckedDocument(NamedTuple):
 
     data: bytes
     item: str
+    content: Any
+    """A short document, parsed; else None."""
 
 
 def checked(data: bytes, *types: type, item: str, limits: Limits) -> CheckedDocument:
@@ -29,8 +40,12 @@ def checked(data: bytes, *types: type, item: str, limits: Limits) -> CheckedDocu
     if len(data) > limits.inventory:
         raise ContentError(item, f"larger than the limit of {limits.inventory:,} bytes")
     names = frozenset(camel(field.name) for kind in types for field in fields(kind))
-    strict_json.check(data, item=item, depth=limits.json_depth, values=limits.json_values, names=names)
-    return CheckedDocument(data, item)
+    depth, values = limits.json_depth, limits.json_values
+    if len(data) <= SHORT:
+        content = strict_json.loads(data, item=item, depth=depth, values=values, names=names)
+        return CheckedDocument(data, item, content)
+    strict_json.check(data, item=item, depth=depth, values=values, names=names)
+    return CheckedDocument(data, item, None)
 
 
 def read_document(
@@ -45,6 +60,11 @@ def read_document(
 
     `what` is said before the mistake: "no receipt: ".
     """
+    if document.content is not None:
+        kind: Any = of
+        with contextlib.suppress(ValueError):
+            plain: Read = plain_reader(kind)(document.content)
+            return plain
     from pydantic import ValidationError
 
     try:
@@ -58,7 +78,7 @@ def read_document(
 
 @functools.cache
 def adapter_of(of: Any, *parts: type) -> Any:
-    """Return pydantic's reader for these types; imported here, because export never reads one."""
+    """Return pydantic's reader for these types; imported here, because most runs need none."""
     from pydantic import ConfigDict, TypeAdapter, with_config
 
     # Unknown fields of a newer writer are left alone.

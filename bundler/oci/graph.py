@@ -108,6 +108,21 @@ def _reached_from(roots: Iterable[Digest], manifests: Manifests) -> Iterator[Dig
                 waiting.append(child.digest)
 
 
+def misstated_subject(manifest: Manifest, manifests: Manifests) -> str:
+    """Return how a manifest describes its subject otherwise than that is; empty if it is right, or unknown.
+
+    Readers that look for attachments by the whole descriptor find none, where others find one.
+    """
+    stated = manifest.subject
+    actual = manifests.get(stated.digest) if stated else None
+    if stated is None or actual is None or actual.blob == stated:
+        return ""
+    return (
+        f"it states its subject {stated.digest} as {stated.size:,} bytes of {stated.media_type}, "
+        f"but that is {actual.blob.size:,} bytes of {actual.blob.media_type}"
+    )
+
+
 class Tally:
     """A count with a limit. `what` says in the message what was counted."""
 

@@ -15,6 +15,7 @@ from bundler.oci import INDEXES, Digest, Manifest, Manifests, RepositoryName, Ta
 from bundler.oci.manifest import CREATED, REVISION, VERSION
 from bundler.page.gathered_parts import RepositoryAttachments, changes_since
 from bundler.page.listed_images import images_part, is_module
+from bundler.page.pull_lines import MODULE
 from bundler.page.values import FileFacts, LabelledFact, PageContents, Proof, RepositoryPart, Sizes, TagRow
 from bundler.reporting.bundle_outcome import CompactReport
 from bundler.selection.creation_time import created_at, rfc3339
@@ -44,12 +45,14 @@ def page_of(
     title: str = "",
     origin: Sequence[LabelledFact] = (),
     claimed: Sequence[LabelledFact] = (),
+    savings: bool = True,
 ) -> PageContents:
     """Return the contents of a bundle's report page.
 
     `since` are bundles to compare with; `origin` is what the caller proved of who made this one, and
     `claimed` what a signature says that was not checked. The proofs are the caller's word: nothing is
-    proven here. Raises what a damaged bundle deserves.
+    proven here. Without `savings`, the layers of a compact bundle are not made again to count what its
+    form saves. Raises what a damaged bundle deserves.
     """
     inventory = bundle.inventory
     pool = ManifestPool(session.limits)
@@ -73,7 +76,7 @@ def page_of(
         repositories=_repositories(inventory, roots, manifests, needs),
         images=images_part(roots, manifests, (bundle, *since), session),
         changes=changes,
-        compact=_savings(bundle, manifests, session),
+        compact=_savings(bundle, manifests, session) if savings else None,
     )
 
 
@@ -216,7 +219,7 @@ def _time(text: str) -> str:
 def _kind(manifest: Manifest) -> str:
     config = manifest.config.blob.media_type if manifest.config else ""
     if is_module(manifest):
-        return "Timoni module"
+        return MODULE
     if config in _IMAGE_CONFIGS or manifest.blob.media_type in INDEXES:
         return "container image"
     return "Helm chart" if config == _HELM_CONFIG else "artifact"

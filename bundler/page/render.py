@@ -15,8 +15,9 @@ from markupsafe import Markup, escape
 
 from bundler.about import PROGRAM, VERSION
 from bundler.errors import printable
-from bundler.oci import Digest
+from bundler.oci import Digest, RepositoryName, RepositoryPath
 from bundler.page.findings import findings
+from bundler.page.pull_lines import newest_first, newest_of, pull_line
 from bundler.page.values import (
     Bar,
     ChangesPart,
@@ -77,6 +78,23 @@ class Section(NamedTuple):
         return versions[-1] if versions else None
 
     @property
+    def path(self) -> RepositoryPath:
+        """Return the name under which a registry serves it: without the source's host."""
+        return RepositoryName.parse(self.part.name).path
+
+    @property
+    def pulled(self) -> TagRow | None:
+        """Return the tag that a person would pull; None if everything was taken by digest."""
+        tags = {row.reference: row for row in self.part.tags if row.reference != row.digest}
+        newest = newest_of(newest_first(tags))
+        return tags[newest] if newest else None
+
+    def pull_line(self, address: str) -> str:
+        """Return the command line that pulls that tag from the registry at an address."""
+        assert self.pulled, "the template asks for those with a tag"
+        return pull_line(address, self.path, self.pulled.reference, self.part.kind)
+
+    @property
     def sources(self) -> list[str]:
         """Return the source addresses that the tags state."""
         return list(dict.fromkeys(tag.source for tag in reversed(self.part.tags) if tag.source))
@@ -90,15 +108,21 @@ class SizeBar(NamedTuple):
     bar: Segment
 
 
-def render_page(page: PageContents) -> str:
-    """Return the page as HTML; the same contents give the same text."""
+def render_page(page: PageContents, address: str = "") -> str:
+    """Return the page as HTML; the same contents give the same text.
+
+    With the `host:port` of a registry that serves the bundle, it is the first page of the registry: with
+    links to the pages of repositories, and with lines that pull.
+    """
     lines = findings(page)
+    style = _text("style.css") + (_text("served.css") if address else "")
     return (
         _environment()
         .get_template("page.html")
         .render(
-            **_head(_text("style.css") + _on_every_sheet(page)),
+            **_head(style + _on_every_sheet(page)),
             page=page,
+            address=address,
             good=[finding for finding in lines if finding.in_order],
             open=[finding for finding in lines if not finding.in_order],
             tags=sum(len(entry.tags) for entry in page.repositories),

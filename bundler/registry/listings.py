@@ -4,15 +4,17 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from bundler.errors import AuthError, ContentError, NotFoundError, printable
+from bundler.errors import AuthError, BundlerError, ContentError, NetworkError, NotFoundError, printable
 from bundler.oci import OCI_INDEX, Descriptor, Digest, RepositoryName, parse_manifest, sha256, strict_json
 from bundler.registry.auth.token_exchange import NoChallengeError
 from bundler.registry.http.host import REDIRECTS, Host, Reply
-from bundler.registry.http.status import RequestRefusedError, own_words
+from bundler.registry.http.retry import TransientError
+from bundler.registry.http.status import INTERNAL, RequestRefusedError, own_words
 from bundler.registry.large_bodies import limit_large_bodies
+from bundler.registry.list_habits import ListHabits
 
 NAMES_ITS_API = "Docker-Distribution-Api-Version"
-"""Header of registries of Distribution's family."""
+"""Header of registries of Distribution's family, which should send `Link` where they cut a list."""
 
 _TARGET = re.compile(r"[\s,]*+<([^>]*+)>")
 
@@ -51,54 +53,87 @@ def _next_in(header: str) -> str | None:
 
 
 def pages_of_names(
-    host: Host, first: str, item: str, read: Callable[[str], tuple[Reply, list[str]]]
+    host: Host, lists: ListHabits, first: str, item: str, read: Callable[[str], tuple[Reply, list[str]]]
 ) -> Iterator[list[str]]:
     """Yield the names on every page of a list of tags or repositories, by one request per page.
 
     Some registries cut a list at any length and say nothing: one without any `Link` is asked on where it may
-    have been cut, until nothing new comes.
+    have been cut, until nothing new comes. `lists` is what is known of such lists of this host.
     Raises ContentError for an endless list, and what `read` raises for a page that must be there.
     """
-    address, asked_on, linked = first, False, False
     names: set[str] = set()
     visited: set[str] = set()
+    address, reply, linked = first, None, False
     for _ in range(host.settings.limits.tag_pages):
         visited.add(address)
-        try:
-            reply, page = read(address)
-        except (NotFoundError, RequestRefusedError):
-            if asked_on:
-                return  # it doesn't understand the question: this was all that it tells
-            raise
+        answer = read(address) if linked or reply is None else _more(lists, reply, names, address, read)
+        if answer is None:
+            return
+        reply, page = answer
         yield page
         is_new = not names.issuperset(page)
-        host.cuts_lists |= asked_on and is_new
-        linked |= (following := next_link(host, reply, address, item)) is not None
-        asked_on = following is None
-        if following is None:
-            if linked or not is_new or not (host.cuts_lists or _may_be_cut(host, reply, len(page))):
-                return
-            following = f"{first}&{urlencode({'last': page[-1]})}"
+        names.update(page)
+        following = next_link(host, reply, address, item)
+        if following is not None:
+            lists.have_links = linked = True
+            if following in visited:
+                raise ContentError(item, "its Link headers form a loop")
+        elif linked or not is_new:
+            return
+        else:
+            following = f"{first}&{urlencode({'last': _asked_from(lists, reply, page)})}"
             if following in visited:
                 return
-        elif following in visited:
-            raise ContentError(item, "its Link headers form a loop")
-        names.update(page)
         address = following
     raise ContentError(item, f"more than the limit of {host.settings.limits.tag_pages:,} pages")
 
 
-def _may_be_cut(host: Host, reply: Reply, length: int) -> bool:
-    """Return whether the registry perhaps cut a page that has no `Link`.
+def _asked_from(lists: ListHabits, reply: Reply, page: list[str]) -> str:
+    """Return the name from which a registry is asked on, so that its answer tells most.
 
-    Those of Distribution's family send it. They are taken at their word, except at lengths at which proxies
-    cut: n, 10, 16, 25, 32, 50, 64, 100. Any other registry may cut anywhere.
+    The last name but one, where it should send `Link`: what understands the question answers with the last.
+    Otherwise the last: a page may have room for one name.
     """
-    asked = host.settings.limits.page_size
-    if NAMES_ITS_API not in reply.headers or length == asked:
-        return True
-    power_of_two = length >= 16 and length & (length - 1) == 0
-    return length < asked and (length == 10 or length % 25 == 0 or power_of_two)
+    return page[-1] if lists.are_cut or NAMES_ITS_API not in reply.headers else page[-2:][0]
+
+
+def _more(
+    lists: ListHabits,
+    reply: Reply,
+    names: set[str],
+    address: str,
+    read: Callable[[str], tuple[Reply, list[str]]],
+) -> tuple[Reply, list[str]] | None:
+    """Ask for what follows a page without `Link`; return None where the list is taken as whole."""
+    says_links = NAMES_ITS_API in reply.headers
+    with lists.doubted(len(names), believed=says_links) as doubted:
+        if not doubted:
+            return None
+        try:
+            answer = read(address)
+        except BundlerError as error:
+            if not _not_understood(error, says_links=says_links and not lists.are_cut):
+                raise
+            lists.note_useless()
+            return None
+        if not names.issuperset(answer[1]):
+            lists.note_cut()
+        elif names.issubset(answer[1]):
+            lists.note_useless()
+        else:
+            lists.note_whole(len(names))
+        return answer
+
+
+def _not_understood(error: BundlerError, *, says_links: bool) -> bool:
+    """Return whether a registry doesn't understand the question: what it told before was all.
+
+    One that should send `Link` is believed whatever it answers. Without an answer nobody knows.
+    """
+    if isinstance(error, NetworkError) and not isinstance(error, RequestRefusedError):
+        cause = error.__cause__
+        return says_links and isinstance(cause, TransientError) and cause.status == INTERNAL
+    return says_links or isinstance(error, NotFoundError | RequestRefusedError)
 
 
 _CATALOG = frozenset({"repositories"})
@@ -128,7 +163,8 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
         return reply._replace(body=b""), _listed(document, item)
 
     names: dict[RepositoryName, None] = {}
-    for page in pages_of_names(host, f"/v2/_catalog?{urlencode({'n': limits.page_size})}", item, read):
+    address = f"/v2/_catalog?{urlencode({'n': limits.page_size})}"
+    for page in pages_of_names(host, ListHabits(), address, item, read):
         names |= dict.fromkeys(_names(host, page))
         if len(names) > limits.tags:
             raise ContentError(item, f"more than the limit of {limits.tags:,} repositories")

@@ -70,7 +70,8 @@ class Repository:
         item = f"tags of {self.name}"
         seen: dict[str, None] = {}
         address = f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size})}"
-        for page in pages_of_names(self.host, address, item, partial(self._page, item=item)):
+        read = partial(self._page, item=item)
+        for page in pages_of_names(self.host, self.host.tag_lists, address, item, read):
             before = len(seen)
             seen.update(dict.fromkeys(page))
             count(len(seen) - before)

@@ -46,7 +46,7 @@ class BundleContent:
     """
 
     def __init__(self, bundle: Bundle, session: Session) -> None:
-        self._bundle = bundle
+        self.bundle = bundle
         self.limits = session.limits
         entries = served_catalog.inventory_entries(bundle.inventory)
         self._blobs = {blob.digest: blob for blob in bundle.inventory.content}
@@ -68,7 +68,7 @@ class BundleContent:
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield the bytes of a blob or manifest, verified."""
-        return self._bundle.chunks(blob)
+        return self.bundle.chunks(blob)
 
     def _has(self, manifest: Descriptor) -> bool:
         return manifest.digest in self._blobs

@@ -3,13 +3,15 @@
 Two forms: a layer of simple signing under the tag `sha256-<hex>.sig` (sigstore/cosign,
 specs/SIGNATURE_SPEC.md), and a Sigstore bundle as a referrer (sigstore/protobuf-specs, bundle v0.3) with
 a DSSE envelope (secure-systems-lab/dsse, protocol.md) around an in-toto statement. A signature counts
-only if it is about the very digest of the manifest. Keys need no network and no log; what a certificate
-signed is left to `bundler.trust.keyless`.
+only if it is about the very digest of the manifest, and says of itself that it is a signature: what the
+same key signed for another purpose is none. Keys need no network and no log; what a certificate signed is
+left to `bundler.trust.keyless`.
 """
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bundler.errors import ContentError, UsageError
@@ -25,7 +27,14 @@ CERTIFICATE = "dev.sigstore.cosign/certificate"
 
 PROMISE = "dev.sigstore.cosign/bundle"
 
-SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/"
+SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
+
+_SIMPLE = "cosign container image signature"
+"""What a payload of simple signing says it is."""
+
+_IN_TOTO = "application/vnd.in-toto+json"
+
+_STATEMENT_TYPES = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 
 LARGEST = 1 << 20
 """Bytes of a payload or bundle that is read."""
@@ -124,6 +133,8 @@ def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str
     """Read a layer of a cosign 2 signature; None if it is about another manifest, or can't be read."""
     document = _document(payload, _PAYLOAD)
     critical = _object(document.get("critical"))
+    if critical.get("type") != _SIMPLE:
+        return None
     if _object(critical.get("image")).get("docker-manifest-digest") != digest:
         return None
     certificate, promise = annotations.get(CERTIFICATE, ""), annotations.get(PROMISE, "")
@@ -133,31 +144,55 @@ def simple_signing(digest: Digest, payload: bytes, annotations: Mapping[str, str
 
 
 def sigstore_bundle(subject: Manifest, data: bytes) -> Evidence | None:
-    """Read a Sigstore bundle; None if it is no signature of this manifest, or can't be read."""
+    """Read a Sigstore bundle; None if it is no signature of this manifest, or can't be read in one way."""
     document = _document(data, _BUNDLE)
     material = _object(document.get("verificationMaterial"))
-    evidence = enveloped = _enveloped(subject.blob.digest, _object(document.get("dsseEnvelope")))
-    if evidence is None and (plain := _object(document.get("messageSignature"))):
-        signature = _decoded(plain.get("signature"))
-        evidence = Evidence(signature, subject.data) if signature else None
-    if evidence and "publicKey" not in material:
-        return evidence._replace(certified=Bundled(data, enveloped is not None))
+    if not str(document.get("mediaType")).startswith(SIGSTORE_BUNDLE):
+        return None
+    if _count(document, _SIGNED) != 1 or _count(material, _PROVEN) != 1:
+        return None
+    enveloped = document.get("dsseEnvelope") is not None
+    evidence = (
+        _enveloped(subject, _object(document["dsseEnvelope"]))
+        if enveloped
+        else _plain(subject, _object(document["messageSignature"]))
+    )
+    if evidence and material.get("publicKey") is None:
+        return evidence._replace(certified=Bundled(data, enveloped))
     return evidence
 
 
-def _enveloped(digest: Digest, envelope: Mapping[str, Any]) -> Evidence | None:
-    """Return the signature of a DSSE envelope, if its statement is that this digest was signed."""
-    payload, kind = _decoded(envelope.get("payload")), envelope.get("payloadType")
-    signatures = envelope.get("signatures")
-    if not payload or not isinstance(kind, str) or not isinstance(signatures, list) or len(signatures) != 1:
+_SIGNED = ("dsseEnvelope", "messageSignature")
+
+_PROVEN = ("publicKey", "certificate", "x509CertificateChain")
+
+
+def _count(fields: Mapping[str, Any], alternatives: Iterable[str]) -> int:
+    """Return how many of these fields there are; of two, each reader would take another."""
+    return sum(fields.get(name) is not None for name in alternatives)
+
+
+def _plain(subject: Manifest, signed: Mapping[str, Any]) -> Evidence | None:
+    """Return the signature of the manifest itself, unless it says that it is of other bytes."""
+    stated = _object(signed.get("messageDigest"))
+    if stated and _decoded(stated.get("digest")) != hashlib.sha256(subject.data).digest():
+        return None
+    signature = _decoded(signed.get("signature"))
+    return Evidence(signature, subject.data) if signature else None
+
+
+def _enveloped(subject: Manifest, envelope: Mapping[str, Any]) -> Evidence | None:
+    """Return the signature of a DSSE envelope, if its statement is that this manifest was signed."""
+    payload, signatures = _decoded(envelope.get("payload")), envelope.get("signatures")
+    if envelope.get("payloadType") != _IN_TOTO or not isinstance(signatures, list) or len(signatures) != 1:
         return None
     statement = _document(payload, _STATEMENT)
-    if not str(statement.get("predicateType", "")).startswith(SIGN_PREDICATE):
+    if statement.get("_type") not in _STATEMENT_TYPES or statement.get("predicateType") != SIGN_PREDICATE:
         return None
-    if not any(_names(subject, digest) for subject in _list(statement.get("subject"))):
+    if not any(_names(named, subject.blob.digest) for named in _list(statement.get("subject"))):
         return None
     signature = _decoded(_object(signatures[0]).get("sig"))
-    return Evidence(signature, pae(kind, payload)) if signature else None
+    return Evidence(signature, pae(_IN_TOTO, payload)) if signature else None
 
 
 def _names(subject: object, digest: Digest) -> bool:

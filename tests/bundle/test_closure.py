@@ -16,7 +16,19 @@ from bundler.errors import ContentError, IntegrityError
 from bundler.importer import verify_bundle
 from bundler.limits import DEFAULT_LIMITS
 from bundler.oci.digest import Descriptor, Digest
-from tests.builders import Content, a_module, an_index, framed, members_of, packed, tar_of
+from bundler.oci.manifest import DOCKER_MANIFEST
+from tests.builders import (
+    Content,
+    Document,
+    a_bundle,
+    a_module,
+    an_index,
+    framed,
+    members_of,
+    packed,
+    sign_by_subject,
+    tar_of,
+)
 
 NAME = "h.example/app"
 
@@ -76,3 +88,14 @@ def test_a_blob_has_the_size_that_its_manifest_states() -> None:
     wrong = replace(inventory, blobs=(larger, *inventory.blobs[1:]))
     with pytest.raises(IntegrityError, match="needs"):
         check_closure(wrong, content.parsed(), DEFAULT_LIMITS)
+
+
+@pytest.mark.parametrize("stated", [{"size": 7}, {"mediaType": DOCKER_MANIFEST}])
+def test_a_subject_is_what_its_referrer_states(stated: Document, tmp_path: Path) -> None:
+    content = a_module("1.0.0")
+    sign_by_subject(content, content.tags["1.0.0"], stated=stated)
+    path = a_bundle(tmp_path / "b.tar.zst", {NAME: content})
+    with open_bundle(path) as bundle, pytest.raises(ContentError, match="it states its subject"):
+        verify_bundle(bundle)
+    with pytest.raises(ContentError, match="it states its subject"):
+        merge_bundles([path], output_to(str(tmp_path / "merged.tar.zst")), Session())

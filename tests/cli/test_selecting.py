@@ -72,8 +72,9 @@ def test_the_options_take_what_they_say(
 
 
 def test_selection_costs_no_request_beyond_the_tag_list(registry: MemoryRegistry) -> None:
+    """The list, and the question whether that was all."""
     assert run(["explain", f"{registry.host}/org/modules/app", "--newest", "2", "-q"]) == 0
-    assert [seen.path for seen in registry.asked()] == ["/v2/org/modules/app/tags/list"]
+    assert [seen.path for seen in registry.asked()] == ["/v2/org/modules/app/tags/list"] * 2
 
 
 def test_creation_times_cost_one_manifest_for_each_candidate(tmp_path: Path) -> None:

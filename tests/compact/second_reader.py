@@ -19,7 +19,7 @@ from zstandard import ZstdDecompressor
 
 MARK = b"\x52\x2a\x4d\x18" + struct.pack("<I", 30) + b"timoni-bundler compact bundle\n"
 FRAME = 8 << 20
-ZEROS = 3
+HEADERS, CONTENT, BASE, ZEROS, ENTRY, ENTRY_OF_BASE = range(6)
 USUAL = "1f8b08000000000000ff"
 
 Behind = Callable[[bytes, bytes], bytes]
@@ -53,44 +53,57 @@ class _Frames:
         assert len(made) == content
         return made
 
-    def section(self, size: int) -> bytes:
+    def section(self, size: int, prefix: bytes = b"") -> bytes:
         """Return the content of frames of 8 MiB, the last one shorter."""
-        return b"".join(self.next(min(FRAME, size - start)) for start in range(0, size, FRAME))
+        return b"".join(self.next(min(FRAME, size - start), prefix) for start in range(0, size, FRAME))
 
     def finish(self) -> None:
         """Fail unless this was all."""
         assert (self._left, self._at) == ([], self._end)
 
 
-def ranges(recipe: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield space, offset and size of each range of a recipe."""
-    numbers, value, shift = [], 0, 0
+def numbers(recipe: bytes) -> Iterator[int]:
+    """Yield the numbers of a recipe."""
+    value = shift = 0
     for byte in recipe:
         value |= (byte & 127) << shift
         shift += 7
         if byte < 128:
-            numbers.append(value)
+            yield value
             value = shift = 0
-    ends, left = [0, 0, 0], iter(numbers)
-    for number in left:
-        size, space = number // 4, number % 4
-        if space == ZEROS:
-            yield space, 0, size
-            continue
-        step = next(left)
-        offset = ends[space] + (step // 2 if step % 2 == 0 else -(step + 1) // 2)
-        ends[space] = offset + size
-        yield space, offset, size
 
 
 def carried_out(recipe: bytes, spaces: Mapping[int, bytes], size: int) -> bytes:
     """Return the content that a recipe describes."""
-    made = b"".join(
-        bytes(length) if space == ZEROS else spaces[space][offset : offset + length]
-        for space, offset, length in ranges(recipe)
-    )
+    made, ends, left = b"", [0, 0, 0], numbers(recipe)
+
+    def piece(space: int, length: int) -> bytes:
+        step = next(left)
+        start = ends[space] + (step // 2 if step % 2 == 0 else -(step + 1) // 2)
+        ends[space] = start + length
+        return spaces[space][start : start + length]
+
+    for number in left:
+        length, kind = number // 8, number % 8
+        if kind == ZEROS:
+            made += bytes(length)
+        elif kind < ZEROS:
+            made += piece(kind, length)
+        else:
+            made += with_fields(piece(HEADERS, 512), length)
+            space = BASE if kind == ENTRY_OF_BASE else CONTENT
+            made += piece(space, length) if length else b""
+            made += bytes(-length % 512)
+            if kind == ENTRY_OF_BASE:
+                ends[BASE] += -length % 512
     assert len(made) == size
     return made
+
+
+def with_fields(header: bytes, size: int) -> bytes:
+    """Return a header with the size of its file and the sum of all its bytes."""
+    header = header[:124] + b"%011o\0" % size + header[136:148] + b" " * 8 + header[156:]
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
 
 
 def all_blobs(
@@ -108,7 +121,8 @@ def all_blobs(
     assert described["compact"] == 1
     made = {inventory["blobs"][layer["blob"]]["digest"]: layer for layer in described["layers"]}
     listed = [*inventory["manifests"], *inventory["blobs"]]
-    blobs = _carried([blob for blob in listed if blob["digest"] not in made], frames)
+    blobs = _carried(inventory["manifests"], frames, head[ends[1] : ends[2]][-FRAME:])
+    blobs |= _carried([blob for blob in inventory["blobs"] if blob["digest"] not in made], frames)
     groups = [*described["headers"], *described["content"]]
     recipes = _cut(
         frames, [*(layer["recipe"] for layer in made.values()), *(_recipe(group) for group in groups)]
@@ -138,15 +152,15 @@ def _recipe(group: Mapping[str, Any]) -> int:
     return int(group.get("recipe", 0))
 
 
-def _carried(listed: list[Any], frames: _Frames) -> dict[str, bytes]:
-    parts = _cut(frames, [blob["size"] for blob in listed])
+def _carried(listed: list[Any], frames: _Frames, prefix: bytes = b"") -> dict[str, bytes]:
+    parts = _cut(frames, [blob["size"] for blob in listed], prefix)
     return {blob["digest"]: part for blob, part in zip(listed, parts, strict=True)}
 
 
-def _cut(frames: _Frames, sizes: Iterable[int]) -> list[bytes]:
+def _cut(frames: _Frames, sizes: Iterable[int], prefix: bytes = b"") -> list[bytes]:
     """Return the parts of the next section."""
     ends = [0]
     for size in sizes:
         ends.append(ends[-1] + size)
-    data = frames.section(ends[-1])
+    data = frames.section(ends[-1], prefix)
     return [data[start:end] for start, end in pairwise(ends)]

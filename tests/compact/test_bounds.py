@@ -8,7 +8,8 @@ from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.compact_format import CompactLayer, gzip_recipe, layout_of
 from bundler.bundle.compacted.compact_head import head_parts
 from bundler.compact.codecs import GZIP_HEADER, LONGEST_HEADER, header_size
-from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
+from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, TarEntry, decode_recipe, encode_recipe
+from bundler.compact.tar_parts import LARGEST_SIZE
 from bundler.errors import ContentError
 from bundler.limits import Limits
 from tests.builders import a_module, packed
@@ -29,16 +30,56 @@ def test_a_range_ends_with_its_space(space: Space) -> None:
 @pytest.mark.parametrize("declared", [29, 31])
 def test_ranges_are_as_many_bytes_as_declared(declared: int) -> None:
     recipe = encode_recipe([SpaceRange(Space.CONTENT, 0, 20), SpaceRange(Space.ZEROS, 0, 10)])
-    assert sum(piece.size for piece in decode_recipe(recipe, SIZES, 30)) == 30
+    assert sum(piece.total for piece in decode_recipe(recipe, SIZES, 30)) == 30
     with pytest.raises(ContentError, match="it declares"):
         [*decode_recipe(recipe, SIZES, declared)]
 
 
+@pytest.mark.parametrize("space", [Space.CONTENT, Space.BASE])
+def test_an_entry_ends_with_its_spaces(space: Space) -> None:
+    sizes = SpaceSizes(1_024, 700, 700)
+    entry = TarEntry(512, SpaceRange(space, 100, 600))
+    assert [*decode_recipe(encode_recipe([entry]), sizes, entry.total)] == [entry]
+    for past in (
+        entry._replace(header=513),
+        entry._replace(file=SpaceRange(space, 101, 600)),
+        entry._replace(file=SpaceRange(space, 100, 601)),
+    ):
+        with pytest.raises(ContentError, match="reads outside"):
+            [*decode_recipe(encode_recipe([past]), sizes, past.total)]
+
+
+@pytest.mark.parametrize("total", [1_535, 1_537])
+def test_an_entry_makes_whole_blocks(total: int) -> None:
+    recipe = encode_recipe([TarEntry(0, SpaceRange(Space.CONTENT, 0, 513))])
+    assert len([*decode_recipe(recipe, SpaceSizes(512, 513), 1_536)]) == 1
+    with pytest.raises(ContentError, match="it declares"):
+        [*decode_recipe(recipe, SpaceSizes(512, 513), total)]
+
+
+def test_a_file_is_as_large_as_its_header_can_say() -> None:
+    sizes = SpaceSizes(512, 1 << 40)
+    largest = TarEntry(0, SpaceRange(Space.CONTENT, 0, LARGEST_SIZE))
+    assert [*decode_recipe(encode_recipe([largest]), sizes)] == [largest]
+    past = TarEntry(0, SpaceRange(Space.CONTENT, 0, LARGEST_SIZE + 1))
+    with pytest.raises(ContentError, match="larger than its header can say"):
+        [*decode_recipe(encode_recipe([past]), sizes)]
+
+
+def test_a_range_is_of_a_kind_that_the_format_has() -> None:
+    for kind in (6, 7):
+        with pytest.raises(ContentError, match="unknown kind"):
+            [*decode_recipe(bytes([8 + kind, 0, 0]), SIZES)]
+    for empty in (Space.HEADERS, Space.CONTENT, Space.BASE, Space.ZEROS):
+        with pytest.raises(ContentError, match="empty range"):
+            [*decode_recipe(bytes([empty, 0]), SIZES)]
+
+
 def test_a_number_has_at_most_nine_bytes() -> None:
     # Zeros: the largest size that nine bytes can say.
-    nine = b"\xff" * 8 + b"\x7f"
-    size = (1 << 63) - 1 >> 2
-    assert [piece.size for piece in decode_recipe(nine, SIZES, size)] == [size]
+    nine = b"\xfb" + b"\xff" * 7 + b"\x7f"
+    size = (1 << 63) - 1 >> 3
+    assert [piece.total for piece in decode_recipe(nine, SIZES, size)] == [size]
     with pytest.raises(ContentError, match="too large"):
         [*decode_recipe(b"\xff" * 9 + b"\x01", SIZES, size)]
     with pytest.raises(ContentError, match="in the middle of a number"):

@@ -9,39 +9,55 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bundler.compact.recipes import RangeList, Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
-from bundler.compact.tar_parts import TarCutter, TarPart
+from bundler.compact.recipes import (
+    Piece,
+    RangeList,
+    Space,
+    SpaceRange,
+    SpaceSizes,
+    TarEntry,
+    decode_recipe,
+    encode_recipe,
+)
+from bundler.compact.tar_parts import TarCutter, TarPart, with_size, without_size
 from bundler.errors import ContentError
 
 SPACES = (1_000, 2_000, 500)
 
-RANGES = some.lists(
-    some.tuples(some.sampled_from(Space), some.integers(0, 1 << 40), some.integers(1, 1 << 30)), max_size=50
-)
+OFFSETS, LENGTHS = some.integers(0, 1 << 40), some.integers(1, 1 << 30)
+RANGES = some.builds(SpaceRange, some.sampled_from([*Space][:3]), OFFSETS, LENGTHS)
+FILES = some.builds(SpaceRange, some.sampled_from([Space.CONTENT, Space.BASE]), OFFSETS, LENGTHS)
+NO_FILE = some.just(SpaceRange(Space.CONTENT, 0, 0))
+ENTRIES = some.builds(TarEntry, OFFSETS, FILES | NO_FILE)
+PIECES = some.lists(RANGES | ENTRIES | some.just(SpaceRange(Space.ZEROS, 0, 11)), max_size=50)
 
 
-def ranges_of(found: list[tuple[Space, int, int]]) -> list[SpaceRange]:
-    return [SpaceRange(space, 0 if space is Space.ZEROS else offset, size) for space, offset, size in found]
-
-
-@given(RANGES)
-def test_a_recipe_is_read_as_it_was_written(found: list[tuple[Space, int, int]]) -> None:
-    ranges = ranges_of(found)
-    total = sum(piece.size for piece in ranges)
-    assert list(decode_recipe(encode_recipe(ranges), SpaceSizes(1 << 50, 1 << 50, 1 << 50), total)) == ranges
+@given(PIECES)
+def test_a_recipe_is_read_as_it_was_written(pieces: list[Piece]) -> None:
+    total = sum(piece.total for piece in pieces)
+    assert list(decode_recipe(encode_recipe(pieces), SpaceSizes(1 << 50, 1 << 50, 1 << 50), total)) == pieces
 
 
 @given(some.binary(max_size=300), some.integers(0, 10_000))
 def test_no_bytes_read_outside_the_spaces(data: bytes, total: int) -> None:
     made = 0
     try:
-        for space, offset, size in decode_recipe(data, SpaceSizes(*SPACES), total):
-            assert space is Space.ZEROS or 0 <= offset <= offset + size <= SPACES[space]
-            made += size
+        for piece in decode_recipe(data, SpaceSizes(*SPACES), total):
+            for space, offset, size in piece.sources:
+                assert 0 <= offset <= offset + size <= SPACES[space]
+            made += piece.total
             assert made <= total
     except ContentError:
         return
     assert made == total
+
+
+@given(some.binary(min_size=512, max_size=512), some.integers(0, 8**11 + 5))
+def test_a_header_is_emptied_only_if_it_can_be_filled(header: bytes, size: int) -> None:
+    emptied = without_size(header, size)
+    assert emptied is None or with_size(emptied, size) == header
+    if size < 8**11:
+        assert without_size(with_size(header, size), size) is not None
 
 
 @pytest.mark.parametrize("sizes", [(9, 5), (10, 4)])

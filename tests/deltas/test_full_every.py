@@ -86,8 +86,34 @@ def test_a_new_chain_says_what_is_gone_since_the_last(nights: Nights) -> None:
     assert renewed.kind == "full"
     valid("bundle", json.loads(encode(renewed)))
     assert [str(tag) for entry in renewed.repositories for tag in entry.removed] == ["3.1.0"]
-    (before,) = renewed.follows
+    before, first = renewed.follows
     assert (before.job, before.number, before.time, before.file) == ("default", 2, 2 * DAY, "n2.tar.zst")
+    assert first.file == "n1.tar.zst"
+
+
+@pytest.mark.slow
+def test_a_new_chain_says_again_what_its_last_deltas_said(nights: Nights) -> None:
+    """Who missed one of them deletes by the full bundle; of earlier chains, nothing is said again."""
+    gone = {3: ["3.1.0", "3.2.0"], 4: ["3.3.0"], 9: ["3.8.0"]}
+    said: dict[int, list[str]] = {}
+    for night in range(1, 10):
+        for tag in gone.get(night, ()):
+            del app(nights).tags[tag]
+        for tag in ("3.2.0",) if night == 4 else (f"3.{night}.0",):
+            add_version(app(nights), tag)
+        made = nights.night(f"n{night}", "last", now=night * DAY, full_every=FullEvery(4))
+        said[night] = [str(tag) for entry in inventory_of(made).repositories for tag in entry.removed]
+        told = [tag for entry in nights.report.repositories for tag in entry.tags if tag.status == "removed"]
+        assert [tag.reference for tag in told] == gone.get(night, []), "the report has those of this night"
+    assert {night: tags for night, tags in said.items() if tags} == {**gone, 5: ["3.1.0", "3.3.0"]}
+
+
+def test_a_delta_that_follows_two_bundles_is_refused(nights: Nights) -> None:
+    a_week(nights, FullEvery(3), 2)
+    delta = inventory_of(nights.folder / "n2.tar.zst")
+    forged = dataclasses.replace(delta, follows=delta.follows * 2)
+    with pytest.raises(ContentError, match="it is a delta, and follows more than one bundle"):
+        decode(encode(forged))
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_without_the_api_one_question_and_the_tag_list_suffice(tmp_path: Path) -
     with MemoryRegistry({"app": a_signed_module(), "other": a_signed_module()}) as server:
         exported(tmp_path / "b.tar.zst", f"{server.host}/app", f"{server.host}/other")
         assert len(server.asked("GET", "referrers")) == 1
-        assert len(server.asked("GET", "tags/list")) == 2
+        assert len(server.asked("GET", "tags/list")) == 2 + 2  # and the question whether that was all
         assert len(server.asked("GET", "manifests")) == len(
             {(seen.path) for seen in server.asked("GET", "manifests")}
         )
@@ -238,3 +238,14 @@ def test_a_module_named_like_an_attachment_is_judged(suffix: str, tmp_path: Path
     assert [item.item for item in report.failures] == [f"{server.host}/app:{tag}"]
     assert {tag.reference for tag in report.repositories[0].tags if tag.status == "exported"} >= {"1.0.0"}
     assert tags_in(tmp_path / "b.tar.zst") == {"1.0.0"}
+
+
+def test_an_attachment_that_misstates_its_subject_fails_its_tag(tmp_path: Path) -> None:
+    content = a_module("1.0.0", "1.1.0")
+    sign_by_subject(content, content.tags["1.0.0"], stated={"size": 7})
+    with MemoryRegistry({"app": content}) as server:
+        report = exported(tmp_path / "b.tar.zst", f"{server.host}/app")
+        assert "it states its subject" in causes(report)
+        assert tags_in(tmp_path / "b.tar.zst") == {"1.1.0"}
+        alone = exported(tmp_path / "c.tar.zst", f"{server.host}/app", along=Include(referrers=False))
+        assert (alone.exit_code, tags_in(tmp_path / "c.tar.zst")) == (0, {"1.0.0", "1.1.0"})

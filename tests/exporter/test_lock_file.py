@@ -45,9 +45,10 @@ def test_the_same_bundle_comes_of_it_though_there_are_new_tags(
     lock = tmp_path / "export.lock"
     exported(tmp_path / "a.tar.zst", f"{registry.host}/app", lock=lock)
     registry.repositories["app"].tags["2.0.0"] = registry.repositories["app"].tags["1.0.0"]
+    registry.seen.clear()
     assert exported_from(lock, tmp_path / "b.tar.zst").exit_code == 0
     assert (tmp_path / "a.tar.zst").read_bytes() == (tmp_path / "b.tar.zst").read_bytes()
-    assert registry.asked("GET", "tags/list")[1:] == []
+    assert registry.asked("GET", "tags/list") == []
 
 
 @pytest.mark.slow

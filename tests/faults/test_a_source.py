@@ -503,6 +503,7 @@ def test_a_link_to_the_next_page_is_followed_in_every_form(
 @pytest.mark.parametrize("link", ["", "<>; rel=prev", "garbage", '</x>; rel="last"'])
 def test_a_link_to_nothing_is_the_end(link: str, source: MemoryRegistry, clock: FakeClock) -> None:
     """Case 20."""
+    source.on("GET", r"\?n=1000&last=", says(404))
     paged(source, link)
     assert registries_for(clock).source(source.repository("app")).tags().tags == ("1.0.0",)
 

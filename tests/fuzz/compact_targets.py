@@ -16,13 +16,15 @@ from bundler.bundle.compacted.compact_copy import received
 from bundler.bundle.compacted.compact_format import GROUP, SECTION_FRAME, decode_head
 from bundler.bundle.compacted.compact_frames import compressed
 from bundler.bundle.compacted.compact_reader import CompactFile
+from bundler.bundle.compacted.prefix_frames import compressed_behind
+from bundler.bundle.inventory_reader import decode
 from bundler.bundle.reader import open_bundle
-from bundler.compact.recipes import Space, SpaceSizes, decode_recipe
+from bundler.compact.recipes import SpaceSizes, decode_recipe
 from bundler.errors import BundlerError
 from bundler.exporter.output.convert import convert_bundle
-from bundler.importer.verify import verify_bundle
 from bundler.limits import DEFAULT_LIMITS, MIB
 from bundler.session import Session
+from bundler.verify import verify_bundle
 from tests.builders import a_bundle, a_module
 from tests.compact.layers import real_module
 
@@ -56,30 +58,34 @@ def recipe(data: bytes) -> None:
     sizes, total = SpaceSizes(1_000, 100_000, 5_000), 60_000
     made = 0
     for piece in decode_recipe(data, sizes, total):
-        made += piece.size
-        assert piece.size > 0
+        made += piece.total
+        assert piece.total > 0
         assert made <= total
-        assert piece.space is Space.ZEROS or 0 <= piece.offset <= sizes[piece.space] - piece.size
+        for space, offset, size in piece.sources:
+            assert 0 <= offset < offset + size <= sizes[space]
     assert made == total
 
 
 def _assembled(
     compact: bytes, inventory: bytes, carried: bytes, recipes: bytes, headers: bytes, content: bytes
 ) -> bytes:
-    """A compact file of these parts; the spaces are cut as its head says, if it can be read."""
-    cuts = [[len(headers)], [len(content)]]
+    """A compact file of these parts; sections are cut as its head says, if it can be read."""
+    cuts, manifests = [[len(headers)], [len(content)]], 0
     try:
         head = decode_head(compact, LIMITS)
         cuts = [[group.size for group in groups] for groups in (head.headers, head.content)]
+        manifests = sum(blob.size for blob in decode(inventory, limits=LIMITS).manifests)
     except BundlerError:
         pass
     sizes = b"".join(len(part).to_bytes(4, "little") for part in (compact, inventory, b"", b""))
-    contents = [sizes + compact + inventory, carried[:SECTION_FRAME], recipes[:SECTION_FRAME]]
+    contents = [sizes + compact + inventory, carried[manifests:][:SECTION_FRAME], recipes[:SECTION_FRAME]]
     for space, lengths in zip((headers, content), cuts, strict=True):
         for length in lengths[:50]:
             contents.append(space[:length])
             space = space[length:]  # noqa: PLW2901
     frames = [*compressed([part for part in contents if part], GROUP, 1)]
+    if first := carried[:manifests][:SECTION_FRAME]:
+        frames.insert(1, (len(first), compressed_behind(inventory.ljust(8))(first, 1)))
     body = layout.COMPACT_MARK + b"".join(frame for _, frame in frames)
     table = layout.seek_table(layout.Frame(len(frame), size) for size, frame in frames)
     return body + layout.digest_frame(hashlib.sha256(body).digest()) + table

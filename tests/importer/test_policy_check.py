@@ -347,7 +347,8 @@ def signed_module() -> tuple[Content, Signer]:
 
 def with_subject(content: Content, subject: Digest, tag: str = "", **more: Any) -> Digest:
     """Something unsigned that names a subject."""
-    data = {"mediaType": OCI_MANIFEST, "digest": subject, "size": 9}
+    size = len(content.manifests[subject][1]) if subject in content.manifests else 9
+    data = {"mediaType": OCI_MANIFEST, "digest": subject, "size": size}
     layer = content.add_blob(b"unsigned", more.pop("layer", "text/plain"))
     config = content.add_blob(b"{}", EMPTY_TYPE)
     return Digest(

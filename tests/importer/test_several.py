@@ -141,6 +141,46 @@ def test_a_later_full_bundle_fills_a_gap(week: Week) -> None:
     week.night("2.4.0", every=3)
     report = week.morning()
     assert report.exit_code == 0, report.failures
+    assert not any("which was not imported" in line for line in report.warnings)
+    assert week.is_mirrored
+
+
+def test_a_later_full_bundle_knows_the_deletions_of_a_gap(week: Week) -> None:
+    week.night("2.1.0", "2.2.0", "2.3.0", every=4)
+    del week.app.tags["2.1.0"]
+    week.night("2.4.0", every=4)
+    week.morning(prune=Pruning(1))
+    del week.app.tags["2.2.0"]
+    week.night("2.5.0", every=4).unlink()
+    del week.app.tags["2.3.0"]
+    week.night("2.6.0", every=4)
+    del week.app.tags["2.4.0"]
+    week.night("2.7.0", every=4)
+    # Not 4: what was deleted long ago is not counted.
+    report = week.morning(prune=Pruning(3))
+    assert report.exit_code == 0, report.failures
+    assert report.gone_at_source == 3
+    assert week.is_mirrored
+
+
+def test_a_tag_that_two_bundles_say_is_gone_counts_once(week: Week) -> None:
+    week.night("2.1.0", every=2)
+    week.morning()
+    del week.app.tags["2.1.0"]
+    week.night("2.2.0", every=2)
+    week.night("2.3.0", every=2)
+    report = week.morning()
+    assert [item.status for item in report.bundles] == ["skipped", "imported", "imported"]
+    assert report.gone_at_source == 1
+
+
+def test_of_a_lost_chain_no_deletions_are_known(week: Week) -> None:
+    week.night("2.1.0", every=2)
+    week.morning()
+    for number in range(2, 5):
+        week.night(f"2.{number}.0", every=2).unlink()
+    week.night("2.5.0", every=2)
+    report = week.morning()
     assert "which was not imported: tags that were deleted until then stay" in report.warnings[-1]
     assert week.is_mirrored
 

@@ -100,6 +100,18 @@ def test_a_hostile_bundle_is_shown_as_text(text: str, tmp_path: Path) -> None:
     assert " ".join(printable(text).split()) in page.text
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_served_report_shows_hostile_text_as_text(text: str, tmp_path: Path) -> None:
+    content = Content()
+    config = content.add_blob(b"{}", "application/vnd.timoni.config.v1+json")
+    annotations = {f"org.opencontainers.image.{name}": text for name in ("version", "created", "source")}
+    content.add_manifest(manifest_document(config, [], annotations=annotations), "1.0.0")
+    page = TakenApart(render_page(page_in(tmp_path, {APP: content}), text))
+    assert {element.name for element in page.elements} <= {*ALLOWED, "a", "pre"}
+    links = [value for element in page.elements for name, value in element.attributes if name == "href"]
+    assert set(links) == {f"/repositories/{APP.partition('/')[2]}", "/v2/_catalog"}
+
+
 def test_an_annotation_without_end_is_cut(tmp_path: Path) -> None:
     content = a_module("1.0.0")
     long = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -116,17 +115,6 @@ def test_what_is_no_list_of_referrers_is_an_error_and_no_absence(body: bytes) ->
 def test_what_is_no_catalog_is_refused(body: bytes) -> None:
     with pytest.raises(ContentError):
         catalog_of(lambda seen: Reply(200, {}, body))
-
-
-@pytest.mark.parametrize("cut_at", [1, 3, 7])
-def test_no_repository_is_lost_wherever_a_catalog_is_cut(cut_at: int) -> None:
-    names = [f"app{number:02}" for number in range(2 * cut_at + 1)]
-
-    def cut(request: Seen) -> Reply:
-        last = parse_qs(urlsplit(request.target).query).get("last", [""])[0]
-        return a_catalog(*[name for name in names if name > last][:cut_at])
-
-    assert catalog_of(cut) == names
 
 
 def test_names_that_no_repository_can_have_are_left_out() -> None:

@@ -7,13 +7,17 @@ import io
 import re
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from bundler.oci import RepositoryPath, Tag, parse_manifest, sha256
+from bundler.oci.manifest import OCI_INDEX
 from bundler.page.served_page import ServedPages
 from bundler.server.listener import RegistryServer
-from bundler.server.served_content import read_only
+from bundler.server.served_content import BundleContent, read_only
+from bundler.server.writable import writable
 from bundler.session import Session
 from bundler.timoni.layer import LayerLimits, layer_readme
 from tests.builders import a_bundle, a_module
@@ -31,11 +35,11 @@ def server(tmp_path: Path) -> Iterator[RegistryServer]:
     modules = {f"ghcr.io/{APP}": a_module("1.9.0", "1.10.0"), "ghcr.io/other": a_module("2.0.0")}
     bundle = a_bundle(tmp_path / "bundle.tar.zst", modules)
 
-    def pages(path: str, address: str) -> str | None:
-        return ServedPages(content, address, lambda: "the report").page(path)
-
-    with read_only(bundle, Session()) as content, RegistryServer(content, pages=pages) as running:
-        yield running
+    with read_only(bundle, Session()) as content:
+        assert isinstance(content, BundleContent)
+        pages = ServedPages(content, Session(), content.bundle)
+        with RegistryServer(content, pages=pages.page) as running:
+            yield running
 
 
 @pytest.fixture
@@ -45,13 +49,17 @@ def client(server: RegistryServer) -> Iterator[Client]:
         yield asking
 
 
-def test_the_first_page_lists_every_repository(server: RegistryServer, client: Client) -> None:
+def test_the_first_page_is_the_report_with_links_and_lines(server: RegistryServer, client: Client) -> None:
     answer = client.get("/")
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert f'href="/repositories/{APP}"' in answer.text
     assert f"timoni mod pull oci://{server.address}/{APP} -v 1.10.0 -o podinfo" in answer.text
-    assert 'href="/report"' in answer.text
+    digest = client.head(f"/v2/{APP}/manifests/1.10.0").headers["Docker-Content-Digest"]
+    assert answer.text.count(digest) == 2, "beside the line that pulls it, and among all tags"
+    for part in ("This file", "Size of the whole", "Every tag"):
+        assert part in answer.text
+    assert "Decision" not in answer.text, "that is for the paper that goes along"
 
 
 def test_a_repository_has_a_page_of_tags_and_digests(server: RegistryServer, client: Client) -> None:
@@ -79,8 +87,32 @@ def test_every_link_of_the_pages_leads_somewhere(client: Client) -> None:
     assert len(seen) > 6
 
 
+def test_the_first_page_of_a_directory_lists_repositories(tmp_path: Path) -> None:
+    with writable(tmp_path / "registry", Session()) as content:
+        data = b'{"schemaVersion":2,"manifests":[]}'
+        manifest = parse_manifest(data, OCI_INDEX, sha256(data))
+        content.put_manifest(RepositoryPath.parse("team/app"), Tag("1.0.0"), manifest)
+        page = ServedPages(content, Session()).page("/", "localhost:5000")
+    assert page
+    assert 'href="/repositories/team/app"' in page
+    assert "docker pull localhost:5000/team/app:1.0.0" in page
+    assert manifest.blob.digest in page
+
+
+def test_the_report_is_gathered_once_for_all_that_ask(tmp_path: Path) -> None:
+    path = a_bundle(tmp_path / "bundle.tar.zst", {APP: a_module("1.0.0")})
+    with read_only(path, Session()) as content:
+        assert isinstance(content, BundleContent)
+        pages = ServedPages(content, Session(), content.bundle)
+        with ThreadPoolExecutor(4) as threads:
+            asked = list(threads.map(lambda number: pages.page("/", f"host:{number % 2}"), range(8)))
+    # Closed by now: what was read is kept.
+    assert pages.page("/", "other:1")
+    assert len({id(page) for page in asked}) == 2
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["/nothing", "/repositories/none", "/repositories/..%2f.."])
+@pytest.mark.parametrize("path", ["/nothing", "/report", "/repositories/none", "/repositories/..%2f.."])
 def test_other_paths_have_no_page(client: Client, path: str) -> None:
     assert client.get(path).status_code == 404
 

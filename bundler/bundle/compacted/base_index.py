@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -86,21 +86,20 @@ class BaseIndex:
         recipes = [list(decode_recipe(recipe, sizes)) for recipe in (*layers, *prefixes)]
         indexed = [layer for layer in self._layers.values() if layer and layer.size]
         starts = [layer.start for layer in indexed]
-        read = [piece.offset for recipe in recipes for piece in recipe if piece.space is Space.BASE]
+        sources = (source for recipe in recipes for piece in recipe for source in piece.sources)
+        read = (source.offset for source in sources if source.space is Space.BASE)
         used = sorted({bisect_right(starts, offset) - 1 for offset in read})
         blobs = tuple(base_blob(indexed[number]) for number in used)
         begins = accumulate((blob.content for blob in blobs), initial=0)
-        moved = {number: begin - starts[number] for number, begin in zip(used, begins, strict=False)}
+        distances = {number: begin - starts[number] for number, begin in zip(used, begins, strict=False)}
 
-        def moved_recipe(recipe: Iterable[SpaceRange]) -> Iterator[SpaceRange]:
-            for piece in recipe:
-                if piece.space is Space.BASE:
-                    number = bisect_right(starts, piece.offset) - 1
-                    yield piece._replace(offset=piece.offset + moved[number])
-                else:
-                    yield piece
+        def moved(piece: SpaceRange) -> SpaceRange:
+            if piece.space is not Space.BASE or not piece.size:
+                return piece
+            number = bisect_right(starts, piece.offset) - 1
+            return piece._replace(offset=piece.offset + distances[number])
 
-        encoded = [encode_recipe(moved_recipe(recipe)) for recipe in recipes]
+        encoded = [encode_recipe(piece.with_ranges(moved) for piece in recipe) for recipe in recipes]
         return encoded[: len(layers)], encoded[len(layers) :], blobs
 
     def old_file(self, layers: Iterable[IndexedLayer], name: bytes) -> SpacePlace | None:

@@ -2,9 +2,10 @@
 
 A compact file is a mark, then zstd frames, then the digest frame and the seek table of a bundle file.
 The first frame is the head: sizes, `compact.json`, `bundle.json`, and the statement with its signatures.
-Four sections follow, each cut into frames of its own: blobs that are carried as they are, recipes, the
-header space, the content space. Every size follows from the head. A delta names base blobs: its recipes
-read their unpacked bytes, and frames of the two spaces are compressed against them.
+Five sections follow, each cut into frames of its own: manifests, other blobs that are carried as they are,
+recipes, the header space, the content space. Every size follows from the head. Manifests are compressed
+against `bundle.json`, which has the digests in them already. A delta names base blobs: its recipes read
+their unpacked bytes, and frames of the two spaces are compressed against them.
 """
 
 import struct
@@ -100,6 +101,11 @@ class CompactHead:
     def groups(self) -> tuple[CompactGroup, ...]:
         """Return the frames of both spaces, in file order."""
         return (*self.headers, *self.content)
+
+
+def inventory_prefix(inventory: bytes) -> bytes:
+    """Return what manifests are compressed behind: the end of `bundle.json`, or all of it."""
+    return inventory[-SECTION_FRAME:]
 
 
 def encode_head(head: CompactHead) -> bytes:
@@ -222,12 +228,14 @@ class FrameLayout(NamedTuple):
     head: int
     """Bytes of the head frame's content."""
     carried: Mapping[Digest, int]
-    """Blobs that are carried as they are, with their offsets in the first section."""
+    """Manifests and other blobs that are carried as they are, with their offsets in `sections[0]`."""
     layers: Mapping[Digest, tuple[CompactLayer, int]]
-    """Layers with the offsets of their recipes in the second section."""
+    """Layers with the offsets of their recipes in `sections[1]`."""
     prefixes: tuple[int, ...]
     """Offsets there of the recipes of the prefixes, for the groups of both spaces in order."""
     sections: tuple[FrameSection, FrameSection, FrameSection, FrameSection]
+    manifest_frames: int
+    """Frames of `sections[0]` that hold manifests."""
 
     @property
     def frames(self) -> list[int]:
@@ -248,16 +256,16 @@ def layout_of(head_size: int, head: CompactHead, inventory: Inventory) -> FrameL
         layers[inventory.blobs[layer.blob].digest] = (layer, recipes)
         recipes += layer.recipe
     prefixes = tuple(accumulate((group.recipe for group in head.groups), initial=recipes))
-    carried: dict[Digest, int] = {}
-    size = 0
-    for blob in inventory.content:
-        if blob.digest not in layers:
-            carried[blob.digest] = size
-            size += blob.size
+    whole = [blob for blob in inventory.content if blob.digest not in layers]
+    starts = accumulate((blob.size for blob in whole), initial=0)
+    carried = {blob.digest: start for blob, start in zip(whole, starts, strict=False)}
+    manifests = sum(blob.size for blob in inventory.manifests)
+    manifest_frames = [*evenly(manifests, SECTION_FRAME)]
+    others = sum(blob.size for blob in whole) - manifests
     sections = (
-        FrameSection.of(evenly(size, SECTION_FRAME)),
+        FrameSection.of([*manifest_frames, *evenly(others, SECTION_FRAME)]),
         FrameSection.of(evenly(prefixes[-1], SECTION_FRAME)),
         FrameSection.of(group.size for group in head.headers),
         FrameSection.of(group.size for group in head.content),
     )
-    return FrameLayout(head_size, carried, layers, prefixes, sections)
+    return FrameLayout(head_size, carried, layers, prefixes, sections, len(manifest_frames))

@@ -32,7 +32,7 @@ from bundler.bundle.stream import StatementCheck
 from bundler.bundle.unpacked import absent
 from bundler.bundle.wire import FrameCache, LayerCache, unpacked
 from bundler.compact.codecs import gzip_again
-from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe
+from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, made_of
 from bundler.errors import ContentError, NotFoundError, errors_of
 from bundler.folders import check_disk
 from bundler.limits import MIB, Limits
@@ -40,7 +40,6 @@ from bundler.oci import CHUNK, BlobSource, Descriptor, Digest, verified
 from bundler.volumes.volume_reader import BundleBytes, PiecedBundle
 from bundler.workers import ordered
 
-_ZEROS = bytes(CHUNK)
 _FRAMES_KEPT = 2 * compact_format.GROUP
 """Bytes of unpacked frames in memory, however many bundles share them; of more, files go into a file."""
 _CORES = 4
@@ -130,7 +129,8 @@ class CompactFile(PiecedBundle):
         """Return what is read of each base blob; blobs that nothing reads are left out."""
         if self._needed is None:
             pieces = (piece for recipe in self._recipes() for piece in decode_recipe(*recipe))
-            read = (ByteRange.of(piece) for piece in pieces if piece.space is Space.BASE)
+            sources = (source for piece in pieces for source in piece.sources)
+            read = (ByteRange.of(source) for source in sources if source.space is Space.BASE)
             self._needed = base_reads(self._head.base, joined_within(read, self._limits.compact_ranges))
         return self._needed
 
@@ -144,11 +144,12 @@ class CompactFile(PiecedBundle):
 
     def _reads_base(self, layer: compact_format.CompactLayer, recipe_at: int) -> bool:
         recipe = b"".join(self._section(1, recipe_at, layer.recipe))
-        return any(self._needs_base(piece) for piece in decode_recipe(recipe, self._spaces, layer.content))
+        pieces = decode_recipe(recipe, self._spaces, layer.content)
+        return any(self._needs_base(source) for piece in pieces for source in piece.sources)
 
     def _needs_base(self, piece: SpaceRange) -> bool:
-        if piece.space in (Space.BASE, Space.ZEROS):
-            return piece.space is Space.BASE
+        if piece.space is Space.BASE:
+            return True
         section = self._layout.sections[piece.space + 2]
         groups = self._head.headers if piece.space is Space.HEADERS else self._head.content
         first = bisect_right(section.starts, piece.offset) - 1
@@ -241,14 +242,12 @@ class CompactFile(PiecedBundle):
 
     def _content(self, recipe: bytes, total: int) -> Iterator[bytes]:
         """Yield a layer's content, range by range."""
-        for space, offset, size in decode_recipe(recipe, self._spaces, total):
-            if space is Space.ZEROS:
-                for start in range(0, size, CHUNK):
-                    yield _ZEROS[: min(CHUNK, size - start)]
-            elif space is Space.BASE:
-                yield from self._given_base().chunks(offset, size)
-            else:
-                yield from self._section(space + 2, offset, size)
+        return made_of(decode_recipe(recipe, self._spaces, total), self._range)
+
+    def _range(self, piece: SpaceRange) -> Iterator[bytes]:
+        if piece.space is Space.BASE:
+            return self._given_base().chunks(piece.offset, piece.size)
+        return self._section(piece.space + 2, piece.offset, piece.size)
 
     def _given_base(self) -> BaseContent:
         if self._base is None:
@@ -296,13 +295,15 @@ class CompactFile(PiecedBundle):
 
     def _prefix(self, number: int) -> bytes | bytearray | None:
         """Return the bytes that a frame was compressed behind; None for most frames."""
+        if 1 <= number <= self._layout.manifest_frames:
+            return compact_format.inventory_prefix(self.head_parts().inventory)
         place = number - self._first[2] if number else -1
         group = self._head.groups[place] if place >= 0 else None
         if group is None or not group.prefix:
             return None
         recipe = b"".join(self._section(1, self._layout.prefixes[place], group.recipe))
         first = next(decode_recipe(recipe, self._base_only, group.prefix))
-        if first.space is Space.BASE and first.size == group.prefix:
+        if isinstance(first, SpaceRange) and first.space is Space.BASE and first.size == group.prefix:
             return self._given_base().read(first.offset, first.size)
         prefix = bytearray()
         for chunk in self._content(recipe, group.prefix):

@@ -20,10 +20,10 @@ from bundler.bundle.compacted import compact_format
 from bundler.bundle.compacted.base_index import BaseIndex, BaseLayers
 from bundler.bundle.compacted.compact_format import BaseBlob, CompactGroup, CompactLayer
 from bundler.bundle.compacted.compact_frames import compressed, encode_head
+from bundler.bundle.compacted.layer_ranges import LayerRanges
 from bundler.bundle.compacted.spaces import (
     ContentSpace,
     HeaderSpace,
-    LayerRanges,
     PlannedGroup,
     content_groups,
     header_groups,
@@ -32,7 +32,7 @@ from bundler.bundle.compacted.spaces import (
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import WrittenBundle
 from bundler.compact.codecs import GZIP_HEADER, PRODUCERS, GzipRecipe, Recognition, unknown_producer
-from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe
+from bundler.compact.recipes import Space, SpaceRange, SpaceSizes, decode_recipe, encode_recipe, made_of
 from bundler.compact.tar_parts import TarCutter
 from bundler.limits import Limits
 from bundler.oci import CHUNK, BlobSource, Descriptor, pieces
@@ -183,11 +183,14 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         if self._base is None:
             return True
         made = hashlib.sha256()
-        for piece in decode_recipe(recipe, self._spaces(), size):
-            for start in range(piece.offset, piece.offset + piece.size, CHUNK):
-                length = min(CHUNK, piece.offset + piece.size - start)
-                made.update(self._bytes(piece.space, start, length))
+        for data in made_of(decode_recipe(recipe, self._spaces(), size), self._range):
+            made.update(data)
         return made.digest() == digest
+
+    def _range(self, piece: SpaceRange) -> Iterator[bytes]:
+        end = piece.offset + piece.size
+        for start in range(piece.offset, end, CHUNK):
+            yield self._bytes(piece.space, start, min(CHUNK, end - start))
 
     def _spaces(self) -> SpaceSizes:
         base = self._base.content.size if self._base else 0
@@ -235,13 +238,17 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         self, plan: _Plan, inventory: Inventory, source: BlobSource, signed_statement: SignedStatement | None
     ) -> Iterator[tuple[int, bytes]]:
         """Yield the content size and the bytes of each frame, in file order."""
+        from bundler.bundle.compacted.prefix_frames import compressed_behind
+
         most = compact_format.SECTION_FRAME
         made = {layer.number for layer in self._layers}
-        whole = [blob for number, blob in enumerate(inventory.blobs) if number not in made]
-        carried = (chunk for blob in (*inventory.manifests, *whole) for chunk in source.chunks(blob))
-        head = encode_head(self._head(plan), encode(inventory), signed_statement)
+        whole = (blob for number, blob in enumerate(inventory.blobs) if number not in made)
+        head = encode_head(self._head(plan), encoded := encode(inventory), signed_statement)
         yield head.content, head.frame
-        yield from compressed(pieces(carried, most), most, self._level)
+        behind = compressed_behind(compact_format.inventory_prefix(encoded))
+        for manifests in pieces(_content(inventory.manifests, source), most):
+            yield len(manifests), behind(manifests, self._level)
+        yield from compressed(pieces(_content(whole, source), most), most, self._level)
         yield from compressed(pieces(plan.recipes, most), most, self._level)
         yield from self._grouped(plan.headers, Space.HEADERS, most)
         yield from self._grouped(plan.content, Space.CONTENT, compact_format.GROUP)
@@ -281,3 +288,7 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
 def _after(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from chunks
+
+
+def _content(blobs: Iterable[Descriptor], source: BlobSource) -> Iterator[bytes]:
+    return (chunk for blob in blobs for chunk in source.chunks(blob))

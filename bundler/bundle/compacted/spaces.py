@@ -1,4 +1,4 @@
-"""The two spaces of a compact file while it is written: ranges of a layer in them, and their frames."""
+"""The two spaces of a compact file while it is written, and their frames."""
 
 import hashlib
 import os
@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bundler.bundle.compacted import compact_format
-from bundler.bundle.compacted.base_index import BaseIndex, IndexedLayer, SpacePlace
-from bundler.compact.recipes import RangeList, Space
-from bundler.compact.tar_parts import EntryNames, TarChunk, TarPart
+from bundler.bundle.compacted.base_index import SpacePlace
 from bundler.durable import local_errors
 
 
@@ -82,7 +80,7 @@ class ContentSpace:
 
 
 class HeaderSpace:
-    """Tar headers, each once."""
+    """Tar headers, each once; most of them without the size of their file."""
 
     def __init__(self, limit: int) -> None:
         self.data = bytearray()
@@ -114,93 +112,6 @@ class HeaderSpace:
             del self._offsets[hashlib.sha256(self.data[kept.start : kept.start + kept.size]).digest()]
         del self.kept[self._settled :]
         del self.data[size:]
-
-
-class LayerRanges:
-    """The ranges of one layer, found while its content passes."""
-
-    def __init__(self, headers: HeaderSpace, content: ContentSpace, base: BaseIndex | None = None) -> None:
-        self.collected = RangeList()
-        self._headers = headers
-        self._content = content
-        self._base = base
-        self._old: Sequence[IndexedLayer] = ()
-        self._names, self._name = EntryNames(), b""
-        self._header = b""
-        self._start = content.size
-        self._digest = hashlib.sha256()
-
-    def compare_with(self, layers: Sequence[IndexedLayer]) -> None:
-        """Look for old versions in these layers of the base."""
-        self._old = layers
-
-    def take(self, parts: Iterable[TarChunk]) -> None:
-        """Take the next parts of the content."""
-        for part, data, last in parts:
-            if part is TarPart.HEADER:
-                self._header += data
-                if (name := self._names.see(data)) is not None:
-                    self._name = name
-                    self._end_header()
-                continue
-            self._end_header()
-            if part is TarPart.FILE or any(data):
-                self._file(data, last=last or part is not TarPart.FILE)
-            elif not self._continue_base(data):
-                self.collected.add(Space.ZEROS, 0, len(data))
-
-    def end(self) -> None:
-        """Take what waited for more."""
-        self._end_header()
-
-    def _end_header(self) -> None:
-        header, self._header = self._header, b""
-        if not header or self._continue_base(header):
-            return
-        old = self._base.old_header(self._old, self._name) if self._base else None
-        if self._base and old and self._base.content.peek(*old) == header:
-            self.collected.add(Space.BASE, old.offset, old.size)
-        elif (offset := self._headers.keep(header, old)) is not None:
-            self.collected.add(Space.HEADERS, offset, len(header))
-        else:
-            self._file(header, last=True)
-
-    def _continue_base(self, data: bytes) -> bool:
-        """Take bytes that stand in the base behind those of the last range."""
-        last = self.collected.ranges[-1] if self._base and self.collected.ranges else None
-        if self._base is None or last is None or last.space is not Space.BASE:
-            return False
-        end = last.offset + last.size
-        if not self._base.goes_on(end, data):
-            return False
-        self.collected.add(Space.BASE, end, len(data))
-        return True
-
-    def _file(self, data: bytes, *, last: bool) -> None:
-        self._content.write(data)
-        self._digest.update(data)
-        if not last:
-            return
-        digest, start = self._digest.digest(), self._start
-        if self._base and (same := self._base.files.get(digest)):
-            self._content.cut(start)
-            self.collected.add(Space.BASE, *self._nearest(same, digest))
-        else:
-            old = self._base.old_file(self._old, self._name) if self._base else None
-            kept = self._content.keep(start, digest, old)
-            self.collected.add(Space.CONTENT, kept.start, kept.size)
-        self._start, self._digest = self._content.size, hashlib.sha256()
-
-    def _nearest(self, same: SpacePlace, digest: bytes) -> SpacePlace:
-        """Return where the base has a file: under the same name, if it is the same there."""
-        assert self._base
-        old = self._base.old_file(self._old, self._name)
-        if old and old != same and old.size == same.size:
-            old_hash = hashlib.sha256()
-            for chunk in self._base.content.chunks(*old):
-                old_hash.update(chunk)
-            return old if old_hash.digest() == digest else same
-        return same
 
 
 # --- frames of the spaces ---

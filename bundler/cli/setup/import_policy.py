@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bundler.cli.setup.trusted_signers import TrustOptions, complete, demand_of, signers_of
 from bundler.config.import_options import PolicyOptions
@@ -65,21 +65,9 @@ def policy_check_of(policy: Policy | None, content: BlobSource | None) -> Policy
         return None
     from bundler.importer.policy_check import PolicyCheck
 
-    signers = signers_of(policy.demands)
-    if signers and content is None:
-        cause = "signatures on modules can't be checked in a stream"
-        raise UsageError("-", cause, "give a file")
-    return PolicyCheck(policy, signers, content or _Nothing())
+    return PolicyCheck(policy, signers_of(policy.demands), content)
 
 
 def with_signed(report: Report, check: PolicyCheck | None) -> Report:
     """Return the report with the signatures on modules that a check has proven."""
     return dataclasses.replace(report, signed=check.signed) if check else report
-
-
-class _Nothing:
-    """A source without content: nothing is asked for."""
-
-    def chunks(self, blob: object) -> Any:
-        """Return nothing; it is never called."""
-        raise AssertionError(blob)

@@ -18,6 +18,7 @@ from bundler.exporter.resolve.resolution import Attached, Resolution
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
 from bundler.oci import Descriptor, RegistryName, Tag, reached
+from bundler.oci.graph import misstated_subject
 from bundler.registry.repository import TagList
 
 
@@ -197,8 +198,8 @@ def _is_attached(subject: Subject, root: Root, graph: ManifestGraph) -> bool:
 
 
 def lacking(resolution: Resolution, attached: AttachmentGraph) -> dict[Root, BundlerError]:
-    """Return the roots of which something could not be asked or read, or that lack what is required."""
-    errors: dict[Root, BundlerError] = {}
+    """Return the roots that lack what is required, or something of which is wrong or could not be read."""
+    errors: dict[Root, BundlerError] = dict(_misstating(resolution))
     for chosen in resolution.chosen:
         for root in resolution.whole(chosen):
             subjects = ((root.repository, digest) for digest in reached(root.digest, resolution.manifests))
@@ -207,6 +208,14 @@ def lacking(resolution: Resolution, attached: AttachmentGraph) -> dict[Root, Bun
                 cause = f"what is attached to it could not be read: {error.item}: {error.cause}"
                 errors[root] = type(error)(str(chosen), cause, error.next_step)
     return errors | dict(_without_required(resolution, attached.graph, errors))
+
+
+def _misstating(resolution: Resolution) -> Iterator[tuple[Root, BundlerError]]:
+    next_step = "have it attached anew, or use --no-referrers to export without attachments"
+    for root in resolution.roots:
+        for digest in reached(root.digest, resolution.manifests):
+            if cause := misstated_subject(resolution.manifests[digest], resolution.manifests):
+                yield root, ContentError(f"{root.repository}@{digest}", cause, next_step)
 
 
 def _without_required(

@@ -15,12 +15,15 @@ from bundler.trust.module_signers import Signers
 def without_unsigned(resolved: Resolved, signers: Signers, reader: SourceReader) -> Resolved:
     """Leave out every root that none of these signed, and what brings it along; say who signed which."""
     resolution = resolved.resolution
-    attachments = Attachments(resolution.roots, resolution.manifests)
+
+    def content_of(name: RepositoryName) -> BlobSource:
+        return _SmallBlobs(name, reader)
+
+    attachments = Attachments(resolution.roots, resolution.manifests, content_of=content_of)
     modules = [root for root in resolution.roots if not attachments.is_attached(root)]
 
     def judged(root: Root) -> SignedReport:
-        content: BlobSource = _SmallBlobs(root.repository, reader)
-        return evidence_of(root, signers, attachments.signed(root, signers, content))
+        return evidence_of(root, signers, attachments.signed(root, signers, content_of(root.repository)))
 
     answers = dict(reader.each("signatures", modules, judged))
     signed = [answers[root] for root in modules]
@@ -30,7 +33,7 @@ def without_unsigned(resolved: Resolved, signers: Signers, reader: SourceReader)
 
 
 class _SmallBlobs:
-    """Signatures of one repository: read once, and kept for the bundle."""
+    """Signatures and SBOMs of one repository: read once, and kept for the bundle; large ones are not kept."""
 
     def __init__(self, name: RepositoryName, reader: SourceReader) -> None:
         self._name = name
@@ -38,4 +41,7 @@ class _SmallBlobs:
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""
-        yield self._reader.small_blob(blob, self._name)
+        if blob.size > self._reader.limits.module_layer:
+            yield from self._reader.session.registries.source(self._name).chunks(blob)
+        else:
+            yield self._reader.small_blob(blob, self._name)

@@ -63,8 +63,9 @@ def joined_report(
         ),
         drifted=tuple(tag for report in reports for tag in report.drifted),
         unchanged=not failures and all(report.unchanged for report in reports),
-        gone_at_source=sum(report.gone_at_source for report in reports),
-        no_longer_selected=sum(report.no_longer_selected for report in reports),
+        # Each tells of itself and of those before it.
+        gone_at_source=reports[-1].gone_at_source if reports else 0,
+        no_longer_selected=reports[-1].no_longer_selected if reports else 0,
         dry_run=dry_run,
         signed=tuple(dict.fromkeys(item for report in reports for item in report.signed)),
         bundles=tuple(_outcomes(order, done, dry_run=dry_run)),

@@ -23,6 +23,7 @@ from bundler.registry.http.exchange import Answer, Request, SizedBody
 from bundler.registry.http.retry import Deadline, DroppedError, Retry, TransientError
 from bundler.registry.http.status import TRANSIENT, item_of, meaning, refused
 from bundler.registry.large_bodies import limit_large_bodies, take_place
+from bundler.registry.list_habits import ListHabits
 from bundler.registry.settings import HostSettings, Traffic
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ class Host:
         """Found out: this registry has no Referrers API."""
         self.takes_whole_posts: bool | None = None
         """Found out: whether this registry takes a blob in one POST; None as long as nobody tried."""
-        self.cuts_lists = False
-        """Found out: this registry cuts lists, and says nothing."""
+        self.tag_lists = ListHabits()
 
     @property
     def origin(self) -> str:

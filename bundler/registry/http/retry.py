@@ -24,9 +24,13 @@ TOLD_EVERY = 1.0
 
 
 class TransientError(NetworkError):
-    """An error worth another try; `retry_after` is the server's wish in seconds, if it had one."""
+    """An error worth another try; `retry_after` is the server's wish in seconds, if it had one.
+
+    `status` is that of the answer; 0 without one.
+    """
 
     retry_after: float | None = None
+    status: int = 0
 
 
 class DroppedError(TransientError):

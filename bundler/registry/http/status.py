@@ -18,6 +18,8 @@ ABOUT_A_BYTE = frozenset({200, 206, 416})
 
 TRANSIENT = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
 
+INTERNAL = 500
+
 TOO_MANY = "TOOMANYREQUESTS"
 """Some registries say so with another status than 429."""
 
@@ -70,6 +72,7 @@ def meaning(
         return refused(request, answer.status, refusal, f"{cause}; {refusal}")
     if answer.status in TRANSIENT or code == TOO_MANY:
         error = TransientError(item, cause)
+        error.status = answer.status
         error.retry_after = retry_after(answer.headers.get("Retry-After"), limits)
         return error
     if answer.status in (401, 403):

@@ -1,27 +1,28 @@
 """`timoni-bundler serve`."""
 
 import contextlib
-from collections.abc import Callable, Collection
+import functools
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import click
 
-from bundler.bundle.inventory import INVENTORY_FILE
 from bundler.cli.declared_command import declared
 from bundler.cli.terminal.log import Log, current_log
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, SetOptions
 from bundler.errors import UsageError
-from bundler.layout import INDEX_FILE
 from bundler.named_files import text_of
 from bundler.oci.addresses import is_here
 from bundler.server.app import Pages
 from bundler.server.listener import Access, RegistryServer, server_context
-from bundler.server.served_content import ServedContent, read_only
+from bundler.server.served_content import BundleContent, ServedContent, read_only
 from bundler.server.writable import writable
 from bundler.session import Session
+
+if TYPE_CHECKING:
+    from bundler.page.served_page import ServedPages
 
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  recognised, to warn of it
 
@@ -97,8 +98,7 @@ def command(
     access = _access(listen)
     opening = writable if takes_pushes else partial(read_only, volumes_in=volumes.volumes_in)
     with contextlib.suppress(KeyboardInterrupt), opening(content, session) as opened:
-        pages = _pages(opened, _report_of(content, volumes.volumes_in, session))
-        _serve(opened, listen, access, pages, log, quiet=quiet)
+        _serve(opened, listen, access, _pages(opened, session), log, quiet=quiet)
     log.tell("note", "stopped")
     return 0
 
@@ -139,29 +139,14 @@ def _warn(host: str, access: Access, log: Log) -> None:
         log.warn(f"{host}: {what} unencrypted; add --tls-cert and --tls-key")
 
 
-def _pages(content: ServedContent, report: Callable[[], str] | None) -> Pages:
+def _pages(content: ServedContent, session: Session) -> Pages:
     """Return what browsers are shown; the templates are loaded for the first of them."""
 
-    def page(path: str, address: str) -> str | None:
+    @functools.cache
+    def pages() -> "ServedPages":
         from bundler.page.served_page import ServedPages
 
-        return ServedPages(content, address, report).page(path)
+        bundle = content.bundle if isinstance(content, BundleContent) else None
+        return ServedPages(content, session, bundle)
 
-    return page
-
-
-def _report_of(content: Path, volumes_in: Collection[Path], session: Session) -> Callable[[], str] | None:
-    """Return what makes the report page of a bundle; None for the directory of a registry."""
-    if content.is_dir() and not (content / INVENTORY_FILE).exists() and (content / INDEX_FILE).exists():
-        return None
-
-    def report() -> str:
-        from bundler import open_bundle
-        from bundler.page.gather import page_of
-        from bundler.page.render import render_page
-        from bundler.page.values import Proof
-
-        with open_bundle(content, volumes_in=volumes_in) as bundle:
-            return render_page(page_of(bundle, Proof(every_byte=False, sidecar=False), session))
-
-    return report
+    return lambda path, address: pages().page(path, address)
