@@ -15,8 +15,8 @@ from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 
 if TYPE_CHECKING:
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
     from bundler.bundle.compacted.base_index import BaseLayers
-    from bundler.bundle.unfinished import UnfinishedBundle
 
 
 class SourceOnBase:

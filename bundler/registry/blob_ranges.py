@@ -68,13 +68,13 @@ def fast_chunks(repository: Repository, blob: Descriptor, offset: int, lanes: La
 
 
 class BlobRun:
-    """Large blobs that are read in the order in which they are wanted; no byte is verified.
+    """Large blobs that are read in the order in which they are due; no byte is verified.
 
     The caller holds one lane for all of them, and closes the run in the end.
     """
 
-    def __init__(self, wanted: Iterable[WantedBlob], lanes: Lanes) -> None:
-        self._later = deque(wanted)
+    def __init__(self, due: Iterable[WantedBlob], lanes: Lanes) -> None:
+        self._later = deque(due)
         self._left = sum(other.left for other in self._later)
         self._lanes = lanes
         self._beside: _SideBySide | None = None
@@ -87,87 +87,87 @@ class BlobRun:
             self._beside = None
 
     def chunks(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
-        """Yield the bytes of a blob from `offset` on; those that are wanted before it are passed over.
+        """Yield the bytes of a blob from `offset` on; those that are due before it are passed over.
 
         Raises as `Repository.chunks_from`.
         """
-        wanted = self._next()
-        while wanted.blob != blob:
-            wanted = self._next()
-        if wanted.offset != offset or not (self._beside and self._beside.has_first(blob)):
+        due = self._next()
+        while due.blob != blob:
+            due = self._next()
+        if due.offset != offset or not (self._beside and self._beside.has_first(blob)):
             self.close()
-            return self._begun(wanted._replace(offset=offset))
-        return self._in_ranges(wanted, offset)
+            return self._begun(due._replace(offset=offset))
+        return self._in_ranges(due, offset)
 
     def _next(self) -> WantedBlob:
-        wanted = self._later.popleft()
-        self._left -= wanted.left
-        return wanted
+        due = self._later.popleft()
+        self._left -= due.left
+        return due
 
-    def _begun(self, wanted: WantedBlob) -> Iterator[bytes]:
+    def _begun(self, due: WantedBlob) -> Iterator[bytes]:
         """Yield a blob over one connection, until there is reason for more of them."""
-        repository, plain = _opened(wanted, wanted.offset)
+        repository, plain = _opened(due, due.offset)
         clock = repository.host.settings.clock
-        position, begun, cut = wanted.offset, clock(), wanted.blob.size
+        position, begun, cut = due.offset, clock(), due.blob.size
         for chunk in plain:
-            came = position - wanted.offset
+            came = position - due.offset
             if self._beside is None and self._may_widen and came >= SEGMENT:
-                ahead = self._worth_asking(wanted._replace(offset=position), clock() - begun, came)
+                ahead = self._worth_asking(due._replace(offset=position), clock() - begun, came)
                 self._beside = _SideBySide.begun(ahead, self._lanes)
-                if self._beside and ahead[0].blob == wanted.blob:
+                if self._beside and ahead[0].blob == due.blob:
                     cut = ahead[0].offset
             elif self._beside and position + len(chunk) < cut:
                 self._beside.widen()
-            elif self._beside and cut < wanted.blob.size:
+            elif self._beside and cut < due.blob.size:
                 # What follows in this connection is not needed if the first range has come.
                 before, behind = chunk[: cut - position], chunk[cut - position :]
                 yield before
-                if self._beside.has_first(wanted.blob):
+                if self._beside.has_first(due.blob):
                     plain.close()
-                    yield from self._in_ranges(wanted, cut)
+                    yield from self._in_ranges(due, cut)
                     return
                 self.close()
-                self._may_widen, position, cut = False, cut + len(behind), wanted.blob.size
+                self._may_widen, position, cut = False, cut + len(behind), due.blob.size
                 yield behind
                 continue
             position += len(chunk)
             yield chunk
 
-    def _worth_asking(self, wanted: WantedBlob, spent: float, came: int) -> Sequence[WantedBlob]:
+    def _worth_asking(self, due: WantedBlob, spent: float, came: int) -> Sequence[WantedBlob]:
         """Return what to ask for beside this connection, in order; nothing where it would not be worth it.
 
         That begins a little further on in this blob or, if it is nearly read, with the next one.
         """
-        here = wanted.left - 4 * SEGMENT
+        here = due.left - 4 * SEGMENT
         if (max(here, 0) + self._left) * spent <= WORTH * came:
             return ()
-        rest = [wanted._replace(offset=wanted.offset + 2 * SEGMENT)] if here > 0 else []
+        rest = [due._replace(offset=due.offset + 2 * SEGMENT)] if here > 0 else []
         return rest + [later for later in self._later if later.left]
 
-    def _in_ranges(self, wanted: WantedBlob, position: int) -> Iterator[bytes]:
+    def _in_ranges(self, due: WantedBlob, position: int) -> Iterator[bytes]:
         """Yield the rest of a blob, by one connection from where a range is odd or fails."""
         assert self._beside
         try:
-            for chunk in self._beside.chunks(wanted, position):
+            for chunk in self._beside.chunks(due, position):
                 position += len(chunk)
                 yield chunk
         except BundlerError as error:
             self.close()
             self._may_widen = self._may_widen and not isinstance(error, _OddRangeError)
-            yield from _opened(wanted, position)[1]
+            yield from _opened(due, position)[1]
 
 
-def _opened(wanted: WantedBlob, offset: int) -> tuple[Repository, Generator[bytes, None, None]]:
+def _opened(due: WantedBlob, offset: int) -> tuple[Repository, Generator[bytes, None, None]]:
     """Return the first repository that has the blob, and its bytes from `offset` on."""
-    *others, last = wanted.repositories
+    *others, last = due.repositories
     for repository in others:
-        chunks = repository.chunks_from(wanted.blob, offset)
+        chunks = repository.chunks_from(due.blob, offset)
         try:
             first = next(chunks, b"")
         except NotFoundError:
             continue
         return repository, _after(first, chunks)
-    return last, last.chunks_from(wanted.blob, offset)
+    return last, last.chunks_from(due.blob, offset)
 
 
 def _after(first: bytes, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
@@ -175,9 +175,9 @@ def _after(first: bytes, chunks: Generator[bytes, None, None]) -> Generator[byte
     yield from chunks
 
 
-def _end_of(wanted: WantedBlob) -> Deadline:
-    host = wanted.repositories[0].host
-    return host.deadline(host.settings.limits.blob_deadline(wanted.blob.size))
+def _end_of(due: WantedBlob) -> Deadline:
+    host = due.repositories[0].host
+    return host.deadline(host.settings.limits.blob_deadline(due.blob.size))
 
 
 class _Piece(NamedTuple):
@@ -188,11 +188,11 @@ class _Piece(NamedTuple):
 
 
 class _SideBySide:
-    """Ranges of what is wanted, under way in threads."""
+    """Ranges of what is due, under way in threads."""
 
-    def __init__(self, wanted: Sequence[WantedBlob], lanes: Lanes) -> None:
-        self._asking = deque(wanted)
-        self._clock = wanted[0].repositories[0].host.settings.clock
+    def __init__(self, due: Sequence[WantedBlob], lanes: Lanes) -> None:
+        self._asking = deque(due)
+        self._clock = due[0].repositories[0].host.settings.clock
         self._lanes = lanes
         self._spare = 0
         self._width = _FIRST
@@ -203,11 +203,11 @@ class _SideBySide:
         self._since, self._came, self._best = 0.0, 0, 0.0
 
     @classmethod
-    def begun(cls, wanted: Sequence[WantedBlob], lanes: Lanes) -> _SideBySide | None:
+    def begun(cls, due: Sequence[WantedBlob], lanes: Lanes) -> _SideBySide | None:
         """Return the ranges, the first of them asked for; None for none, or where no lane is free for it."""
-        if not wanted or not lanes.take_spare():
+        if not due or not lanes.take_spare():
             return None
-        beside = cls(wanted, lanes)
+        beside = cls(due, lanes)
         beside._spare = 1
         beside._submit()
         return beside
@@ -230,11 +230,11 @@ class _SideBySide:
             return False
         return True
 
-    def chunks(self, wanted: WantedBlob, position: int) -> Iterator[bytes]:
+    def chunks(self, due: WantedBlob, position: int) -> Iterator[bytes]:
         """Yield the rest of a blob. Raises BundlerError for a range that is odd or fails."""
-        blob, self._since = wanted.blob, self._since or self._clock()
+        blob, self._since = due.blob, self._since or self._clock()
         # Those before it may have taken long.
-        end = self._ends[blob.digest] = _end_of(wanted)
+        end = self._ends[blob.digest] = _end_of(due)
         while position < blob.size:
             self._widen()
             data = self._waiting[0].data.result()
@@ -269,12 +269,12 @@ class _SideBySide:
             self._submit()
 
     def _submit(self) -> None:
-        wanted = self._asking.popleft()
-        blob, start, end = wanted.blob, wanted.offset, min(wanted.offset + SEGMENT, wanted.blob.size)
-        repository = wanted.repositories[0]
-        self._ends.setdefault(blob.digest, _end_of(wanted))
+        due = self._asking.popleft()
+        blob, start, end = due.blob, due.offset, min(due.offset + SEGMENT, due.blob.size)
+        repository = due.repositories[0]
+        self._ends.setdefault(blob.digest, _end_of(due))
         if end < blob.size:
-            self._asking.appendleft(wanted._replace(offset=end))
+            self._asking.appendleft(due._replace(offset=end))
         data = self._pool.submit(self._range, repository, blob, start, end)
         self._waiting.append(_Piece(blob, data))
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from itertools import count, takewhile
 from pathlib import Path
 
-from bundler.continued_file import left_under
 from bundler.volumes import volume_format
+from bundler.volumes.continued_file import left_under
 from bundler.volumes.volume_reader import OneFile
 
 

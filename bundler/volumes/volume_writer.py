@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bundler.continued_file import begin_continued
 from bundler.durable import WholeFile, begin_whole, local_errors, sync_directory
 from bundler.errors import IntegrityError, UsageError
 from bundler.folders import check_disk
 from bundler.oci import CHUNK
 from bundler.reporting.progress import SILENCE, Progress
 from bundler.volumes import volume_format
+from bundler.volumes.continued_file import begin_continued
 from bundler.volumes.parity import parity_count, parity_pieces, require_parity
 from bundler.volumes.volume_reader import OneFile, chunks_of, is_whole, opened_files
 from bundler.volumes.volume_sets import is_volume, read_trailer

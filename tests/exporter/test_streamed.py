@@ -11,13 +11,13 @@ from typing import NamedTuple
 import pytest
 
 from bundler.bundle.reader import open_bundle
-from bundler.continued_file import begin_continued
 from bundler.errors import LocalError
 from bundler.exporter import OnDrift
 from bundler.exporter.fetch import fetch_plan
 from bundler.limits import MIB
 from bundler.registry import blob_ranges
 from bundler.reporting.json_report import Report
+from bundler.volumes.continued_file import begin_continued
 from tests.builders import Content, manifest_document, noise, packed
 from tests.doubles import (
     ALWAYS,

@@ -205,9 +205,7 @@ def test_ranges_of_the_next_blob_are_asked_for_ahead(
     assert sum(not header for _, header in asked) == 1
 
 
-def test_blobs_too_short_for_ranges_bring_the_next_ones_in_ranges(
-    server: MemoryRegistry, repository: Repository
-) -> None:
+def test_short_blobs_bring_the_next_ones_in_ranges(server: MemoryRegistry, repository: Repository) -> None:
     short = [noise(f"short {number}", 2 * SEGMENT) for number in range(6)]
     for data in short:
         server.repositories["app"].add_blob(data)

@@ -16,7 +16,7 @@ from bundler.session import Session
 from bundler.store.blob_store import Store
 
 if TYPE_CHECKING:
-    from bundler.bundle.unfinished import UnfinishedBundle
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
 
 
 class _CutShortError(BundlerError):
@@ -64,8 +64,8 @@ def move_to_store(
 
     Raises: LocalError where there is no room.
     """
-    wanted = {task.blob for task in plan.tasks if task.blob in plan.streamed and not store.has(task.blob)}
-    blobs = [blob for blob in map(blob_key, left.inventory.content) if blob in wanted - set(doubtful)]
+    needed = {task.blob for task in plan.tasks if task.blob in plan.streamed and not store.has(task.blob)}
+    blobs = [blob for blob in map(blob_key, left.inventory.content) if blob in needed - set(doubtful)]
     check_disk([(store.path, sum(map(left.available, blobs)))])
     for blob in blobs:
         if left.available(blob):

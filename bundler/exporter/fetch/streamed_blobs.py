@@ -15,8 +15,8 @@ from bundler.store.blob_store import Store
 from bundler.workers import Lanes
 
 if TYPE_CHECKING:
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
     from bundler.bundle.reader import Bundle
-    from bundler.bundle.unfinished import UnfinishedBundle
 
 
 class StreamedBlobs:
@@ -41,14 +41,14 @@ class StreamedBlobs:
         """The blob that was not to be had."""
         self._store = store
         self._left = left
-        known = {*map(blob_key, replaced.inventory.content)} if replaced else set[Descriptor]()
+        carried = {*map(blob_key, replaced.inventory.content)} if replaced else set[Descriptor]()
         self._replaced = replaced
-        self._known = known - {*doubtful}
+        self._carried = carried - {*doubtful}
         self._doubtful = doubtful
         self._lanes = Lanes(session.jobs)
         plan = fetched.plan
         tasks = {task.blob: task for task in plan.tasks if task.blob in plan.streamed}
-        self._wanted = {
+        self._large = {
             blob: WantedBlob(
                 blob,
                 [session.registries.source(name) for name in tasks[blob].repositories],
@@ -57,11 +57,11 @@ class StreamedBlobs:
             for blob in map(blob_key, fetched.content.inventory.content)
             if blob in tasks
         }
-        self._run = BlobRun(self._wanted.values(), self._lanes)
+        self._run = BlobRun(self._large.values(), self._lanes)
 
     def _there(self, blob: Descriptor) -> int:
         """Return the bytes of a blob, from its first, that are on the disk."""
-        if blob in self._known:
+        if blob in self._carried:
             return blob.size
         return self._left.available(blob) if self._left and blob not in self._doubtful else 0
 
@@ -75,7 +75,7 @@ class StreamedBlobs:
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified."""
         key = blob_key(blob)
-        return self._streamed(key) if key in self._wanted else self._store.chunks(blob)
+        return self._streamed(key) if key in self._large else self._store.chunks(blob)
 
     def _streamed(self, blob: Descriptor) -> Iterator[bytes]:
         verifier = Verifier(blob)
@@ -92,7 +92,7 @@ class StreamedBlobs:
             raise
 
     def _bytes(self, blob: Descriptor, verifier: Verifier) -> Iterator[bytes]:
-        if self._replaced and blob in self._known:
+        if self._replaced and blob in self._carried:
             yield from self._replaced.chunks(blob)
         elif self._left and blob not in self._doubtful:
             yield from self._left.beginning(blob)

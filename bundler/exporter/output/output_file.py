@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sealing import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import WrittenBundle, largest_size, write_bundle
-from bundler.continued_file import continued_file, forget_left, left_under
 from bundler.deltas import existing_bundle
 from bundler.durable import local_errors, sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
@@ -22,10 +21,11 @@ from bundler.named_files import check_folder, check_writable
 from bundler.oci import BlobSource, Digest
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
+from bundler.volumes.continued_file import continued_file, forget_left, left_under
 from bundler.volumes.volume_reader import OneFile
 
 if TYPE_CHECKING:
-    from bundler.bundle.unfinished import UnfinishedBundle
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
     from bundler.reporting.progress import Step
     from bundler.trust.statement import SignedStatement, Statement
 

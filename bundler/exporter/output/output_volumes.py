@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import largest_size
-from bundler.continued_file import forget_left
 from bundler.deltas.existing_bundle import open_bundle
 from bundler.durable import local_errors
 from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
@@ -20,12 +19,13 @@ from bundler.named_files import check_folder, check_writable
 from bundler.oci import BlobSource
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
+from bundler.volumes.continued_file import forget_left
 from bundler.volumes.left_volumes import LeftVolumes, begun_volumes
 from bundler.volumes.volume_writer import Cut, splitting
 
 if TYPE_CHECKING:
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
     from bundler.bundle.reader import Bundle
-    from bundler.bundle.unfinished import UnfinishedBundle
 
 
 @dataclass

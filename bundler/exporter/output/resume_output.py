@@ -1,4 +1,4 @@
-"""What an interrupted run left of a bundle under a temporary name, and whether to go on with it."""
+"""The beginning of a bundle under its temporary name, and the rule for going on with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.errors import ContentError, IntegrityError, TrustError
 
 if TYPE_CHECKING:
-    from bundler.bundle.unfinished import UnfinishedBundle
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
     from bundler.exporter.output.output_file import StatementSource
     from bundler.limits import Limits
     from bundler.trust.statement import SignedStatement, Statement
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def unfinished(pieces: BundleBytes, path: Path, limits: Limits) -> UnfinishedBundle | None:
     """Open the beginning of a bundle; None for one without its index, or for something else."""
-    from bundler.bundle.unfinished import UnfinishedBundle
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
 
     with suppress(ContentError, IntegrityError, TrustError):
         return UnfinishedBundle(path, pieces, limits)

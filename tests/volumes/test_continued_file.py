@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.continued_file import begin_continued, continued_file, forget_left, left_under
 from bundler.errors import LocalError
+from bundler.volumes.continued_file import begin_continued, continued_file, forget_left, left_under
 
 PARTS = [b"one ", b"two ", b"three ", b"four"]
 WHOLE = b"".join(PARTS)

@@ -33,8 +33,8 @@ class ContinuedFile(WholeFile):
         """Return True if the next bytes are these; otherwise cut the file off before them."""
         with local_errors(self.temporary, "read"):
             start = self._file.tell()
-            there = self._file.read(len(view))
-            self._follows = there == view
+            existing = self._file.read(len(view))
+            self._follows = existing == view
             if not self._follows:
                 self._file.seek(start)
                 self._file.truncate()
