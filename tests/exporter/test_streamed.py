@@ -18,7 +18,7 @@ from bundler.limits import MIB
 from bundler.registry import blob_ranges
 from bundler.reporting.json_report import Report
 from bundler.volumes.continued_file import begin_continued
-from tests.builders import Content, manifest_document, noise, packed
+from tests.builders import Content, manifest_document, noise, packed, push_to
 from tests.doubles import (
     ALWAYS,
     FakeClock,
@@ -33,6 +33,7 @@ from tests.doubles import (
     short,
 )
 from tests.flows import PATIENT, exported, registries_for
+from tests.registries import RealRegistry
 
 pytestmark = pytest.mark.slow
 
@@ -396,3 +397,19 @@ def test_time_in_which_the_reader_waits_is_not_the_registrys(
         clock.sleep(100.0)
         read += chunk
     assert read == data
+
+
+def test_a_real_registry_is_read_straight_into_the_bundle(
+    source_registry: RealRegistry, fresh: Callable[[str], str], source: Source, tmp_path: Path, whole: bytes
+) -> None:
+    path = fresh("app")
+    push_to(source_registry.base, path, source.registry.repositories["app"])
+    name = str(source_registry.repository(path))
+    bundles = [tmp_path / "straight.tar.zst", tmp_path / "stored.tar.zst", tmp_path / "resumed.tar.zst"]
+    assert exported(bundles[0], name).exit_code == 0
+    assert exported(bundles[1], name, store=tmp_path / "another").exit_code == 0
+    (tmp_path / ".resumed.tar.zst.tmp").write_bytes(bundles[0].read_bytes()[: 2 * SIZE + MIB])
+    assert exported(bundles[2], name).exit_code == 0
+    assert len({bundle.read_bytes() for bundle in bundles}) == 1
+    blobs = [access for access in source_registry.accesses(path) if access.method == "GET"]
+    assert sum(any(digest in access.target for digest in source.digests) for access in blobs) == 5 + 5 + 3
