@@ -116,8 +116,7 @@ def _without_secrets(text: str) -> str:
             return cut if rest == cut else _without_secrets(rest)
         if form == (form := _decoded(form)):
             break
-    long = ["".join(secret.split()) for secret in _unspoken]
-    long = [secret for secret in long if len(secret) >= _LEAST]
+    long = [whole for secret in _unspoken if len(whole := "".join(secret.split())) >= _LEAST]
     squeezed = "".join(form.split())
     if any(secret in squeezed for secret in long):
         return "***"  # broken over lines
