@@ -241,6 +241,7 @@ EXCEPTIONS = {
     "exporter/fetch/store_location.py": ["resolve", "resolve"],  # one store for one output
     "exporter/output/finish.py": ["absolute"],  # the store remembers where a bundle was written
     "page/page_file.py": ["resolve", "resolve"],  # a page inside the bundle that it shows is refused
+    "importer/several/find_bundles.py": ["resolve"],  # a file named in several ways is read once
     "volumes/volume_sets.py": ["resolve"],  # one folder named twice is searched once
     # clocks: defaults that a caller replaces, and time-outs of sockets
     "session.py": ["time"],  # the system's clock, unless one is passed in
