@@ -53,12 +53,10 @@ if TYPE_CHECKING:
         OnConflict,
         Part,
         Pruning,
-        Verified,
         compare_with_target,
         import_bundle,
         import_stream,
         plan_bundle_import,
-        verify_bundle,
     )
     from bundler.importer.policy_check import PolicyCheck
     from bundler.importer.roll_back import roll_back
@@ -81,6 +79,7 @@ if TYPE_CHECKING:
     from bundler.trust.ssh_keygen import Allowed, SshKeygen
     from bundler.trust.statement import SignedStatement
     from bundler.trust.statement_verifier import Requirement, StatementVerifier
+    from bundler.verify import Verified, verify_bundle
     from bundler.volumes.repair import VolumeCheck, check_volumes, repair
     from bundler.volumes.volume_writer import Cut, split
 
@@ -159,8 +158,8 @@ _HOMES = {
     "StatementVerifier": "bundler.trust.statement_verifier",
     "store_location_of": "bundler.exporter",
     "Terms": "bundler.trust.bundle_signing",
-    "Verified": "bundler.importer",
-    "verify_bundle": "bundler.importer",
+    "Verified": "bundler.verify",
+    "verify_bundle": "bundler.verify",
     "VolumeCheck": "bundler.volumes.repair",
     "write_kit": "bundler.kit.kit_folder",
 }

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from bundler.bundle.inventory import RepositoryEntry
@@ -11,12 +10,13 @@ from bundler.bundle.reader import Bundle
 from bundler.errors import BUNDLE, errors_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Digest, Manifest, Manifests, Tally, bottom_up, needed_by
+from bundler.oci.grammar import DocumentValue, document_value
 from bundler.oci.manifest import CREATED, REVISION, VERSION
 from bundler.reporting.json_report import SignedReport, StatementReport
 
 
-@dataclass(frozen=True, slots=True)
-class TagContents:
+@document_value
+class TagContents(DocumentValue):
     """One tag, or one manifest that was taken by digest."""
 
     reference: str
@@ -35,8 +35,8 @@ class TagContents:
     """Bytes of it that nothing else in the bundle needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryContents:
+@document_value
+class RepositoryContents(DocumentValue):
     """One repository of a bundle."""
 
     name: str
@@ -49,8 +49,8 @@ class RepositoryContents:
     """In a delta: tags and digests of the base that are no longer selected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+@document_value
+class Contents(DocumentValue):
     """Contents of a bundle."""
 
     path: str

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from bundler.bundle.member_encoding import Member, member_of
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json
 from bundler.oci.document import Names, adapter_of
-from bundler.oci.grammar import DocumentValue, Parsed, Size
+from bundler.oci.grammar import DocumentValue, Parsed, Size, document_value
 from bundler.oci.graph import Manifests, bottom_up
 from bundler.oci.manifest import OCI_INDEX, TIMONI_CONTENT_TYPE, Layer, Manifest
 from bundler.selection.semver import version_order
@@ -44,7 +44,7 @@ Departed = Annotated[Mapping[Tag | Digest, Digest], Names(TagOrDigest, Digest)]
 """Tags, and digests of manifests without a tag, each with the digest that the base has."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class RepositoryEntry(DocumentValue):
     """One repository: its tags, and manifests taken by digest."""
 
@@ -69,7 +69,7 @@ class Required(Descriptor):
     """A repository in which the base has it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class Predecessor(DocumentValue):
     """The bundle that a job wrote before: it puts bundles in order, and names a file that is missing."""
 
@@ -83,7 +83,7 @@ class Predecessor(DocumentValue):
     """Name of its file, without a folder; null for a pipe."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class Inventory(DocumentValue):
     """Inventory of a bundle. `manifests`, then `blobs`, is the order of the members in the file."""
 

@@ -1,7 +1,7 @@
 """Reading `bundle.json` and `index.json`: only what a writer of this format would have written passes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +23,7 @@ from bundler.layout import INDEX_FILE
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Descriptor, strict_json
 from bundler.oci.document import checked, read_document
-from bundler.oci.grammar import camel
+from bundler.oci.grammar import DocumentValue, camel, document_value
 
 _LISTS: Mapping[str, type[Any]] = {
     "repositories": RepositoryEntry,
@@ -35,8 +35,8 @@ _LISTS: Mapping[str, type[Any]] = {
 """Types of the items of an inventory's lists."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+@document_value
+class _Head(DocumentValue):
     """The field that every format has."""
 
     format: Any = None

@@ -9,13 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bundler
 from bundler.config.selection_options import SelectOptions, TagOptions, narrowed, rules_of
 from bundler.errors import LocalError
-from bundler.importer import Part
 from bundler.named_files import text_of
 from bundler.selection.rules import check
 
 if TYPE_CHECKING:
+    from bundler import Part
     from bundler.config.import_file import ImportFile
 
 
@@ -36,8 +37,8 @@ def part_of(select: SelectOptions, tags: TagOptions, file: ImportFile | None) ->
     line = rules_of(tags)
     check(line)
     if file is None:
-        return Part(select.repositories, line)
-    return Part(select.repositories or file.select.repositories, narrowed(file.select.rules, line))
+        return bundler.Part(select.repositories, line)
+    return bundler.Part(select.repositories or file.select.repositories, narrowed(file.select.rules, line))
 
 
 def scratch_folder() -> Path:

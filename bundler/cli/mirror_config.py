@@ -54,9 +54,6 @@ def _names(report: Report, receipt: Path | None) -> dict[RepositoryName, Reposit
         held = decode_receipt(receipt.read_bytes(), str(receipt))
         names |= {entry.name: entry.target for entry in held.repositories}
     for entry in report.repositories:
-        is_there = any(
-            tag.status in ("pushed", "present", "moved", "merged", "planned") for tag in entry.tags
-        )
-        if entry.source and is_there:
+        if entry.source and any(tag.is_there for tag in entry.tags):
             names[RepositoryName(entry.source)] = RepositoryName(entry.name)
     return names

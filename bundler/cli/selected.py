@@ -159,7 +159,7 @@ def selected(options: selection_options.SelectionOptions, file: ExportFile | Non
     ]
     parts += (_listed(path, options.place, rules, include) for path in options.place.lists)
     if options.place.timoni_bundles:
-        from bundler.cli.written_files import modules_of, runtime_values
+        from bundler.cli.timoni_files import modules_of, runtime_values
 
         values = runtime_values(options.runtime)
         parts.append(modules_of(options.place.timoni_bundles, values, include, rules.exclude))
@@ -235,7 +235,7 @@ def selection_in(
 
     Raises UsageError for a Timoni Bundle that can't be read.
     """
-    from bundler.cli.written_files import modules_of, runtime_values
+    from bundler.cli.timoni_files import modules_of, runtime_values
 
     parts = [_source(source, line, include) for source in file.sources]
     for bundle in file.timoni_bundles:

@@ -24,10 +24,10 @@ from bundler.importer.prune import (
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
 from bundler.importer.streaming import send_as_it_comes
-from bundler.importer.verify import Verified, verify_bundle
 from bundler.ledger.ledger import ImportRecord, Ledger
 from bundler.reporting.json_report import Report
 from bundler.session import Session
+from bundler.verify import Verified, verify_bundle
 
 __all__ = [
     "Destination",

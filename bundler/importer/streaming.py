@@ -21,11 +21,11 @@ from bundler.errors import NetworkError
 from bundler.importer.import_plan import ImportPlan, PlannedUpload
 from bundler.importer.push import ContentPush
 from bundler.importer.required import AvailableContent
-from bundler.importer.verify import ManifestCollector
 from bundler.ledger.ledger import ImportRecord
 from bundler.limits import MIB
 from bundler.oci import Descriptor, Digest, Manifest
 from bundler.session import Session
+from bundler.verify import ManifestCollector
 from bundler.workers import Relay, Room
 
 HELD = 8 * MIB

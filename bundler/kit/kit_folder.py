@@ -15,12 +15,12 @@ from bundler.deltas.base_blobs import provide_base
 from bundler.durable import local_errors, whole_file, write_whole
 from bundler.errors import IntegrityError, NotFoundError, UsageError
 from bundler.folders import check_disk, whole_directory
-from bundler.importer.verify import verify_bundle
 from bundler.kit import kit_names, kit_readme
 from bundler.limits import MIB
 from bundler.named_files import check_folder, read_at_most
 from bundler.reporting.progress import Progress, Step
 from bundler.session import Session
+from bundler.verify import verify_bundle
 from bundler.volumes import volume_sets
 from bundler.volumes.volume_reader import is_whole
 from bundler.volumes.volume_writer import split

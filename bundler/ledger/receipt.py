@@ -5,7 +5,7 @@ an import left alone stays.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
@@ -13,11 +13,12 @@ from bundler.bundle.inventory import Inventory, Root, entries_of, roots_of
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Digest, RepositoryName, Tag, strict_json
 from bundler.oci.document import Names, checked, read_document
+from bundler.oci.grammar import DocumentValue, document_value
 from bundler.reporting.json_report import Report
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedRepository:
+@document_value
+class ReceivedRepository(DocumentValue):
     """One repository: what the target holds of it."""
 
     name: RepositoryName
@@ -27,8 +28,8 @@ class ReceivedRepository:
     untagged: tuple[Digest, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+@document_value
+class Receipt(DocumentValue):
     """The record of everything at a target that bundles brought."""
 
     receipt_version: Literal[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +13,11 @@ from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.named_files import read_at_most
 from bundler.oci import Digest, RepositoryName, Tag, strict_json
 from bundler.oci.document import checked, read_document
+from bundler.oci.grammar import DocumentValue, document_value
 
 
-@dataclass(frozen=True, slots=True)
-class MovedTag:
+@document_value
+class MovedTag(DocumentValue):
     """One tag that an import moves or deletes."""
 
     repository: RepositoryName
@@ -31,8 +32,8 @@ class MovedTag:
         return f"{self.repository}:{self.tag}"
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackFile:
+@document_value
+class RollbackFile(DocumentValue):
     """Everything needed to undo one import."""
 
     rollback_version: Literal[1]

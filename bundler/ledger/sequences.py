@@ -1,14 +1,13 @@
 """The last import of every job: one small file for each, so that nothing older comes after it."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.durable import check_ours, local_errors, locked, make_directories, write_whole
 from bundler.errors import ContentError, LocalError, NotFoundError
 from bundler.layout import Layout
 from bundler.oci import Digest, strict_json
-from bundler.oci.grammar import Size
+from bundler.oci.grammar import DocumentValue, Size, document_value
 from bundler.trust.job import Job
 from bundler.trust.statement import Moment, adapter_of
 
@@ -19,8 +18,8 @@ _LONGEST = 16 * 1024
 _DEPTH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceEntry:
+@document_value
+class SequenceEntry(DocumentValue):
     """The newest bundle of a job that was imported."""
 
     job: Job

@@ -50,27 +50,17 @@ def _simple(kind: Any) -> Make:
 
 def _record(kind: Any) -> Make:
     hints = get_type_hints(kind, include_extras=True)
-    parts = [(camel(part.name), plain_reader(hints[part.name]), _default(part)) for part in fields(kind)]
+    parts = [(part.name, camel(part.name), plain_reader(hints[part.name])) for part in fields(kind)]
+    needed = {part.name for part in fields(kind) if part.default is part.default_factory is MISSING}
 
     def make(value: Any) -> Any:
         read = _exactly(dict, value)
-        return kind(*(part(read[name]) if name in read else default() for name, part, default in parts))
+        named = {name: part(read[key]) for name, key, part in parts if key in read}
+        if not needed <= named.keys():
+            raise ValueError("a field is missing")
+        return kind(**named)
 
     return make
-
-
-def _default(part: Any) -> Callable[[], Any]:
-    """Return what makes the value of a field that is not in a document."""
-    if part.default_factory is not MISSING:
-        made: Callable[[], Any] = part.default_factory
-        return made
-    return partial(_given, part.default)
-
-
-def _given(default: Any) -> Any:
-    if default is MISSING:
-        raise ValueError("missing")
-    return default
 
 
 def _as_it_is(value: Any) -> Any:

@@ -1,14 +1,13 @@
 """Parts of a report about what is in bundles: one of several, a compact one, images of a module."""
 
-from dataclasses import dataclass
 from typing import Literal
 
-from bundler.oci.grammar import DocumentValue
+from bundler.oci.grammar import DocumentValue, document_value
 
 BundleStatus = Literal["imported", "planned", "skipped", "failed"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class BundleOutcome(DocumentValue):
     """One of several bundles that were given to an import, in the order in which they were made."""
 
@@ -27,7 +26,7 @@ class BundleOutcome(DocumentValue):
     """The number that its statement names."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class CompactShare(DocumentValue):
     """Layers of one repository that one encoder made."""
 
@@ -44,7 +43,7 @@ class CompactShare(DocumentValue):
     """Bytes that the compact bundle needs less for them, about: what layers share counts for the first."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class CompactReport(DocumentValue):
     """A compact bundle beside the portable bundle of the same content."""
 
@@ -60,7 +59,7 @@ class CompactReport(DocumentValue):
     missing_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class ImagesReport(DocumentValue):
     """The container images that one module version runs."""
 

@@ -7,18 +7,18 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from bundler.errors import EXIT_OK, EXIT_SOME_FAILED, BundlerError, SeveralErrors
-from bundler.oci.grammar import DocumentValue, camel
+from bundler.oci.grammar import DocumentValue, camel, document_value
 from bundler.reporting.bundle_outcome import BundleOutcome, CompactReport, ImagesReport
 
 _PART = 1 << 16
 """Characters of a text that are written at once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class Failure(DocumentValue):
     """One thing that failed, and why."""
 
@@ -50,7 +50,7 @@ Status = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class TagReport(DocumentValue):
     """The result for one tag, or for one manifest that was taken by digest."""
 
@@ -68,8 +68,13 @@ class TagReport(DocumentValue):
     size: int | None = None
     """In an export: bytes of all that it needs, each blob once."""
 
+    @property
+    def is_there(self) -> bool:
+        """Return whether the target has it as the bundle says, or would have it after a dry run."""
+        return self.status in ("pushed", "present", "moved", "merged", "planned")
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+
+@document_value
 class RepositoryReport(DocumentValue):
     """The result for one repository."""
 
@@ -82,7 +87,7 @@ class RepositoryReport(DocumentValue):
     """Of an export: bytes of all that its tags need, each blob once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class SignerReport(DocumentValue):
     """A signer whose signature was proven."""
 
@@ -92,7 +97,7 @@ class SignerReport(DocumentValue):
     """Fingerprint of the key."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class StatementReport(DocumentValue):
     """The statement of a signed bundle, and how much of it was proven."""
 
@@ -111,7 +116,7 @@ class StatementReport(DocumentValue):
     """In an import: what `--allow-rollback` let pass."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class SignedReport(DocumentValue):
     """A module whose signature was proven."""
 
@@ -123,7 +128,7 @@ class SignedReport(DocumentValue):
     """Keyless signatures besides, that were carried and not checked: there is no trusted root."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class BundleReport(DocumentValue):
     """The bundle that was written or read."""
 
@@ -140,7 +145,7 @@ class BundleReport(DocumentValue):
     """Of a compact bundle that was written: what it saves."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class BlobCounts(DocumentValue):
     """Distinct blobs and bytes, manifests not counted."""
 
@@ -153,7 +158,7 @@ class BlobCounts(DocumentValue):
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class TrafficReport(DocumentValue):
     """Requests and bytes that went over the wire."""
 
@@ -164,7 +169,7 @@ class TrafficReport(DocumentValue):
     sent_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class Report(DocumentValue):
     """The result of `export`, `import` or `merge`, or what `verify` found at a target."""
 
@@ -210,7 +215,7 @@ class Report(DocumentValue):
         return exit_code_of(self.failures, done=bool(statuses - {"failed", "skipped"}))
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class TagDecision(DocumentValue):
     """One tag, and the rule that decided."""
 
@@ -220,7 +225,7 @@ class TagDecision(DocumentValue):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class RepositoryExplanation(DocumentValue):
     """Every tag of one repository, decided."""
 
@@ -229,7 +234,7 @@ class RepositoryExplanation(DocumentValue):
     decisions: tuple[TagDecision, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class Explanation(DocumentValue):
     """The result of `explain`: the tags that an export would take, and why."""
 

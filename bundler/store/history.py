@@ -6,14 +6,14 @@ file; `.journal.json` lists what was written, oldest first. Both are there whole
 
 import functools
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bundler.durable import local_errors, make_directories, remove_if_there, write_whole
 from bundler.errors import ContentError, printable
 from bundler.oci import Digest, strict_json
-from bundler.oci.grammar import DocumentValue
+from bundler.oci.grammar import DocumentValue, document_value
 from bundler.trust.job import Job
 
 BUNDLES = ".bundles"
@@ -26,7 +26,7 @@ LARGEST = 64 << 20
 """Bytes of a journal: some 200,000 entries."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class HistoryEntry(DocumentValue):
     """One bundle that was written."""
 

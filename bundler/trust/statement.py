@@ -6,13 +6,12 @@ One content has one spelling, and unknown fields are refused: what a signer said
 import functools
 import re
 from calendar import monthrange, timegm
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from bundler.errors import ContentError, TrustError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Digest, strict_json
-from bundler.oci.grammar import DocumentValue, Parsed, Size, camel
+from bundler.oci.grammar import DocumentValue, Parsed, Size, camel, document_value
 from bundler.reporting.json_report import StatementReport
 from bundler.trust.armor import NAMESPACE, SIGNATURE_FILE, Signature, signatures_in
 from bundler.trust.job import Job
@@ -43,7 +42,7 @@ class Moment(Parsed):
         return timegm(tuple(int(part) for part in re.findall("[0-9]+", self)))
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@document_value
 class Statement(DocumentValue):
     """The statement of a signer about a bundle."""
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from bundler.errors import ContentError, IntegrityError, printable
 from bundler.oci import strict_json
+from bundler.oci.grammar import DocumentValue, document_value
 
 FORMAT = 1
 
@@ -35,8 +36,8 @@ _DEPTH = 8
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+@document_value
+class Volume(DocumentValue):
     """Description of one volume and its set. Data volumes come first, then those of parity."""
 
     set: str

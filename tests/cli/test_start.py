@@ -59,8 +59,19 @@ NOT_OF_AN_EXPORT = {
     "yaml",
 }
 
-NOT_OF_AN_IMPORT = {*ONLY_FOR_COMPACT, "chardet", "charset_normalizer", "pydantic", "tenacity", "tqdm"}
-NOT_OF_A_PROOF = NOT_OF_AN_IMPORT
+NOT_OF_AN_IMPORT = {
+    *ONLY_FOR_COMPACT,
+    "bundler.exporter",
+    "bundler.mirrors",
+    "bundler.timoni",
+    "chardet",
+    "charset_normalizer",
+    "pydantic",
+    "tenacity",
+    "tqdm",
+    "yaml",
+}
+NOT_OF_A_PROOF = {*NOT_OF_AN_IMPORT, "bundler.importer", "bundler.ledger", "bundler.registry", "socket"}
 
 HTTP = {"requests", "urllib3"}
 WITHOUT_REGISTRY = {

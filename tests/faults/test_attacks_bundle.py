@@ -45,7 +45,7 @@ import resource, sys
 from bundler.__main__ import run
 from bundler.errors import BundlerError
 from bundler.bundle.closure import check_closure
-from bundler.importer.verify import ManifestCollector
+from bundler.verify import ManifestCollector
 from bundler.bundle.stream import BundleStream
 from bundler.limits import DEFAULT_LIMITS
 def read_as_a_stream(name):

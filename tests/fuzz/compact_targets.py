@@ -22,9 +22,9 @@ from bundler.bundle.reader import open_bundle
 from bundler.compact.recipes import SpaceSizes, decode_recipe
 from bundler.errors import BundlerError
 from bundler.exporter.output.convert import convert_bundle
-from bundler.importer.verify import verify_bundle
 from bundler.limits import DEFAULT_LIMITS, MIB
 from bundler.session import Session
+from bundler.verify import verify_bundle
 from tests.builders import a_bundle, a_module
 from tests.compact.layers import real_module
 

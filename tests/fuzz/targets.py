@@ -27,7 +27,6 @@ from bundler.config.export_file import read_export_file
 from bundler.config.import_file import read_import_file
 from bundler.errors import BundlerError, ContentError, UsageError
 from bundler.extractor.archive import Allowance, Archive
-from bundler.importer.verify import ManifestCollector, verify_bundle
 from bundler.ledger.receipt import Receipt, ReceivedRepository, decode_receipt, encode_receipt
 from bundler.ledger.rollback_file import MovedTag, RollbackFile, decode_rollback_file, encode_rollback_file
 from bundler.limits import DEFAULT_LIMITS, MIB
@@ -49,6 +48,7 @@ from bundler.trust.job import Job
 from bundler.trust.statement import Moment, Statement
 from bundler.trust.statement import decode as decode_statement
 from bundler.trust.statement import encode as encode_statement
+from bundler.verify import ManifestCollector, verify_bundle
 from bundler.volumes.volume_format import MAGIC, TRAILER, Volume, decode_trailer, encode_trailer
 from tests.builders import (
     SHAPES,

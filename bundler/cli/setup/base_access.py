@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bundler import Bundle, FrameCache, Session, convert_bundle, open_bundle
+import bundler
+from bundler import Bundle, FrameCache, Session, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.input_files import scratch_folder
-from bundler.cli.setup.registry_access import check_report, registries
+from bundler.cli.setup.report_file import check_report
 from bundler.cli.terminal import outcome, progress_bars, summaries
 from bundler.config.run_options import BaseOptions, RegistryOptions, RewriteOptions
 from bundler.deltas.base_blobs import BaseRegistry
@@ -32,7 +33,7 @@ def rewritten(command: str, path: Path, out: Path, options: RewriteOptions, *, c
             bundle = stack.enter_context(open_bundle(path, volumes_in=volumes_in))
             beside = open_beside(base.beside, bundle, volumes_in, stack, registry=base.base_from)
             refuse_unused_folders(volumes_in, bundle, *beside)
-            done = convert_bundle(
+            done = bundler.convert_bundle(
                 command,
                 bundle,
                 out,
@@ -56,6 +57,8 @@ def _session(base: BaseOptions, access: RegistryOptions, *, quiet: bool) -> Sess
     progress, prefix = progress_bars.display(quiet=quiet), base.base_from
     if prefix is None:
         return Session(progress=progress)
+    from bundler.cli.setup.registry_access import registries
+
     return Session(registries(access, progress, [prefix.registry]), jobs=access.jobs, progress=progress)
 
 

@@ -1,4 +1,4 @@
-"""Settings for registries, made of options and the environment; checks of what commands share."""
+"""Settings for registries, made of options and the environment."""
 
 import os
 import re
@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from bundler.about import PROGRAM
-from bundler.bundle.sealing import sidecar_of
 from bundler.cli.terminal.log import current_log, timestamp
 from bundler.cli.terminal.progress_bars import Bars
 from bundler.config import run_options
@@ -25,23 +24,6 @@ from bundler.registry.http.rate_limit import RateLimit
 from bundler.registry.registries import Registries, RegistrySettings, tls_of_hosts
 from bundler.registry.settings import HostSettings
 from bundler.reporting.progress import Progress
-
-
-def check_report(report: Path | None, *others: str | Path | None) -> None:
-    """Raise UsageError before any work where the report can't be written, or would replace `others`."""
-    if report is None:
-        return
-    check_folder(report, "--report")
-    if report.is_dir():
-        raise UsageError(str(report), "--report: this is a directory", "name a file")
-    place = report.resolve()
-    taken = {Path(other).resolve() for other in others if other not in (None, "-")}
-    if not taken.isdisjoint({place, *place.parents}) or place in {sidecar_of(path) for path in taken}:
-        raise UsageError(
-            str(report),
-            "--report would replace a file that this command reads or writes",
-            "choose another name",
-        )
 
 
 def check_stdin(bundle: str, creds_file: Path | None) -> None:

@@ -1,17 +1,16 @@
-"""Shared parts of signing and verifying: ssh-keygen as this command may use it, files of keys, the clock."""
+"""Shared parts of signing and verifying: ssh-keygen as this command may use it, and files of keys."""
 
 from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.config.export_options import SigningTerms
 from bundler.errors import UsageError
 from bundler.limits import DEFAULT_LIMITS
-from bundler.store.history import History
+from bundler.session import system_clock
 
 if TYPE_CHECKING:
     from bundler.trust.bundle_signing import Signing
@@ -43,11 +42,6 @@ def key_file(path: Path) -> bytes:
     return data
 
 
-def now() -> int:
-    """Return the time in seconds since the epoch."""
-    return int(time.time())
-
-
 def signing(
     key: Path | None, terms: SigningTerms, job: Job | None, store: Path | None = None
 ) -> Signing | None:
@@ -65,11 +59,13 @@ def signing(
         return None
     from bundler.trust.bundle_signing import Signing, Terms
 
-    at = now()
+    at = system_clock()
     made = Terms(job, terms.sequence)
     if terms.expires is not None:
         made = made._replace(expires=_expiry(terms.expires, at))
     if job and store and terms.sequence is None:
+        from bundler.store.history import History
+
         made = made._replace(least=History(store).next_number(job))
     return Signing(keygen(), key, made, at)
 

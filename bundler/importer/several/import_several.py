@@ -20,10 +20,10 @@ from bundler.importer.prune import Departures, Pruning
 from bundler.importer.several.find_bundles import find_bundles
 from bundler.importer.several.import_order import FoundBundle, ImportOrder, order_bundles
 from bundler.importer.several.several_report import Carried, joined_report
-from bundler.importer.verify import verify_bundle
 from bundler.ledger.ledger import Ledger
 from bundler.reporting.json_report import Report
 from bundler.session import Session
+from bundler.verify import verify_bundle
 
 
 class ImportTerms(NamedTuple):

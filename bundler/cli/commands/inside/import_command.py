@@ -14,8 +14,9 @@ from bundler.cli.import_task import ImportTask, carry_out, session_of
 from bundler.cli.input_files import import_file, part_of
 from bundler.cli.option_combinations import given_flags, refuse_combination
 from bundler.cli.setup import import_policy, metrics_meter, registry_access, trusted_signers
+from bundler.cli.setup.report_file import check_report
 from bundler.cli.terminal import outcome, progress_bars, summaries
-from bundler.cli.written_files import check_names, runtime_values, write_all
+from bundler.cli.written_files import check_names, write_all
 from bundler.config.import_options import ConfigOptions, DeltaOptions, ImportSettings
 from bundler.config.option import Argument, fields_of, over
 from bundler.config.run_options import DryRunOptions, PrintOptions, RegistryOptions
@@ -106,7 +107,7 @@ def _check_report(
     settings: ImportSettings, bundles: tuple[str, ...], trust: trusted_signers.TrustOptions
 ) -> None:
     names = settings.names
-    registry_access.check_report(
+    check_report(
         settings.report.report,
         *bundles,
         settings.registries.reach.creds_file,
@@ -123,7 +124,7 @@ def _imported(
 ) -> Report:
     session = session_of(task, quiet=quiet)
     done = carry_out(task, session, dry_run=dry_run)
-    return write_all(settings.names, runtime_values(runtime), done, session, settings.receipt.receipt)
+    return write_all(settings.names, runtime, done, session, settings.receipt.receipt)
 
 
 def _taken_back(
@@ -136,7 +137,7 @@ def _taken_back(
 ) -> int:
     file, report = settings.rollback.rollback, settings.report.report
     assert file is not None
-    registry_access.check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
+    check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
     try:
         done = _rolled_back(file, bundles, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
         summary = summaries.rollback_summary(done, str(file), all_tags=dry_run.all_tags)

@@ -11,6 +11,7 @@ from bundler.cli.declared_command import declared
 from bundler.cli.option_combinations import refuse_force
 from bundler.cli.selected import asked, hosts_of, refuse_nothing
 from bundler.cli.setup import bundle_form, metrics_meter, registry_access, signing_key, trusted_signers
+from bundler.cli.setup.report_file import check_report
 from bundler.cli.terminal import log, outcome, progress_bars, selection_text, summaries
 from bundler.config.export_options import ExportSettings
 from bundler.config.run_options import DryRunOptions, PrintOptions
@@ -86,7 +87,7 @@ def _task(options: SelectionOptions, settings: ExportSettings, dry_run: DryRunOp
 
 def _check_report(task: ExportTask, options: SelectionOptions) -> None:
     settings = task.settings
-    registry_access.check_report(
+    check_report(
         settings.report.report,
         task.out,
         settings.output.store,

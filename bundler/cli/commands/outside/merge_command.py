@@ -9,7 +9,7 @@ from bundler.bundle.bundle_format import COMPACT_LEVEL
 from bundler.bundle.inventory import COMPACT_SUFFIX
 from bundler.cli.declared_command import declared
 from bundler.cli.input_files import allow_open_files
-from bundler.cli.setup.registry_access import check_report
+from bundler.cli.setup.report_file import check_report
 from bundler.cli.terminal import outcome, progress_bars, summaries
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import Force, PrintOptions, ReportOptions, SetOptions

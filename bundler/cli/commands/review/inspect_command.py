@@ -9,11 +9,11 @@ import click
 from bundler import describe, open_bundle
 from bundler.bundle.reader import refuse_unused_folders
 from bundler.cli.declared_command import declared
-from bundler.cli.setup.signing_key import now
 from bundler.cli.terminal import bundle_text, outcome
 from bundler.config.option import Option
 from bundler.config.run_options import BundleArgument, SetOptions
 from bundler.reporting.json_report import document
+from bundler.session import system_clock
 
 
 @declared("inspect")
@@ -41,5 +41,7 @@ def command(
         outcome.print_document(document(contents), sys.stdout)
     else:
         # Not a terminal: no width, unless $COLUMNS says one.
-        click.echo(bundle_text.contents_text(contents, now(), shutil.get_terminal_size((0, 0)).columns))
+        click.echo(
+            bundle_text.contents_text(contents, system_clock(), shutil.get_terminal_size((0, 0)).columns)
+        )
     return 0

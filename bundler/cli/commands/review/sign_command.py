@@ -8,11 +8,12 @@ import click
 from bundler import Bundle, Session, SignedStatement, Signing, open_bundle, seal_bundle, verify_bundle
 from bundler.bundle.sealing import refuse_volumes
 from bundler.cli.declared_command import declared
-from bundler.cli.setup.signing_key import now, signing
+from bundler.cli.setup.signing_key import signing
 from bundler.cli.terminal import bundle_text, progress_bars
 from bundler.config.export_options import SigningTerms
 from bundler.config.option import Argument, Option
 from bundler.config.run_options import JobOptions, Quiet
+from bundler.session import system_clock
 
 
 @declared("sign")
@@ -54,7 +55,7 @@ def command(
         verify_bundle(opened, Session(progress=progress))
         signed = _sealed(opened, signer, replace=replace)
         seal_bundle(opened, signed, progress, other_job=job.job is not None)
-    click.echo(bundle_text.sealed_text(bundle, signed, now()))
+    click.echo(bundle_text.sealed_text(bundle, signed, system_clock()))
     return 0
 
 

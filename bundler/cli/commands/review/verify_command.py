@@ -17,8 +17,6 @@ from bundler.cli.setup import (
     base_access,
     import_policy,
     metrics_meter,
-    registry_access,
-    signing_key,
     trusted_signers,
 )
 from bundler.cli.terminal import bundle_text, log, outcome, progress_bars
@@ -30,7 +28,7 @@ from bundler.errors import UsageError
 from bundler.mapping import KEPT
 from bundler.oci import Prefix
 from bundler.reporting.json_report import document
-from bundler.session import Session
+from bundler.session import Session, system_clock
 
 if TYPE_CHECKING:
     from bundler.config.import_file import ImportFile
@@ -93,7 +91,7 @@ class Opening(NamedTuple):
 class Against(NamedTuple):
     """A target to compare with."""
 
-    destination: bundler.Destination
+    destination: "bundler.Destination"
     registries: run_options.RegistryOptions
     deep: bool
 
@@ -126,19 +124,19 @@ def command(
     """
     with metrics_meter.metered("verify", settings.metrics.metrics, settings.job.name) as meter:
         file = import_file(comparison.config)
-        part = part_of(select, tags, file)
         joined = over(settings.of_import, file.settings) if file else settings.of_import
         refuse_combination("verify", given_flags(comparison, select, tags, joined))
         opening = Opening(bundle, beside, joined, settings.volumes)
-        target = _target(comparison, joined, part, file)
+        target = _target(comparison, joined, file, select, tags)
         return _verified(opening, target, meter, as_json=as_json, quiet=quiet)
 
 
 def _target(
     comparison: ComparisonOptions,
     settings: import_options.ImportSettings,
-    part: bundler.Part,
     file: "ImportFile | None",
+    select: SelectOptions,
+    tags: TagOptions,
 ) -> Against | None:
     prefix = comparison.against or settings.target.to
     if prefix is None and file:
@@ -146,6 +144,7 @@ def _target(
     if prefix is None:
         return None
     mapping = file.mapping if file else KEPT
+    part = part_of(select, tags, file)
     destination = bundler.Destination(prefix, mapping, part, settings.indexes.filter_indexes)
     return Against(destination, settings.registries, comparison.deep)
 
@@ -184,6 +183,8 @@ def _session(target: Against | None, *, quiet: bool) -> Session:
     progress = progress_bars.display(quiet=quiet)
     if target is None:
         return Session(progress=progress)
+    from bundler.cli.setup import registry_access
+
     registries = registry_access.registries(target.registries, progress, [target.destination.prefix.registry])
     return Session(registries, jobs=target.registries.jobs, progress=progress)
 
@@ -199,7 +200,7 @@ def _shown(verified: bundler.Verified, check: "PolicyCheck | None", *, as_json: 
         proven = {"verified": not verified.unproven, "unprovenLayers": verified.unproven}
         outcome.print_document({**document(contents), "sha256": bundle.sha256, **proven}, sys.stdout)
         return 0
-    click.echo(bundle_text.verified_text(contents, signing_key.now(), verified.unproven))
+    click.echo(bundle_text.verified_text(contents, system_clock(), verified.unproven))
     return 0
 
 
@@ -219,5 +220,5 @@ def _compared(
         statement = bundle.proven or (bundle.signed_statement.report() if bundle.signed_statement else None)
         report = dataclasses.replace(report, bundle=dataclasses.replace(report.bundle, statement=statement))
     meter.noted(report)
-    summary = bundle_text.compared_text(report, str(prefix), bundle.id, signing_key.now())
+    summary = bundle_text.compared_text(report, str(prefix), bundle.id, system_clock())
     return outcome.conclude(report, summary=summary, file=None, as_json=as_json, stream=sys.stdout)
