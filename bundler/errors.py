@@ -87,7 +87,8 @@ def _spellings(secret: str) -> Iterator[str]:
     go = escaped.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
     yield from (secret, html.escape(secret), escaped, go, escaped.replace("/", r"\/"))
     if len(data) >= _LEAST:
-        yield from (data.hex(), data.hex().upper())
+        for coded in (data.hex(), data.hex(":"), data.hex("-")):
+            yield from (coded, coded.upper())
     whole = base64.b64encode(data).decode().rstrip("=")
     # Behind a user and a colon, the same bytes have other letters; those at the ends depend on neighbours.
     shifted = (
@@ -205,6 +206,20 @@ def errors_of(bundle: object) -> Iterator[None]:
         for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
             if problem.item == BUNDLE:
                 problem.item = printable(bundle, 400)
+        raise
+
+
+@contextmanager
+def errors_of_one(bundle: object) -> Iterator[None]:
+    """Let every error about one of several files name it, also those about a part of it (`bundle.json`)."""
+    file = printable(bundle, 400)
+    try:
+        yield
+    except BundlerError as error:
+        for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
+            # What names its folder is about a set of volumes.
+            if file not in problem.item and not file.startswith(problem.item):
+                problem.item = f"{file}: {problem.item}"
         raise
 
 
