@@ -216,8 +216,7 @@ def errors_of_one(bundle: object) -> Iterator[None]:
         yield
     except BundlerError as error:
         for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
-            # What names its folder is about a set of volumes.
-            if file not in problem.item and not file.startswith(problem.item):
+            if file not in problem.item and not file.startswith(problem.item):  # as the folder of volumes
                 problem.item = f"{file}: {problem.item}"
         raise
 
