@@ -198,27 +198,20 @@ class BundlerError(Exception):
 
 
 @contextmanager
-def errors_of(bundle: object) -> Iterator[None]:
-    """Let an error about "bundle", raised where only its bytes are known, name the file."""
-    try:
-        yield
-    except BundlerError as error:
-        for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
-            if problem.item == BUNDLE:
-                problem.item = printable(bundle, 400)
-        raise
+def errors_of(bundle: object, *, one_of_several: bool = False) -> Iterator[None]:
+    """Let an error about "bundle", raised where only its bytes are known, name the file.
 
-
-@contextmanager
-def errors_of_one(bundle: object) -> Iterator[None]:
-    """Let every error about one of several files name it, also those about a part of it (`bundle.json`)."""
+    `one_of_several`: one about a part of it, such as `bundle.json`, names the file too.
+    """
     file = printable(bundle, 400)
     try:
         yield
     except BundlerError as error:
         for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
+            if problem.item == BUNDLE:
+                problem.item = file
             # What names its folder is about a set of volumes.
-            if file not in problem.item and not file.startswith(problem.item):
+            elif one_of_several and file not in problem.item and not file.startswith(problem.item):
                 problem.item = f"{file}: {problem.item}"
         raise
 
