@@ -116,8 +116,7 @@ def _without_secrets(text: str) -> str:
             return cut if rest == cut else _without_secrets(rest)
         if form == (form := _decoded(form)):
             break
-    long = ["".join(secret.split()) for secret in _unspoken]
-    long = [secret for secret in long if len(secret) >= _LEAST]
+    long = [whole for secret in _unspoken if len(whole := "".join(secret.split())) >= _LEAST]
     squeezed = "".join(form.split())
     if any(secret in squeezed for secret in long):
         return "***"  # broken over lines
@@ -198,20 +197,26 @@ class BundlerError(Exception):
 
 
 @contextmanager
-def errors_of(bundle: object, *, one_of_several: bool = False) -> Iterator[None]:
-    """Let an error about "bundle", raised where only its bytes are known, name the file.
-
-    `one_of_several`: one about a part of it, such as `bundle.json`, names the file too.
-    """
-    file = printable(bundle, 400)
+def errors_of(bundle: object) -> Iterator[None]:
+    """Let an error about "bundle", raised where only its bytes are known, name the file."""
     try:
         yield
     except BundlerError as error:
         for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
             if problem.item == BUNDLE:
-                problem.item = file
-            # What names its folder is about a set of volumes.
-            elif one_of_several and file not in problem.item and not file.startswith(problem.item):
+                problem.item = printable(bundle, 400)
+        raise
+
+
+@contextmanager
+def errors_of_one(bundle: object) -> Iterator[None]:
+    """Let every error about one of several files name it, also those about a part of it (`bundle.json`)."""
+    file = printable(bundle, 400)
+    try:
+        yield
+    except BundlerError as error:
+        for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
+            if file not in problem.item and not file.startswith(problem.item):  # as the folder of volumes
                 problem.item = f"{file}: {problem.item}"
         raise
 

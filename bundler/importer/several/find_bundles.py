@@ -13,7 +13,7 @@ from bundler.bundle.sealing import sidecar_of
 from bundler.bundle.stream import StatementCheck
 from bundler.bundle.unpacked import is_layout
 from bundler.durable import local_errors
-from bundler.errors import BundlerError, NotFoundError, errors_of
+from bundler.errors import BundlerError, NotFoundError, errors_of_one
 from bundler.importer.several.import_order import FoundBundle
 from bundler.limits import Limits
 from bundler.volumes.volume_sets import sets_in, volumes_among
@@ -97,7 +97,7 @@ def _place(path: Path) -> Path:
 
 
 def _read(path: Path, limits: Limits, verifier: StatementCheck | None, media: Iterable[Path]) -> FoundBundle:
-    with errors_of(path, one_of_several=True), open_bundle(path, limits, verifier, media) as bundle:
+    with errors_of_one(path), open_bundle(path, limits, verifier, media) as bundle:
         statement = bundle.signed_statement.statement if bundle.signed_statement else None
         return FoundBundle(path, bundle.id, bundle.inventory, statement)
 
