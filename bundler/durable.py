@@ -40,14 +40,25 @@ NEXT_STEP = {
 """Next steps by the system's error number."""
 
 
-@contextlib.contextmanager
-def local_errors(path: Path, operation: str) -> Iterator[None]:
+class _LocalErrors:
+    """A block whose OSErrors become LocalErrors; ten of them stand around each blob that is stored."""
+
+    def __init__(self, path: Path, operation: str) -> None:
+        self._path = path
+        self._operation = operation
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            cause = f"can't {self._operation}: {error.strerror or error}"
+            raise LocalError(str(self._path), cause, NEXT_STEP.get(error.errno or 0, "")) from error
+
+
+def local_errors(path: Path, operation: str) -> _LocalErrors:
     """Turn an OSError of a local file operation into a LocalError that names the path."""
-    try:
-        yield
-    except OSError as error:
-        cause = f"can't {operation}: {error.strerror or error}"
-        raise LocalError(str(path), cause, NEXT_STEP.get(error.errno or 0, "")) from error
+    return _LocalErrors(path, operation)
 
 
 def sync_directory(path: Path) -> None:
@@ -197,14 +208,12 @@ def own_file(path: Path, mode: int) -> int:
     owner still has open. None of them is written to.
     """
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-    cause = "a folder, a pipe, a device or a file with another name has this name"
-    odd = LocalError(str(path), cause, NEXT_STEP[errno.EEXIST])
     with local_errors(path, "open"):
         while True:
             with contextlib.suppress(FileExistsError):
                 return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
             if path.exists() and not path.is_file():
-                raise odd
+                raise _odd(path)
             check_ours(path)  # another run may give it its final name meanwhile
             with contextlib.suppress(FileNotFoundError):
                 descriptor = os.open(path, flags | os.O_NONBLOCK)
@@ -213,12 +222,17 @@ def own_file(path: Path, mode: int) -> int:
         with local_errors(path, "look at"):
             status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            raise odd
+            raise _odd(path)
         refuse_foreign(path, status)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _odd(path: Path) -> LocalError:
+    cause = "a folder, a pipe, a device or a file with another name has this name"
+    return LocalError(str(path), cause, NEXT_STEP[errno.EEXIST])
 
 
 def _opened_alone(path: Path) -> io.FileIO:
