@@ -9,9 +9,9 @@ from bundler.attachments.referrers import (
     begins_an_archive,
     has_content,
     is_attachment_tag,
-    is_pullable,
     kinds_of,
     may_be_an_image,
+    reaches_pullable,
 )
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError, TrustError
@@ -130,9 +130,8 @@ class Attachments:
 
     def _is_pullable(self, root: Root) -> bool:
         """Return True if a client can pull a root as a module or image, or get one out of its list."""
-        return any(
-            is_pullable(self._manifests[digest], listed=digest != root.digest)
-            or self._unpacks(self._manifests[digest], root.repository)
+        return reaches_pullable(root.digest, self._manifests) or any(
+            self._unpacks(self._manifests[digest], root.repository)
             for digest in reached(root.digest, self._manifests)
         )
 

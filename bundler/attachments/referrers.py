@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bundler.oci import Descriptor, Digest, Tag, sha256, strict_json
+from bundler.oci import Descriptor, Digest, Manifests, Tag, reached, sha256, strict_json
 from bundler.oci.manifest import EMPTY, INDEXES, OCI_INDEX, OCTETS, Manifest, parse_manifest
 
 SIGNATURE, SBOM, ATTESTATION = "signature", "sbom", "attestation"
@@ -109,6 +109,12 @@ def is_pullable(manifest: Manifest, *, listed: bool = False) -> bool:
         return True
     of_image = any(kind.startswith(_IMAGE) for kind in layers) and not (listed and config == EMPTY)
     return of_image or (config.startswith(_IMAGE) and OCTETS in layers)
+
+
+def reaches_pullable(root: Digest, manifests: Manifests) -> bool:
+    """Return True if a client can pull a root as a module or image, or get one out of its list."""
+    below = reached(root, manifests)
+    return any(is_pullable(manifests[digest], listed=digest != root) for digest in below)
 
 
 def may_be_an_image(manifest: Manifest) -> bool:

@@ -11,6 +11,7 @@ from bundler.config.option import Circumstances
 from bundler.config.problems import RefusedValueError
 from bundler.config.reading import Found, items, read_keys
 from bundler.oci.grammar import Size
+from bundler.oci.reference import can_match
 from bundler.trust.job import Job
 from bundler.trust.policy import Demand, Identity, KeylessDemand, Policy, is_narrow
 
@@ -20,6 +21,16 @@ def _narrow(glob: str) -> str:
         raise RefusedValueError("this pattern matches almost anybody", "name at least HOST/OWNER/ or @DOMAIN")
     return glob
 
+
+def _matching(glob: str) -> str:
+    if not can_match(glob):
+        raise RefusedValueError(
+            "no repository can have this name", "write a glob on HOST/REPOSITORY, without a tag"
+        )
+    return glob
+
+
+RepositoryGlob = Annotated[Text, AfterValidator(_matching)]
 
 JobName = Annotated[Job, from_text(lambda text, at: Job.parse(text), Job)]
 
@@ -95,7 +106,7 @@ class DemandKeys(RuleKeys):
 
     model_config = ConfigDict(json_schema_extra=_demanding)
 
-    repositories: Texts
+    repositories: Annotated[list[RepositoryGlob], Field(min_length=1)]
     """Those whose HOST/REPOSITORY outside matches one of these globs; `*` also matches `/`."""
     referrers: Annotated[list[Literal["signature", "sbom", "attestation"]], Field(min_length=1)] | None = None
     """All of these kinds."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bundler.attachments.referrers import attachment_tags, is_attachment_tag
+from bundler.attachments.referrers import attachment_tags, is_attachment_tag, reaches_pullable
 from bundler.bundle.inventory import Inventory, RepositoryEntry, Root, roots_of
 from bundler.errors import NotFoundError
 from bundler.mapping import KEPT, Mapping, map_all
@@ -48,7 +48,11 @@ class Taken(NamedTuple):
 
 
 def take_part(inventory: Inventory, manifests: Manifests, part: Part) -> Taken:
-    """Return the roots of a bundle that are meant. Raises NotFoundError if that is none of several."""
+    """Return the roots of a bundle that are meant.
+
+    Of a delta, also what is attached to something that only its base has: which tags that had is not known
+    here. It may have nothing of the part; of a full bundle, that raises NotFoundError.
+    """
     if part == WHOLE:
         return Taken(tuple(roots_of(inventory)))
     taken: list[Root] = []
@@ -56,15 +60,39 @@ def take_part(inventory: Inventory, manifests: Manifests, part: Part) -> Taken:
     for entry in inventory.repositories:
         if not part.has(entry.name):
             continue
+        roots = _roots_of(entry)
+        if part.rules == EVERY_TAG:
+            taken += roots
+            continue
         choice = choose([tag for tag in entry.tags if not is_attachment_tag(tag)], part.rules)
         chosen = [Root(entry.name, tag, entry.tags[tag]) for tag in choice.taken]
-        if part.rules == EVERY_TAG:
-            chosen += [Root(entry.name, None, digest) for digest in entry.untagged]
+        if inventory.kind == "delta":
+            chosen += _of_base(roots, manifests)
         taken += dict.fromkeys([*chosen, *_belonging(entry, chosen, manifests)])
         left_out += [(entry.name, decision) for decision in choice.left_out]
-    if not taken and inventory.repositories:
+    if not taken and inventory.repositories and inventory.kind == "full":
         raise NotFoundError("import", "nothing in the bundle is selected", "see `timoni-bundler inspect`")
     return Taken(tuple(taken), tuple(left_out))
+
+
+def _roots_of(entry: RepositoryEntry) -> list[Root]:
+    tagged = (Root(entry.name, tag, digest) for tag, digest in entry.tags.items())
+    return [*tagged, *(Root(entry.name, None, digest) for digest in entry.untagged)]
+
+
+def _of_base(roots: list[Root], manifests: Manifests) -> Iterator[Root]:
+    """Yield what is attached to something that is not among these, and can't be pulled by its tag."""
+    carried = {digest for root in roots for digest in reached(root.digest, manifests)}
+    named = {tag for digest in carried for tag in attachment_tags(digest)}
+    for root in roots:
+        subject = manifests[root.digest].subject
+        if root.tag is None:
+            of_base = subject is not None and subject.digest not in carried
+        else:
+            of_base = is_attachment_tag(root.tag) and root.tag not in named
+            of_base = of_base and not reaches_pullable(root.digest, manifests)
+        if of_base:
+            yield root
 
 
 def _belonging(entry: RepositoryEntry, chosen: list[Root], manifests: Manifests) -> Iterator[Root]:

@@ -95,7 +95,7 @@ def _report(
         failures=tuple(json_report.failure(error, str(root)) for root, error in failures.items()),
         bundle=json_report.BundleReport(_place(bundle), bundle.id, bundle.sha256),
         traffic=session.registries.traffic.report(),
-        warnings=(*warnings, *_filtered_warnings(plan)),
+        warnings=(*warnings, *_filtered_warnings(plan), *_empty_warnings(bundle, plan)),
         drifted=tuple(str(step.root) for step in plan.steps if _drifted(step)),
     )
 
@@ -154,6 +154,12 @@ def _filtered_warnings(plan: ImportPlan) -> Iterator[str]:
     for root, lost in lost_attachments(roots, plan.manifests, plan.wholes):
         names = ", ".join(sorted({item.tag or item.digest for item in lost}))
         yield f"{root}: what is attached to the whole index is lost for the filtered one: {names}"
+
+
+def _empty_warnings(bundle: Bundle | BundleStream, plan: ImportPlan) -> Iterator[str]:
+    """Yield a line for a delta that brings nothing of the part; a full bundle of that kind is refused."""
+    if bundle.inventory.repositories and not plan.steps:
+        yield f"{_place(bundle)}: nothing of this delta is selected"
 
 
 def _sparse_warnings(plan: ImportPlan) -> Iterator[str]:

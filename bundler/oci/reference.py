@@ -152,17 +152,27 @@ def with_registry(name: str, default: RegistryName) -> str:
 
 _WILDCARDS = frozenset("*?[")
 
+_IPV6 = re.compile(r"\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\](?::[0-9*?]+)?/")
+
+_CLASS = re.compile(r"\[!?\]?[^]]*\]")
+
+
+_IN_PATHS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/")
+
 
 def glob_in_full(glob: str, default: RegistryName = DEFAULT_REGISTRY) -> str:
     """Return a glob on `host/path[:tag]` with the registry that a person leaves out, as in a reference.
 
-    Where a wildcard comes first, it may stand for any registry.
+    Where a wildcard comes first, it may stand for any registry. The address of an IPv6 host is no wildcard.
     """
-    first, slash, rest = glob.removeprefix("oci://").partition("/")
+    glob = glob.removeprefix("oci://")
+    if _IPV6.match(glob):
+        return f"[[]{glob[1:]}"
+    first, slash, rest = glob.partition("/")
     last = rest if slash else first
     name, colon, tag = (last, "", "") if "/" in last else last.partition(":")
     if not slash and (is_registry(name) or _WILDCARDS.intersection(name)):
-        return glob.removeprefix("oci://")
+        return glob
     if _WILDCARDS.intersection(first if slash else ""):
         return f"{first}/{rest}"
     if _WILDCARDS.intersection(name):
@@ -171,8 +181,26 @@ def glob_in_full(glob: str, default: RegistryName = DEFAULT_REGISTRY) -> str:
 
 
 def is_meant(name: str, globs: Iterable[str], default: RegistryName = DEFAULT_REGISTRY) -> bool:
-    """Return whether a glob matches all of a name, `host/path[:tag]`; `*` also matches `/`."""
-    return any(fnmatchcase(name, glob_in_full(glob, default)) for glob in globs)
+    """Return whether a glob matches all of a name, `host/path[:tag]`; `*` also matches `/`.
+
+    Hosts have no case: one in another spelling is the same.
+    """
+    name = _with_small_host(name)
+    return any(fnmatchcase(name, _with_small_host(glob_in_full(glob, default))) for glob in globs)
+
+
+def _with_small_host(name: str) -> str:
+    host, slash, rest = name.partition("/")
+    return f"{host.lower()}/{rest}" if slash else name
+
+
+def can_match(glob: str) -> bool:
+    """Return False for a glob that no repository's `host/path` can match: upper case in a path, a tag."""
+    _, slash, path = glob_in_full(glob).partition("/")
+    if not slash:
+        return "*" in glob
+    literal = _CLASS.sub("", path).translate({ord("*"): None, ord("?"): None})
+    return not path.endswith("/") and "//" not in path and set(literal) <= _IN_PATHS
 
 
 def is_registry(part: str) -> bool:

@@ -111,3 +111,10 @@ def test_from_python_a_demand_without_signers_is_refused() -> None:
     demand = Demand(("*",), cosign_keys=("team.pub",))
     with pytest.raises(UsageError, match="nobody is named"):
         PolicyCheck(Policy(demands=(demand,)), {}, MemoryStore())
+
+
+@pytest.mark.slow
+def test_a_demand_for_no_possible_repository_is_a_mistake(tmp_path: Path) -> None:
+    rule = 'require: [{repositories: ["ghcr.io/Team/*"], referrers: [sbom]}]'
+    code, said = verify(tmp_path, a_module("1.0.0"), *policy(tmp_path, rule))
+    assert (code, "no repository can have this name" in said) == (2, True), said

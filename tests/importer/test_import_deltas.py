@@ -17,11 +17,21 @@ from bundler.exporter import Incremental
 from bundler.importer import Destination, Part, import_stream, verify_bundle
 from bundler.ledger.ledger import Ledger
 from bundler.limits import DEFAULT_LIMITS
+from bundler.oci.digest import Digest
 from bundler.oci.reference import Tag, parse_prefix
 from bundler.reporting.json_report import Report
 from bundler.selection.rules import Rules
 from bundler.session import Session
-from tests.builders import Content, a_bundle, a_module, a_signed_module, add_version, push_to, sign_by_tag
+from tests.builders import (
+    Content,
+    a_bundle,
+    a_module,
+    a_signed_module,
+    add_version,
+    push_to,
+    sign_by_subject,
+    sign_by_tag,
+)
 from tests.doubles import Answer, FakeClock, FaultProxy, MemoryRegistry, Seen, Wire
 from tests.flows import exported, imported, registries_for
 from tests.processes import bundler
@@ -318,9 +328,44 @@ def test_prune_obeys_the_selection_of_the_import(far: Far, target_registry: Real
     assert imported(delta, target_registry.host, prune=5, part=part).exit_code == 0
     assert {"1.3.0", "2.0.0"} <= set(target_registry.tags(far.path))
     elsewhere = Part(repositories=("*/other",))
-    with pytest.raises(NotFoundError, match="nothing in the bundle is selected"):
-        imported(delta, target_registry.host, prune=5, part=elsewhere)
+    assert imported(delta, target_registry.host, prune=5, part=elsewhere).exit_code == 0
     assert "1.3.0" in target_registry.tags(far.path)
+
+
+PARTS = {
+    "a repository": lambda far: Part(repositories=(f"*/{far.path}",)),
+    "versions": lambda far: Part(rules=Rules(globs=("1.*",))),
+}
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("form", [sign_by_tag, sign_by_subject])
+def test_a_part_of_a_delta_has_what_is_attached_to_the_base(
+    far: Far, target_registry: RealRegistry, form: Callable[..., Digest], part: Callable[[Far], Part]
+) -> None:
+    imported(far.bundles[0], target_registry.host, part=part(far))
+    form(far.app, far.app.tags["1.3.0"])
+    assert imported(far.delta(), target_registry.host, part=part(far)).exit_code == 0
+    assert digests(target_registry, far.path, far.app)
+
+
+def test_a_night_without_the_part_does_not_stop_the_next(far: Far, target_registry: RealRegistry) -> None:
+    other = f"{far.path}-other"
+    far.server.repositories[other] = a_module("8.0.0", name="other")
+    part, ledger = Part(repositories=(f"*/{other}",)), Ledger(far.folder / "nights")
+    first = far.delta()
+    add_version(far.app, "2.0.0")
+    second = far.delta()
+    add_version(far.server.repositories[other], "9.0.0", name="other")
+    reports = [
+        imported(bundle, target_registry.host, part=part, ledger=ledger)
+        for bundle in (first, second, far.delta())
+    ]
+    assert [report.exit_code for report in reports] == [0, 0, 0]
+    empty = ["nothing of this delta is selected" in "".join(report.warnings) for report in reports]
+    assert empty == [False, True, False]
+    assert set(target_registry.tags(other)) == {"8.0.0", "9.0.0"}
+    assert far.path not in target_registry.catalog()
 
 
 def test_prune_deletes_nothing_where_a_policy_allows_no_target(

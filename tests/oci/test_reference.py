@@ -14,6 +14,7 @@ from bundler.oci.reference import (
     RepositoryPath,
     Tag,
     address,
+    can_match,
     glob_in_full,
     is_meant,
     parse_prefix,
@@ -224,3 +225,36 @@ def test_a_glob_on_images_is_on_docker_hub_without_a_host() -> None:
         names = ("docker.io/library/nginx", "docker.io/library/nginx:1.27")
         assert any(is_meant(name, (glob,), DOCKER_HUB) for name in names)
     assert not is_meant("ghcr.io/nginx", ("nginx",), DOCKER_HUB)
+
+
+@pytest.mark.parametrize(
+    ("name", "glob"),
+    [
+        ("ghcr.io/team/app", "GHCR.io/team/*"),
+        ("GHCR.IO/team/app", "ghcr.io/*"),
+        ("[::1]:5000/team/app", "[::1]:5000/team/*"),
+        ("[fd00::5]/team/app", "oci://[FD00::5]/*"),
+    ],
+)
+def test_a_glob_means_a_host_in_any_case_and_form(name: str, glob: str) -> None:
+    assert is_meant(name, (glob,))
+    assert not is_meant(name.replace("team", "other"), (glob.replace("/*", "/team/*", 1),))
+
+
+@pytest.mark.parametrize(
+    ("glob", "possible"),
+    [
+        ("*", True),
+        ("*/app", True),
+        ("team/*", True),
+        ("ghcr.io/[a-z]*/app", True),
+        ("localhost:5000/app", True),
+        ("ghcr.io", False),
+        ("ghcr.io/Team/*", False),
+        ("ghcr.io/team/app:1.0.0", False),
+        ("ghcr.io/team/", False),
+        ("*/team//app", False),
+    ],
+)
+def test_a_glob_that_no_repository_matches_is_known(glob: str, *, possible: bool) -> None:
+    assert can_match(glob) == possible
