@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from bundler.error_blocks import ErrorsAs
 from bundler.errors import LocalError
 from bundler.file_system import NO_LOCKS, beside, followed, open_by_mount, sync_descriptor, try_lock
 from bundler.limits import MIB
@@ -40,25 +41,14 @@ NEXT_STEP = {
 """Next steps by the system's error number."""
 
 
-class _LocalErrors:
-    """A block whose OSErrors become LocalErrors; ten of them stand around each blob that is stored."""
-
-    def __init__(self, path: Path, operation: str) -> None:
-        self._path = path
-        self._operation = operation
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            cause = f"can't {self._operation}: {error.strerror or error}"
-            raise LocalError(str(self._path), cause, NEXT_STEP.get(error.errno or 0, "")) from error
-
-
-def local_errors(path: Path, operation: str) -> _LocalErrors:
+def local_errors(path: Path, operation: str) -> ErrorsAs:
     """Turn an OSError of a local file operation into a LocalError that names the path."""
-    return _LocalErrors(path, operation)
+    return ErrorsAs(OSError, partial(_local_error, path, operation))
+
+
+def _local_error(path: Path, operation: str, error: OSError) -> LocalError:
+    cause = f"can't {operation}: {error.strerror or error}"
+    return LocalError(str(path), cause, NEXT_STEP.get(error.errno or 0, ""))
 
 
 def sync_directory(path: Path) -> None:
@@ -208,12 +198,14 @@ def own_file(path: Path, mode: int) -> int:
     owner still has open. None of them is written to.
     """
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    cause = "a folder, a pipe, a device or a file with another name has this name"
+    odd = partial(LocalError, str(path), cause, NEXT_STEP[errno.EEXIST])  # errors take long to make
     with local_errors(path, "open"):
         while True:
             with contextlib.suppress(FileExistsError):
                 return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
             if path.exists() and not path.is_file():
-                raise _odd(path)
+                raise odd()
             check_ours(path)  # another run may give it its final name meanwhile
             with contextlib.suppress(FileNotFoundError):
                 descriptor = os.open(path, flags | os.O_NONBLOCK)
@@ -222,17 +214,12 @@ def own_file(path: Path, mode: int) -> int:
         with local_errors(path, "look at"):
             status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            raise _odd(path)
+            raise odd()
         refuse_foreign(path, status)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _odd(path: Path) -> LocalError:
-    cause = "a folder, a pipe, a device or a file with another name has this name"
-    return LocalError(str(path), cause, NEXT_STEP[errno.EEXIST])
 
 
 def _opened_alone(path: Path) -> io.FileIO:

@@ -5,10 +5,12 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import requests
 import urllib3
 
+from bundler.error_blocks import ErrorsAs
 from bundler.errors import AuthError, NetworkError
 from bundler.registry.http.retry import DroppedError, TransientError
 
@@ -33,20 +35,6 @@ CLIENT_STEP = (
 NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 
 
-class _Translated:
-    """A block whose errors become ours; three of them stand around each request."""
-
-    def __init__(self, item: str) -> None:
-        self._item = item
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, THEIRS):
-            raise classified(error, self._item) from error
-
-
 THEIRS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -57,9 +45,9 @@ THEIRS = (
 """All errors that the libraries raise."""
 
 
-def translated(item: str) -> _Translated:
+def translated(item: str) -> ErrorsAs:
     """Translate the libraries' errors to ours."""
-    return _Translated(item)
+    return ErrorsAs(THEIRS, partial(classified, item=item))
 
 
 def classified(error: BaseException, item: str) -> NetworkError | AuthError:
