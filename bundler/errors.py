@@ -210,6 +210,20 @@ def errors_of(bundle: object) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def errors_of_one(bundle: object) -> Iterator[None]:
+    """Let every error about one of several files name it, also those about a part of it (`bundle.json`)."""
+    file = printable(bundle, 400)
+    try:
+        yield
+    except BundlerError as error:
+        for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
+            # What names its folder is about a set of volumes.
+            if file not in problem.item and not file.startswith(problem.item):
+                problem.item = f"{file}: {problem.item}"
+        raise
+
+
 class SlowEncodersWarning(UserWarning):
     """Compact bundles take longer than they would with the compiled encoders."""
 

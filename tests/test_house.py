@@ -241,6 +241,7 @@ EXCEPTIONS = {
     "exporter/fetch/store_location.py": ["resolve", "resolve"],  # one store for one output
     "exporter/output/finish.py": ["absolute"],  # the store remembers where a bundle was written
     "page/page_file.py": ["resolve", "resolve"],  # a page inside the bundle that it shows is refused
+    "importer/several/find_bundles.py": ["resolve"],  # a file named in several ways is read once
     "volumes/volume_sets.py": ["resolve"],  # one folder named twice is searched once
     # clocks: defaults that a caller replaces, and time-outs of sockets
     "session.py": ["time"],  # the system's clock, unless one is passed in
@@ -251,7 +252,7 @@ EXCEPTIONS = {
     "registry/http/status.py": ["time"],  # Retry-After as a date is a moment of this machine's clock
     "registry/http/trace.py": ["monotonic"],
     "registry/large_bodies.py": ["monotonic", "monotonic"],
-    "server/connections.py": ["monotonic"],
+    "server/paced_socket.py": ["monotonic"],
     "trust/ssh_keygen.py": ["localtime", "localtime"],  # ssh-keygen reads times in the local zone
 }
 """Below `bundler/cli`: who asks for the working directory or reads a clock, and why."""

@@ -14,7 +14,7 @@ from bundler.bundle.wire import FrameCache
 from bundler.bundle.writer import check_readable
 from bundler.deltas.base_blobs import provide_base
 from bundler.deltas.state import State, base_error, full_inventory, state_of
-from bundler.errors import ContentError, IntegrityError, UsageError
+from bundler.errors import ContentError, IntegrityError, UsageError, errors_of_one
 from bundler.folders import check_disk
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Descriptor, Digest, RepositoryName, Tally, reached
@@ -41,7 +41,10 @@ def merge_bundles(
     limits, progress = session.limits, session.progress
     with ExitStack() as stack:
         opened = partial(open_bundle, limits=limits, volumes_in=volumes_in, frames=FrameCache())
-        bundles = [stack.enter_context(opened(path)) for path in paths]
+        bundles = []
+        for path in paths:
+            with errors_of_one(path):
+                bundles.append(stack.enter_context(opened(path)))
         refuse_unused_folders(volumes_in, *bundles)
         for bundle in bundles:
             provide_base(bundle, session, beside=[other for other in bundles if other is not bundle])

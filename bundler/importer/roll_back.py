@@ -49,7 +49,10 @@ def roll_back(
 
     A tag that was moved since is a failure, unless `overwrite`. One that was not there before stays.
     Without `may_write` the target is only asked, and the report says what would be done.
+
+    Raises, before anything moves: UsageError, ContentError, LocalError for a receipt that can't be corrected.
     """
+    ledger.check_rollback(rollback)
     results = dict(
         session.each(
             "tags back",

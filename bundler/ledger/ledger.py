@@ -32,7 +32,7 @@ from bundler.ledger.rollback_file import (
     read_rollback_file,
     write_rollback_file,
 )
-from bundler.ledger.sequences import SequenceEntry, Sequences
+from bundler.ledger.sequences import SequenceEntry, Sequences, problems_of
 from bundler.limits import DEFAULT_LIMITS
 from bundler.named_files import check_new_folder
 from bundler.oci import Digest, Prefix
@@ -131,6 +131,12 @@ class Ledger:
         """Open the record of an import. Raises what keeps the bundle from being imported."""
         return ImportRecord(self, incoming, session, may_write=may_write)
 
+    def check_rollback(self, rollback: RollbackFile) -> None:
+        """Raise UsageError, ContentError or LocalError for a receipt that a rollback could not correct."""
+        if self.receipt and read_receipt(self.receipt, rollback.target) is None:
+            cause = "--receipt: no such file"
+            raise UsageError(str(self.receipt), cause, "name the receipt that the import kept, or none")
+
     def rolled_back(self, rollback: RollbackFile, report: Report, session: Session) -> None:
         """Record that an import was rolled back, and correct the receipt that it kept."""
         now = moment_at(session.clock())
@@ -184,7 +190,7 @@ class ImportRecord:
         if proven is None:
             return
         last = self._sequences.last(Job(proven.job))
-        problems = dict(_problems(proven, self._incoming.id, last))
+        problems = dict(problems_of(proven, self._incoming.id, last))
         if problems and not self._ledger.permits.older:
             cause = next(iter(problems.values()))
             raise TrustError(f"job {proven.job}", cause, "use --allow-rollback to import it anyway")
@@ -304,17 +310,3 @@ class ImportRecord:
             warnings.append(f"job {signed.job}: no earlier import of it is known here")
         bundle = replace(report.bundle, statement=signed)
         return replace(report, bundle=bundle, warnings=(*report.warnings, *warnings))
-
-
-def _problems(signed: StatementReport, bundle: Digest, last: SequenceEntry | None) -> list[tuple[str, str]]:
-    """Return what speaks against a statement that is rightly signed, as a word and a sentence."""
-    if last and signed.sequence < last.sequence:
-        cause = (
-            f"older than what was imported: number {last.sequence} ({last.time}), "
-            f"here is {signed.sequence} ({signed.time})"
-        )
-        return [("older", cause)]
-    if last and signed.sequence == last.sequence and bundle != last.bundle:
-        cause = f"another bundle with sequence number {last.sequence} was imported before: {last.bundle}"
-        return [("same sequence", cause)]
-    return []

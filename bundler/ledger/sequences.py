@@ -8,6 +8,7 @@ from bundler.errors import ContentError, LocalError, NotFoundError
 from bundler.layout import Layout
 from bundler.oci import Digest, strict_json
 from bundler.oci.grammar import DocumentValue, Size, document_value
+from bundler.reporting.json_report import StatementReport
 from bundler.trust.job import Job
 from bundler.trust.statement import Moment, adapter_of
 
@@ -77,6 +78,20 @@ class Sequences:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def problems_of(signed: StatementReport, bundle: Digest, last: SequenceEntry | None) -> list[tuple[str, str]]:
+    """Return what speaks against a statement that is rightly signed, as a word and a sentence."""
+    if last and signed.sequence < last.sequence:
+        cause = (
+            f"older than what was imported: number {last.sequence} ({last.time}), "
+            f"here is {signed.sequence} ({signed.time})"
+        )
+        return [("older", cause)]
+    if last and signed.sequence == last.sequence and bundle != last.bundle:
+        cause = f"another bundle with sequence number {last.sequence} was imported before: {last.bundle}"
+        return [("same sequence", cause)]
+    return []
 
 
 def _entry(path: Path, job: Job, data: bytes) -> SequenceEntry:

@@ -1,30 +1,19 @@
-"""Connections and requests, read more strictly than cheroot does, and ended when a peer is too slow.
+"""Connections and requests, read more strictly than cheroot does.
 
 cheroot takes what Python's `int()` takes for a length, two lengths, and a size beside chunks: a proxy before
-it may see the next request begin elsewhere. And its time-out starts anew with each byte.
+it may see the next request begin elsewhere.
 Source: RFC 9112, sections 5.1, 6.1, 6.3 and 7.1.
 """
 
 import contextlib
 import re
-import time
-from collections.abc import Callable
 from socket import socket
-from ssl import SSLWantReadError, SSLWantWriteError
 from typing import Any
 
 from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
 
-from bundler.limits import KIB, MIB
-
-STALLED = 60
-"""Seconds that a peer may make one request wait in all, or without a byte..."""
-
-SLOWEST = 16 * KIB
-"""...and one more for so many bytes that came or went."""
-
-HEADERS = 64 * KIB
-"""Bytes of a request's line and headers, and of any line of a chunked body."""
+from bundler.limits import MIB
+from bundler.server.paced_socket import HEADERS, PacedSocket
 
 LARGEST_CHUNK = 4 * MIB
 """Bytes of one chunk of a chunked body: cheroot holds one in memory, in every thread. Clients send less."""
@@ -38,10 +27,6 @@ _TEXT = rb"[^\x00-\x08\x0a-\x1f\x7f]*"
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;" + _TEXT + rb")?\r\n")
 
 _TRAILER = re.compile(rb"\r\n|[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + _TEXT + rb"\r\n")
-
-_END_OF_HEADERS = re.compile(rb"\n\r?\n")
-
-_METHOD = re.compile(rb"[\r\n]*[A-Z]*")
 
 _NO_HTTP = (
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
@@ -64,7 +49,7 @@ class Connection(HTTPConnection):
         super().__init__(server, self.paced, makefile)
 
     def is_ready(self) -> bool:
-        """Return True if a request's headers have arrived whole, or nothing more will come.
+        """Return True if a request has arrived as far as a worker needs it, or nothing more will come.
 
         Never waits: called by the thread that watches all idle connections.
         """
@@ -73,6 +58,12 @@ class Connection(HTTPConnection):
 
     def communicate(self) -> Any:
         """Handle one request; return True if the connection stays open."""
+        try:
+            return self._handled()
+        finally:
+            self.server.crowd.leave(self)
+
+    def _handled(self) -> Any:
         self.paced.begin()
         if not self.paced.is_http:
             if not self.server.ssl_adapter:
@@ -89,85 +80,6 @@ class Connection(HTTPConnection):
         writer: Any = self.wfile
         with contextlib.suppress(OSError, ValueError):
             writer.close()
-
-
-class PacedSocket:
-    """A socket that counts how long its peer makes it wait, and gives up when that is too long.
-
-    What this side does meanwhile is not counted: storing a large upload takes its time.
-    """
-
-    def __init__(self, sock: Any, clock: Callable[[], float] = time.monotonic) -> None:
-        self._socket = sock
-        self._clock = clock
-        self._early = bytearray()
-        self.is_http = True
-        self.begin()
-
-    def receive_headers(self, before: bytes) -> bool:
-        """Read what is there without waiting; return True for whole headers, too many bytes, or the end.
-
-        True as well for what begins no request: a client that tries TLS first would wait for the time-out.
-
-        `before` are the bytes that were read earlier and not used yet.
-        """
-        waiting = self._socket.gettimeout()
-        self._socket.settimeout(0)
-        try:
-            data = self._read_what_is_there()
-        except (BlockingIOError, SSLWantReadError, SSLWantWriteError):
-            data = None
-        except OSError:
-            return True  # whoever reads on is told
-        finally:
-            self._socket.settimeout(waiting)
-        if data == b"":
-            return True
-        self._early += data or b""
-        arrived = before + self._early
-        self.is_http = not arrived or begins_request(arrived)
-        return not self.is_http or len(arrived) > HEADERS or _END_OF_HEADERS.search(arrived) is not None
-
-    def _read_what_is_there(self) -> bytes:
-        """Return what has come. What TLS has decrypted already wakes nobody, so all of that is read."""
-        data = bytes(self._socket.recv(HEADERS))
-        while data and len(data) <= HEADERS and getattr(self._socket, "pending", int)():
-            data += self._socket.recv(HEADERS)
-        return data
-
-    def begin(self) -> None:
-        """Begin another request."""
-        self._allowed = float(STALLED)
-
-    def recv_into(self, buffer: Any) -> int:
-        """Receive bytes from the peer."""
-        if self._early:
-            size = min(len(buffer), len(self._early))
-            buffer[:size] = self._early[:size]
-            del self._early[:size]
-            return size
-        return self._waited_for(self._socket.recv_into, buffer)
-
-    def send(self, data: Any) -> int:
-        """Send bytes to the peer."""
-        return self._waited_for(self._socket.send, data)
-
-    def _waited_for(self, move: Callable[[Any], int], data: Any) -> int:
-        if self._allowed <= 0:
-            raise TimeoutError("timed out")
-        start = self._clock()
-        size = move(data)
-        self._allowed += size / SLOWEST - (self._clock() - start)
-        return size
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._socket, name)
-
-
-def begins_request(data: bytes) -> bool:
-    """Return True if the bytes may be the beginning of a request: empty lines, then a method."""
-    method = _METHOD.match(data)
-    return method is not None and (method.end() == len(data) or data[method.end() :][:1] == b" ")
 
 
 class _Lines:

@@ -11,24 +11,27 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from cheroot import makefile, wsgi
+from cheroot.connections import ConnectionManager
 from cheroot.ssl import Adapter
 
 from bundler.about import PROGRAM
 from bundler.errors import LocalError, UsageError, printable
+from bundler.limits import KIB
 from bundler.oci import CHUNK
 from bundler.server.app import Log, Pages, Registry
-from bundler.server.connections import HEADERS, STALLED, ChunkedBody, Connection
+from bundler.server.connections import ChunkedBody, Connection
+from bundler.server.crowd import MOST_THREADS, THREADS, Crowd
+from bundler.server.paced_socket import HEADERS, STALLED
 from bundler.server.passwords import Passwords
 from bundler.server.served_content import ServedContent
-
-THREADS = 16
-"""Requests answered at a time; others wait."""
 
 CONNECTIONS = 256
 """Idle connections kept for another request."""
 
 WAITING = 512
 """Connections whose request has not come whole; beyond them the oldest is ended."""
+
+_PIECE = 64 * KIB
 
 LOOK_AGAIN = 0.2
 """Seconds after which a server that waits looks for a signal again."""
@@ -137,24 +140,41 @@ class _Server(wsgi.Server):
             (host, port),
             registry,
             numthreads=THREADS,
+            max=MOST_THREADS,
             server_name=PROGRAM,
             request_queue_size=128,
             timeout=STALLED,
         )
         self.gateway = _Gateway
+        self.crowd = Crowd(self.requests)
         self._trouble = trouble
 
+    def prepare(self) -> None:
+        """Listen, with a manager of connections that looks after the crowd too."""
+        super().prepare()
+        self._manager.__class__ = _Connections
+
+    @property
+    def _manager(self) -> Any:
+        """Return the manager of connections, which cheroot's stub doesn't know."""
+        return vars(self)["_connections"]
+
+    def stop(self) -> None:
+        """Let running requests end, within seconds, and stop."""
+        self.crowd.close()
+        super().stop()
+
     def process_conn(self, conn: Any) -> None:
-        """Give a connection to a worker as soon as its request's headers are there.
+        """Give a connection to a worker once its request's headers and the beginning of its body are there.
 
         Until then only the thread that watches all connections has it: one that sends nothing takes no
         worker, and is ended when its time is over.
         """
         if conn.is_ready():
             conn.begun = False
-            super().process_conn(conn)
+            self.crowd.enter(conn)
             return
-        manager: Any = self._connections  # type: ignore[attr-defined]  # not in cheroot's stub
+        manager = self._manager
         if conn.begun or conn.rfile.has_data():
             # Without another time stamp: a request that drips in ends too.
             manager._selector.register(conn.socket.fileno(), selectors.EVENT_READ, data=conn)
@@ -177,6 +197,14 @@ class _Server(wsgi.Server):
         """Pass on what went wrong; cheroot itself writes to standard error."""
         if self._trouble:
             self._trouble(printable(msg))
+
+
+class _Connections(ConnectionManager):
+    """The connections that no worker has; each time that some expire, the crowd is looked after."""
+
+    def _expire(self, threshold: float) -> None:
+        super()._expire(threshold)  # type: ignore[misc]  # not in cheroot's stub
+        self.server.crowd.relieve()
 
 
 def _end_oldest(waiting: list[Any]) -> None:
@@ -202,6 +230,11 @@ class _Gateway(wsgi.Gateway_10):
         # So that werkzeug watches for a body that breaks off before its Content-Length.
         environ.pop("wsgi.input_terminated", None)
         return environ
+
+    def write(self, chunk: bytes) -> None:
+        """Send a part of the answer in pieces: cheroot copies what it sends, once for each time it tries."""
+        for start in range(0, len(chunk), _PIECE):
+            super().write(chunk[start : start + _PIECE])
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         """Begin the answer."""

@@ -18,7 +18,14 @@ from bundler.oci import Digest
 SESSIONS = 200
 """Sessions at a time, each an open file; beyond them the oldest is given up."""
 
+IN_USE = 1.0
+"""Seconds that a request waits for a session that another one writes to."""
+
 _PREFIX = "upload-"
+
+
+class UploadInUseError(Exception):
+    """Another request writes to this session, and doesn't end."""
 
 
 class UploadSession:
@@ -86,13 +93,20 @@ class Uploads:
 
     @contextlib.contextmanager
     def session(self, name: str) -> Iterator[UploadSession | None]:
-        """Yield a session, locked for the caller; None if it has ended or never existed."""
+        """Yield a session, locked for the caller; None if it has ended or never existed.
+
+        Raises UploadInUseError where another request keeps it.
+        """
         upload = self._open.get(name)
         if upload is None:
             yield None
             return
-        with upload.lock:
+        if not upload.lock.acquire(timeout=IN_USE):
+            raise UploadInUseError
+        try:
             yield upload if name in self._open else None
+        finally:
+            upload.lock.release()
 
     def end(self, name: str) -> None:
         """End a session."""

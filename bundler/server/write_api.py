@@ -11,7 +11,7 @@ from bundler.errors import ContentError, IntegrityError
 from bundler.oci import Digest, Manifest, RepositoryPath, parse_manifest, sha256
 from bundler.oci.manifest import media_type_of
 from bundler.server.answers import ApiError, body, parse_digest, parse_name, parse_tag_or_digest
-from bundler.server.uploads import UploadSession
+from bundler.server.uploads import UploadInUseError, UploadSession
 from bundler.server.writable import MissingPartError, WritableContent
 
 _CONTENT_RANGE = re.compile("(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/.*)?")
@@ -74,11 +74,15 @@ class WriteApi:
 
     @contextlib.contextmanager
     def _session(self, name: str) -> Iterator[UploadSession]:
-        with self._content.uploads.session(name) as session:
-            if session is None:
-                message = "this upload is over, or never began"
-                raise ApiError(HTTPStatus.NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", message)
-            yield session
+        try:
+            with self._content.uploads.session(name) as session:
+                if session is None:
+                    message = "this upload is over, or never began"
+                    raise ApiError(HTTPStatus.NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", message)
+                yield session
+        except UploadInUseError as error:
+            message = "another request sends to this upload"
+            raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "TOOMANYREQUESTS", message) from error
 
     def _append(self, request: Request, path: RepositoryPath, name: str, session: UploadSession) -> None:
         content_range = request.headers.get("Content-Range")

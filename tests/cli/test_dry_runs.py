@@ -162,7 +162,8 @@ def test_a_dry_import_keeps_every_file_of_the_last_run(
         run(["import", *words, *options, "--dry-run"])
         assert everything(tmp_path) == before
     rest = [option for option in options[:4] if "rollback" not in option]
-    assert run(["import", "--rollback", undo, *rest, options[6], "-q", "--dry-run"]) == 0
+    rollback = ["import", "--rollback", undo, *rest, options[6], "-q", "--dry-run"]
+    assert [run(rollback), run([*rollback, "--log-format", "json"])] == [0, 0]
     assert everything(tmp_path) == before
     capsys.readouterr()
 

@@ -267,6 +267,23 @@ def test_of_copies_the_signed_one_is_imported(week: Week, tmp_path: Path) -> Non
     assert (Path(copy.path).name, copy.status) == ("0-unsigned.tar.zst", "skipped")
 
 
+def test_a_file_that_is_named_in_several_ways_is_read_once(week: Week) -> None:
+    night = week.night("2.1.0")
+    (week.usb / "0-link.tar.zst").symlink_to(night.name)
+    (week.usb / "self").symlink_to(".")
+    report = week.morning(night, week.usb, week.usb, week.usb / "self")
+    assert [(Path(item.path).name, item.status) for item in report.bundles] == [(night.name, "imported")]
+    assert report.warnings == ()
+
+
+def test_of_copies_one_with_a_sidecar_is_imported(week: Week) -> None:
+    night = week.night("2.1.0")
+    shutil.copy(night, week.usb / "0-copy.tar.zst")
+    imported, copy = week.morning().bundles
+    assert (Path(imported.path).name, imported.status) == (night.name, "imported")
+    assert (Path(copy.path).name, copy.status) == ("0-copy.tar.zst", "skipped")
+
+
 def test_a_damaged_bundle_fails_and_the_others_are_imported(week: Week) -> None:
     week.night("2.1.0")
     newest = week.night("2.2.0")
@@ -276,6 +293,17 @@ def test_a_damaged_bundle_fails_and_the_others_are_imported(week: Week) -> None:
     assert report.exit_code == 8
     assert {failure.exit_code for failure in report.failures} <= {6, 7}
     assert set(week.target.tags(week.path)) == {"1.0.0", "2.1.0"}
+
+
+def test_an_error_in_a_part_of_a_file_names_the_file(week: Week) -> None:
+    first = week.night("2.1.0")
+    half = week.usb / "half"
+    exported(half, f"{week.server.host}/{week.path}")
+    (half / "bundle.json").write_text("{}")
+    (failure,) = week.morning().failures
+    assert failure.item == f"{half}: bundle.json"
+    done = bundler("merge", str(first), str(half), "-o", str(week.usb / "all.tar.zst"))
+    assert f"error: {half}: bundle.json: " in done.stderr
 
 
 def test_two_full_bundles_without_an_order_are_refused(week: Week) -> None:

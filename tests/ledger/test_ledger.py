@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from bundler.bundle.reader import open_bundle
-from bundler.errors import NotFoundError, TrustError
+from bundler.errors import NotFoundError, TrustError, UsageError
 from bundler.exporter import Incremental
 from bundler.importer import OnConflict, Part, import_bundle, plan_bundle_import, verify_bundle
 from bundler.importer.destination import Destination
 from bundler.importer.roll_back import roll_back
 from bundler.ledger.ledger import Ledger
 from bundler.ledger.rollback_file import read_rollback_file
-from bundler.oci.reference import parse_prefix
+from bundler.oci.reference import Tag, parse_prefix
 from bundler.selection.rules import Rules
 from bundler.session import Session
 from bundler.trust.bundle_signing import Terms
@@ -146,6 +146,21 @@ def test_a_receipt_follows_a_rollback(nights: Nights) -> None:
     assert tags["latest"] == before["repositories"][0]["tags"]["latest"]
     assert set(tags) == {"1.0.0", "1.1.0", "latest"}  # what is new stays at the target
     assert after["bundles"] == before["bundles"]
+
+
+@pytest.mark.slow
+def test_a_rollback_without_its_receipt_moves_nothing(nights: Nights) -> None:
+    nights.content.add_image("one", "stable")
+    assert nights.imports(nights.export()) == 0
+    nights.content.add_image("other", "stable")
+    assert nights.imports(nights.export(), on_conflict=OnConflict.OVERWRITE) == 0
+    moved = nights.content.tags["stable"]
+    nights.receipt.rename(nights.receipt.with_name("elsewhere"))
+    session = Session(registries_for(FakeClock()))
+    with pytest.raises(UsageError, match="--receipt: no such file"):
+        roll_back(read_rollback_file(nights.undo), session, nights.ledger())
+    tag = Tag("stable")
+    assert session.registries.source(nights.target.repository(nights.path)).digest_of(tag) == moved
 
 
 @pytest.mark.slow

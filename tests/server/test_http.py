@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from bundler.errors import LocalError
 from bundler.limits import MIB
 from bundler.server import listener
-from bundler.server.connections import LARGEST_CHUNK, SLOWEST, STALLED, PacedSocket, begins_request
-from bundler.server.listener import THREADS, RegistryServer
+from bundler.server.connections import LARGEST_CHUNK
+from bundler.server.crowd import THREADS
+from bundler.server.listener import RegistryServer
+from bundler.server.paced_socket import SLOWEST, STALLED, PacedSocket, begins_request
 from bundler.server.served_content import read_only
 from bundler.server.writable import writable
 from bundler.session import Session

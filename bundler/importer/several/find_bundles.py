@@ -13,7 +13,7 @@ from bundler.bundle.sealing import sidecar_of
 from bundler.bundle.stream import StatementCheck
 from bundler.bundle.unpacked import is_layout
 from bundler.durable import local_errors
-from bundler.errors import BundlerError, NotFoundError
+from bundler.errors import BundlerError, NotFoundError, errors_of_one
 from bundler.importer.several.import_order import FoundBundle
 from bundler.limits import Limits
 from bundler.volumes.volume_sets import sets_in, volumes_among
@@ -52,20 +52,23 @@ def find_bundles(
     verifier: StatementCheck | None = None,
     volumes_in: Iterable[Path] = (),
 ) -> FoundBundles:
-    """Return all bundles of these files and folders; what is named as a file must be one.
+    """Return all bundles of these files and folders, each file once; what is named as a file must be one.
 
     Raises: NotFoundError if there is none, and what keeps a named file from being opened.
     """
+    paths = _distinct(paths)
+    named = {_place(path) for path in paths}
     folders = [path for path in paths if path.is_dir() and not is_layout(path)]
     media = (*volumes_in, *folders)
-    named = [_read(path, limits, verifier, media) for path in paths if path not in folders]
-    bundles = list(named)
+    bundles = [_read(path, limits, verifier, media) for path in paths if path not in folders]
     failures: list[BundlerError] = []
     others: list[Path] = []
     for folder in folders:
         listed = _listed(folder)
-        others += [path for path in listed.others if path not in folders]
-        for path in (*listed.files, *listed.folders, *sets_in(folder)):
+        others += [path for path in listed.others if _place(path) not in named]
+        for path in _distinct([*listed.files, *listed.folders, *sets_in(folder)]):
+            if _place(path) in named:
+                continue
             try:
                 bundles.append(_read(path, limits, verifier, media))
             except BundlerError as error:
@@ -73,13 +76,28 @@ def find_bundles(
     if not bundles and not failures:
         names = ", ".join(map(str, paths))
         raise NotFoundError(names, "there is no bundle in it", "name the folder that the bundles are in")
-    # Of copies, the first counts: one that says who signed it, and with which number.
-    bundles.sort(key=lambda bundle: bundle.statement is None)
+    # Of copies, the first counts: one that says who signed it, and with which number; or with a sidecar.
+    bundles.sort(key=lambda bundle: (bundle.statement is None, not sidecar_of(bundle.path).is_file()))
     return FoundBundles(tuple(bundles), tuple(failures), tuple(others))
 
 
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths in their order, but of several that lead to the same place one that is not a link."""
+    places: dict[Path, Path] = {}
+    for path in paths:
+        place = _place(path)
+        if place not in places or places[place].is_symlink():
+            places[place] = path
+    return list(places.values())
+
+
+def _place(path: Path) -> Path:
+    """Return the path that others which lead to the same place have in common."""
+    return path.resolve()
+
+
 def _read(path: Path, limits: Limits, verifier: StatementCheck | None, media: Iterable[Path]) -> FoundBundle:
-    with open_bundle(path, limits, verifier, media) as bundle:
+    with errors_of_one(path), open_bundle(path, limits, verifier, media) as bundle:
         statement = bundle.signed_statement.statement if bundle.signed_statement else None
         return FoundBundle(path, bundle.id, bundle.inventory, statement)
 

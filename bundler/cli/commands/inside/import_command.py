@@ -178,6 +178,8 @@ def _refuse_ignored(context: click.Context) -> None:
     """Raise UsageError for options of an import that --rollback would ignore."""
     for parameter in context.command.params:
         given = parameter.name and context.get_parameter_source(parameter.name)
+        if not parameter.expose_value:
+            continue  # --log-format, which every command obeys
         if given is ParameterSource.COMMANDLINE and parameter.name not in _WITH_ROLLBACK:
             cause = "it has no effect with --rollback, which does only what its file says"
             raise UsageError(parameter.opts[0], cause, "leave it out")
