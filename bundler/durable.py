@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from bundler.error_blocks import ErrorsAs
 from bundler.errors import LocalError
 from bundler.file_system import NO_LOCKS, beside, followed, open_by_mount, sync_descriptor, try_lock
 from bundler.limits import MIB
@@ -41,14 +40,14 @@ NEXT_STEP = {
 """Next steps by the system's error number."""
 
 
-def local_errors(path: Path, operation: str) -> ErrorsAs:
+@contextlib.contextmanager
+def local_errors(path: Path, operation: str) -> Iterator[None]:
     """Turn an OSError of a local file operation into a LocalError that names the path."""
-    return ErrorsAs(OSError, partial(_local_error, path, operation))
-
-
-def _local_error(path: Path, operation: str, error: OSError) -> LocalError:
-    cause = f"can't {operation}: {error.strerror or error}"
-    return LocalError(str(path), cause, NEXT_STEP.get(error.errno or 0, ""))
+    try:
+        yield
+    except OSError as error:
+        cause = f"can't {operation}: {error.strerror or error}"
+        raise LocalError(str(path), cause, NEXT_STEP.get(error.errno or 0, "")) from error
 
 
 def sync_directory(path: Path) -> None:

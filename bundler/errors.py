@@ -175,9 +175,7 @@ def printable(text: object, limit: int = 200) -> str:
     is cut at `limit` characters.
     """
     whole = _without_secrets(str(text)) if _unspoken else str(text)
-    line = whole[: limit * 4]
-    if not line.isprintable():
-        line = "".join(letter if letter.isprintable() else "." for letter in line)
+    line = "".join(letter if letter.isprintable() else "." for letter in whole[: limit * 4])
     line = re.sub(_BARE_USERINFO, "", _USERINFO.sub(r"\1", re.sub(_QUERY, r"\1\2?...", line)))
     return line if len(line) <= limit else line[: limit - 3] + "..."
 

@@ -5,12 +5,10 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable
-from functools import partial
 
 import requests
 import urllib3
 
-from bundler.error_blocks import ErrorsAs
 from bundler.errors import AuthError, NetworkError
 from bundler.registry.http.retry import DroppedError, TransientError
 
@@ -45,9 +43,23 @@ THEIRS = (
 """All errors that the libraries raise."""
 
 
-def translated(item: str) -> ErrorsAs:
+class _Translated:
+    """A block in which their errors become ours; no generator, as three of them stand around a request."""
+
+    def __init__(self, item: str) -> None:
+        self._item = item
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, THEIRS):
+            raise classified(error, self._item) from error
+
+
+def translated(item: str) -> _Translated:
     """Translate the libraries' errors to ours."""
-    return ErrorsAs(THEIRS, partial(classified, item=item))
+    return _Translated(item)
 
 
 def classified(error: BaseException, item: str) -> NetworkError | AuthError:
