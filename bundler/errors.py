@@ -87,7 +87,8 @@ def _spellings(secret: str) -> Iterator[str]:
     go = escaped.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
     yield from (secret, html.escape(secret), escaped, go, escaped.replace("/", r"\/"))
     if len(data) >= _LEAST:
-        yield from (data.hex(), data.hex().upper())
+        for coded in (data.hex(), data.hex(":"), data.hex("-")):
+            yield from (coded, coded.upper())
     whole = base64.b64encode(data).decode().rstrip("=")
     # Behind a user and a colon, the same bytes have other letters; those at the ends depend on neighbours.
     shifted = (

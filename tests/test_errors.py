@@ -127,7 +127,13 @@ def test_a_password_is_not_shown_inside_of_base64(user: str, encode: Callable[[b
     assert shown == "Basic *** refused"
 
 
-@pytest.mark.parametrize("form", [lambda data: data.hex(), lambda data: data.hex().upper()])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda data: data.hex(), lambda data: data.hex().upper(), lambda data: data.hex(":"),
+        lambda data: data.hex("-").upper(),
+    ],
+)  # fmt: skip
 def test_a_password_is_not_shown_in_hexadecimal(form: Callable[[bytes], str]) -> None:
     never_show("correct horse")
     assert printable(f"refused {form(b'correct horse')}") == "refused ***"
