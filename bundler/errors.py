@@ -192,8 +192,7 @@ class BundlerError(Exception):
         self.next_step = printable(next_step, 300)
 
     def __str__(self) -> str:
-        line = f"{self.item}: {self.cause}"
-        return f"{line}; {self.next_step}" if self.next_step else line
+        return f"{self.item}: {self.cause}" + (f"; {self.next_step}" if self.next_step else "")
 
 
 @contextmanager
