@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bundler.bundle.reader import Bundle, open_bundle
 from bundler.bundle.sealing import sidecar_of, write_sidecar
+from bundler.deltas.base_blobs import provide_base
 from bundler.durable import local_errors, whole_file, write_whole
-from bundler.errors import IntegrityError, UsageError
+from bundler.errors import IntegrityError, NotFoundError, UsageError
 from bundler.folders import check_disk, whole_directory
 from bundler.kit import kit_names, kit_readme
 from bundler.limits import MIB
@@ -148,8 +150,22 @@ def _proven(
             raise UsageError(str(path), "an unpacked bundle, and a kit carries files", next_step)
         if sources.cut and opened.volumes:
             raise UsageError(str(path), "it is already split into volumes", "leave --volume-size out")
+        _give_base(opened, path, sources, session)
         warnings = verify_bundle(opened, session).warnings
         return _described(opened, sources)._replace(warnings=warnings)
+
+
+def _give_base(opened: Bundle, path: Path, sources: KitSources, session: Session) -> None:
+    """Give a compact delta what it reads of its base, if other bundles of the kit have all of it."""
+    if not opened.is_compact:
+        return
+    with ExitStack() as stack, suppress(NotFoundError):
+        others = (other for other in sources.bundles if other != path)
+        beside = [
+            stack.enter_context(open_bundle(other, session.limits, volumes_in=sources.volumes_in))
+            for other in others
+        ]
+        provide_base(opened, session, beside=beside)
 
 
 def _described(opened: Bundle, sources: KitSources) -> _ProvenBundle:

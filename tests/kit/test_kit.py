@@ -19,6 +19,7 @@ from bundler.kit.kit_names import XZ_MAGIC
 from bundler.reporting.progress import Silence
 from bundler.session import Session
 from tests.builders import a_bundle, a_module, add_version, push_to
+from tests.compact.layers import a_night, an_image
 from tests.doubles import MemoryRegistry
 from tests.registries import RealRegistry
 from tests.trust.keys import a_key, line
@@ -136,6 +137,18 @@ def test_a_compact_bundle_crosses_as_it_is(bundle: Path, tmp_path: Path) -> None
     assert run(["kit", str(small), "-o", str(kit), "-q"]) == 0
     assert (kit / small.name).read_bytes() == small.read_bytes()
     summed(kit)
+
+
+@pytest.mark.slow
+def test_a_compact_delta_is_proven_with_its_base_in_the_kit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night = a_night(tmp_path, an_image(0), an_image(0, 1))
+    assert run(["kit", str(night.compact), "-o", str(tmp_path / "alone"), "-q"]) == 0
+    assert "1 layer not verified" in capsys.readouterr().err
+    for number, paths in enumerate(((night.base, night.compact), (night.compact, night.base))):
+        assert run(["kit", *map(str, paths), "-o", str(tmp_path / f"kit{number}"), "-q"]) == 0
+        assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["02:00.tar.zst", "README.TXT"])
