@@ -65,12 +65,12 @@ def _open_what_is_closed() -> None:
 
 
 def _leave_out_what_is_never_used() -> None:
-    """Keep requests from loading it: a tenth of its import, for texts of unknown encoding, and for zstd.
+    """Keep requests from loading it: a tenth of its import, for unknown encodings and for compression.
 
     We read JSON that nobody compressed. Only for the command: whoever imports the package may have use
     for it. Compact deltas load zstd again.
     """
-    for name in ("chardet", "charset_normalizer", "backports.zstd"):
+    for name in ("chardet", "charset_normalizer", "simplejson", "backports.zstd", "brotli", "brotlicffi"):
         # What the import system takes for "not installed"; requests does without either.
         sys.modules[name] = None  # type: ignore[assignment]
     warnings.filterwarnings("ignore", "Unable to find acceptable character detection")

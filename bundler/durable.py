@@ -198,13 +198,13 @@ def own_file(path: Path, mode: int) -> int:
     """
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     cause = "a folder, a pipe, a device or a file with another name has this name"
-    odd = LocalError(str(path), cause, NEXT_STEP[errno.EEXIST])
+    odd = partial(LocalError, str(path), cause, NEXT_STEP[errno.EEXIST])  # errors take long to make
     with local_errors(path, "open"):
         while True:
             with contextlib.suppress(FileExistsError):
                 return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
             if path.exists() and not path.is_file():
-                raise odd
+                raise odd()
             check_ours(path)  # another run may give it its final name meanwhile
             with contextlib.suppress(FileNotFoundError):
                 descriptor = os.open(path, flags | os.O_NONBLOCK)
@@ -213,7 +213,7 @@ def own_file(path: Path, mode: int) -> int:
         with local_errors(path, "look at"):
             status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            raise odd
+            raise odd()
         refuse_foreign(path, status)
     except BaseException:
         os.close(descriptor)

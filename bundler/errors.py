@@ -116,8 +116,7 @@ def _without_secrets(text: str) -> str:
             return cut if rest == cut else _without_secrets(rest)
         if form == (form := _decoded(form)):
             break
-    long = ["".join(secret.split()) for secret in _unspoken]
-    long = [secret for secret in long if len(secret) >= _LEAST]
+    long = [whole for secret in _unspoken if len(whole := "".join(secret.split())) >= _LEAST]
     squeezed = "".join(form.split())
     if any(secret in squeezed for secret in long):
         return "***"  # broken over lines
@@ -193,8 +192,7 @@ class BundlerError(Exception):
         self.next_step = printable(next_step, 300)
 
     def __str__(self) -> str:
-        line = f"{self.item}: {self.cause}"
-        return f"{line}; {self.next_step}" if self.next_step else line
+        return f"{self.item}: {self.cause}" + (f"; {self.next_step}" if self.next_step else "")
 
 
 @contextmanager
@@ -217,8 +215,7 @@ def errors_of_one(bundle: object) -> Iterator[None]:
         yield
     except BundlerError as error:
         for problem in error.problems if isinstance(error, SeveralErrors) else (error,):
-            # What names its folder is about a set of volumes.
-            if file not in problem.item and not file.startswith(problem.item):
+            if file not in problem.item and not file.startswith(problem.item):  # as the folder of volumes
                 problem.item = f"{file}: {problem.item}"
         raise
 

@@ -145,6 +145,10 @@ class InOrder:
         self.wait()
         self._pool.shutdown(wait=False)
 
+    def give_up(self) -> None:
+        """Leave out what has not begun. Not waited for: it may write into a pipe that nobody reads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
 
 class Room:
     """Bytes that may be in memory at a time, of all that was read and is not yet passed on."""

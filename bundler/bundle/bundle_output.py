@@ -15,6 +15,7 @@ from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
 
 if TYPE_CHECKING:
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
     from bundler.bundle.compacted.base_index import BaseLayers
 
 
@@ -50,6 +51,19 @@ class BundleOutput(Protocol):
     def compact(self) -> int | None:
         """Return the zstd level of a compact bundle; None for another form."""
 
+    @property
+    def streams(self) -> bool:
+        """Return True if large blobs can be written as they come from a registry, never read again."""
+
+    def left_over(self) -> UnfinishedBundle | None:
+        """Open what an interrupted run left here of a bundle; None if that is of no use."""
+
+    def resumes(self, left: UnfinishedBundle, inventory: Inventory) -> bool:
+        """Return True if `write` goes on with what is left: it is the beginning of the same bytes."""
+
+    def forget(self) -> None:
+        """Remove what an interrupted run left here."""
+
     def check(self) -> None:
         """Raise UsageError or LocalError, before any request, if this can't be written."""
 
@@ -65,5 +79,7 @@ class BundleOutput(Protocol):
     def need(self, inventory: Inventory) -> tuple[Path, int] | None:
         """Return a folder and the largest number of bytes that it will need; None if it needs none."""
 
-    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
-        """Write the bundle, whole or not at all."""
+    def write(
+        self, inventory: Inventory, source: BlobSource, progress: Progress, *, resumable: bool = False
+    ) -> BundleReport:
+        """Write the bundle, whole or not at all; a resumable one goes on with what was left of it."""

@@ -17,7 +17,7 @@ import zstandard
 
 from bundler.bundle import bundle_format
 from bundler.bundle.inventory import INVENTORY_FILE, Inventory, bundle_id, encode, encode_index
-from bundler.errors import ContentError
+from bundler.errors import BundlerError, ContentError
 from bundler.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE
 from bundler.limits import Limits
 from bundler.oci import BlobSource, Digest
@@ -82,14 +82,14 @@ def write_bundle(
 ) -> WrittenBundle:
     """Write the bundle by calls of `write`, in order, without ever seeking.
 
-    Raises what `source` raises for a blob that it does not have whole.
+    Raises what `source` raises for a blob that it does not have whole, when all before it is written.
     """
     files = files_of(inventory, signed)
     sizes = [bundle_format.member_size(name, len(data)) for name, data in files]
     sizes += [member.length for member in inventory.members]
-    contents = _cut(
-        _tar(files, inventory, source, step), bundle_format.cuts(sizes, len(files) + len(inventory.manifests))
-    )
+    broken: list[BundlerError] = []
+    stream = _until_broken(_tar(files, inventory, source, step), broken)
+    contents = _cut(stream, bundle_format.cuts(sizes, len(files) + len(inventory.manifests)))
     digest, frames = hashlib.sha256(), []
     beside = InOrder()
 
@@ -97,10 +97,16 @@ def write_bundle(
         digest.update(data)
         write(data)
 
-    for content_size, frame in _compressed(contents):
-        frames.append(bundle_format.Frame(len(frame), content_size))
-        beside.call(partial(pass_on, frame))
-    beside.finish()
+    try:
+        for content_size, frame in _compressed(contents):
+            frames.append(bundle_format.Frame(len(frame), content_size))
+            beside.call(partial(pass_on, frame))
+        beside.finish()
+        if broken:
+            raise broken[0]
+    except BaseException:
+        beside.give_up()
+        raise
     end = bundle_format.digest_frame(digest.digest()) + bundle_format.seek_table(frames)
     pass_on(end)
     size = sum(frame.compressed for frame in frames) + len(end)
@@ -120,6 +126,14 @@ def _tar(
         yield member.padding
         step.advance(items=1)
     yield bundle_format.END_OF_ARCHIVE
+
+
+def _until_broken(stream: Iterator[bytes], broken: list[BundlerError]) -> Iterator[bytes]:
+    """Pass the stream on; keep an error that ends it: what came before is on its way through the threads."""
+    try:
+        yield from stream
+    except BundlerError as error:
+        broken.append(error)
 
 
 def _cut(stream: Iterable[bytes], ends: Iterable[int]) -> Iterator[bytearray]:

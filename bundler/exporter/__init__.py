@@ -1,5 +1,6 @@
 """OUTSIDE the gap: select → plan → fetch → pack. This file is the flow, and nothing else."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,16 +10,17 @@ from bundler.deltas.retention import ALONE, FullEvery, Incremental, Keep
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.export_report import ExportRun
 from bundler.exporter.fetch.drift import OnDrift, tags_to_ask
-from bundler.exporter.fetch.fetch_all import disk_needs, fetch_all, plan_against
+from bundler.exporter.fetch.fetch_all import Fetched, disk_needs, fetch_all, plan_against
 from bundler.exporter.fetch.fetch_plan import NOTHING_TO_FETCH, ExportPlan
 from bundler.exporter.fetch.store_location import StoreLocation, store_location_of
 from bundler.exporter.output.finish import Finish
 from bundler.exporter.output.outputs import output_to, planned_compact
 from bundler.exporter.resolve.resolver import resolve_selection
 from bundler.folders import check_disk
-from bundler.reporting.json_report import Report
+from bundler.reporting.json_report import BundleReport, Report
 from bundler.selection.sources import Selection
 from bundler.session import Session
+from bundler.store.blob_store import Store
 from bundler.trust.module_signers import NOBODY, Signers
 
 __all__ = [
@@ -55,6 +57,8 @@ def export_bundle(
     run = ExportRun(session)
     finish = Finish(out, location, incremental, lock, session)
     finish.check()
+    # Tags are asked again when all has been fetched: where they are, nothing is streamed.
+    streams = location.streams_into(out) and on_drift is OnDrift.IGNORE
     with location.opened() as store:
         base, immutable = look_back(incremental, store, out.path, session)
         choose = partial(resolve_selection, selection, session, store, signers=signers, immutable=immutable)
@@ -69,18 +73,48 @@ def export_bundle(
             finish.keep_existing(unchanged, content, store)
             content = finish.write_lock(selection, content)
             return run.unchanged(finish.close(content, unchanged.bundle, store))
-        with run.phase("fetch"):
-            fetched = fetch_all(content, choose, session, store, out, on_drift=on_drift)
-        content = fetched.content
-        _check_locked(selection, content)
-        if run.has_nothing(selection, content):
-            return run.nothing(content)
-        with run.phase("pack"), finish.source(content, store) as source:
-            bundle = out.write(content.inventory, source, session.progress)
-            finish.record(content, bundle, store)
-            content = finish.write_lock(selection, content)
+        fetch = partial(fetch_all, resolve=choose, session=session, store=store, out=out, on_drift=on_drift)
+
+        def ready(content: ExportContent) -> bool:
+            _check_locked(selection, content)
+            return not run.has_nothing(selection, content)
+
+        fetched, bundle = _fetched_and_written(
+            content, fetch, ready, run, finish, store=store, streams=streams
+        )
+        if bundle is None:
+            return run.nothing(fetched.content)
+        with run.phase("pack"):
+            finish.record(fetched.content, bundle, store)
+            content = finish.write_lock(selection, fetched.content)
             finished = finish.close(content, bundle, store)
         return run.done(fetched, finished)
+
+
+def _fetched_and_written(
+    content: ExportContent,
+    fetch: Callable[..., Fetched],
+    ready: Callable[[ExportContent], bool],
+    run: ExportRun,
+    finish: Finish,
+    *,
+    store: Store,
+    streams: bool,
+) -> tuple[Fetched, BundleReport | None]:
+    """Fetch and write; once more, all by way of the store, if a blob that went straight in failed.
+
+    Return None for a bundle that would have nothing in it.
+    """
+    fetched: Fetched | None = None
+    while True:
+        with run.phase("fetch"):
+            fetched = fetch(content, before=fetched, streams=streams and fetched is None)
+        content = fetched.content
+        if not ready(content):
+            return fetched, None
+        with run.phase("pack"):
+            if bundle := finish.write(fetched, store):
+                return fetched, bundle
 
 
 def plan_bundle(
@@ -116,7 +150,10 @@ def plan_bundle(
     content = content.noting(finish.unlocked(selection, content))
     if unchanged := finish.skip_if_unchanged(content):
         return run.planned_unchanged(finish.planned(content, store, unchanged)), NOTHING_TO_FETCH, 0
-    plan = plan_against(content, session, store)._replace(asked_again=len(tags_to_ask(content, on_drift)))
+    streams = location.streams_into(out) and on_drift is OnDrift.IGNORE
+    plan = plan_against(content, session, store, streams=streams)._replace(
+        asked_again=len(tags_to_ask(content, on_drift))
+    )
     needs = disk_needs(content, plan, out, store)
     check_disk(needs)
     compact = planned_compact(content, out, store, session)

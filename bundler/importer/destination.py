@@ -10,7 +10,7 @@ from bundler.mapping import KEPT, Mapping, map_all
 from bundler.oci import Digest, Manifests, Prefix, RepositoryName, is_meant, reached
 from bundler.selection import choose
 from bundler.selection.choose import EVERY_TAG, Decision
-from bundler.selection.rules import Rules
+from bundler.selection.rules import Rules, check
 
 
 class Part(NamedTuple):
@@ -51,10 +51,12 @@ def take_part(inventory: Inventory, manifests: Manifests, part: Part) -> Taken:
     """Return the roots of a bundle that are meant.
 
     Of a delta, also what is attached to something that only its base has: which tags that had is not known
-    here. It may have nothing of the part; of a full bundle, that raises NotFoundError.
+    here. It may have nothing of the part; of a full bundle, that raises NotFoundError. Raises UsageError for
+    rules that can't be meant.
     """
     if part == WHOLE:
         return Taken(tuple(roots_of(inventory)))
+    check(part.rules)
     taken: list[Root] = []
     left_out: list[tuple[RepositoryName, Decision]] = []
     for entry in inventory.repositories:

@@ -133,9 +133,10 @@ class Ledger:
 
     def check_rollback(self, rollback: RollbackFile) -> None:
         """Raise UsageError, ContentError or LocalError for a receipt that a rollback could not correct."""
-        if self.receipt and read_receipt(self.receipt, rollback.target) is None:
+        path = self.receipt or (Path(rollback.receipt) if rollback.receipt else None)
+        if path and read_receipt(path, rollback.target) is None and path == self.receipt:
             cause = "--receipt: no such file"
-            raise UsageError(str(self.receipt), cause, "name the receipt that the import kept, or none")
+            raise UsageError(str(path), cause, "name the receipt that the import kept, or none")
 
     def rolled_back(self, rollback: RollbackFile, report: Report, session: Session) -> None:
         """Record that an import was rolled back, and correct the receipt that it kept."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
 from bundler.bundle.inventory import Inventory, Root, entries_of, roots_of
+from bundler.errors import ContentError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci import Digest, RepositoryName, Tag, strict_json
 from bundler.oci.document import Names, checked, read_document
@@ -196,4 +197,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
 def decode_receipt(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> Receipt:
     """Read a receipt. Raises: ContentError that names the file."""
     document = checked(data, Receipt, ReceivedRepository, item=name, limits=limits)
-    return read_document(Receipt, document, parts=(ReceivedRepository,), what="not a receipt: ")
+    receipt = read_document(Receipt, document, parts=(ReceivedRepository,), what="not a receipt: ")
+    if len({entry.name for entry in receipt.repositories}) < len(receipt.repositories):
+        raise ContentError(name, "not a receipt: it has one repository twice")
+    return receipt

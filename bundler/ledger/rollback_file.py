@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bundler.durable import local_errors, write_whole
-from bundler.errors import UsageError
+from bundler.errors import ContentError, UsageError
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.named_files import read_at_most
 from bundler.oci import Digest, RepositoryName, Tag, strict_json
@@ -86,9 +86,15 @@ def encode_rollback_file(rollback: RollbackFile) -> bytes:
 
 
 def decode_rollback_file(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> RollbackFile:
-    """Read a rollback file. Raises: ContentError that names the file."""
+    """Read a rollback file. Raises: ContentError that names the file, also for tags outside its target."""
     document = checked(data, RollbackFile, MovedTag, item=name, limits=limits)
-    return read_document(RollbackFile, document, parts=(MovedTag,), what="not a rollback file: ")
+    rollback = read_document(RollbackFile, document, parts=(MovedTag,), what="not a rollback file: ")
+    outside = [tag for tag in rollback.moved if not tag.repository.startswith(f"{rollback.target}/")]
+    if outside:
+        raise ContentError(name, f"it moves {outside[0]}, which is not below its target {rollback.target}")
+    if len(set(map(str, rollback.moved))) < len(rollback.moved):
+        raise ContentError(name, "it moves one tag twice")
+    return rollback
 
 
 def read_rollback_file(path: Path) -> RollbackFile:

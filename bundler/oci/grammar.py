@@ -37,6 +37,14 @@ class Parsed(str):
         return core_schema.no_info_after_validator_function(cls.parse, text)
 
 
+_WILD = re.compile(r"\[!?\]?[^]]*\]|[*?]")
+
+
+def letters_of(glob: str) -> frozenset[str]:
+    """Return the letters that everything has which a glob matches: those outside `*`, `?` and `[...]`."""
+    return frozenset(_WILD.sub("", glob))
+
+
 @functools.cache
 def expression(text: str) -> Any:
     """Compile a regular expression that is matched in time proportional to the text. Raises ValueError.

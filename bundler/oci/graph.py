@@ -56,7 +56,7 @@ def left_out(manifest: Manifest) -> set[Digest]:
     """Return the children that an index names in its bytes, and that `sparse` took out."""
     if manifest.blob.media_type not in INDEXES:
         return set()
-    named = {Digest(entry["digest"]) for entry in json.loads(manifest.data)["manifests"] or ()}
+    named = {Digest(entry["digest"]) for entry in json.loads(manifest.data).get("manifests") or ()}
     return named - {child.digest for child in (*manifest.children, *manifest.blobs)}
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 from bundler.errors import UsageError
 from bundler.oci.digest import Digest
-from bundler.oci.grammar import Parsed
+from bundler.oci.grammar import Parsed, letters_of
 
 _COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*"
 
@@ -32,6 +32,14 @@ class Tag(Parsed):
     grammar = re.compile("[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
     longest = 128
     meaning = "a tag (at most 128 letters, digits, '.', '_', '-')"
+
+
+_IN_TAGS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def can_match_tag(glob: str) -> bool:
+    """Return False for a glob that no tag can match: the name of a repository, a digest, a `+`."""
+    return letters_of(glob) <= _IN_TAGS
 
 
 class RegistryName(Parsed):
@@ -154,8 +162,6 @@ _WILDCARDS = frozenset("*?[")
 
 _IPV6 = re.compile(r"\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\](?::[0-9*?]+)?/")
 
-_CLASS = re.compile(r"\[!?\]?[^]]*\]")
-
 
 _IN_PATHS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/")
 
@@ -199,8 +205,7 @@ def can_match(glob: str) -> bool:
     _, slash, path = glob_in_full(glob).partition("/")
     if not slash:
         return "*" in glob
-    literal = _CLASS.sub("", path).translate({ord("*"): None, ord("?"): None})
-    return not path.endswith("/") and "//" not in path and set(literal) <= _IN_PATHS
+    return not path.endswith("/") and "//" not in path and letters_of(path) <= _IN_PATHS
 
 
 def is_registry(part: str) -> bool:

@@ -164,7 +164,7 @@ class Repository:
         than the limits allow in all.
         """
         end = self.host.deadline(self._limits.blob_deadline(blob.size))
-        position, useless = offset, 0
+        position, useless, clock = offset, 0, self.host.settings.clock
         while True:
             # Opening and the first bytes are tried again with growing waits; a connection that
             # breaks after some progress is simply opened again.
@@ -175,7 +175,9 @@ class Repository:
             for chunk in chain((first,), _until_break(stream, breaks)):
                 position += len(chunk)
                 self.host.traffic.count(received=len(chunk))
+                begun = clock()
                 yield chunk
+                end.excuse(clock() - begun)
                 if end.passed:
                     raise self._too_slow(blob, position, end)
             if position >= blob.size:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from bundler.errors import UsageError
 from bundler.oci import Tag
 from bundler.oci.grammar import expression
+from bundler.oci.reference import can_match_tag
 from bundler.selection.creation_time import LAST_SECOND
 from bundler.selection.ranges import Range, parse_range
 from bundler.selection.semver import Version
@@ -97,6 +98,11 @@ def check(rules: Rules) -> None:
 def _faults(rules: Rules) -> Iterator[UsageError]:
     if "" in (*rules.globs, *rules.exclude):
         yield UsageError("''", "an empty glob matches no tag", "leave it out, or write '*' for every tag")
+    for glob in (*rules.globs, *rules.exclude):
+        if not can_match_tag(glob):
+            yield UsageError(
+                f"glob '{glob}'", "no tag can match it", "write a glob on tags alone, as '1.2.*'"
+            )
     yield from filter(None, map(_pattern_fault, rules.patterns))
     yield from _range_faults(rules)
     for rule in newest_rules(rules):

@@ -12,7 +12,7 @@ from bundler.errors import BundlerError, UsageError
 from bundler.oci import Digest, Reference, RegistryName, RepositoryName
 from bundler.oci.platform import Platform
 from bundler.selection.choose import EVERY_TAG
-from bundler.selection.rules import Rules
+from bundler.selection.rules import Rules, check
 
 _GRAMMAR = "([0-9]{1,4})/([0-9]{1,4})"
 
@@ -242,7 +242,11 @@ def _distinct(pins: Iterable[PinnedReference]) -> tuple[PinnedReference, ...]:
 def selection_of(
     references: Iterable[Reference], rules: Rules = EVERY_TAG, include: Include = ALONE, *, named_by: str = ""
 ) -> Selection:
-    """Return a selection: references with tag or digest as they are, of the others what the rules take."""
+    """Return a selection: references with tag or digest as they are, of the others what the rules take.
+
+    Raises: UsageError for rules that can't be meant.
+    """
+    check(rules)
     distinct = list(dict.fromkeys(references))
     pins = tuple(
         PinnedReference(reference, include, named_by=named_by, exclude=rules.exclude)

@@ -11,6 +11,9 @@ from bundler.trust.job import DEFAULT_JOB, Job
 from bundler.trust.ssh_keygen import SshKeygen
 from bundler.trust.statement import Moment, SignedStatement, Statement, encode
 
+_RESUMABLE = 24 * 3600
+"""Seconds for which an unfinished bundle keeps its statement."""
+
 
 class Terms(NamedTuple):
     """The content of a new statement, besides which bundle it is about."""
@@ -72,6 +75,17 @@ class Signing:
         if expires and not self._lasts(signed.statement, expires):
             return False
         return signed.statement.job == (job or DEFAULT_JOB) and sequence in (None, signed.statement.sequence)
+
+    def resumes(self, signed: SignedStatement | None, replaced: Statement | None) -> bool:
+        """Return True if a bundle that was left unfinished can be finished with the statement it begins with.
+
+        Not with one that is older than a day: a later bundle of the job may have a higher number by now.
+        """
+        if signed is None or not self.stands_in(signed):
+            return False
+        statement = signed.statement
+        lower = replaced and replaced.job == statement.job and statement.sequence < replaced.sequence
+        return not lower and 0 <= self._now - statement.time.seconds < _RESUMABLE
 
     def _lasts(self, statement: Statement, expires: Moment) -> bool:
         """Return True if a statement expires no later, and not before half of the demanded time is over."""

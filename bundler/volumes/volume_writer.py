@@ -14,6 +14,7 @@ from bundler.folders import check_disk
 from bundler.oci import CHUNK
 from bundler.reporting.progress import SILENCE, Progress
 from bundler.volumes import volume_format
+from bundler.volumes.continued_file import begin_continued
 from bundler.volumes.parity import parity_count, parity_pieces, require_parity
 from bundler.volumes.volume_reader import OneFile, chunks_of, is_whole, opened_files
 from bundler.volumes.volume_sets import is_volume, read_trailer
@@ -105,9 +106,10 @@ class Cut(NamedTuple):
 class Splitter:
     """Writer of volumes: takes a bundle's bytes in order, writes them under temporary names."""
 
-    def __init__(self, bundle: Path, cut: Cut, only: int | None = None) -> None:
+    def __init__(self, bundle: Path, cut: Cut, only: int | None = None, *, resumable: bool = False) -> None:
         self._bundle = bundle
         self._cut = cut
+        self._begin_file = begin_continued if resumable else begin_whole
         self._only = only
         self._files: list[WholeFile | None] = []
         self._digests: list[hashlib._Hash] = []
@@ -134,7 +136,7 @@ class Splitter:
     def _begin(self, name: str) -> None:
         path = self._bundle.with_name(name)
         written_here = self._only in (None, len(self._files) + 1)
-        self._files.append(begin_whole(path) if written_here else None)
+        self._files.append(self._begin_file(path) if written_here else None)
         self._digests.append(hashlib.sha256())
 
     def _append(self, number: int, data: bytes | memoryview) -> None:
@@ -192,6 +194,12 @@ class Splitter:
             if file:
                 file.discard()
 
+    def keep(self) -> None:
+        """Leave the files that have no name yet for a later run to go on with."""
+        for file in self._files:
+            if file:
+                file.keep()
+
 
 def _piece_of(source: OneFile, piece: int, number: int, size: int, offset: int) -> bytes:
     """Read from one piece of the whole bundle."""
@@ -199,13 +207,20 @@ def _piece_of(source: OneFile, piece: int, number: int, size: int, offset: int) 
 
 
 @contextmanager
-def splitting(bundle: Path, cut: Cut, only: int | None = None) -> Iterator[Splitter]:
-    """Yield a splitter, and remove its temporary files in the end."""
-    splitter = Splitter(bundle, cut, only)
+def splitting(
+    bundle: Path, cut: Cut, only: int | None = None, *, resumable: bool = False
+) -> Iterator[Splitter]:
+    """Yield a splitter, and remove its temporary files in the end; resumable ones stay after an error."""
+    splitter = Splitter(bundle, cut, only, resumable=resumable)
     try:
         yield splitter
-    finally:
-        splitter.discard()
+    except BaseException:
+        if resumable:
+            splitter.keep()
+        else:
+            splitter.discard()
+        raise
+    splitter.discard()
 
 
 def split(

@@ -133,6 +133,16 @@ def test_an_excluded_image_is_not_asked_for(tmp_path: Path) -> None:
     assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0", "hub/nginx:1.25"}
 
 
+@pytest.mark.parametrize("ending", ["", ":1.25", "@sha256:*", ":1.25@sha256:*"])
+def test_an_image_is_excluded_by_any_of_its_names(tmp_path: Path, ending: str) -> None:
+    with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:
+        digest = server.repositories["hub/nginx"].tags["1.25"]
+        server.repositories["app"] = annotated(f"{server.host}/hub/nginx:1.25@{digest}")
+        report = run(server, tmp_path, Include(images=True, exclude_images=(f"*/hub/nginx{ending}",)))
+    assert len(report.images[0].excluded) == 1
+    assert carried(tmp_path / "b.tar.zst") == {"app:1.0.0"}
+
+
 @pytest.mark.parametrize("gone", ["manifests/1.25", "blobs/"])
 def test_an_optional_image_that_is_gone_is_a_warning(tmp_path: Path, gone: str) -> None:
     with MemoryRegistry({"hub/nginx": an_image("1.25")}) as server:

@@ -111,7 +111,7 @@ def test_credentials_that_are_not_for_two_hosts_are_2(
 @pytest.mark.parametrize(
     "options",
     [
-        ["-o", "-"],
+        ["-o", "-", "--compact"],
         ["-o", "layout", "--store", "elsewhere"],
         ["-o", "b.tar.zst", "--jobs", "0"],
         ["-o", "b.tar.zst", "--plain-http", "not a host"],

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from bundler.bundle.reader import open_bundle
-from bundler.errors import NotFoundError, TrustError, UsageError
+from bundler.errors import ContentError, NotFoundError, TrustError, UsageError
 from bundler.exporter import Incremental
 from bundler.importer import OnConflict, Part, import_bundle, plan_bundle_import, verify_bundle
 from bundler.importer.destination import Destination
 from bundler.importer.roll_back import roll_back
 from bundler.ledger.ledger import Ledger
-from bundler.ledger.rollback_file import read_rollback_file
+from bundler.ledger.receipt import decode_receipt
+from bundler.ledger.rollback_file import decode_rollback_file, read_rollback_file
 from bundler.oci.reference import Tag, parse_prefix
 from bundler.selection.rules import Rules
 from bundler.session import Session
@@ -215,3 +216,33 @@ def test_a_receipt_of_nothing_but_a_rollback_makes_a_full_bundle(nights: Nights)
     with open_bundle(out) as bundle:
         assert bundle.inventory.kind == "full"
     assert nights.imports(out) == 0
+
+
+OURS = {"repository": "h.example/team/app", "tag": "1.0.0", "old": f"sha256:{'1' * 64}", "new": None}
+
+
+@pytest.mark.parametrize(
+    ("moved", "cause"),
+    [
+        ([{**OURS, "repository": "other.example/team/app"}], "not below its target"),
+        ([{**OURS, "repository": "h.example/team-other/app"}], "not below its target"),
+        ([OURS, {**OURS, "old": None}], "one tag twice"),
+    ],
+)
+def test_a_rollback_file_moves_each_tag_of_its_target_once(moved: list[Any], cause: str) -> None:
+    document = {
+        "rollbackVersion": 1,
+        "bundle": f"sha256:{'0' * 64}",
+        "target": "h.example/team",
+        "moved": [OURS],
+    }
+    assert decode_rollback_file(json.dumps(document).encode(), "undo.json").moved
+    with pytest.raises(ContentError, match=cause):
+        decode_rollback_file(json.dumps({**document, "moved": moved}).encode(), "undo.json")
+
+
+def test_a_receipt_has_each_repository_once() -> None:
+    entry = {"name": "ghcr.io/app", "target": "h.example/app", "tags": {}, "untagged": []}
+    document = {"receiptVersion": 1, "target": "h.example", "time": "", "bundles": [], "omitted": []}
+    with pytest.raises(ContentError, match="one repository twice"):
+        decode_receipt(json.dumps({**document, "repositories": [entry, entry]}).encode(), "receipt.json")

@@ -252,6 +252,13 @@ def test_an_index_may_list_blobs_as_build_caches_do() -> None:
     assert left_out(index) == set()
 
 
+@pytest.mark.parametrize("more", [{}, {"manifests": None}, {"manifests": []}])
+def test_an_index_of_nothing_lists_nothing_however_spelled(more: dict[str, Any]) -> None:
+    data = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, **more}).encode()
+    index = parse_manifest(data, OCI_INDEX, sha256(data))
+    assert (index.children, left_out(index)) == ((), set())
+
+
 def test_a_referrer_of_the_retired_artifact_type_is_read() -> None:
     document = {"mediaType": ARTIFACT_MANIFEST, "artifactType": "x/y", "blobs": [LAYER], "subject": CONFIG}
     artifact = parse(dumped(document), ARTIFACT_MANIFEST)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from bundler.errors import NotFoundError
 from bundler.limits import KIB
+from bundler.oci import Descriptor
 from bundler.registry import blob_ranges
-from bundler.registry.blob_ranges import fast_chunks
+from bundler.registry.blob_ranges import BlobRun, WantedBlob, fast_chunks
 from bundler.registry.repository import Repository
 from bundler.workers import Lanes
 from tests.builders import a_module, descriptor_of, noise, push_to
@@ -165,6 +168,111 @@ def test_a_range_that_breaks_off_is_resumed_alone(server: MemoryRegistry, reposi
     server.on("GET", "/blobs/", in_ranges(cut_after(50_000), after=3), times=8)
     assert read(repository) == DATA
     assert len(ranges_of(server)) < 60
+
+
+# --- several blobs, one after the other ----------------------------------------------------------------
+
+MANY = [noise(f"blob {number}", size) for number, size in enumerate((700_001, 300_000, 900_000, 500_000))]
+
+
+@pytest.fixture
+def many(server: MemoryRegistry) -> list[Descriptor]:
+    for data in MANY:
+        server.repositories["app"].add_blob(data)
+    return [descriptor_of(data) for data in MANY]
+
+
+def read_run(wanted: list[WantedBlob], lanes: int = 8) -> list[bytes]:
+    """All blobs of a run; every lane is free again afterwards."""
+    shared = Lanes(lanes)
+    with shared.held(), closing(BlobRun(wanted, shared)) as run:
+        read = [b"".join(run.chunks(item.blob, item.offset)) for item in wanted]
+    assert [shared.take_spare() for _ in range(lanes + 1)] == [True] * lanes + [False]
+    return read
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 8, 16])
+def test_blobs_of_a_run_come_whole(lanes: int, many: list[Descriptor], repository: Repository) -> None:
+    assert read_run([WantedBlob(blob, [repository]) for blob in many], lanes) == MANY
+
+
+def test_ranges_of_the_next_blob_are_asked_for_ahead(
+    many: list[Descriptor], server: MemoryRegistry, repository: Repository
+) -> None:
+    read_run([WantedBlob(blob, [repository]) for blob in many])
+    asked = [(seen.path, seen.headers["Range"]) for seen in server.asked("GET", "/blobs/")]
+    assert len(asked) == len(set(asked))
+    assert sum(not header for _, header in asked) == 1
+
+
+def test_short_blobs_bring_the_next_ones_in_ranges(server: MemoryRegistry, repository: Repository) -> None:
+    short = [noise(f"short {number}", 2 * SEGMENT) for number in range(6)]
+    for data in short:
+        server.repositories["app"].add_blob(data)
+    assert read_run([WantedBlob(descriptor_of(data), [repository]) for data in short]) == short
+    assert ranges_of(server).count(f"bytes=0-{SEGMENT - 1}") == 5
+
+
+def test_what_is_had_of_blobs_of_a_run_is_not_asked_for(
+    many: list[Descriptor], server: MemoryRegistry, repository: Repository
+) -> None:
+    had = [0, 300_000, 450_000, 10]
+    wanted = [WantedBlob(blob, [repository], offset) for blob, offset in zip(many, had, strict=True)]
+    shared = Lanes(8)
+    with shared.held(), closing(BlobRun(wanted, shared)) as run:
+        for number in (0, 2, 3):  # the second is all there
+            read = b"".join(run.chunks(many[number], had[number]))
+            assert read == MANY[number][had[number] :]
+    assert not server.asked("GET", many[1].digest)
+
+
+def test_an_offset_other_than_foreseen_is_right_too(many: list[Descriptor], repository: Repository) -> None:
+    shared = Lanes(8)
+    with shared.held(), closing(BlobRun([WantedBlob(blob, [repository]) for blob in many], shared)) as run:
+        read = [b"".join(run.chunks(blob, 1000 * number)) for number, blob in enumerate(many)]
+    assert read == [data[1000 * number :] for number, data in enumerate(MANY)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, 3, 9])
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_answers_in_a_run_end_in_one_connection(
+    odd: str, after: int, many: list[Descriptor], server: MemoryRegistry, repository: Repository
+) -> None:
+    ends = tuple(f"-{len(data) - 1}" for data in MANY)
+    numbers = itertools.count()
+    fault = ODD[odd]()
+
+    def chosen(wire: Wire, request: Seen, answer: Answer) -> bool:
+        asked = request.headers["Range"]
+        if asked and not asked.endswith(ends) and next(numbers) >= after and odd != "the whole blob":
+            return fault(wire, request, answer)
+        wire.send(request, answer())
+        return True
+
+    server.on("GET", "/blobs/", chosen, times=ALWAYS)
+    assert read_run([WantedBlob(blob, [repository]) for blob in many]) == MANY
+
+
+def test_a_blob_of_a_run_comes_from_where_it_is(
+    many: list[Descriptor], server: MemoryRegistry, repository: Repository, clock: FakeClock
+) -> None:
+    server.repositories["empty"] = a_module("1.0.0")
+    limits = PATIENT._replace(blob_seconds=3600.0)
+    empty = registries_for(clock, limits=limits).source(server.repository("empty"))
+    assert read_run([WantedBlob(blob, [empty, repository]) for blob in many]) == MANY
+
+
+def test_a_blob_that_is_nowhere_is_said_to_be(many: list[Descriptor], repository: Repository) -> None:
+    gone = descriptor_of(noise("gone", 600_000))
+    wanted = [WantedBlob(blob, [repository]) for blob in (many[0], gone, many[1])]
+    shared = Lanes(8)
+    with shared.held(), closing(BlobRun(wanted, shared)) as run:
+        assert b"".join(run.chunks(many[0], 0)) == MANY[0]
+        with pytest.raises(NotFoundError):
+            list(run.chunks(gone, 0))
+        assert b"".join(run.chunks(many[1], 0)) == MANY[1]
+    assert [shared.take_spare() for _ in range(9)] == [True] * 8 + [False]
 
 
 @pytest.mark.slow

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bundler.errors import UsageError
-from bundler.oci.reference import Tag
+from bundler.oci.reference import Tag, parse_reference
 from bundler.selection import choose
 from bundler.selection.rules import Rules, check
+from bundler.selection.sources import selection_of
 
 DECENT = Rules(
     tags=(Tag("1.0.0"),),
@@ -40,6 +41,10 @@ def test_rules_that_can_be_meant_pass(rules: Rules) -> None:
         ({"patterns": ("a{99999999999}",)}, "a{99999999999}"),
         ({"versions": ">=6.10 , <7"}, ">=6.10 , <7"),
         ({"versions": ""}, "empty"),
+        ({"exclude": ("podinfo:1.0.0",)}, "no tag can match it"),
+        ({"exclude": ("1.0.0+build",)}, "no tag can match it"),
+        ({"exclude": ("sha256:*",)}, "no tag can match it"),
+        ({"globs": ("team/app",)}, "no tag can match it"),
         ({"newest": 0}, "the newest 0"),
         ({"newest": -3}, "the newest -3"),
         ({"newest_per_minor": 0}, "the newest 0 per minor"),
@@ -54,6 +59,15 @@ def test_the_error_names_the_rule_that_cannot_be_meant(change: dict[str, object]
     with pytest.raises(UsageError) as caught:
         check(rules)
     assert named in str(caught.value)
+
+
+def test_a_glob_that_some_tag_matches_can_be_meant() -> None:
+    check(Rules(globs=("*", "1.?", "[!:/]*", "v[0-9]*_b1"), exclude=("*-rc*", "[]a]*")))
+
+
+def test_from_python_an_exclude_that_no_tag_matches_is_refused() -> None:
+    with pytest.raises(UsageError, match="no tag can match it"):
+        selection_of([parse_reference("ghcr.io/team/app")], Rules(exclude=("app:1.0.0",)))
 
 
 @pytest.mark.parametrize("pattern", ["((((((((((" * 9 + "))))))))))" * 9, "(?:" * 40 + ")*" * 40])

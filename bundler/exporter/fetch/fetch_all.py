@@ -1,5 +1,7 @@
 """The plan carried out: registry → store, several blobs at a time."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,11 +12,13 @@ from bundler.errors import BundlerError, IntegrityError, NotFoundError
 from bundler.exporter.export_content import ExportContent
 from bundler.exporter.fetch.drift import ROUNDS, OnDrift, drift_of, moved_tags, settled
 from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, incomplete, plan_export
+from bundler.exporter.fetch.left_over import left_to_go_on, settle_left_over
 from bundler.exporter.resolve.resolution import Findings, Resolved
 from bundler.exporter.resolve.source_reader import FailureLimit
 from bundler.folders import check_disk
 from bundler.oci import Descriptor, Manifest
 from bundler.registry.blob_ranges import fast_chunks
+from bundler.registry.large_bodies import share_freed_memory
 from bundler.registry.repository import Repository
 from bundler.reporting.progress import Step
 from bundler.session import Session
@@ -37,9 +41,10 @@ def fetch(
         else:
             store.add_bytes(item.blob, item.data)
 
-    with session.progress.step("blobs", len(plan.tasks), plan.fetch_bytes) as step:
+    tasks = plan.stored
+    with session.progress.step("blobs", len(tasks), sum(task.blob.size for task in tasks)) as step:
         # Manifests are written beside the downloads: the disk works while the network waits.
-        items: list[Manifest | BlobTask] = [*manifests, *plan.tasks]
+        items: list[Manifest | BlobTask] = [*manifests, *tasks]
         for item, result in each(items, work, jobs=session.jobs):
             if isinstance(item, BlobTask):
                 step.advance(items=1)
@@ -98,6 +103,13 @@ class Fetched(NamedTuple):
     missing: Mapping[Descriptor, BundlerError]
     """Blobs that could not be fetched."""
 
+    def following(self, before: Fetched | None) -> Fetched:
+        """Return this as the end of what `before` began: with its tasks, and what it missed."""
+        if before is None:
+            return self
+        plan = self.plan._replace(tasks=before.plan.tasks, present=before.plan.present)
+        return self._replace(plan=plan, missing={**before.missing, **self.missing})
+
 
 def fetch_all(
     content: ExportContent,
@@ -107,16 +119,23 @@ def fetch_all(
     out: BundleOutput,
     *,
     on_drift: OnDrift,
+    streams: bool = False,
+    before: Fetched | None = None,
 ) -> Fetched:
     """Fetch all that the content needs and the base lacks; leave out what failed or moved.
 
-    `resolve` resolves the selection anew where tags moved.
+    `resolve` resolves the selection anew where tags moved. With `streams`, large blobs are left to whoever
+    writes the bundle; `before` is what was fetched until one of them could not be had.
 
     Raises: LocalError where there is no room.
     """
     drifted = Findings()
     for left in reversed(range(ROUNDS)):
-        plan = plan_against(content, session, store)
+        plan = plan_against(content, session, store, streams=streams)
+        if plan.streamed:
+            share_freed_memory()
+            if settle_left_over(out, content.inventory, plan, store, session):
+                plan = plan_against(content, session, store, streams=streams)
         check_disk(disk_needs(content, plan, out, store))
         missing = fetch(plan, content.resolution.carried(), session, store)
         moved = moved_tags(content, on_drift, session)
@@ -126,10 +145,13 @@ def fetch_all(
         content = ExportContent.of(resolve(), content.base)
     content = settled(content.noting(drifted), moved, on_drift)
     # A bundle never names what it lacks.
-    return Fetched(content.without(incomplete(content.resolution, missing)), plan, missing)
+    content = content.without(incomplete(content.resolution, missing))
+    return Fetched(content, plan, missing).following(before)
 
 
-def plan_against(content: ExportContent, session: Session, store: Store) -> ExportPlan:
+def plan_against(
+    content: ExportContent, session: Session, store: Store, *, streams: bool = False
+) -> ExportPlan:
     """Plan the fetching of what neither the store has, nor the base brought."""
     homes = content.base.homes() if content.base and content.inventory.kind == "delta" else {}
     resolution = content.resolution
@@ -137,16 +159,20 @@ def plan_against(content: ExportContent, session: Session, store: Store) -> Expo
     def has(blob: Descriptor) -> bool:
         return blob.digest in homes or store.has(blob)
 
-    return plan_export(resolution.roots, resolution.manifests, has, session.limits)
+    plan = plan_export(resolution.roots, resolution.manifests, has, session.limits)
+    return plan.streaming(store.left_over) if streams else plan
 
 
 def disk_needs(
     content: ExportContent, plan: ExportPlan, out: BundleOutput, store: Store
 ) -> list[tuple[Path, int]]:
     """Return what the run will write at most, and where; what an interrupted run left counts as there."""
-    left_over = sum(store.left_over(task.blob) for task in plan.tasks)
+    stored = sum(task.blob.size - store.left_over(task.blob) for task in plan.stored)
     manifests = (manifest.blob for manifest in content.resolution.manifests.values())
     unsaved = sum(blob.size for blob in manifests if not store.has(blob))
-    needs = [(store.path, plan.fetch_bytes - left_over + unsaved)]
-    packed = out.need(content.inventory)
-    return [*needs, packed] if packed else needs
+    needs = [(store.path, stored + unsaved)]
+    if packed := out.need(content.inventory):
+        folder, size = packed
+        written = left_to_go_on(out, content.inventory) if plan.streamed else 0
+        needs.append((folder, max(size - written, 0)))
+    return needs

@@ -1,13 +1,18 @@
 """The blobs that an export has to fetch, from where, and how many bytes: a value, made without I/O."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.resolution import Resolution
-from bundler.limits import Limits
+from bundler.limits import MIB, Limits
 from bundler.oci import Descriptor, Manifests, RepositoryName, Tally, bottom_up
+
+STREAMED = 8 * MIB
+"""Bytes from which on a blob can go straight into the bundle."""
 
 
 class BlobTask(NamedTuple):
@@ -25,6 +30,18 @@ class ExportPlan(NamedTuple):
     manifest_bytes: int
     asked_again: int = 0
     """Tags asked for again at the end, as they may have moved."""
+    streamed: frozenset[Descriptor] = frozenset()
+    """Blobs that go straight into the bundle."""
+
+    @property
+    def stored(self) -> tuple[BlobTask, ...]:
+        """Return the tasks of blobs that go into the store."""
+        return tuple(task for task in self.tasks if task.blob not in self.streamed)
+
+    def streaming(self, begun: Callable[[Descriptor], int]) -> ExportPlan:
+        """Return the plan with large blobs streamed, but for those that the store has `begun` to keep."""
+        large = (task.blob for task in self.tasks if task.blob.size >= STREAMED)
+        return self._replace(streamed=frozenset(blob for blob in large if not begun(blob)))
 
     @property
     def requests(self) -> int:
@@ -61,7 +78,7 @@ def plan_export(
             reached[manifest.blob] = None
             tally.add(manifest.descriptors)
             for blob in manifest.blobs:
-                homes.setdefault(_key(blob), {})[root.repository] = None
+                homes.setdefault(blob_key(blob), {})[root.repository] = None
     manifest_digests = {blob.digest for blob in reached}
     content = {blob: tuple(names) for blob, names in homes.items() if blob.digest not in manifest_digests}
     present = tuple(blob for blob in content if has(blob))
@@ -70,7 +87,7 @@ def plan_export(
     return ExportPlan(tasks, present, sum(blob.size for blob in reached))
 
 
-def _key(blob: Descriptor) -> Descriptor:
+def blob_key(blob: Descriptor) -> Descriptor:
     """Return the descriptor without its media type: the same bytes may have several."""
     return Descriptor("", blob.digest, blob.size)
 
@@ -83,7 +100,7 @@ def incomplete(
     failures: dict[Root, BundlerError] = {}
     for root in resolution.roots if missing else ():
         for manifest in bottom_up([root.digest], manifests):
-            blobs = (_key(blob) for blob in manifest.blobs if blob.digest not in manifests)
+            blobs = (blob_key(blob) for blob in manifest.blobs if blob.digest not in manifests)
             if lacking := next((blob for blob in blobs if blob in missing), None):
                 failures[root] = missing[lacking]
                 break

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
+from tempfile import gettempdir
 
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import Inventory, encode
@@ -25,6 +27,7 @@ class StoreLocation:
     path: Path
     temporary: bool
     finished: bool = False
+    """Whether a temporary one goes: at once where no later run would find it."""
 
     @contextmanager
     def opened(self) -> Iterator[Store]:
@@ -42,6 +45,10 @@ class StoreLocation:
                 superfluous = self.temporary if self.finished else not was_there and store.empty()
                 if superfluous:
                     store.remove()
+
+    def streams_into(self, out: BundleOutput) -> bool:
+        """Return whether large blobs go straight into the output: nobody wants them in the store."""
+        return self.temporary and out.streams
 
     def remember(self, entry: HistoryEntry, inventory: Inventory, base: Base | None, store: Store) -> None:
         """Record what was written and what it builds on, for later exports; not in a temporary store."""
@@ -67,8 +74,8 @@ class StoreLocation:
 def store_location_of(out: BundleOutput, store: Path | None = None) -> StoreLocation:
     """Return where the blobs of an export go: the user's store, the output directory, or beside the file.
 
-    Beside the file, because that is where the user has room. Raises UsageError for a store that
-    the output leaves no place for.
+    Beside the file, because that is where the user has room; of a pipe, the small ones are in the folder for
+    temporary files. Raises UsageError for a store that the output leaves no place for.
     """
     path = out.path
     if out.is_store and path is not None:
@@ -77,8 +84,12 @@ def store_location_of(out: BundleOutput, store: Path | None = None) -> StoreLoca
         return StoreLocation(path, temporary=False)
     if store is not None:
         return StoreLocation(store, temporary=False)
-    if path is None:
+    if path is None and not out.streams:
         raise UsageError(
-            "-", "a bundle on standard output needs a directory for its blobs", "add --store DIR"
+            "-", "a compact bundle on standard output needs a directory for its blobs", "add --store DIR"
         )
+    if path is None:
+        # A name that nobody foresees: the folder is often one that all users share.
+        folder = Path(gettempdir()) / f"timoni-bundler-{token_hex(8)}{SUFFIX}"
+        return StoreLocation(folder, temporary=True, finished=True)
     return StoreLocation(beside(path, "", SUFFIX), temporary=True)

@@ -36,6 +36,10 @@ class SameStatement(NamedTuple):
         """Raise TrustError if its number is lower than that of the same job which it would replace."""
         refuse_lower(replaced, self.signed_statement.statement.job, self.signed_statement.statement.sequence)
 
+    def resumes(self, signed: SignedStatement | None, replaced: Statement | None) -> bool:
+        """Return True for this very statement."""
+        return self.stands_in(signed)
+
     def stands_in(self, signed: SignedStatement | None) -> bool:
         """Return True if a bundle has this very statement and these signatures."""
         return signed == self.signed_statement

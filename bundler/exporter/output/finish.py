@@ -1,7 +1,7 @@
 """The end of an export: what it wrote is recorded, locked, and followed by the removal of old bundles."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +9,9 @@ from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import bundle_id, encode
 from bundler.bundle.writer import check_readable
 from bundler.deltas.retention import Incremental
-from bundler.errors import UsageError
+from bundler.errors import LocalError, UsageError
 from bundler.exporter.export_content import ExportContent
+from bundler.exporter.fetch.fetch_all import Fetched
 from bundler.exporter.fetch.store_location import StoreLocation
 from bundler.exporter.resolve.resolution import Findings
 from bundler.named_files import check_folder, check_writable
@@ -86,6 +87,15 @@ class Finish(NamedTuple):
         with building_on(content, content.base, names, store, self.session) as source:
             yield source
 
+    def write(self, fetched: Fetched, store: Store) -> BundleReport | None:
+        """Write the bundle. None if a blob that was to go straight into it can't be had: fetch again."""
+        if fetched.plan.streamed:
+            from bundler.exporter.output.streamed_output import write_streamed
+
+            return write_streamed(fetched, self.out, store, self.session)
+        with self.source(fetched.content, store) as source:
+            return self.out.write(fetched.content.inventory, source, self.session.progress)
+
     def record(self, content: ExportContent, bundle: BundleReport, store: Store) -> None:
         """Record the bundle in the store, so that later exports can build on it."""
         entry = self._entry(content, bundle.size)
@@ -123,7 +133,10 @@ class Finish(NamedTuple):
 
         With failures, the same command will be run again, and needs only what is missing.
         """
-        self.location.finished = content.findings.complete
+        self.location.finished = content.findings.complete or self.out.path is None
+        if self.location.finished and self.location.streams_into(self.out):
+            with suppress(LocalError):  # another run may be writing it
+                self.out.forget()
         if not (content.findings.complete and self.incremental.keep.any):
             return Finished(content, bundle)
         from bundler.deltas.retention import retain

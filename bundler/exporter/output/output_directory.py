@@ -35,6 +35,7 @@ class DirectoryOutput:
     signing: StatementSource | None = None
     is_store: bool = True
     compact: None = None
+    streams: bool = False
 
     @property
     def name(self) -> str:
@@ -82,7 +83,19 @@ class DirectoryOutput:
     def need(self, inventory: Inventory) -> None:
         """Need nothing besides the blobs."""
 
-    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
+    def left_over(self) -> None:
+        """Return None: blobs have names of their own."""
+
+    def resumes(self, left: object, inventory: Inventory) -> bool:
+        """Return False."""
+        return False
+
+    def forget(self) -> None:
+        """Do nothing."""
+
+    def write(
+        self, inventory: Inventory, source: BlobSource, progress: Progress, *, resumable: bool = False
+    ) -> BundleReport:
         """Write the two indexes of the blobs. An old signature is removed before, a new one written after."""
         from bundler.bundle.unpacked import remove_seal, write_seal
 

@@ -15,13 +15,17 @@ from bundler.bundle.writer import WrittenBundle, largest_size, write_bundle
 from bundler.deltas import existing_bundle
 from bundler.durable import local_errors, sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
+from bundler.exporter.output.resume_output import begins, statement_left, unfinished
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
 from bundler.oci import BlobSource, Digest
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
+from bundler.volumes.continued_file import continued_file, forget_left, left_under
+from bundler.volumes.volume_reader import OneFile
 
 if TYPE_CHECKING:
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
     from bundler.reporting.progress import Step
     from bundler.trust.statement import SignedStatement, Statement
 
@@ -37,6 +41,9 @@ class StatementSource(Protocol):
 
     def stands_in(self, signed: SignedStatement | None) -> bool:
         """Return True if a bundle that is there has such a statement already."""
+
+    def resumes(self, signed: SignedStatement | None, replaced: Statement | None) -> bool:
+        """Return True if a bundle that was left unfinished can be finished with its statement."""
 
 
 class BundleWriter(Protocol):
@@ -77,6 +84,11 @@ class FileOutput:
     is_store: bool = False
     compact: int | None = None
     """The zstd level of a compact file; None for a portable one."""
+
+    @property
+    def streams(self) -> bool:
+        """Return True for a portable bundle: a compact one is made of blobs that are all there."""
+        return self.compact is None
 
     @property
     def name(self) -> str:
@@ -137,10 +149,29 @@ class FileOutput:
         """Return the folder, and the largest size that the bundle can have."""
         return self.path.parent, largest_size(inventory)
 
-    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
+    def left_over(self) -> UnfinishedBundle | None:
+        """Open the beginning of the bundle that an interrupted run left."""
+        path = left_under(self.path)
+        return unfinished(OneFile(path), self.path, self.limits) if path else None
+
+    def resumes(self, left: UnfinishedBundle, inventory: Inventory) -> bool:
+        """Return True if what is left begins the same bundle."""
+        return begins(left, inventory, self.signing, self._replaced())
+
+    def forget(self) -> None:
+        """Remove the unfinished file."""
+        forget_left(self.path)
+
+    def _replaced(self) -> Statement | None:
+        return existing_bundle.statement_there(self.path, self.limits) if self.signing else None
+
+    def write(
+        self, inventory: Inventory, source: BlobSource, progress: Progress, *, resumable: bool = False
+    ) -> BundleReport:
         """Write it under a temporary name; the old one stays until the new one is durable."""
-        replaced = existing_bundle.statement_there(self.path, self.limits) if self.signing else None
-        with whole_file(self.path) as file:
+        replaced = self._replaced()
+        statement = statement_left(self, inventory) if resumable else None
+        with continued_file(self.path) if resumable else whole_file(self.path) as file:
             written = pack(
                 file.write,
                 self.name,
@@ -149,6 +180,7 @@ class FileOutput:
                 progress,
                 signing=self.signing,
                 replaced=replaced,
+                statement=statement,
                 writer=writer_of(self.compact, self.path.parent, self.limits),
             )
             # An old sidecar must not speak of the new file.
@@ -173,13 +205,16 @@ def pack(
     *,
     signing: StatementSource | None = None,
     replaced: Statement | None = None,
+    statement: SignedStatement | None = None,
     writer: BundleWriter = write_bundle,
 ) -> BundleReport:
     """Write the bundle by calls of `write`, in order; return a report. Raises what the source raises.
 
-    What is signed stands before the content, so it is signed before the first byte is written.
+    What is signed stands before the content, so it is signed before the first byte is written, unless it
+    goes on with the `statement` that an interrupted run wrote.
     """
-    statement = signing.seal(bundle_id(encode(inventory)), replaced) if signing else None
+    if signing and statement is None:
+        statement = signing.seal(bundle_id(encode(inventory)), replaced)
     blobs = list(inventory.content)
     with progress.step("packing", len(blobs), sum(blob.size for blob in blobs)) as step:
         written = writer(write, inventory, source, step, statement)
@@ -202,6 +237,21 @@ class StreamOutput:
     name: str = "-"
     is_store: bool = False
 
+    @property
+    def streams(self) -> bool:
+        """Return True for a portable bundle."""
+        return self.compact is None
+
+    def left_over(self) -> None:
+        """Return None: a pipe keeps nothing."""
+
+    def resumes(self, left: object, inventory: Inventory) -> bool:
+        """Return False."""
+        return False
+
+    def forget(self) -> None:
+        """Do nothing: a pipe keeps nothing."""
+
     def check(self) -> None:
         """Raise UsageError on a terminal."""
         if os.isatty(self.descriptor):
@@ -216,7 +266,9 @@ class StreamOutput:
     def need(self, inventory: Inventory) -> None:
         """Need no disk."""
 
-    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
+    def write(
+        self, inventory: Inventory, source: BlobSource, progress: Progress, *, resumable: bool = False
+    ) -> BundleReport:
         """Write it in order."""
         return pack(
             self._write, self.name, inventory, source, progress, signing=self.signing, writer=self.writer

@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING
 from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.writer import largest_size
 from bundler.deltas.existing_bundle import open_bundle
+from bundler.durable import local_errors
 from bundler.errors import ContentError, IntegrityError, NotFoundError, UsageError
 from bundler.exporter.output.output_file import StatementSource, pack, writer_of
+from bundler.exporter.output.resume_output import begins, statement_left, unfinished
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
 from bundler.oci import BlobSource
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
+from bundler.volumes.continued_file import forget_left
+from bundler.volumes.left_volumes import LeftVolumes, begun_volumes
 from bundler.volumes.volume_writer import Cut, splitting
 
 if TYPE_CHECKING:
+    from bundler.bundle.begun.unfinished import UnfinishedBundle
     from bundler.bundle.reader import Bundle
 
 
@@ -34,6 +39,11 @@ class VolumesOutput:
     is_store: bool = False
     compact: int | None = None
     """The zstd level of a compact bundle; None for a portable one."""
+
+    @property
+    def streams(self) -> bool:
+        """Return True for a portable bundle: a compact one is made of blobs that are all there."""
+        return self.compact is None
 
     @property
     def name(self) -> str:
@@ -88,12 +98,37 @@ class VolumesOutput:
         """Return the folder, and the largest size that all volumes can have."""
         return self.path.parent, self.cut.need(largest_size(inventory))
 
-    def write(self, inventory: Inventory, source: BlobSource, progress: Progress) -> BundleReport:
+    def left_over(self) -> UnfinishedBundle | None:
+        """Open the beginning of the bundle that an interrupted run left in volumes."""
+        with local_errors(self.path.parent, "look at"):
+            volumes = begun_volumes(self.path)
+            left = LeftVolumes(self.path, volumes, self.cut.piece) if volumes else None
+        return unfinished(left, self.path, self.limits) if left else None
+
+    def resumes(self, left: UnfinishedBundle, inventory: Inventory) -> bool:
+        """Return True if what is left begins the same bundle."""
+        return begins(left, inventory, self.signing, None)
+
+    def forget(self) -> None:
+        """Remove the volumes that have no name yet."""
+        for volume in begun_volumes(self.path):
+            forget_left(volume)
+
+    def write(
+        self, inventory: Inventory, source: BlobSource, progress: Progress, *, resumable: bool = False
+    ) -> BundleReport:
         """Write them under temporary names; they get their own when all are durable."""
-        with splitting(self.path, self.cut) as splitter:
-            writer = writer_of(self.compact, self.path.parent, self.limits)
+        statement = statement_left(self, inventory) if resumable else None
+        with splitting(self.path, self.cut, resumable=resumable) as splitter:
             written = pack(
-                splitter.write, self.name, inventory, source, progress, signing=self.signing, writer=writer
+                splitter.write,
+                self.name,
+                inventory,
+                source,
+                progress,
+                signing=self.signing,
+                statement=statement,
+                writer=writer_of(self.compact, self.path.parent, self.limits),
             )
             splitter.finish(progress)
         return written

@@ -115,8 +115,11 @@ def _created(manifest: Manifest, name: RepositoryName, reader: SourceReader, dep
 
 
 def _matches(image: FetchRequest, globs: Iterable[str]) -> bool:
+    """Return True if a glob matches an image under any of its names: it may have both a tag and a digest."""
     globs = tuple(globs)
-    return any(is_meant(name, globs, DOCKER_HUB) for name in (image.repository, str(image)))
+    tag, digest = f":{image.tag}" if image.tag else "", f"@{image.digest}" if image.digest else ""
+    endings = dict.fromkeys(("", tag, digest, f"{tag}{digest}"))
+    return any(is_meant(f"{image.repository}{ending}", globs, DOCKER_HUB) for ending in endings)
 
 
 def _module(root: Root, graph: ManifestGraph) -> _Module | None:

@@ -98,6 +98,7 @@ class Answer:
         self._limits = limits
         self._waited = 0.0
         self._received = 0
+        self._ended = False
         self.on_end: Callable[[int], None] | None = None
         """Called when the body is given up or read to its end, with the bytes that were read."""
         self.rate_limit: RateLimit | None = None
@@ -124,6 +125,7 @@ class Answer:
                 with translated(self._item):
                     chunk = self._raw.read1(READ_SIZE, decode_content=False)
                 if not chunk:
+                    self._ended = True
                     return
                 self._received += len(chunk)
                 if self.rate_limit:
@@ -170,6 +172,8 @@ class Answer:
         """Give the connection back if little of the body is left to read, or end it."""
         if self.on_end:
             self.on_end(self._received)
+        if self._ended:
+            return  # the library has the connection back already
         with contextlib.suppress(Exception):
             left = self._raw.length_remaining
             if left is not None and left <= READ_SIZE:

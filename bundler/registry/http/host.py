@@ -167,7 +167,7 @@ class Host:
 
     def same_origin(self, url: str) -> bool:
         """Return whether a URL is on this registry."""
-        return origin_of(url) == origin_of(self.origin)
+        return url.startswith(f"{self.origin}/") or origin_of(url) == origin_of(self.origin)
 
     def checked_url(self, location: str, base: str, item: str) -> str:
         """Resolve an address that the registry gave. Raises ContentError for one that must not be used."""

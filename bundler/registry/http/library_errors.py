@@ -1,11 +1,10 @@
 """The one table from the libraries' errors to ours; with `transport`, all that knows the libraries."""
 
-import contextlib
 import http.client
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import requests
 import urllib3
@@ -34,19 +33,33 @@ CLIENT_STEP = (
 NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 
 
-@contextlib.contextmanager
-def translated(item: str) -> Iterator[None]:
+THEIRS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+)
+"""All errors that the libraries raise."""
+
+
+class _Translated:
+    """A block in which their errors become ours; no generator, as three of them stand around a request."""
+
+    def __init__(self, item: str) -> None:
+        self._item = item
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, THEIRS):
+            raise classified(error, self._item) from error
+
+
+def translated(item: str) -> _Translated:
     """Translate the libraries' errors to ours."""
-    try:
-        yield
-    except (
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        http.client.HTTPException,
-        OSError,
-        ValueError,
-    ) as error:
-        raise classified(error, item) from error
+    return _Translated(item)
 
 
 def classified(error: BaseException, item: str) -> NetworkError | AuthError:

@@ -60,6 +60,10 @@ class Deadline:
         self._start = clock()
         self._seconds = seconds
 
+    def excuse(self, seconds: float) -> None:
+        """Add seconds in which whoever takes what comes was busy with it."""
+        self._start += seconds
+
     @property
     def passed(self) -> bool:
         """Return whether the time is over."""

@@ -1,0 +1,1 @@
+"""Bundles of which a run left the beginning."""
