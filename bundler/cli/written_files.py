@@ -80,8 +80,8 @@ def _names(report: Report) -> list[tuple[str, str]]:
                 continue
             if tag.reference != tag.digest:
                 names.append((f"{entry.source}:{tag.reference}", f"{entry.name}:{tag.reference}"))
-            if tag.filtered_from:
-                continue  # the digest outside is that of the whole index, which is not there
+            if tag.filtered_from or tag.status == "merged":
+                continue  # the digest outside is that of the whole index or of our list, which is not there
             names.append((f"{entry.source}@{tag.digest}", f"{entry.name}@{tag.digest}"))
     return names
 

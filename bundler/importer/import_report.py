@@ -38,7 +38,9 @@ def import_report(
 ) -> json_report.Report:
     """Return the report of an import, with the outcome of every root."""
     outcome, plan = push.outcome, push.plan
-    plan = plan._replace(steps=tuple(outcome.changed.get(step.root, step) for step in plan.steps))
+    steps = tuple(outcome.changed.get(step.root, step) for step in plan.steps)
+    lists = {root.digest: step.manifest for root, step in outcome.extended.items()}
+    plan = plan._replace(steps=(*steps, *outcome.extended.values()), manifests={**plan.manifests, **lists})
     failures = {**_conflicts(plan), **outcome.failed}
     reused = outcome.reused.keys() - outcome.sent.keys()
     blobs = json_report.BlobCounts(

@@ -23,8 +23,10 @@ TRIES = 3
 """Times that a list is written again because somebody else wrote it in between."""
 
 
-def make_findable(listing: Listing, session: Session, record: ImportRecord) -> None:
+def make_findable(listing: Listing, session: Session, record: ImportRecord) -> PlannedTag | None:
     """See to it that the target lists these referrers; the list before goes into the rollback file.
+
+    Returns what was done to a list that was there.
 
     Raises: IntegrityError if the target does not list them in the end.
     """
@@ -34,17 +36,18 @@ def make_findable(listing: Listing, session: Session, record: ImportRecord) -> N
         if missing := expected - {descriptor.digest for descriptor in by_api}:
             cause = f"the target's Referrers API does not list {min(missing)}, which was just pushed"
             raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
-        return
-    target = session.registries.target(listing.repository)
+        return None
+    target, extended = session.registries.target(listing.repository), None
     for _ in range(TRIES):
         index = _current(listing, target)
         needed = _with(listing, index)
         if needed is index:
-            return
+            return extended
         tag = referrers.fallback_tag(listing.subject)
         if index:
             root = Root(listing.repository, tag, needed.blob.digest)
-            record.moves(moves_of([PlannedTag(root, Action.MERGE, index.blob.digest, needed)]))
+            extended = PlannedTag(root, Action.MERGE, index.blob.digest, needed)
+            record.moves(moves_of([extended]))
         target.put_manifest(needed, tag)
     cause = f"the target does not keep {referrers.fallback_tag(listing.subject)}, which lists its referrers"
     raise IntegrityError(f"{listing.repository}@{listing.subject}", cause, "run the import again")
@@ -196,7 +199,8 @@ class Tags:
         """List referrers at the target whose index the bundle does not have."""
 
         def make(listing: Listing) -> None:
-            make_findable(listing, self._push.session, self._record)
+            if extended := make_findable(listing, self._push.session, self._record):
+                self._push.outcome.extended[extended.root] = extended
 
         arrived = map(self._arrived, self._push.plan.listings)
         listings = [listing for listing in arrived if listing.referrers]

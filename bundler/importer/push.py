@@ -37,6 +37,8 @@ class Outcome:
     failed: dict[Root, BundlerError] = field(default_factory=dict)
     changed: dict[Root, PlannedTag] = field(default_factory=dict)
     """Tags that somebody else moved since they were planned, planned again."""
+    extended: dict[Root, PlannedTag] = field(default_factory=dict)
+    """Lists of referrers that the bundle does not have, and that got entries at the target."""
 
 
 class ContentPush(Phases):

@@ -103,10 +103,11 @@ def mirror_set(kind: str, field: str, rules: MirrorRules) -> str:
 
 def _refused_by_containerd(rules: MirrorRules) -> Iterator[str]:
     for registry, repositories in renamed(rules):
-        more = f" and {len(repositories) - 1} more" if len(repositories) > 1 else ""
+        more = len(repositories) - 1
+        have = f"and {more} more have names of their own" if more else "has a name of its own"
         yield (
-            f"{registry}: no hosts.toml: containerd maps a registry as a whole, and {repositories[0]}{more} "
-            "have names of their own at the target"
+            f"{registry}: no hosts.toml: containerd maps a registry as a whole, and {repositories[0]} "
+            f"{have} at the target"
         )
 
 

@@ -73,6 +73,9 @@ def test_renamed_repositories_are_mapped_one_by_one_or_refused() -> None:
     assert "certs.d/ghcr.io/hosts.toml" not in files.files
     (line,) = files.refused
     assert line.startswith("ghcr.io: no hosts.toml: containerd maps a registry as a whole")
+    assert line.endswith("and ghcr.io/a/app and 1 more have names of their own at the target")
+    (line,) = files_of({"ghcr.io/a/app": "inside/a-app"}).refused
+    assert line.endswith("and ghcr.io/a/app has a name of its own at the target")
 
 
 def test_a_mirror_set_is_what_its_definition_takes() -> None:

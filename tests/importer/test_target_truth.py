@@ -213,6 +213,7 @@ def test_a_tag_that_was_deleted_meanwhile_is_set_and_in_the_file(inside: Inside)
 
 
 def test_a_list_that_an_import_extends_is_in_the_rollback_file(inside: Inside) -> None:
+    """And in the report, with the digest before."""
     ours, theirs = a_module("1.0.0"), signed("theirs")
     sign_by_subject(ours, ours.tags["1.0.0"], "ours", listed=False)
     push_to(inside.target.base, inside.path, theirs)
@@ -223,7 +224,13 @@ def test_a_list_that_an_import_extends_is_in_the_rollback_file(inside: Inside) -
     with (inside.folder / "b.tar.zst").open("wb") as file:
         write_bundle(file.write, inventory, MemoryStore(ours), SILENCE)
     ledger = Ledger(inside.folder / "ledger", rollback_file=inside.undo)
-    assert imported(inside.folder / "b.tar.zst", inside.proxy.host, ledger=ledger).exit_code == 0
+    report = imported(inside.folder / "b.tar.zst", inside.proxy.host, ledger=ledger)
+    assert (report.exit_code, report.unchanged) == (0, False)
+    told = {item.reference: (item.status, item.previous) for item in report.repositories[0].tags}
+    assert told[tag] == ("merged", theirs.tags[tag])
+    again = imported(inside.folder / "b.tar.zst", inside.proxy.host, ledger=ledger)
+    assert again.unchanged
+    assert tag not in {item.reference for item in again.repositories[0].tags}
     assert len(inside.listed(tag)) == 2
     moved = {entry["tag"]: entry["old"] for entry in json.loads(inside.undo.read_text())["moved"]}
     assert moved[tag] == theirs.tags[tag]
