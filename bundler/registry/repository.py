@@ -243,7 +243,7 @@ def _tag_page(body: bytes, item: str, limits: Limits) -> list[str]:
     names = document.get("tags") if isinstance(document, dict) else document
     if names is None and isinstance(document, dict):
         return []  # what some registries say when the last tag is gone
-    if not isinstance(names, list):
+    if not isinstance(document, dict) or not isinstance(names, list):
         raise ContentError(
             item, "the answer is not a tag list", "check the address: it may not be a registry"
         )
