@@ -139,6 +139,8 @@ class _Headers(dict[bytes, bytes]):
     """A request's headers. What makes its length or host doubtful is a ValueError, answered with 400."""
 
     def __setitem__(self, name: bytes, value: bytes) -> None:
+        if b"_" in name and name.replace(b"_", b"-") in (b"Content-Length", b"Transfer-Encoding"):
+            raise ValueError("A length that programs behind read as the real one.")
         if name == b"Content-Length" and (name in self or not _LENGTH.fullmatch(value)):
             raise ValueError("Malformed Content-Length Header.")
         if name == b"Host" and name in self:

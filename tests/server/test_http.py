@@ -277,6 +277,8 @@ def test_too_many_waiting_connections_end_the_oldest(
         b"Transfer-Encoding: identity",
         b"Transfer-Encoding: ",
         b"Content-Length: 5, 5",
+        b"Content_Length: 5",
+        b"transfer_encoding: chunked",
         b"Content-Length: ",
         b": x",
         b"x",
