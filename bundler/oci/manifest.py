@@ -162,7 +162,7 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
     )
     if not isinstance(document, dict):
         raise ContentError(item, "not a manifest: the answer is not a JSON object")
-    media_type = document.get("mediaType", "")
+    media_type = document.get("mediaType") or ""  # null is an empty string to Go
     header = declared.partition(";")[0].strip().lower()
     if not isinstance(media_type, str):
         raise ContentError(item, "not a manifest: mediaType is not a string")

@@ -13,7 +13,7 @@ from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundE
 from bundler.limits import KIB, Limits
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json, verified
 from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
-from bundler.registry.http.exchange import Answer
+from bundler.registry.http.exchange import Answer, compressed
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.retry import Deadline, TransientError
 from bundler.registry.http.status import ABOUT_A_BLOB, RequestRefusedError
@@ -218,10 +218,7 @@ class Repository:
         size = blob.size - (offset if answer.status == 206 else 0)
         if answer.is_compressed(size):
             answer.close()
-            cause = (
-                f"it arrives with Content-Encoding {printable(answer.encoding, 40)}, which was not asked for"
-            )
-            raise IntegrityError(f"blob {blob.digest}", cause, "have the registry's proxy not compress blobs")
+            raise compressed(f"blob {blob.digest}", answer.encoding)
         if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             return 0, answer.chunks()
         if answer.status == 200:
@@ -246,7 +243,7 @@ def _tag_page(body: bytes, item: str, limits: Limits) -> list[str]:
     names = document.get("tags") if isinstance(document, dict) else document
     if names is None and isinstance(document, dict):
         return []  # what some registries say when the last tag is gone
-    if not isinstance(names, list):
+    if not isinstance(document, dict) or not isinstance(names, list):
         raise ContentError(
             item, "the answer is not a tag list", "check the address: it may not be a registry"
         )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bundler.oci import Tag
 from bundler.selection.creation_time import rfc3339
 from bundler.selection.rules import Rules, TagMatcher, newest_rules
-from bundler.selection.semver import Version, version_order, versions_of
+from bundler.selection.semver import Version, age_order, version_order, versions_of
 
 EVERY_TAG = Rules()
 
@@ -136,7 +136,7 @@ def _not_newest(
 
 def _older(versions: Mapping[Tag, Version], rules: Rules) -> Iterator[tuple[Tag, str]]:
     """Yield what each rule leaves out of the tags that the rule before it kept."""
-    ranked = sorted(versions, key=lambda tag: (versions[tag].precedence, tag), reverse=True)
+    ranked = sorted(versions, key=lambda tag: age_order(tag, versions[tag]), reverse=True)
     for rule in newest_rules(rules):
         counted: Counter[tuple[int, ...]] = Counter()
         kept = []

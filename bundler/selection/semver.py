@@ -7,7 +7,7 @@ Source: semver.org 2.0.0; build metadata can't be in a tag.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from bundler.oci import Tag
@@ -49,8 +49,7 @@ class Version(NamedTuple):
 
         Source: semver.org, 11.
         """
-        words = tuple((0, int(word), "") if word.isdigit() else (1, 0, word) for word in self.prerelease)
-        return (*self.numbers, words or _RELEASE)
+        return (*self.numbers, _ranks(self.prerelease) or _RELEASE)
 
     @property
     def numbers(self) -> tuple[int, int, int]:
@@ -76,6 +75,16 @@ class Version(NamedTuple):
     def __str__(self) -> str:
         behind = f"-{'.'.join(self.prerelease)}" if self.prerelease else ""
         return f"{self.major}.{self.minor}.{self.patch}{behind}"
+
+
+def _ranks(identifiers: Iterable[str]) -> tuple[tuple[int, int, str], ...]:
+    return tuple((0, int(word), "") if word.isdigit() else (1, 0, word) for word in identifiers)
+
+
+def age_order(tag: str, version: Version) -> tuple[object, ...]:
+    """Return a key that sorts versions from old to new, and equal ones by their build metadata."""
+    build = tag.partition("_")[2]
+    return version.precedence, _ranks(build.split(".")) if build else (), tag
 
 
 def _precedence(other: object) -> Precedence:
@@ -105,7 +114,7 @@ def versions_of(tags: Collection[Tag]) -> dict[Tag, Version]:
 
     One spelling counts in a repository, the first that any of its tags has: `1.2.3`, `v1.2.3`, then `1.2`
     or `v1.2`. So where full versions are, `v1.2` stays the moving name that it is there. Helm writes the
-    version `1.2.3+build` as `1.2.3_build`.
+    version `1.2.3+build` as `1.2.3_build`, in every spelling.
     """
     for spelled in (_with_build, _with_v, _short):
         versions = {tag: version for tag in tags if (version := spelled(tag)) is not None}
@@ -115,14 +124,20 @@ def versions_of(tags: Collection[Tag]) -> dict[Tag, Version]:
 
 
 def _with_build(tag: str) -> Version | None:
-    version, underscore, build = tag.partition("_")
-    return version_of(version) if not underscore or _BUILD.fullmatch(build) else None
+    version = _without_build(tag)
+    return None if version is None else version_of(version)
 
 
 def _with_v(tag: str) -> Version | None:
-    return version_of(tag[1:]) if tag.startswith("v") else None
+    return _with_build(tag[1:]) if tag.startswith("v") else None
 
 
 def _short(tag: str) -> Version | None:
-    match = re.fullmatch(_SHORT, tag)
+    match = re.fullmatch(_SHORT, _without_build(tag) or "")
     return version_of(f"{match[1]}.0{match[2] or ''}") if match else None
+
+
+def _without_build(tag: str) -> str | None:
+    """Return the tag up to its build metadata; None where `_` is followed by something else."""
+    version, underscore, build = tag.partition("_")
+    return version if not underscore or _BUILD.fullmatch(build) else None

@@ -14,13 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from bundler.bundle.compacted.base_index import BaseIndex, BaseLayers
+from bundler.bundle.compacted.compact_writer import CompactWriter
 from bundler.bundle.compacted.layer_ranges import LayerRanges
 from bundler.bundle.compacted.spaces import ContentSpace, HeaderSpace
 from bundler.bundle.inventory import Required
 from bundler.compact.recipes import Space, SpaceRange, TarEntry, encode_recipe, made_of
 from bundler.compact.tar_parts import TarCutter
+from bundler.limits import Limits
 from bundler.oci import RepositoryName, sha256
-from tests.builders import TIMONI_LAYER, Content, MemoryStore, descriptor_of
+from bundler.reporting.progress import SILENCE
+from tests.builders import TIMONI_LAYER, Content, MemoryStore, descriptor_of, packed
+from tests.compact.layers import real_module
 
 FOLDER = Path(gettempdir())
 NEW = sha256(b"the new layer")
@@ -145,3 +149,19 @@ def test_new_times_cost_no_files() -> None:
         assert spaces.content.size == 0
         assert len(encode_recipe(taken.collected.ranges)) < 9 * 6
     base.content.close()
+
+
+def test_no_file_is_remembered_while_frames_are_made(tmp_path: Path) -> None:
+    """A hundred thousand files by digest are as large as what compresses them."""
+    inventory, store = packed({"h.example/module": real_module(2)})
+    remembered = []
+    with CompactWriter(tmp_path, Limits()) as writer:
+
+        def write(_: bytes) -> None:
+            remembered.append(len(writer._headers.kept) + len(writer._content.kept))
+
+        with SILENCE.step("packing", 0, 0) as step:
+            writer.write(write, inventory, store, step)
+        assert remembered[0] > 20
+        assert set(remembered[1:]) == {0}
+        assert writer._headers.data == b""

@@ -449,7 +449,9 @@ def test_names_that_are_not_tags_are_reported_the_rest_exported(
     assert tags_in(tmp_path) == {"1.0.0"}
 
 
-@pytest.mark.parametrize("body", ["[", '"x"', '{"tags": {}}', '{"tags": "1.0.0"}', "5", "<html>"])
+@pytest.mark.parametrize(
+    "body", ["[", '"x"', '{"tags": {}}', '{"tags": "1.0.0"}', "5", "<html>", "null", "[]", '["1.0.0"]']
+)
 def test_an_answer_that_is_no_tag_list_is_refused(
     body: str, source: MemoryRegistry, tmp_path: Path, clock: FakeClock
 ) -> None:

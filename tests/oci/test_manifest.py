@@ -279,3 +279,9 @@ def test_a_layer_without_a_media_type_is_carried(media_type: str | None) -> None
         del layer["mediaType"]
     manifest = parse(dumped(manifest_document(CONFIG, [layer])))
     assert [part.blob.media_type for part in manifest.layers] == ["application/octet-stream"]
+
+
+def test_a_null_media_type_is_that_of_the_answer() -> None:
+    data = json.dumps({"schemaVersion": 2, "mediaType": None, "config": {}, "layers": None}).encode()
+    assert media_type_of(data, OCI_MANIFEST, item="m") == OCI_MANIFEST
+    assert media_type_of(data, "application/json", item="m") == OCI_MANIFEST

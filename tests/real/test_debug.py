@@ -89,6 +89,17 @@ def test_a_secret_that_a_registry_repeats_is_not_shown(
     assert f"leads to {registry.base}/***/" in capsys.readouterr().err
 
 
+def test_a_secret_that_was_sent_before_this_run_is_not_shown(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MemoryRegistry({"app": a_module("1.0.0")}) as registry:
+        monkeypatch.setenv("TIMONI_BUNDLER_CREDS", f"{registry.host} {CREDS}")
+        registry.on("GET", "tags/list", says(403, f"{PASSWORD} may not read this"))
+        assert run(["ls", f"{registry.host}/app", "--debug"]) == 3
+    assert registry.seen[0].headers["Authorization"] is None
+    assert PASSWORD not in capsys.readouterr().err
+
+
 def test_a_file_takes_the_lines_and_only_its_owner_reads_it(
     out: str, tmp_path: Path, capsys: Capture
 ) -> None:

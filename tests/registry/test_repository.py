@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,7 +18,6 @@ from tests.doubles import (
     ALWAYS,
     MemoryRegistry,
     Reply,
-    Seen,
     changed,
     cut_after,
     flipped,
@@ -25,8 +25,6 @@ from tests.doubles import (
     with_headers,
 )
 
-Respond = Callable[[Seen], Reply]
-DISTRIBUTION = {"Docker-Distribution-Api-Version": "registry/2.0"}
 DATA = noise("client", 5_000_000)
 BLOB = descriptor_of(DATA)
 
@@ -125,6 +123,37 @@ def test_a_blob_that_is_compressed_on_the_way_is_told_as_that(
     server.on("GET", "/blobs/", says(200, b"shorter", Content_Encoding="gzip"), times=ALWAYS)
     with pytest.raises(IntegrityError, match="Content-Encoding gzip, which was not asked for"):
         read_all(repository, BLOB)
+
+
+def compressed(reply: Reply) -> Reply:
+    return reply._replace(
+        headers={**reply.headers, "Content-Encoding": "gzip"}, body=gzip.compress(reply.body)
+    )
+
+
+@pytest.mark.parametrize("path", ["/tags/list", "/manifests/", "/referrers/"])
+def test_a_document_that_is_compressed_on_the_way_is_told(
+    path: str, server: MemoryRegistry, repository: Repository
+) -> None:
+    server.on("GET", path, changed(compressed), times=ALWAYS)
+    digest = server.repositories["app"].tags["1.0.0"]
+    server.referrers = True
+    ask: dict[str, Callable[[], object]] = {
+        "/tags/list": repository.tags,
+        "/manifests/": lambda: repository.manifest(digest),
+        "/referrers/": lambda: repository.referrers(digest),
+    }
+    with pytest.raises(IntegrityError, match=f"{path}.*Content-Encoding gzip, which was not asked for"):
+        ask[path]()
+
+
+@pytest.mark.parametrize("path", ["/tags/list", "/manifests/"])
+def test_an_encoding_that_a_document_does_not_have_does_no_harm(
+    path: str, server: MemoryRegistry, repository: Repository
+) -> None:
+    server.on("GET", path, with_headers(Content_Encoding="gzip"), times=ALWAYS)
+    assert repository.tags().tags == ("1.0.0", "1.1.0")
+    assert repository.manifest(Tag("1.0.0"))
 
 
 def test_an_encoding_of_the_blobs_own_bytes_does_no_harm(

@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-Key = tuple[tuple[int, int, int], tuple[int, tuple[tuple[int, int | str], ...]]]
+Labels = tuple[tuple[int, int | str], ...]
+
+Key = tuple[tuple[int, int, int], tuple[int, Labels]]
 
 SEMVER = re.compile(
     r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
@@ -27,8 +29,7 @@ def key(tag: str) -> Key | None:
     numbers = (int(match[1]), int(match[2]), int(match[3]))
     if match[4] is None:
         return (numbers, (1, ()))
-    labels = tuple((0, int(part)) if part.isdecimal() else (1, part) for part in match[4].split("."))
-    return (numbers, (0, labels))
+    return (numbers, (0, _labels(match[4])))
 
 
 def is_prerelease(version: Key) -> bool:
@@ -127,12 +128,21 @@ def glob_matches(glob: str, tag: str) -> bool:
 
 
 def newest(versions: Collection[str], most: int, width: int) -> set[str]:
-    """Those before which fewer than `most` of the same group stand."""
+    """Those before which fewer than `most` of the same group stand; build metadata decides between equals."""
 
-    def rank(tag: str) -> int:
+    def standing(tag: str) -> tuple[Key, Labels, str]:
         own = key(tag)
         assert own
-        others = [other for tag in versions if (other := key(tag)) and other[0][:width] == own[0][:width]]
+        return own, _labels(tag.partition("_")[2]), tag
+
+    def rank(tag: str) -> int:
+        own = standing(tag)
+        others = [other for other in map(standing, versions) if other[0][0][:width] == own[0][0][:width]]
         return sum(other > own for other in others)
 
     return {tag for tag in versions if rank(tag) < most}
+
+
+def _labels(text: str) -> Labels:
+    parts = text.split(".") if text else []
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts)

@@ -53,6 +53,16 @@ def test_what_is_no_strict_version_is_none(text: str) -> None:
     assert version_of(text) is None
 
 
+@pytest.mark.parametrize("before", ["", "v", "short"])
+def test_every_spelling_of_versions_has_build_metadata(before: str) -> None:
+    numbers = ("1.1", "1.2", "1.2_build.9", "1.2_build.10", "1.2_")
+    spelled = numbers if before == "short" else [text.replace(".", ".0.", 1) for text in numbers]
+    tags = [Tag(("" if before == "short" else before) + text) for text in spelled]
+    assert choose(tags, Rules(newest=1)).taken == (tags[3],)
+    assert set(choose(tags, Rules(newest=2)).taken) == {tags[2], tags[3]}
+    assert set(choose(tags, Rules(newest_per_minor=1, newest=2)).taken) >= {tags[3]}
+
+
 def test_a_version_with_build_metadata_is_read_as_helm_writes_it() -> None:
     tags = [Tag(text) for text in ("1.1.0", "1.2.0_build.2", "1.2.0-rc.1_b", "1.3.0_", "1.3.0_a_b")]
     assert choose(tags, Rules(newest=1)).taken == ("1.2.0_build.2",)

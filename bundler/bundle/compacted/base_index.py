@@ -102,6 +102,10 @@ class BaseIndex:
         encoded = [encode_recipe(piece.with_ranges(moved) for piece in recipe) for recipe in recipes]
         return encoded[: len(layers)], encoded[len(layers) :], blobs
 
+    def finish(self) -> None:
+        """Give up everything but the content."""
+        self._layers, self.files = {}, {}
+
     def old_file(self, layers: Iterable[IndexedLayer], name: bytes) -> SpacePlace | None:
         """Return the content of the old version of a file."""
         files = (entry.file for layer in layers if (entry := layer.entry(name)) and entry.file)

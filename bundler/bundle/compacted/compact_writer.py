@@ -128,6 +128,10 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
 
         pass_on(COMPACT_MARK)
         plan = self._planned()
+        # What knows each file by its digest takes as much memory as the compression.
+        for part in (self._headers, self._content, self._base):
+            if part:
+                part.finish()
         for content_size, frame in self._frames(plan, inventory, source, signed_statement):
             frames.append(Frame(len(frame), content_size))
             pass_on(frame)
@@ -251,6 +255,7 @@ class CompactWriter(AbstractContextManager["CompactWriter"]):
         yield from compressed(pieces(_content(whole, source), most), most, self._level)
         yield from compressed(pieces(plan.recipes, most), most, self._level)
         yield from self._grouped(plan.headers, Space.HEADERS, most)
+        self._headers.data.clear()
         yield from self._grouped(plan.content, Space.CONTENT, compact_format.GROUP)
 
     def _grouped(

@@ -59,6 +59,10 @@ class ContentSpace:
         self._files = {digest: kept for digest, kept in self._files.items() if kept not in fresh}
         del self.kept[self._settled :]
 
+    def finish(self) -> None:
+        """Give up what only more files would need, and memory is wanted for."""
+        self._files, self.kept = {}, []
+
     def read(self, offset: int, size: int) -> bytes:
         """Return bytes of the space."""
         with local_errors(self._path, "read"):
@@ -112,6 +116,10 @@ class HeaderSpace:
             del self._offsets[hashlib.sha256(self.data[kept.start : kept.start + kept.size]).digest()]
         del self.kept[self._settled :]
         del self.data[size:]
+
+    def finish(self) -> None:
+        """Give up what only more headers would need."""
+        self._offsets, self.kept = {}, []
 
 
 # --- frames of the spaces ---

@@ -13,12 +13,18 @@ from bundler.cli.terminal.progress_bars import Bars
 from bundler.config import run_options
 from bundler.config.run_options import CREDENTIALS_VARIABLE, ConnectionOptions, RegistryOptions
 from bundler.durable import own_file
-from bundler.errors import UsageError
+from bundler.errors import UsageError, never_show
 from bundler.named_files import LONGEST, check_folder, read_at_most
 from bundler.oci import RegistryName
 from bundler.oci.addresses import proxy_address
 from bundler.registry.auth.auth_document import HelperSettings
-from bundler.registry.auth.credentials import CredentialSources, any_for_all_hosts, auth_files, open_to_others
+from bundler.registry.auth.credentials import (
+    CredentialSources,
+    any_for_all_hosts,
+    auth_files,
+    open_to_others,
+    secrets_in,
+)
 from bundler.registry.http.exchange import TlsFiles, TransportSettings
 from bundler.registry.http.rate_limit import RateLimit
 from bundler.registry.registries import Registries, RegistrySettings, tls_of_hosts
@@ -140,6 +146,8 @@ def _credential_sources(
             progress.note(f"warning: {origin}: other users can read these credentials; run chmod 600 on it")
     elif text := os.environ.get(CREDENTIALS_VARIABLE):
         lines = text.split("\n")
+    for secret in secrets_in(lines, origin):
+        never_show(secret)
     if any_for_all_hosts(lines, origin) and len(hosts) > 1:
         names = " and ".join(sorted(hosts))
         raise UsageError(

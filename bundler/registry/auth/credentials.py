@@ -7,14 +7,14 @@ client. Secrets are never taken from argv. Source: containers-auth.json(5); dock
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bundler.errors import UsageError
 from bundler.oci import Prefix, RegistryName
 from bundler.registry.auth import auth_document
-from bundler.registry.auth.token_exchange import Credentials
+from bundler.registry.auth.token_exchange import Credentials, secrets_of
 
 
 class CredentialSources(NamedTuple):
@@ -97,6 +97,15 @@ class CredentialFinder:
 def any_for_all_hosts(lines: Sequence[str], origin: str) -> bool:
     """Return whether a line of credentials is for any host. Raises UsageError for what is no such line."""
     return any(line.place is None for line in _all_parsed(lines, origin))
+
+
+def secrets_in(lines: Sequence[str], origin: str) -> Iterator[str]:
+    """Yield the secrets of all lines, also of those that no registry of this run needs.
+
+    One may repeat what it was sent before. Raises UsageError for what is no such line.
+    """
+    for line in _all_parsed(lines, origin):
+        yield from secrets_of(_credentials(line.secret))
 
 
 def open_to_others(path: Path) -> bool:

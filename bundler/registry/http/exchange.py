@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from bundler.errors import NetworkError
+from bundler.errors import IntegrityError, NetworkError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.addresses import origin_of
 from bundler.registry.http.rate_limit import RateLimit
@@ -87,6 +87,12 @@ class TransportSettings(NamedTuple):
         return files._replace(ca_file=of_host.ca_file) if of_host.ca_file else files
 
 
+def compressed(item: str, encoding: str) -> IntegrityError:
+    """Return the error for a body that was compressed on the way."""
+    cause = f"it arrives with Content-Encoding {printable(encoding, 40)}, which was not asked for"
+    return IntegrityError(item, cause, "have the registry's proxy not compress what it passes on")
+
+
 class Answer:
     """Status and headers of an answer, its body still on the wire."""
 
@@ -109,12 +115,17 @@ class Answer:
         """Return the encoding of the body that the answer states, in lower case."""
         return self.headers.get("Content-Encoding", "").strip().lower()
 
+    @property
+    def is_encoded(self) -> bool:
+        """Return whether the answer states an encoding of its body."""
+        return self.encoding not in ("", "identity")
+
     def is_compressed(self, size: int) -> bool:
         """Return whether a body of `size` bytes was compressed on the way: it has other bytes.
 
         A storage may name an encoding of the bytes that it was given; their number tells.
         """
-        return self.encoding not in ("", "identity") and self.headers.get("Content-Length") != str(size)
+        return self.is_encoded and self.headers.get("Content-Length") != str(size)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it arrives. Raises TransientError when it breaks off."""

@@ -19,7 +19,7 @@ from bundler.oci import RegistryName
 from bundler.oci.addresses import leads_here, origin_of, split_address
 from bundler.registry.auth.token_exchange import BETWEEN, BearerToken, Credentials, TokenAnswer, TokenRequest
 from bundler.registry.auth.tokens import Tokens
-from bundler.registry.http.exchange import Answer, Request, SizedBody
+from bundler.registry.http.exchange import Answer, Request, SizedBody, compressed
 from bundler.registry.http.retry import Deadline, DroppedError, Retry, TransientError
 from bundler.registry.http.status import TRANSIENT, item_of, meaning, refused
 from bundler.registry.large_bodies import limit_large_bodies, take_place
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_DOCUMENT = (b"{", b"[", b"<", b'"')
+"""What documents begin with; an encoding that was named for their own bytes does no harm."""
 
 REDIRECTED_HEADERS = frozenset({"Accept", "Range"})
 
@@ -112,6 +115,8 @@ class Host:
                 cause = f"answer over the limit of {limit:,} bytes"
                 raise ContentError(f"{method} {self.origin}{path}", cause)
             self.traffic.count(received=len(data))
+            if answer.is_encoded and data and data.lstrip()[:1] not in _DOCUMENT:
+                raise compressed(f"{method} {self.origin}{path}", answer.encoding)
             return Reply(answer.status, answer.headers, data)
 
         return self._retry.call(attempt)
