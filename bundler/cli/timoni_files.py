@@ -218,9 +218,5 @@ def write_rewritten(
 def runtime_values(options: RuntimeOptions) -> Mapping[str, str]:
     """Return values for `@timoni(runtime:...)` attributes: what --set says, perhaps also the environment."""
     values = dict(os.environ) if options.from_environment else {}
-    for setting in options.settings:
-        name, separator, value = setting.partition("=")
-        if not separator or not name:
-            raise UsageError(f"--set {name}", "this is not NAME=VALUE", "write --set NAME=VALUE")
-        values[name] = value
-    return values
+    settings = (setting.partition("=") for setting in options.settings)
+    return values | {name: value for name, _, value in settings}

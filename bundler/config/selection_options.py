@@ -69,7 +69,7 @@ class RuntimeOptions(NamedTuple):
     settings: Annotated[
         tuple[str, ...],
         Option(
-            "--set", metavar="NAME=VALUE", heading=TAGS,
+            "--set", metavar="NAME=VALUE", heading=TAGS, read=texts.setting,
             help="Set a runtime value of the Timoni Bundle files. Repeatable.",
         ),
     ] = ()  # fmt: skip

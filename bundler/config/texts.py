@@ -223,6 +223,14 @@ def _bytes(match: re.Match[str]) -> int:
     return int(match[1]) * (_UNITS[match[2]] if match[2] else 1)
 
 
+def setting(text: str, at: Circumstances) -> str:
+    """Return `NAME=VALUE`. Raises ValueError, without the value, which may be secret."""
+    name, separator, _ = text.partition("=")
+    if not separator or not name:
+        raise ValueError("this is not NAME=VALUE")
+    return text
+
+
 def version_range(text: str, at: Circumstances) -> str:
     """Return the range, if it is one. Raises RefusedValueError."""
     refuse_unless_meant(Rules(versions=text))

@@ -173,11 +173,6 @@ def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEF
     return header if header in ACCEPTED else media_type or _guessed(document)
 
 
-def _document(data: bytes, item: str, limits: Limits) -> Any:
-    depth, values = limits.json_depth, limits.manifest_values
-    return strict_json.loads(data, item=item, depth=depth, values=values, names=MANIFEST_NAMES)
-
-
 def _guessed(document: Mapping[str, Any]) -> str:
     if "manifests" in document:
         return OCI_INDEX

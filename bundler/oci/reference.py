@@ -165,6 +165,11 @@ _IPV6 = re.compile(r"\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\](?::[0-9*?]+)?/")
 
 _IN_PATHS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/")
 
+_IN_HOSTS = _IN_TAGS | frozenset(":]")
+
+_NO_COMPONENT = re.compile(r"(?:^|/)[./_-]")
+"""The begin of a part of a path that can't be one."""
+
 
 def glob_in_full(glob: str, default: RegistryName = DEFAULT_REGISTRY) -> str:
     """Return a glob on `host/path[:tag]` with the registry that a person leaves out, as in a reference.
@@ -202,10 +207,12 @@ def _with_small_host(name: str) -> str:
 
 def can_match(glob: str) -> bool:
     """Return False for a glob that no repository's `host/path` can match: upper case in a path, a tag."""
-    _, slash, path = glob_in_full(glob).partition("/")
+    host, slash, path = glob_in_full(glob).partition("/")
     if not slash:
-        return "*" in glob
-    return not path.endswith("/") and "//" not in path and letters_of(path) <= _IN_PATHS
+        return "*" in glob and letters_of(glob) <= _IN_HOSTS | _IN_PATHS
+    if not letters_of(host) <= _IN_HOSTS or not letters_of(path) <= _IN_PATHS:
+        return False
+    return not path.endswith("/") and not _NO_COMPONENT.search(path)
 
 
 def is_registry(part: str) -> bool:

@@ -260,7 +260,7 @@ def test_options_for_deltas_are_refused_for_a_full_pipe(
         2,
         True,
     )
-    assert not [name for name in target_registry.catalog() if "refused" in name]
+    assert not [name for name in target_registry.catalog() if name.startswith("refused/")]
 
 
 @pytest.mark.parametrize(

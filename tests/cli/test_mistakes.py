@@ -54,6 +54,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no output": (["export", "h.io/a"], "export: no output given; add -o NAME.tar.zst"),
     "no target": (["import", "b"], "import: no target given; add --to oci://HOST[/PREFIX]"),
     "no bundle": (["import", "--to", "h.io"], "import: no bundle given; name a file or directory"),
+    "a runtime value without a name": (
+        ["import", "b", "--to", "oci://h.io", "--set", "=secret"],
+        "--set: this is not NAME=VALUE; write NAME=VALUE",
+    ),
     "another scheme": (
         ["export", "docker://h.io/a", "-o", "x"],
         "docker:// can't be used here;",

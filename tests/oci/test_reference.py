@@ -254,6 +254,14 @@ def test_a_glob_means_a_host_in_any_case_and_form(name: str, glob: str) -> None:
         ("ghcr.io/team/app:1.0.0", False),
         ("ghcr.io/team/", False),
         ("*/team//app", False),
+        ("[::1]:5000/team/*", True),
+        ("*.example.com:5000/*", True),
+        ("*app", True),
+        (" ghcr.io/team/*", False),
+        ("ghcr.io,docker.io/team/*", False),
+        ("https://ghcr.io/team/*", False),
+        ("ghcr.io/.*", False),
+        ("*(app)", False),
     ],
 )
 def test_a_glob_that_no_repository_matches_is_known(glob: str, *, possible: bool) -> None:
