@@ -87,6 +87,7 @@ def _spellings(secret: str) -> Iterator[str]:
     go = escaped.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
     yield from (secret, html.escape(secret), escaped, go, escaped.replace("/", r"\/"))
     if len(data) >= _LEAST:
+        yield from (secret.upper(), secret.lower())
         yield from (case(data.hex(*by)) for by in ("", ":", "-") for case in (str, str.upper))
     whole = base64.b64encode(data).decode().rstrip("=")
     # Behind a user and a colon, the same bytes have other letters; those at the ends depend on neighbours.

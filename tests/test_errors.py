@@ -139,6 +139,12 @@ def test_a_password_is_not_shown_in_hexadecimal(form: Callable[[bytes], str]) ->
     assert printable(f"refused {form(b'correct horse')}") == "refused ***"
 
 
+@pytest.mark.parametrize("form", [str.upper, str.lower])
+def test_a_password_is_not_shown_in_other_letters(form: Callable[[str], str]) -> None:
+    never_show("Correct Horse")
+    assert printable(f"refused {form('Correct Horse')}") == "refused ***"
+
+
 LONG = 'Corr3ct/horse+b&t"y<'
 
 
