@@ -69,8 +69,8 @@ def test_a_large_blob_that_is_refused_does_not_stop_the_pipe(
     content, path = two_large_layers(), fresh("app")
     large = next(digest for digest, data in content.blobs.items() if len(data) > HELD)
     with FaultProxy(target_registry.host) as proxy:
-        proxy.on("PUT", f"/blobs/uploads/.*{large.encoded}", says(403), times=ALWAYS)
+        proxy.on("PUT", f"/blobs/uploads/.*{large.encoded}", says(400), times=ALWAYS)
         report = streamed(content, path, proxy.host, tmp_path)
         uploads = [len(seen.body) for seen in proxy.asked("PUT", "/blobs/uploads/")]
-    assert report.exit_code == 3
+    assert report.exit_code == 10
     assert [size for size in uploads if size > HELD] == [HELD + 1, HELD + 1]
