@@ -218,7 +218,7 @@ class Repository:
         size = blob.size - (offset if answer.status == 206 else 0)
         if answer.is_compressed(size):
             answer.close()
-            raise compressed(f"blob {blob.digest}", answer.encoding)
+            raise compressed(IntegrityError, f"blob {blob.digest}", answer.encoding)
         if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             return 0, answer.chunks()
         if answer.status == 200:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bundler.errors import IntegrityError, NotFoundError
+from bundler.errors import ContentError, IntegrityError, NotFoundError
 from bundler.oci.content import read_all
 from bundler.oci.digest import Digest
 from bundler.oci.manifest import ACCEPTED
@@ -143,7 +143,7 @@ def test_a_document_that_is_compressed_on_the_way_is_told(
         "/manifests/": lambda: repository.manifest(digest),
         "/referrers/": lambda: repository.referrers(digest),
     }
-    with pytest.raises(IntegrityError, match=f"{path}.*Content-Encoding gzip, which was not asked for"):
+    with pytest.raises(ContentError, match=f"{path}.*Content-Encoding gzip, which was not asked for"):
         ask[path]()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,16 +14,14 @@ from bundler.bundle.inventory import Inventory, bundle_id, encode
 from bundler.bundle.sealing import check_sidecar, remove_sidecar, write_sidecar
 from bundler.bundle.writer import WrittenBundle, largest_size, write_bundle
 from bundler.deltas import existing_bundle
-from bundler.durable import local_errors, sync_directory, whole_file
+from bundler.durable import WholeFile, local_errors, sync_directory, whole_file
 from bundler.errors import BundlerError, ContentError, IntegrityError, TrustError, UsageError
-from bundler.exporter.output.resume_output import begins, statement_left, unfinished
+from bundler.exporter.output.resume_output import begins, is_begun, statement_left, unfinished
 from bundler.limits import Limits
 from bundler.named_files import check_folder, check_writable
 from bundler.oci import BlobSource, Digest
 from bundler.reporting.json_report import BundleReport
 from bundler.reporting.progress import Progress
-from bundler.volumes.continued_file import continued_file, forget_left, left_under
-from bundler.volumes.volume_reader import OneFile
 
 if TYPE_CHECKING:
     from bundler.bundle.begun.unfinished import UnfinishedBundle
@@ -151,6 +150,11 @@ class FileOutput:
 
     def left_over(self) -> UnfinishedBundle | None:
         """Open the beginning of the bundle that an interrupted run left."""
+        if not is_begun(self.path):
+            return None
+        from bundler.volumes.continued_file import left_under
+        from bundler.volumes.volume_reader import OneFile
+
         path = left_under(self.path)
         return unfinished(OneFile(path), self.path, self.limits) if path else None
 
@@ -160,7 +164,10 @@ class FileOutput:
 
     def forget(self) -> None:
         """Remove the unfinished file."""
-        forget_left(self.path)
+        if is_begun(self.path):
+            from bundler.volumes.continued_file import forget_left
+
+            forget_left(self.path)
 
     def _replaced(self) -> Statement | None:
         return existing_bundle.statement_there(self.path, self.limits) if self.signing else None
@@ -171,7 +178,7 @@ class FileOutput:
         """Write it under a temporary name; the old one stays until the new one is durable."""
         replaced = self._replaced()
         statement = statement_left(self, inventory) if resumable else None
-        with continued_file(self.path) if resumable else whole_file(self.path) as file:
+        with _continued(self.path) if resumable else whole_file(self.path) as file:
             written = pack(
                 file.write,
                 self.name,
@@ -187,6 +194,12 @@ class FileOutput:
             remove_sidecar(self.path)
         write_sidecar(self.path, written.sha256 or "")
         return written
+
+
+def _continued(path: Path) -> AbstractContextManager[WholeFile]:
+    from bundler.volumes.continued_file import continued_file
+
+    return continued_file(path)
 
 
 def _sidecar_right(path: Path, sha256: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import Inventory, bundle_id, encode
+from bundler.durable import local_errors, temporary_of
 from bundler.errors import ContentError, IntegrityError, TrustError
+from bundler.file_system import followed
 
 if TYPE_CHECKING:
     from bundler.bundle.begun.unfinished import UnfinishedBundle
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
     from bundler.limits import Limits
     from bundler.trust.statement import SignedStatement, Statement
     from bundler.volumes.volume_reader import BundleBytes
+
+
+def is_begun(path: Path) -> bool:
+    """Return True if something is under the temporary name of `path`."""
+    with local_errors(path, "follow"):
+        return lexists(temporary_of(followed(path)))
 
 
 def unfinished(pieces: BundleBytes, path: Path, limits: Limits) -> UnfinishedBundle | None:

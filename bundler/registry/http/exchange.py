@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from bundler.errors import IntegrityError, NetworkError, printable
+from bundler.errors import BundlerError, NetworkError, printable
 from bundler.limits import DEFAULT_LIMITS, Limits
 from bundler.oci.addresses import origin_of
 from bundler.registry.http.rate_limit import RateLimit
@@ -87,10 +87,10 @@ class TransportSettings(NamedTuple):
         return files._replace(ca_file=of_host.ca_file) if of_host.ca_file else files
 
 
-def compressed(item: str, encoding: str) -> IntegrityError:
-    """Return the error for a body that was compressed on the way."""
+def compressed(kind: type[BundlerError], item: str, encoding: str) -> BundlerError:
+    """Return the error, of this kind, for a body that was compressed on the way."""
     cause = f"it arrives with Content-Encoding {printable(encoding, 40)}, which was not asked for"
-    return IntegrityError(item, cause, "have the registry's proxy not compress what it passes on")
+    return kind(item, cause, "have the registry's proxy not compress what it passes on")
 
 
 class Answer:

@@ -116,7 +116,7 @@ class Host:
                 raise ContentError(f"{method} {self.origin}{path}", cause)
             self.traffic.count(received=len(data))
             if answer.is_encoded and data and data.lstrip()[:1] not in _DOCUMENT:
-                raise compressed(f"{method} {self.origin}{path}", answer.encoding)
+                raise compressed(ContentError, f"{method} {self.origin}{path}", answer.encoding)
             return Reply(answer.status, answer.headers, data)
 
         return self._retry.call(attempt)
