@@ -331,12 +331,9 @@ def pipes(bench: Bench) -> Iterator[Row]:
             yield from shown([Row(case, TOOL, run(command), None, None)])
 
 
-def main() -> None:
-    """Measure everything; write the page if nothing was left out."""
-    missing = [tool for tool in ("docker-registry", "skopeo", "curl") if not shutil.which(tool)]
-    if missing:
-        sys.exit(f"install these first: {', '.join(missing)}")
-    quick = "--quick" in sys.argv
+@contextmanager
+def ready(sizes: Sizes) -> Iterator[Bench]:
+    """Yield a place with two empty registries, the program compiled."""
     # As pip leaves an installed package: where Python may keep nothing, an editable one has no bytecode.
     compileall.compile_dir("bundler", quiet=1)
     with tempfile.TemporaryDirectory(dir=".") as name:
@@ -344,8 +341,17 @@ def main() -> None:
         for side in ("source", "target"):
             (folder / side).mkdir()
         with running_registry(folder / "source") as source, running_registry(folder / "target") as target:
-            bench = Bench(source, target, folder, QUICK if quick else Sizes())
-            rows = [row for part in (small_modules, many_tags, pipes, large_blob) for row in part(bench)]
+            yield Bench(source, target, folder, sizes)
+
+
+def main() -> None:
+    """Measure everything; write the page if nothing was left out."""
+    missing = [tool for tool in ("docker-registry", "skopeo", "curl") if not shutil.which(tool)]
+    if missing:
+        sys.exit(f"install these first: {', '.join(missing)}")
+    quick = "--quick" in sys.argv
+    with ready(QUICK if quick else Sizes()) as bench:
+        rows = [row for part in (small_modules, many_tags, pipes, large_blob) for row in part(bench)]
     if not quick:
         write_page(PAGE, rows, peers.installed())
 

@@ -8,16 +8,13 @@ rounds, in which the processes run in turn.
 
 from __future__ import annotations
 
-import compileall
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
-from bench.compare import QUICK, Bench, a_repository
+from bench.compare import QUICK, Bench, a_repository, ready
 from bench.measured import run
 from tests.builders import push_to
-from tests.registries import running_registry
 
 PATH = "bench/floor"
 
@@ -49,15 +46,9 @@ with ThreadPoolExecutor(16) as pool:
 def main() -> None:
     """Measure, and print two tables."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 21
-    compileall.compile_dir("bundler", quiet=1)
-    with tempfile.TemporaryDirectory(dir=".") as name:
-        folder = Path(name).absolute()
-        for side in ("source", "target"):
-            (folder / side).mkdir()
-        with running_registry(folder / "source") as source, running_registry(folder / "target") as target:
-            bench = Bench(source, target, folder, QUICK)
-            push_to(source.base, PATH, a_repository(PATH))
-            _shown(bench, rounds)
+    with ready(QUICK) as bench:
+        push_to(bench.source.base, PATH, a_repository(PATH))
+        _shown(bench, rounds)
 
 
 def _shown(bench: Bench, rounds: int) -> None:

@@ -1,15 +1,15 @@
 """Volumes that a run left unfinished, read as the beginning of their bundle."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count, takewhile
 from pathlib import Path
 
 from bundler.volumes import volume_format
 from bundler.volumes.continued_file import left_under
-from bundler.volumes.volume_reader import OneFile
+from bundler.volumes.volume_reader import OneFile, WithoutDigests
 
 
-class LeftVolumes:
+class LeftVolumes(WithoutDigests):
     """The pieces in a row of volumes, up to the first that is short. BundleBytes."""
 
     def __init__(self, bundle: Path, volumes: Sequence[Path], piece: int) -> None:
@@ -44,16 +44,6 @@ class LeftVolumes:
     def close(self) -> None:
         """Close the file that is open."""
         self._file.close()
-
-    def diagnose(self) -> None:
-        """Do nothing: they hold no digests of their parts yet."""
-
-    def checking(self) -> Callable[[bytes], object]:
-        """Return a function that does nothing."""
-        return len
-
-    def check(self, sha256: str) -> None:
-        """Do nothing: they do not state their digest yet."""
 
 
 def begun_volumes(bundle: Path) -> list[Path]:

@@ -40,7 +40,21 @@ class BundleBytes(Protocol):
         """Raise IntegrityError if all bytes together, or a part of them, should have another digest."""
 
 
-class OneFile:
+class WithoutDigests:
+    """Bytes that state no digests, neither of themselves nor of their parts: the checks of `BundleBytes`."""
+
+    def diagnose(self) -> None:
+        """Do nothing."""
+
+    def checking(self) -> Callable[[bytes], object]:
+        """Return a function that does nothing."""
+        return len
+
+    def check(self, sha256: str) -> None:
+        """Do nothing."""
+
+
+class OneFile(WithoutDigests):
     """A bundle in one file."""
 
     def __init__(self, path: Path) -> None:
@@ -60,16 +74,6 @@ class OneFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
-
-    def diagnose(self) -> None:
-        """Do nothing: a single file holds no digests of its parts."""
-
-    def checking(self) -> Callable[[bytes], object]:
-        """Return a function that does nothing."""
-        return len
-
-    def check(self, sha256: str) -> None:
-        """Do nothing: a single file does not state its own digest."""
 
 
 class PiecedBundle:

@@ -26,6 +26,7 @@ from bundler.errors import BUNDLE, PIPE, ContentError, errors_of
 from bundler.limits import Limits
 from bundler.oci import CHUNK
 from bundler.trust.statement import SignedStatement
+from bundler.volumes.volume_reader import WithoutDigests
 
 
 def received(
@@ -48,7 +49,7 @@ def received(
         return CompactFile(Path(PIPE), copy, limits, (lambda _: proven) if proven else None)
 
 
-class _ReceivedFile:
+class _ReceivedFile(WithoutDigests):
     """Everything that came so far, kept. A ByteStream while it comes, BundleBytes afterwards."""
 
     name = PIPE
@@ -85,16 +86,6 @@ class _ReceivedFile:
     def close(self) -> None:
         """Remove it."""
         self._file.close()
-
-    def diagnose(self) -> None:
-        """Do nothing: a pipe holds no digests of its parts."""
-
-    def checking(self) -> Callable[[bytes], object]:
-        """Return a function that does nothing."""
-        return len
-
-    def check(self, sha256: str) -> None:
-        """Do nothing: a pipe does not state its own digest."""
 
 
 def _head_of(file: ByteStream, limits: Limits) -> bytes:
