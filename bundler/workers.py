@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from queue import SimpleQueue
 from typing import TypeVar
@@ -22,6 +23,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def tried(work: Callable[[], Result]) -> Result | BundlerError:
+    """Return the result of `work`, or its error as a value. Raises LocalError, and what is none of ours."""
+    try:
+        return work()
+    except LocalError:
+        raise
+    except BundlerError as error:
+        # As a value it is its words: what its frames and causes hold would live as long as it does.
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
+
+
 def each(
     items: Iterable[Item], work: Callable[[Item], Result], *, jobs: int
 ) -> Iterator[tuple[Item, Result | BundlerError]]:
@@ -30,24 +43,13 @@ def each(
     A BundlerError is a result: one failing item costs one item. A LocalError (disk full, no
     permission) would fail for all others too, so it stops everything, as does any other exception.
     """
-
-    def worked(item: Item) -> Result | BundlerError:
-        try:
-            return work(item)
-        except LocalError:
-            raise
-        except BundlerError as error:
-            # As a value it is its words: what its frames and causes hold would live as long as it does.
-            error.__cause__ = error.__context__ = None
-            return error.with_traceback(None)
-
     pool = ThreadPoolExecutor(max_workers=max(1, jobs))
     waiting, futures = iter(items), dict[Future[Result | BundlerError], Item]()
     done = SimpleQueue[Future[Result | BundlerError]]()
 
     def submit(count: int) -> None:
         for item in islice(waiting, count):
-            future = pool.submit(worked, item)
+            future = pool.submit(tried, partial(work, item))
             futures[future] = item
             future.add_done_callback(done.put)
 

@@ -435,12 +435,15 @@ class MemoryRegistry(LoopbackServer):
         tls: ssl.SSLContext | None = None,
         ranges: bool = True,
         referrers: bool = False,
+        listed: int | None = None,
     ) -> None:
         super().__init__(self._answer, tls)
         self.repositories = dict(repositories)
         self.ranges = ranges
         self.referrers = referrers
         """Whether it has the Referrers API, in pages of one."""
+        self.listed = listed
+        """The number of tags at which it cuts a list without a word; None if it does not."""
 
     def _answer(self, request: Seen) -> Reply:
         if request.path == "/v2/_catalog":
@@ -461,7 +464,7 @@ class MemoryRegistry(LoopbackServer):
 
     def _tags(self, name: str, content: Content, request: Seen) -> Reply:
         last = parse_qs(urlsplit(request.target).query).get("last", [""])[0]
-        tags = [tag for tag in sorted(content.tags) if tag > last]
+        tags = [tag for tag in sorted(content.tags) if tag > last][: self.listed]
         headers = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
         return Reply(200, headers, json.dumps({"name": name, "tags": tags}).encode())
 

@@ -130,36 +130,47 @@ def parse_manifest(
 
     Raises ContentError: over a limit, malformed, schema 1, or one kind that poses as another.
     """
-    item = f"manifest {digest}"
-    if media_type.startswith(DOCKER_SCHEMA1):
-        raise ContentError(item, "Docker schema 1 is not supported", "push the image again with a newer tool")
-    if media_type not in ACCEPTED:
-        raise ContentError(item, f"media type {media_type!r} is not a manifest or an index")
-    if len(data) > limits.manifest:
-        raise ContentError(item, f"larger than the limit of {limits.manifest:,} bytes")
-    document = strict_json.loads(
-        data, item=item, depth=limits.json_depth, values=limits.manifest_values, names=MANIFEST_NAMES
-    )
-    try:
-        return _manifest(Descriptor(media_type, digest, len(data)), data, document)
-    except ValueError as error:
-        raise ContentError(item, f"malformed: {error}") from error
+    blob = _checked(media_type, digest, len(data), limits)
+    return _read(blob, data, _document(data, f"manifest {digest}", limits))
 
 
 @strict_json.alone
-def media_type_of(data: bytes, declared: str, *, item: str, limits: Limits = DEFAULT_LIMITS) -> str:
-    """Return the media type of a manifest: the `Content-Type`, checked against the document's own.
+def parse_served(
+    data: bytes, declared: str, digest: Digest, *, item: str, limits: Limits = DEFAULT_LIMITS
+) -> Manifest:
+    """Read a manifest or index as it was served, or is to be: with the `Content-Type` that was declared.
 
-    Without a useful header (missing, or `application/json`), the document decides. Raises ContentError.
+    That is its media type, checked against the document's own. Without a useful one (missing, or
+    `application/json`), the document decides. Raises what `parse_manifest` raises.
     """
     if data.lstrip()[:1] == b"<":
         raise ContentError(
             item, "an HTML page instead of a manifest", "a login or proxy page may be in between"
         )
     strict_json.check_width(data, item=item, most=limits.json_wide)
-    document = strict_json.loads(
+    document = _document(data, item, limits)
+    media_type = _media_type_of(document, declared, item)
+    return _read(_checked(media_type, digest, len(data), limits), data, document)
+
+
+def _document(data: bytes, item: str, limits: Limits) -> object:
+    return strict_json.loads(
         data, item=item, depth=limits.json_depth, values=limits.manifest_values, names=MANIFEST_NAMES
     )
+
+
+def _checked(media_type: str, digest: Digest, size: int, limits: Limits) -> Descriptor:
+    item = f"manifest {digest}"
+    if media_type.startswith(DOCKER_SCHEMA1):
+        raise ContentError(item, "Docker schema 1 is not supported", "push the image again with a newer tool")
+    if media_type not in ACCEPTED:
+        raise ContentError(item, f"media type {media_type!r} is not a manifest or an index")
+    if size > limits.manifest:
+        raise ContentError(item, f"larger than the limit of {limits.manifest:,} bytes")
+    return Descriptor(media_type, digest, size)
+
+
+def _media_type_of(document: object, declared: str, item: str) -> str:
     if not isinstance(document, dict):
         raise ContentError(item, "not a manifest: the answer is not a JSON object")
     media_type = document.get("mediaType") or ""  # null is an empty string to Go
@@ -177,6 +188,13 @@ def _guessed(document: Mapping[str, Any]) -> str:
     if "manifests" in document:
         return OCI_INDEX
     return OCI_MANIFEST if "config" in document else ""
+
+
+def _read(blob: Descriptor, data: bytes, document: object) -> Manifest:
+    try:
+        return _manifest(blob, data, document)
+    except ValueError as error:
+        raise ContentError(f"manifest {blob.digest}", f"malformed: {error}") from error
 
 
 def _manifest(blob: Descriptor, data: bytes, document: object) -> Manifest:

@@ -54,11 +54,12 @@ def _next_in(header: str) -> str | None:
 
 def pages_of_names(
     host: Host, lists: ListHabits, first: str, item: str, read: Callable[[str], tuple[Reply, list[str]]]
-) -> Iterator[list[str]]:
+) -> Iterator[list[str] | None]:
     """Yield the names on every page of a list of tags or repositories, by one request per page.
 
     Some registries cut a list at any length and say nothing: one without any `Link` is asked on where it may
-    have been cut, until nothing new comes. `lists` is what is known of such lists of this host.
+    have been cut, until nothing new comes. None stands before the question to a registry that is probably
+    right. `lists` is what is known of such lists of this host.
     Raises ContentError for an endless list, and what `read` raises for a page that must be there.
     """
     names: set[str] = set()
@@ -66,6 +67,8 @@ def pages_of_names(
     address, reply, linked = first, None, False
     for _ in range(host.settings.limits.tag_pages):
         visited.add(address)
+        if reply and not linked and NAMES_ITS_API in reply.headers and not lists.are_cut:
+            yield None
         answer = read(address) if linked or reply is None else _more(lists, reply, names, address, read)
         if answer is None:
             return
@@ -165,7 +168,7 @@ def catalog(host: Host) -> tuple[RepositoryName, ...]:
     names: dict[RepositoryName, None] = {}
     address = f"/v2/_catalog?{urlencode({'n': limits.page_size})}"
     for page in pages_of_names(host, ListHabits(), address, item, read):
-        names |= dict.fromkeys(_names(host, page))
+        names |= dict.fromkeys(_names(host, page or []))
         if len(names) > limits.tags:
             raise ContentError(item, f"more than the limit of {limits.tags:,} repositories")
     return tuple(sorted(names))

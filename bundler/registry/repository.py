@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from bundler.errors import ContentError, IntegrityError, NetworkError, NotFoundError, printable
 from bundler.limits import KIB, Limits
 from bundler.oci import Descriptor, Digest, RepositoryName, Tag, sha256, strict_json, verified
-from bundler.oci.manifest import ACCEPTED, Manifest, media_type_of, parse_manifest
+from bundler.oci.manifest import ACCEPTED, Manifest, parse_served
 from bundler.registry.http.exchange import Answer, compressed
 from bundler.registry.http.host import REDIRECTS, Host, Reply
 from bundler.registry.http.retry import Deadline, TransientError
@@ -62,22 +62,36 @@ class Repository:
         self._base = f"/v2/{name.path}"
         self._pull = f"repository:{name.path}:pull"
 
-    def tags(self, count: Callable[[int], None] = _uncounted) -> TagList:
-        """Return all tags, over all pages. `count` is told how many came with each.
+    def tags(self) -> TagList:
+        """Return all tags, over all pages.
 
         Raises ContentError for endless or hostile lists, NotFoundError for no such repository.
         """
+        *_, whole = self.lists_of_tags()
+        return whole
+
+    def lists_of_tags(self, count: Callable[[int], None] = _uncounted) -> Iterator[TagList]:
+        """Yield the tags; where a registry may have cut the list without a word, yield all once it was asked.
+
+        The second is the first, if nothing was missing. `count` is told how many came with each page. Raises
+        as `tags` does.
+        """
         item = f"tags of {self.name}"
         seen: dict[str, None] = {}
+        first: TagList | None = None
         address = f"{self._base}/tags/list?{urlencode({'n': self._limits.page_size})}"
         read = partial(self._page, item=item)
         for page in pages_of_names(self.host, self.host.tag_lists, address, item, read):
+            if page is None:
+                first = _tag_list(seen)
+                yield first
+                continue
             before = len(seen)
             seen.update(dict.fromkeys(page))
             count(len(seen) - before)
             if len(seen) > self._limits.tags:
                 raise ContentError(item, f"more than the limit of {self._limits.tags:,} tags")
-        return _tag_list(seen)
+        yield first if first and len(first.tags) + len(first.invalid) == len(seen) else _tag_list(seen)
 
     @limit_large_bodies
     def _page(self, address: str, item: str) -> tuple[Reply, list[str]]:
@@ -137,10 +151,8 @@ class Repository:
         )
 
     def _parsed(self, reply: Reply, digest: Digest, item: str) -> Manifest:
-        media_type = media_type_of(
-            reply.body, reply.headers.get("Content-Type", ""), item=item, limits=self._limits
-        )
-        return parse_manifest(reply.body, media_type, digest, limits=self._limits)
+        declared = reply.headers.get("Content-Type", "")
+        return parse_served(reply.body, declared, digest, item=item, limits=self._limits)
 
     def referrers(
         self, subject: Digest, count: Callable[[int], None] = _uncounted

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from werkzeug import Request, Response
 
 from bundler.errors import ContentError, IntegrityError
-from bundler.oci import Digest, Manifest, RepositoryPath, parse_manifest, sha256
-from bundler.oci.manifest import media_type_of
+from bundler.oci import Digest, Manifest, RepositoryPath, sha256
+from bundler.oci.manifest import parse_served
 from bundler.server.answers import ApiError, body, parse_digest, parse_name, parse_tag_or_digest
 from bundler.server.uploads import UploadInUseError, UploadSession
 from bundler.server.writable import MissingPartError, WritableContent
@@ -143,8 +143,8 @@ class WriteApi:
         return bytes(data)
 
     def _parsed(self, data: bytes, declared: str, digest: Digest) -> Manifest:
-        media_type = media_type_of(data, declared, item=f"manifest {digest}", limits=self._content.limits)
-        return parse_manifest(data, media_type, digest, limits=self._content.limits)
+        limits = self._content.limits
+        return parse_served(data, declared, digest, item=f"manifest {digest}", limits=limits)
 
 
 def _accepted(path: RepositoryPath, upload: str, size: int, status: HTTPStatus) -> Response:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bundler.errors import ContentError
-from bundler.exporter.resolve.source_reader import ReadBudget, TooMuchError
+from bundler.exporter.resolve.read_budget import ReadBudget, TooMuchError
 from bundler.limits import MIB, Limits
 from bundler.oci.manifest import OCI_INDEX, OCI_MANIFEST
 from tests.builders import EMPTY_TYPE, Content, a_module, manifest_document

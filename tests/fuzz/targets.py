@@ -31,7 +31,7 @@ from bundler.ledger.receipt import Receipt, ReceivedRepository, decode_receipt, 
 from bundler.ledger.rollback_file import MovedTag, RollbackFile, decode_rollback_file, encode_rollback_file
 from bundler.limits import DEFAULT_LIMITS, MIB
 from bundler.oci.digest import Digest, sha256
-from bundler.oci.manifest import ACCEPTED, media_type_of, parse_manifest
+from bundler.oci.manifest import ACCEPTED, parse_served
 from bundler.oci.platform import parse_platform
 from bundler.oci.reference import RegistryName, RepositoryName, Tag, parse_prefix, parse_reference
 from bundler.registry.auth.token_exchange import Credentials, TokenAnswer, converse, parse_challenges
@@ -196,8 +196,7 @@ def manifest(data: bytes) -> None:
     """A manifest as each of its types, and as what a registry's header may say."""
     for media_type in (*ACCEPTED, "application/json", ""):
         try:
-            kind = media_type_of(data, media_type, item="manifest", limits=LIMITS)
-            read = parse_manifest(data, kind, sha256(data), limits=LIMITS)
+            read = parse_served(data, media_type, sha256(data), item="manifest", limits=LIMITS)
         except ContentError:
             continue
         assert all(0 <= blob.size < 1 << 62 for blob in (*read.blobs, *read.children))

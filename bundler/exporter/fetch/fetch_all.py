@@ -13,8 +13,8 @@ from bundler.exporter.export_content import ExportContent
 from bundler.exporter.fetch.drift import ROUNDS, OnDrift, drift_of, moved_tags, settled
 from bundler.exporter.fetch.fetch_plan import BlobTask, ExportPlan, incomplete, plan_export
 from bundler.exporter.fetch.left_over import left_to_go_on, settle_left_over
+from bundler.exporter.resolve.read_budget import FailureLimit
 from bundler.exporter.resolve.resolution import Findings, Resolved
-from bundler.exporter.resolve.source_reader import FailureLimit
 from bundler.folders import check_disk
 from bundler.oci import Descriptor, Manifest
 from bundler.registry.blob_ranges import fast_chunks

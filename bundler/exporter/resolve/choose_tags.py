@@ -3,7 +3,7 @@
 One request per page of a tag list; one per candidate where its creation time decides.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bundler.about import PROGRAM
@@ -11,7 +11,7 @@ from bundler.attachments.referrers import is_attachment_tag
 from bundler.bundle.inventory import Root
 from bundler.deltas.departed import Name
 from bundler.errors import BundlerError, ContentError, NotFoundError
-from bundler.exporter.resolve.pin_tags import AlreadyRead, FetchRequest, Wish
+from bundler.exporter.resolve.pin_tags import FetchRequest, Wish
 from bundler.exporter.resolve.resolution import Findings
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.oci import Manifests, RepositoryName, Tag
@@ -28,11 +28,10 @@ _NO_TAG = "name it by its digest, or tag it otherwise there"
 
 
 class Chosen(NamedTuple):
-    """The choice of tags from one source, and the manifests that were read to decide it."""
+    """The choice of tags from one source."""
 
     source: Source
     choice: Choice
-    read: Mapping[Tag, PinnedManifest]
     unread: tuple[Tag, ...]
     """Tags whose manifest decides, and could not be read."""
 
@@ -50,27 +49,18 @@ class Choices(NamedTuple):
     @property
     def unread(self) -> frozenset[Name]:
         """Return the tags whose time of creation decides, and could not be read."""
-        return frozenset((source.repository, tag) for source, _, _, unread in self.chosen for tag in unread)
-
-    @property
-    def already_read(self) -> AlreadyRead:
-        """Return the manifests that were read because their creation time decides."""
-        return {
-            FetchRequest(source.repository, tag, None): manifest
-            for source, _, read, _ in self.chosen
-            for tag, manifest in read.items()
-        }
+        return frozenset((source.repository, tag) for source, _, unread in self.chosen for tag in unread)
 
     @property
     def decisions(self) -> Findings:
         """Return what was decided, as a finding."""
-        return Findings(decisions=tuple((source.repository, choice) for source, choice, _, _ in self.chosen))
+        return Findings(decisions=tuple((source.repository, choice) for source, choice, _ in self.chosen))
 
     def wishes(self, *, attachments: bool) -> list[Wish]:
         """Return the tags taken: those named after a digest, or all others."""
         return [
             (FetchRequest(source.repository, tag, None), source.include)
-            for source, choice, _, _ in self.chosen
+            for source, choice, _ in self.chosen
             for tag in choice.taken
             if attachments == (is_attachment_tag(tag) and tag not in source.rules.tags)
         ]
@@ -118,7 +108,7 @@ def choose_tags(selection: Selection, reader: SourceReader) -> Choices:
     listed, catalogs, findings = _in_namespaces(selection.namespaces, reader)
     sources = selection.own_sources(listed)
     unlisted: set[RepositoryName] = set()
-    reader.read_lists([source.repository for source in sources])
+    reader.lists.read([source.repository for source in sources])
     chosen: list[Chosen] = []
     for name in sorted({source.repository for source in sources}):
         tags = reader.lists[name]
@@ -180,7 +170,7 @@ def _chosen(source: Source, tags: TagList, reader: SourceReader) -> tuple[Chosen
     findings += Findings(failures=tuple(absent))
     if not choice.taken and not choice.absent:
         findings += _nothing_taken(name, len(choice.decisions))
-    return Chosen(source, choice, read, tuple(tag for tag in deciding if tag not in read)), findings
+    return Chosen(source, choice, tuple(tag for tag in deciding if tag not in read)), findings
 
 
 def _read(

@@ -17,7 +17,7 @@ from bundler.exporter.resolve.pin_tags import FetchRequest, Pinned, pin_tags
 from bundler.exporter.resolve.resolution import Attached, Resolution
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph, gap_below, walk_indexes
-from bundler.oci import Descriptor, RegistryName, Tag, reached
+from bundler.oci import Descriptor, Tag, reached
 from bundler.oci.graph import misstated_subject
 from bundler.registry.repository import TagList
 
@@ -94,7 +94,8 @@ def _with_round(before: AttachmentGraph, subjects: list[Subject], answers: _Roun
 def _asked(subjects: list[Subject], graph: ManifestGraph, reader: SourceReader) -> _Round:
     """Ask what is attached to these subjects directly, and walk the indexes among it."""
     listed = _listed(subjects, reader)
-    reader.read_lists([name for name, _ in subjects])
+    reader.lists.read([name for name, _ in subjects])
+    reader.lists.settle_all()
     unanswered = {subject: answer for subject, answer in listed.items() if isinstance(answer, BundlerError)}
     requests = [
         (subject, FetchRequest(subject[0], None, child.digest))
@@ -141,24 +142,18 @@ def _listed(
 
     In the order of `subjects`; those whose registry lacks the API are left out.
     """
-    immutable = reader.immutable.referrers
+    immutable, registries = reader.immutable.referrers, reader.session.registries
+    asked = {name.registry for name, _ in reader.referrers}
     unknown = [subject for subject in subjects if subject not in immutable]
-    firsts: dict[RegistryName, Subject] = {}
-    for subject in unknown:
-        firsts.setdefault(subject[0].registry, subject)
-    others = [subject for subject in unknown if subject not in firsts.values()]
-    answers: dict[Subject, tuple[Descriptor, ...] | BundlerError] = {
-        subject: immutable[subject] for subject in subjects if subject in immutable
-    }
-    for label, wave in (("referrers, one per registry", list(firsts.values())), ("referrers", others)):
-        asked = [subject for subject in wave if not reader.session.registries.lacks_referrers(subject[0])]
-        answers |= reader.each(label, asked, lambda subject: _referrers(subject, reader))
+    firsts = {subject[0].registry: subject for subject in reversed(unknown)}
+    firsts = {registry: subject for registry, subject in firsts.items() if registry not in asked}
+    for label, wave in (("referrers, one per registry", firsts.values()), ("referrers", unknown)):
+        left = [subject for subject in wave if subject not in reader.referrers]
+        left = [subject for subject in left if not registries.lacks_referrers(subject[0])]
+        for _ in reader.each(label, left, reader.ask_referrers):
+            pass
+    answers = {**reader.referrers, **immutable}
     return {subject: answers[subject] for subject in subjects if subject in answers}
-
-
-def _referrers(subject: Subject, reader: SourceReader) -> tuple[Descriptor, ...]:
-    name, digest = subject
-    return reader.session.registries.source(name).referrers(digest, reader.budget.count_referrers) or ()
 
 
 def _named(subject: Subject, reader: SourceReader) -> list[Tag]:

@@ -1,8 +1,7 @@
 """Tags pinned to digests: one request per tag; the digest is computed from what came."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from types import MappingProxyType
 from typing import NamedTuple
 
 from bundler.bundle.inventory import Root
@@ -10,7 +9,7 @@ from bundler.errors import BundlerError, IntegrityError, NotFoundError
 from bundler.exporter.resolve.resolution import Findings
 from bundler.exporter.resolve.source_reader import SourceReader
 from bundler.exporter.resolve.walk_indexes import ManifestGraph
-from bundler.oci import Digest, RepositoryName, Tag
+from bundler.oci import Digest, RegistryName, RepositoryName, Tag
 from bundler.registry.repository import PinnedManifest
 from bundler.selection.sources import Include
 
@@ -38,10 +37,6 @@ class FetchRequest(NamedTuple):
 Wish = tuple[FetchRequest, Include]
 """A request to pin, and what is included with it."""
 
-AlreadyRead = Mapping[FetchRequest, PinnedManifest]
-
-NOTHING_READ: AlreadyRead = MappingProxyType({})
-
 
 class Pinned(NamedTuple):
     """The answers to requests, in their order, and the graph with the manifests that were read."""
@@ -55,7 +50,6 @@ def pin_tags(
     requests: Iterable[FetchRequest],
     graph: ManifestGraph,
     reader: SourceReader,
-    already_read: AlreadyRead = NOTHING_READ,
     *,
     label: str = "manifests",
 ) -> Pinned:
@@ -64,7 +58,7 @@ def pin_tags(
     In the order of `requests`, not as they arrive: the bundle must not depend on the network.
     """
     unique = list(dict.fromkeys(requests))
-    read = _read_all(unique, already_read, reader, label)
+    read = _read_all(unique, graph, reader, label)
     manifests = {request: answer for request, answer in read.items() if isinstance(answer, PinnedManifest)}
     graph, refused = graph.taking(
         (request.repository, answer.manifest) for request, answer in manifests.items()
@@ -78,15 +72,45 @@ def pin_tags(
 
 
 def _read_all(
-    unique: list[FetchRequest], already_read: AlreadyRead, reader: SourceReader, label: str
+    unique: list[FetchRequest], graph: ManifestGraph, reader: SourceReader, label: str
 ) -> dict[FetchRequest, PinnedManifest | BundlerError]:
-    unread = [request for request in unique if request not in already_read]
+    probing, settling = _asking_beside(unique, graph, reader)
+
+    def work(request: FetchRequest) -> PinnedManifest:
+        if request in settling:
+            reader.lists.settle(request.repository.registry)
+        answer = _read(request, reader)
+        if request in probing:
+            reader.ask_referrers((request.repository, answer.manifest.blob.digest))
+        return answer
+
     read: dict[FetchRequest, PinnedManifest | BundlerError] = {}
-    for request, answer in reader.each(label, unread, lambda request: _read(request, reader)):
+    for request, answer in reader.each(label, unique, work):
         if isinstance(answer, BundlerError):
             reader.failing.add(answer)
         read[request] = answer
-    return {request: already_read.get(request) or read[request] for request in unique}
+    return {request: read[request] for request in unique}
+
+
+def _asking_beside(
+    requests: Iterable[FetchRequest], graph: ManifestGraph, reader: SourceReader
+) -> tuple[Collection[FetchRequest], Collection[FetchRequest]]:
+    """Return the requests whose workers ask more, of each registry: about referrers, about its lists.
+
+    First, whether it has the Referrers API; then, whether it cut a list. Alone, each of these questions costs
+    a round trip to a far registry.
+    """
+    probing: dict[RegistryName, FetchRequest] = {}
+    settling: dict[RegistryName, FetchRequest] = {}
+    doubted = reader.lists.doubted
+    for request in requests:
+        name = request.repository
+        attachments = graph.include(name).referrers and name.registry not in probing
+        if attachments and reader.may_probe(name, request.tag or request.digest):
+            probing[name.registry] = request
+        elif name.registry in doubted and name.registry not in settling:
+            settling[name.registry] = request
+    return frozenset(probing.values()), frozenset(settling.values())
 
 
 def _answer(

@@ -14,7 +14,7 @@ from bundler.deltas.base import ASK_ALL, ImmutableTags
 from bundler.errors import BundlerError
 from bundler.exporter.resolve.choose_tags import Choices, choose_tags, decided_pins, follow_latest, wishes_of
 from bundler.exporter.resolve.find_attachments import AttachmentGraph, find_attachments, lacking
-from bundler.exporter.resolve.pin_tags import NOTHING_READ, AlreadyRead, FetchRequest, Wish, pin_tags
+from bundler.exporter.resolve.pin_tags import FetchRequest, Wish, pin_tags
 from bundler.exporter.resolve.resolution import (
     AskedSources,
     Findings,
@@ -47,9 +47,7 @@ def resolve_selection(
     What is `immutable` is taken as it was, and not asked for. `keep` blobs that are read on the way.
     """
     reader = SourceReader.of(session, store, keep=keep, locked=selection.locked, immutable=immutable)
-    choices = choose_tags(selection, reader)
-    named = [*wishes_of(selection.own_pins), *choices.wishes(attachments=False)]
-    draft = _pinned(_Draft.of(selection), named, reader, choices.already_read)
+    choices, draft = _chosen(selection, reader)
     latest = follow_latest(choices, draft.chosen, draft.graph.manifests, reader)
     decided = latest.choices.findings + latest.choices.decisions + decided_pins(selection)
     draft = _pinned(draft.noting(decided), latest.wishes, reader)
@@ -112,17 +110,26 @@ class _Draft(NamedTuple):
         return self._replace(chosen=remaining.resolution.chosen, findings=remaining.findings)
 
 
+def _chosen(selection: Selection, reader: SourceReader) -> tuple[Choices, _Draft]:
+    """Choose tags and pin them; anew, if a registry had cut a list, which is asked meanwhile."""
+    while True:
+        choices = choose_tags(selection, reader)
+        named = [*wishes_of(selection.own_pins), *choices.wishes(attachments=False)]
+        draft = _pinned(_Draft.of(selection), named, reader)
+        if not reader.lists.settle_all():
+            return choices, draft
+
+
 def _pinned(
     draft: _Draft,
     wishes: Collection[Wish],
     reader: SourceReader,
-    already_read: AlreadyRead = NOTHING_READ,
     *,
     optional: Collection[FetchRequest] = (),
 ) -> _Draft:
     """Pin what is wished, and choose it; what can't be pinned has failed."""
     graph = draft.graph.including((request.repository, include) for request, include in wishes)
-    answers, graph, findings = pin_tags((request for request, _ in wishes), graph, reader, already_read)
+    answers, graph, findings = pin_tags((request for request, _ in wishes), graph, reader)
     roots = [answer for answer in answers.values() if isinstance(answer, Root)]
     failed = {
         request.nowhere: failure(answer, str(request))
@@ -209,7 +216,7 @@ def explain_selection(selection: Selection, session: Session) -> Explanation:
     """
     reader = SourceReader.of(session, None)
     choices = choose_tags(selection, reader)
-    draft = _pinned(_Draft.of(selection), _latest_alone(choices), reader, choices.already_read)
+    draft = _pinned(_Draft.of(selection), _latest_alone(choices), reader)
     latest = follow_latest(choices, draft.chosen, draft.graph.manifests, reader)
     findings = draft.findings + latest.choices.findings + latest.choices.decisions + decided_pins(selection)
     explained = (
@@ -221,7 +228,7 @@ def explain_selection(selection: Selection, session: Session) -> Explanation:
 
 def _latest_alone(choices: Choices) -> list[Wish]:
     """Return a wish for each `latest` that is followed: its manifest says which version it is."""
-    followed = {source.repository for source, _, _, _ in choices.chosen if source.rules.follow_latest}
+    followed = {source.repository for source, _, _ in choices.chosen if source.rules.follow_latest}
     return [
         wish
         for wish in choices.wishes(attachments=False)

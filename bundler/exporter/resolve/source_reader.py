@@ -1,105 +1,20 @@
-"""Questions to the registries of a selection, and the bounds of all answers together."""
+"""Questions to the registries of a selection."""
 
-import threading
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple, Self, TypeVar
 
 from bundler.deltas.base import ASK_ALL, ImmutableTags
+from bundler.deltas.departed import Subject
 from bundler.errors import BundlerError, ContentError, IntegrityError
+from bundler.exporter.resolve.read_budget import FailureLimit, ReadBudget, bounded
+from bundler.exporter.resolve.tag_lists import TagLists
 from bundler.limits import Limits
 from bundler.oci import BlobStore, Descriptor, Digest, RepositoryName, Tag, read_all
-from bundler.oci.graph import HeldManifests, Tally
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.registry.large_bodies import LARGE, limit_large_bodies, take_place
-from bundler.registry.repository import PinnedManifest, TagList
+from bundler.registry.repository import PinnedManifest
 from bundler.session import Session
-
-
-class FailureLimit:
-    """A count of what failed in one run: when thousands fail, they have one cause."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._count = 0
-
-    def add(self, error: BundlerError) -> None:
-        """Count one.
-
-        Raises: ContentError with this error's cause, when it is one too many.
-        """
-        self._count += 1
-        if self._count > self._limit:
-            cause = f"{error.cause}; more than {self._limit:,} items failed"
-            raise ContentError(
-                error.item, cause, "find out what these items have in common, or choose fewer tags"
-            )
-
-
-RUN = "selection"
-
-FEWER = "export fewer repositories or tags at a time"
-
-
-class TooMuchError(ContentError):
-    """A limit of the whole run is reached, and the run ends."""
-
-
-class ReadBudget:
-    """The manifests and names that one run reads, counted; equal manifests are one."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._lock = threading.Lock()
-        self._manifests: dict[Descriptor, Manifest] = {}
-        self._parts = HeldManifests(limits, RUN)
-        self._bytes = Tally(RUN, limits.manifests, "bytes of manifests")
-        self._nodes = Tally(RUN, limits.graph_nodes, "manifests")
-        self._names = Tally(RUN, limits.listed, "tags listed")
-        self._referrers = Tally(RUN, limits.graph_nodes, "referrers listed")
-
-    def one(self, manifest: Manifest) -> Manifest:
-        """Return the manifest, or the same one that was read before.
-
-        Raises: TooMuchError.
-        """
-        with self._lock:
-            held = self._manifests.get(manifest.blob)
-            if held is not None:
-                return held
-            self._add(self._bytes, manifest.blob.size)
-            self._add(self._nodes, 1)
-            try:
-                self._parts.add(manifest)
-            except ContentError as error:
-                raise _too_much(error) from None
-            self._manifests[manifest.blob] = manifest
-            return manifest
-
-    def count_names(self, number: int) -> None:
-        """Count tags that were listed.
-
-        Raises: TooMuchError.
-        """
-        with self._lock:
-            self._add(self._names, number)
-
-    def count_referrers(self, number: int) -> None:
-        """Count referrers that were listed.
-
-        Raises: TooMuchError.
-        """
-        with self._lock:
-            self._add(self._referrers, number)
-
-    def _add(self, tally: Tally, number: int) -> None:
-        try:
-            tally.add(number)
-        except ContentError as error:
-            raise _too_much(error) from None
-
-
-def _too_much(error: ContentError) -> TooMuchError:
-    return TooMuchError(error.item, error.cause, FEWER)
-
+from bundler.workers import tried
 
 Item = TypeVar("Item")
 
@@ -112,8 +27,12 @@ class SourceReader(NamedTuple):
     session: Session
     store: BlobStore | None
     """The store that may have manifests already; None where nothing is walked."""
-    lists: dict[RepositoryName, TagList | BundlerError]
+    lists: TagLists
     """The tag lists that were read so far."""
+    tagged: dict[tuple[RepositoryName, Tag], PinnedManifest]
+    """The manifests that were read by tag so far."""
+    referrers: dict[Subject, tuple[Descriptor, ...] | BundlerError]
+    """The answers about what is attached to manifests so far."""
     failing: FailureLimit
     """Counts tags that failed."""
     budget: ReadBudget
@@ -137,7 +56,8 @@ class SourceReader(NamedTuple):
     ) -> Self:
         """Return a reader that has asked nothing yet."""
         failing, budget = FailureLimit(session.limits.failures), ReadBudget(session.limits)
-        return cls(session, store, {}, failing, budget, keep, locked, immutable)
+        lists = TagLists(session, budget, doubts_later=store is not None)
+        return cls(session, store, lists, {}, {}, failing, budget, keep, locked, immutable)
 
     @property
     def limits(self) -> Limits:
@@ -152,26 +72,40 @@ class SourceReader(NamedTuple):
         Raises: TooMuchError where one of them met a limit of the whole run.
         """
         for item, result in self.session.each(label, items, work):
-            if isinstance(result, TooMuchError):
-                raise result
-            yield item, result
+            yield item, bounded(result)
 
-    def read_lists(self, names: Collection[RepositoryName]) -> None:
-        """Read the tag lists of these repositories into `lists`, failures included."""
-        unread = [name for name in dict.fromkeys(names) if name not in self.lists]
-        for name, answer in self.each("tag lists", unread, self._list):
-            self.lists[name] = answer
+    def may_probe(self, name: RepositoryName, reference: Tag | Digest | None) -> bool:
+        """Return whether to ask about a manifest's referrers when it is read: nobody knows if that helps."""
+        return (
+            self.store is not None
+            and (name, reference) not in self.immutable.manifests
+            and name.registry not in {asked.registry for asked, _ in self.referrers}
+        )
 
-    def _list(self, name: RepositoryName) -> TagList:
-        return self.session.registries.source(name).tags(self.budget.count_names)
+    def ask_referrers(self, subject: Subject) -> None:
+        """Ask what is attached to a manifest, where nobody knows, and keep the answer in `referrers`.
+
+        Raises: TooMuchError.
+        """
+        if subject in self.immutable.referrers or subject in self.referrers:
+            return
+        name, digest = subject
+        source, count = self.session.registries.source(name), self.budget.count_referrers
+        self.referrers[subject] = bounded(tried(lambda: source.referrers(digest, count) or ()))
 
     @limit_large_bodies
     def manifest(self, name: RepositoryName, reference: Tag | Digest) -> PinnedManifest:
         """Return a manifest by tag or digest."""
         if immutable := self.immutable.manifests.get((name, reference)):
             return PinnedManifest(self.budget.one(immutable))
+        tag = None if isinstance(reference, Digest) else (name, reference)
+        if tag in self.tagged:
+            return self.tagged[tag]
         answer = self.session.registries.source(name).manifest(reference)
-        return answer._replace(manifest=self.budget.one(answer.manifest))
+        answer = answer._replace(manifest=self.budget.one(answer.manifest))
+        if tag:
+            self.tagged[tag] = answer
+        return answer
 
     def small_blob(self, blob: Descriptor, name: RepositoryName) -> bytes:
         """Read a blob that is carried later.
