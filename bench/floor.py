@@ -1,20 +1,21 @@
 """Print where the CPU time of an export and an import goes: Python, the libraries, and our share.
 
-usage: python -m bench.floor [ROUNDS]     needs docker-registry
+usage: python -m bench.floor [ROUNDS]     needs docker-registry; takes oras and crane
 
-Each line is a whole process that does all of the line above it and more; CPU time is the median of the
-rounds, in which the processes run in turn.
+Each line of ours is a whole process that does all of the line above it and more; the figures are medians of
+the rounds, in which the processes run in turn.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from bench import peers
 from bench.compare import QUICK, Bench, a_repository, ready
-from bench.measured import run
-from tests.builders import push_to
+from bench.measured import Figures, medians, run
+from tests.builders import Content, manifest_document, push_to
 
 PATH = "bench/floor"
 
@@ -44,49 +45,82 @@ with ThreadPoolExecutor(16) as pool:
 
 
 def main() -> None:
-    """Measure, and print two tables."""
+    """Measure, and print three tables."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 21
     with ready(QUICK) as bench:
         push_to(bench.source.base, PATH, a_repository(PATH))
-        _shown(bench, rounds)
+        _shown_whole(bench, rounds)
+        _shown_by_request(bench, rounds)
 
 
-def _shown(bench: Bench, rounds: int) -> None:
+def _shown_whole(bench: Bench, rounds: int) -> None:
     kept = bench.folder / "kept.tar.zst"
     run(bench.export(bench.source.host, PATH))
     Path(bench.out).rename(kept)
     bench.clean()
-    again = bench.into(bench.target.host, "again", str(kept))
-    run(again)
-    python, base = sys.executable, f"{bench.source.base}/v2/{PATH}"
+    second = bench.into(bench.target.host, "again", str(kept))
+    run(second)
+    base, tags = f"{bench.source.base}/v2/{PATH}", sorted(a_repository(PATH).tags)
 
-    def script(text: str, *words: str) -> str:
-        return " ".join((python, "-c", f"'{text}'", *words))
+    def script(text: str) -> str:
+        return f"{sys.executable} -c '{text}'"
 
     start = {
         "Python": script("pass"),
         "click, requests, zstandard loaded": script(f"{QUIET}\n{LOADED}"),
     }
     export = {
-        "their requests, answers thrown away": _asked(folder=bench.folder, base=base, method="GET"),
+        "the same requests, answers thrown away": _asked(folder=bench.folder, base=base, method="GET"),
         "the whole export": bench.export(bench.source.host, PATH),
     }
-    second = {
-        "their requests, answers thrown away": _asked(folder=bench.folder, base=base, method="HEAD"),
-        "the whole second import": again,
+    others = {
+        tool: peers.pull(tool, bench.source.host, PATH, tags, bench.copies)
+        for tool in peers.installed()
+        if tool in ("oras", "crane")
+    }
+    again = {
+        "the same requests, answers thrown away": _asked(folder=bench.folder, base=base, method="HEAD"),
+        "the whole second import": second,
     }
     for title, commands in (
-        ("export of 28 tags", start | export),
-        ("second import of 28 tags", start | second),
+        ("export of 28 tags", start | export | others),
+        ("second import of 28 tags", start | again),
     ):
-        used: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(rounds):
-            for name, command in commands.items():
-                bench.clean()
-                used[name].append(run(command).cpu)
-        print(f"\n| {title} | CPU |\n|---|---|")
-        for name, seconds in used.items():
-            print(f"| {name} | {statistics.median(seconds):.3f} s |")
+        print(f"\n| {title} | time | CPU |\n|---|---|---|")
+        for name, figures in _medians(bench, commands, rounds).items():
+            print(f"| {name} | {figures.seconds:.3f} s | {figures.cpu:.3f} s |")
+
+
+def _shown_by_request(bench: Bench, rounds: int) -> None:
+    """Print what each request more costs, of exports of 10 tags and of many."""
+    used: dict[str, list[float]] = {}
+    numbers = (10, 610)
+    for number in numbers:
+        path, content = f"{PATH}-{number}", Content()
+        for tag in range(number):
+            config, layer = (content.add_blob(f"{kind} {tag}".encode()) for kind in ("config", "layer"))
+            content.add_manifest(manifest_document(config, [layer]), f"1.{tag}.0")
+        push_to(bench.source.base, path, content)
+        base = f"{bench.source.base}/v2/{path}"
+        commands = {
+            "requests' own session": _asked(folder=bench.folder, base=base, method="GET"),
+            "an export": bench.export(bench.source.host, path),
+        }
+        for name, figures in _medians(bench, commands, rounds).items():
+            used.setdefault(name, []).append(figures.cpu)
+    requests = 3 * (numbers[1] - numbers[0])
+    print("\n| each request more | CPU |\n|---|---|")
+    for name, (few, many) in used.items():
+        print(f"| {name} | {1000 * (many - few) / requests:.2f} ms |")
+
+
+def _medians(bench: Bench, commands: Mapping[str, str], rounds: int) -> dict[str, Figures]:
+    runs: dict[str, list[Figures]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            bench.clean()
+            runs[name].append(run(command))
+    return {name: medians(figures) for name, figures in runs.items()}
 
 
 def _asked(folder: Path, base: str, method: str) -> str:

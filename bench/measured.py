@@ -6,7 +6,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 Command = Callable[[str], str]
@@ -83,19 +83,21 @@ def compared(
         for tool, command in rest.items():
             clean()
             runs[tool].append(run(command(f"r{number}-{tool}")))
-    rows = [Row(case, tool, *_medians(runs, tool), counts[tool]) for tool in rest]
+    rows = [Row(case, tool, *_medians_of(runs, tool), counts[tool]) for tool in rest]
     return shown([*rows, *(Row(case, tool, figures, None, None) for tool, figures in failed.items())])
 
 
-def _medians(runs: Mapping[str, list[Figures]], tool: str) -> tuple[Figures, float | None]:
-    ours, its = next(iter(runs.values())), runs[tool]
+def medians(runs: Sequence[Figures]) -> Figures:
+    """Return the medians of some runs."""
     middle = statistics.median
-    figures = Figures(
-        middle(run.seconds for run in its), middle(run.cpu for run in its), middle(run.peak for run in its)
-    )
+    return Figures(*(middle(values) for values in zip(*(run[:3] for run in runs), strict=True)))
+
+
+def _medians_of(runs: Mapping[str, list[Figures]], tool: str) -> tuple[Figures, float | None]:
+    ours, its = next(iter(runs.values())), runs[tool]
     if its is ours:
-        return figures, None
-    return figures, statistics.median(
+        return medians(its), None
+    return medians(its), statistics.median(
         first.seconds / second.seconds for first, second in zip(ours, its, strict=True)
     )
 
