@@ -14,7 +14,7 @@ from bundler.errors import ContentError, IntegrityError, LocalError, NotFoundErr
 from bundler.layout import LAYOUT
 from bundler.oci.content import read_all
 from bundler.oci.digest import Descriptor
-from bundler.store.blob_store import Store
+from bundler.store.blob_store import HELD, SMALL, Store
 from tests.builders import descriptor_of, noise
 
 DATA = noise("blob", 5000)
@@ -24,6 +24,12 @@ BLOB = descriptor_of(DATA)
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "store") as opened:
+        yield opened
+
+
+@pytest.fixture(params=[False, True], ids=["kept", "temporary"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store", temporary=request.param) as opened:
         yield opened
 
 
@@ -52,21 +58,21 @@ def partials(store: Store) -> list[Path]:
     return list((store.path / ".partial").iterdir())
 
 
-def test_a_cut_blob_is_never_there(store: Store) -> None:
+def test_a_cut_blob_is_never_there(any_store: Store) -> None:
     with pytest.raises(IntegrityError, match="truncated"):
-        store.add(BLOB, offers(DATA[:-1]))
-    assert not store.has(BLOB)
-    assert partials(store) == []
+        any_store.add(BLOB, offers(DATA[:-1]))
+    assert not any_store.has(BLOB)
+    assert partials(any_store) == []
 
 
 @pytest.mark.parametrize("wrong", [DATA[:-1] + b"!", DATA + b"!", b"", DATA[::-1]])
-def test_wrong_bytes_leave_nothing(store: Store, wrong: bytes) -> None:
+def test_wrong_bytes_leave_nothing(any_store: Store, wrong: bytes) -> None:
     with pytest.raises(IntegrityError):
-        store.add(BLOB, offers(wrong))
-    assert not store.has(BLOB)
-    assert store.left_over(BLOB) == 0
+        any_store.add(BLOB, offers(wrong))
+    assert not any_store.has(BLOB)
+    assert any_store.left_over(BLOB) == 0
     with pytest.raises(NotFoundError):
-        read_all(store, BLOB)
+        read_all(any_store, BLOB)
 
 
 def test_a_broken_download_goes_on_where_it_broke(store: Store) -> None:
@@ -105,12 +111,12 @@ def test_a_rest_that_is_whole_asks_for_nothing(store: Store) -> None:
     assert read_all(store, BLOB) == DATA
 
 
-def test_the_empty_blob_is_a_blob(store: Store) -> None:
+def test_the_empty_blob_is_a_blob(any_store: Store) -> None:
     empty = descriptor_of(b"")
-    assert not store.has(empty)
-    store.add(empty, offers(b""))
-    assert store.has(empty)
-    assert read_all(store, empty) == b""
+    assert not any_store.has(empty)
+    any_store.add(empty, offers(b""))
+    assert any_store.has(empty)
+    assert read_all(any_store, empty) == b""
 
 
 def test_a_blob_of_sha512_has_its_own_folder(store: Store) -> None:
@@ -120,9 +126,9 @@ def test_a_blob_of_sha512_has_its_own_folder(store: Store) -> None:
     assert (store.path / "blobs" / "sha512" / blob.digest.encoded).read_bytes() == DATA
 
 
-def test_a_blob_of_another_size_is_not_there(store: Store) -> None:
-    store.add(BLOB, offers(DATA))
-    assert not store.has(Descriptor("", BLOB.digest, BLOB.size + 1))
+def test_a_blob_of_another_size_is_not_there(any_store: Store) -> None:
+    any_store.add(BLOB, offers(DATA))
+    assert not any_store.has(Descriptor("", BLOB.digest, BLOB.size + 1))
 
 
 def test_a_link_in_the_place_of_a_blob_is_not_followed(store: Store, tmp_path: Path) -> None:
@@ -195,3 +201,52 @@ def test_a_file_of_the_layout_over_its_limit_is_refused(store: Store) -> None:
     assert store.file("index.json", 11) == b"x" * 11
     with pytest.raises(ContentError, match="limit of 10"):
         store.file("index.json", 10)
+
+
+# --- small blobs of a temporary store --------------------------------------------------------------------
+
+
+def blobs_of(store: Store) -> list[Path]:
+    return [path for path in (store.path / "blobs").rglob("*") if path.is_file()]
+
+
+def test_a_temporary_store_writes_no_small_blobs(tmp_path: Path) -> None:
+    with Store(tmp_path / "store", temporary=True) as store:
+        store.add(BLOB, offers(DATA))
+        assert store.has(BLOB)
+        assert read_all(store, BLOB) == DATA
+        assert blobs_of(store) == partials(store) == []
+
+
+def test_what_a_stopped_run_held_is_not_asked_for_again(tmp_path: Path) -> None:
+    with Store(tmp_path / "store", temporary=True) as store:
+        store.add(BLOB, offers(DATA))
+        store.keep_held()
+    asked: list[int] = []
+    with Store(tmp_path / "store", temporary=True) as store:
+        store.add(BLOB, offers(DATA, asked))
+        assert read_all(store, BLOB) == DATA
+    assert asked == []
+
+
+@pytest.mark.parametrize("spoilt", [DATA[:-1], b"", DATA[:-1] + b"!", bytes(5000)])
+def test_what_a_stopped_run_held_is_proven_again(spoilt: bytes, tmp_path: Path) -> None:
+    with Store(tmp_path / "store", temporary=True) as store:
+        store.add(BLOB, offers(DATA))
+        store.keep_held()
+        partials(store)[0].write_bytes(spoilt)
+    with Store(tmp_path / "store", temporary=True) as store:
+        if len(spoilt) == len(DATA):
+            with pytest.raises(IntegrityError):
+                store.add(BLOB, offers(DATA))
+        store.add(BLOB, offers(DATA))
+        assert read_all(store, BLOB) == DATA
+
+
+def test_the_memory_of_small_blobs_has_an_end(tmp_path: Path) -> None:
+    blobs = {descriptor_of(data): data for data in (noise(f"{n}", SMALL) for n in range(HELD // SMALL + 3))}
+    with Store(tmp_path / "store", temporary=True) as store:
+        for blob, data in blobs.items():
+            store.add(blob, offers(data))
+        assert len(blobs_of(store)) == 3
+        assert all(read_all(store, blob) == data for blob, data in blobs.items())

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from bundler import durable
 from bundler.errors import BundlerError, IntegrityError, LocalError
 from bundler.layout import LAYOUT, LAYOUT_FILE, Layout
+from bundler.limits import KIB, MIB
 from bundler.oci import CHUNK, Descriptor, Digest, Verifier, verified
 from bundler.session import Session
 from bundler.workers import each
@@ -25,14 +26,27 @@ PARTIAL = ".partial"
 
 LOCK = ".lock"
 
+SMALL = 64 * KIB
+"""Largest size of a blob that a temporary store keeps in memory: a file of its own costs more time."""
+
+HELD = 4 * MIB
+"""Bytes of small blobs in memory, and so what a run that is killed has to fetch again."""
+
 
 class Store(Layout):
     """A layout that is written to, by one process at a time."""
 
     def __init__(self, path: Path, *, temporary: bool = False) -> None:
         super().__init__(path)
-        self._held: dict[Digest, bytes] | None = {} if temporary else None
-        """Blobs that a store that goes when the run is done need not write: they are in memory anyway."""
+        self._temporary = temporary
+        self._held: dict[Digest, bytes] = {}
+        """Manifests that a temporary store need not write: they are in memory anyway."""
+        self._small: dict[Digest, bytes] = {}
+        """Small blobs that it keeps in memory, too."""
+        self._room = HELD if temporary else -1
+        """Bytes of small blobs that it may keep more; about, as several threads count."""
+        self._goes_on = False
+        """Whether an earlier run has left something in it that was under way."""
         self._lock: int | None = None
         # An earlier run may have ended after it gave blobs their names, and before it made them durable.
         self._names_unsynced = True
@@ -48,6 +62,7 @@ class Store(Layout):
         with durable.local_errors(self.path, "look at"):
             if not (self.path / LAYOUT_FILE).exists():
                 durable.write_whole(self.path / LAYOUT_FILE, LAYOUT, follow=False)
+            self._goes_on = any((self.path / PARTIAL).iterdir())
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -89,10 +104,15 @@ class Store(Layout):
 
     # --- blobs -----------------------------------------------------------------------------------
 
+    def has(self, blob: Descriptor) -> bool:
+        """Return True if the blob is there in its size."""
+        small = self._small.get(blob.digest)
+        return super().has(blob) if small is None else len(small) == blob.size
+
     def left_over(self, blob: Descriptor) -> int:
         """Return the number of bytes that an earlier run left of a partial blob."""
         try:
-            return min(self._partial(blob).lstat().st_size, blob.size)
+            return min(self._partial(blob.digest).lstat().st_size, blob.size)
         except OSError:
             return 0
 
@@ -101,7 +121,11 @@ class Store(Layout):
 
         On IntegrityError what came is gone; on any other error it stays for the next run.
         """
-        file = durable.WholeFile(self.blob_path(blob.digest), self._partial(blob), resume=True)
+        if blob.size <= min(SMALL, self._room) and not (self._goes_on and self.left_over(blob)):
+            self._room -= blob.size
+            self._small[blob.digest] = b"".join(verified(blob, chunks(0)))
+            return
+        file = durable.WholeFile(self.blob_path(blob.digest), self._partial(blob.digest), resume=True)
         try:
             self._fill(file, blob, chunks)
         except IntegrityError:
@@ -136,10 +160,10 @@ class Store(Layout):
 
     def add_bytes(self, blob: Descriptor, data: bytes) -> None:
         """Keep a small blob that is in memory, and proven."""
-        if self._held is not None:
+        if self._temporary:
             self._held[blob.digest] = data
         elif not self.has(blob):
-            file = durable.WholeFile(self.blob_path(blob.digest), self._partial(blob))
+            file = durable.WholeFile(self.blob_path(blob.digest), self._partial(blob.digest))
             try:
                 file.write(data)
             except BaseException:
@@ -149,8 +173,9 @@ class Store(Layout):
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes, verified; remove a damaged blob, so that the next run fetches it again."""
-        if self._held and blob.digest in self._held:
-            yield from verified(blob, [self._held[blob.digest]])
+        held = self._held.get(blob.digest) or self._small.get(blob.digest)
+        if held is not None:
+            yield from verified(blob, [held])
             return
         try:
             yield from super().chunks(blob)
@@ -158,6 +183,15 @@ class Store(Layout):
             durable.remove_if_there(self.blob_path(blob.digest))
             cause = f"{error.cause}; removed from {self.path}"
             raise IntegrityError(error.item, cause, "run the same command again to fetch it again") from error
+
+    def keep_held(self) -> None:
+        """Write the small blobs that are in memory, for the next run to go on with. Raises LocalError."""
+        for digest, data in list(self._small.items()):
+            file = durable.WholeFile(self.blob_path(digest), self._partial(digest))
+            try:
+                file.write(data)
+            finally:
+                file.keep()
 
     def sync(self) -> None:
         """Make the names of all blobs durable: before anything is written that relies on them."""
@@ -167,7 +201,7 @@ class Store(Layout):
                     durable.sync_directory(folder)
             durable.sync_directory(self.path / "blobs")
             # The store's own name: a directory that can't be read was not made by a run of ours.
-            if self._held is None and os.access(self.path.parent, os.R_OK):
+            if not self._temporary and os.access(self.path.parent, os.R_OK):
                 durable.sync_directory(self.path.parent)
             self._names_unsynced = False
 
@@ -175,8 +209,8 @@ class Store(Layout):
         """Replace one of the layout's own files."""
         durable.write_whole(self.path / name, data, follow=False)
 
-    def _partial(self, blob: Descriptor) -> Path:
-        return self.path / PARTIAL / f"{blob.digest.algorithm}-{blob.digest.encoded}"
+    def _partial(self, digest: Digest) -> Path:
+        return self.path / PARTIAL / f"{digest.algorithm}-{digest.encoded}"
 
 
 def _lock(path: Path) -> int:

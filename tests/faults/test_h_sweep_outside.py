@@ -14,6 +14,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count, cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ import pytest
 from bundler.__main__ import run
 from bundler.bundle.inventory import INVENTORY_FILE
 from bundler.exporter.fetch.fetch_plan import STREAMED
+from bundler.store.blob_store import SMALL
 from tests.builders import Content, manifest_document, noise
 from tests.compact.layers import an_image
 from tests.doubles import MemoryRegistry
@@ -59,8 +61,13 @@ class Case(NamedTuple):
     night: str = ""
     """What comes after a first night: `delta`, or `merge`."""
     compact: bool = False
-    large: bool = False
-    """Whether it has blobs that go straight into the bundle: what was written of that is kept."""
+    size: int = SMALL + 1
+    """The size of its blobs, about: small ones stay in memory, streamed ones go straight into the bundle."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether what was written of the bundle is kept."""
+        return self.size >= STREAMED
 
 
 NEW_FILE = Case(
@@ -69,8 +76,11 @@ NEW_FILE = Case(
 CASES = {
     "a new file": NEW_FILE,
     "a new file, by many threads": NEW_FILE._replace(jobs=16),
+    "a new file of small blobs": NEW_FILE._replace(
+        points={"write": 5, "open": 4, "fsync": 8, "rename": 3, "unlink": 6, "mkdir": 4}, size=100
+    ),
     "a new file of large blobs": NEW_FILE._replace(
-        points={"write": 9, "open": 4, "fsync": 6, "rename": 3, "unlink": 6, "mkdir": 4}, large=True
+        points={"write": 9, "open": 4, "fsync": 6, "rename": 3, "unlink": 6, "mkdir": 4}, size=STREAMED
     ),
     "a file in place of an older one, with a store": Case(
         "b.tar.zst",
@@ -213,27 +223,23 @@ def packed_host() -> Iterator[str]:
 
 
 @pytest.fixture
-def large_host() -> Iterator[str]:
-    """A registry with a tag of two large layers."""
-    content = Content()
-    layers = [content.add_blob(noise(f"large {number}", STREAMED + number)) for number in range(2)]
-    content.add_manifest(manifest_document(content.add_blob(b"{}"), layers), "1.0.0")
-    with MemoryRegistry({"app": content}) as registry:
-        yield registry.host
-
-
-@pytest.fixture
 def exports_of(
-    program: LoadedProgram, host: str, packed_host: str, large_host: str, tmp_path: Path
-) -> Callable[[str], Exports]:
+    program: LoadedProgram, host: str, packed_host: str, tmp_path: Path
+) -> Iterator[Callable[[str], Exports]]:
     """Exports of a case, by its name."""
+    with ExitStack() as registries:
 
-    def exports(name: str) -> Exports:
-        case = CASES[name]
-        source = packed_host if case.compact else large_host if case.large else host
-        return Exports(program, source, case, tmp_path)
+        def exports(name: str) -> Exports:
+            case = CASES[name]
+            if case.out != NEW_FILE.out or case.older or case.night:
+                return Exports(program, packed_host if case.compact else host, case, tmp_path)
+            content = Content()
+            config, *layers = (content.add_blob(noise(f"{n}", case.size + n)) for n in range(3))
+            content.add_manifest(manifest_document(config, layers), "1.0.0")
+            registry = registries.enter_context(MemoryRegistry({"app": content}))
+            return Exports(program, registry.host, case, tmp_path)
 
-    return exports
+        yield exports
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -272,7 +278,7 @@ def test_any_call_that_fails_is_9_and_the_next_run_ends_well(
         assert harmless or _is_one_line_about(folder, failed.said), (point, failed)
         assert "another run" not in failed.said, (point, failed)
         # A file that could not be written, synced or named is of no use to anybody.
-        useless = point.kind in ("write", "fsync", "rename") and not CASES[name].large
+        useless = point.kind in ("write", "fsync", "rename") and not CASES[name].streams
         assert not (useless and [*folder.glob(".*.tmp")]), point
         exports.assert_no_harm(folder, point)
         kinds[point.kind] += 1
@@ -350,7 +356,7 @@ def test_bytes_that_could_not_be_synced_are_not_gone_on_with(
         folder = exports.folder()
         exports.struck(folder, point, "error=EIO")
         assert (folder / point.path).stat().st_size == 0
-    assert len(points) == 2
+    assert len(points) == 3
 
 
 def test_the_next_run_makes_names_durable_that_a_killed_one_gave(

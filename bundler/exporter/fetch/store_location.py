@@ -1,7 +1,7 @@
 """The place where an export keeps its blobs while it works: a store that stays, or one beside the output."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -11,7 +11,7 @@ from bundler.bundle.bundle_output import BundleOutput
 from bundler.bundle.inventory import Inventory, encode
 from bundler.deltas.state import Base
 from bundler.durable import check_ours
-from bundler.errors import UsageError
+from bundler.errors import LocalError, UsageError
 from bundler.file_system import beside
 from bundler.named_files import check_new_folder
 from bundler.store.blob_store import Store
@@ -42,6 +42,9 @@ class StoreLocation:
             try:
                 yield store
             finally:
+                if not self.finished:
+                    with suppress(LocalError):
+                        store.keep_held()
                 superfluous = self.temporary if self.finished else not was_there and store.empty()
                 if superfluous:
                     store.remove()
