@@ -1,6 +1,6 @@
 """Print where the CPU time of an export and an import goes: Python, the libraries, and our share.
 
-usage: python -m bench.floor [ROUNDS]     needs docker-registry; takes oras and crane
+usage: python -m bench.floor [ROUNDS]     needs docker-registry, skopeo; takes oras and crane
 
 Each line of ours is a whole process that does all of the line above it and more; the figures are medians of
 the rounds, in which the processes run in turn.
@@ -28,10 +28,13 @@ ASKED = """
 import warnings; warnings.simplefilter("ignore")
 import hashlib, json, click, requests, zstandard
 from concurrent.futures import ThreadPoolExecutor
+ACCEPTED = "application/vnd.oci.image.manifest.v1+json, application/json, application/octet-stream"
 base, method, session = sys.argv[1], sys.argv[2], requests.Session()
 session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=16))
 def ask(path, method="GET"):
-    return session.request(method, base + path, headers={"Accept": "*/*"}).content
+    answer = session.request(method, base + path, headers={"Accept": ACCEPTED})
+    answer.raise_for_status()
+    return answer.content
 tags = json.loads(ask("/tags/list"))["tags"]
 with ThreadPoolExecutor(16) as pool:
     manifests = list(pool.map(lambda tag: ask("/manifests/" + tag, method), tags))
@@ -76,7 +79,7 @@ def _shown_whole(bench: Bench, rounds: int) -> None:
     others = {
         tool: peers.pull(tool, bench.source.host, PATH, tags, bench.copies)
         for tool in peers.installed()
-        if tool in ("oras", "crane")
+        if tool != "regctl"
     }
     again = {
         "the same requests, answers thrown away": _asked(folder=bench.folder, base=base, method="HEAD"),
@@ -119,7 +122,10 @@ def _medians(bench: Bench, commands: Mapping[str, str], rounds: int) -> dict[str
     for _ in range(rounds):
         for name, command in commands.items():
             bench.clean()
-            runs[name].append(run(command))
+            figures = run(command)
+            if figures.failed:
+                sys.exit(f"{name}: {figures.failed}")
+            runs[name].append(figures)
     return {name: medians(figures) for name, figures in runs.items()}
 
 
