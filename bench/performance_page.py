@@ -54,8 +54,8 @@ _FOOT = """
 
 ## What is left on loopback
 
-Python needs two thirds of the time of an export by oras to load its HTTP library. Whole processes, medians of
-21 rounds in turn on an idle machine, printed by `.venv/bin/python -m bench.floor`; each of the first four
+Python needs two thirds of the time of an export by oras to load its HTTP library. Whole processes, medians
+of 21 rounds in turn on an idle machine, printed by `.venv/bin/python -m bench.floor`; each of the first four
 lines does what is in the line above it, and more:
 
 | export of 28 tags | time | CPU |
@@ -68,11 +68,11 @@ lines does what is in the line above it, and more:
 | crane | 0.309 s | 0.076 s |
 | oras | 0.188 s | 0.058 s |
 
-- **What can't be had** with these packages: much less than the third line. It alone takes 1.35 times as long as
-  oras, 0.82 times as long as crane and 0.52 times as long as skopeo. We take 1.55, 0.94 and 0.61 times as long as
-  they. Of a second import (0.223 s), the same requests and the start take 0.180 s.
-- **The registry** takes the time between the second line and the third: some 2 ms of its CPU for each request,
-  whoever asks. We make 64, oras 89, crane 112, skopeo 113.
+- **What can't be had** with these packages: much less than the third line. It alone takes 1.35 times as
+  long as oras, 0.82 times as long as crane and 0.52 times as long as skopeo. We take 1.55, 0.94 and 0.61
+  times as long as they. Of a second import (0.223 s), the same requests and the start take 0.180 s.
+- **The registry** takes the time between the second line and the third: some 2 ms of its CPU for each
+  request, whoever asks. We make 64, oras 89, crane 112, skopeo 113.
 - **A request more**, of exports of 10 and of 610 tags: 0.73 ms of CPU in an export, all in all; 0.94 ms in
   requests' own session, answers thrown away. By a profile of the threads that fetch, 57 % of ours are in
   urllib3 and `http.client`, a third of that to parse headers as those of an e-mail.
@@ -84,8 +84,8 @@ lines does what is in the line above it, and more:
 - **What was tried and left**: connecting while the rest is loaded. Only the modules that are needed after
   the first answer could be loaded meanwhile: 15 to 30 ms, less than 5 % of an export over 50 ms. Opening the
   other connections before they are needed would save a round trip, two with TLS, but the libraries have no
-  way to open one without a request. Fewer threads, or another interval at which Python switches between them, make
-  no difference.
+  way to open one without a request. Fewer threads, or another interval at which Python switches between
+  them, make no difference.
 """
 
 

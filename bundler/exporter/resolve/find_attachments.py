@@ -143,7 +143,7 @@ def _listed(
     In the order of `subjects`; those whose registry lacks the API are left out.
     """
     immutable, registries = reader.immutable.referrers, reader.session.registries
-    asked = {name.registry for name, _ in reader.referrers}
+    asked = reader.asked_about_referrers
     unknown = [subject for subject in subjects if subject not in immutable]
     firsts = {subject[0].registry: subject for subject in reversed(unknown)}
     firsts = {registry: subject for registry, subject in firsts.items() if registry not in asked}

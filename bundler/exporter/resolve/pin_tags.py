@@ -74,7 +74,8 @@ def pin_tags(
 def _read_all(
     unique: list[FetchRequest], graph: ManifestGraph, reader: SourceReader, label: str
 ) -> dict[FetchRequest, PinnedManifest | BundlerError]:
-    probing, settling = _asking_beside(unique, graph, reader)
+    # Where nothing is walked, nobody wants more than the manifests.
+    probing, settling = _asking_beside(unique, graph, reader) if reader.store is not None else ((), ())
 
     def work(request: FetchRequest) -> PinnedManifest:
         if request in settling:
@@ -102,14 +103,14 @@ def _asking_beside(
     """
     probing: dict[RegistryName, FetchRequest] = {}
     settling: dict[RegistryName, FetchRequest] = {}
-    doubted = reader.lists.doubted
+    asked, doubted = reader.asked_about_referrers, reader.lists.doubted
     for request in requests:
-        name = request.repository
-        attachments = graph.include(name).referrers and name.registry not in probing
-        if attachments and reader.may_probe(name, request.tag or request.digest):
-            probing[name.registry] = request
-        elif name.registry in doubted and name.registry not in settling:
-            settling[name.registry] = request
+        name, registry = request.repository, request.repository.registry
+        is_asked_for = (name, request.tag or request.digest) not in reader.immutable.manifests
+        if is_asked_for and graph.include(name).referrers and not (registry in asked or registry in probing):
+            probing[registry] = request
+        elif registry in doubted and registry not in settling:
+            settling[registry] = request
     return frozenset(probing.values()), frozenset(settling.values())
 
 

@@ -9,7 +9,7 @@ from bundler.errors import BundlerError, ContentError, IntegrityError
 from bundler.exporter.resolve.read_budget import FailureLimit, ReadBudget, bounded
 from bundler.exporter.resolve.tag_lists import TagLists
 from bundler.limits import Limits
-from bundler.oci import BlobStore, Descriptor, Digest, RepositoryName, Tag, read_all
+from bundler.oci import BlobStore, Descriptor, Digest, RegistryName, RepositoryName, Tag, read_all
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.registry.large_bodies import LARGE, limit_large_bodies, take_place
 from bundler.registry.repository import PinnedManifest
@@ -74,13 +74,10 @@ class SourceReader(NamedTuple):
         for item, result in self.session.each(label, items, work):
             yield item, bounded(result)
 
-    def may_probe(self, name: RepositoryName, reference: Tag | Digest | None) -> bool:
-        """Return whether to ask about a manifest's referrers when it is read: nobody knows if that helps."""
-        return (
-            self.store is not None
-            and (name, reference) not in self.immutable.manifests
-            and name.registry not in {asked.registry for asked, _ in self.referrers}
-        )
+    @property
+    def asked_about_referrers(self) -> frozenset[RegistryName]:
+        """Return the registries that were asked what is attached to something."""
+        return frozenset(name.registry for name, _ in self.referrers)
 
     def ask_referrers(self, subject: Subject) -> None:
         """Ask what is attached to a manifest, where nobody knows, and keep the answer in `referrers`.
