@@ -2,15 +2,22 @@
 
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from bundler.errors import NetworkError
+from bundler.exporter.resolve.resolver import explain_selection
+from bundler.oci.reference import parse_reference
 from bundler.selection.rules import Rules
+from bundler.selection.sources import ALONE, selection_of
+from bundler.session import Session
 from tests.builders import a_module, sign_by_subject
-from tests.doubles import ALWAYS, MemoryRegistry, hang_up
+from tests.doubles import ALWAYS, FakeClock, MemoryRegistry, hang_up
 from tests.exporter.test_shards import inventory_of
-from tests.flows import exported
+from tests.flows import exported, registries_for
 
 VERSIONS = tuple(f"1.{minor}.0" for minor in range(1, 9))
 
@@ -73,3 +80,35 @@ def test_what_is_attached_to_the_one_asked_first_is_carried(version: str, out: P
     with MemoryRegistry({"app": content}, referrers=True) as registry:
         assert exported(out, f"{registry.host}/app").exit_code == 0
     assert signature in {blob.digest for blob in inventory_of(out).manifests}
+
+
+VERSION_LISTS = some.lists(some.sampled_from((*VERSIONS, "latest")), unique=True, max_size=9)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(
+    some.dictionaries(some.sampled_from("abcd"), VERSION_LISTS, min_size=1),
+    some.none() | some.integers(1, 9),
+    some.none() | some.integers(1, 3),
+    some.sampled_from([1, 4]),
+)
+def test_an_export_takes_what_explain_says_however_lists_are_cut(
+    lists: dict[str, list[str]], listed: int | None, newest: int | None, jobs: int
+) -> None:
+    rules = Rules(newest=newest)
+    contents = {name: a_module(*tags) for name, tags in lists.items()}
+    with MemoryRegistry(contents, listed=listed) as registry, TemporaryDirectory() as folder:
+        named = [parse_reference(f"{registry.host}/{name}") for name in lists]
+        explained = explain_selection(selection_of(named, rules, ALONE), Session(registries_for(FakeClock())))
+        out = Path(folder) / "b.tar.zst"
+        exported(out, *map(str, named), rules=rules, jobs=jobs)
+        entries = inventory_of(out).repositories if out.exists() else ()
+        taken = {(entry.name, tag) for entry in entries for tag in entry.tags}
+    expected = {
+        (repository.name, decision.tag)
+        for repository in explained.repositories
+        for decision in repository.decisions
+        if decision.taken
+    }
+    assert taken == expected
