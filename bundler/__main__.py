@@ -11,17 +11,11 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from bundler.about import PROGRAM, VERSION
+from bundler.cli.terminal.stops import AGAIN, STOPS, Terminated, exit_code_of
 
 if TYPE_CHECKING:
     from bundler.cli.terminal.log import Log
     from bundler.cli.terminal.log_line import Event
-
-
-AGAIN = "run the same command again to go on"
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
 
 
 def main() -> None:
@@ -99,10 +93,9 @@ def _explained(error: BaseException, log: "Log") -> int:
     """Write the line for whatever ended a command, and return the exit code."""
     from bundler.errors import EXIT_INTERNAL, BundlerError, printable
 
-    if isinstance(error, KeyboardInterrupt):
-        return _stopped(log, "interrupted", signal.SIGINT)
-    if isinstance(error, Terminated):
-        return _stopped(log, "terminated", signal.SIGTERM)
+    if isinstance(error, STOPS):
+        event: Event = "terminated" if isinstance(error, Terminated) else "interrupted"
+        return _stopped(log, event, exit_code_of(error))
     if isinstance(error, BundlerError):
         with contextlib.suppress(OSError):
             log.error(error)
@@ -139,12 +132,12 @@ def _failed(log: "Log", item: str, cause: str, number: int = 0) -> int:
     return LocalError.exit_code
 
 
-def _stopped(log: "Log", event: "Event", number: int) -> int:
+def _stopped(log: "Log", event: "Event", code: int) -> int:
     if log.goes_on:
-        return _said(log, event, AGAIN, 128 + number)
+        return _said(log, event, AGAIN, code)
     with contextlib.suppress(OSError):
-        log.tell(event, "stopped", exit_code=128 + number)
-    return 128 + number
+        log.tell(event, "stopped", exit_code=code)
+    return code
 
 
 def _said(log: "Log", event: "Event", message: str, code: int) -> int:

@@ -7,6 +7,7 @@ The sweeps of cases 115 and 117 stand in `test_h_sweep_outside.py` and `test_h_s
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -22,6 +23,7 @@ from tests.builders import Content, a_bundle, a_module, manifest_document, noise
 from tests.doubles import FaultProxy, stall_after
 from tests.processes import PROGRAM, bundler, clean_environment, enlarge, small_disk, strace
 from tests.registries import RealRegistry
+from tests.schema_checks import valid
 
 MIB = 1 << 20
 
@@ -177,15 +179,22 @@ def test_a_signal_ends_it_while_a_registry_stays_silent(
     host, _, path = large_source.partition("/")
     with FaultProxy(host) as proxy:
         proxy.on("GET", "/blobs/", stall_after(100), times=99)
-        out = tmp_path / "b.tar.zst"
-        command = [*PROGRAM, "export", f"{proxy.host}/{path}", "-o", str(out), "-q"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        out, file, metrics = (tmp_path / name for name in ("b.tar.zst", "report.json", "night.prom"))
+        file.write_text('{"exitCode": 0}')  # of the night before
+        told = ["--json", "--report", str(file), "--metrics", str(metrics), "-q"]
+        command = [*PROGRAM, "export", f"{proxy.host}/{path}", "-o", str(out), *told]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **pipes) as running:  # type: ignore[call-overload]
             _wait_for(lambda: bool(proxy.asked("GET", "/blobs/")))
             running.send_signal(number)
-            _, said = running.communicate(timeout=40)
+            printed, said = running.communicate(timeout=40)
         assert running.returncode == code
         assert "run the same command again" in said
         assert not out.exists()
+        assert printed == file.read_text()
+        valid("report", report := json.loads(printed))
+        assert (report["exitCode"], [failure["exitCode"] for failure in report["failures"]]) == (code, [code])
+        assert re.search(rf"^timoni_bundler_last_exit_code\{{.*\}} {code}$", metrics.read_text(), re.M)
     assert bundler("export", large_source, "-o", str(out), "-q").returncode == 0
 
 

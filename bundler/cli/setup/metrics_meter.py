@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bundler.about import VERSION
-from bundler.cli.terminal.outcome import failed_report
+from bundler.cli.terminal.outcome import failed_report, stopped_report
+from bundler.cli.terminal.stops import STOPS
 from bundler.durable import local_errors, write_whole
 from bundler.errors import BundlerError, LocalError, UsageError
 from bundler.named_files import check_folder
@@ -88,8 +89,10 @@ def metered(
     meter = Meter(None if dry_run else file, name)
     try:
         yield meter
-    except Exception as error:
-        meter.noted(failed_report(meter.command, _told(error)))
+    except (Exception, *STOPS) as error:
+        stopped = isinstance(error, STOPS)
+        failed = stopped_report(name, error) if stopped else failed_report(name, _told(error))
+        meter.noted(failed)
         # What ended the run is what must be told.
         with suppress(BundlerError):
             meter.write()
@@ -98,7 +101,7 @@ def metered(
         meter.write()
 
 
-def _told(error: Exception) -> BundlerError:
+def _told(error: BaseException) -> BundlerError:
     """Return the error that `__main__` will report: standard output that is closed or full, or a bug."""
     if isinstance(error, BundlerError):
         return error

@@ -75,14 +75,15 @@ def command(
         _check_options(settings, config, select, tags, runtime, settings, dry_run)
     mapping = file.mapping if file else KEPT
     job = settings.job.name
-    with metrics_meter.metered("import", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
+    stops = outcome.StopReport("import", dry_run=dry, as_json=printed.as_json, stream=sys.stdout)
+    with metrics_meter.metered("import", settings.metrics.metrics, job, dry_run=dry) as meter, stops:
         if settings.rollback.rollback:
-            return _taken_back(settings, bundles, meter, dry_run=dry_run, printed=printed)
+            return _taken_back(settings, bundles, meter, stops, dry_run=dry_run, printed=printed)
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
         try:
             demands = _demands(settings, bundles)
-            report = settings.report.report
+            report = stops.file = settings.report.report
             task = _task(bundles, settings, part, mapping, demands)._replace(given=flags)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
             prune = _prune_command(task, config)
@@ -131,6 +132,7 @@ def _taken_back(
     settings: ImportSettings,
     bundles: tuple[str, ...],
     meter: metrics_meter.Meter,
+    stops: outcome.StopReport,
     *,
     dry_run: DryRunOptions,
     printed: PrintOptions,
@@ -138,6 +140,7 @@ def _taken_back(
     file, report = settings.rollback.rollback, settings.report.report
     assert file is not None
     check_report(report, file, settings.registries.reach.creds_file, settings.order.state)
+    stops.file = report
     try:
         done = _rolled_back(file, bundles, settings, quiet=printed.quiet, dry_run=dry_run.dry_run)
         summary = summaries.rollback_summary(done, str(file), all_tags=dry_run.all_tags)

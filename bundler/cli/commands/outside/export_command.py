@@ -62,12 +62,13 @@ def command(
             f"{task.out}: this will be a directory; for a bundle file, use a name that ends in .tar.zst"
         )
     job = settings.job.name
-    with metrics_meter.metered("export", settings.metrics.metrics, job, dry_run=dry_run.dry_run) as meter:
+    stops = outcome.StopReport("export", dry_run=dry, as_json=printed.as_json, stream=stream)
+    with metrics_meter.metered("export", settings.metrics.metrics, job, dry_run=dry) as meter, stops:
         # Written only when it is known that it replaces nothing of the command's own.
         report: Path | None = None
         try:
             _check_report(task, options)
-            report = settings.report.report
+            report = stops.file = settings.report.report
             done, summary = _carried(task, dry_run, quiet=printed.quiet)
         except BundlerError as error:
             done, summary = outcome.failed_report("export", error, dry_run=dry_run.dry_run), ""

@@ -44,22 +44,16 @@ def command(
     """
     stream = sys.stderr if out == "-" else sys.stdout
     report: Path | None = None
-    try:
-        check_report(reported.report, out, *bundles)
-        report = reported.report
-        allow_open_files()
-        compact = COMPACT_LEVEL if out.endswith(COMPACT_SUFFIX) else None
-        output = output_to(out, force=force, compact=compact)
-        session = Session(progress=progress_bars.display(quiet=printed.quiet))
-        done = merge_bundles(bundles, output, session, volumes_in=volumes.volumes_in)
-    except BundlerError as error:
-        return outcome.conclude(
-            outcome.failed_report("merge", error),
-            summary="",
-            file=report,
-            as_json=printed.as_json,
-            stream=stream,
-        )
-    return outcome.conclude(
-        done, summary=summaries.export_summary(done), file=report, as_json=printed.as_json, stream=stream
-    )
+    with outcome.StopReport("merge", as_json=printed.as_json, stream=stream) as stops:
+        try:
+            check_report(reported.report, out, *bundles)
+            report = stops.file = reported.report
+            allow_open_files()
+            compact = COMPACT_LEVEL if out.endswith(COMPACT_SUFFIX) else None
+            output = output_to(out, force=force, compact=compact)
+            session = Session(progress=progress_bars.display(quiet=printed.quiet))
+            done = merge_bundles(bundles, output, session, volumes_in=volumes.volumes_in)
+            summary = summaries.export_summary(done)
+        except BundlerError as error:
+            done, summary = outcome.failed_report("merge", error), ""
+    return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
