@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import peers
 from bench.compare import QUICK, Bench, a_repository, ready
-from bench.measured import Figures, medians, run
+from bench.measured import Figures, in_turn, medians, run
 from tests.builders import Content, manifest_document, push_to
 
 PATH = "bench/floor"
@@ -118,14 +118,11 @@ def _shown_by_request(bench: Bench, rounds: int) -> None:
 
 
 def _medians(bench: Bench, commands: Mapping[str, str], rounds: int) -> dict[str, Figures]:
-    runs: dict[str, list[Figures]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            bench.clean()
-            figures = run(command)
-            if figures.failed:
-                sys.exit(f"{name}: {figures.failed}")
-            runs[name].append(figures)
+    named = {name: lambda _, command=command: command for name, command in commands.items()}
+    runs = in_turn(named, rounds=rounds, clean=bench.clean)
+    for name, figures in runs.items():
+        if failed := next((each.failed for each in figures if each.failed), ""):
+            sys.exit(f"{name}: {failed}")
     return {name: medians(figures) for name, figures in runs.items()}
 
 

@@ -78,13 +78,21 @@ def compared(
         if figures.failed:
             failed[tool] = figures
     rest = {tool: command for tool, command in commands.items() if tool not in failed}
-    runs: dict[str, list[Figures]] = {tool: [] for tool in rest}
-    for number in range(rounds):
-        for tool, command in rest.items():
-            clean()
-            runs[tool].append(run(command(f"r{number}-{tool}")))
+    runs = in_turn(rest, rounds=rounds, clean=clean)
     rows = [Row(case, tool, *_medians_of(runs, tool), counts[tool]) for tool in rest]
     return shown([*rows, *(Row(case, tool, figures, None, None) for tool, figures in failed.items())])
+
+
+def in_turn(
+    commands: Mapping[str, Command], *, rounds: int, clean: Callable[[], None]
+) -> dict[str, list[Figures]]:
+    """Run all commands in turn for some rounds."""
+    runs: dict[str, list[Figures]] = {tool: [] for tool in commands}
+    for number in range(rounds):
+        for tool, command in commands.items():
+            clean()
+            runs[tool].append(run(command(f"r{number}-{tool}")))
+    return runs
 
 
 def medians(runs: Sequence[Figures]) -> Figures:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from bundler.about import PROGRAM, VERSION
-from bundler.cli.terminal.stops import AGAIN, STOPS, Terminated, exit_code_of
+from bundler.cli.terminal.stops import AGAIN, STOPS, Terminated, exit_code_of, word_of
 
 if TYPE_CHECKING:
     from bundler.cli.terminal.log import Log
@@ -94,8 +94,7 @@ def _explained(error: BaseException, log: "Log") -> int:
     from bundler.errors import EXIT_INTERNAL, BundlerError, printable
 
     if isinstance(error, STOPS):
-        event: Event = "terminated" if isinstance(error, Terminated) else "interrupted"
-        return _stopped(log, event, exit_code_of(error))
+        return _stopped(log, word_of(error), exit_code_of(error))
     if isinstance(error, BundlerError):
         with contextlib.suppress(OSError):
             log.error(error)

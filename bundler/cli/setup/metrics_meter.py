@@ -62,7 +62,6 @@ class Meter:
     """One run under way."""
 
     def __init__(self, file: MetricsFile | None, command: Name) -> None:
-        self.command = command
         self._file = file
         self._began = time.monotonic()
         self._report = Report(command, VERSION, (), ())

@@ -12,7 +12,7 @@ import click
 
 from bundler.about import VERSION
 from bundler.cli.terminal.log import current_log
-from bundler.cli.terminal.stops import AGAIN, STOPS, Terminated, exit_code_of
+from bundler.cli.terminal.stops import AGAIN, STOPS, exit_code_of, word_of
 from bundler.durable import local_errors, whole_file
 from bundler.errors import BundlerError
 from bundler.reporting.json_report import Failure, Report, as_document, failures_of, json_parts, reported
@@ -98,10 +98,8 @@ def print_failures(failures: tuple[Failure, ...], exit_code: int) -> int:
 
 def stopped_report(command: Any, stop: BaseException, *, dry_run: bool = False) -> Report:
     """Return the report of a run that a signal stopped."""
-    cause = "terminated" if isinstance(stop, Terminated) else "interrupted"
-    return Report(
-        command, VERSION, (), (Failure(command, cause, exit_code_of(stop), AGAIN),), dry_run=dry_run
-    )
+    stopped = Failure(command, word_of(stop), exit_code_of(stop), AGAIN)
+    return Report(command, VERSION, (), (stopped,), dry_run=dry_run)
 
 
 def failed_report(command: Any, error: BundlerError, *, dry_run: bool = False) -> Report:

@@ -1,6 +1,7 @@
 """Signals that stop a run, as exceptions that no other part of the program takes for errors."""
 
 import signal
+from typing import Literal
 
 AGAIN = "run the same command again to go on"
 
@@ -10,6 +11,11 @@ class Terminated(BaseException):
 
 
 STOPS = (KeyboardInterrupt, Terminated)
+
+
+def word_of(stop: BaseException) -> Literal["interrupted", "terminated"]:
+    """Return what happened to a run that was stopped so."""
+    return "terminated" if isinstance(stop, Terminated) else "interrupted"
 
 
 def exit_code_of(stop: BaseException) -> int:

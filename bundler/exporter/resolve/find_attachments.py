@@ -145,11 +145,14 @@ def _listed(
     immutable, registries = reader.immutable.referrers, reader.session.registries
     asked = reader.asked_about_referrers
     unknown = [subject for subject in subjects if subject not in immutable]
-    firsts = {subject[0].registry: subject for subject in reversed(unknown)}
-    firsts = {registry: subject for registry, subject in firsts.items() if registry not in asked}
+    strangers = [subject for subject in unknown if subject[0].registry not in asked]
+    firsts = {subject[0].registry: subject for subject in reversed(strangers)}
     for label, wave in (("referrers, one per registry", firsts.values()), ("referrers", unknown)):
-        left = [subject for subject in wave if subject not in reader.referrers]
-        left = [subject for subject in left if not registries.lacks_referrers(subject[0])]
+        left = [
+            subject
+            for subject in wave
+            if subject not in reader.referrers and not registries.lacks_referrers(subject[0])
+        ]
         for _ in reader.each(label, left, reader.ask_referrers):
             pass
     answers = {**reader.referrers, **immutable}

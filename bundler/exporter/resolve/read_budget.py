@@ -1,6 +1,7 @@
 """The bounds of all answers of one run together."""
 
 import threading
+from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 from bundler.errors import BundlerError, ContentError
@@ -8,6 +9,9 @@ from bundler.limits import Limits
 from bundler.oci import Descriptor
 from bundler.oci.graph import HeldManifests, Tally
 from bundler.oci.manifest import Manifest
+from bundler.session import Session
+
+Item = TypeVar("Item")
 
 Result = TypeVar("Result")
 
@@ -103,3 +107,14 @@ def bounded(answer: Result | BundlerError) -> Result | BundlerError:
     if isinstance(answer, TooMuchError):
         raise answer
     return answer
+
+
+def each_bounded(
+    session: Session, label: str, items: Collection[Item], work: Callable[[Item], Result]
+) -> Iterator[tuple[Item, Result | BundlerError]]:
+    """Do `work` on all items, several at a time; yield pairs as they are finished.
+
+    Raises: TooMuchError where one of them met a limit of the whole run.
+    """
+    for item, result in session.each(label, items, work):
+        yield item, bounded(result)

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self, TypeVar
 from bundler.deltas.base import ASK_ALL, ImmutableTags
 from bundler.deltas.departed import Subject
 from bundler.errors import BundlerError, ContentError, IntegrityError
-from bundler.exporter.resolve.read_budget import FailureLimit, ReadBudget, bounded
+from bundler.exporter.resolve.read_budget import FailureLimit, ReadBudget, bounded, each_bounded
 from bundler.exporter.resolve.tag_lists import TagLists
 from bundler.limits import Limits
 from bundler.oci import BlobStore, Descriptor, Digest, RegistryName, RepositoryName, Tag, read_all
@@ -71,8 +71,7 @@ class SourceReader(NamedTuple):
 
         Raises: TooMuchError where one of them met a limit of the whole run.
         """
-        for item, result in self.session.each(label, items, work):
-            yield item, bounded(result)
+        return each_bounded(self.session, label, items, work)
 
     @property
     def asked_about_referrers(self) -> frozenset[RegistryName]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from bundler.errors import BundlerError
-from bundler.exporter.resolve.read_budget import ReadBudget, bounded
+from bundler.exporter.resolve.read_budget import ReadBudget, bounded, each_bounded
 from bundler.oci import RegistryName, RepositoryName
 from bundler.registry.repository import TagList
 from bundler.session import Session
@@ -46,8 +46,7 @@ class TagLists:
         Raises: TooMuchError.
         """
         unread = [name for name in dict.fromkeys(names) if name not in self._read]
-        for name, answer in self._session.each("tag lists", unread, self._first_list):
-            self._read[name] = bounded(answer)
+        self._read |= each_bounded(self._session, "tag lists", unread, self._first_list)
 
     def _first_list(self, name: RepositoryName) -> TagList:
         lists = self._session.registries.source(name).lists_of_tags(self._budget.count_names)
@@ -74,8 +73,8 @@ class TagLists:
 
         Raises: TooMuchError.
         """
-        for _, answer in self._session.each("tag lists", list(self._doubted), self._settled):
-            bounded(answer)
+        for _ in each_bounded(self._session, "tag lists", list(self._doubted), self._settled):
+            pass
         has_changed = bool(self._changed)
         self._changed.clear()
         return has_changed

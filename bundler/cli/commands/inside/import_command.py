@@ -79,11 +79,9 @@ def command(
     with metrics_meter.metered("import", settings.metrics.metrics, job, dry_run=dry) as meter, stops:
         if settings.rollback.rollback:
             return _taken_back(settings, bundles, meter, stops, dry_run=dry_run, printed=printed)
-        # Written only when it is known that it replaces nothing of the command's own.
-        report: Path | None = None
         try:
             demands = _demands(settings, bundles)
-            report = stops.file = settings.report.report
+            stops.file = settings.report.report
             task = _task(bundles, settings, part, mapping, demands)._replace(given=flags)
             done = _imported(task, settings, runtime, dry_run=dry_run.dry_run, quiet=printed.quiet)
             prune = _prune_command(task, config)
@@ -94,7 +92,7 @@ def command(
             done, summary = outcome.failed_report("import", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
         return outcome.conclude(
-            done, summary=summary, file=report, as_json=printed.as_json, stream=sys.stdout
+            done, summary=summary, file=stops.file, as_json=printed.as_json, stream=sys.stdout
         )
 
 

@@ -64,16 +64,16 @@ def command(
     job = settings.job.name
     stops = outcome.StopReport("export", dry_run=dry, as_json=printed.as_json, stream=stream)
     with metrics_meter.metered("export", settings.metrics.metrics, job, dry_run=dry) as meter, stops:
-        # Written only when it is known that it replaces nothing of the command's own.
-        report: Path | None = None
         try:
             _check_report(task, options)
-            report = stops.file = settings.report.report
+            stops.file = settings.report.report
             done, summary = _carried(task, dry_run, quiet=printed.quiet)
         except BundlerError as error:
             done, summary = outcome.failed_report("export", error, dry_run=dry_run.dry_run), ""
         meter.noted(done)
-        return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
+        return outcome.conclude(
+            done, summary=summary, file=stops.file, as_json=printed.as_json, stream=stream
+        )
 
 
 def _task(options: SelectionOptions, settings: ExportSettings, dry_run: DryRunOptions) -> ExportTask:

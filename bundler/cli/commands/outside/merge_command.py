@@ -43,11 +43,10 @@ def command(
     timoni-bundler merge sunday.tar.zst monday.tar.zst tuesday.tar.zst -o all.tar.zst
     """
     stream = sys.stderr if out == "-" else sys.stdout
-    report: Path | None = None
     with outcome.StopReport("merge", as_json=printed.as_json, stream=stream) as stops:
         try:
             check_report(reported.report, out, *bundles)
-            report = stops.file = reported.report
+            stops.file = reported.report
             allow_open_files()
             compact = COMPACT_LEVEL if out.endswith(COMPACT_SUFFIX) else None
             output = output_to(out, force=force, compact=compact)
@@ -56,4 +55,4 @@ def command(
             summary = summaries.export_summary(done)
         except BundlerError as error:
             done, summary = outcome.failed_report("merge", error), ""
-    return outcome.conclude(done, summary=summary, file=report, as_json=printed.as_json, stream=stream)
+    return outcome.conclude(done, summary=summary, file=stops.file, as_json=printed.as_json, stream=stream)
